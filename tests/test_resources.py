@@ -1,0 +1,281 @@
+"""Each operation as it goes over the wire: method, path, query, body, and the type that comes back."""
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from doubles import KARL, KARL_SENT, KEY, MockedAPI, customer_row
+
+from ticketsource_async import (
+    AddressDraft,
+    ConsentDraft,
+    Customer,
+    CustomerDraft,
+    InvalidResponse,
+    MembershipDraft,
+    NotFound,
+    Note,
+    NoteDraft,
+    OutcomeUnknown,
+    TicketSource,
+    ValidationFailed,
+)
+from ticketsource_async.sandbox import Sandbox
+
+CST, CSN = "cst-xxxxxxxxxx1", "csn-47azjpMWXREgVQN8"
+NOTE_ROW = {
+    "id": CSN,
+    "type": "customer_note",
+    "attributes": {
+        "description": "Needs leg room",
+        "created_by": "Staff Member",
+        "created_at": "2022-09-26T09:00:00+00:00",
+        "updated_at": None,
+    },
+    "links": {"self": f"https://x/customers/{CST}/notes/{CSN}", "customer": f"https://x/customers/{CST}"},
+}
+KARL_DRAFT = CustomerDraft(
+    title="",
+    first_name="Karl",
+    last_name="Jenkins",
+    address=AddressDraft(line_1="1 A Street", line_2="A Town", line_3="", line_4="", postcode="AB123CD"),
+    email="karl@karljenkins.com",
+    phone="01234555678",
+    membership=MembershipDraft(identifier="A12345BCD", start_date=date(2020, 1, 1), end_date=date(2021, 12, 31)),
+    consent=ConsentDraft(email=True, post=False, sms=False),
+)
+
+Call = Callable[[TicketSource], Awaitable[Any]]
+
+
+def note_body(**attributes: str) -> dict[str, Any]:
+    """Return the body that adds a note."""
+    return {"data": {"type": "customer_note", "attributes": attributes}}
+
+
+def update_body(**attributes: object) -> dict[str, Any]:
+    """Return the body that updates the customer."""
+    return {"data": {"type": "customer", "id": CST, "attributes": attributes}}
+
+
+OPERATIONS: list[tuple[Call, str, str, object, int, object, type]] = [
+    (lambda ts: ts.customers.list().first(), "GET", "/customers?page=1&per_page=100", None, 200, [customer_row()], Customer),
+    (lambda ts: ts.customers.get(CST), "GET", f"/customers/{CST}", None, 200, customer_row(), Customer),
+    (lambda ts: ts.customers.create(KARL_DRAFT), "POST", "/customers", KARL_SENT, 201, KARL, Customer),
+    (
+        lambda ts: ts.customers.update(CST, CustomerDraft(last_name="Jenkin")),
+        "PATCH",
+        f"/customers/{CST}",
+        update_body(last_name="Jenkin"),
+        200,
+        customer_row(last_name="Jenkin"),
+        Customer,
+    ),
+    (lambda ts: ts.customers.delete(CST), "DELETE", f"/customers/{CST}", None, 204, None, type(None)),
+    (
+        lambda ts: ts.notes.list(CST, per_page=5, start_page=2).first(),
+        "GET",
+        f"/customers/{CST}/notes?page=2&per_page=5",
+        None,
+        200,
+        [NOTE_ROW],
+        Note,
+    ),
+    (lambda ts: ts.notes.get(CST, CSN), "GET", f"/customers/{CST}/notes/{CSN}", None, 200, NOTE_ROW, Note),
+    (
+        lambda ts: ts.notes.create(CST, NoteDraft(description="Needs leg room")),
+        "POST",
+        f"/customers/{CST}/notes",
+        note_body(description="Needs leg room"),
+        201,
+        NOTE_ROW,
+        Note,
+    ),
+    (lambda ts: ts.notes.delete(CST, CSN), "DELETE", f"/customers/{CST}/notes/{CSN}", None, 204, None, type(None)),
+]
+
+
+@pytest.mark.parametrize(("call", "method", "path", "body", "status", "data", "kind"), OPERATIONS)
+async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
+    mocked: TicketSource,
+    api: MockedAPI,
+    call: Call,
+    method: str,
+    path: str,
+    body: object,
+    status: int,
+    data: object,
+    kind: type,
+) -> None:
+    """An operation sends the guide's request, byte for byte in JSON terms, and returns its model."""
+    api.answer(method, path, None if data is None else {"data": data}, status=status)
+
+    result = await call(mocked)
+
+    assert type(result) is kind
+    assert api.sent == [(method, path, body)]
+
+
+async def test_a_request_says_who_we_are_and_what_we_want(mocked: TicketSource, api: MockedAPI) -> None:
+    """A request carries the key, our user agent and the media types, and a type of body only with a body."""
+    api.answer("GET", f"/customers/{CST}", {"data": customer_row()})
+    api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()})
+
+    await mocked.customers.get(CST)
+    await mocked.customers.update(CST, CustomerDraft(first_name="Karl"))
+
+    for headers in api.headers:
+        assert headers["Authorization"] == f"Bearer {KEY}"
+        assert headers["User-Agent"].startswith("ticketsource-async/")
+        assert headers["Accept"] == "application/json"
+    assert ["Content-Type" in headers for headers in api.headers] == [False, True]
+
+
+async def test_a_model_may_stand_where_an_id_is_taken(ts: TicketSource) -> None:
+    """A customer or a note may be passed in the place of its id."""
+    customer = await ts.customers.list().first()
+    assert customer is not None
+
+    note = await ts.notes.create(customer, NoteDraft(description="Aisle seat"))
+
+    assert await ts.customers.get(customer) == customer
+    assert await ts.notes.get(customer, note) == note
+    assert note.customer_id == customer.id
+    await ts.notes.delete(customer, note)
+    with pytest.raises(NotFound):
+        await ts.notes.get(customer, note)
+
+
+WRONG_IDS = ["", "cst-", "csn-abc", "cst-a/b", "cst-..", "..", "cst-a b", " cst-a", "cst-a\n", "cst-ä", "CST-a", None, 7]
+
+
+@pytest.mark.parametrize("wrong", WRONG_IDS)
+@pytest.mark.parametrize("call", ["get", "update", "delete"])
+async def test_a_wrong_customer_id_is_refused_before_any_request(
+    ts: TicketSource, box: Sandbox, call: str, wrong: Any
+) -> None:
+    """Something that cannot be a customer's id raises ValueError, and the server hears nothing."""
+    more = [CustomerDraft(first_name="x")] if call == "update" else []
+
+    with pytest.raises(ValueError, match="an id here is 'cst-'"):
+        await getattr(ts.customers, call)(wrong, *more)
+    with pytest.raises(ValueError, match="an id here is 'cst-'"):
+        ts.notes.list(wrong)
+
+    assert not box.requests
+
+
+async def test_a_wrong_note_id_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+    """A customer's id in the place of a note's raises ValueError, and the server hears nothing."""
+    with pytest.raises(ValueError, match="'csn-'"):
+        await ts.notes.get(CST, CST)
+    with pytest.raises(ValueError, match="'csn-'"):
+        await ts.notes.delete(CST, "csn-../x")
+
+    assert not box.requests
+
+
+async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+    """An update or create with nothing in it raises ValueError, and the server hears nothing."""
+    with pytest.raises(ValueError, match="nothing set"):
+        await ts.customers.update(CST, CustomerDraft())
+    with pytest.raises(ValueError, match="nothing set"):
+        await ts.customers.create(CustomerDraft())
+    with pytest.raises(ValueError, match="nothing set"):
+        await ts.notes.create(CST, NoteDraft())
+
+    assert not box.requests
+
+
+async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
+    """The guide's three examples work one after the other, and nobody else changes."""
+    others = await ts.customers.list().collect()
+
+    karl = await ts.customers.create(KARL_DRAFT)
+    renamed = await ts.customers.update(karl.id, CustomerDraft(last_name="Jenkin"))
+    everybody = await ts.customers.list().collect()
+    await ts.customers.delete(karl.id)
+
+    assert karl.telephone == "01234555678"
+    assert karl.title is None
+    assert karl.membership is not None
+    assert karl.membership.end_date == date(2021, 12, 31)
+    assert (renamed.id, renamed.first_name, renamed.last_name) == (karl.id, "Karl", "Jenkin")
+    assert renamed.updated_at is not None
+    assert everybody == [*others, renamed]
+    assert await ts.customers.list().collect() == others
+    assert [r.body for r in box.requests if r.method == "DELETE"] == [b""]
+    with pytest.raises(NotFound) as caught:
+        await ts.customers.get(karl.id)
+    assert caught.value.path == f"/customers/{karl.id}"
+
+
+async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
+    """An attribute sent as None is cleared, one that is not sent stays."""
+    karl = await ts.customers.create(KARL_DRAFT)
+
+    cleared = await ts.customers.update(karl, CustomerDraft(phone=None, membership=None))
+
+    assert (cleared.telephone, cleared.membership) == (None, None)
+    assert (cleared.email, cleared.address, cleared.consent) == (karl.email, karl.address, karl.consent)
+
+
+async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts: TicketSource) -> None:
+    """The API's reasons are in the message and, as objects, in `errors`."""
+    draft = CustomerDraft(email="not-an-email", membership=MembershipDraft(identifier="x" * 21))
+
+    with pytest.raises(ValidationFailed, match="POST /customers was answered 400: validation_failed") as caught:
+        await ts.customers.create(draft)
+
+    assert len(caught.value.errors) == 2
+    assert {e.get("code") for e in caught.value.errors} == {"validation_failed"}
+
+
+@pytest.mark.parametrize("call", [lambda ts: ts.customers.get(CST), lambda ts: ts.customers.update(CST, CustomerDraft(email=None))])
+async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSource, api: MockedAPI, call: Call) -> None:
+    """An answer about another customer raises, rather than being taken for the one asked for."""
+    for method in ("GET", "PATCH"):
+        api.answer(method, f"/customers/{CST}", {"data": customer_row(2)})
+
+    with pytest.raises(InvalidResponse, match="asked for was cst-xxxxxxxxxx1") as caught:
+        await call(mocked)
+
+    assert (caught.value.resource, caught.value.id, caught.value.json_path) == ("customer", "cst-xxxxxxxxxx2", "$.data.id")
+
+
+async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketSource, api: MockedAPI) -> None:
+    """If the answer to a create is broken, the error says so, that the write was accepted, and the id."""
+    api.answer("POST", "/customers", {"data": customer_row(consent={"email": "false"})}, status=201)
+
+    with pytest.raises(InvalidResponse, match="The write itself was accepted") as caught:
+        await mocked.customers.create(KARL_DRAFT)
+
+    assert (caught.value.id, caught.value.status) == (CST, 201)
+    assert caught.value.json_path == "$.data.attributes.consent.email"
+
+
+async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: TicketSource, api: MockedAPI) -> None:
+    """A write that is answered with something unreadable, or a server error, may have taken effect."""
+    api.answer("POST", "/customers", status=201, body="<html>oops")
+    api.answer("PATCH", f"/customers/{CST}", status=500)
+
+    with pytest.raises(OutcomeUnknown, match="POST /customers was sent and nobody knows") as created:
+        await mocked.customers.create(KARL_DRAFT)
+    with pytest.raises(OutcomeUnknown) as updated:
+        await mocked.customers.update(CST, CustomerDraft(first_name="Karl"))
+
+    assert created.value.ids == []
+    assert updated.value.ids == [CST]
+    assert updated.value.cause.startswith("ServerError: ")
+    assert "Karl" not in str(updated.value.to_dict())
+
+
+async def test_a_list_of_notes_gives_each_note_once(ts: TicketSource) -> None:
+    """All notes of a customer come, in pages, each once."""
+    karl = await ts.customers.create(KARL_DRAFT)
+    made = [await ts.notes.create(karl, NoteDraft(description=f"note {n}", created_by="Ann")) for n in range(5)]
+
+    notes = [note async for note in ts.notes.list(karl, per_page=2)]
+
+    assert notes == made

@@ -1,0 +1,106 @@
+"""An asyncio client for the TicketSource API: the front door, public names and nothing else.
+
+Each name is loaded from its room when it is first used, so that neither the pytest plugin nor `ticketsource --help`
+pays for the HTTP library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ticketsource_async.client import ClientOptions, TicketSource
+    from ticketsource_async.errors import (
+        AccessBlocked,
+        APIError,
+        AuthenticationFailed,
+        ClientClosed,
+        ConfigurationError,
+        ConnectFailed,
+        ConnectionLost,
+        ErrorObject,
+        InvalidResponse,
+        NotFound,
+        OutcomeUnknown,
+        PaginationError,
+        PermissionDenied,
+        RateLimited,
+        RequestTimedOut,
+        ServerError,
+        TicketSourceError,
+        TransportError,
+        ValidationFailed,
+    )
+    from ticketsource_async.models import (
+        UNSET,
+        Address,
+        AddressDraft,
+        Consent,
+        ConsentDraft,
+        Customer,
+        CustomerDraft,
+        Links,
+        Membership,
+        MembershipDraft,
+        Note,
+        NoteDraft,
+        Unset,
+    )
+    from ticketsource_async.pagination import Page, Pager
+    from ticketsource_async.resources import ListOptions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "UNSET",
+    "APIError",
+    "AccessBlocked",
+    "Address",
+    "AddressDraft",
+    "AuthenticationFailed",
+    "ClientClosed",
+    "ClientOptions",
+    "ConfigurationError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Consent",
+    "ConsentDraft",
+    "Customer",
+    "CustomerDraft",
+    "ErrorObject",
+    "InvalidResponse",
+    "Links",
+    "ListOptions",
+    "Membership",
+    "MembershipDraft",
+    "NotFound",
+    "Note",
+    "NoteDraft",
+    "OutcomeUnknown",
+    "Page",
+    "Pager",
+    "PaginationError",
+    "PermissionDenied",
+    "RateLimited",
+    "RequestTimedOut",
+    "ServerError",
+    "TicketSource",
+    "TicketSourceError",
+    "TransportError",
+    "Unset",
+    "ValidationFailed",
+]
+
+_ROOMS = ("errors", "models", "pagination", "resources", "client")
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        for room in _ROOMS:  # from the ground up, so that an error or a model is found without the HTTP library
+            if (found := getattr(import_module(f"{__name__}.{room}"), name, None)) is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

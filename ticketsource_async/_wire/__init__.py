@@ -1,0 +1,1 @@
+"""How one call travels: private to the package."""

@@ -1,0 +1,183 @@
+"""Between the API's `data` envelope and our attrs classes, both ways; pure.
+
+- `structure` makes a record of one entry of `data`: flat, strict, unknown attributes in `extra`
+- `envelope` makes the body of a POST or PATCH from a draft: what is UNSET is left out, None is null
+
+msgspec builds the records because cattrs alone turns the string "false" into True and None into "None"; it coerces
+nothing and says where.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from ticketsource_async import models
+from ticketsource_async._wire import protocol
+
+RecordT = TypeVar("RecordT")
+
+RESOURCES: Final[Mapping[type, str]] = {
+    models.Customer: "customer",
+    models.CustomerDraft: "customer",
+    models.Note: "customer_note",
+    models.NoteDraft: "customer_note",
+}
+"""The API's `type` of what each class stands for."""
+
+_OURS: Final = {"id", "links", "extra"}
+
+
+def _names(cls: type) -> frozenset[str]:
+    # An attribute called `id`, `links` or `extra` is an unknown attribute: it may not overwrite a field of ours.
+    return frozenset(f.name for f in attrs.fields(cls)) - _OURS
+
+
+_ATTRIBUTES: Final = {
+    models.Customer: _names(models.Customer) | {"phone"},
+    models.Note: _names(models.Note),
+}
+_NESTED: Final = {
+    "address": _names(models.Address),
+    "membership": _names(models.Membership),
+    "consent": _names(models.Consent),
+}
+_LINKS: Final = _names(models.Links) - {"self_"} | {"self"}
+
+
+def _sift(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    if raw.keys() <= known:
+        return dict(raw)
+    return {k: v for k, v in raw.items() if k in known} | {"extra": {k: v for k, v in raw.items() if k not in known}}
+
+
+def _links(raw: object) -> object:
+    if not isinstance(raw, dict):
+        return raw or {}  # PHP writes an empty object as []
+    links = _sift(raw, _LINKS)
+    if "self" in links:
+        links["self_"] = links.pop("self")
+    return links
+
+
+class _Refused(Exception):
+    """A value that is not what the API promises; `path` is its place in the entry."""
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__(what, path)
+        self.what, self.path = what, path
+
+
+def _convert(raw: object, kind: Any, path: str) -> Any:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        what, _, inner = str(error).partition(" - at `$")
+        raise _Refused(what, path + inner.rstrip("`")) from None
+
+
+def _day(raw: object, path: str) -> object:
+    # The guide writes a day, the vendor's file a date-time: the day is its first ten characters, once the whole proves
+    # to be one.
+    if not isinstance(raw, str) or len(raw) <= 10:
+        return raw
+    if _convert(raw, datetime, path).tzinfo is None:
+        raise _Refused("Expected a date, or a date-time with its offset", path)
+    return raw[:10]
+
+
+def _structure_customer(raw: Mapping[str, Any], _: type) -> models.Customer:
+    flat = _attributes(raw, models.Customer)
+    for name, known in _NESTED.items():
+        if isinstance(nested := flat.get(name), dict):
+            flat[name] = _sift(nested, known)
+    if isinstance(membership := flat.get("membership"), dict):
+        for name in membership.keys() & {"start_date", "end_date"}:
+            membership[name] = _day(membership[name], f".attributes.membership.{name}")
+    phone = flat.pop("phone", None)
+    if flat.get("telephone") is None:
+        flat["telephone"] = _convert(phone, str | None, ".attributes.phone")
+    elif phone is not None and phone != flat["telephone"]:
+        flat["extra"] = {**flat.get("extra", {}), "phone": phone}
+    return _record(flat, models.Customer)
+
+
+def _structure_note(raw: Mapping[str, Any], _: type) -> models.Note:
+    return _record(_attributes(raw, models.Note), models.Note)
+
+
+def _attributes(raw: object, model: type) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise _Refused("Expected an object", "")
+    if raw.get("type", kind := RESOURCES[model]) != kind:
+        raise _Refused(f"Expected the type {kind!r}", ".type")
+    if not isinstance(raw.get("id"), str) or not raw["id"]:
+        raise _Refused("Expected an id", ".id")
+    if not isinstance(raw.get("attributes"), dict):
+        raise _Refused("Expected an object", ".attributes")
+    return {**_sift(raw["attributes"], _ATTRIBUTES[model]), "id": raw["id"], "links": _links(raw.get("links"))}
+
+
+def _record(flat: dict[str, Any], model: type[RecordT]) -> RecordT:
+    try:
+        record: RecordT = _convert(flat, model, "")
+    except _Refused as refused:
+        place = refused.path.replace(".links.self_", ".links.self")
+        raise _Refused(refused.what, place if place.startswith(".links") else f".attributes{place}") from None
+    for name in ("created_at", "updated_at"):
+        moment = getattr(record, name)
+        if moment is not None and moment.tzinfo is None:
+            raise _Refused("Expected a date-time with its offset", f".attributes.{name}")
+    return record
+
+
+def _make_converter() -> Converter:
+    converter = Converter()
+    converter.register_structure_hook(models.Customer, _structure_customer)
+    converter.register_structure_hook(models.Note, _structure_note)
+    for nested in (models.Address, models.Membership, models.Consent):
+        converter.register_unstructure_hook(
+            nested, make_dict_unstructure_fn(nested, converter, extra=override(omit=True))
+        )
+    for draft in (
+        models.AddressDraft,
+        models.MembershipDraft,
+        models.ConsentDraft,
+        models.CustomerDraft,
+        models.NoteDraft,
+    ):
+        # Only where the default is UNSET: with a default of None, an explicit None would be dropped.
+        converter.register_unstructure_hook(
+            draft, make_dict_unstructure_fn(draft, converter, _cattrs_omit_if_default=True)
+        )
+    return converter
+
+
+converter: Final = _make_converter()
+
+
+def structure(row: object, model: type[RecordT], envelope: protocol.Envelope, json_path: str) -> RecordT:
+    """Return the record in one entry of `data`; raise `InvalidResponse` naming the place under `json_path`."""
+    try:
+        return converter.structure(row, model)
+    except _Refused as error:
+        refused = error
+    record_id = row.get("id") if isinstance(row, dict) else None
+    raise envelope.invalid(
+        refused.what,
+        json_path + refused.path,
+        resource=RESOURCES[model],
+        record_id=record_id if isinstance(record_id, str) else None,
+    )
+
+
+def body(draft: models.CustomerDraft | models.NoteDraft, record_id: str | None = None) -> bytes:
+    """Return the body that sends a draft; an update names the record's id a second time, as the API wants it."""
+    named = {} if record_id is None else {"id": record_id}
+    return msgspec.json.encode(
+        {"data": {"type": RESOURCES[type(draft)], **named, "attributes": converter.unstructure(draft)}}
+    )

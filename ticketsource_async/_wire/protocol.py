@@ -1,0 +1,326 @@
+"""The API's rules of the road, pure: build a request, read an answer, find the next page.
+
+No network, clock or logging here, and no models: `transport.py` carries the request, `converters.py` maps what came
+back.
+"""
+
+import base64
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, Self, cast
+
+import msgspec
+from attrs import field, frozen
+from yarl import URL
+
+from ticketsource_async import errors
+from ticketsource_async.errors import ErrorObject
+
+ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
+    400: (errors.ValidationFailed, "Correct what is named and call again."),
+    401: (errors.AuthenticationFailed, "Check the API key: it is wrong, revoked or of another account."),
+    403: (errors.PermissionDenied, "The key is known but may not do this: ask the owner of the account."),
+    404: (errors.NotFound, "Check the id: the record may have been deleted, or belong to another box office."),
+    422: (errors.ValidationFailed, "Correct what is named and call again."),
+    429: (errors.RateLimited, "Wait before the next call; the API allows 240 requests a minute."),
+}
+_SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
+_OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
+
+
+@frozen
+class Access:
+    """Where calls go, and as whom."""
+
+    base_url: URL
+    user_agent: str
+    authorization: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, api_key: str, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
+        """Check the settings; raise `ConfigurationError` naming the wrong one, never its value if it is the key."""
+        if not isinstance(api_key, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key):
+            raise errors.ConfigurationError(
+                "api_key is empty or has white space or other characters that a key cannot have: "
+                "pass the key (skl-...) as TicketSource shows it."
+            )
+        if not isinstance(user_agent, str) or not re.fullmatch(r"[\x20-\x7e]+", user_agent):
+            raise errors.ConfigurationError("user_agent must be one line of printable ASCII.")
+        basic = base64.b64encode(f"{api_key}:".encode()).decode()
+        if auth not in ("bearer", "basic"):
+            raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
+        authorization = f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}"
+        return cls(_checked_base(base_url), user_agent, authorization, (api_key, basic))
+
+
+def _checked_base(text: str) -> URL:
+    try:
+        url = URL(text)
+    except (ValueError, TypeError):
+        url = URL()
+    if not url.host or url.scheme not in ("https", "http"):
+        raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@frozen
+class Request:
+    """One call as it is sent; `secrets` are what must never show in anything said about it."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url.path_qs}"
+
+    def scrub(self, text: str) -> str:
+        """Return foreign text without the key, at a length fit for a message."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text if len(text) <= 500 else text[:500] + "..."
+
+
+@frozen
+class RawResponse:
+    """An answer as plain data; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@frozen
+class Envelope:
+    """What came in the envelope and on which call; `links` is empty where the API left it out."""
+
+    data: object = field(repr=False)
+    links: Mapping[str, object]
+    request: Request
+    status: int
+
+    def invalid(
+        self, what: str, json_path: str, *, resource: str = "", record_id: str | None = None
+    ) -> errors.InvalidResponse:
+        """Return the error for contents that break the API's promise."""
+        return _invalid(self.request, self.status, what, json_path, resource, record_id)
+
+
+def build(access: Access, method: str, url: URL, body: bytes | None = None) -> Request:
+    """Return the request, with who we are."""
+    headers = {"Accept": "application/json", "Authorization": access.authorization, "User-Agent": access.user_agent}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    return Request(method, url, headers, body, access.secrets)
+
+
+def read(request: Request, response: RawResponse) -> Envelope:
+    """Return what came in the envelope, or raise what the answer means."""
+    if not 200 <= response.status < 300:
+        raise _error(request, response)
+    if request.method == "DELETE":  # a 204 has no body, and whatever else is in there tells nothing
+        return Envelope(None, {}, request, response.status)
+    document = _document(response)
+    if "data" not in document:
+        raise _invalid(request, response.status, f"{_describe(request, response)} instead of a `data` envelope")
+    links = document.get("links") or {}  # PHP writes an empty object as []
+    if not isinstance(links, dict):
+        raise _invalid(request, response.status, "`links` is not an object", "$.links")
+    return Envelope(document["data"], links, request, response.status)
+
+
+def _invalid(
+    request: Request, status: int, what: str, json_path: str = "$", resource: str = "", record_id: str | None = None
+) -> errors.InvalidResponse:
+    about = f" about {resource} {record_id}" if record_id else ""
+    done = "The write itself was accepted. " if request.method in ("POST", "PATCH") and resource else ""
+    return errors.InvalidResponse(
+        f"{request} was answered {status} with something unexpected{about}: {what}, at {json_path}. {done}"
+        "Nothing was guessed; if it happens again, report it to the maintainers of this library.",
+        resource,
+        record_id,
+        json_path,
+        status,
+        request.method,
+        request.url.path,
+    )
+
+
+def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
+    status, path = response.status, request.url.path
+    if status < 400:
+        target = request.scrub(response.headers.get("location", "nowhere"))
+        return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
+    if status in (403, 503) and (_is_html(response) or "cf-mitigated" in response.headers):
+        return errors.AccessBlocked(
+            f"{request} was answered {status} by a wall in front of the API ({_describe(request, response)}), "
+            "not by the API; the key may be good. Ask TicketSource support for the user agent they hand out to "
+            "integrators and pass it as user_agent (or in TICKETSOURCE_USER_AGENT).",
+            status,
+            request.method,
+            path,
+        )
+    kind, advice = ERRORS.get(status, _SERVER_ERROR if status >= 500 else _OTHER_ERROR)
+    return kind(
+        f"{request} was answered {status}: {_describe(request, response)}. {advice}",
+        status,
+        _error_objects(request, response),
+        request.method,
+        path,
+        response.headers.get("x-request-id") or response.headers.get("cf-ray"),
+        retry_after(response.headers),
+    )
+
+
+def _is_html(response: RawResponse) -> bool:
+    return "html" in response.headers.get("content-type", "") or response.body.lstrip()[:9].lower() in (
+        b"<!doctype",
+        b"<html>",
+    )
+
+
+def _document(response: RawResponse) -> Mapping[str, object]:
+    try:
+        document = msgspec.json.decode(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _error_objects(request: Request, response: RawResponse) -> list[ErrorObject]:
+    listed = _document(response).get("errors")
+    found = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    wanted = {"id": str, "status": int, "code": str, "title": str, "detail": str}
+    return [
+        cast(
+            ErrorObject,
+            {
+                name: request.scrub(value) if isinstance(value, str) else value
+                for name, kind in wanted.items()
+                if isinstance(value := entry.get(name), kind)
+            },
+        )
+        for entry in found
+    ]
+
+
+def _describe(request: Request, response: RawResponse) -> str:
+    if told := _error_objects(request, response):
+        return "; ".join(map(_tell, told))
+    if isinstance(message := _document(response).get("message"), str):  # Laravel's own errors, outside of the API's
+        return request.scrub(message).rstrip(".")
+    if not response.body.strip():
+        return "an empty body"
+    if not _is_html(response):
+        return f"{len(response.body)} bytes that are not what the API sends"
+    title = re.search(rb"<title[^>]*>([^<]{1,200})", response.body, re.IGNORECASE)
+    return (
+        f"an HTML page titled {request.scrub(title[1].decode(errors='replace').strip())!r}" if title else "an HTML page"
+    )
+
+
+def _tell(error: ErrorObject) -> str:
+    said = [error.get("code", ""), (error.get("detail") or error.get("title") or "").rstrip(".")]
+    return ": ".join(filter(None, said)) or "no reason given"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that `Retry-After` asks for, 0 or more; None if it is missing or nonsense.
+
+    A date is read against the server's own `Date`, so that a wrong clock on either side does no harm.
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def next_url(envelope: Envelope, ours: Mapping[str, str]) -> URL | None:
+    """Return where `links.next` points, with the query parameters of ours that it lacks; None at the end.
+
+    Laravel drops the parameters of the request from its links unless told otherwise: followed as it stands, page 2
+    would come with ten rows that overlap page 1. `page` is the cursor and is never put back.
+    """
+    link = envelope.links.get("next")
+    if link is None:
+        return None
+    try:
+        url = envelope.request.url.join(URL(cast(str, link)))
+        return url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
+    except (ValueError, TypeError):
+        raise envelope.invalid("`next` is neither an address nor null", "$.links.next") from None
+
+
+def why_not_follow(url: URL, current: URL, seen: Collection[str], ours: Mapping[str, str]) -> str | None:
+    """Return why this next page must not be asked for, or None if it may."""
+    if (url.scheme, url.host, url.port) != (current.scheme, current.host, current.port) or url.user or url.password:
+        return "it leads to another origin, which must not get the API key"
+    if fingerprint(url) in seen:
+        return "that page was read before, so the list would never end"
+    page, here = url.query.get("page"), current.query.get("page")
+    if page is None and url.path == current.path and url.query.keys() <= ours.keys():
+        return "it names no page, so the list would start anew"
+    if page and here and page.isdecimal() and here.isdecimal() and int(page) <= int(here):
+        return "it does not advance"
+    return None
+
+
+def fingerprint(url: URL) -> str:
+    """Return a text that is equal for addresses of the same page."""
+    return f"{url.path}?{sorted(url.query.items())}"
+
+
+_ID = re.compile(r"[a-z]{3}-[A-Za-z0-9]+")
+
+
+def checked_id(value: object, prefix: str) -> str:
+    """Return the id, or that of a record; raise ValueError unless it is `prefix`, then letters and digits."""
+    text = value if isinstance(value, str) else getattr(value, "id", None)
+    if not isinstance(text, str) or not _ID.fullmatch(text) or not text.startswith(prefix):
+        shown = repr(value) if text is None else repr(text)
+        raise ValueError(f"an id here is {prefix!r} followed by letters and digits, not {shown}")
+    return text
+
+
+def outcome_unknown(request: Request, error: errors.TicketSourceError) -> errors.OutcomeUnknown | None:
+    """Return what a failure means if the request was a write that may have been carried out, else None."""
+    if request.method == "GET":
+        return None
+    match error:
+        case errors.ConnectionLost() | errors.ServerError():
+            pass
+        case errors.RequestTimedOut(phase=phase) if phase != "connect":
+            pass
+        case errors.InvalidResponse(status=status) if 200 <= status < 300:
+            pass
+        case _:
+            return None
+    ids = [part for part in request.url.parts if _ID.fullmatch(part)]
+    return errors.OutcomeUnknown(
+        f"{request} was sent and nobody knows whether it took effect ({error}) "
+        "Look at the record before you send it again: a repeated create makes a second one.",
+        request.method,
+        request.url.path,
+        ids,
+        cause=f"{type(error).__name__}: {error}",
+    )

@@ -1,0 +1,229 @@
+"""Every exception this library raises on purpose, and nothing else.
+
+TicketSourceError
+├── APIError                 the API answered with an error status
+│   ├── ValidationFailed       400, 422
+│   ├── AuthenticationFailed   401
+│   ├── PermissionDenied       403
+│   ├── NotFound               404
+│   ├── RateLimited            429
+│   └── ServerError            5xx
+├── AccessBlocked            a wall in front of the API answered, not the API
+├── TransportError           no answer came
+│   ├── ConnectFailed          nothing was sent
+│   ├── ConnectionLost         the connection broke after the request was sent, or while it was
+│   └── RequestTimedOut        too slow; `phase` says where
+├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
+├── InvalidResponse          an answer came that is not what the API promises
+├── PaginationError          a `links.next` that must not be followed
+├── ClientClosed             the client, or the session it borrows, is closed
+└── ConfigurationError       the client cannot work as it was set up
+
+Task queues, pickle and copy rebuild an exception as `type(e)(*e.args)`: so every field is positional, has a default, is
+JSON-able and sits in `args`. No field holds the API key, a request or response body, or an object of the HTTP library.
+"""
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+
+class ErrorObject(TypedDict, total=False):
+    """One entry of the API's `errors` list; the API may leave any of these out."""
+
+    id: str
+    status: int
+    code: str
+    title: str
+    detail: str
+
+
+class TicketSourceError(Exception):
+    """Base of every error of this library; `message` says what happened, to which call, and what to do."""
+
+    def __init__(self, message: str = "", *fields: object) -> None:
+        super().__init__(message, *fields)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the class name as `error` and every field, as JSON-able data."""
+        return {"error": type(self).__name__, **{k: v for k, v in vars(self).items() if not k.startswith("_")}}
+
+
+class APIError(TicketSourceError):
+    """The API answered `status`; statuses without a class of their own (405, 409 ...) raise this one itself.
+
+    `errors` are the API's own error objects, `retry_after` is in seconds, `attempts` counts the requests sent.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        status: int = 0,
+        errors: Iterable[ErrorObject] = (),
+        method: str = "",
+        path: str = "",
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        attempts: int = 1,
+    ) -> None:
+        errors = list(errors)
+        super().__init__(message, status, errors, method, path, request_id, retry_after, attempts)
+        self.status = status
+        self.errors = errors
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.attempts = attempts
+
+
+class ValidationFailed(APIError):
+    """The API refused what was sent (400, 422); `errors` says what is wrong."""
+
+
+class AuthenticationFailed(APIError):
+    """The API key is missing, wrong or revoked (401)."""
+
+
+class PermissionDenied(APIError):
+    """The API itself says that this key may not do this (403)."""
+
+
+class NotFound(APIError):
+    """There is no such record (404)."""
+
+
+class RateLimited(APIError):
+    """More requests were made than the API allows (429); wait `retry_after` seconds if it is not None."""
+
+
+class ServerError(APIError):
+    """The API failed (5xx) on a call that changes nothing; a write that meets this raises `OutcomeUnknown`."""
+
+
+class AccessBlocked(TicketSourceError):
+    """A wall in front of the API refused the request; the key may be good.
+
+    TicketSource support hands out a user agent that the wall lets through: pass it as `user_agent`.
+    """
+
+    def __init__(self, message: str = "", status: int = 0, method: str = "", path: str = "", attempts: int = 1) -> None:
+        super().__init__(message, status, method, path, attempts)
+        self.status = status
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+
+
+class TransportError(TicketSourceError):
+    """No answer came; `cause` is the text of the error underneath, without the key."""
+
+    def __init__(
+        self, message: str = "", method: str = "", path: str = "", attempts: int = 1, cause: str = "", *fields: object
+    ) -> None:
+        super().__init__(message, method, path, attempts, cause, *fields)
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        self.cause = cause
+
+
+class ConnectFailed(TransportError):
+    """No connection could be made (name, network, TLS, proxy): nothing was sent."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before the whole answer was here; the request may have been processed."""
+
+
+class RequestTimedOut(TransportError):
+    """An attempt took longer than `seconds`; `phase` is "connect" (nothing was sent) or "total"."""
+
+    def __init__(
+        self,
+        message: str = "",
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        cause: str = "",
+        phase: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, method, path, attempts, cause, phase, seconds)
+        self.phase = phase
+        self.seconds = seconds
+
+
+class OutcomeUnknown(TicketSourceError):
+    """A write was sent and nobody knows whether it took effect: look before you send it again.
+
+    `ids` are those in the path of the call; a create of a customer has none.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        method: str = "",
+        path: str = "",
+        ids: Iterable[str] = (),
+        attempts: int = 1,
+        cause: str = "",
+    ) -> None:
+        ids = list(ids)
+        super().__init__(message, method, path, ids, attempts, cause)
+        self.method = method
+        self.path = path
+        self.ids = ids
+        self.attempts = attempts
+        self.cause = cause
+
+
+class InvalidResponse(TicketSourceError):
+    """An answer came that is not what the API promises; nothing in it was guessed.
+
+    `resource` ("customer") and `id` name the record as far as they could be read, `json_path` the place in the answer.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        resource: str = "",
+        id: str | None = None,  # noqa: A002 - the API's own word for it
+        json_path: str = "",
+        status: int = 0,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, resource, id, json_path, status, method, path, attempts)
+        self.resource = resource
+        self.id = id
+        self.json_path = json_path
+        self.status = status
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+
+
+class PaginationError(TicketSourceError):
+    """The `links.next` of page `page` must not be followed; `items` rows were yielded before."""
+
+    def __init__(
+        self, message: str = "", path: str = "", page: int = 0, items: int = 0, next_url: str | None = None
+    ) -> None:
+        super().__init__(message, path, page, items, next_url)
+        self.path = path
+        self.page = page
+        self.items = items
+        self.next_url = next_url
+
+
+class ClientClosed(TicketSourceError):
+    """The client was closed, or the session that it borrows was."""
+
+
+class ConfigurationError(TicketSourceError):
+    """The client cannot work as it was set up; the message names the setting."""

@@ -1,0 +1,151 @@
+"""The operations of the API, in small groups named after the first segment of their path.
+
+A method here says which path, which draft and which model; everything else happens below. What every call can raise is
+in `errors.py`. The vendor's pages: https://www.ticketsource.io/working-with-customers and the OpenAPI file linked from
+there.
+"""
+
+from typing import Protocol, TypedDict, TypeVar, Unpack
+
+from yarl import URL
+
+from ticketsource_async._wire import converters, protocol
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async.models import Customer, CustomerDraft, Note, NoteDraft
+from ticketsource_async.pagination import OnInvalid, Pager
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_HasId)
+
+
+class ListOptions(TypedDict, total=False):
+    """Options of every list."""
+
+    per_page: int
+    """Rows a page, 1 to 100; the default of 100 makes the fewest requests."""
+    start_page: int
+    """Page to begin with, from 1."""
+    max_items: int | None
+    """Rows to read at most; None reads all. No page is asked for beyond what that takes."""
+    on_invalid: OnInvalid
+    """What to do with a row that is not what the API promises; the default is to raise."""
+
+
+class _Group:
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def _url(self, *segments: str) -> URL:
+        return self._sender.access.base_url.joinpath(*segments)
+
+    def _list(self, url: URL, model: type[T], options: ListOptions) -> Pager[T]:
+        return Pager(self._sender, url, model, **options)
+
+    async def _send(self, method: str, url: URL, body: bytes | None = None) -> protocol.Envelope:
+        return await self._sender.send(protocol.build(self._sender.access, method, url, body))
+
+
+def _record(envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
+    record = converters.structure(envelope.data, model, envelope, "$.data")
+    if asked_for is not None and record.id != asked_for:
+        what = f"the record asked for was {asked_for}"
+        raise envelope.invalid(what, "$.data.id", resource=converters.RESOURCES[model], record_id=record.id)
+    return record
+
+
+def _body(draft: CustomerDraft | NoteDraft, record_id: str | None = None) -> bytes:
+    if not draft:
+        raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
+    return converters.body(draft, record_id)
+
+
+def _customer_id(customer: str | Customer) -> str:
+    return protocol.checked_id(customer, "cst-")
+
+
+class Customers(_Group):
+    """The people a box office knows."""
+
+    def list(self, **options: Unpack[ListOptions]) -> Pager[Customer]:
+        """Return all customers, in an order that the API does not tell.
+
+        GET /customers
+        """
+        return self._list(self._url("customers"), Customer, options)
+
+    async def get(self, customer: str | Customer, /) -> Customer:
+        """Return one customer.
+
+        GET /customers/{id}. Raises `NotFound`; ValueError for something that cannot be an id, before any request.
+        """
+        customer_id = _customer_id(customer)
+        return _record(await self._send("GET", self._url("customers", customer_id)), Customer, customer_id)
+
+    async def create(self, draft: CustomerDraft, /) -> Customer:
+        """Create a customer and return the record as the API keeps it.
+
+        POST /customers. Never sent twice: raises `OutcomeUnknown` if the answer got lost; then look for the customer
+        before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
+        """
+        return _record(await self._send("POST", self._url("customers"), _body(draft)), Customer)
+
+    async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
+        """Change what is set in the draft, nothing else, and return the record as it is now.
+
+        PATCH /customers/{id}. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft with
+        nothing set.
+        """
+        customer_id = _customer_id(customer)
+        body = _body(draft, customer_id)
+        return _record(await self._send("PATCH", self._url("customers", customer_id), body), Customer, customer_id)
+
+    async def delete(self, customer: str | Customer, /) -> None:
+        """Delete a customer, for good; what becomes of their bookings is not documented.
+
+        DELETE /customers/{id}. Raises `NotFound`, `OutcomeUnknown`.
+        """
+        await self._send("DELETE", self._url("customers", _customer_id(customer)))
+
+
+class Notes(_Group):
+    """What staff noted about a customer; a note cannot be changed, only added and deleted."""
+
+    def list(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Note]:
+        """Return the notes on a customer.
+
+        GET /customers/{id}/notes
+        """
+        return self._list(self._url("customers", _customer_id(customer), "notes"), Note, options)
+
+    async def get(self, customer: str | Customer, note: str | Note, /) -> Note:
+        """Return one note.
+
+        GET /customers/{id}/notes/{note_id}. Raises `NotFound`.
+        """
+        url, note_id = self._note(customer, note)
+        return _record(await self._send("GET", url), Note, note_id)
+
+    async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
+        """Add a note to a customer and return it.
+
+        POST /customers/{id}/notes. Never sent twice: raises `OutcomeUnknown` if the answer got lost. Raises `NotFound`,
+        `ValidationFailed`.
+        """
+        url = self._url("customers", _customer_id(customer), "notes")
+        return _record(await self._send("POST", url, _body(draft)), Note)
+
+    async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
+        """Delete a note, for good.
+
+        DELETE /customers/{id}/notes/{note_id}. Raises `NotFound`, `OutcomeUnknown`.
+        """
+        await self._send("DELETE", self._note(customer, note)[0])
+
+    def _note(self, customer: str | Customer, note: str | Note) -> tuple[URL, str]:
+        note_id = protocol.checked_id(note, "csn-")
+        return self._url("customers", _customer_id(customer), "notes", note_id), note_id
