@@ -189,10 +189,8 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
 
 
 def _is_html(response: RawResponse) -> bool:
-    return "html" in response.headers.get("content-type", "") or response.body.lstrip()[:9].lower() in (
-        b"<!doctype",
-        b"<html>",
-    )
+    declared = "html" in response.headers.get("content-type", "")
+    return declared or re.match(rb"\s*<(!doctype\s+)?html", response.body, re.IGNORECASE) is not None
 
 
 def _document(response: RawResponse) -> Mapping[str, object]:

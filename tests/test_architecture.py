@@ -1,0 +1,101 @@
+"""The rooms and their shelves: a room imports only from shelves below its own."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
+WORDS = {"errors", "models"}
+RULES = {"_wire.protocol", "_wire.converters"}
+MACHINES = {"_wire.transport", "_wire.sender"}
+COUNTER = {"pagination", "resources", "client"}
+BELOW: dict[str, set[str]] = {
+    **{room: WORDS for room in WORDS},
+    **{room: WORDS | RULES for room in RULES},
+    **{room: {"errors", *RULES, *MACHINES} - {"_wire.converters"} for room in MACHINES},
+    **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
+    "export": WORDS | COUNTER,
+    "cli": WORDS | COUNTER | {"", "export", "sandbox"},
+    "__main__": {"cli"},
+    "": WORDS | COUNTER,
+    "_wire": set(),
+}
+MAY_IMPORT = {
+    "aiohttp": {"_wire.transport", "sandbox"},
+    "cattrs": {"_wire.converters"},
+    "msgspec": {"_wire.converters", "_wire.protocol"},
+    "yarl": {"_wire.protocol", "pagination", "resources"},
+    "click": {"cli", "__main__"},
+    "tqdm": {"cli", "__main__"},
+    "pytest": {"sandbox.pytest_plugin"},
+    "asyncio": {"_wire.transport", "_wire.sender", "cli", "sandbox"},
+    "logging": {"sandbox"},
+    "attrs": WORDS | RULES | COUNTER | {"sandbox"},
+}
+
+
+def rooms() -> list[str]:
+    """Return the dotted names of all modules, relative to the package."""
+    paths = [p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py")]
+    return sorted(".".join(p.parts).removesuffix("__init__").removesuffix(".") for p in paths)
+
+
+def source(room: str) -> Path:
+    """Return the file of a room."""
+    path = PACKAGE.joinpath(*room.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports(room: str) -> Iterator[str]:
+    """Yield what a room imports when it runs, as absolute dotted names; TYPE_CHECKING blocks do not count."""
+    tree = ast.parse(source(room).read_text())
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = ["ticketsource_async", *room.split(".")]
+                parents = parents[: len(parents) - node.level + (source(room).name == "__init__.py")]
+                base = ".".join([*parents, *filter(None, [node.module])])
+            for alias in node.names:
+                deeper = f"{base}.{alias.name}".removeprefix("ticketsource_async.")
+                yield f"ticketsource_async.{deeper}" if deeper in rooms() else base
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_imports_only_from_shelves_below(room: str) -> None:
+    """Each import within the package goes down, and the sandbox imports nothing outside of itself."""
+    within = {name.removeprefix("ticketsource_async").removeprefix(".") for name in imports(room) if name.startswith("ticketsource_async")}
+    if room.startswith("sandbox"):
+        assert all(name.startswith("sandbox") for name in within)
+    else:
+        assert within <= BELOW[room]
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_imports_only_the_libraries_of_its_shelf(room: str) -> None:
+    """Each library is known in few rooms, so that it could be changed there."""
+    for name in imports(room):
+        allowed = MAY_IMPORT.get(name.partition(".")[0])
+        assert allowed is None or room in allowed or room.partition(".")[0] in allowed, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_no_file_and_no_function_is_too_long(room: str) -> None:
+    """A file has at most 450 lines, a function at most 60."""
+    text = source(room).read_text()
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    assert text.count("\n") <= 450
+    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno > 60] == []

@@ -1,0 +1,342 @@
+"""The session manager: how it is built, opened and closed, and that it keeps the key to itself."""
+
+import asyncio
+import gc
+import logging
+import pickle
+import subprocess
+import sys
+import traceback
+from typing import Any
+
+import aiohttp
+import pytest
+from doubles import KEY
+
+from ticketsource_async import (
+    AuthenticationFailed,
+    ClientClosed,
+    ConfigurationError,
+    Customer,
+    CustomerDraft,
+    TicketSource,
+    TicketSourceError,
+    __version__,
+)
+from ticketsource_async.sandbox import Sandbox
+
+
+def test_a_client_is_built_without_a_loop_and_opens_nothing() -> None:
+    """Building a client outside of asyncio works, and leaving it alone warns of nothing."""
+    ts = TicketSource(KEY)
+
+    assert repr(ts) == "<TicketSource https://api.ticketsource.io not opened>"
+    del ts
+    gc.collect()
+
+
+async def test_a_client_opens_with_its_first_request_and_closes_once(box: Sandbox) -> None:
+    """The state follows the session, `aclose` may come twice, and a call after it raises ClientClosed."""
+    ts = TicketSource(box.api_key, base_url=box.url)
+    states = [repr(ts).split()[-1]]
+    await ts.customers.list().first()
+    states.append(repr(ts).split()[-1])
+    await ts.aclose()
+    await ts.aclose()
+    states.append(repr(ts).split()[-1])
+
+    assert states == ["opened>", "open>", "closed>"]
+    with pytest.raises(ClientClosed, match="make a new one"):
+        await ts.customers.list().first()
+    with pytest.raises(ClientClosed):
+        async with ts:
+            pass
+
+
+async def test_async_with_closes_also_when_the_body_raises(box: Sandbox) -> None:
+    """Leaving the block by an error closes the client."""
+    with pytest.raises(KeyError):
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            await ts.customers.list().first()
+            raise KeyError
+    with pytest.raises(ClientClosed):
+        await ts.customers.list().first()
+
+
+@pytest.mark.parametrize("auth", ["bearer", "basic"])
+async def test_both_kinds_of_authentication_are_let_in(box: Sandbox, auth: Any) -> None:
+    """The sandbox accepts the key as Bearer and as Basic."""
+    async with TicketSource(box.api_key, base_url=box.url, auth=auth) as ts:
+        assert await ts.customers.list().first()
+
+
+async def test_a_wrong_key_fails_authentication(box: Sandbox) -> None:
+    """A key that the API does not know raises AuthenticationFailed with the API's words."""
+    async with TicketSource(KEY, base_url=box.url) as ts:
+        with pytest.raises(AuthenticationFailed, match="unauthorized: No valid API Key provided"):
+            await ts.customers.list().first()
+
+
+async def test_the_user_agent_names_the_library_and_can_be_replaced(box: Sandbox) -> None:
+    """By default the user agent says name and version; one that support handed out replaces it whole."""
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        await ts.customers.list().first()
+    async with TicketSource(box.api_key, base_url=box.url, user_agent="venue-sync/7") as ts:
+        await ts.customers.list().first()
+
+    own, replaced = [request.headers["user-agent"] for request in box.requests]
+    assert own.startswith(f"ticketsource-async/{__version__} ")
+    assert replaced == "venue-sync/7"
+
+
+async def test_a_borrowed_session_is_used_and_left_open(box: Sandbox) -> None:
+    """A session that was passed in carries the requests and is neither changed nor closed."""
+    async with aiohttp.ClientSession(headers={"X-Venue": "hall"}) as session:
+        async with TicketSource(box.api_key, base_url=box.url, session=session) as ts:
+            await ts.customers.list().first()
+
+        assert not session.closed
+        assert dict(session.headers) == {"X-Venue": "hall"}
+        assert box.requests[0].headers["x-venue"] == "hall"
+
+
+async def test_a_borrowed_session_that_was_closed_says_so(box: Sandbox) -> None:
+    """A call over a session that its owner closed raises ClientClosed that names the session."""
+    session = aiohttp.ClientSession()
+    await session.close()
+    async with TicketSource(box.api_key, base_url=box.url, session=session) as ts:
+        with pytest.raises(ClientClosed, match="borrows is closed"):
+            await ts.customers.list().first()
+
+
+async def test_a_borrowed_session_that_raises_for_status_still_gives_our_errors(box: Sandbox) -> None:
+    """`raise_for_status` of a borrowed session does not get in the way of typed errors."""
+    async with (
+        aiohttp.ClientSession(raise_for_status=True) as session,
+        TicketSource(KEY, base_url=box.url, session=session) as ts,
+    ):
+        with pytest.raises(AuthenticationFailed):
+            await ts.customers.list().first()
+
+
+def test_from_env_reads_the_three_variables_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, base URL and user agent come from the environment; what is passed wins."""
+    monkeypatch.setenv("TICKETSOURCE_API_KEY", KEY)
+    monkeypatch.setenv("TICKETSOURCE_BASE_URL", "https://one.example")
+    monkeypatch.setenv("TICKETSOURCE_USER_AGENT", "venue-sync/7")
+
+    ts = TicketSource.from_env()
+
+    assert "https://one.example" in repr(ts)
+    assert ts._sender.access.user_agent == "venue-sync/7"
+    assert ts._sender.access.secrets[0] == KEY
+    assert "https://two.example" in repr(TicketSource.from_env(base_url="https://two.example"))
+
+
+def test_from_env_without_a_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing key is a ConfigurationError that says what to set; empty variables count as not set."""
+    monkeypatch.setenv("TICKETSOURCE_API_KEY", "")
+    with pytest.raises(ConfigurationError, match="TICKETSOURCE_API_KEY is not set"):
+        TicketSource.from_env()
+    monkeypatch.setenv("TICKETSOURCE_API_KEY", KEY)
+    monkeypatch.setenv("TICKETSOURCE_BASE_URL", "")
+    assert "https://api.ticketsource.io" in repr(TicketSource.from_env())
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"max_connections": 0}, "max_connections"), ({"max_connections": 1.5}, "max_connections"), ({"base_url": "x"}, "base_url")],
+)
+def test_a_setting_that_cannot_work_is_named(options: Any, named: str) -> None:
+    """A wrong setting raises ConfigurationError when the client is built."""
+    with pytest.raises(ConfigurationError, match=named):
+        TicketSource(KEY, **options)
+
+
+async def test_trust_env_cannot_be_set_on_a_borrowed_session() -> None:
+    """An option that would have no effect is refused."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="trust_env"):
+            TicketSource(KEY, session=session, trust_env=True)
+
+
+async def test_no_more_requests_are_in_flight_than_max_connections() -> None:
+    """Twelve calls at once over two connections are never more than two at the server."""
+    async with (
+        Sandbox(customers=12, rate_limit=None, latency=0.01) as box,
+        TicketSource(box.api_key, base_url=box.url, max_connections=2) as ts,
+    ):
+        async with asyncio.TaskGroup() as group:
+            for customer_id in box.customers.ids():
+                group.create_task(ts.customers.get(customer_id))
+            most = 0
+            while len(box.requests) < 12:
+                most = max(most, sum(request.status is None for request in box.requests))
+                await asyncio.sleep(0)
+
+        assert most == 2
+
+
+async def test_calls_that_run_at_once_each_get_their_own_answer(ts: TicketSource, box: Sandbox) -> None:
+    """Concurrent calls do not mix their answers up."""
+    ids = list(box.customers.ids())
+
+    customers = await asyncio.gather(*(ts.customers.get(customer_id) for customer_id in ids))
+
+    assert [c.id for c in customers] == ids
+
+
+async def test_a_cancelled_call_gives_its_connection_back(box: Sandbox) -> None:
+    """After a call is cancelled, the next one gets through the only connection."""
+    box.fail(slow=60)
+    async with TicketSource(box.api_key, base_url=box.url, max_connections=1) as ts:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await ts.customers.list().first()
+
+        assert await ts.customers.list().first()
+
+
+SECOND_RUN = """
+import asyncio, gc, sys
+from ticketsource_async import TicketSource
+
+ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
+
+async def look():
+    print((await ts.customers.list().first()).id)
+
+async def look_and_close():
+    await look()
+    await ts.aclose()
+
+asyncio.run(look())
+gc.collect()
+asyncio.run(look())
+gc.collect()
+asyncio.run(look_and_close())
+del ts
+gc.collect()
+"""
+
+DROPPED = """
+import asyncio, gc, sys, warnings
+from ticketsource_async import TicketSource
+
+async def main():
+    ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
+    await ts.customers.list().first()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del ts
+        gc.collect()
+        await asyncio.sleep(0)
+    print([(w.category.__name__, str(w.message)) for w in caught])
+
+asyncio.run(main())
+"""
+
+
+async def run(code: str, box: Sandbox) -> tuple[str, str]:
+    """Run a program against the sandbox with asyncio's debug mode and warnings as errors; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", code, box.url, box.api_key),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+async def test_a_client_works_again_in_a_second_asyncio_run(box: Sandbox) -> None:
+    """One client used in three event loops opens anew in each, and nothing is left to warn about."""
+    out, err = await run(SECOND_RUN, box)
+
+    assert out.split() == [box.customers.ids()[0]] * 3
+    assert err == ""
+
+
+async def test_a_client_dropped_open_warns(box: Sandbox) -> None:
+    """Dropping an open client gives one ResourceWarning that says what to do, and closes the session."""
+    out, err = await run(DROPPED, box)
+
+    assert out.startswith("[('ResourceWarning', 'unclosed <TicketSource http://127.0.0.1:")
+    assert out.count("ResourceWarning") == 1
+    assert "use `async with` or `await ts.aclose()`" in out
+    assert err == ""
+
+
+async def test_aclose_in_another_loop_than_the_one_it_was_used_in_is_quiet(box: Sandbox) -> None:
+    """A client that was used in a loop that has ended can be closed in the next."""
+    ts = TicketSource(box.api_key, base_url=box.url)
+    await asyncio.to_thread(asyncio.run, ts.customers.list().collect())
+
+    await ts.aclose()
+
+    with pytest.raises(ClientClosed):
+        await ts.customers.list().first()
+
+
+def test_a_client_is_not_pickled() -> None:
+    """A pickle of a client would hold the key, so there is none."""
+    with pytest.raises(TypeError, match="build one in each process"):
+        pickle.dumps(TicketSource(KEY))
+    with pytest.raises(TypeError, match="build one in each process"):
+        pickle.dumps(TicketSource(KEY).customers.list())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 401},
+        {"status": 500},
+        {"status": 429, "headers": {"Retry-After": "3"}},
+        {"status": 403, "html": True},
+        {"status": 302, "headers": {"Location": f"https://elsewhere.example/?key={KEY}"}, "body": ""},
+        {"status": 400, "body": f'{{"errors": [{{"code": "{KEY}", "detail": "{KEY}"}}]}}'},
+        {"cut": "before"},
+        {"cut": "body"},
+        {"body": f"<html><title>{KEY}</title></html>"},
+        {"next": "cross-origin"},
+    ],
+)
+@pytest.mark.parametrize("method", ["list", "create"])
+async def test_the_key_is_in_no_error_log_repr_or_pickle(
+    caplog: pytest.LogCaptureFixture, fault: dict[str, Any], method: str
+) -> None:
+    """Whatever goes wrong, the key shows neither in the error, its chain and traceback, nor in any log."""
+    caplog.set_level(logging.DEBUG)
+    async with Sandbox(customers=25, api_key=KEY) as box, TicketSource(KEY, base_url=box.url) as ts:
+        box.fail(**fault)
+        with pytest.raises(TicketSourceError) as caught:
+            if method == "list" or "next" in fault:
+                await ts.customers.list(per_page=10).collect()
+            else:
+                await ts.customers.create(CustomerDraft(first_name="x"))
+        shown = f"{ts!r} {ts.customers!r} {ts.customers.list()!r} {ts._transport!r} {ts._sender.access!r}"
+
+    error = caught.value
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    for text in (
+        shown,
+        repr(error),
+        str(error),
+        str(error.to_dict()),
+        "".join(traceback.format_exception(error)),
+        pickle.dumps(error).decode("latin-1"),
+        caplog.text,
+    ):
+        assert KEY not in text
+
+
+async def test_no_customers_data_is_in_an_error(ts: TicketSource, box: Sandbox) -> None:
+    """The error of a failed write holds ids, but nothing of what was sent."""
+    customer = Customer(id=box.customers.ids()[0])
+    box.fail(cut="before")
+
+    with pytest.raises(TicketSourceError) as caught:
+        await ts.customers.update(customer, CustomerDraft(last_name="Canarybird"))
+
+    assert "Canarybird" not in f"{caught.value!r} {caught.value.to_dict()}"
+    assert customer.id in str(caught.value)

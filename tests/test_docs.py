@@ -1,0 +1,106 @@
+"""The README is run, and what it claims about itself is held."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import ticketsource_async
+from ticketsource_async import errors
+from ticketsource_async.cli import cli
+from ticketsource_async.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def block(name: str) -> str:
+    """Return the code block under the marker of that name."""
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
+    """The README's tour runs against a sandbox with nothing but the two variables set."""
+    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
+    import asyncio
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", block("tour")), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+
+    assert err == b""
+    assert "['Needs leg room']" in out.decode()
+    assert "404: not_found" in out.decode()
+    assert len(box.customers) == 25
+
+
+def test_the_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> None:
+    """The README's test runs by itself, with the plugin found by its entry point."""
+    (tmp_path / "test_sync.py").write_text(block("pytest"))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    """`.ci/run` takes its commands from the README's blocks, and these are the ones promised."""
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert "block tests" in script
+    assert "block export" in script
+    assert block("tests") == "python3 -m pip install -q uv && uv run --all-extras pytest\n"
+    assert block("export").startswith("python3 -m pip install -q uv && uv run --extra cli ticketsource customers export")
+
+
+def test_the_readme_is_a_door() -> None:
+    """The README stays under 150 lines."""
+    assert README.count("\n") < 150
+
+
+def test_the_readme_names_every_leaf_of_the_error_tree() -> None:
+    """The table of errors names each class that can be raised."""
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TicketSourceError)]
+    table = README.split("## When something goes wrong")[1].split("\n## ")[0]
+
+    assert [k.__name__ for k in kinds if f"`{k.__name__}`" not in table] == []
+
+
+def test_the_changelog_names_the_version() -> None:
+    """The version of the package is in the changelog, or is still to be released."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+
+    assert f"## [{ticketsource_async.__version__}]" in changelog or "## [Unreleased]" in changelog
+
+
+def commands(group: object = cli, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the path of every command and group."""
+    below = getattr(group, "commands", {})
+    return [path, *(found for name, command in below.items() for found in commands(command, (*path, name)))]
+
+
+@pytest.mark.parametrize("path", commands())
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    """Help exists for every command, every option in it is explained, and each command ends with an example."""
+    result = CliRunner().invoke(cli, [*path, "--help"], prog_name="ticketsource")
+
+    assert result.exit_code == 0
+    command = cli
+    for name in path:
+        command = command.commands[name]  # type: ignore[assignment]  # a group until the last name
+    assert command.help
+    if path and not hasattr(command, "commands"):
+        assert f"Example: ticketsource {' '.join(path)}" in result.output

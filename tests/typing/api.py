@@ -1,0 +1,98 @@
+"""The public API as a user's type checker sees it: checked by mypy and pyright, never run."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import date, datetime
+from typing import assert_type
+
+from ticketsource_async import (
+    UNSET,
+    Address,
+    AddressDraft,
+    APIError,
+    ConsentDraft,
+    Customer,
+    CustomerDraft,
+    InvalidResponse,
+    Links,
+    MembershipDraft,
+    Note,
+    NoteDraft,
+    OutcomeUnknown,
+    Page,
+    Pager,
+    RateLimited,
+    TicketSource,
+    Unset,
+)
+
+
+async def reading() -> None:
+    """Read customers and notes."""
+    async with TicketSource("skl-test", auth="basic", max_connections=4) as ts:
+        assert_type(ts, TicketSource)
+        pager = ts.customers.list(per_page=50, max_items=None, on_invalid=print)
+        assert_type(pager, Pager[Customer])
+        assert_type(aiter(pager), AsyncGenerator[Customer, None])
+        async with aclosing(aiter(pager)) as customers:
+            assert_type(await anext(customers), Customer)
+        async for page in pager.pages():
+            assert_type(page, Page[Customer])
+            assert_type(page.items, tuple[Customer, ...])
+            assert_type(page.next_url, str | None)
+        assert_type(await pager.first(), Customer | None)
+        assert_type(await pager.collect(), list[Customer])
+        customer = await ts.customers.get("cst-1")
+        assert_type(customer, Customer)
+        assert_type(await ts.customers.get(customer), Customer)
+        assert_type(await ts.notes.list(customer).first(), Note | None)
+        assert_type((await ts.notes.get(customer, "csn-1")).customer_id, str | None)
+
+
+async def writing(ts: TicketSource, before: Customer, after: Customer) -> None:
+    """Write customers and notes."""
+    draft = CustomerDraft(
+        first_name=None,
+        last_name=UNSET,
+        address=AddressDraft(line_1="1 High Street"),
+        membership=MembershipDraft(start_date=date(2020, 1, 1)),
+        consent=ConsentDraft(email=False),
+    )
+    assert_type(await ts.customers.create(draft), Customer)
+    assert_type(await ts.customers.update(before, CustomerDraft.diff(before, after)), Customer)
+    assert_type(await ts.customers.update("cst-1", CustomerDraft(address=Address())), Customer)
+    await ts.customers.delete(before)
+    assert_type(await ts.notes.create(before, NoteDraft(description="x")), Note)
+
+
+def fields(customer: Customer, draft: CustomerDraft) -> None:
+    """Look at what a record and a draft hold."""
+    assert_type(customer.id, str)
+    assert_type(customer.created_at, datetime | None)
+    assert_type(customer.links, Links)
+    assert_type(customer.extra, Mapping[str, object])
+    assert_type(customer.to_dict(), dict[str, object])
+    assert_type(draft.first_name, str | Unset | None)
+    if draft.first_name is not UNSET:
+        assert_type(draft.first_name, str | None)
+
+
+def failures(error: APIError | InvalidResponse | OutcomeUnknown) -> None:
+    """Look at what an error holds."""
+    match error:
+        case RateLimited():
+            assert_type(error.retry_after, float | None)
+        case APIError():
+            assert_type(error.errors[0].get("detail"), str | None)
+        case InvalidResponse():
+            assert_type(error.id, str | None)
+        case OutcomeUnknown():
+            assert_type(error.ids, list[str])
+
+
+def mistakes(ts: TicketSource) -> None:
+    """Let the checkers find what cannot work."""
+    TicketSource("skl-test", auth="digest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ts.customers.list(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CustomerDraft(telephone="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ConsentDraft(email="false")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,137 @@
+"""Faults on demand: what to do to which request, and the queue that they wait in."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from attrs import define, field, frozen
+
+Cut = Literal["before", "after_write", "body"]
+Next = Literal["cross-origin", "loop", "back", "missing", "no-links", "relative"]
+
+_CUTS: Final = ("before", "after_write", "body")
+_NEXTS: Final = ("cross-origin", "loop", "back", "missing", "no-links", "relative")
+
+
+@define
+class RecordedRequest:
+    """A request that the sandbox saw; header names are in lower case, `status` is None until it is answered."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    status: int | None = None
+
+
+@frozen
+class Fault:
+    """What goes wrong, and for which requests: those that match `method`, `path` and `page`, after the first `after` of them.
+
+    It strikes `times` times, or for ever if that is None.
+
+    - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
+    - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the "body" of the answer
+    - `slow`: pause so many seconds between the pieces of the body
+    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "missing" (no `next`),
+      "no-links" (neither links nor meta), "relative"
+    - `insert`, `delete`: put so many new customers at the front of the list, take so many away from there, before answering as usual
+    """
+
+    times: int | None = 1
+    after: int = 0
+    method: str | None = None
+    path: str | None = None
+    page: int | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(factory=dict)
+    body: str | bytes | None = None
+    html: bool = False
+    cut: Cut | None = None
+    slow: float | None = None
+    next: Next | None = None
+    insert: int = 0
+    delete: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("after", "insert", "delete"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times must be 1 or more, or None for ever")
+        if self.status is not None and not 200 <= self.status <= 599:
+            raise ValueError("status must be from 200 to 599")
+        if self.slow is not None and self.slow < 0:
+            raise ValueError("slow must be 0 or more seconds")
+        if self.cut not in (None, *_CUTS) or self.next not in (None, *_NEXTS):
+            raise ValueError(f"cut must be one of {_CUTS}, next one of {_NEXTS}")
+        if self.html and self.body is not None:
+            raise ValueError("html and body are two answers: give one")
+        if self.next and (self.is_fixed or self.cut in ("before", "after_write")):
+            raise ValueError("next needs a real answer, so it goes with neither status, html, body nor such a cut")
+        if self.headers and not self.is_fixed:
+            raise ValueError("headers go with status, html or body")
+        if not (self.is_fixed or self.cut or self.next or self.insert or self.delete or self.slow is not None):
+            raise ValueError(
+                "a fault needs something that goes wrong: status, html, body, cut, slow, next, insert or delete"
+            )
+
+    @property
+    def is_fixed(self) -> bool:
+        """Say whether the fault has an answer of its own."""
+        return self.status is not None or self.html or self.body is not None
+
+    def matches(self, request: RecordedRequest) -> bool:
+        """Say whether the fault is meant for this request."""
+        return (
+            self.method in (None, request.method)
+            and self.path in (None, request.path)
+            and (self.page is None or request.query.get("page", "1") == str(self.page))
+        )
+
+
+class Faults:
+    """The faults that wait; more may be added from another thread."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Fault, dict[str, int]]] = []
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault at the end of the queue."""
+        with self._lock:
+            self._waiting.append((fault, {"seen": 0, "struck": 0}))
+
+    def take(self, request: RecordedRequest) -> Fault | None:
+        """Return the first fault that strikes this request."""
+        with self._lock:
+            for place, (fault, count) in enumerate(self._waiting):
+                if not fault.matches(request):
+                    continue
+                count["seen"] += 1
+                if count["seen"] <= fault.after:
+                    continue
+                count["struck"] += 1
+                if fault.times is not None and count["struck"] >= fault.times:
+                    del self._waiting[place]
+                return fault
+        return None
+
+
+def lead_astray(document: dict[str, Any], kind: Next, url: str, page: str) -> None:
+    """Change the `next` of a list's answer; `url` is the address of the list, `page` the page that was asked for."""
+    after = f"?page={int(page) + 1}"
+    links = {
+        "cross-origin": f"http://elsewhere.example{urlsplit(url).path}{after}",
+        "loop": f"{url}?page={page}",
+        "back": f"{url}?page=1",
+        "relative": after,
+    }
+    if kind == "no-links":
+        del document["links"], document["meta"]
+    elif kind == "missing":
+        del document["links"]["next"]
+    else:
+        document["links"]["next"] = links[kind]

@@ -1,0 +1,42 @@
+"""The pytest fixture `ticketsource_sandbox`: a sandbox in a thread of its own, for tests of any kind.
+
+Whatever costs time to import is imported inside the fixture, so that suites that do not use it pay nothing.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ticketsource_async.sandbox.server import Sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", "ticketsource_sandbox(**options): options of the fixture's Sandbox, for example customers=3"
+    )
+
+
+@pytest.fixture
+def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
+    """A running sandbox; `@pytest.mark.ticketsource_sandbox(customers=3)` sets its options."""
+    import asyncio  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    from ticketsource_async.sandbox.server import Sandbox  # noqa: PLC0415
+
+    marker = request.node.get_closest_marker("ticketsource_sandbox")
+    box = Sandbox(*marker.args, **marker.kwargs) if marker else Sandbox()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(box.start())
+        thread = threading.Thread(target=loop.run_forever, name="ticketsource_sandbox")
+        thread.start()
+        try:
+            yield box
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            runner.run(box.stop())

@@ -1,0 +1,238 @@
+"""What the sandbox remembers: customers and their notes, and the rules for writing them.
+
+No HTTP here. Sample customers are made when they are looked at; only what was written is kept.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal
+
+from ticketsource_async.sandbox import sample
+
+Nested = Literal["merge", "replace"]
+
+_TEXTS: Final = ("title", "first_name", "last_name", "telephone", "email")
+_PARTS: Final = {
+    "address": ("line_1", "line_2", "line_3", "line_4", "postcode"),
+    "membership": ("identifier", "start_date", "end_date"),
+    "consent": ("email", "post", "sms"),
+}
+_ORDER: Final = (
+    *("title", "first_name", "last_name", "address", "telephone", "email", "membership", "consent"),
+    *("created_at", "updated_at"),
+)
+
+
+class Refused(Exception):  # noqa: N818 - never leaves the sandbox
+    """What was sent breaks the rules; `details` says each."""
+
+    def __init__(self, details: list[str]) -> None:
+        super().__init__(details)
+        self.details = details
+
+
+class Customers:
+    """The customers in the order of the list; new ones come at its end."""
+
+    def __init__(self, count: int, seed: int, *, nested: Nested, base_url: Callable[[], str]) -> None:
+        self._seed = seed
+        self._nested = nested
+        self._base_url = base_url
+        self._order = list(range(count))
+        self._next = count
+        self._gone: set[int] = set()
+        self._written: dict[int, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def ids(self, start: int = 0, stop: int | None = None) -> list[str]:
+        """Return the ids, or a slice of them, in the order of the list."""
+        return [self._id(index) for index in self._order[start:stop]]
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Return a slice of the list as the API shows it."""
+        return [self._resource(index) for index in self._order[start:stop]]
+
+    def get(self, customer_id: str) -> dict[str, Any] | None:
+        """Return a customer as the API shows it, None if there is none."""
+        index = self._find(customer_id)
+        return None if index is None else self._resource(index)
+
+    def insert(self, count: int = 1, *, at: int | None = None) -> list[str]:
+        """Put new sample customers at a place of the list, 0 being the front and None the end; return their ids."""
+        new = list(range(self._next, self._next + count))
+        self._next += count
+        place = len(self._order) if at is None else at
+        self._order[place:place] = new
+        return [self._id(index) for index in new]
+
+    def delete(self, ids: Collection[str]) -> None:
+        """Delete customers; raise KeyError for one that is not there."""
+        for customer_id in ids:
+            if (index := self._find(customer_id)) is None:
+                raise KeyError(customer_id)
+            self._order.remove(index)
+            self._gone.add(index)
+            self._written.pop(index, None)
+
+    def create(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a customer with the attributes that were sent."""
+        _check_customer(sent)
+        blank: dict[str, Any] = dict.fromkeys(_TEXTS)
+        blank |= {
+            part: {name: False if part == "consent" else None for name in names} for part, names in _PARTS.items()
+        }
+        [customer_id] = self.insert()
+        index = self._order[-1]
+        self._written[index] = _in_order({**_apply(blank, sent, "merge"), "created_at": _now(), "updated_at": None})
+        return self._resource(index)
+
+    def update(self, customer_id: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """Change the attributes that were sent; raise KeyError if there is no such customer."""
+        if (index := self._find(customer_id)) is None:
+            raise KeyError(customer_id)
+        _check_customer(sent)
+        self._written[index] = _in_order({**_apply(self._attributes(index), sent, self._nested), "updated_at": _now()})
+        return self._resource(index)
+
+    def index(self, customer_id: str) -> int | None:
+        """Return what `sample` knows the customer by, None if there is none."""
+        return self._find(customer_id)
+
+    def _id(self, index: int) -> str:
+        return f"cst-{sample.name_of(self._seed, index)}"
+
+    def _find(self, customer_id: str) -> int | None:
+        prefix, _, name = customer_id.partition("-")
+        index = sample.index_of(self._seed, name) if prefix == "cst" else None
+        return index if index is not None and index < self._next and index not in self._gone else None
+
+    def _attributes(self, index: int) -> dict[str, Any]:
+        return self._written.get(index) or sample.attributes_of(self._seed, index)
+
+    def _resource(self, index: int) -> dict[str, Any]:
+        address = f"{self._base_url()}/customers/{self._id(index)}"
+        return {
+            "id": self._id(index),
+            "type": "customer",
+            "attributes": self._attributes(index),
+            "links": {"self": address, "bookings": f"{address}/bookings"},
+        }
+
+
+class Notes:
+    """The notes on customers; those of sample customers appear when they are first looked at."""
+
+    def __init__(self, seed: int, customers: Customers, *, base_url: Callable[[], str]) -> None:
+        self._seed = seed
+        self._customers = customers
+        self._base_url = base_url
+        self._notes: dict[str, dict[str, dict[str, Any]]] = {}
+        self._count = 0
+
+    def of(self, customer_id: str) -> dict[str, dict[str, Any]]:
+        """Return a customer's notes by id; raise KeyError if there is no such customer."""
+        index = self._customers.index(customer_id)
+        if index is None:
+            self._notes.pop(customer_id, None)
+            raise KeyError(customer_id)
+        if customer_id not in self._notes:
+            self._notes[customer_id] = {}
+            for attributes in sample.notes_of(self._seed, index):
+                self._add(customer_id, attributes)
+        return self._notes[customer_id]
+
+    def create(self, customer_id: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a note to a customer; raise KeyError if there is no such customer."""
+        self.of(customer_id)
+        sent = _without_empty(sent)
+        problems = [
+            f"The {name} must be a string." for name in ("description", "created_by") if not _is_text(sent.get(name))
+        ]
+        if sent.get("description") is None:
+            problems.append("The description is required.")
+        if problems:
+            raise Refused(problems)
+        written = {"description": sent["description"], "created_by": sent.get("created_by")}
+        return self._add(customer_id, {**written, "created_at": _now(), "updated_at": None})
+
+    def _add(self, customer_id: str, attributes: dict[str, Any]) -> dict[str, Any]:
+        # Counted from the far end of the space of ids, away from the customers.
+        note_id = f"csn-{sample.name_of(self._seed, -1 - self._count)}"
+        self._count += 1
+        customer = f"{self._base_url()}/customers/{customer_id}"
+        self._notes[customer_id][note_id] = {
+            "id": note_id,
+            "type": "customer_note",
+            "attributes": attributes,
+            "links": {"self": f"{customer}/notes/{note_id}", "customer": customer},
+        }
+        return self._notes[customer_id][note_id]
+
+
+def _check_customer(sent: Mapping[str, Any]) -> None:
+    sent = _without_empty(sent)
+    problems = [f"The {name} must be a string." for name in (*_TEXTS, "phone") if not _is_text(sent.get(name))]
+    email = sent.get("email")
+    if isinstance(email, str) and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", email):
+        problems.append("The email must be a valid email address.")
+    for part in _PARTS:
+        if not isinstance(sent.get(part, {}), dict) and (part == "consent" or sent[part] is not None):
+            problems.append(f"The {part} must be an object.")
+    address, membership, consent = (sent[part] if isinstance(sent.get(part), dict) else {} for part in _PARTS)
+    for name in _PARTS["address"]:
+        if not _is_text(address.get(name)):
+            problems.append(f"The address.{name} must be a string.")
+    if not _is_text(identifier := membership.get("identifier")) or len(identifier or "") > 20:
+        problems.append("The membership.identifier must be a string of at most 20 characters.")
+    for name in ("start_date", "end_date"):
+        if not _is_day(membership.get(name)):
+            problems.append(f"The membership.{name} must be a date as YYYY-MM-DD.")
+    for name in _PARTS["consent"]:
+        if not isinstance(consent.get(name, False), bool):
+            problems.append(f"The consent.{name} must be true or false.")
+    if problems:
+        raise Refused(problems)
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return value is None or (isinstance(value, str) and date.fromisoformat(value).isoformat() == value)
+    except ValueError:
+        return False
+
+
+def _apply(before: Mapping[str, Any], sent: Mapping[str, Any], nested: Nested) -> dict[str, Any]:
+    sent = _without_empty(sent)
+    after = {**before, **{name: sent[name] for name in _TEXTS if name in sent}}
+    if "phone" in sent:
+        after["telephone"] = sent["phone"]
+    for part, names in _PARTS.items():
+        if part not in sent:
+            continue
+        blank = dict.fromkeys(names, False if part == "consent" else None)
+        kept = (before[part] or blank) if nested == "merge" else blank
+        given = sent[part]
+        after[part] = None if given is None else {**kept, **{name: given[name] for name in names if name in given}}
+    return after
+
+
+def _without_empty(sent: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if value == "" else _without_empty(value) if isinstance(value, dict) else value
+        for name, value in sent.items()
+    }
+
+
+def _in_order(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: attributes[name] for name in _ORDER}
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
