@@ -11,7 +11,8 @@ from ticketsource_async.sandbox import Sandbox
 
 @pytest.fixture(name="api")
 def _api() -> Iterator[MockedAPI]:
-    with MockedAPI() as api:
+    api = MockedAPI()
+    with api:
         yield api
 
 

@@ -1,7 +1,9 @@
 """What tests put in the place of the network, and the guide's own payloads."""
 
+import asyncio
 import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
@@ -43,6 +45,13 @@ class MockedAPI(aioresponses):
     def headers(self) -> list[dict[str, str]]:
         """The headers of each request, in the same order."""
         return [dict(call.kwargs["headers"]) for calls in self.requests.values() for call in calls]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the event loop turn until something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
 
 
 def customer_row(number: int = 1, **attributes: object) -> dict[str, Any]:

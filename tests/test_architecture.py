@@ -12,8 +12,8 @@ RULES = {"_wire.protocol", "_wire.converters"}
 MACHINES = {"_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "resources", "client"}
 BELOW: dict[str, set[str]] = {
-    **{room: WORDS for room in WORDS},
-    **{room: WORDS | RULES for room in RULES},
+    **dict.fromkeys(WORDS, WORDS),
+    **dict.fromkeys(RULES, WORDS | RULES),
     **{room: {"errors", *RULES, *MACHINES} - {"_wire.converters"} for room in MACHINES},
     **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
     "export": WORDS | COUNTER,
@@ -76,7 +76,11 @@ def imports(room: str) -> Iterator[str]:
 @pytest.mark.parametrize("room", rooms())
 def test_a_room_imports_only_from_shelves_below(room: str) -> None:
     """Each import within the package goes down, and the sandbox imports nothing outside of itself."""
-    within = {name.removeprefix("ticketsource_async").removeprefix(".") for name in imports(room) if name.startswith("ticketsource_async")}
+    within = {
+        name.removeprefix("ticketsource_async").removeprefix(".")
+        for name in imports(room)
+        if name.startswith("ticketsource_async")
+    }
     if room.startswith("sandbox"):
         assert all(name.startswith("sandbox") for name in within)
     else:

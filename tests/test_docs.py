@@ -31,7 +31,10 @@ async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
     import asyncio
 
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", block("tour")), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *(sys.executable, "-W", "error", "-c", block("tour")),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     out, err = await process.communicate()
 
@@ -46,7 +49,7 @@ def test_the_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> No
     (tmp_path / "test_sync.py").write_text(block("pytest"))
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-W", "error", "--strict-markers", str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -63,7 +66,9 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     assert "block tests" in script
     assert "block export" in script
     assert block("tests") == "python3 -m pip install -q uv && uv run --all-extras pytest\n"
-    assert block("export").startswith("python3 -m pip install -q uv && uv run --extra cli ticketsource customers export")
+    assert block("export").startswith(
+        "python3 -m pip install -q uv && uv run --extra cli ticketsource customers export"
+    )
 
 
 def test_the_readme_is_a_door() -> None:

@@ -11,9 +11,7 @@ import pytest
 from ticketsource_async import errors
 from ticketsource_async.errors import TicketSourceError
 
-EVERY_ERROR = [
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TicketSourceError)
-]
+EVERY_ERROR = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TicketSourceError)]
 SAMPLES: dict[str, Any] = {
     "message": "what happened",
     "status": 418,

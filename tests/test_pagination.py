@@ -8,13 +8,29 @@ from typing import Any
 import pytest
 from doubles import API, MockedAPI, customer_row, page
 
-from ticketsource_async import Customer, InvalidResponse, PaginationError, TicketSource
+from ticketsource_async import Customer, InvalidResponse, PaginationError, TicketSource, TicketSourceError
 from ticketsource_async.sandbox import Sandbox
 
 
 def pages_asked_for(box: Sandbox) -> list[str]:
     """Return the page numbers of the requests that the sandbox saw."""
     return [request.query["page"] for request in box.requests]
+
+
+async def read_until_it_raises(ts: TicketSource) -> tuple[list[str], TicketSourceError | None]:
+    """Return the ids of the customers that came before the error, and the error."""
+    seen: list[str] = []
+    try:
+        async for customer in ts.customers.list(per_page=10):
+            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
+    except TicketSourceError as error:
+        return seen, error
+    return seen, None
+
+
+def our_tasks() -> set[str]:
+    """Return the names of the tasks that run, but for those in which the sandbox serves."""
+    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
 
 
 async def test_every_customer_comes_once_in_order(ts: TicketSource, box: Sandbox) -> None:
@@ -63,7 +79,9 @@ async def test_max_items_of_250_makes_exactly_three_requests() -> None:
         assert pages_asked_for(box) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(("max_items", "per_page", "requests"), [(0, 10, 0), (1, 10, 1), (10, 10, 1), (11, 10, 2), (99, 10, 3)])
+@pytest.mark.parametrize(
+    ("max_items", "per_page", "requests"), [(0, 10, 0), (1, 10, 1), (10, 10, 1), (11, 10, 2), (99, 10, 3)]
+)
 async def test_no_page_is_asked_for_beyond_max_items(
     ts: TicketSource, box: Sandbox, max_items: int, per_page: int, requests: int
 ) -> None:
@@ -136,15 +154,14 @@ async def test_a_next_that_leads_astray_raises_after_its_items(
 ) -> None:
     """The items of the page come first; then the error names page and items so far, and nothing more is asked for."""
     box.fail(page=2, next=fault)
-    seen = []
 
-    with pytest.raises(PaginationError, match=reason) as caught:
-        async for customer in ts.customers.list(per_page=10):
-            seen.append(customer.id)
+    seen, error = await read_until_it_raises(ts)
 
+    assert isinstance(error, PaginationError)
+    assert reason in str(error)
     assert seen == list(box.customers.ids(0, 20))
-    assert (caught.value.page, caught.value.items, caught.value.path) == (2, 20, "/customers")
-    assert "20 items were yielded" in str(caught.value)
+    assert (error.page, error.items, error.path) == (2, 20, "/customers")
+    assert "20 items were yielded" in str(error)
     assert len(box.requests) == 2
 
 
@@ -175,12 +192,11 @@ async def test_a_wandering_next_does_not_matter_once_max_items_are_read(ts: Tick
 async def test_an_error_on_a_page_comes_after_the_items_before_it(ts: TicketSource, box: Sandbox) -> None:
     """Items of the pages before a broken one are there before the error is."""
     box.fail(page=3, body="<html>", status=200)
-    seen = []
 
-    with pytest.raises(InvalidResponse, match="page=3"):
-        async for customer in ts.customers.list(per_page=10):
-            seen.append(customer.id)
+    seen, error = await read_until_it_raises(ts)
 
+    assert isinstance(error, InvalidResponse)
+    assert "page=3" in str(error)
     assert seen == list(box.customers.ids(0, 20))
 
 
@@ -229,7 +245,7 @@ async def test_nothing_is_held_between_items(ts: TicketSource, box: Sandbox) -> 
 
 async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource, box: Sandbox) -> None:
     """After `break`, or `aclosing`, no task is left and no further page is asked for."""
-    before = asyncio.all_tasks()
+    before = our_tasks()
     async for _ in ts.customers.list(per_page=10):
         break
     async with aclosing(aiter(ts.customers.list(per_page=10))) as customers:
@@ -238,7 +254,7 @@ async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource,
     await asyncio.sleep(0)
 
     assert pages_asked_for(box) == ["1", "1"]
-    assert asyncio.all_tasks() == before
+    assert our_tasks() == before
 
 
 async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSource, box: Sandbox) -> None:

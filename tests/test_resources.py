@@ -14,9 +14,9 @@ from ticketsource_async import (
     CustomerDraft,
     InvalidResponse,
     MembershipDraft,
-    NotFound,
     Note,
     NoteDraft,
+    NotFound,
     OutcomeUnknown,
     TicketSource,
     ValidationFailed,
@@ -60,7 +60,15 @@ def update_body(**attributes: object) -> dict[str, Any]:
 
 
 OPERATIONS: list[tuple[Call, str, str, object, int, object, type]] = [
-    (lambda ts: ts.customers.list().first(), "GET", "/customers?page=1&per_page=100", None, 200, [customer_row()], Customer),
+    (
+        lambda ts: ts.customers.list().first(),
+        "GET",
+        "/customers?page=1&per_page=100",
+        None,
+        200,
+        [customer_row()],
+        Customer,
+    ),
     (lambda ts: ts.customers.get(CST), "GET", f"/customers/{CST}", None, 200, customer_row(), Customer),
     (lambda ts: ts.customers.create(KARL_DRAFT), "POST", "/customers", KARL_SENT, 201, KARL, Customer),
     (
@@ -147,7 +155,21 @@ async def test_a_model_may_stand_where_an_id_is_taken(ts: TicketSource) -> None:
         await ts.notes.get(customer, note)
 
 
-WRONG_IDS = ["", "cst-", "csn-abc", "cst-a/b", "cst-..", "..", "cst-a b", " cst-a", "cst-a\n", "cst-ä", "CST-a", None, 7]
+WRONG_IDS = [
+    "",
+    "cst-",
+    "csn-abc",
+    "cst-a/b",
+    "cst-..",
+    "..",
+    "cst-a b",
+    " cst-a",
+    "cst-a\n",
+    "cst-ä",
+    "CST-a",
+    None,
+    7,
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG_IDS)
@@ -232,8 +254,12 @@ async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts
     assert {e.get("code") for e in caught.value.errors} == {"validation_failed"}
 
 
-@pytest.mark.parametrize("call", [lambda ts: ts.customers.get(CST), lambda ts: ts.customers.update(CST, CustomerDraft(email=None))])
-async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSource, api: MockedAPI, call: Call) -> None:
+@pytest.mark.parametrize(
+    "call", [lambda ts: ts.customers.get(CST), lambda ts: ts.customers.update(CST, CustomerDraft(email=None))]
+)
+async def test_another_record_than_the_one_asked_for_is_refused(
+    mocked: TicketSource, api: MockedAPI, call: Call
+) -> None:
     """An answer about another customer raises, rather than being taken for the one asked for."""
     for method in ("GET", "PATCH"):
         api.answer(method, f"/customers/{CST}", {"data": customer_row(2)})
@@ -241,7 +267,11 @@ async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSo
     with pytest.raises(InvalidResponse, match="asked for was cst-xxxxxxxxxx1") as caught:
         await call(mocked)
 
-    assert (caught.value.resource, caught.value.id, caught.value.json_path) == ("customer", "cst-xxxxxxxxxx2", "$.data.id")
+    assert (caught.value.resource, caught.value.id, caught.value.json_path) == (
+        "customer",
+        "cst-xxxxxxxxxx2",
+        "$.data.id",
+    )
 
 
 async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketSource, api: MockedAPI) -> None:

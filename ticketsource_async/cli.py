@@ -201,7 +201,7 @@ def _opened(output: Path, encoding: str) -> Iterator[TextIO]:
     """Yield a stream to stdout or to a file that takes its name only when all went well."""
     if str(output) == "-":
         # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
-        with open(sys.stdout.fileno(), "w", encoding=encoding, newline="", closefd=False) as stdout:  # noqa: PTH123 - no path
+        with open(sys.stdout.fileno(), "w", encoding=encoding, newline="", closefd=False) as stdout:
             yield stdout
         return
     target = output.resolve()  # through a link, so that the link stays

@@ -4,7 +4,7 @@ import os
 import platform
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
 from ticketsource_async._wire.protocol import Access
 from ticketsource_async._wire.sender import Sender
@@ -99,11 +99,6 @@ class TicketSource:
     def __repr__(self) -> str:
         state = "closed" if self._sender.closed else "open" if self._transport.open else "not opened"
         return f"<TicketSource {self._sender.access.base_url} {state}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a TicketSource holds an API key and connections, so it is not pickled: build one in each process"
-        )
 
     def __del__(self) -> None:
         transport = getattr(self, "_transport", None)  # absent if the constructor raised

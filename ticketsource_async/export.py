@@ -81,7 +81,7 @@ def _cell(value: str | bool | date | None) -> str:
 
 
 def defuse(cell: str) -> str:
-    """Return the cell with a quote before it if a spreadsheet would run it; plain numbers and phones stay as they are."""
+    """Return the cell, with a quote before it if a spreadsheet would run it; plain numbers and phones stay."""
     if cell and cell[0] in _FORMULA_STARTS and not _NUMBER_OR_PHONE.fullmatch(cell):
         return f"'{cell}"
     return cell

@@ -17,7 +17,9 @@ HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html
 
 def request(method: str = "GET", path: str = "customers/cst-1") -> Request:
     """Return a request to the API."""
-    return protocol.build(ACCESS, method, ACCESS.base_url.joinpath(*path.split("/")), b"{}" if method == "POST" else None)
+    return protocol.build(
+        ACCESS, method, ACCESS.base_url.joinpath(*path.split("/")), b"{}" if method == "POST" else None
+    )
 
 
 def failure(response: RawResponse, method: str = "GET") -> errors.TicketSourceError:
@@ -129,14 +131,18 @@ def test_other_wrong_settings_are_named(setting: str, value: str) -> None:
 )
 def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(status: int, kind: type) -> None:
     """The message has call, status, code and detail and ends in advice; the fields have the rest."""
-    error = failure(RawResponse(status, {"x-request-id": "r-1", "content-type": "application/json"}, error_body(status)))
+    error = failure(
+        RawResponse(status, {"x-request-id": "r-1", "content-type": "application/json"}, error_body(status))
+    )
 
     assert type(error) is kind
     assert isinstance(error, errors.APIError)
     assert str(error).startswith(f"GET /customers/cst-1 was answered {status}: some_code: Some detail. ")
     assert len(str(error).partition("Some detail. ")[2]) > 20
     assert (error.status, error.method, error.path, error.request_id) == (status, "GET", "/customers/cst-1", "r-1")
-    assert error.errors == [{"id": "e-1", "status": status, "code": "some_code", "title": "T", "detail": "Some detail."}]
+    assert error.errors == [
+        {"id": "e-1", "status": status, "code": "some_code", "title": "T", "detail": "Some detail."}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +164,7 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
     ],
 )
 def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str) -> None:
-    """Empty, HTML, Laravel's and nonsense bodies of an error are described, never shown raw, and the key is not in it."""
+    """Empty, HTML, Laravel's and nonsense bodies are described, never shown raw, and the key is not in it."""
     error = failure(RawResponse(500, {}, body))
 
     assert str(error).startswith(f"GET /customers/cst-1 was answered 500: {said}. ")
@@ -227,7 +233,9 @@ def test_retry_after_is_seconds_or_none(headers: dict[str, str], seconds: float 
         (302, b"", "$", "a redirect to nowhere, which is not followed"),
     ],
 )
-def test_a_success_without_an_envelope_and_a_redirect_are_invalid(status: int, body: bytes, path: str, said: str) -> None:
+def test_a_success_without_an_envelope_and_a_redirect_are_invalid(
+    status: int, body: bytes, path: str, said: str
+) -> None:
     """What is not the promised envelope is InvalidResponse, with status and place."""
     error = failure(RawResponse(status, {}, body))
 
@@ -294,8 +302,14 @@ def following(link: object, here: str = HERE) -> URL | None:
     [
         (None, None),
         ("https://api.ticketsource.io/customers?page=3", "https://api.ticketsource.io/customers?page=3&per_page=100"),
-        ("https://api.ticketsource.io/customers?per_page=50&page=3", "https://api.ticketsource.io/customers?per_page=50&page=3"),
-        ("https://api.ticketsource.io/customers?cursor=a%2Fb", "https://api.ticketsource.io/customers?cursor=a/b&per_page=100"),
+        (
+            "https://api.ticketsource.io/customers?per_page=50&page=3",
+            "https://api.ticketsource.io/customers?per_page=50&page=3",
+        ),
+        (
+            "https://api.ticketsource.io/customers?cursor=a%2Fb",
+            "https://api.ticketsource.io/customers?cursor=a/b&per_page=100",
+        ),
         ("?page=3", "https://api.ticketsource.io/customers?page=3&per_page=100"),
         ("/customers?page=3", "https://api.ticketsource.io/customers?page=3&per_page=100"),
     ],

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, NoReturn, Self, cast
 
 import msgspec
 from attrs import field, frozen
@@ -54,6 +54,9 @@ class Access:
             raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
         authorization = f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}"
         return cls(_checked_base(base_url), user_agent, authorization, (api_key, basic))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
 
 
 def _checked_base(text: str) -> URL:

@@ -2,16 +2,13 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
 Cut = Literal["before", "after_write", "body"]
 Next = Literal["cross-origin", "loop", "back", "missing", "no-links", "relative"]
-
-_CUTS: Final = ("before", "after_write", "body")
-_NEXTS: Final = ("cross-origin", "loop", "back", "missing", "no-links", "relative")
 
 
 @define
@@ -28,16 +25,18 @@ class RecordedRequest:
 
 @frozen
 class Fault:
-    """What goes wrong, and for which requests: those that match `method`, `path` and `page`, after the first `after` of them.
+    """What goes wrong, and for which requests: those that match `method`, `path` and `page`, but the first `after`.
 
     It strikes `times` times, or for ever if that is None.
 
     - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
-    - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the "body" of the answer
+    - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
+      "body" of the answer
     - `slow`: pause so many seconds between the pieces of the body
-    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "missing" (no `next`),
-      "no-links" (neither links nor meta), "relative"
-    - `insert`, `delete`: put so many new customers at the front of the list, take so many away from there, before answering as usual
+    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "missing" (no
+      `next`), "no-links" (neither links nor meta), "relative"
+    - `insert`, `delete`: put so many new customers at the front of the list, take so many away from there, before
+      answering as usual
     """
 
     times: int | None = 1
@@ -56,27 +55,20 @@ class Fault:
     delete: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for name in ("after", "insert", "delete"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more")
-        if self.times is not None and self.times < 1:
-            raise ValueError("times must be 1 or more, or None for ever")
-        if self.status is not None and not 200 <= self.status <= 599:
-            raise ValueError("status must be from 200 to 599")
-        if self.slow is not None and self.slow < 0:
-            raise ValueError("slow must be 0 or more seconds")
-        if self.cut not in (None, *_CUTS) or self.next not in (None, *_NEXTS):
-            raise ValueError(f"cut must be one of {_CUTS}, next one of {_NEXTS}")
-        if self.html and self.body is not None:
-            raise ValueError("html and body are two answers: give one")
-        if self.next and (self.is_fixed or self.cut in ("before", "after_write")):
-            raise ValueError("next needs a real answer, so it goes with neither status, html, body nor such a cut")
-        if self.headers and not self.is_fixed:
-            raise ValueError("headers go with status, html or body")
-        if not (self.is_fixed or self.cut or self.next or self.insert or self.delete or self.slow is not None):
-            raise ValueError(
-                "a fault needs something that goes wrong: status, html, body, cut, slow, next, insert or delete"
-            )
+        nothing = not (self.is_fixed or self.cut or self.next or self.insert or self.delete or self.slow is not None)
+        for wrong, message in (
+            (nothing, "a fault needs something that goes wrong"),
+            (min(self.after, self.insert, self.delete, self.slow or 0) < 0, "no number may be less than 0"),
+            (self.times is not None and self.times < 1, "times must be 1 or more, or None for ever"),
+            (self.status is not None and not 200 <= self.status <= 599, "status must be from 200 to 599"),
+            (self.cut not in (None, *get_args(Cut)), f"cut must be one of {get_args(Cut)}"),
+            (self.next not in (None, *get_args(Next)), f"next must be one of {get_args(Next)}"),
+            (self.html and self.body is not None, "html and body are two answers: give one"),
+            (self.next and (self.is_fixed or self.cut), "next needs a real answer: no status, html, body or cut"),
+            (self.headers and not self.is_fixed, "headers go with status, html or body"),
+        ):
+            if wrong:
+                raise ValueError(message)
 
     @property
     def is_fixed(self) -> bool:

@@ -3,12 +3,13 @@
 Whatever costs time to import is imported inside the fixture, so that suites that do not use it pay nothing.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ticketsource_async.sandbox.server import Sandbox
 
 

@@ -1,6 +1,6 @@
 """Invented people: each follows from a seed and an index alone, so that none has to be kept.
 
-Telephone numbers are from the ranges that are kept for drama, e-mail addresses from the domains that are kept for examples.
+Telephone numbers are from the ranges that are kept for drama, e-mail addresses from the domains kept for examples.
 """
 
 import random
@@ -16,17 +16,19 @@ _FACTOR: Final = 29_510_377_265_910_351_927_443_361  # anything odd, not a multi
 _INVERSE: Final = pow(_FACTOR, -1, _SPACE)
 
 _FIRST: Final = (
-    "Alice Amelia Angharad Arjun Arthur Beth Bronwen Callum Catherine Chidi Chloë Daisy David Dafydd Eilidh Elin Emily Euan "
-    "Farah Fiona Florence Freya George Grace Hamish Harriet Harry Imogen Isla Jack Jamal Jean-Paul Jessica Joan Kavita "
-    "Kieran Leila Llinos Łukasz Maeve Margaret Mary-Ann Mohammed Niamh Noor Oliver Olivia Owain Patrick Poppy Priya Ravi "
-    "Renée Rhys Róisín Rosie Ruth Seán Siân Siobhán Sophie Thomas Usha Wendy Yusuf Zoë"
+    "Alice Amelia Angharad Arjun Arthur Beth Bronwen Callum Catherine Chidi Chloë Daisy David Dafydd "
+    "Eilidh Elin Emily Euan Farah Fiona Florence Freya George Grace Hamish Harriet Harry Imogen Isla Jack "
+    "Jamal Jean-Paul Jessica Joan Kavita Kieran Leila Llinos Łukasz Maeve Margaret Mary-Ann Mohammed "
+    "Niamh Noor Oliver Olivia Owain Patrick Poppy Priya Ravi Renée Rhys Róisín Rosie Ruth Seán Siân "
+    "Siobhán Sophie Thomas Usha Wendy Yusuf Zoë"
 ).split()
 _LAST: Final = (
-    "Adeyemi Ahmed Anderson Bevan Brown Campbell Chaudhry Clarke Cohen Davies D'Souza Edwards Evans Fernández Fitzgerald "
-    "Gallagher García Green Griffiths Harris Hughes Iqbal Jackson Jenkins Jones Kaur Kelly Khan Kowalczyk Lewis MacDonald "
-    "Mbeki McAllister Morgan Müller Murphy Nguyen O'Brien O'Connor O'Neill Okafor Owen Parry-Jones Patel Phillips Price "
-    "Pugh Rees Roberts Robinson Rosenberg Saint-Clair Scott Shah Singh Smith Stewart Taylor Thomas Walker Watson White "
-    "Williams Wilson Wood Wright Young Zając"
+    "Adeyemi Ahmed Anderson Bevan Brown Campbell Chaudhry Clarke Cohen Davies D'Souza Edwards Evans "
+    "Fernández Fitzgerald Gallagher García Green Griffiths Harris Hughes Iqbal Jackson Jenkins Jones Kaur "
+    "Kelly Khan Kowalczyk Lewis MacDonald Mbeki McAllister Morgan Müller Murphy Nguyen O'Brien O'Connor "
+    "O'Neill Okafor Owen Parry-Jones Patel Phillips Price Pugh Rees Roberts Robinson Rosenberg "
+    "Saint-Clair Scott Shah Singh Smith Stewart Taylor Thomas Walker Watson White Williams Wilson Wood "
+    "Wright Young Zając"
 ).split()
 _STREETS: Final = (
     "Albert Terrace|Bridge Street|Cae Glas|Castle Road|Chapel Lane|Church Walk|Dock Road|Elm Grove|Gwaun-y-Nant|"

@@ -28,6 +28,7 @@ _CODES: Final = {
     405: ("method_not_allowed", "This method is not supported here."),
     429: ("rate_limit", "You have made too many requests, check the response headers for more details."),
 }
+_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
 _HTML: Final = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -51,7 +52,7 @@ def _refusal(status: int, *details: str) -> _Answer:
             "links": {"about": f"https://docs.example/errors/{code}"},
             "status": status,
             "code": code,
-            "title": HTTPStatus(status).phrase if status in iter(HTTPStatus) else "Error",
+            "title": _PHRASES.get(status, "Error"),
             "detail": text,
         }
         for number, text in enumerate(details or (detail,))
@@ -62,9 +63,10 @@ def _refusal(status: int, *details: str) -> _Answer:
 class Sandbox:
     """A local TicketSource with memory: `async with Sandbox() as box`, then talk to `box.url` with `box.api_key`.
 
-    The sample customers follow from `seed`. `rate_limit` is (requests, seconds) in a fixed window that starts with its first request, None for no
-    limit; `latency` is in seconds; `nested` says what a PATCH does with a nested object sent in part; `next_keeps_query` whether links repeat the
-    parameters of the request (Laravel drops them, so this does too). It listens on loopback unless `host` says otherwise.
+    The sample customers follow from `seed`. `rate_limit` is (requests, seconds) in a fixed window that starts with its
+    first request, None for no limit; `latency` is in seconds; `nested` says what a PATCH does with a nested object sent
+    in part; `next_keeps_query` whether links repeat the parameters of the request (Laravel drops them, so this does
+    too). It listens on loopback unless `host` says otherwise.
     """
 
     def __init__(
@@ -99,6 +101,13 @@ class Sandbox:
         self._runner: web.ServerRunner | None = None
         self._url: str | None = None
         self._handling: set[asyncio.Task[Any]] = set()
+        one = "/customers/([^/]+)"
+        self._routes: list[tuple[str, dict[str, Callable[..., _Answer]]]] = [
+            ("/customers", {"GET": self._list_customers, "POST": self._create_customer}),
+            (one, {"GET": self._get_customer, "PATCH": self._update_customer, "DELETE": self._delete_customer}),
+            (f"{one}/notes", {"GET": self._list_notes, "POST": self._create_note}),
+            (f"{one}/notes/([^/]+)", {"GET": self._get_note, "DELETE": self._delete_note}),
+        ]
 
     @property
     def url(self) -> str:
@@ -156,7 +165,7 @@ class Sandbox:
     ) -> None:
         """Let something go wrong with the next request, or with those that match; `Fault` says what and how.
 
-        Faults wait in a queue, and each request takes the first that is meant for it. May be called from another thread.
+        Faults wait in a queue; each request takes the first that is meant for it. May be called from another thread.
         """
         fault = Fault(
             times=times,
@@ -244,10 +253,10 @@ class Sandbox:
 
     def _route(self, request: RecordedRequest) -> _Answer:
         allowed = False
-        for pattern, handlers in _ROUTES:
+        for pattern, handlers in self._routes:
             if found := re.fullmatch(pattern, request.path):
                 if handler := handlers.get(request.method):
-                    return handler(self, request, *found.groups())
+                    return handler(request, *found.groups())
                 allowed = True
         return _refusal(405 if allowed else 404)
 
@@ -310,18 +319,6 @@ class Sandbox:
             "to": start + len(data) if data else None,
         }
         return _Answer(200, {"data": data, "links": links, "meta": meta})
-
-
-_CUSTOMER: Final = "/customers/([^/]+)"
-_ROUTES: Final[list[tuple[str, dict[str, Callable[..., _Answer]]]]] = [
-    ("/customers", {"GET": Sandbox._list_customers, "POST": Sandbox._create_customer}),
-    (
-        _CUSTOMER,
-        {"GET": Sandbox._get_customer, "PATCH": Sandbox._update_customer, "DELETE": Sandbox._delete_customer},
-    ),
-    (f"{_CUSTOMER}/notes", {"GET": Sandbox._list_notes, "POST": Sandbox._create_note}),
-    (f"{_CUSTOMER}/notes/([^/]+)", {"GET": Sandbox._get_note, "DELETE": Sandbox._delete_note}),
-]
 
 
 def _whole(request: RecordedRequest, name: str, default: int, most: int) -> int:

@@ -24,7 +24,7 @@ _ORDER: Final = (
 )
 
 
-class Refused(Exception):  # noqa: N818 - never leaves the sandbox
+class Refused(Exception):
     """What was sent breaks the rules; `details` says each."""
 
     def __init__(self, details: list[str]) -> None:
@@ -37,7 +37,7 @@ class Customers:
 
     def __init__(self, count: int, seed: int, *, nested: Nested, base_url: Callable[[], str]) -> None:
         self._seed = seed
-        self._nested = nested
+        self._nested: Nested = nested
         self._base_url = base_url
         self._order = list(range(count))
         self._next = count
@@ -81,10 +81,8 @@ class Customers:
         """Add a customer with the attributes that were sent."""
         _check_customer(sent)
         blank: dict[str, Any] = dict.fromkeys(_TEXTS)
-        blank |= {
-            part: {name: False if part == "consent" else None for name in names} for part, names in _PARTS.items()
-        }
-        [customer_id] = self.insert()
+        blank |= {part: _blank(part) for part in _PARTS}
+        self.insert()
         index = self._order[-1]
         self._written[index] = _in_order({**_apply(blank, sent, "merge"), "created_at": _now(), "updated_at": None})
         return self._resource(index)
@@ -110,7 +108,7 @@ class Customers:
         return index if index is not None and index < self._next and index not in self._gone else None
 
     def _attributes(self, index: int) -> dict[str, Any]:
-        return self._written.get(index) or sample.attributes_of(self._seed, index)
+        return dict(self._written.get(index) or sample.attributes_of(self._seed, index))
 
     def _resource(self, index: int) -> dict[str, Any]:
         address = f"{self._base_url()}/customers/{self._id(index)}"
@@ -174,27 +172,38 @@ class Notes:
 
 def _check_customer(sent: Mapping[str, Any]) -> None:
     sent = _without_empty(sent)
-    problems = [f"The {name} must be a string." for name in (*_TEXTS, "phone") if not _is_text(sent.get(name))]
     email = sent.get("email")
-    if isinstance(email, str) and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", email):
-        problems.append("The email must be a valid email address.")
-    for part in _PARTS:
-        if not isinstance(sent.get(part, {}), dict) and (part == "consent" or sent[part] is not None):
-            problems.append(f"The {part} must be an object.")
-    address, membership, consent = (sent[part] if isinstance(sent.get(part), dict) else {} for part in _PARTS)
-    for name in _PARTS["address"]:
-        if not _is_text(address.get(name)):
-            problems.append(f"The address.{name} must be a string.")
-    if not _is_text(identifier := membership.get("identifier")) or len(identifier or "") > 20:
-        problems.append("The membership.identifier must be a string of at most 20 characters.")
-    for name in ("start_date", "end_date"):
-        if not _is_day(membership.get(name)):
-            problems.append(f"The membership.{name} must be a date as YYYY-MM-DD.")
-    for name in _PARTS["consent"]:
-        if not isinstance(consent.get(name, False), bool):
-            problems.append(f"The consent.{name} must be true or false.")
-    if problems:
+    parts = {part: sent[part] if isinstance(sent.get(part), dict) else {} for part in _PARTS}
+    identifier = parts["membership"].get("identifier")
+    rules = [
+        *((f"The {name} must be a string.", _is_text(sent.get(name))) for name in (*_TEXTS, "phone")),
+        (
+            "The email must be a valid email address.",
+            not isinstance(email, str) or re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", email),
+        ),
+        ("The address must be an object.", isinstance(sent.get("address"), dict | None)),
+        ("The membership must be an object.", isinstance(sent.get("membership"), dict | None)),
+        ("The consent must be an object.", isinstance(sent.get("consent", {}), dict)),
+        *((f"The address.{n} must be a string.", _is_text(parts["address"].get(n))) for n in _PARTS["address"]),
+        (
+            "The membership.identifier must be a string of at most 20 characters.",
+            _is_text(identifier) and len(identifier or "") <= 20,
+        ),
+        *(
+            (f"The membership.{n} must be a date as YYYY-MM-DD.", _is_day(parts["membership"].get(n)))
+            for n in ("start_date", "end_date")
+        ),
+        *(
+            (f"The consent.{n} must be true or false.", isinstance(parts["consent"].get(n, False), bool))
+            for n in _PARTS["consent"]
+        ),
+    ]
+    if problems := [message for message, holds in rules if not holds]:
         raise Refused(problems)
+
+
+def _blank(part: str) -> dict[str, Any]:
+    return dict.fromkeys(_PARTS[part], False if part == "consent" else None)
 
 
 def _is_text(value: object) -> bool:
@@ -210,14 +219,13 @@ def _is_day(value: object) -> bool:
 
 def _apply(before: Mapping[str, Any], sent: Mapping[str, Any], nested: Nested) -> dict[str, Any]:
     sent = _without_empty(sent)
-    after = {**before, **{name: sent[name] for name in _TEXTS if name in sent}}
+    after = dict(before) | {name: sent[name] for name in _TEXTS if name in sent}
     if "phone" in sent:
         after["telephone"] = sent["phone"]
     for part, names in _PARTS.items():
         if part not in sent:
             continue
-        blank = dict.fromkeys(names, False if part == "consent" else None)
-        kept = (before[part] or blank) if nested == "merge" else blank
+        kept = (before[part] or _blank(part)) if nested == "merge" else _blank(part)
         given = sent[part]
         after[part] = None if given is None else {**kept, **{name: given[name] for name in names if name in given}}
     return after
