@@ -1,0 +1,83 @@
+"""The sample people."""
+
+import re
+from typing import Any
+
+import pytest
+
+from ticketsource_async.sandbox import sample
+
+PEOPLE = [sample.attributes_of(0, index) for index in range(5000)]
+
+
+def texts(value: Any) -> list[str]:
+    """Return every text in a nest of dicts."""
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in texts(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("seed", [0, 1, -5, 10**12])
+def test_ids_are_unique_and_lead_back_to_their_index(seed: int) -> None:
+    """A name leads back to its index, and no two are alike."""
+    names = [sample.name_of(seed, index) for index in range(2000)]
+
+    assert [sample.index_of(seed, name) for name in names] == list(range(2000))
+    assert len(set(names)) == 2000
+    assert all(re.fullmatch("[A-Za-z0-9]{16}", name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["", "short", "x" * 17, "äbcdefghijklmnop", "abc-efghijklmnop"])
+def test_what_can_be_no_id_has_no_index(name: str) -> None:
+    """A text of the wrong length or letters is no id."""
+    assert sample.index_of(0, name) is None
+
+
+def test_the_same_seed_and_index_are_the_same_person() -> None:
+    """People follow from seed and index alone."""
+    assert sample.attributes_of(3, 77) == sample.attributes_of(3, 77)
+    assert sample.attributes_of(3, 77) != sample.attributes_of(4, 77)
+    assert sample.name_of(3, 77) != sample.name_of(4, 77)
+    assert sample.notes_of(3, 77) == sample.notes_of(3, 77)
+
+
+def test_the_people_are_as_awkward_as_real_ones() -> None:
+    """There are accents, apostrophes, nulls, empty and long values, line breaks, commas and formulas among them."""
+    everything = [text for person in PEOPLE for text in texts(person)]
+
+    assert any("ë" in text for text in everything)
+    assert any("O'" in text for text in everything)
+    assert any(text == "" for text in everything)
+    assert any(len(text) > 150 for text in everything)
+    assert any("\n" in text and '"' in text and "," in text for text in everything)
+    assert any(text.startswith("=") for text in everything)
+    for name in ("first_name", "last_name", "address", "telephone", "email", "membership", "updated_at"):
+        assert any(person[name] is None for person in PEOPLE)
+        assert any(person[name] for person in PEOPLE)
+    for way in ("email", "post", "sms"):
+        assert {person["consent"][way] for person in PEOPLE} == {True, False}
+
+
+def test_nobody_can_be_written_to_or_called() -> None:
+    """Addresses are on domains for examples, numbers from the ranges for drama."""
+    for person in PEOPLE:
+        assert re.fullmatch(r"[a-z.-]+\.\d+@example\.(com|org|net)", person["email"] or "a.1@example.com")
+        digits = re.sub(r"\D", "", person["telephone"] or "").removeprefix("44").removeprefix("0")
+        assert re.fullmatch(r"(1632960\d{3}|7700900\d{3}|02079460\d{3})?", digits)
+
+
+def test_times_have_their_offset_and_days_are_days() -> None:
+    """Times end in +00:00, memberships begin and end on days."""
+    for person in PEOPLE:
+        assert person["created_at"].endswith("+00:00")
+        membership = person["membership"] or {"start_date": None, "end_date": None}
+        for day in (membership["start_date"], membership["end_date"]):
+            assert day is None or re.fullmatch(r"\d{4}-\d\d-\d\d", day)
+
+
+def test_some_have_notes() -> None:
+    """Most people have no note, some have one or two."""
+    counts = [len(sample.notes_of(0, index)) for index in range(500)]
+
+    assert set(counts) == {0, 1, 2}
+    assert counts.count(0) > 400
