@@ -34,7 +34,7 @@ def our_tasks() -> set[str]:
 
 
 async def test_every_customer_comes_once_in_order(ts: TicketSource, box: Sandbox) -> None:
-    """A loop over the list gives every customer of the box office, each once, and puts `per_page` back on every next."""
+    """A loop over the list gives every customer, each once, and `per_page` is put back on every next."""
     ids = [customer.id async for customer in ts.customers.list(per_page=10)]
 
     assert ids == list(box.customers.ids())

@@ -50,7 +50,7 @@ async def test_a_page_has_the_guides_shape(http: aiohttp.ClientSession, box: San
 async def test_links_can_be_told_to_keep_the_query() -> None:
     """With `next_keeps_query` a link repeats what was asked."""
     async with Sandbox(customers=5, next_keeps_query=True) as box, aiohttp.ClientSession(box.url) as http:
-        _, page = await ask(http, "GET", "/customers?per_page=2", auth=aiohttp.BasicAuth(box.api_key, ""))
+        _, page = await ask(http, "GET", "/customers?per_page=2", headers={"Authorization": "Bearer skl-sandbox"})
 
     assert page["links"]["next"] == f"{box.url}/customers?per_page=2&page=2"
 
@@ -152,7 +152,7 @@ async def test_without_the_key_nobody_is_let_in(box: Sandbox, authorization: str
 
 
 async def test_the_rate_limit_is_a_fixed_window_with_laravels_headers() -> None:
-    """The window starts with the first request; over it is 429 with whole seconds, rounded down; then all starts anew."""
+    """The window starts with the first request; over it is 429 with whole seconds, rounded down; then it starts anew."""
     now = [1000.0]
     key = {"Authorization": "Bearer skl-sandbox"}
     async with Sandbox(3, rate_limit=(2, 60), clock=lambda: now[0]) as box, aiohttp.ClientSession(box.url) as http:
