@@ -152,7 +152,7 @@ async def test_without_the_key_nobody_is_let_in(box: Sandbox, authorization: str
 
 
 async def test_the_rate_limit_is_a_fixed_window_with_laravels_headers() -> None:
-    """The window starts with the first request; over it is 429 with whole seconds, rounded down; then it starts anew."""
+    """The window starts with the first request; over it is 429 with whole seconds, rounded down; then all is new."""
     now = [1000.0]
     key = {"Authorization": "Bearer skl-sandbox"}
     async with Sandbox(3, rate_limit=(2, 60), clock=lambda: now[0]) as box, aiohttp.ClientSession(box.url) as http:
