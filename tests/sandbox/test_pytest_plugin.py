@@ -9,6 +9,8 @@ import pytest
 from ticketsource_async import ServerError, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
+pytest_plugins = ["pytester"]
+
 
 def test_the_fixture_serves_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
     """A plain test may run its own loop against it."""
@@ -47,3 +49,50 @@ async def test_thread_and_server_end_with_the_test() -> None:
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientConnectorError):
                 await session.get(box.url)
+
+
+async def test_the_fixture_may_be_asked_for_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
+    """A loop in the test's thread is no hindrance."""
+    box: Sandbox = request.getfixturevalue("ticketsource_sandbox")
+
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        assert await ts.customers.list().first()
+
+
+def test_the_fixture_leaves_the_loop_of_the_test_alone(pytester: pytest.Pytester) -> None:
+    """A loop that was set in the test's thread is still set while the sandbox runs and after it."""
+    pytester.makepyfile("""
+        import asyncio, pytest
+
+        @pytest.fixture(scope="module")
+        def loop():
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            yield loop
+            asyncio.set_event_loop(None)
+            loop.close()
+
+        def test_during(loop, ticketsource_sandbox):
+            assert asyncio.get_event_loop() is loop
+
+        def test_after(loop):
+            assert asyncio.get_event_loop() is loop
+    """)
+
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio").assert_outcomes(passed=2)
+
+
+def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Pytester) -> None:
+    """An address that is not of this machine is what the report says."""
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.ticketsource_sandbox(host="203.0.113.1")
+        def test_address(ticketsource_sandbox):
+            pass
+    """)
+
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio", "--strict-markers")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*OSError*"])

@@ -81,3 +81,24 @@ def test_some_have_notes() -> None:
 
     assert set(counts) == {0, 1, 2}
     assert counts.count(0) > 400
+
+
+def test_every_field_that_can_be_null_sometimes_is() -> None:
+    """Nulls turn up in each nullable field, and most of the time there is something."""
+    people = [sample.attributes_of(0, index) for index in range(3_000)]
+    for name in ("first_name", "last_name", "address", "telephone", "email", "membership", "updated_at"):
+        assert {person[name] is None for person in people} == {True, False}
+    for part, names in (
+        ("address", ("line_1", "line_2", "line_3", "line_4", "postcode")),
+        ("membership", ("identifier", "start_date", "end_date")),
+    ):
+        for name in names:
+            assert {person[part][name] is None for person in people if person[part]} == {True, False}
+
+
+def test_names_may_start_like_formulas_and_people_came_over_years() -> None:
+    """Both marks that spreadsheets take for formulas begin some name; a thousand people came over many years."""
+    people = [sample.attributes_of(0, index) for index in range(3_000)]
+
+    assert {"=", "@"} <= {person["last_name"][:1] for person in people if person["last_name"]}
+    assert len({person["created_at"][:4] for person in people[:1_000]}) > 5

@@ -321,3 +321,83 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     """The package has its public names and no others."""
     with pytest.raises(AttributeError, match="no attribute 'Sandpit'"):
         ticketsource_async.sandbox.Sandpit  # noqa: B018
+
+
+async def test_the_limits_first_window_is_whole_whatever_the_clock_counts_from() -> None:
+    """A clock that counts from nought gives the first window its whole length."""
+    now = 10.0
+    key = {"Authorization": "Bearer skl-sandbox"}
+    async with (
+        Sandbox(3, rate_limit=(1, 60), clock=lambda: now) as box,
+        aiohttp.ClientSession(box.url, headers=key) as http,
+    ):
+        await ask(http, "GET", "/customers")
+        now = 65.0
+        async with http.get("/customers") as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+
+
+async def test_a_link_that_keeps_the_query_encodes_it() -> None:
+    """What was asked with odd characters can be followed."""
+    key = {"Authorization": "Bearer skl-sandbox"}
+    async with Sandbox(5, next_keeps_query=True) as box, aiohttp.ClientSession(box.url, headers=key) as http:
+        _, page = await ask(http, "GET", "/customers?per_page=2&q=a%26b%20c")
+
+    assert page["links"]["next"] == f"{box.url}/customers?per_page=2&q=a%26b+c&page=2"
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"data": {"type": "customer", "attributes": {"first_name": "\\ud800"}}}']
+)
+async def test_json_that_cannot_be_read_or_told_again_is_refused(http: aiohttp.ClientSession, data: bytes) -> None:
+    """Neither bottomless lists nor half a surrogate pair bring the server down."""
+    async with http.post("/customers", data=data) as response:
+        assert (response.status, (await response.json())["errors"][0]["detail"]) == (400, "The body is not JSON.")
+
+
+@pytest.mark.parametrize("nonsense", [{"port": -1}, {"port": 65_536}, {"host": ""}])
+def test_an_address_that_cannot_be_is_refused(nonsense: Any) -> None:
+    """Host and port are checked before the start."""
+    with pytest.raises(ValueError, match="host must not be empty, and port must be"):
+        Sandbox(**nonsense)
+
+
+async def test_a_sandbox_starts_once_at_a_time(box: Sandbox) -> None:
+    """A second start is refused, and a failed one may be repeated."""
+    with pytest.raises(RuntimeError, match="started already"):
+        await box.start()
+    second = Sandbox(port=int(box.url.rpartition(":")[2]))
+    with pytest.raises(OSError, match="address already in use"):
+        await second.start()
+    await box.stop()
+    async with second:
+        assert second.url == box.url
+
+
+async def test_a_note_is_written_listed_read_and_deleted(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """Notes live under their customer, newest last, and are gone when the customer is."""
+    _, made = await ask(http, "POST", "/customers", KARL_SENT)
+    customer = f"/customers/{made['data']['id']}"
+    sent = {"data": {"type": "customer_note", "attributes": {"description": "Leg room", "created_by": "Staff"}}}
+    status, written = await ask(http, "POST", f"{customer}/notes", sent)
+    _, later = await ask(http, "POST", f"{customer}/notes", sent)
+    path = f"{customer}/notes/{written['data']['id']}"
+
+    assert status == 201
+    assert written["data"]["links"] == {"self": f"{box.url}{path}", "customer": f"{box.url}{customer}"}
+    assert (await ask(http, "GET", f"{customer}/notes"))[1]["data"] == [written["data"], later["data"]]
+    assert await ask(http, "GET", path) == (200, written)
+    assert (await ask(http, "PATCH", path))[0] == 405
+    assert await ask(http, "DELETE", path) == (204, None)
+    assert [(await ask(http, method, path))[0] for method in ("GET", "DELETE")] == [404, 404]
+    assert (await ask(http, "DELETE", customer))[0] == 204
+    assert (await ask(http, "GET", f"{customer}/notes"))[0] == 404
+
+
+async def test_latency_comes_before_a_true_answer() -> None:
+    """An answer that is late is the same answer."""
+    key = {"Authorization": "Bearer skl-sandbox"}
+    async with Sandbox(5, latency=0.001) as box, aiohttp.ClientSession(box.url, headers=key) as http:
+        _, page = await ask(http, "GET", "/customers")
+
+        assert [row["id"] for row in page["data"]] == box.customers.ids()

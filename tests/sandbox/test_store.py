@@ -162,3 +162,38 @@ def test_sample_customers_have_their_notes_at_every_look() -> None:
     assert {customer_id: notes.of(customer_id) for customer_id in store.ids()} == first
     ids = [note_id for found in first.values() for note_id in found]
     assert len(ids) == len(set(ids)) > 5
+
+
+def test_a_look_at_a_customer_cannot_change_it() -> None:
+    """What `get` gives is a copy, down to the nested objects, of a written customer too."""
+    customers = Customers(1, 0, nested="merge", base_url=lambda: "http://box")
+    [one] = customers.ids()
+    customers.update(one, {"address": {"line_1": "1 A Street"}})
+    seen = customers.get(one)
+    assert seen is not None
+    seen["attributes"]["address"]["line_1"] = "elsewhere"
+
+    assert customers.rows(0, 1)[0]["attributes"]["address"]["line_1"] == "1 A Street"
+
+
+def test_fewer_than_no_customers_cannot_be_inserted() -> None:
+    """A negative count is refused, and nobody is lost by it."""
+    customers = Customers(2, 0, nested="merge", base_url=lambda: "http://box")
+    with pytest.raises(ValueError, match="count"):
+        customers.insert(-1)
+
+    assert all(customers.get(one) for one in customers.ids())
+
+
+def test_sample_notes_do_not_depend_on_who_is_looked_at_first() -> None:
+    """The same customers have the same notes with the same ids, in whatever order they are read."""
+    customers = Customers(300, 0, nested="merge", base_url=lambda: "http://box")
+    forwards, backwards = (Notes(0, customers, base_url=lambda: "http://box") for _ in range(2))
+
+    there = {one: list(forwards.of(one)) for one in customers.ids()}
+    back = {one: list(backwards.of(one)) for one in reversed(customers.ids())}
+    written = [forwards.create(customers.ids()[0], {"description": "x"})["id"] for _ in range(3)]
+
+    ids = [*written, *(note_id for some in there.values() for note_id in some)]
+    assert there == back
+    assert len(set(ids)) == len(ids) > 3

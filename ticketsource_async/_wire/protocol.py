@@ -199,7 +199,7 @@ def _is_html(response: RawResponse) -> bool:
 def _document(response: RawResponse) -> Mapping[str, object]:
     try:
         document = msgspec.json.decode(response.body)
-    except (ValueError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # bytes that are no UTF-8 are a ValueError
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ticketsource_async.sandbox.server import Sandbox
 
@@ -25,19 +25,33 @@ def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
     """A running sandbox; `@pytest.mark.ticketsource_sandbox(customers=3)` sets its options."""
     import asyncio  # noqa: PLC0415
     import threading  # noqa: PLC0415
+    from concurrent.futures import Future  # noqa: PLC0415
 
     from ticketsource_async.sandbox.server import Sandbox  # noqa: PLC0415
 
     marker = request.node.get_closest_marker("ticketsource_sandbox")
     box = Sandbox(*marker.args, **marker.kwargs) if marker else Sandbox()
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        runner.run(box.start())
-        thread = threading.Thread(target=loop.run_forever, name="ticketsource_sandbox")
-        thread.start()
+    started: Future[Callable[[], object]] = Future()
+
+    # The loop lives in its thread alone: the test's own thread may have one, running or set.
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        async with box:
+            loop = asyncio.get_running_loop()
+            started.set_result(lambda: loop.call_soon_threadsafe(stopped.set))
+            await stopped.wait()
+
+    def run() -> None:
         try:
-            yield box
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            runner.run(box.stop())
+            asyncio.run(serve())
+        except Exception as error:  # noqa: BLE001 - raised in the test's thread instead
+            started.set_exception(error)
+
+    thread = threading.Thread(target=run, name="ticketsource_sandbox")
+    thread.start()
+    stop = started.result()
+    try:
+        yield box
+    finally:
+        stop()
+        thread.join()

@@ -40,6 +40,7 @@ _TOWNS: Final = (
     "Newhaven Sands|Otterbourne|Port Eilean|Ridgeway|Saint Brannock|Thornbury Moor|Westcliffe"
 ).split("|")
 _AREAS: Final = ("AB", "BS", "CF", "EH", "G", "LS", "M", "NE", "PL", "SA", "TD", "YO")
+_BAIT: Final = ("=SUM(A1:A9)", "@Work")  # spreadsheets take these for formulas
 _DOMAINS: Final = ("example.com", "example.org", "example.net")
 _FIRST_DAY: Final = datetime(2016, 1, 4, 9, 0, tzinfo=UTC)
 
@@ -73,12 +74,12 @@ def attributes_of(seed: int, index: int) -> dict[str, Any]:
     """Return the attributes of a sample customer, in the order of the API's guide."""
     rng = random.Random(f"{seed}/{index}")
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
-    created = _FIRST_DAY + timedelta(minutes=index * 17 + rng.randrange(17))
+    created = _created(seed, index)
     changed = created + timedelta(days=rng.randrange(1, 200), seconds=rng.randrange(86_400))
     return {
         "title": None,
         "first_name": _odd(rng, first, null=0.02, empty=0.01, long=0.005),
-        "last_name": "=SUM(A1:A9)" if rng.random() < 0.004 else _odd(rng, last, null=0.01, empty=0.0, long=0.005),
+        "last_name": rng.choice(_BAIT) if rng.random() < 0.004 else _odd(rng, last, null=0.01, empty=0.0, long=0.005),
         "address": None if rng.random() < 0.06 else _address(rng),
         "telephone": _odd(rng, _telephone(rng), null=0.25, empty=0.02, long=0.0),
         "email": None if rng.random() < 0.08 else _email(rng, first, last, index),
@@ -93,11 +94,16 @@ def notes_of(seed: int, index: int) -> list[dict[str, Any]]:
     """Return the attributes of a sample customer's notes; most have none."""
     rng = random.Random(f"{seed}/{index}/notes")
     texts = ("Needs leg room", "Prefers the aisle", "Wheelchair space, please", "@Box office: call before posting")
-    written = (_FIRST_DAY + timedelta(minutes=index * 17, days=3)).isoformat()
+    written = (_created(seed, index) + timedelta(days=3)).isoformat()
     return [
         {"description": rng.choice(texts), "created_by": "Staff Member", "created_at": written, "updated_at": None}
         for _ in range(rng.choices((0, 1, 2), (90, 8, 2))[0])
     ]
+
+
+def _created(seed: int, index: int) -> datetime:
+    rng = random.Random(f"{seed}/{index}/created")
+    return _FIRST_DAY + timedelta(days=rng.randrange(3_300), seconds=rng.randrange(86_400))
 
 
 def _odd(rng: random.Random, text: str, *, null: float, empty: float, long: float) -> str | None:
@@ -115,9 +121,9 @@ def _address(rng: random.Random) -> dict[str, Any]:
         house = f'Flat {rng.randrange(1, 9)}, "The Maltings"\n{house}'
     digits = f"{rng.randrange(1, 20)} {rng.randrange(1, 10)}{rng.choice('ABDEFGHJLN')}{rng.choice('PQRSTUWXYZ')}"
     return {
-        "line_1": house,
+        "line_1": None if rng.random() < 0.02 else house,
         "line_2": None if rng.random() < 0.6 else rng.choice(_STREETS),
-        "line_3": rng.choice(_TOWNS),
+        "line_3": None if rng.random() < 0.02 else rng.choice(_TOWNS),
         "line_4": None if rng.random() < 0.5 else "United Kingdom",
         "postcode": None if rng.random() < 0.03 else rng.choice(_AREAS) + digits,
     }

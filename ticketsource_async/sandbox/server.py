@@ -6,6 +6,7 @@ What it knows is in `store.py`, what can go wrong on demand in `faults.py`.
 import asyncio
 import base64
 import json
+import math
 import re
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlencode
 
 from aiohttp import web
 from attrs import frozen
@@ -29,6 +31,7 @@ _CODES: Final = {
     429: ("rate_limit", "You have made too many requests, check the response headers for more details."),
 }
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+_BODILESS: Final = (204, 304)
 _HTML: Final = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -85,6 +88,8 @@ class Sandbox:
     ) -> None:
         if customers < 0 or latency < 0 or not api_key:
             raise ValueError("customers and latency must be 0 or more, and api_key must not be empty")
+        if not host or not 0 <= port <= 65535:
+            raise ValueError("host must not be empty, and port must be from 0 to 65535")
         if rate_limit is not None and (rate_limit[0] < 1 or rate_limit[1] <= 0):
             raise ValueError("rate_limit must be (requests, seconds), both more than 0, or None")
         if nested not in ("merge", "replace"):
@@ -96,7 +101,7 @@ class Sandbox:
         self._host, self._port = host, port
         self._rate_limit, self._latency, self._clock = rate_limit, latency, clock
         self._next_keeps_query = next_keeps_query
-        self._window = (0.0, 0)
+        self._window = (-math.inf, 0)  # long over, whatever the clock counts from
         self._faults = Faults()
         self._runner: web.ServerRunner | None = None
         self._url: str | None = None
@@ -127,15 +132,18 @@ class Sandbox:
 
     async def start(self) -> None:
         """Listen; the port may be 0 for a free one."""
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None))
-        await self._runner.setup()
+        if self._runner is not None:
+            raise RuntimeError("the sandbox has started already")
+        runner = web.ServerRunner(web.Server(self._serve, access_log=None))
+        await runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await web.TCPSite(runner, self._host, self._port).start()
         except OSError:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise
+        self._runner = runner
         host = f"[{self._host}]" if ":" in self._host else self._host
-        self._url = f"http://{host}:{self._runner.addresses[0][1]}"
+        self._url = f"http://{host}:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         """Stop listening and cut what is still being answered."""
@@ -303,7 +311,7 @@ class Sandbox:
         kept = {k: v for k, v in request.query.items() if k != "page"} if self._next_keeps_query else {}
 
         def link(number: int) -> str:
-            return f"{path}?" + "&".join(f"{k}={v}" for k, v in {**kept, "page": number}.items())
+            return f"{path}?{urlencode({**kept, 'page': number})}"
 
         links = {
             "first": link(1),
@@ -331,7 +339,8 @@ def _whole(request: RecordedRequest, name: str, default: int, most: int) -> int:
 def _attributes(request: RecordedRequest, kind: str, record_id: str | None = None) -> dict[str, Any]:
     try:
         document = json.loads(request.body)
-    except ValueError:
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair can be read, but not answered
+    except (ValueError, RecursionError):
         raise Refused(["The body is not JSON."]) from None
     data = document.get("data") if isinstance(document, dict) else None
     if not isinstance(data, dict):
@@ -369,8 +378,9 @@ def _hang_up(request: web.BaseRequest) -> web.Response:
 
 
 async def _deliver(request: web.BaseRequest, answer: _Answer, fault: Fault | None) -> web.StreamResponse:
-    body = answer.encoded()
-    headers = {**({"Content-Type": answer.kind} if body else {}), **answer.headers}
+    body = b"" if answer.status in _BODILESS else answer.encoded()
+    typed = not body or any(name.lower() == "content-type" for name in answer.headers)
+    headers = {**({} if typed else {"Content-Type": answer.kind}), **answer.headers}
     if fault is None or (fault.cut is None and fault.slow is None):
         return web.Response(status=answer.status, body=body, headers=headers)
     response = web.StreamResponse(status=answer.status, headers=headers)

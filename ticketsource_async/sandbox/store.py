@@ -5,6 +5,7 @@ No HTTP here. Sample customers are made when they are looked at; only what was w
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
@@ -12,6 +13,7 @@ from ticketsource_async.sandbox import sample
 
 Nested = Literal["merge", "replace"]
 
+_FAR: Final = 10**12  # more than there are sample notes
 _TEXTS: Final = ("title", "first_name", "last_name", "telephone", "email")
 _PARTS: Final = {
     "address": ("line_1", "line_2", "line_3", "line_4", "postcode"),
@@ -62,6 +64,8 @@ class Customers:
 
     def insert(self, count: int = 1, *, at: int | None = None) -> list[str]:
         """Put new sample customers at a place of the list, 0 being the front and None the end; return their ids."""
+        if count < 0:
+            raise ValueError("count must be 0 or more")
         new = list(range(self._next, self._next + count))
         self._next += count
         place = len(self._order) if at is None else at
@@ -108,7 +112,7 @@ class Customers:
         return index if index is not None and index < self._next and index not in self._gone else None
 
     def _attributes(self, index: int) -> dict[str, Any]:
-        return dict(self._written.get(index) or sample.attributes_of(self._seed, index))
+        return deepcopy(self._written.get(index)) or sample.attributes_of(self._seed, index)
 
     def _resource(self, index: int) -> dict[str, Any]:
         address = f"{self._base_url()}/customers/{self._id(index)}"
@@ -138,8 +142,8 @@ class Notes:
             raise KeyError(customer_id)
         if customer_id not in self._notes:
             self._notes[customer_id] = {}
-            for attributes in sample.notes_of(self._seed, index):
-                self._add(customer_id, attributes)
+            for number, attributes in enumerate(sample.notes_of(self._seed, index)):
+                self._add(customer_id, -1 - 2 * index - number, attributes)  # nobody has more than two
         return self._notes[customer_id]
 
     def create(self, customer_id: str, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,12 +158,12 @@ class Notes:
         if problems:
             raise Refused(problems)
         written = {"description": sent["description"], "created_by": sent.get("created_by")}
-        return self._add(customer_id, {**written, "created_at": _now(), "updated_at": None})
-
-    def _add(self, customer_id: str, attributes: dict[str, Any]) -> dict[str, Any]:
-        # Counted from the far end of the space of ids, away from the customers.
-        note_id = f"csn-{sample.name_of(self._seed, -1 - self._count)}"
         self._count += 1
+        return self._add(customer_id, -_FAR - self._count, {**written, "created_at": _now(), "updated_at": None})
+
+    def _add(self, customer_id: str, number: int, attributes: dict[str, Any]) -> dict[str, Any]:
+        # Counted downwards, from the far end of the space of ids, away from the customers.
+        note_id = f"csn-{sample.name_of(self._seed, number)}"
         customer = f"{self._base_url()}/customers/{customer_id}"
         self._notes[customer_id][note_id] = {
             "id": note_id,

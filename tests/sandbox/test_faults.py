@@ -1,0 +1,66 @@
+"""Faults: what is refused when it is asked for, and what goes out besides the status."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from ticketsource_async.sandbox import Fault, Sandbox
+
+
+@pytest.fixture(name="http")
+async def _http(box: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(box.url, headers={"Authorization": f"Bearer {box.api_key}"}) as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"status": 500, "method": "get"},
+        {"status": 500, "path": "customers"},
+        {"status": 500, "path": "/customers?page=2"},
+        {"cut": "before", "status": 500},
+        {"cut": "after_write", "html": True},
+        {"cut": "body", "slow": 1},
+    ],
+)
+def test_a_fault_that_could_not_strike_or_does_two_things_is_refused(nonsense: Any) -> None:
+    """What would never match a request, or would be answered in two ways, raises at once."""
+    with pytest.raises(ValueError, match=r"capitals|without a query|no answer|two ways"):
+        Fault(**nonsense)
+
+
+async def test_a_content_type_of_ones_own_is_the_only_one(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    """However the header's name is written, it replaces ours."""
+    box.fail(body="slow down", status=429, headers={"content-type": "text/plain"})
+
+    async with http.get("/customers") as response:
+        assert response.headers.getall("Content-Type") == ["text/plain"]
+
+
+@pytest.mark.parametrize("more", [{}, {"cut": "body"}, {"slow": 0}])
+async def test_an_answer_that_may_have_no_body_has_none(box: Sandbox, http: aiohttp.ClientSession, more: Any) -> None:
+    """A 204 on demand says nothing of a body, and spoils no answer after it."""
+    box.fail(status=204, **more)
+
+    async with http.get("/customers") as response:
+        assert (response.status, await response.read()) == (204, b"")
+        assert "Content-Type" not in response.headers
+    async with http.get("/customers") as response:
+        assert response.status == 200
+
+
+async def test_next_or_all_links_can_be_missing_from_a_list_alone(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    """A page may lack `next`, or links and meta altogether; what is no list stays as it is."""
+    documents = []
+    for kind, path in (("missing", ""), ("no-links", ""), ("loop", f"/{box.customers.ids()[0]}")):
+        box.fail(next=kind)  # type: ignore[arg-type]  # a table of its values
+        async with http.get(f"/customers{path}") as response:
+            documents.append(await response.json())
+    missing, bare, single = documents
+
+    assert list(missing["links"]) == ["first", "last", "prev"]
+    assert list(bare) == ["data"]
+    assert single == {"data": box.customers.get(box.customers.ids()[0])}
