@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
@@ -116,18 +116,19 @@ class Faults:
         return None
 
 
-def lead_astray(document: dict[str, Any], kind: Next, url: str, page: str) -> None:
-    """Change the `next` of a list's answer; `url` is the address of the list, `page` the page that was asked for."""
-    after = f"?page={int(page) + 1}"
-    links = {
-        "cross-origin": f"http://elsewhere.example{urlsplit(url).path}{after}",
-        "loop": f"{url}?page={page}",
-        "back": f"{url}?page=1",
-        "relative": after,
-    }
+def astray(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
+    """Return a list's links led astray, None to send neither links nor meta; `page` of `url` was asked for."""
     if kind == "no-links":
-        del document["links"], document["meta"]
-    elif kind == "missing":
-        del document["links"]["next"]
-    else:
-        document["links"]["next"] = links[kind]
+        return None
+    kept = {name: link for name, link in links.items() if name != "next"}
+    if kind == "missing":
+        return kept
+    after = f"?page={int(page) + 1}"
+    return kept | {
+        "next": {
+            "cross-origin": f"http://elsewhere.example{urlsplit(url).path}{after}",
+            "loop": f"{url}?page={page}",
+            "back": f"{url}?page=1",
+            "relative": after,
+        }[kind]
+    }

@@ -7,7 +7,7 @@ import random
 import string
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 _ALPHABET: Final = string.digits + string.ascii_letters
 _LENGTH: Final = 16
@@ -70,7 +70,7 @@ def index_of(seed: int, name: str) -> int | None:
     return (number - _offset(seed)) * _INVERSE % _SPACE
 
 
-def attributes_of(seed: int, index: int) -> dict[str, Any]:
+def attributes_of(seed: int, index: int) -> dict[str, object]:
     """Return the attributes of a sample customer, in the order of the API's guide."""
     rng = random.Random(f"{seed}/{index}")
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
@@ -90,7 +90,7 @@ def attributes_of(seed: int, index: int) -> dict[str, Any]:
     }
 
 
-def notes_of(seed: int, index: int) -> list[dict[str, Any]]:
+def notes_of(seed: int, index: int) -> list[dict[str, object]]:
     """Return the attributes of a sample customer's notes; most have none."""
     rng = random.Random(f"{seed}/{index}/notes")
     texts = ("Needs leg room", "Prefers the aisle", "Wheelchair space, please", "@Box office: call before posting")
@@ -115,7 +115,7 @@ def _odd(rng: random.Random, text: str, *, null: float, empty: float, long: floa
     return f"{text} " + "van der Somewhere-or-Other " * 9 if dice < null + empty + long else text
 
 
-def _address(rng: random.Random) -> dict[str, Any]:
+def _address(rng: random.Random) -> dict[str, object]:
     house = f"{rng.randrange(1, 200)} {rng.choice(_STREETS)}"
     if rng.random() < 0.03:
         house = f'Flat {rng.randrange(1, 9)}, "The Maltings"\n{house}'
@@ -141,7 +141,7 @@ def _email(rng: random.Random, first: str, last: str, index: int) -> str:
     return f"{plain}.{index}@{rng.choice(_DOMAINS)}"
 
 
-def _membership(rng: random.Random, created: datetime) -> dict[str, Any]:
+def _membership(rng: random.Random, created: datetime) -> dict[str, object]:
     if rng.random() < 0.8:
         return {"identifier": None, "start_date": None, "end_date": None}
     start = date(created.year, rng.randrange(1, 13), 1)

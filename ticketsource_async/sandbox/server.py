@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from attrs import frozen
 
-from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, lead_astray
+from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, astray
 from ticketsource_async.sandbox.store import Customers, Nested, Notes, Refused
 
 _CODES: Final = {
@@ -219,7 +219,13 @@ class Sandbox:
         if fault is not None and fault.cut == "after_write":
             return _hang_up(request)
         if fault is not None and fault.next and answer.document is not None and "links" in answer.document:
-            lead_astray(answer.document, fault.next, f"{self.url}{recorded.path}", recorded.query.get("page", "1"))
+            links = astray(
+                answer.document["links"], fault.next, f"{self.url}{recorded.path}", recorded.query.get("page", "1")
+            )
+            if links is None:
+                del answer.document["links"], answer.document["meta"]
+            else:
+                answer.document["links"] = links
         recorded.status = answer.status
         return await _deliver(request, answer, fault)
 

@@ -44,7 +44,7 @@ class Customers:
         self._order = list(range(count))
         self._next = count
         self._gone: set[int] = set()
-        self._written: dict[int, dict[str, Any]] = {}
+        self._written: dict[int, dict[str, object]] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -53,11 +53,11 @@ class Customers:
         """Return the ids, or a slice of them, in the order of the list."""
         return [self._id(index) for index in self._order[start:stop]]
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[dict[str, object]]:
         """Return a slice of the list as the API shows it."""
         return [self._resource(index) for index in self._order[start:stop]]
 
-    def get(self, customer_id: str) -> dict[str, Any] | None:
+    def get(self, customer_id: str) -> dict[str, object] | None:
         """Return a customer as the API shows it, None if there is none."""
         index = self._find(customer_id)
         return None if index is None else self._resource(index)
@@ -81,7 +81,7 @@ class Customers:
             self._gone.add(index)
             self._written.pop(index, None)
 
-    def create(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, sent: Mapping[str, object]) -> dict[str, object]:
         """Add a customer with the attributes that were sent."""
         _check_customer(sent)
         blank: dict[str, Any] = dict.fromkeys(_TEXTS)
@@ -91,7 +91,7 @@ class Customers:
         self._written[index] = _in_order({**_apply(blank, sent, "merge"), "created_at": _now(), "updated_at": None})
         return self._resource(index)
 
-    def update(self, customer_id: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    def update(self, customer_id: str, sent: Mapping[str, object]) -> dict[str, object]:
         """Change the attributes that were sent; raise KeyError if there is no such customer."""
         if (index := self._find(customer_id)) is None:
             raise KeyError(customer_id)
@@ -111,10 +111,10 @@ class Customers:
         index = sample.index_of(self._seed, name) if prefix == "cst" else None
         return index if index is not None and index < self._next and index not in self._gone else None
 
-    def _attributes(self, index: int) -> dict[str, Any]:
+    def _attributes(self, index: int) -> dict[str, object]:
         return deepcopy(self._written.get(index)) or sample.attributes_of(self._seed, index)
 
-    def _resource(self, index: int) -> dict[str, Any]:
+    def _resource(self, index: int) -> dict[str, object]:
         address = f"{self._base_url()}/customers/{self._id(index)}"
         return {
             "id": self._id(index),
@@ -131,10 +131,10 @@ class Notes:
         self._seed = seed
         self._customers = customers
         self._base_url = base_url
-        self._notes: dict[str, dict[str, dict[str, Any]]] = {}
+        self._notes: dict[str, dict[str, dict[str, object]]] = {}
         self._count = 0
 
-    def of(self, customer_id: str) -> dict[str, dict[str, Any]]:
+    def of(self, customer_id: str) -> dict[str, dict[str, object]]:
         """Return a customer's notes by id; raise KeyError if there is no such customer."""
         index = self._customers.index(customer_id)
         if index is None:
@@ -146,7 +146,7 @@ class Notes:
                 self._add(customer_id, -1 - 2 * index - number, attributes)  # nobody has more than two
         return self._notes[customer_id]
 
-    def create(self, customer_id: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, customer_id: str, sent: Mapping[str, object]) -> dict[str, object]:
         """Add a note to a customer; raise KeyError if there is no such customer."""
         self.of(customer_id)
         sent = _without_empty(sent)
@@ -161,7 +161,7 @@ class Notes:
         self._count += 1
         return self._add(customer_id, -_FAR - self._count, {**written, "created_at": _now(), "updated_at": None})
 
-    def _add(self, customer_id: str, number: int, attributes: dict[str, Any]) -> dict[str, Any]:
+    def _add(self, customer_id: str, number: int, attributes: dict[str, object]) -> dict[str, Any]:
         # Counted downwards, from the far end of the space of ids, away from the customers.
         note_id = f"csn-{sample.name_of(self._seed, number)}"
         customer = f"{self._base_url()}/customers/{customer_id}"
@@ -242,7 +242,7 @@ def _without_empty(sent: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _in_order(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _in_order(attributes: Mapping[str, object]) -> dict[str, object]:
     return {name: attributes[name] for name in _ORDER}
 
 
