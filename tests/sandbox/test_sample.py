@@ -7,7 +7,7 @@ import pytest
 
 from ticketsource_async.sandbox import sample
 
-PEOPLE = [sample.attributes_of(0, index) for index in range(5000)]
+PEOPLE: list[dict[str, Any]] = [sample.attributes_of(0, index) for index in range(5000)]
 
 
 def texts(value: Any) -> list[str]:
@@ -85,7 +85,7 @@ def test_some_have_notes() -> None:
 
 def test_every_field_that_can_be_null_sometimes_is() -> None:
     """Nulls turn up in each nullable field, and most of the time there is something."""
-    people = [sample.attributes_of(0, index) for index in range(3_000)]
+    people: list[dict[str, Any]] = [sample.attributes_of(0, index) for index in range(3_000)]
     for name in ("first_name", "last_name", "address", "telephone", "email", "membership", "updated_at"):
         assert {person[name] is None for person in people} == {True, False}
     for part, names in (
@@ -98,7 +98,7 @@ def test_every_field_that_can_be_null_sometimes_is() -> None:
 
 def test_names_may_start_like_formulas_and_people_came_over_years() -> None:
     """Both marks that spreadsheets take for formulas begin some name; a thousand people came over many years."""
-    people = [sample.attributes_of(0, index) for index in range(3_000)]
+    people: list[dict[str, Any]] = [sample.attributes_of(0, index) for index in range(3_000)]
 
     assert {"=", "@"} <= {person["last_name"][:1] for person in people if person["last_name"]}
     assert len({person["created_at"][:4] for person in people[:1_000]}) > 5
