@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -279,6 +280,20 @@ async def test_ctrl_c_ends_quietly_and_leaves_no_file(many: Sandbox, tmp_path: P
 
     assert (process.returncode, out, err) == (130, b"", b"")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
+    """Where stderr is a terminal, it counts the customers."""
+    ours, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [sys.executable, "-m", "ticketsource_async", *EXPORT, "--sandbox", "-o", str(tmp_path / "x.csv")]
+
+    subprocess.run(command, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+
+    assert b"1000 customers" in shown
 
 
 async def test_a_closed_pipe_ends_quietly(many: Sandbox) -> None:
