@@ -210,6 +210,16 @@ async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: Ticket
     assert not box.requests
 
 
+async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+    """A dict, a record or a draft of another kind raises TypeError, and the server hears nothing."""
+    wrong: Any
+    for wrong in ({"first_name": "x"}, Customer(id=CST), NoteDraft(description="x"), None):
+        with pytest.raises(TypeError, match="what is sent here is a CustomerDraft"):
+            await ts.customers.update(CST, wrong)
+
+    assert not box.requests
+
+
 async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
     """The guide's three examples work one after the other, and nobody else changes."""
     others = await ts.customers.list().collect()

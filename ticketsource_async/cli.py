@@ -142,7 +142,8 @@ def get_customer(*, customer_id: str, sandbox: bool) -> None:
                 customer = await ts.customers.get(customer_id)
             except ValueError as error:
                 raise click.BadParameter(f"{error}.", param_hint="ID") from None
-        click.echo(json.dumps(customer.to_dict(), ensure_ascii=False, indent=2))
+        with _opened(Path("-"), "utf-8") as stdout:
+            stdout.write(json.dumps(customer.to_dict(), ensure_ascii=False, indent=2) + "\n")
 
     _run(get())
 

@@ -58,7 +58,11 @@ def _record(envelope: protocol.Envelope, model: type[T], asked_for: str | None =
     return record
 
 
-def _body(draft: CustomerDraft | NoteDraft, record_id: str | None = None) -> bytes:
+def _body(
+    draft: CustomerDraft | NoteDraft, kind: type[CustomerDraft | NoteDraft], record_id: str | None = None
+) -> bytes:
+    if not isinstance(draft, kind):
+        raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}")
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     return converters.body(draft, record_id)
@@ -92,7 +96,7 @@ class Customers(_Group):
         POST /customers. Never sent twice: raises `OutcomeUnknown` if the answer got lost; then look for the customer
         before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
         """
-        return _record(await self._send("POST", self._url("customers"), _body(draft)), Customer)
+        return _record(await self._send("POST", self._url("customers"), _body(draft, CustomerDraft)), Customer)
 
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
@@ -101,7 +105,7 @@ class Customers(_Group):
         nothing set.
         """
         customer_id = _customer_id(customer)
-        body = _body(draft, customer_id)
+        body = _body(draft, CustomerDraft, customer_id)
         return _record(await self._send("PATCH", self._url("customers", customer_id), body), Customer, customer_id)
 
     async def delete(self, customer: str | Customer, /) -> None:
@@ -137,7 +141,7 @@ class Notes(_Group):
         `ValidationFailed`.
         """
         url = self._url("customers", _customer_id(customer), "notes")
-        return _record(await self._send("POST", url, _body(draft)), Note)
+        return _record(await self._send("POST", url, _body(draft, NoteDraft)), Note)
 
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
         """Delete a note, for good.

@@ -269,6 +269,7 @@ LOST = errors.ConnectionLost("lost")
         ("POST", errors.AccessBlocked("x", 403), False),
         ("POST", errors.InvalidResponse("x", status=201), True),
         ("POST", errors.InvalidResponse("x", status=302), False),
+        ("POST", errors.InvalidResponse("not HTTP"), True),
     ],
 )
 def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(

@@ -1,7 +1,7 @@
 """Between the API's `data` envelope and our attrs classes, both ways; pure.
 
 - `structure` makes a record of one entry of `data`: flat, strict, unknown attributes in `extra`
-- `envelope` makes the body of a POST or PATCH from a draft: what is UNSET is left out, None is null
+- `body` makes the envelope of a POST or PATCH from a draft: what is UNSET is left out, None is null
 
 msgspec builds the records because cattrs alone turns the string "false" into True and None into "None"; it coerces
 nothing and says where.

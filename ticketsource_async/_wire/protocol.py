@@ -312,7 +312,7 @@ def outcome_unknown(request: Request, error: errors.TicketSourceError) -> errors
             pass
         case errors.RequestTimedOut(phase=phase) if phase != "connect":
             pass
-        case errors.InvalidResponse(status=status) if 200 <= status < 300:
+        case errors.InvalidResponse(status=status) if status == 0 or 200 <= status < 300:  # 0: it was not even HTTP
             pass
         case _:
             return None

@@ -79,11 +79,11 @@ class Transport:
             return self._session
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.closed or self._loop is not loop:
-            connector = aiohttp.TCPConnector(
-                limit=0
-            )  # the sender bounds the connections, outside of aiohttp's timeouts
             self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=self._trust_env
+                # No limit here: the sender bounds the connections, outside of aiohttp's timeouts.
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=self._trust_env,
             )
             self._loop = loop
             self._keeper = _closed_with_its_loop(self._session)
