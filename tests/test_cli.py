@@ -130,6 +130,20 @@ async def test_a_file_appears_only_when_it_is_whole(many: Sandbox, tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["customers.csv"]
 
 
+async def test_a_file_is_readable_by_its_owner_alone_unless_it_was_by_others(many: Sandbox, tmp_path: Path) -> None:
+    """A new file has mode 600, one that is replaced keeps its own; a part file of another run is left alone."""
+    new, shared, other = tmp_path / "new.csv", tmp_path / "shared.csv", tmp_path / "new.csv.other.part"
+    shared.write_text("old")
+    shared.chmod(0o640)
+    other.write_text("of another run")
+
+    for target in (new, shared):
+        assert (await run(*EXPORT, "-o", str(target), box=many)).code == 0
+
+    assert [path.stat().st_mode & 0o777 for path in (new, shared)] == [0o600, 0o640]
+    assert other.read_text() == "of another run"
+
+
 async def test_a_linked_file_stays_linked_and_a_pipe_is_written_to(many: Sandbox, tmp_path: Path) -> None:
     """A symbolic link is followed, and what is no file is not replaced."""
     (tmp_path / "real.csv").write_text("old")
@@ -254,6 +268,7 @@ async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> 
         (*EXPORT, "--format", "jsonl", "--excel"),
         (*EXPORT, "--api-key", "x"),
         ("sandbox", "--port", "99999"),
+        ("sandbox", "--api-key", ""),
     ],
 )
 async def test_wrong_use_ends_with_2(arguments: tuple[str, ...]) -> None:

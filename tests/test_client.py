@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import aiohttp
@@ -117,6 +118,16 @@ async def test_a_borrowed_session_that_raises_for_status_still_gives_our_errors(
     ):
         with pytest.raises(AuthenticationFailed):
             await ts.customers.list().first()
+
+
+async def test_a_borrowed_session_with_its_own_auth_is_refused() -> None:
+    """Two kinds of authentication on one request cannot work, so the session is refused at once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer aiohttp prefers a header
+        session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "pw"))
+    async with session:
+        with pytest.raises(ConfigurationError, match="auth"):
+            TicketSource(KEY, session=session)
 
 
 def test_from_env_reads_the_three_variables_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:

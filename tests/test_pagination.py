@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from doubles import API, MockedAPI, customer_row, page
+from doubles import API, KEY, MockedAPI, customer_row, page
 
 from ticketsource_async import Customer, InvalidResponse, PaginationError, TicketSource, TicketSourceError
 from ticketsource_async.sandbox import Sandbox
@@ -17,11 +17,13 @@ def pages_asked_for(box: Sandbox) -> list[str]:
     return [request.query["page"] for request in box.requests]
 
 
-async def read_until_it_raises(ts: TicketSource) -> tuple[list[str], TicketSourceError | None]:
+async def read_until_it_raises(
+    ts: TicketSource, *, per_page: int = 10, max_items: int | None = None
+) -> tuple[list[str], TicketSourceError | None]:
     """Return the ids of the customers that came before the error, and the error."""
     seen: list[str] = []
     try:
-        async for customer in ts.customers.list(per_page=10):
+        async for customer in ts.customers.list(per_page=per_page, max_items=max_items):
             seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
     except TicketSourceError as error:
         return seen, error
@@ -110,6 +112,7 @@ async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) ->
         {"max_items": -1},
         {"max_items": 2.5},
         {"on_invalid": "skip"},
+        {"on_invalid": asyncio.sleep},
     ],
 )
 def test_an_option_out_of_bounds_is_refused_at_once(options: Any) -> None:
@@ -226,6 +229,30 @@ async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
 
     assert [c.id[-1] for c in customers] == ids
     assert [e.id for e in handed] == ["cst-xxxxxxxxxx2"]
+
+
+@pytest.mark.parametrize(("max_items", "raises"), [(1, False), (None, True)])
+async def test_a_broken_next_raises_after_its_items_and_only_if_it_is_needed(
+    mocked: TicketSource, api: MockedAPI, max_items: int | None, raises: bool
+) -> None:
+    """The rows of a page are not lost because its `next` is no address."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], 7))
+
+    seen, error = await read_until_it_raises(mocked, max_items=max_items, per_page=100)
+
+    assert len(seen) == 1
+    assert isinstance(error, InvalidResponse) is raises
+
+
+async def test_a_next_that_echoes_the_key_does_not_get_it_into_the_error(mocked: TicketSource, api: MockedAPI) -> None:
+    """The address in the error is scrubbed."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([], f"https://elsewhere.example/?page=2&key={KEY}"))
+
+    with pytest.raises(PaginationError) as caught:
+        await mocked.customers.list().collect()
+
+    assert KEY not in repr(caught.value)
+    assert "key=***" in (caught.value.next_url or "")
 
 
 async def test_data_that_is_no_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:

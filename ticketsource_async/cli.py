@@ -6,7 +6,9 @@ The library and the sandbox are imported inside the commands, so that help and c
 import asyncio
 import json
 import os
+import shlex
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -148,9 +150,17 @@ def get_customer(*, customer_id: str, sandbox: bool) -> None:
     _run(get())
 
 
+def _not_empty(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("it must not be empty.")
+    return value
+
+
 @cli.command("sandbox", epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine; 0 takes a free one.")
-@click.option("--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.")
+@click.option(
+    "--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.", callback=_not_empty
+)
 @click.option("--customers", "count", type=click.IntRange(0, 200_000), default=1000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other people.")
 @click.option(
@@ -171,7 +181,8 @@ def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit:
 
         limit = (rate_limit, 60) if rate_limit else None
         async with Sandbox(count, seed, api_key=api_key, port=port, rate_limit=limit) as box:
-            click.echo(f"export TICKETSOURCE_BASE_URL={box.url}\nexport TICKETSOURCE_API_KEY={box.api_key}")
+            key = shlex.quote(box.api_key)
+            click.echo(f"export TICKETSOURCE_BASE_URL={box.url}\nexport TICKETSOURCE_API_KEY={key}")
             click.echo(f"Serving {count:,} sample customers; Ctrl-C stops.", err=True)
             await asyncio.Event().wait()
 
@@ -210,12 +221,16 @@ def _opened(output: Path, encoding: str) -> Iterator[TextIO]:
         with target.open("w", encoding=encoding, newline="") as stream:
             yield stream
         return
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
+    part = Path(name)
     try:
-        with part.open("x", encoding=encoding, newline="") as stream:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        if target.exists():
+            part.chmod(target.stat().st_mode)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -30,7 +30,11 @@ class ClientOptions(TypedDict, total=False):
     max_connections: int
     """Requests in flight at a time, in each event loop; default 10."""
     session: "ClientSession | None"
-    """A session to borrow: it is neither changed nor closed. By default the client opens its own."""
+    """A session to borrow: it is neither changed nor closed. By default the client opens its own.
+
+    Give its connector at least `max_connections`, since aiohttp counts the wait for its pool as part of the request,
+    and give the session no `auth`.
+    """
     trust_env: bool
     """Whether a session of our own takes proxies from HTTPS_PROXY and the like; default no."""
 

@@ -106,7 +106,7 @@ class Customer(_Record):
     consent: Consent | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = Links()
+    links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = _extra()
 
 
@@ -119,7 +119,7 @@ class Note(_Record):
     created_by: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = Links()
+    links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = _extra()
 
     @property

@@ -3,6 +3,7 @@
 Nothing is held open between two items: a loop may be left, or take all day, at any point.
 """
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, Literal, TypeVar
@@ -56,8 +57,8 @@ class Pager(Generic[T]):
         _check_whole("start_page", start_page, 1)
         if max_items is not None:
             _check_whole("max_items", max_items, 0)
-        if on_invalid != "raise" and not callable(on_invalid):
-            raise ValueError('on_invalid must be "raise" or something to call with the InvalidResponse of a row')
+        if on_invalid != "raise" and (not callable(on_invalid) or inspect.iscoroutinefunction(on_invalid)):
+            raise ValueError('on_invalid must be "raise" or a plain function, called with the InvalidResponse of a row')
         self._sender = sender
         self._url = url
         self._model = model
@@ -79,8 +80,8 @@ class Pager(Generic[T]):
         """Follow `links.next` from page to page until there is none, or `max_items` rows were read.
 
         A page without rows does not end the list. Raises `PaginationError`, after the page was yielded, if its `next`
-        leads to another origin, to a page read before, or nowhere. A row that `on_invalid` took counts towards
-        `max_items`.
+        leads to another origin, to a page read before, or nowhere, and `InvalidResponse` if it is no address. A row
+        that `on_invalid` took counts towards `max_items`.
         """
         ours = {"page": str(self._start_page), "per_page": str(self._per_page)}
         url = self._url.with_query(ours)
@@ -89,30 +90,33 @@ class Pager(Generic[T]):
         while left is None or left > 0:
             envelope = await self._sender.send(protocol.build(self._sender.access, "GET", url))
             rows = _rows(envelope)[:left]
-            page = Page(
-                items=tuple(self._records(rows, envelope)),
-                number=number,
-                per_page=self._per_page,
-                next_url=None if (following := protocol.next_url(envelope, ours)) is None else str(following),
-                raw_links=envelope.links,
-            )
-            yielded += len(page.items)
-            yield page
+            items = tuple(self._records(rows, envelope))
+            following, broken = None, None
+            try:
+                following = protocol.next_url(envelope, ours)
+            except InvalidResponse as error:
+                broken = error
+            yielded += len(items)
+            yield Page(items, number, self._per_page, None if following is None else str(following), envelope.links)
             left = None if left is None else left - len(rows)
-            if following is None or left == 0:
+            if left == 0:
+                return
+            if broken is not None:
+                raise broken
+            if following is None:
                 return
             if reason := protocol.why_not_follow(following, url, seen, ours):
+                shown = envelope.request.scrub(str(following))
                 raise PaginationError(
-                    f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({following}). "
+                    f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({shown}). "
                     f"{yielded} items were yielded so far; what comes after was not read. Tell TicketSource support.",
                     self._url.path,
                     number,
                     yielded,
-                    str(following),
+                    shown,
                 )
             seen.add(protocol.fingerprint(following))
-            given = following.query.get("page", "")
-            number = int(given) if given.isdecimal() else number + 1
+            number = protocol.page_number(following.query.get("page")) or number + 1
             url = following
 
     def _records(self, rows: list[object], envelope: protocol.Envelope) -> list[T]:

@@ -85,6 +85,7 @@ def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: Any) -> Non
         ("api.ticketsource.io", False),
         ("https://", False),
         ("https://user:pw@api.ticketsource.io", False),
+        ("ftp://user:pw@api.ticketsource.io", False),
         ("https://api.ticketsource.io/?a=1", False),
         ("https://api.ticketsource.io/#a", False),
         ("https://api.ticketsource.io:99999", False),
@@ -98,8 +99,9 @@ def test_the_base_url_must_be_https_unless_it_is_this_machine(base_url: Any, fit
         assert str(url.joinpath("customers", "cst-1")).endswith("/customers/cst-1")
         assert "//customers" not in str(url.joinpath("customers"))
     else:
-        with pytest.raises(errors.ConfigurationError, match="base_url"):
+        with pytest.raises(errors.ConfigurationError, match="base_url") as caught:
             Access.of(KEY, base_url, "tests/1", "bearer")
+        assert "pw" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("user_agent", "a\r\nX: y"), ("user_agent", ""), ("auth", "digest")])
@@ -177,6 +179,11 @@ def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str)
         (403, {"content-type": "text/html; charset=UTF-8"}, b"x", True),
         (403, {}, HTML, True),
         (503, {}, HTML, True),
+        (503, {"retry-after": "30"}, HTML, False),
+        (503, {"cf-mitigated": "challenge", "retry-after": "30"}, HTML, True),
+        (403, {}, b"error code: 1010", True),
+        (403, {}, b"", True),
+        (403, {}, b'{"message": "This action is unauthorized."}', False),
         (403, {"cf-mitigated": "challenge"}, b"{}", True),
         (403, {}, error_body(403), False),
         (503, {}, error_body(503), False),
@@ -188,7 +195,7 @@ def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str)
 def test_a_wall_in_front_of_the_api_is_told_from_the_api(
     status: int, headers: dict[str, str], body: bytes, blocked: bool
 ) -> None:
-    """An HTML 403 or 503 is AccessBlocked, which says that support hands out a user agent; anything else is not."""
+    """What no API would say is AccessBlocked, which tells of the user agent; what the API or a gateway says is not."""
     error = failure(RawResponse(status, headers, body))
 
     assert isinstance(error, errors.AccessBlocked) is blocked
@@ -210,6 +217,7 @@ def test_a_wall_in_front_of_the_api_is_told_from_the_api(
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 30.0),
         ({"retry-after": "Tue, 24 Nov 2026 09:00:00 GMT", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 0.0),
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT"}, None),
+        ({"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "date": "x"}, None),
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, None),
     ],
 )
@@ -267,6 +275,7 @@ LOST = errors.ConnectionLost("lost")
         ("POST", errors.RateLimited("x", 429), False),
         ("POST", errors.ValidationFailed("x", 400), False),
         ("POST", errors.AccessBlocked("x", 403), False),
+        ("POST", errors.AccessBlocked("x", 503), True),
         ("POST", errors.InvalidResponse("x", status=201), True),
         ("POST", errors.InvalidResponse("x", status=302), False),
         ("POST", errors.InvalidResponse("not HTTP"), True),
@@ -277,6 +286,16 @@ def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(
 ) -> None:
     """Only a write that was sent and not clearly refused has an unknown outcome."""
     assert (protocol.outcome_unknown(request(method), error) is not None) is unknown
+
+
+def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
+    """A server that echoes the key in a request id or a record id does not get it into an error."""
+    refused = failure(RawResponse(404, {"x-request-id": f"r-{KEY}"}, b""))
+    broken = Envelope({}, {}, request(), 200).invalid("x", "$", resource="customer", record_id=KEY)
+
+    assert isinstance(refused, errors.NotFound)
+    assert refused.request_id == "r-***"
+    assert KEY not in repr(broken.to_dict())
 
 
 def test_an_unknown_outcome_names_the_ids_of_the_call() -> None:
@@ -347,6 +366,7 @@ def test_a_next_that_is_no_address_is_invalid_not_the_end(link: object) -> None:
         ("https://api.ticketsource.io/customers?page=2", "read before"),
         ("https://api.ticketsource.io/customers?per_page=100&page=2", "read before"),
         ("https://api.ticketsource.io/customers?page=1", "does not advance"),
+        (f"https://api.ticketsource.io/customers?page={'9' * 5000}", None),
         ("https://api.ticketsource.io/customers?page=0", "does not advance"),
         ("https://api.ticketsource.io/customers", "names no page"),
         ("", "read before"),

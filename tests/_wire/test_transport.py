@@ -138,6 +138,68 @@ async def test_a_slow_answer_times_out_with_its_phase(monkeypatch: pytest.Monkey
     assert (caught.value.phase, caught.value.seconds) == ("total", 0.05)
 
 
+async def test_a_delete_whose_kept_connection_breaks_is_not_sent_again() -> None:
+    """The server hangs up on a DELETE over a connection used before: it comes once, and its outcome is unknown."""
+    seen: list[bytes] = []
+    body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
+
+    async def keep_then_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(b"GET")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        while head := await reader.read(65536):
+            seen.append(head.split()[0])
+            return
+
+    async with server(keep_then_cut) as url, TicketSource("skl-test", base_url=url) as ts:
+        await ts.customers.get("cst-1")
+        with pytest.raises(OutcomeUnknown, match="DELETE /customers/cst-1"):
+            await ts.customers.delete("cst-1")
+
+    assert seen == [b"GET", b"DELETE"]
+
+
+async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `trust_env` the request goes through the proxy that HTTP_PROXY names; without, or in NO_PROXY, it does not."""
+    asked: list[bytes] = []
+    body = b'{"data": []}'
+
+    async def proxy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(b"")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with server(proxy) as url, Sandbox(customers=1) as box:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with TicketSource(box.api_key, base_url=box.url, trust_env=True) as ts:
+            assert await ts.customers.list().first() is None
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            assert await ts.customers.list().first() is not None
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with TicketSource(box.api_key, base_url=box.url, trust_env=True) as ts:
+            assert await ts.customers.list().first() is not None
+
+    assert len(asked) == 1
+    assert [r.headers["authorization"] for r in box.requests] == [f"Bearer {box.api_key}"] * 2
+
+
+async def test_no_cookie_of_the_server_is_sent_back() -> None:
+    """A session of our own keeps no cookies."""
+    heads: list[bytes] = []
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 12\r\n\r\n" + b'{"data": []}'
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        heads.append(await reader.read(65536))
+        writer.write(answer)
+
+    async with server(talk) as url, TicketSource("skl-test", base_url=url.replace("127.0.0.1", "localhost")) as ts:
+        await ts.customers.list().first()
+        await ts.customers.list().first()
+
+    assert b"GET /customers" in heads[0]
+    assert b"cookie" not in heads[0].lower()
+
+
 def test_every_error_of_the_http_library_has_a_row() -> None:
     """No exception that aiohttp's client raises is unknown to the table, and the table's order hides none."""
     kinds = [kind for _, kind in inspect.getmembers(aiohttp.client_exceptions, inspect.isclass)]

@@ -247,6 +247,19 @@ async def test_next_can_be_led_astray(http: aiohttp.ClientSession, box: Sandbox)
     assert single == 200
 
 
+async def test_a_fault_of_lists_waits_for_a_list(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """A bad `next` or a fault of a page is not used up by writes or single records."""
+    box.fail(next="loop")
+    box.fail(page=1, status=503)
+    made_status, made = await ask(http, "POST", "/customers", KARL_SENT)
+    single_status, _ = await ask(http, "GET", f"/customers/{made['data']['id']}")
+    _, listed = await ask(http, "GET", "/customers")
+    last_status, _ = await ask(http, "GET", "/customers")
+
+    assert (made_status, single_status, last_status) == (201, 200, 503)
+    assert listed["links"]["next"] == f"{box.url}/customers?page=1"
+
+
 async def test_rows_shift_while_one_reads(http: aiohttp.ClientSession, box: Sandbox) -> None:
     """A fault puts new customers at the front or takes some away, and answers as usual."""
     before = box.customers.ids()

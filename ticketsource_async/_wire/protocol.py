@@ -64,10 +64,10 @@ def _checked_base(text: str) -> URL:
         url = URL(text)
     except (ValueError, TypeError):
         url = URL()
-    if not url.host or url.scheme not in ("https", "http"):
-        raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
         raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
+    if not url.host or url.scheme not in ("https", "http"):
+        raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
     return url
@@ -151,6 +151,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
 def _invalid(
     request: Request, status: int, what: str, json_path: str = "$", resource: str = "", record_id: str | None = None
 ) -> errors.InvalidResponse:
+    record_id = request.scrub(record_id) if record_id else None
     about = f" about {resource} {record_id}" if record_id else ""
     done = "The write itself was accepted. " if request.method in ("POST", "PATCH") and resource else ""
     return errors.InvalidResponse(
@@ -170,7 +171,7 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
         return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
-    if status in (403, 503) and (_is_html(response) or "cf-mitigated" in response.headers):
+    if _is_wall(response):
         return errors.AccessBlocked(
             f"{request} was answered {status} by a wall in front of the API ({_describe(request, response)}), "
             "not by the API; the key may be good. Ask TicketSource support for the user agent they hand out to "
@@ -186,9 +187,17 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
         _error_objects(request, response),
         request.method,
         path,
-        response.headers.get("x-request-id") or response.headers.get("cf-ray"),
+        request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
         retry_after(response.headers),
     )
+
+
+def _is_wall(response: RawResponse) -> bool:
+    if response.status == 403:  # the API itself would say why, in JSON
+        return "cf-mitigated" in response.headers or not _document(response)
+    if response.status == 503:  # a page that says when to come back is of a gateway under repair
+        return "cf-mitigated" in response.headers or (_is_html(response) and "retry-after" not in response.headers)
+    return False
 
 
 def _is_html(response: RawResponse) -> bool:
@@ -251,7 +260,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(text)
     try:
         wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, wait.total_seconds())
 
@@ -281,9 +290,14 @@ def why_not_follow(url: URL, current: URL, seen: Collection[str], ours: Mapping[
     page, here = url.query.get("page"), current.query.get("page")
     if page is None and url.path == current.path and url.query.keys() <= ours.keys():
         return "it names no page, so the list would start anew"
-    if page and here and page.isdecimal() and here.isdecimal() and int(page) <= int(here):
+    if (number := page_number(page)) is not None and (before := page_number(here)) is not None and number <= before:
         return "it does not advance"
     return None
+
+
+def page_number(text: str | None) -> int | None:
+    """Return the number in a `page` parameter, None if there is none."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def fingerprint(url: URL) -> str:
@@ -308,7 +322,7 @@ def outcome_unknown(request: Request, error: errors.TicketSourceError) -> errors
     if request.method == "GET":
         return None
     match error:
-        case errors.ConnectionLost() | errors.ServerError():
+        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):  # maybe a gateway's
             pass
         case errors.RequestTimedOut(phase=phase) if phase != "connect":
             pass

@@ -1,14 +1,17 @@
 """One exchange with the server; the only file that knows aiohttp.
 
 A request goes out, plain data or a typed error comes back: no object of aiohttp leaves this file, since its errors
-carry the key. Nothing is tried again here.
+carry the key. Nothing is tried again here, but that aiohttp itself repeats a GET if a connection that it kept has
+broken.
 """
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import aiohttp
+from aiohttp import ClientHandlerType, ClientMiddlewareType
 
 from ticketsource_async import errors
 from ticketsource_async._wire.protocol import RawResponse, Request
@@ -27,6 +30,7 @@ _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
     aiohttp.InvalidURL: errors.ConnectFailed,
     aiohttp.ClientResponseError: errors.InvalidResponse,
     aiohttp.ClientError: errors.ConnectionLost,
+    ValueError: errors.ConfigurationError,
     OSError: errors.ConnectionLost,
 }
 
@@ -35,6 +39,10 @@ class Transport:
     """Carry requests over a session of our own, opened late and once in each event loop, or over a borrowed one."""
 
     def __init__(self, session: aiohttp.ClientSession | None, *, trust_env: bool) -> None:
+        if session is not None and session.auth is not None:
+            raise errors.ConfigurationError(
+                "The session has an `auth` of its own: pass one without, the key goes there."
+            )
         self._session = session
         self._borrowed = session is not None
         self._trust_env = trust_env
@@ -59,6 +67,8 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_TIMEOUT,
+                proxy=self._proxy(request),
+                middlewares=(_send_once(),) if request.method == "DELETE" else None,
             ) as response:
                 body = await response.read()
                 headers: dict[str, str] = {}
@@ -83,18 +93,42 @@ class Transport:
                 # No limit here: the sender bounds the connections, outside of aiohttp's timeouts.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=self._trust_env,
             )
             self._loop = loop
             self._keeper = _closed_with_its_loop(self._session)
             await anext(self._keeper)
         return self._session
 
+    def _proxy(self, request: Request) -> str | None:
+        # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
+        if not self._trust_env or urllib.request.proxy_bypass(request.url.host or ""):
+            return None
+        return urllib.request.getproxies().get(request.url.scheme)
+
     async def aclose(self) -> None:
         """Close a session of our own."""
         keeper, self._keeper, loop = self._keeper, None, self._loop
         if keeper is not None and loop is asyncio.get_running_loop():
             await keeper.aclose()
+
+
+def _send_once() -> ClientMiddlewareType:
+    """Return what keeps aiohttp from sending a request again by itself when a connection that it kept has broken.
+
+    A DELETE that was carried out would be answered 404 the second time. (A session's own middlewares are not run.)
+    """
+    failures: list[Exception] = []
+
+    async def send_once(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+        if failures:
+            raise failures[0]
+        try:
+            return await handler(request)
+        except (aiohttp.ClientError, OSError) as error:
+            failures.append(error)
+            raise
+
+    return send_once
 
 
 async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
@@ -137,6 +171,8 @@ def _failure(request: Request, error: Exception) -> errors.TicketSourceError:
             *where,
             cause=cause,
         )
+    if kind is errors.ConfigurationError:
+        return errors.ConfigurationError(f"{request} was not sent: the session refuses it ({cause}).")
     return errors.InvalidResponse(
         f"{request} was answered with something that is not HTTP ({cause}). Check base_url and any proxy between.",
         method=request.method,

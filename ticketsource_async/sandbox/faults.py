@@ -81,8 +81,10 @@ class Fault:
 
     def matches(self, request: RecordedRequest) -> bool:
         """Say whether the fault is meant for this request."""
+        is_list = request.method == "GET" and "-" not in request.path.rpartition("/")[2]  # else it ends in an id
         return (
-            self.method in (None, request.method)
+            (is_list or not (self.next or self.page))
+            and self.method in (None, request.method)
             and self.path in (None, request.path)
             and (self.page is None or request.query.get("page", "1") == str(self.page))
         )

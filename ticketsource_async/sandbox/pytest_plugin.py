@@ -44,7 +44,9 @@ def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
     def run() -> None:
         try:
             asyncio.run(serve())
-        except Exception as error:  # noqa: BLE001 - raised in the test's thread instead
+        except Exception as error:
+            if started.done():
+                raise
             started.set_exception(error)
 
     thread = threading.Thread(target=run, name="ticketsource_sandbox")
