@@ -4,11 +4,14 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 from aioresponses import aioresponses
+
+from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft
 
 API = "https://api.ticketsource.io"
 KEY = "skl-not-a-real-key"
@@ -105,6 +108,18 @@ KARL_SENT: dict[str, Any] = {
     }
 }
 """The body of the guide's create example."""
+
+KARL_DRAFT = CustomerDraft(
+    title="",
+    first_name="Karl",
+    last_name="Jenkins",
+    address=AddressDraft(line_1="1 A Street", line_2="A Town", line_3="", line_4="", postcode="AB123CD"),
+    email="karl@karljenkins.com",
+    phone="01234555678",
+    membership=MembershipDraft(identifier="A12345BCD", start_date=date(2020, 1, 1), end_date=date(2021, 12, 31)),
+    consent=ConsentDraft(email=True, post=False, sms=False),
+)
+"""The draft that sends it."""
 
 KARL = customer_row(
     2,

@@ -5,11 +5,9 @@ from datetime import date
 from typing import Any
 
 import pytest
-from doubles import KARL, KARL_SENT, KEY, MockedAPI, customer_row
+from doubles import KARL, KARL_DRAFT, KARL_SENT, KEY, MockedAPI, customer_row
 
 from ticketsource_async import (
-    AddressDraft,
-    ConsentDraft,
     Customer,
     CustomerDraft,
     InvalidResponse,
@@ -35,17 +33,6 @@ NOTE_ROW = {
     },
     "links": {"self": f"https://x/customers/{CST}/notes/{CSN}", "customer": f"https://x/customers/{CST}"},
 }
-KARL_DRAFT = CustomerDraft(
-    title="",
-    first_name="Karl",
-    last_name="Jenkins",
-    address=AddressDraft(line_1="1 A Street", line_2="A Town", line_3="", line_4="", postcode="AB123CD"),
-    email="karl@karljenkins.com",
-    phone="01234555678",
-    membership=MembershipDraft(identifier="A12345BCD", start_date=date(2020, 1, 1), end_date=date(2021, 12, 31)),
-    consent=ConsentDraft(email=True, post=False, sms=False),
-)
-
 Call = Callable[[TicketSource], Awaitable[Any]]
 
 

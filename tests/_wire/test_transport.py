@@ -159,7 +159,7 @@ async def test_a_delete_whose_kept_connection_breaks_is_not_sent_again() -> None
 
 
 async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `trust_env` the request goes through the proxy that HTTP_PROXY names; without, or in NO_PROXY, it does not."""
+    """With `trust_env` the request goes through the proxy that HTTP_PROXY names; else it does not."""
     asked: list[bytes] = []
     body = b'{"data": []}'
 
