@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -128,6 +129,20 @@ async def test_a_borrowed_session_with_its_own_auth_is_refused() -> None:
     async with session:
         with pytest.raises(ConfigurationError, match="auth"):
             TicketSource(KEY, session=session)
+
+
+async def test_a_borrowed_session_that_takes_a_password_from_netrc_fails_with_a_typed_error(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Newer aiohttp refuses the second kind of authentication, older puts it in the place of the key: never silent."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pw")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with (
+        aiohttp.ClientSession(trust_env=True) as session,
+        TicketSource(box.api_key, base_url=box.url, session=session) as ts,
+    ):
+        with pytest.raises((ConfigurationError, AuthenticationFailed)):
+            await ts.customers.list().first()
 
 
 def test_from_env_reads_the_three_variables_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
