@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,47 @@ async def test_a_client_opens_with_its_first_request_and_closes_once(box: Sandbo
     with pytest.raises(ClientClosed):
         async with ts:
             pass
+
+
+async def test_closing_ends_the_calls_in_flight_without_cancelling_their_tasks(box: Sandbox) -> None:
+    """A read in flight or waiting ends with ClientClosed, a write in flight with OutcomeUnknown."""
+    box.fail(slow=3600, times=None)
+    ts = TicketSource(box.api_key, base_url=box.url, max_connections=2)
+
+    async def call(work: Awaitable[object]) -> tuple[str, int]:
+        try:
+            await work
+        except TicketSourceError as error:
+            task = asyncio.current_task()
+            assert task is not None
+            return type(error).__name__, task.cancelling()
+        return "", 0
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(call(ts.customers.list().collect()))
+        writing = group.create_task(call(ts.customers.create(CustomerDraft(title="x"))))
+        waiting = group.create_task(call(ts.customers.list().collect()))
+        await until(lambda: len(box.requests) == 2 and all(request.status for request in box.requests))
+        await ts.aclose()
+
+    assert [task.result() for task in (reading, writing, waiting)] == [
+        ("ClientClosed", 0),
+        ("OutcomeUnknown", 0),
+        ("ClientClosed", 0),
+    ]
+
+
+async def test_a_cancelled_call_stays_cancelled_though_the_client_is_closed_too(box: Sandbox) -> None:
+    """Who cancels a task gets CancelledError, whatever else happens."""
+    box.fail(slow=3600)
+    ts = TicketSource(box.api_key, base_url=box.url)
+    reading = asyncio.create_task(ts.customers.list().collect())
+    await until(lambda: len(box.requests) == 1)
+    reading.cancel()
+    await ts.aclose()
+
+    with pytest.raises(asyncio.CancelledError):
+        await reading
 
 
 async def test_async_with_closes_also_when_the_body_raises(box: Sandbox) -> None:

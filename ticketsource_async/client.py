@@ -97,7 +97,10 @@ class TicketSource:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the session, unless it is borrowed; calls after this raise `ClientClosed`. May be called again."""
+        """Close the session, unless it is borrowed, and end calls in flight; these and later ones raise `ClientClosed`.
+
+        A write in flight raises `OutcomeUnknown`. May be called again.
+        """
         await self._sender.aclose()
 
     def __repr__(self) -> str:

@@ -339,3 +339,9 @@ def outcome_unknown(request: Request, error: errors.TicketSourceError) -> errors
         ids,
         cause=f"{type(error).__name__}: {error}",
     )
+
+
+def closed_in_flight(request: Request) -> errors.TicketSourceError:
+    """Return what it means for a call that the client was closed while it was in flight."""
+    message = f"{request} was in flight when the client was closed."
+    return outcome_unknown(request, errors.ConnectionLost(message)) or errors.ClientClosed(message)

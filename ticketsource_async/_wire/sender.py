@@ -20,6 +20,7 @@ class Sender:
         self._max_connections = max_connections
         self._connections: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._exchanges: set[asyncio.Task[protocol.RawResponse]] = set()
         self.closed = False
 
     async def send(self, request: protocol.Request) -> protocol.Envelope:
@@ -27,10 +28,22 @@ class Sender:
         failure: errors.TicketSourceError
         async with self._free_connection():
             self.check_open()
+            # A task of its own, so that `aclose` can end it without cancelling the caller's.
+            exchange = asyncio.create_task(self._transport.exchange(request))
+            self._exchanges.add(exchange)
             try:
-                return protocol.read(request, await self._transport.exchange(request))
+                return protocol.read(request, await exchange)
             except errors.TicketSourceError as error:
                 failure = protocol.outcome_unknown(request, error) or error
+            except asyncio.CancelledError:
+                caller = asyncio.current_task()
+                if not self.closed or (caller is not None and caller.cancelling()):
+                    raise
+                failure = protocol.closed_in_flight(request)
+            finally:
+                self._exchanges.discard(exchange)
+                if exchange.done() and not exchange.cancelled():
+                    exchange.exception()  # looked at, so that asyncio does not complain if the caller was cancelled
         raise failure
 
     def _free_connection(self) -> asyncio.Semaphore:
@@ -47,6 +60,11 @@ class Sender:
             raise errors.ClientClosed("This TicketSource client is closed: make a new one, or close it later.")
 
     async def aclose(self) -> None:
-        """Take no further call and close the transport."""
+        """Take no further call, end those in flight in this event loop, and close the transport."""
         self.closed = True
+        loop = asyncio.get_running_loop()
+        exchanges = [exchange for exchange in self._exchanges if exchange.get_loop() is loop]
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
         await self._transport.aclose()
