@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from doubles import KEY, MockedAPI
+from doubles import KEY, ONCE, MockedAPI
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -18,7 +18,7 @@ def _api() -> Iterator[MockedAPI]:
 
 @pytest.fixture(name="mocked")
 async def _mocked(api: MockedAPI) -> AsyncIterator[TicketSource]:
-    async with TicketSource(KEY) as ts:
+    async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
         yield ts
 
 
@@ -30,5 +30,5 @@ async def _box() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture(name="ts")
 async def _ts(box: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(box.api_key, base_url=box.url) as ts:
+    async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         yield ts

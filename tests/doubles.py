@@ -1,20 +1,25 @@
-"""What tests put in the place of the network, and the guide's own payloads."""
+"""What tests put in the place of the network and of time, and the guide's own payloads."""
 
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
+import re
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 from aioresponses import aioresponses
+from attrs import evolve
 
-from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft
+from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft, RetryPolicy, TicketSource
 
 API = "https://api.ticketsource.io"
 KEY = "skl-not-a-real-key"
+ONCE = RetryPolicy(attempts=1)
 
 
 class _Response(aiohttp.ClientResponse):
@@ -48,6 +53,115 @@ class MockedAPI(aioresponses):
     def headers(self) -> list[dict[str, str]]:
         """The headers of each request, in the same order."""
         return [dict(call.kwargs["headers"]) for calls in self.requests.values() for call in calls]
+
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def read_request(reader: asyncio.StreamReader) -> str:
+    """Read one request to its end and return its method, "TLS" if it is not one."""
+    first = await reader.readexactly(1)
+    if first == b"\x16":
+        return "TLS"
+    head = first + await reader.readuntil(b"\r\n\r\n")
+    if length := re.search(rb"content-length: (\d+)", head, re.IGNORECASE):
+        await reader.readexactly(int(length[1]))
+    return head.split()[0].decode()
+
+
+@asynccontextmanager
+async def server(talk: Talk) -> AsyncIterator[tuple[str, list[str]]]:
+    """Serve a raw socket on a free port; yield its address and the methods of the requests that began a connection."""
+    talks: list[asyncio.Task[None]] = []
+    seen: list[str] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            seen.append(await read_request(reader))
+            await talk(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    listener = await asyncio.start_server(
+        lambda reader, writer: talks.append(asyncio.create_task(connected(reader, writer))), "127.0.0.1", 0
+    )
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", seen
+    finally:
+        listener.close()
+        for talking in talks:
+            talking.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+def answer(body: bytes, *headers: str, status: int = 200, keep: bool = False) -> bytes:
+    """Return an answer as it is on the wire."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, *([] if keep else ["Connection: close"])]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def says(data: bytes) -> Talk:
+    """Say these bytes and hang up."""
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return talk
+
+
+async def call(ts: TicketSource, method: str) -> object:
+    """Make the call on a customer that goes with a method."""
+    if method == "POST":
+        return await ts.customers.create(CustomerDraft(first_name="Karl"))
+    if method == "PATCH":
+        return await ts.customers.update("cst-1", CustomerDraft(first_name="Karl"))
+    if method == "DELETE":
+        await ts.customers.delete("cst-1")
+        return None
+    return await ts.customers.get("cst-1")
+
+
+def without_waiting(ts: TicketSource) -> list[float]:
+    """Let a client write down its back-offs, each the longest that chance allows, in the place of sleeping."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    ts._sender._rules = evolve(ts._sender._rules, sleep=sleep, chance=lambda: 1.0)
+    return slept
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer when nothing else is to be done."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        super().__init__(_Jumping(self))
+
+    def time(self) -> float:
+        """Return the seconds that have passed."""
+        return self._now
+
+    def jump(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self._now += seconds
+
+
+class _Jumping(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if not ready and timeout is None:
+            raise AssertionError("everybody waits, and nothing will ever happen")
+        if not ready and timeout is not None:
+            self._loop.jump(timeout)
+        return ready
 
 
 async def until(holds: Callable[[], bool]) -> None:

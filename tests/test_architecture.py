@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
-WORDS = {"errors", "models"}
-RULES = {"_wire.protocol", "_wire.converters"}
-MACHINES = {"_wire.transport", "_wire.sender"}
+WORDS = {"errors", "models", "config", "call_events"}
+RULES = {"_wire.protocol", "_wire.converters", "_wire.retry"}
+MACHINES = {"ratelimit", "ratelimit.local", "_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "resources", "client"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
-    **{room: {"errors", *RULES, *MACHINES} - {"_wire.converters"} for room in MACHINES},
+    **{room: WORDS - {"models"} | RULES - {"_wire.converters"} | MACHINES for room in MACHINES},
     **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
     "export": WORDS | COUNTER,
     "cli": WORDS | COUNTER | {"", "export", "sandbox"},
@@ -30,9 +30,11 @@ MAY_IMPORT = {
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},
     "pytest": {"sandbox.pytest_plugin"},
-    "asyncio": {"_wire.transport", "_wire.sender", "cli", "sandbox"},
-    "logging": {"sandbox"},
-    "attrs": WORDS | RULES | COUNTER | {"sandbox"},
+    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "cli", "sandbox"},
+    "time": {"_wire.sender", "ratelimit.local", "sandbox"},
+    "random": {"_wire.sender", "sandbox"},
+    "logging": {"_wire.sender", "ratelimit.local", "sandbox"},
+    "attrs": WORDS | RULES | {"_wire.sender"} | COUNTER | {"sandbox"},
 }
 
 

@@ -118,7 +118,7 @@ async def test_a_file_appears_only_when_it_is_whole(many: Sandbox, tmp_path: Pat
     """A run that fails leaves the old file, and nothing beside it; one that succeeds replaces it."""
     target = tmp_path / "customers.csv"
     target.write_text("old")
-    many.fail(page=3, status=500)
+    many.fail(page=3, status=501)
 
     failed = await run(*EXPORT, "-o", str(target), box=many)
     kept = target.read_text()
@@ -225,9 +225,9 @@ async def test_get_prints_one_customer_as_json(box: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
-        ({"status": 429, "headers": {"Retry-After": "9"}}, 75, "answered 429"),
-        ({"status": 503}, 75, "answered 503"),
-        ({"cut": "before", "times": 2}, 75, "connection broke"),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, 75, "answered 429"),
+        ({"status": 503, "times": None}, 75, "(attempt 4) was answered 503"),
+        ({"cut": "before", "times": None}, 75, "connection broke"),
         ({"status": 401}, 4, "answered 401"),
         ({"status": 403}, 4, "answered 403"),
         ({"status": 403, "html": True}, 1, "user agent"),

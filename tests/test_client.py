@@ -14,10 +14,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import KEY, until
+from doubles import KEY, ONCE, until
 
 from ticketsource_async import (
     AuthenticationFailed,
+    CallEvent,
     ClientClosed,
     ConfigurationError,
     Customer,
@@ -381,7 +382,11 @@ async def test_the_key_is_in_no_error_log_repr_or_pickle(
 ) -> None:
     """Whatever goes wrong, the key shows neither in the error, its chain and traceback, nor in any log."""
     caplog.set_level(logging.DEBUG)
-    async with Sandbox(customers=25, api_key=KEY) as box, TicketSource(KEY, base_url=box.url) as ts:
+    events: list[CallEvent] = []
+    async with (
+        Sandbox(customers=25, api_key=KEY) as box,
+        TicketSource(KEY, base_url=box.url, retry=ONCE, on_event=events.append) as ts,
+    ):
         box.fail(**fault)
         listing = method == "list" or "next" in fault
         call = ts.customers.list(per_page=10).collect() if listing else ts.customers.create(CustomerDraft(title="x"))
@@ -400,8 +405,11 @@ async def test_the_key_is_in_no_error_log_repr_or_pickle(
         "".join(traceback.format_exception(error)),
         pickle.dumps(error).decode("latin-1"),
         caplog.text,
+        repr(events),
     ):
         assert KEY not in text
+    assert caplog.records
+    assert events
 
 
 async def test_no_customers_data_is_in_an_error(ts: TicketSource, box: Sandbox) -> None:

@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ticketsource_async.call_events import AttemptEvent, CallEvent, PageEvent, RetryEvent, WaitEvent
     from ticketsource_async.client import ClientOptions, TicketSource
+    from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
     from ticketsource_async.errors import (
         AccessBlocked,
         APIError,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
         Unset,
     )
     from ticketsource_async.pagination import Page, Pager
+    from ticketsource_async.ratelimit import RateLimiter
+    from ticketsource_async.ratelimit.local import LocalRateLimiter
     from ticketsource_async.resources import ListOptions
 
 __version__ = "0.1.0"
@@ -56,7 +60,9 @@ __all__ = [
     "AccessBlocked",
     "Address",
     "AddressDraft",
+    "AttemptEvent",
     "AuthenticationFailed",
+    "CallEvent",
     "ClientClosed",
     "ClientOptions",
     "ConfigurationError",
@@ -70,6 +76,7 @@ __all__ = [
     "InvalidResponse",
     "Links",
     "ListOptions",
+    "LocalRateLimiter",
     "Membership",
     "MembershipDraft",
     "NotFound",
@@ -77,20 +84,37 @@ __all__ = [
     "NoteDraft",
     "OutcomeUnknown",
     "Page",
+    "PageEvent",
     "Pager",
     "PaginationError",
     "PermissionDenied",
+    "RateLimit",
     "RateLimited",
+    "RateLimiter",
     "RequestTimedOut",
+    "RetryEvent",
+    "RetryPolicy",
     "ServerError",
     "TicketSource",
     "TicketSourceError",
+    "Timeouts",
     "TransportError",
     "Unset",
     "ValidationFailed",
+    "WaitEvent",
 ]
 
-_ROOMS = ("errors", "models", "pagination", "resources", "client")
+_ROOMS = (
+    "errors",
+    "models",
+    "config",
+    "call_events",
+    "ratelimit",
+    "ratelimit.local",
+    "pagination",
+    "resources",
+    "client",
+)
 
 
 def __getattr__(name: str) -> object:

@@ -1,21 +1,31 @@
 """TicketSource, the session manager: puts the parts together, opens them late and closes them."""
 
+import inspect
 import os
 import platform
 import warnings
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
 from ticketsource_async._wire.protocol import Access
-from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.sender import Rules, Sender
 from ticketsource_async._wire.transport import Transport
+from ticketsource_async.call_events import CallEvent
+from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
 from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.ratelimit import RateLimiter
+from ticketsource_async.ratelimit.local import shared
 from ticketsource_async.resources import Customers, Notes
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from aiohttp import ClientSession, TraceConfig
 
 BASE_URL: Final = "https://api.ticketsource.io"
+MAX_BODY: Final = 32 * 1024 * 1024
+_TIMEOUTS: Final = Timeouts()
+_RETRY: Final = RetryPolicy()
+_RATE_LIMIT: Final = RateLimit(240, per=60)
 
 
 class ClientOptions(TypedDict, total=False):
@@ -27,16 +37,30 @@ class ClientOptions(TypedDict, total=False):
     """The one that TicketSource support gave you, if their wall blocks you; None says who we are."""
     auth: Literal["bearer", "basic"]
     """How the key is sent; both work alike, the default is "bearer"."""
+    timeouts: Timeouts
+    """Bounds of one attempt; default 15 s to connect, 30 s of silence, 60 s in all."""
+    retry: RetryPolicy
+    """How often a call is tried and how long it may take; default 4 attempts, no deadline."""
+    rate_limit: RateLimit | None
+    """Requests in a time, default 240 in 60 s; None turns it off. Clients of a process share it by key and rate."""
+    limiter: RateLimiter | None
+    """A limiter of your own in the place of `rate_limit`."""
     max_connections: int
     """Requests in flight at a time, in each event loop; default 10."""
+    max_body: int
+    """Bytes of an answer, unpacked, beyond which it is cut off; default 32 MiB."""
     session: "ClientSession | None"
     """A session to borrow: it is neither changed nor closed. By default the client opens its own.
 
     Give its connector at least `max_connections`, since aiohttp counts the wait for its pool as part of the request,
-    and give the session no `auth`.
+    and give the session no `auth`. Its middlewares are not run.
     """
     trust_env: bool
     """Whether a session of our own takes proxies from HTTPS_PROXY and the like; default no."""
+    trace_configs: "Sequence[TraceConfig]"
+    """aiohttp's own tracing for a session of our own, as OpenTelemetry has it. It sees headers, so also the key."""
+    on_event: Callable[[CallEvent], None] | None
+    """A plain function that is told of every attempt, wait, retry and page; if it raises, that is logged."""
 
 
 class TicketSource:
@@ -54,17 +78,33 @@ class TicketSource:
         base_url: str = BASE_URL,
         user_agent: str | None = None,
         auth: Literal["bearer", "basic"] = "bearer",
+        timeouts: Timeouts = _TIMEOUTS,
+        retry: RetryPolicy = _RETRY,
+        rate_limit: RateLimit | None = _RATE_LIMIT,
+        limiter: RateLimiter | None = None,
         max_connections: int = 10,
+        max_body: int = MAX_BODY,
         session: "ClientSession | None" = None,
         trust_env: bool = False,
+        trace_configs: "Sequence[TraceConfig]" = (),
+        on_event: Callable[[CallEvent], None] | None = None,
     ) -> None:
-        if not isinstance(max_connections, int) or max_connections < 1:
-            raise ConfigurationError(f"max_connections must be a whole number, 1 or more, not {max_connections!r}.")
-        if session is not None and trust_env:
-            raise ConfigurationError("trust_env has no effect on a borrowed session: set it where the session is made.")
+        _check_whole(max_connections=max_connections, max_body=max_body)
+        _check_kinds(timeouts, retry, rate_limit, on_event)
+        for name, given in (("trust_env", trust_env), ("trace_configs", trace_configs)):
+            if session is not None and given:
+                raise ConfigurationError(
+                    f"{name} has no effect on a borrowed session: set it where the session is made."
+                )
+        if limiter is None and rate_limit is not None:
+            limiter = shared(rate_limit)
+        elif limiter is not None and rate_limit != _RATE_LIMIT:
+            raise ConfigurationError("limiter takes the place of rate_limit: give one of them.")
         access = Access.of(api_key, base_url, _default_user_agent() if user_agent is None else user_agent, auth)
-        self._transport = Transport(session, trust_env=trust_env)
-        self._sender = Sender(access, self._transport, max_connections)
+        self._transport = Transport(
+            session, timeouts, max_body=max_body, trust_env=trust_env, trace_configs=trace_configs
+        )
+        self._sender = Sender(access, self._transport, Rules(retry, limiter, max_connections, on_event))
         self.customers = Customers(self._sender)
         self.notes = Notes(self._sender)
 
@@ -97,9 +137,10 @@ class TicketSource:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the session, unless it is borrowed, and end calls in flight; these and later ones raise `ClientClosed`.
+        """Close the session, unless it is borrowed, and end all calls; these and later ones raise `ClientClosed`.
 
-        A write in flight raises `OutcomeUnknown`. May be called again.
+        Those in flight, waiting for a slot or between two attempts are ended, without cancelling the tasks that made
+        them; a write that was sent raises `OutcomeUnknown`. Returns when all have ended. May be called again.
         """
         await self._sender.aclose()
 
@@ -108,10 +149,31 @@ class TicketSource:
         return f"<TicketSource {self._sender.access.base_url} {state}>"
 
     def __del__(self) -> None:
-        transport = getattr(self, "_transport", None)  # absent if the constructor raised
-        if transport is not None and transport.open and not self._sender.closed:
+        sender = getattr(self, "_sender", None)  # absent if the constructor raised
+        if sender is None:
+            return
+        self._transport.drop_if_dead()
+        if self._transport.open and not sender.closed:
             message = f"unclosed {self!r}: use `async with` or `await ts.aclose()`"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
+
+def _check_whole(**settings: object) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(f"{name} must be a whole number, 1 or more, not {value!r}.")
+
+
+def _check_kinds(timeouts: object, retry: object, rate_limit: object, on_event: object) -> None:
+    for name, value, kind in (
+        ("timeouts", timeouts, Timeouts),
+        ("retry", retry, RetryPolicy),
+        ("rate_limit", rate_limit, RateLimit | None),
+    ):
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be a {kind}, not {value!r}.")
+    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
+        raise ConfigurationError("on_event must be a plain function, called with each event.")
 
 
 def _default_user_agent() -> str:

@@ -140,7 +140,12 @@ class ConnectionLost(TransportError):
 
 
 class RequestTimedOut(TransportError):
-    """An attempt took longer than `seconds`; `phase` is "connect" (nothing was sent) or "total"."""
+    """Something took longer than `seconds`; `phase` says what.
+
+    "connect" (nothing was sent), "response" (the server was silent) and "total" are those of `Timeouts`, for one
+    attempt. "slot" and "deadline" are that of `RetryPolicy`, over while the call waited for its first turn or was in
+    flight.
+    """
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from yarl import URL
 
 from ticketsource_async._wire import converters, protocol
 from ticketsource_async._wire.sender import Sender
+from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, PaginationError
 
 T = TypeVar("T")
@@ -88,8 +89,9 @@ class Pager(Generic[T]):
         number, left, yielded = self._start_page, self._max_items, 0
         seen = {protocol.fingerprint(url)}
         while left is None or left > 0:
-            envelope = await self._sender.send(protocol.build(self._sender.access, "GET", url))
+            envelope = await self._sender.send(protocol.build(self._sender.access, "GET", url), "bulk")
             rows = _rows(envelope)[:left]
+            self._sender.tell(PageEvent(method="GET", path=url.path, page=number, rows=len(rows)))
             items = tuple(self._records(rows, envelope))
             following, broken = None, None
             try:

@@ -218,6 +218,14 @@ def test_a_wall_in_front_of_the_api_is_told_from_the_api(
         ({"retry-after": "Tue, 24 Nov 2026 09:00:00 GMT", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 0.0),
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT"}, None),
         ({"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "date": "x"}, None),
+        ({"retry-after": "1000000000"}, 1e9),
+        ({"retry-after": "9" * 400}, None),
+        ({"x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"x-ratelimit-reset": "1", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 0.0),
+        ({"x-ratelimit-reset": "soon", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, None),
+        ({"x-ratelimit-reset": "1795514430"}, None),
+        ({"retry-after": "2", "x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 2.0),
+        ({"retry-after": "-1", "x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 30.0),
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, None),
     ],
 )
@@ -258,36 +266,6 @@ def test_the_body_of_a_delete_is_never_read(body: bytes) -> None:
     assert protocol.read(request("DELETE"), RawResponse(204, {}, body)).data is None
 
 
-LOST = errors.ConnectionLost("lost")
-
-
-@pytest.mark.parametrize(
-    ("method", "error", "unknown"),
-    [
-        ("GET", LOST, False),
-        ("POST", LOST, True),
-        ("PATCH", LOST, True),
-        ("DELETE", LOST, True),
-        ("POST", errors.ServerError("x", 500), True),
-        ("POST", errors.RequestTimedOut("x", phase="total"), True),
-        ("POST", errors.RequestTimedOut("x", phase="connect"), False),
-        ("POST", errors.ConnectFailed("x"), False),
-        ("POST", errors.RateLimited("x", 429), False),
-        ("POST", errors.ValidationFailed("x", 400), False),
-        ("POST", errors.AccessBlocked("x", 403), False),
-        ("POST", errors.AccessBlocked("x", 503), True),
-        ("POST", errors.InvalidResponse("x", status=201), True),
-        ("POST", errors.InvalidResponse("x", status=302), False),
-        ("POST", errors.InvalidResponse("not HTTP"), True),
-    ],
-)
-def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(
-    method: str, error: errors.TicketSourceError, unknown: bool
-) -> None:
-    """Only a write that was sent and not clearly refused has an unknown outcome."""
-    assert (protocol.outcome_unknown(request(method), error) is not None) is unknown
-
-
 def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
     """A server that echoes the key in a request id or a record id does not get it into an error."""
     refused = failure(RawResponse(404, {"x-request-id": f"r-{KEY}"}, b""))
@@ -296,15 +274,6 @@ def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
     assert isinstance(refused, errors.NotFound)
     assert refused.request_id == "r-***"
     assert KEY not in repr(broken.to_dict())
-
-
-def test_an_unknown_outcome_names_the_ids_of_the_call() -> None:
-    """The ids in the path are there as a list."""
-    error = protocol.outcome_unknown(request("DELETE", "customers/cst-1/notes/csn-2"), LOST)
-
-    assert error is not None
-    assert error.ids == ["cst-1", "csn-2"]
-    assert error.cause == "ConnectionLost: lost"
 
 
 HERE = "https://api.ticketsource.io/customers?page=2&per_page=100"

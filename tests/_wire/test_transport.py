@@ -1,12 +1,12 @@
 """What the network does to a call, over real sockets."""
 
 import asyncio
+import gzip
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from doubles import KEY, ONCE, answer, call, read_request, says, server
 
 from ticketsource_async import (
     ConnectFailed,
@@ -15,55 +15,24 @@ from ticketsource_async import (
     InvalidResponse,
     OutcomeUnknown,
     RequestTimedOut,
+    ServerError,
     TicketSource,
     TicketSourceError,
+    Timeouts,
 )
 from ticketsource_async._wire import transport
 from ticketsource_async.sandbox import Sandbox
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def server(talk: Talk) -> AsyncIterator[str]:
-    """Serve a raw socket on a free port and yield its address."""
-    talks: list[asyncio.Task[None]] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(65536)
-        await talk(reader, writer)
-        writer.close()
-        await writer.wait_closed()
-
-    listener = await asyncio.start_server(
-        lambda reader, writer: talks.append(asyncio.create_task(connected(reader, writer))), "127.0.0.1", 0
-    )
-    try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    finally:
-        listener.close()
-        await asyncio.gather(*talks, return_exceptions=True)
-
-
-def says(answer: bytes) -> Talk:
-    """Answer these bytes and hang up."""
-
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-
-    return talk
-
 
 async def first(url: str) -> object:
     """Ask the server for its first customer."""
-    async with TicketSource("skl-test", base_url=url) as ts:
+    async with TicketSource("skl-test", base_url=url, retry=ONCE) as ts:
         return await ts.customers.list().first()
 
 
 async def test_a_refused_connection_is_connect_failed() -> None:
     """Nothing listens: the error says that nothing was sent, and where to."""
-    async with server(says(b"")) as url:
+    async with server(says(b"")) as (url, _):
         pass
 
     with pytest.raises(ConnectFailed, match=r"was not sent: no connection to 127\.0\.0\.1") as caught:
@@ -80,7 +49,7 @@ async def test_a_name_that_does_not_resolve_is_connect_failed() -> None:
 
 async def test_a_plain_server_where_tls_is_spoken_is_connect_failed() -> None:
     """A TLS handshake that fails is a failure to connect."""
-    async with server(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+    async with server(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as (url, _):
         with pytest.raises(ConnectFailed):
             await first(url.replace("http:", "https:"))
 
@@ -96,14 +65,14 @@ async def test_a_plain_server_where_tls_is_spoken_is_connect_failed() -> None:
 )
 async def test_a_connection_cut_at_any_point_is_connection_lost(answer: bytes) -> None:
     """Cut before, within the headers, within the body: the error says that the request was sent."""
-    async with server(says(answer)) as url:
+    async with server(says(answer)) as (url, _):
         with pytest.raises(ConnectionLost, match="was sent, but the connection broke"):
             await first(url)
 
 
 async def test_an_answer_that_is_not_http_is_invalid() -> None:
     """Another protocol on the port is InvalidResponse that says so."""
-    async with server(says(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n")) as url:
+    async with server(says(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n")) as (url, _):
         with pytest.raises(InvalidResponse, match="not HTTP"):
             await first(url)
 
@@ -120,42 +89,152 @@ async def test_a_cut_write_has_an_unknown_outcome_even_if_it_took_effect(ts: Tic
     assert len(await ts.customers.list().collect()) == 26
 
 
-async def test_a_slow_answer_times_out_with_its_phase(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that does not come in time raises RequestTimedOut, which says where and after how long."""
-    monkeypatch.setattr(transport, "TOTAL_SECONDS", 0.05)
-    monkeypatch.setattr(transport, "_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
-    asked = asyncio.Event()
+@pytest.mark.parametrize(
+    ("timeouts", "phase", "seconds"),
+    [
+        (Timeouts(response=0.05, total=30), "response", 0.05),
+        (Timeouts(connect=0.05, response=0.05, total=0.05), "total", 0.05),
+    ],
+)
+async def test_a_silent_server_times_out_with_phase_and_seconds(timeouts: Timeouts, phase: str, seconds: float) -> None:
+    """A server that takes the request and says nothing: the error tells which bound was met, and after how long."""
 
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        asked.set()
         await reader.read()
 
-    async with server(hang) as url:
-        with pytest.raises(RequestTimedOut, match=r"longer than 0.05 s \(total\)") as caught:
-            await first(url)
+    async with server(hang) as (url, seen), TicketSource(KEY, base_url=url, retry=ONCE, timeouts=timeouts) as ts:
+        with pytest.raises(RequestTimedOut, match=rf"longer than {seconds} s \({phase}\)") as caught:
+            await ts.customers.get("cst-1")
 
-    assert asked.is_set()
-    assert (caught.value.phase, caught.value.seconds) == ("total", 0.05)
+    assert seen == ["GET"]
+    assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == (phase, seconds, 1)
 
 
-async def test_a_delete_whose_kept_connection_breaks_is_not_sent_again() -> None:
-    """The server hangs up on a DELETE over a connection used before: it comes once, and its outcome is unknown."""
-    seen: list[bytes] = []
-    body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
+async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
+    """A server that is never silent for long, and never done, cannot hold a call beyond `total`."""
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"1\r\n \r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    timeouts = Timeouts(connect=0.2, response=0.2, total=0.2)
+    async with server(trickle) as (url, _), TicketSource(KEY, base_url=url, retry=ONCE, timeouts=timeouts) as ts:
+        with pytest.raises(RequestTimedOut) as caught:
+            await ts.customers.get("cst-1")
+
+    assert caught.value.phase == "total"
+
+
+async def test_a_connection_that_is_not_made_in_time_was_not_sent() -> None:
+    """A TLS handshake that the server never answers is phase "connect", so that a write is known not to be sent."""
+
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    timeouts = Timeouts(connect=0.1)
+    async with (
+        server(hang) as (url, _),
+        TicketSource(KEY, base_url=url.replace("http:", "https:"), retry=ONCE, timeouts=timeouts) as ts,
+    ):
+        with pytest.raises(RequestTimedOut) as caught:
+            await ts.customers.create(CustomerDraft(first_name="Karl"))
+
+    assert (caught.value.phase, caught.value.seconds) == ("connect", 0.1)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH", "POST"])
+async def test_no_request_is_sent_again_because_a_kept_connection_broke(method: str) -> None:
+    """The server hangs up on a request over a connection used before: it comes once, and nothing is hidden."""
+    kept: list[str] = []
 
     async def keep_then_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(b"GET")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        while head := await reader.read(65536):
-            seen.append(head.split()[0])
-            return
+        writer.write(answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}', keep=True))
+        kept.append(await read_request(reader))
 
-    async with server(keep_then_cut) as url, TicketSource("skl-test", base_url=url) as ts:
+    async with server(keep_then_cut) as (url, seen), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         await ts.customers.get("cst-1")
-        with pytest.raises(OutcomeUnknown, match="DELETE /customers/cst-1"):
-            await ts.customers.delete("cst-1")
+        with pytest.raises(ConnectionLost if method == "GET" else OutcomeUnknown, match=f"{method} /customers"):
+            await call(ts, method)
 
-    assert seen == [b"GET", b"DELETE"]
+    assert seen == ["GET"]
+    assert kept == [method]
+
+
+GZIPPED = gzip.compress(b'{"data": []}')
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "said"),
+    [
+        (GZIPPED, "gzip", None),
+        (b'{"data": []}', "identity", None),
+        (gzip.compress(b" " * 50_000_000), "gzip", "more than 1,000 bytes"),
+        (b'{"data": ["' + b"x" * 2000 + b'"]}', "identity", "more than 1,000 bytes"),
+        (b'{"data": []}', "gzip", "not the gzip it claims to be"),
+        (GZIPPED[:-12], "gzip", "gzip ends too early"),
+        (b'{"data": []}', "br", "an encoding that was not asked for"),
+    ],
+)
+async def test_a_body_is_unpacked_within_its_bound(body: bytes, encoding: str, said: str | None) -> None:
+    """Packed bodies are read; a bomb, an oversize body and an encoding nobody asked for are InvalidResponse."""
+    says_it = says(answer(body, f"Content-Encoding: {encoding}"))
+    async with server(says_it) as (url, _), TicketSource(KEY, base_url=url, retry=ONCE, max_body=1000) as ts:
+        if said is None:
+            assert await ts.customers.list().collect() == []
+        else:
+            with pytest.raises(InvalidResponse, match=said) as caught:
+                await ts.customers.list().collect()
+            assert caught.value.status == 200
+
+
+async def test_a_delete_and_an_error_do_not_depend_on_their_body() -> None:
+    """A 2xx on a DELETE is done and a 500 is a ServerError, however large the body is."""
+    huge = b"x" * 5000
+    async with server(says(answer(huge))) as (url, _), TicketSource(KEY, base_url=url, max_body=1000) as ts:
+        await ts.customers.delete("cst-1")
+    failing = says(answer(huge, status=500))
+    async with server(failing) as (url, _), TicketSource(KEY, base_url=url, max_body=1000, retry=ONCE) as ts:
+        with pytest.raises(ServerError, match="a body of more than 1,000 bytes"):
+            await ts.customers.get("cst-1")
+
+
+async def test_a_hostile_borrowed_session_does_no_harm() -> None:
+    """Whatever a session of one's own does by default, the request is ours and so is the error."""
+    heads: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(gzip.compress(b'{"data": []}'), "Content-Encoding: gzip", keep=True))
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer(b"{}", "Location: /elsewhere", status=302))
+
+    async def meddle(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        raise AssertionError("a middleware of the borrowed session was run")
+
+    async with (
+        server(talk) as (url, seen),
+        aiohttp.ClientSession(
+            "http://elsewhere.invalid",
+            raise_for_status=True,
+            auto_decompress=False,
+            cookies={"theirs": "1"},
+            headers={"Authorization": "Bearer theirs", "Accept-Encoding": "br", "X-Theirs": "kept"},
+            timeout=aiohttp.ClientTimeout(total=1e-9),
+            middlewares=(meddle,),
+        ) as session,
+        TicketSource(KEY, base_url=url, session=session) as ts,
+    ):
+        assert await ts.customers.list().collect() == []
+        with pytest.raises(InvalidResponse, match="a redirect to /elsewhere, which is not followed"):
+            await ts.customers.get("cst-1")
+
+    assert seen == ["GET"]
+    assert f"authorization: Bearer {KEY}\r\n".lower().encode() in heads[0].lower()
+    assert b"accept-encoding: gzip\r\n" in heads[0].lower()
+    assert heads[0].lower().count(b"authorization:") == 1
+    assert b"X-Theirs: kept" in heads[0]
 
 
 async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +246,7 @@ async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch:
         asked.append(b"")
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
-    async with server(proxy) as url, Sandbox(customers=1) as box:
+    async with server(proxy) as (url, _), Sandbox(customers=1) as box:
         monkeypatch.setenv("http_proxy", url)
         monkeypatch.delenv("no_proxy", raising=False)
         async with TicketSource(box.api_key, base_url=box.url, trust_env=True) as ts:
@@ -192,7 +271,7 @@ async def test_no_cookie_of_the_server_is_sent_back() -> None:
         heads.append(await reader.read(65536))
         writer.write(answer)
 
-    async with server(talk) as url, TicketSource("skl-test", base_url=url.replace("127.0.0.1", "localhost")) as ts:
+    async with server(talk) as (url, _), TicketSource(KEY, base_url=url.replace("127.0.0.1", "localhost")) as ts:
         await ts.customers.list().first()
         await ts.customers.list().first()
 

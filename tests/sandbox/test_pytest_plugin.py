@@ -28,7 +28,7 @@ async def test_the_marker_sets_options_and_faults_may_be_ordered_from_the_test(t
     """An async test may use it too; its options come from the marker, its faults from the test's thread."""
     async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
         assert len(await ts.customers.list().collect()) == 3
-        ticketsource_sandbox.fail(status=500)
+        ticketsource_sandbox.fail(status=501)
         with pytest.raises(ServerError):
             await ts.customers.list().first()
 

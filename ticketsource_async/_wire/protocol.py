@@ -5,6 +5,7 @@ back.
 """
 
 import base64
+import hashlib
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
@@ -12,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Literal, NoReturn, Self, cast
 
 import msgspec
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
@@ -38,6 +39,7 @@ class Access:
     user_agent: str
     authorization: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    limiter_key: str
 
     @classmethod
     def of(cls, api_key: str, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
@@ -53,7 +55,9 @@ class Access:
         if auth not in ("bearer", "basic"):
             raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
         authorization = f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}"
-        return cls(_checked_base(base_url), user_agent, authorization, (api_key, basic))
+        base = _checked_base(base_url)
+        limiter_key = hashlib.sha256(f"{base.origin()}\n{api_key}".encode()).hexdigest()
+        return cls(base, user_agent, authorization, (api_key, basic), limiter_key)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
@@ -82,16 +86,22 @@ def _is_loopback(host: str) -> bool:
 
 @frozen
 class Request:
-    """One call as it is sent; `secrets` are what must never show in anything said about it."""
+    """One attempt of a call as it is sent; `secrets` are what must never show in anything said about it."""
 
     method: str
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    attempt: int = 1
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url.path_qs}"
+        call = f"{self.method} {self.url.path_qs}"
+        return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
+
+    def again(self) -> Self:
+        """Return the next attempt."""
+        return evolve(self, attempt=self.attempt + 1)
 
     def scrub(self, text: str) -> str:
         """Return foreign text without the key, at a length fit for a message."""
@@ -102,11 +112,12 @@ class Request:
 
 @frozen
 class RawResponse:
-    """An answer as plain data; header names are in lower case."""
+    """An answer as plain data; header names are in lower case; what is wrong with a body that is empty for a reason."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    broken: str = ""
 
 
 @frozen
@@ -127,7 +138,12 @@ class Envelope:
 
 def build(access: Access, method: str, url: URL, body: bytes | None = None) -> Request:
     """Return the request, with who we are."""
-    headers = {"Accept": "application/json", "Authorization": access.authorization, "User-Agent": access.user_agent}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",  # the only one that the transport can bound while it unpacks
+        "Authorization": access.authorization,
+        "User-Agent": access.user_agent,
+    }
     if body is not None:
         headers["Content-Type"] = "application/json"
     return Request(method, url, headers, body, access.secrets)
@@ -163,6 +179,7 @@ def _invalid(
         status,
         request.method,
         request.url.path,
+        request.attempt,
     )
 
 
@@ -179,6 +196,7 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
             status,
             request.method,
             path,
+            request.attempt,
         )
     kind, advice = ERRORS.get(status, _SERVER_ERROR if status >= 500 else _OTHER_ERROR)
     return kind(
@@ -188,7 +206,8 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
         request.method,
         path,
         request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
-        retry_after(response.headers),
+        asked_wait(status, response.headers),
+        request.attempt,
     )
 
 
@@ -235,6 +254,8 @@ def _describe(request: Request, response: RawResponse) -> str:
         return "; ".join(map(_tell, told))
     if isinstance(message := _document(response).get("message"), str):  # Laravel's own errors, outside of the API's
         return request.scrub(message).rstrip(".")
+    if response.broken:
+        return response.broken
     if not response.body.strip():
         return "an empty body"
     if not _is_html(response):
@@ -250,19 +271,34 @@ def _tell(error: ErrorObject) -> str:
     return ": ".join(filter(None, said)) or "no reason given"
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that `Retry-After` asks for, 0 or more; None if it is missing or nonsense.
+def asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks to wait, 0 or more; None if it does not, or talks nonsense.
 
-    A date is read against the server's own `Date`, so that a wrong clock on either side does no harm.
+    That is `Retry-After`, or on a 429 without it `X-RateLimit-Reset`. A time of day is read against the server's own
+    `Date`, so that a wrong clock on either side does no harm.
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text):
         return float(text)
+    now, until = _time(headers.get("date", "")), _time(text)
+    reset = headers.get("x-ratelimit-reset", "")
+    if until is None and status == 429 and re.fullmatch("[0-9]{1,15}", reset):
+        until = float(reset)
+    return None if now is None or until is None else max(0.0, until - now)
+
+
+def quota_left(headers: Mapping[str, str]) -> int | None:
+    """Return how many requests the server says are left in its window, None if it does not."""
+    text = headers.get("x-ratelimit-remaining", "")
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def _time(text: str) -> float | None:
     try:
-        wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+        moment = parsedate_to_datetime(text)
+        return moment.timestamp() if moment.tzinfo else None
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, wait.total_seconds())
 
 
 def next_url(envelope: Envelope, ours: Mapping[str, str]) -> URL | None:
@@ -317,31 +353,6 @@ def checked_id(value: object, prefix: str) -> str:
     return text
 
 
-def outcome_unknown(request: Request, error: errors.TicketSourceError) -> errors.OutcomeUnknown | None:
-    """Return what a failure means if the request was a write that may have been carried out, else None."""
-    if request.method == "GET":
-        return None
-    match error:
-        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):  # maybe a gateway's
-            pass
-        case errors.RequestTimedOut(phase=phase) if phase != "connect":
-            pass
-        case errors.InvalidResponse(status=status) if status == 0 or 200 <= status < 300:  # 0: it was not even HTTP
-            pass
-        case _:
-            return None
-    ids = [part for part in request.url.parts if _ID.fullmatch(part)]
-    return errors.OutcomeUnknown(
-        f"{request} was sent and nobody knows whether it took effect ({error}) "
-        "Look at the record before you send it again: a repeated create makes a second one.",
-        request.method,
-        request.url.path,
-        ids,
-        cause=f"{type(error).__name__}: {error}",
-    )
-
-
-def closed_in_flight(request: Request) -> errors.TicketSourceError:
-    """Return what it means for a call that the client was closed while it was in flight."""
-    message = f"{request} was in flight when the client was closed."
-    return outcome_unknown(request, errors.ConnectionLost(message)) or errors.ClientClosed(message)
+def ids_in(url: URL) -> list[str]:
+    """Return the ids in a path."""
+    return [part for part in url.parts if _ID.fullmatch(part)]

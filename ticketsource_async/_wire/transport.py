@@ -1,24 +1,28 @@
 """One exchange with the server; the only file that knows aiohttp.
 
-A request goes out, plain data or a typed error comes back: no object of aiohttp leaves this file, since its errors
-carry the key. Nothing is tried again here, but that aiohttp itself repeats a GET if a connection that it kept has
-broken.
+A request goes out once, plain data or a typed error comes back: no object of aiohttp leaves this file, since its errors
+carry the key. Nothing is tried again here.
 """
 
 import asyncio
+import gc
+import os
 import urllib.request
-from collections.abc import AsyncGenerator, Mapping
+import warnings
+import zlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from math import inf
 from typing import Final
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType
 
 from ticketsource_async import errors
 from ticketsource_async._wire.protocol import RawResponse, Request
+from ticketsource_async.config import Timeouts
 
-CONNECT_SECONDS: Final = 15.0
-TOTAL_SECONDS: Final = 60.0
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
+_GZIP: Final = 31  # zlib's word for a stream with gzip's header
 
 _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
     # The first match counts: the particular stands before the general.
@@ -38,47 +42,96 @@ _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
 class Transport:
     """Carry requests over a session of our own, opened late and once in each event loop, or over a borrowed one."""
 
-    def __init__(self, session: aiohttp.ClientSession | None, *, trust_env: bool) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession | None,
+        timeouts: Timeouts,
+        *,
+        max_body: int,
+        trust_env: bool = False,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
         if session is not None and session.auth is not None:
             raise errors.ConfigurationError(
                 "The session has an `auth` of its own: pass one without, the key goes there."
             )
         self._session = session
         self._borrowed = session is not None
+        self._timeouts = timeouts
+        # `connect` counts from the name to TLS. No rounding up to whole seconds, which aiohttp does beyond five.
+        self._limits = aiohttp.ClientTimeout(
+            total=None, connect=timeouts.connect, sock_read=timeouts.response, ceil_threshold=inf
+        )
+        self._max_body = max_body
         self._trust_env = trust_env
+        self._trace_configs = list(trace_configs)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._keeper: AsyncGenerator[None, None] | None = None
+        _transports.add(self)
 
     @property
     def open(self) -> bool:
-        """Say whether a session of our own is open."""
-        return not self._borrowed and self._session is not None and not self._session.closed
+        """Say whether a session of our own is open, in an event loop that can still close it."""
+        alive = self._loop is not None and not self._loop.is_closed()
+        return not self._borrowed and alive and self._session is not None and not self._session.closed
 
     async def exchange(self, request: Request) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
         session = await self._usable_session()
         try:
             # What a borrowed session might do differently is said again on each request.
-            async with session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=_TIMEOUT,
-                proxy=self._proxy(request),
-                middlewares=(_send_once(),) if request.method == "DELETE" else None,
-            ) as response:
-                body = await response.read()
+            async with (
+                asyncio.timeout(self._timeouts.total),
+                session.request(
+                    request.method,
+                    request.url,
+                    data=request.body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    raise_for_status=False,
+                    timeout=self._limits,
+                    proxy=self._proxy(request),
+                    middlewares=(_send_once(),),
+                ) as response,
+            ):
+                body, broken = await self._body(response)
                 headers: dict[str, str] = {}
                 for name, value in response.headers.items():
                     headers.setdefault(name.lower(), value)
-                return RawResponse(response.status, headers, body)
+                return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure = _failure(request, error)
+            failure = _failure(request, error, self._timeouts)
         # Raised out here: inside the block above, `__context__` would hold aiohttp's error, and that holds the key.
         raise failure
+
+    async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
+        """Return the body, unpacked; or nothing and what is wrong with it, with the connection cut.
+
+        Ours, because aiohttp unpacks a piece before anybody can look at its size: a few kilobytes can hold gigabytes.
+        """
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        unpack = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+        pieces: list[bytes] = []
+        left, broken = self._max_body, ""
+        if unpack is None and encoding not in ("identity", ""):
+            broken = "a body in an encoding that was not asked for"
+        async for piece in response.content.iter_any():
+            try:
+                pieces.append(piece if unpack is None else unpack.decompress(piece, left + 1))
+            except zlib.error:
+                broken = "a body that is not the gzip it claims to be"
+            left -= len(pieces[-1]) if pieces else 0
+            if left < 0:
+                broken = f"a body of more than {self._max_body:,} bytes"
+            if broken:
+                break
+        if unpack is not None and pieces and not unpack.eof:
+            broken = broken or "a body whose gzip ends too early"
+        if broken:
+            response.close()
+            return b"", broken
+        return b"".join(pieces), ""
 
     async def _usable_session(self) -> aiohttp.ClientSession:
         if self._borrowed:
@@ -89,15 +142,39 @@ class Transport:
             return self._session
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.closed or self._loop is not loop:
+            self.drop_if_dead()
             self._session = aiohttp.ClientSession(
                 # No limit here: the sender bounds the connections, outside of aiohttp's timeouts.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=self._trace_configs,
             )
             self._loop = loop
             self._keeper = _closed_with_its_loop(self._session)
             await anext(self._keeper)
         return self._session
+
+    def drop_if_dead(self) -> None:
+        """Let go of a session of our own whose event loop was closed before it, without a warning.
+
+        Its sockets are closed as they are; nothing can be written to them any more.
+        """
+        if self._borrowed or self._session is None or self._loop is None or not self._loop.is_closed():
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            connector = self._session.connector
+            self._session.detach()
+            if connector is not None:
+                _ = connector.close()  # without its loop it forgets its connections; there is nothing to await
+            self._session = self._keeper = self._loop = connector = None
+            gc.collect()  # now, since each transport warns when it goes
+
+    def leave_to_parent(self) -> None:
+        """Let go of everything that belongs to the parent of a fork, without touching it."""
+        if not self._borrowed and self._session is not None:
+            _left_to_parents.append((self._session, self._keeper, self._loop))
+            self._session = self._keeper = self._loop = None
 
     def _proxy(self, request: Request) -> str | None:
         # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
@@ -112,10 +189,26 @@ class Transport:
             await keeper.aclose()
 
 
+# In the child of a fork, the sockets and the selector are shared with the parent: to close them here would take them
+# out of the selector there. So they are kept, untouched.
+_transports: "WeakSet[Transport]" = WeakSet()
+_left_to_parents: list[object] = []
+
+
+def _leave_all_to_parent() -> None:
+    for transport in list(_transports):
+        transport.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
+
+
 def _send_once() -> ClientMiddlewareType:
     """Return what keeps aiohttp from sending a request again by itself when a connection that it kept has broken.
 
-    A DELETE that was carried out would be answered 404 the second time. (A session's own middlewares are not run.)
+    The second time would pass no limiter, and a DELETE that was carried out would be answered 404. (The middlewares of
+    a borrowed session are not run.)
     """
     failures: list[Exception] = []
 
@@ -141,35 +234,28 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         await session.close()
 
 
-def _failure(request: Request, error: Exception) -> errors.TicketSourceError:
+def _failure(request: Request, error: Exception, timeouts: Timeouts) -> errors.TicketSourceError:
     kind = next(ours for theirs, ours in _KINDS.items() if isinstance(error, theirs))
     cause = request.scrub(f"{type(error).__name__}: {error}".removesuffix(": "))
-    where = (request.method, request.url.path)
+    where = (request.method, request.url.path, request.attempt, cause)
     if kind is errors.RequestTimedOut:
-        phase, seconds = (
-            ("connect", CONNECT_SECONDS)
-            if isinstance(error, aiohttp.ConnectionTimeoutError)
-            else ("total", TOTAL_SECONDS)
-        )
+        phase, seconds = _phase(error, timeouts)
         return errors.RequestTimedOut(
             f"{request} took longer than {seconds:g} s ({phase}). Try again later; the API or the way to it is slow.",
             *where,
-            cause=cause,
-            phase=phase,
-            seconds=seconds,
+            phase,
+            seconds,
         )
     if kind is errors.ConnectFailed:
         return errors.ConnectFailed(
             f"{request} was not sent: no connection to {request.url.host}:{request.url.port} ({cause}). "
             "Check the network, the name and any proxy between.",
             *where,
-            cause=cause,
         )
     if kind is errors.ConnectionLost:
         return errors.ConnectionLost(
             f"{request} was sent, but the connection broke before the whole answer came ({cause}). Try again later.",
             *where,
-            cause=cause,
         )
     if kind is errors.ConfigurationError:
         return errors.ConfigurationError(f"{request} was not sent: the session refuses it ({cause}).")
@@ -177,4 +263,13 @@ def _failure(request: Request, error: Exception) -> errors.TicketSourceError:
         f"{request} was answered with something that is not HTTP ({cause}). Check base_url and any proxy between.",
         method=request.method,
         path=request.url.path,
+        attempts=request.attempt,
     )
+
+
+def _phase(error: Exception, timeouts: Timeouts) -> tuple[str, float]:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "connect", timeouts.connect
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return "response", timeouts.response
+    return "total", timeouts.total

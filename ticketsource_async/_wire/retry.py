@@ -1,0 +1,140 @@
+"""What a failed attempt means and whether to try again: pure decisions, no clock, no sleep, no randomness.
+
+The loop around them is in `sender.py`; it is our own, because stamina's sleep can neither be injected nor be ended by
+`aclose` without patching.
+"""
+
+from ticketsource_async import errors
+from ticketsource_async._wire.protocol import Request, ids_in
+from ticketsource_async.config import RetryPolicy
+
+_PASSING = (500, 502, 503, 504)
+_GUARD = 1.0  # Laravel says whole seconds, up to one too few
+_MOST_DOUBLINGS = 60
+
+
+def wait_before_next(
+    policy: RetryPolicy, request: Request, error: errors.TicketSourceError, *, chance: float, left: float | None
+) -> float | None:
+    """Return the seconds to wait before the next attempt, None to stop.
+
+    `chance` is random, from 0 to 1; `left` are the seconds until the deadline, None if there is none.
+    """
+    asked = error.retry_after if isinstance(error, errors.APIError) else None
+    if request.attempt >= policy.attempts or not _may_be_repeated(request, error):
+        return None
+    if asked is not None and asked > policy.max_retry_after:
+        return None
+    wait = chance * min(policy.wait_max, policy.wait_initial * 2.0 ** min(request.attempt - 1, _MOST_DOUBLINGS))
+    if asked is not None:
+        wait = max(wait, asked + _GUARD)
+    return None if left is not None and wait >= left else wait
+
+
+def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | None) -> float:
+    """Return for how many seconds everybody with this key has to pause after a failed attempt, 0 for not at all.
+
+    A server that asks for more than `max_retry_after` pauses nobody: each call that asks is told so at once.
+    """
+    if not isinstance(error, errors.RateLimited):
+        return 0.0
+    if error.retry_after is None:
+        return wait or 0.0
+    return error.retry_after + _GUARD if error.retry_after <= policy.max_retry_after else 0.0
+
+
+def _may_be_repeated(request: Request, error: errors.TicketSourceError) -> bool:
+    match error:
+        case errors.ConnectFailed() | errors.RateLimited():  # nothing was processed
+            return True
+        case errors.RequestTimedOut(phase="connect"):
+            return True
+        case errors.RequestTimedOut(phase="deadline"):
+            return False
+        case errors.ConnectionLost() | errors.RequestTimedOut():
+            passes = True
+        case errors.ServerError(status=status) | errors.AccessBlocked(status=status):
+            passes = status in _PASSING
+        case _:
+            passes = False
+    # Setting the same values again, or deleting the same record, changes nothing; creating again makes a second one.
+    return passes and request.method != "POST"
+
+
+def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
+    """Say whether this attempt was a write that may have been carried out."""
+    if request.method == "GET":
+        return False
+    match error:
+        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):  # maybe a gateway's
+            return True
+        case errors.RequestTimedOut(phase=phase):
+            return phase not in ("connect", "slot")
+        case errors.InvalidResponse(status=status):
+            return status == 0 or 200 <= status < 300  # 0: it was not even HTTP
+        case _:
+            return False
+
+
+def is_deleted(request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None) -> bool:
+    """Say whether a DELETE has done its work, though it was answered 404: an earlier attempt may have.
+
+    Only the API itself can say that there is no such record: a gateway's 404 has no `errors`.
+    """
+    return (
+        request.method == "DELETE" and unknown is not None and isinstance(error, errors.NotFound) and bool(error.errors)
+    )
+
+
+def verdict(
+    request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None
+) -> errors.TicketSourceError:
+    """Return what to raise when a call ends in `error`; `unknown` is its latest attempt of unknown fate, if any."""
+    refused = isinstance(error, errors.NotFound | errors.ValidationFailed)  # so would the earlier attempt have been
+    if unknown is None or refused:
+        return error
+    why = str(error) if error is unknown else f"{unknown} Then: {error}"
+    advice = "a repeated create makes a second one" if request.method == "POST" else "nobody else may have changed it"
+    return errors.OutcomeUnknown(
+        f"{request} was sent and nobody knows whether it took effect ({why}) "
+        f"Look at the record before you send it again: {advice}.",
+        request.method,
+        request.url.path,
+        ids_in(request.url),
+        request.attempt,
+        f"{type(unknown).__name__}: {unknown}",
+    )
+
+
+def closed(request: Request, unknown: errors.TicketSourceError | None, *, in_flight: bool) -> errors.TicketSourceError:
+    """Return what it means for a call that the client was closed while it went on."""
+    doing = "in flight" if in_flight else "waiting"
+    message = f"{request} was {doing} when the client was closed."
+    lost = errors.ConnectionLost(message, request.method, request.url.path, request.attempt)
+    if in_flight and fate_is_unknown(request, lost):
+        unknown = lost
+    return verdict(request, errors.ClientClosed(message) if unknown is not lost else lost, unknown)
+
+
+def out_of_time(
+    request: Request,
+    seconds: float,
+    last: errors.TicketSourceError | None,
+    unknown: errors.TicketSourceError | None,
+    *,
+    in_flight: bool,
+) -> errors.TicketSourceError:
+    """Return what it means for a call that its deadline of so many seconds was over, in flight or while it waited."""
+    if not in_flight and last is not None:
+        return verdict(request, last, unknown)
+    phase, doing = ("deadline", "was in flight") if in_flight else ("slot", "waited for its turn")
+    timed_out = errors.RequestTimedOut(
+        f"{request} {doing} when its deadline of {seconds:g} s was over. Try again later, or with a longer deadline.",
+        request.method,
+        request.url.path,
+        request.attempt,
+        "",
+        phase,
+        seconds,
+    )
+    return verdict(request, timed_out, timed_out if fate_is_unknown(request, timed_out) else unknown)

@@ -1,0 +1,56 @@
+"""What `on_event` is told while calls travel: frozen values. No query, no header and no body is in them, ids are."""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class AttemptEvent:
+    """An attempt has ended: `status` is None if no answer came, `error` the name of its exception, if any.
+
+    `elapsed` are the seconds on the wire, `waited` those before it for a connection and a slot. `quota_left` is what
+    the server says in `X-RateLimit-Remaining`, None if it does not.
+    """
+
+    method: str
+    path: str
+    attempt: int
+    status: int | None
+    error: str | None
+    elapsed: float
+    waited: float
+    quota_left: int | None
+
+
+@frozen(kw_only=True)
+class WaitEvent:
+    """A call has waited so many seconds for a free connection and a slot; less than a millisecond is not told."""
+
+    method: str
+    path: str
+    attempt: int
+    waited: float
+
+
+@frozen(kw_only=True)
+class RetryEvent:
+    """The attempt of this number has failed, and there will be another after `wait` seconds."""
+
+    method: str
+    path: str
+    attempt: int
+    status: int | None
+    error: str
+    wait: float
+
+
+@frozen(kw_only=True)
+class PageEvent:
+    """A page of a list was read, with so many rows."""
+
+    method: str
+    path: str
+    page: int
+    rows: int
+
+
+CallEvent = AttemptEvent | WaitEvent | RetryEvent | PageEvent

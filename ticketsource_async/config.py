@@ -1,0 +1,67 @@
+"""How patient a client is and how fast: frozen values, checked when they are made. Nothing here acts."""
+
+from typing import Final, cast
+
+from attrs import Attribute, field, frozen
+from attrs.validators import optional
+
+from ticketsource_async.errors import ConfigurationError
+
+_LONG: Final = 86_400.0  # a day: whoever means more has mistaken the unit
+
+
+def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < cast(float, value) <= _LONG:  # which nan is not
+        raise _refusal(owner, attribute.name, "seconds, more than 0 and at most a day", value)
+
+
+def _whole(owner: object, attribute: "Attribute[int]", value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _refusal(owner, attribute.name, "a whole number, 1 or more", value)
+
+
+def _refusal(owner: object, name: str, wanted: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{type(owner).__name__}.{name} must be {wanted}, not {value!r}.")
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """Seconds that one attempt may take, its body included; what is waited for before it begins does not count.
+
+    `connect` is for name, connection and TLS; `response` for each silence of the server, up to its first word and
+    between two pieces of its answer; `total` for all of it.
+    """
+
+    connect: float = field(default=15.0, validator=_seconds)
+    response: float = field(default=30.0, validator=_seconds)
+    total: float = field(default=60.0, validator=_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        # An attempt that `total` ends while it connects could not be told from one that was sent.
+        if max(self.connect, self.response) > self.total:
+            raise ConfigurationError("Timeouts.total must be at least as long as connect and response.")
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often a call is tried in all, and how long it may wait in between; `attempts=1` never tries again.
+
+    The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`, and
+    never less than the server asked for; if it asks for more than `max_retry_after`, the call ends at once. `deadline`
+    bounds one call with all of its attempts and waits; None leaves it to them.
+    """
+
+    attempts: int = field(default=4, validator=_whole)
+    wait_initial: float = field(default=0.5, validator=_seconds)
+    wait_max: float = field(default=30.0, validator=_seconds)
+    max_retry_after: float = field(default=120.0, validator=_seconds)
+    deadline: float | None = field(default=None, validator=optional(_seconds))
+
+
+@frozen
+class RateLimit:
+    """At most `limit` requests in any `per` seconds; lower it where others use the same key."""
+
+    limit: int = field(default=240, validator=_whole)
+    per: float = field(default=60.0, validator=_seconds, kw_only=True)

@@ -1,0 +1,22 @@
+"""What keeps the number of requests within what the API allows: the protocol; the limiters are beside this file."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+
+Priority = Literal["interactive", "bulk"]
+"""Whether somebody waits for this one call, or it is one of many."""
+
+
+class RateLimiter(Protocol):
+    """Anything that gives out slots; one object may serve many keys.
+
+    `key` stands for an API key at a server: a hash that the client makes.
+    """
+
+    def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
+        """Return what waits for a slot, and is held around exactly one request on the wire."""
+        ...
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Give out no slot of this key for so long: the server has said so. Return at once."""
+        ...

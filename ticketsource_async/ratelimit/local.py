@@ -1,0 +1,220 @@
+"""The limiter of one process: an exact log of the window.
+
+Ours, because no library frees a slot by the answer or can pause. The server counts a request somewhere between its
+start and its answer; a slot that is free again one window after the answer is therefore free no earlier than at the
+server, whatever the network does, and no margin has to be guessed.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from math import inf, isfinite
+from types import TracebackType
+from typing import Final
+
+from ticketsource_async.config import RateLimit
+from ticketsource_async.ratelimit import Priority
+
+_LOG: Final = logging.getLogger("ticketsource_async")
+_KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
+_BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
+_LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early must not spin
+
+
+class LocalRateLimiter:
+    """Let at most `rate.limit` requests a key happen in any `rate.per` seconds; a `RateLimiter`.
+
+    First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
+    one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. It has no task, thread or lock of
+    its own, works in any number of event loops, and forgets a key one window after its last use. `clock` is in
+    seconds and never goes back.
+    """
+
+    def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._logs: dict[str, _Log] = {}
+
+    def slot(self, *, key: str, priority: Priority) -> "_Slot":
+        """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
+        if priority not in ("interactive", "bulk"):
+            raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
+        return _Slot(self._log(key), priority)
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
+        self._log(key).pause(seconds)
+
+    def _log(self, key: str) -> "_Log":
+        if (log := self._logs.get(key)) is None:
+            self._forget_idle()
+            log = self._logs.setdefault(key, _Log(self._rate, self._clock))
+        return log
+
+    def _forget_idle(self) -> None:
+        for key, log in list(self._logs.items()):
+            if log.idle:
+                self._logs.pop(key, None)
+
+    def __repr__(self) -> str:
+        self._forget_idle()
+        keys = "".join(f", key {key[:8]}: {log}" for key, log in self._logs.items())
+        return f"<LocalRateLimiter {self._rate.limit} per {self._rate.per:g} s{keys}>"
+
+
+_shared: Final[dict[RateLimit, LocalRateLimiter]] = {}
+
+
+def shared(rate: RateLimit) -> LocalRateLimiter:
+    """Return the limiter that all clients of this process share whose rate is the same."""
+    return _shared.setdefault(rate, LocalRateLimiter(rate))
+
+
+class _Log:
+    """The window of one key, as tokens: when each slot is free. Whoever takes one out puts one back.
+
+    Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
+    """
+
+    def __init__(self, rate: RateLimit, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.kept = rate.limit // _KEPT_SHARE
+        self._limit, self._per = rate.limit, rate.per
+        self._tokens = deque([-inf] * rate.limit)
+        self._paused_until = -inf
+        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
+        self._process = os.getpid()
+
+    @property
+    def idle(self) -> bool:
+        now = self.clock()
+        at_rest = len(self._tokens) == self._limit and self._tokens[-1] <= now and self._paused_until <= now
+        return at_rest and not self._waiting
+
+    @property
+    def _waiting(self) -> int:
+        return sum(queue.waiting for loop, queue in list(self._queues.items()) if not loop.is_closed())
+
+    def queue(self) -> "_Queue":
+        """Return those who wait in the running event loop."""
+        if self._process != os.getpid():
+            # In the child of a fork: the requests in flight are the parent's, and nobody here puts their tokens back.
+            self._process = os.getpid()
+            self._queues.clear()
+            self._tokens.extend([self.clock() + self._per] * (self._limit - len(self._tokens)))
+        loop = asyncio.get_running_loop()
+        if (queue := self._queues.get(loop)) is None:
+            for other in list(self._queues):
+                if other.is_closed():
+                    self._queues.pop(other, None)
+            queue = self._queues[loop] = _Queue(self, loop)
+        return queue
+
+    def free_at(self, kept: int) -> float:
+        """Return when more than `kept` slots will be free: exact, or earlier than that."""
+        soonest = self._tokens[kept] if len(self._tokens) > kept else self.clock() + self._per
+        return max(soonest, self._paused_until)
+
+    def take(self) -> float | None:
+        """Take out a token that is free, if there is one."""
+        try:
+            token = self._tokens.popleft()
+        except IndexError:
+            return None
+        if token <= self.clock():
+            return token
+        self._tokens.appendleft(token)  # another thread was quicker
+        return None
+
+    def put_back_unused(self, token: float) -> None:
+        self._tokens.appendleft(token)
+
+    def put_back(self) -> None:
+        """Put a token back that was used for a request whose end is now."""
+        self._tokens.append(self.clock() + self._per)
+
+    def pause(self, seconds: float) -> None:
+        now = self.clock()
+        if not isfinite(seconds) or seconds <= 0 or now + seconds <= self._paused_until:
+            return
+        if self._paused_until <= now:
+            _LOG.info("The API asks for a pause: no request with this key for %.1f s.", seconds)
+        self._paused_until = now + seconds
+
+    def __str__(self) -> str:
+        now = self.clock()
+        tokens = list(self._tokens)
+        pause = f", paused for {self._paused_until - now:.1f} s" if self._paused_until > now else ""
+        free = sum(token <= now for token in tokens)
+        return f"{free} free, {self._limit - len(tokens)} in flight, {self._waiting} waiting{pause}"
+
+
+class _Queue:
+    """Those who wait for a slot of one key in one event loop, and the timer that wakes the next."""
+
+    def __init__(self, log: _Log, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+        self._interactive: OrderedDict[asyncio.Future[float], None] = OrderedDict()
+        self._bulk: OrderedDict[asyncio.Future[float], None] = OrderedDict()
+        self._interactive_in_a_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._interactive) + len(self._bulk)
+
+    async def wait(self, priority: Priority) -> float:
+        """Wait for a turn and return its token."""
+        turn: asyncio.Future[float] = self._loop.create_future()
+        line = self._interactive if priority == "interactive" else self._bulk
+        line[turn] = None
+        self.serve()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._log.put_back_unused(turn.result())
+            else:
+                line.pop(turn, None)
+            self.serve()
+            raise
+
+    def serve(self) -> None:
+        """Give out the slots that are free, in the order of turns, and set the timer for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self.waiting and not self._loop.is_closed():
+            bulk_turn = bool(self._bulk) and (not self._interactive or self._interactive_in_a_row >= _BULK_TURN)
+            kept = self._log.kept if bulk_turn and self._interactive_in_a_row < _BULK_TURN else 0
+            wait = self._log.free_at(kept) - self._log.clock()
+            token = self._log.take() if wait <= 0 else None
+            if token is None:
+                self._timer = self._loop.call_later(max(wait, _LEAST_SLEEP), self.serve)
+                return
+            turn, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
+            if turn.done():  # cancelled, and not yet gone from the line
+                self._log.put_back_unused(token)
+                continue
+            self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
+            turn.set_result(token)
+
+
+class _Slot:
+    def __init__(self, log: _Log, priority: Priority) -> None:
+        self._log = log
+        self._priority: Priority = priority
+
+    async def __aenter__(self) -> None:
+        self._queue = self._log.queue()
+        await self._queue.wait(self._priority)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._log.put_back()
+        self._queue.serve()
