@@ -1,0 +1,55 @@
+"""The settings of a client: what they refuse, and how they say so."""
+
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from ticketsource_async import ConfigurationError, RateLimit, RetryPolicy, Timeouts
+
+
+@pytest.mark.parametrize("wrong", [0, -1, nan, inf, 1e9, "10", True, None])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (Timeouts, "connect"),
+        (Timeouts, "response"),
+        (Timeouts, "total"),
+        (RetryPolicy, "wait_initial"),
+        (RetryPolicy, "wait_max"),
+        (RetryPolicy, "max_retry_after"),
+        (RetryPolicy, "deadline"),
+    ],
+)
+def test_seconds_that_cannot_be_are_refused_by_name(kind: Any, name: str, wrong: object) -> None:
+    """Nothing, less than nothing, no number and more than a day are refused; only a deadline may be None."""
+    if (name, wrong) == ("deadline", None):
+        assert RetryPolicy(deadline=None).deadline is None
+        return
+    with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\.{name} must be seconds"):
+        kind(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", True, None])
+def test_counts_that_cannot_be_are_refused_by_name(wrong: Any) -> None:
+    """Attempts and the limit are whole numbers from 1."""
+    with pytest.raises(ConfigurationError, match=r"RetryPolicy\.attempts must be a whole number, 1 or more"):
+        RetryPolicy(attempts=wrong)
+    with pytest.raises(ConfigurationError, match=r"RateLimit\.limit must be a whole number, 1 or more"):
+        RateLimit(wrong)
+
+
+def test_the_total_is_the_longest_of_the_timeouts() -> None:
+    """A total that would end a connection that still may be made is refused."""
+    with pytest.raises(ConfigurationError, match=r"Timeouts\.total"):
+        Timeouts(connect=10, response=1, total=5)
+    with pytest.raises(ConfigurationError, match=r"Timeouts\.total"):
+        Timeouts(connect=1, response=10, total=5)
+
+
+def test_settings_of_equal_value_are_equal() -> None:
+    """Settings are values: equal, hashable, not to be changed."""
+    assert RateLimit(240) == RateLimit(240, per=60.0)
+    assert len({Timeouts(), Timeouts(connect=15)}) == 1
+    with pytest.raises(AttributeError):
+        RateLimit(240).limit = 300  # type: ignore[misc]  # that is the point
