@@ -7,12 +7,14 @@ carry the key. Nothing is tried again here.
 import asyncio
 import gc
 import os
+import sys
 import urllib.request
 import warnings
 import zlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from math import inf
-from typing import Final
+from typing import Final, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -72,8 +74,10 @@ class Transport:
     @property
     def open(self) -> bool:
         """Say whether a session of our own is open, in an event loop that can still close it."""
-        alive = self._loop is not None and not self._loop.is_closed()
-        return not self._borrowed and alive and self._session is not None and not self._session.closed
+        return self._own() is not None and self._loop is not None and not self._loop.is_closed()
+
+    def _own(self) -> aiohttp.ClientSession | None:
+        return None if self._borrowed or self._session is None or self._session.closed else self._session
 
     async def exchange(self, request: Request) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
@@ -159,20 +163,22 @@ class Transport:
 
         Its sockets are closed as they are; nothing can be written to them any more.
         """
-        if self._borrowed or self._session is None or self._loop is None or not self._loop.is_closed():
+        session = self._own()
+        if session is None or self.open or sys.is_finalizing():
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            connector = self._session.connector
-            self._session.detach()
-            if connector is not None:
-                _ = connector.close()  # without its loop it forgets its connections; there is nothing to await
-            self._session = self._keeper = self._loop = connector = None
-            gc.collect()  # now, since each transport warns when it goes
+            connector = cast(aiohttp.BaseConnector, session.connector)
+            session.detach()
+            with suppress(StopIteration):
+                next(connector.close().__await__())  # it never waits: without its loop it forgets, and no more
+            del session, connector
+            self._session = self._keeper = self._loop = None
+            gc.collect()  # now, since each of its connections warns when it goes
 
     def leave_to_parent(self) -> None:
         """Let go of everything that belongs to the parent of a fork, without touching it."""
-        if not self._borrowed and self._session is not None:
+        if self._own() is not None:
             _left_to_parents.append((self._session, self._keeper, self._loop))
             self._session = self._keeper = self._loop = None
 

@@ -1,0 +1,322 @@
+"""The way of one call: its waits, its attempts, its deadline, and what is told of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from doubles import KEY, ONCE, answer, call, says, server, without_waiting
+
+from ticketsource_async import (
+    AttemptEvent,
+    CallEvent,
+    ConfigurationError,
+    ConnectionLost,
+    CustomerDraft,
+    OutcomeUnknown,
+    PageEvent,
+    RateLimit,
+    RateLimited,
+    RequestTimedOut,
+    RetryEvent,
+    RetryPolicy,
+    ServerError,
+    TicketSource,
+    TicketSourceError,
+    Timeouts,
+    WaitEvent,
+)
+from ticketsource_async.ratelimit import Priority
+from ticketsource_async.sandbox import Sandbox
+
+
+class Limiter:
+    """A limiter that writes down what it is asked, and can be told to be slow or to fail."""
+
+    def __init__(self, *, slow: float = 0.0, fails: str = "") -> None:
+        self.said: list[object] = []
+        self.held = 0
+        self._slow = slow
+        self._fails = fails
+
+    @asynccontextmanager
+    async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+        """Give a slot after a while."""
+        assert KEY not in key
+        self.said.append(priority)
+        await asyncio.sleep(self._slow)
+        if self._fails == "enter":
+            raise OSError("no limiter there")
+        self.held += 1
+        try:
+            yield
+        finally:
+            self.held -= 1
+        if self._fails == "exit":
+            raise OSError("no limiter there any more")
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Write the pause down."""
+        assert KEY not in key
+        self.said.append(seconds)
+
+
+class Swallower(Limiter):
+    """A limiter whose slot lets no exception out."""
+
+    @asynccontextmanager
+    async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+        """Swallow what happens in the slot."""
+        with suppress(Exception):
+            yield
+
+
+async def failure(work: Awaitable[object]) -> TicketSourceError:
+    """Return the error that a call ends with."""
+    with pytest.raises(TicketSourceError) as caught:
+        await work
+    return caught.value
+
+
+async def test_every_attempt_takes_its_own_slot_and_a_429_pauses_the_key(box: Sandbox) -> None:
+    """Three attempts are three slots, held by none between them; the pause is a second longer than asked."""
+    limiter = Limiter()
+    box.fail(status=429, headers={"Retry-After": "7"})
+    box.fail(status=503)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        slept = without_waiting(ts)
+        await ts.customers.get(box.customers.ids()[0])
+        await ts.customers.list().collect()
+
+    assert slept == [8.0, 1.0]
+    assert limiter.said == ["interactive", 8.0, "interactive", "interactive", "bulk"]
+    assert limiter.held == 0
+
+
+async def test_the_others_pause_too_when_a_call_gives_up(box: Sandbox) -> None:
+    """A 429 on the last attempt still pauses the key."""
+    limiter = Limiter()
+    box.fail(status=429, headers={"Retry-After": "7"})
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, retry=ONCE) as ts:
+        assert type(await failure(ts.customers.list().collect())) is RateLimited
+
+    assert limiter.said == ["bulk", 8.0]
+
+
+async def test_eight_clients_of_one_key_keep_to_one_limit() -> None:
+    """Clients opened and closed one after another, and at once, never make the server say 429."""
+    async with Sandbox(customers=1, rate_limit=(20, 0.5)) as box:
+
+        async def work() -> None:
+            for _ in range(2):
+                async with TicketSource(box.api_key, base_url=box.url, rate_limit=RateLimit(20, per=0.5)) as ts:
+                    await asyncio.gather(*(ts.customers.list().collect() for _ in range(5)))
+
+        await asyncio.gather(*(work() for _ in range(8)))
+
+        assert [request.status for request in box.requests] == [200] * 80
+
+
+async def test_without_a_limit_nothing_waits() -> None:
+    """`rate_limit=None` sends more than 240 requests at once."""
+    async with Sandbox(customers=1, rate_limit=None) as box:
+        async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+            await asyncio.gather(*(ts.customers.list().collect() for _ in range(300)))
+        assert len(box.requests) == 300
+
+
+async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(box: Sandbox) -> None:
+    """Calls that wait three times as long as an attempt may take are answered."""
+    limits = Timeouts(connect=1, response=1, total=1)
+    async with TicketSource(
+        box.api_key, base_url=box.url, limiter=Limiter(slow=0.8), timeouts=limits, max_connections=1, retry=ONCE
+    ) as ts:
+        await asyncio.gather(*(ts.customers.list().collect() for _ in range(3)))
+
+    assert len(box.requests) == 3
+
+
+async def test_a_wait_that_would_pass_the_deadline_is_not_begun(box: Sandbox) -> None:
+    """With five seconds left, a Retry-After of seven ends the call at once with its own error."""
+    box.fail(status=429, headers={"Retry-After": "7"})
+    async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(deadline=5)) as ts:
+        slept = without_waiting(ts)
+        error = await failure(ts.customers.list().collect())
+
+    assert isinstance(error, RateLimited)
+    assert (error.retry_after, slept, len(box.requests)) == (7.0, [], 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_deadline_that_ends_while_waiting_for_a_slot_says_so(method: str) -> None:
+    """Nothing was sent: the phase is "slot", for writes too."""
+    async with TicketSource(KEY, limiter=Limiter(slow=3600), retry=RetryPolicy(deadline=0.05)) as ts:
+        error = await failure(call(ts, method))
+
+    assert isinstance(error, RequestTimedOut)
+    assert (error.phase, error.seconds) == ("slot", 0.05)
+
+
+async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_last_error(box: Sandbox) -> None:
+    """What is known of the call is better than that it waited."""
+    box.fail(status=503, times=None)
+
+    class SlowThen(Limiter):
+        @asynccontextmanager
+        async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+            await asyncio.sleep(3600 if self.said else 0)
+            self.said.append(key)
+            yield
+
+    policy = RetryPolicy(deadline=1, wait_initial=0.01)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=SlowThen(), retry=policy) as ts:
+        error = await failure(ts.customers.list().collect())
+
+    assert isinstance(error, ServerError)
+    assert error.attempts == 1
+
+
+@pytest.mark.parametrize(("method", "kind"), [("GET", RequestTimedOut), ("POST", OutcomeUnknown)])
+async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, kind: type[TicketSourceError]) -> None:
+    """A read has timed out; of a write nobody knows."""
+
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    policy = RetryPolicy(deadline=0.2)
+    async with server(hang) as (url, seen), TicketSource(KEY, base_url=url, retry=policy) as ts:
+        error = await failure(call(ts, method))
+
+    assert type(error) is kind
+    assert "its deadline of 0.2 s" in str(error)
+    assert seen == [method]
+
+
+async def test_a_timeout_of_the_callers_own_ends_a_call_and_a_loop(box: Sandbox) -> None:
+    """`asyncio.timeout` works around a call, whatever it waits for."""
+    box.fail(status=503, times=None)
+    policy = RetryPolicy(attempts=100, wait_initial=60, wait_max=60)
+    async with TicketSource(box.api_key, base_url=box.url, retry=policy) as ts:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await ts.customers.list().collect()
+
+
+async def test_a_write_whose_slot_cannot_be_taken_back_keeps_its_answer(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A limiter that fails after the answer makes an error in the log, not a second customer."""
+    async with TicketSource(box.api_key, base_url=box.url, limiter=Limiter(fails="exit")) as ts:
+        karl = await ts.customers.create(CustomerDraft(first_name="Karl"))
+
+    assert karl.first_name == "Karl"
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        "POST /customers is done, but the rate limiter failed to take its slot back."
+    ]
+    assert len(box.requests) == 1
+
+
+async def test_a_limiter_that_fails_to_give_a_slot_ends_the_call_with_its_own_error(box: Sandbox) -> None:
+    """Nothing is sent without a slot, and the connection is free again."""
+    async with TicketSource(box.api_key, base_url=box.url, limiter=Limiter(fails="enter"), max_connections=1) as ts:
+        for _ in range(2):
+            with pytest.raises(OSError, match="no limiter there"):
+                await ts.customers.list().collect()
+
+    assert not box.requests
+
+
+async def test_a_limiter_that_swallows_exceptions_is_found_out() -> None:
+    """A slot that hides what happened in it raises ConfigurationError rather than giving no answer."""
+    async with TicketSource(KEY, limiter=Swallower()) as ts:
+        ts._transport.exchange = None  # type: ignore[assignment,method-assign]  # so that the attempt raises TypeError
+        with pytest.raises(ConfigurationError, match="swallows exceptions"):
+            await ts.customers.list().collect()
+
+
+async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:
+    """A list of two pages with one failure: seven events, with paths, attempts, times and the quota."""
+    events: list[CallEvent] = []
+    async with Sandbox(customers=25) as limited:
+        limited.fail(page=2, status=503)
+        async with TicketSource(
+            limited.api_key, base_url=limited.url, on_event=events.append, limiter=Limiter(slow=0.01)
+        ) as ts:
+            without_waiting(ts)
+            await ts.customers.list(per_page=20).collect()
+
+    assert [type(event) for event in events] == [
+        *(WaitEvent, AttemptEvent, PageEvent),
+        *(WaitEvent, AttemptEvent, RetryEvent),
+        *(WaitEvent, AttemptEvent, PageEvent),
+    ]
+    assert {(event.method, event.path) for event in events} == {("GET", "/customers")}
+    attempts = [event for event in events if isinstance(event, AttemptEvent)]
+    assert [(a.attempt, a.status, a.error, a.quota_left) for a in attempts] == [
+        (1, 200, None, 239),
+        (1, 503, "ServerError", None),
+        (2, 200, None, 238),
+    ]
+    assert all(a.elapsed > 0 and a.waited >= 0.01 for a in attempts)
+    retries = [event for event in events if isinstance(event, RetryEvent)]
+    assert [(r.attempt, r.status, r.error, r.wait) for r in retries] == [(1, 503, "ServerError", 0.5)]
+    pages = [event for event in events if isinstance(event, PageEvent)]
+    assert [(p.page, p.rows) for p in pages] == [(1, 20), (2, 5)]
+
+
+async def test_an_attempt_without_an_answer_has_no_status(box: Sandbox) -> None:
+    """A cut connection is told by the name of its error; no event is told twice, and nothing waited."""
+    events: list[CallEvent] = []
+    box.fail(cut="before")
+    async with TicketSource(box.api_key, base_url=box.url, on_event=events.append, retry=ONCE, rate_limit=None) as ts:
+        assert isinstance(await failure(ts.customers.get(box.customers.ids()[0])), ConnectionLost)
+
+    (event,) = events
+    assert isinstance(event, AttemptEvent)
+    assert (event.status, event.error, event.quota_left) == (None, "ConnectionLost", None)
+    assert event.path == f"/customers/{box.customers.ids()[0]}"
+
+
+async def test_an_on_event_that_raises_does_not_end_the_call(box: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """The write is done and its answer comes back; the log has the traceback."""
+
+    def broken(_: CallEvent) -> None:
+        raise LookupError("no such metric")
+
+    async with TicketSource(box.api_key, base_url=box.url, on_event=broken) as ts:
+        karl = await ts.customers.create(CustomerDraft(first_name="Karl"))
+
+    assert karl.first_name == "Karl"
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        "on_event raised on AttemptEvent."
+    ]
+    assert "no such metric" in caplog.text
+
+
+async def test_the_log_is_silent_on_success_and_has_one_line_per_retry(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At INFO a good call says nothing, a retry says call, attempt, reason and wait; no query is in it."""
+    caplog.set_level(logging.INFO, "ticketsource_async")
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        without_waiting(ts)
+        await ts.customers.list().collect()
+        assert not caplog.records
+        box.fail(status=502, html=True)
+        await ts.customers.list().collect()
+
+    assert [r.getMessage() for r in caplog.records] == [
+        "GET /customers: attempt 1 of 4 ended in ServerError, the next is in 0.5 s."
+    ]
+
+
+async def test_no_more_than_the_answer_of_a_stale_connection_is_lost() -> None:
+    """A kept connection that the server closes in between costs one attempt, and the call succeeds."""
+    good = answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}', keep=True)
+    async with server(says(good)) as (url, seen), TicketSource(KEY, base_url=url) as ts:
+        without_waiting(ts)
+        await ts.customers.get("cst-1")
+        await ts.customers.get("cst-1")
+
+    assert seen == ["GET", "GET"]

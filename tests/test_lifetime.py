@@ -1,0 +1,323 @@
+"""Life and death: cancelled, closed, forked or left behind anywhere, a client leaves nothing."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from doubles import answer, call, read_request, server, until
+
+from ticketsource_async import (
+    ClientClosed,
+    CustomerDraft,
+    LocalRateLimiter,
+    OutcomeUnknown,
+    RateLimit,
+    RetryPolicy,
+    TicketSource,
+    TicketSourceError,
+)
+from ticketsource_async.sandbox import Sandbox
+
+PATIENT = RetryPolicy(attempts=100, wait_initial=3600, wait_max=3600)
+
+
+def open_files() -> int:
+    """Return how many files and sockets this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def our_tasks() -> set[str]:
+    """Return the names of the tasks that run, but for those in which the sandbox serves."""
+    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
+
+
+async def outcome(work: Awaitable[object]) -> tuple[str, int]:
+    """Return the name of the error that a call ends with, and how often its task was cancelled."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        await work
+    except TicketSourceError as error:
+        return type(error).__name__, task.cancelling()
+    return "", 0
+
+
+@pytest.mark.parametrize(
+    ("method", "fault", "ends"),
+    [
+        ("GET", {"status": 503}, "ClientClosed"),
+        ("POST", {"status": 429}, "ClientClosed"),
+        ("PATCH", {"status": 429}, "ClientClosed"),
+        ("PATCH", {"status": 503}, "OutcomeUnknown"),
+        ("DELETE", {"cut": "before"}, "OutcomeUnknown"),
+    ],
+)
+async def test_closing_ends_a_call_between_two_attempts(
+    box: Sandbox, method: str, fault: dict[str, Any], ends: str
+) -> None:
+    """Who sleeps before the next attempt gets ClientClosed, or OutcomeUnknown if a write may have been done."""
+    box.fail(**fault, times=None)
+    retried = asyncio.Event()
+    ts = TicketSource(
+        box.api_key,
+        base_url=box.url,
+        retry=PATIENT,
+        rate_limit=None,
+        on_event=lambda event: retried.set() if type(event).__name__ == "RetryEvent" else None,
+    )
+    calling = asyncio.create_task(outcome(call(ts, method)))
+    await retried.wait()
+    await ts.aclose()
+
+    assert await calling == (ends, 0)
+    assert len(box.requests) == 1
+
+
+async def test_closing_ends_the_calls_that_wait_for_a_slot(box: Sandbox) -> None:
+    """Reads and writes that wait for their turn end with ClientClosed, and their places are free."""
+    limiter = LocalRateLimiter(RateLimit(1, per=3600))
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as other:
+        await other.customers.list().collect()
+    ts = TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=2)
+    calls = [asyncio.create_task(outcome(call(ts, method))) for method in ("GET", "POST", "PATCH", "DELETE")]
+    await until(lambda: "2 waiting" in repr(limiter))
+    await ts.aclose()
+
+    assert await asyncio.gather(*calls) == [("ClientClosed", 0)] * 4
+    assert "0 free, 0 in flight, 0 waiting" in repr(limiter)
+    assert len(box.requests) == 1
+
+
+async def test_aclose_returns_when_all_calls_have_ended(box: Sandbox) -> None:
+    """After `aclose` no task of the client is left, and two closings at once do no harm."""
+    box.fail(slow=3600, times=None)
+    before = our_tasks()
+    ts = TicketSource(box.api_key, base_url=box.url)
+    calls = [asyncio.create_task(outcome(ts.customers.list().collect())) for _ in range(5)]
+    await until(lambda: len(box.requests) == 5)
+    await asyncio.gather(ts.aclose(), ts.aclose())
+
+    assert not ts._sender._calls or all(task.done() for task in ts._sender._calls)
+    assert await asyncio.gather(*calls) == [("ClientClosed", 0)] * 5
+    assert our_tasks() == before
+
+
+async def test_closing_that_is_cancelled_still_closes(box: Sandbox) -> None:
+    """Cancelled while it waits for calls to end, `aclose` leaves no session open."""
+    box.fail(slow=3600)
+    ts = TicketSource(box.api_key, base_url=box.url)
+    calling = asyncio.create_task(outcome(ts.customers.list().collect()))
+    await until(lambda: len(box.requests) == 1)
+    closing = asyncio.create_task(ts.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+    assert await calling == ("ClientClosed", 0)
+    assert repr(ts).endswith("closed>")
+    assert not ts._transport.open
+
+
+@pytest.mark.parametrize("turns", range(1, 60, 3))
+@pytest.mark.parametrize("work", ["list", "create"])
+async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sandbox, turns: int, work: str) -> None:
+    """Wherever the cancellation hits, connection and slot are given back and no task is left."""
+    limiter = LocalRateLimiter(RateLimit(240))
+    before = our_tasks()
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=1) as ts:
+        box.fail(status=503)
+        work_ = ts.customers.list(per_page=1).collect() if work == "list" else call(ts, "POST")
+        calling = asyncio.ensure_future(outcome(work_))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+
+        assert our_tasks() == before
+        assert not ts._sender._calls
+        assert "in flight" not in repr(limiter) or "0 in flight, 0 waiting" in repr(limiter)
+        assert await asyncio.wait_for(ts.customers.list().first(), 10)
+    assert our_tasks() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
+async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -> None:
+    """No socket, task, session or limiter is left of them."""
+    before, tasks = open_files(), our_tasks()
+    for _ in range(100):
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            await ts.customers.list().first()
+    del ts
+    await until(lambda: open_files() <= before)
+    gc.collect()
+
+    assert our_tasks() == tasks
+    alive = gc.get_objects()
+    assert not [o for o in alive if isinstance(o, (TicketSource, aiohttp.ClientSession, aiohttp.BaseConnector))]
+
+
+async def test_aiohttps_own_tracing_sees_the_requests(box: Sandbox) -> None:
+    """Trace configs, as instrumentation makes them, pass through to a session of our own."""
+    seen: list[str] = []
+
+    async def start(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(f"{params.method} {params.url.path}")
+
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(start)
+    async with TicketSource(box.api_key, base_url=box.url, trace_configs=[config]) as ts:
+        await ts.customers.list().first()
+
+    assert seen == ["GET /customers"]
+
+
+EVERYTHING = """
+import asyncio, gc, sys
+from ticketsource_async import CustomerDraft, NotFound, TicketSource
+
+async def main():
+    async with TicketSource(sys.argv[2], base_url=sys.argv[1]) as ts:
+        rows = [c async for c in ts.customers.list(per_page=10)]
+        async for _ in ts.customers.list(per_page=10):
+            break
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.gather(*(ts.customers.get(c) for c in rows))
+        except TimeoutError:
+            pass
+        karl = await ts.customers.create(CustomerDraft(first_name="Karl"))
+        await ts.customers.delete(karl)
+        try:
+            await ts.customers.get(karl)
+        except NotFound:
+            print(len(rows))
+    gc.collect()
+
+if len(sys.argv) > 3:
+    import uvloop
+    uvloop.run(main(), debug=True)
+else:
+    asyncio.run(main(), debug=True)
+gc.collect()
+"""
+
+DEAD_LOOP = """
+import asyncio, gc, sys
+from ticketsource_async import TicketSource
+
+def use(ts):
+    loop = asyncio.new_event_loop()
+    print(loop.run_until_complete(ts.customers.list().first()).id)
+    loop.close()
+
+ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
+use(ts)
+use(ts)
+gc.collect()
+del ts
+gc.collect()
+ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
+use(ts)
+asyncio.run(ts.aclose())
+del ts
+gc.collect()
+"""
+
+FORK = """
+import asyncio, gc, os, sys
+from ticketsource_async import TicketSource
+
+ts = TicketSource("skl-test", base_url=sys.argv[1])
+
+async def get():
+    return (await ts.customers.get("cst-1")).id
+
+async def in_child():
+    print("child", await get(), await get())
+    await ts.aclose()
+
+async def main():
+    print("parent", await get())
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        gc.collect()
+        asyncio.run(in_child())
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print("parent", await get())
+    await ts.aclose()
+
+asyncio.run(main())
+gc.collect()
+"""
+
+
+async def run(code: str, *arguments: str) -> tuple[str, str]:
+    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("loop", [[], ["uvloop"]])
+async def test_debug_mode_and_warnings_as_errors_are_silent(box: Sandbox, loop: list[str]) -> None:
+    """Lists, breaks, timeouts, writes and errors, under asyncio's loop and uvloop: not a word on stderr."""
+    assert await run(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
+
+
+async def test_a_session_of_a_dead_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
+    """A loop closed with the client open: the next loop gets a fresh session, and nobody complains."""
+    out, err = await run(DEAD_LOOP, box.url, box.api_key)
+
+    assert out.split() == [box.customers.ids()[0]] * 3
+    assert err == ""
+
+
+def keeps(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Answer all requests of a connection alike."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(answer(body, keep=True))
+            await read_request(reader)
+
+    return talk
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> None:
+    """The child opens a fresh session; the parent's connection is as it was and is used again."""
+    body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
+    async with server(keeps(body)) as (url, connections):
+        out, err = await run(FORK, url)
+
+    assert out.splitlines() == ["parent cst-1", "child cst-1 cst-1", "parent cst-1"]
+    assert err == ""
+    assert connections == ["GET", "GET"]
+
+
+async def test_a_write_that_is_closed_in_flight_has_an_unknown_outcome(box: Sandbox) -> None:
+    """The error names the call; the customer may be there."""
+    box.fail(slow=3600)
+    ts = TicketSource(box.api_key, base_url=box.url)
+    calling = asyncio.create_task(ts.customers.create(CustomerDraft(first_name="Karl")))
+    await until(lambda: len(box.requests) == 1 and box.requests[0].status is not None)
+    await ts.aclose()
+
+    with pytest.raises(OutcomeUnknown, match="POST /customers was in flight when the client was closed"):
+        await calling
+    with pytest.raises(ClientClosed):
+        await ts.customers.list().first()
