@@ -1,15 +1,19 @@
 """Every exception survives what happens to exceptions: pickle, copy, JSON, rebuilding from `args`."""
 
+import asyncio
 import copy
 import inspect
 import json
 import pickle
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from doubles import ONCE, answer, call, says, server, until
 
-from ticketsource_async import errors
+from ticketsource_async import RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
+from ticketsource_async.sandbox import Sandbox
 
 EVERY_ERROR = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TicketSourceError)]
 SAMPLES: dict[str, Any] = {
@@ -40,11 +44,8 @@ def full(kind: type[TicketSourceError]) -> TicketSourceError:
     return kind(*(SAMPLES[name] for name in names))
 
 
-@pytest.mark.parametrize("kind", EVERY_ERROR)
-def test_every_field_survives_pickle_copy_and_rebuilding_from_args(kind: type[TicketSourceError]) -> None:
-    """Pickle, copy, `type(e)(*e.args)` and a JSON round trip of the arguments keep every field."""
-    error = full(kind)
-
+def survives(error: TicketSourceError) -> None:
+    """Check that every copy of an error that anybody could make is like it."""
     for twin in (
         pickle.loads(pickle.dumps(error)),
         copy.copy(error),
@@ -52,10 +53,19 @@ def test_every_field_survives_pickle_copy_and_rebuilding_from_args(kind: type[Ti
         type(error)(*error.args),
         type(error)(*json.loads(json.dumps(error.args))),
     ):
-        assert type(twin) is kind
+        assert type(twin) is type(error)
         assert twin.to_dict() == error.to_dict()
         assert twin.args == error.args
-        assert str(twin) == "what happened"
+        assert str(twin) == str(error)
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR)
+def test_every_field_survives_pickle_copy_and_rebuilding_from_args(kind: type[TicketSourceError]) -> None:
+    """Pickle, copy, `type(e)(*e.args)` and a JSON round trip of the arguments keep every field."""
+    error = full(kind)
+
+    assert str(error) == "what happened"
+    survives(error)
 
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
@@ -74,6 +84,76 @@ def test_to_dict_has_the_class_name_and_every_field_as_json(kind: type[TicketSou
 def test_every_field_has_a_default(kind: type[TicketSourceError]) -> None:
     """An error can be built without arguments, as some task queues do."""
     assert str(kind()) == ""
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "APIError": {"status": 409},
+    "ValidationFailed": {"status": 400},
+    "AuthenticationFailed": {"status": 401},
+    "PermissionDenied": {"status": 403},
+    "NotFound": {"status": 404},
+    "RateLimited": {"status": 429, "headers": {"Retry-After": "7"}},
+    "ServerError": {"status": 500},
+    "AccessBlocked": {"status": 403, "html": True},
+    "ConnectionLost": {"cut": "body"},
+    "InvalidResponse": {"body": "<html>"},
+    "PaginationError": {"next": "loop"},
+}
+
+
+async def produce(kind: str, box: Sandbox) -> TicketSourceError:
+    """Return an error of this kind as a real server and a real socket bring it about."""
+    async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
+        if kind in FAULTS:
+            box.fail(**FAULTS[kind])
+            work: Awaitable[object] = ts.customers.list(per_page=10).collect()
+        elif kind == "OutcomeUnknown":
+            box.fail(cut="after_write")
+            work = call(ts, "POST")
+        elif kind == "ClientClosed":
+            box.fail(slow=3600)
+            work = asyncio.ensure_future(call(ts, "GET"))
+            await until(lambda: len(box.requests) == 1)
+            await ts.aclose()
+        elif kind == "ConnectFailed":
+            async with server(says(answer(b""))) as (url, _):
+                pass
+            return await produced(call(TicketSource("skl-test", base_url=url, retry=ONCE), "GET"))
+        elif kind == "RequestTimedOut":
+            box.fail(slow=3600)
+            deadline = RetryPolicy(deadline=0.1)
+            async with TicketSource(box.api_key, base_url=box.url, retry=deadline) as impatient:
+                return await produced(impatient.customers.list().collect())
+        else:
+            assert kind == "ConfigurationError"
+            return await produced(configure())
+        return await produced(work)
+
+
+async def configure() -> None:
+    """Set a client up with a key that cannot be one."""
+    TicketSource("skl bad")
+
+
+async def produced(work: Awaitable[object]) -> TicketSourceError:
+    """Return the error that work ends with."""
+    with pytest.raises(TicketSourceError) as caught:
+        await work
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in EVERY_ERROR if kind not in (TicketSourceError, errors.TransportError)]
+)
+async def test_every_error_is_raised_by_the_real_thing_and_survives_the_way_to_a_caller_elsewhere(
+    kind: type[TicketSourceError], box: Sandbox
+) -> None:
+    """Each class comes about over a real socket, says what happened, and survives pickle, copy and a JSON queue."""
+    error = await produce(kind.__name__, box)
+
+    assert type(error) is kind
+    assert len(str(error)) > 30
+    survives(error)
 
 
 def test_the_tree_at_the_top_of_the_file_is_the_tree_of_the_classes() -> None:

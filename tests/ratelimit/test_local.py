@@ -232,7 +232,7 @@ async def test_a_slot_granted_to_a_task_that_is_cancelled_before_it_runs_is_free
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
-    async with limiter.slot(key="k", priority="bulk"):
+    async with asyncio.timeout(10), limiter.slot(key="k", priority="bulk"):
         assert "0 free, 1 in flight, 0 waiting" in repr(limiter)
 
 
