@@ -152,10 +152,13 @@ async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sa
 async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -> None:
     """No socket, task, session or limiter is left of them."""
     before, tasks = open_files(), our_tasks()
-    for _ in range(100):
+
+    async def open_and_close() -> None:
         async with TicketSource(box.api_key, base_url=box.url) as ts:
             await ts.customers.list().first()
-    del ts
+
+    for _ in range(100):
+        await open_and_close()
     await until(lambda: open_files() <= before)
     gc.collect()
 

@@ -101,8 +101,9 @@ class Customers(_Group):
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
 
-        PATCH /customers/{id}. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft with
-        nothing set.
+        PATCH /customers/{id}. Tried again like a read: to set the same values again changes nothing, unless somebody
+        else has set others in between. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft
+        with nothing set.
         """
         customer_id = _customer_id(customer)
         body = _body(draft, CustomerDraft, customer_id)
@@ -111,7 +112,8 @@ class Customers(_Group):
     async def delete(self, customer: str | Customer, /) -> None:
         """Delete a customer, for good; what becomes of their bookings is not documented.
 
-        DELETE /customers/{id}. Raises `NotFound`, `OutcomeUnknown`.
+        DELETE /customers/{id}. Tried again like a read; a 404 after an attempt whose answer got lost means deleted.
+        Raises `NotFound`, `OutcomeUnknown`.
         """
         await self._send("DELETE", self._url("customers", _customer_id(customer)))
 
@@ -146,7 +148,8 @@ class Notes(_Group):
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
         """Delete a note, for good.
 
-        DELETE /customers/{id}/notes/{note_id}. Raises `NotFound`, `OutcomeUnknown`.
+        DELETE /customers/{id}/notes/{note_id}. Tried again like a read; a 404 after an attempt whose answer got lost
+        means deleted. Raises `NotFound`, `OutcomeUnknown`.
         """
         await self._send("DELETE", self._note(customer, note)[0])
 

@@ -1,29 +1,39 @@
 """The public API as a user's type checker sees it: checked by mypy and pyright, never run."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime
-from typing import assert_type
+from typing import Literal, assert_never, assert_type
 
 from ticketsource_async import (
     UNSET,
     Address,
     AddressDraft,
     APIError,
+    AttemptEvent,
+    CallEvent,
     ConsentDraft,
     Customer,
     CustomerDraft,
     InvalidResponse,
     Links,
+    LocalRateLimiter,
     MembershipDraft,
     Note,
     NoteDraft,
     OutcomeUnknown,
     Page,
+    PageEvent,
     Pager,
+    RateLimit,
     RateLimited,
+    RateLimiter,
+    RetryEvent,
+    RetryPolicy,
     TicketSource,
+    Timeouts,
     Unset,
+    WaitEvent,
 )
 
 
@@ -77,6 +87,41 @@ def fields(customer: Customer, draft: CustomerDraft) -> None:
         assert_type(draft.first_name, str | None)
 
 
+def tell(event: CallEvent) -> None:
+    """Look at what an event holds."""
+    match event:
+        case AttemptEvent():
+            assert_type(event.status, int | None)
+        case WaitEvent():
+            assert_type(event.waited, float)
+        case RetryEvent():
+            assert_type(event.wait, float)
+        case PageEvent():
+            assert_type(event.rows, int)
+        case _:
+            assert_never(event)
+
+
+class OwnLimiter:
+    """A limiter of the user's own."""
+
+    @asynccontextmanager
+    async def slot(self, *, key: str, priority: Literal["interactive", "bulk"]) -> AsyncGenerator[None, None]:
+        """Give a slot."""
+        yield
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Pause."""
+
+
+def settings(own: OwnLimiter) -> None:
+    """Set a client up."""
+    limiter: RateLimiter = LocalRateLimiter(RateLimit(120, per=60))
+    TicketSource("skl-test", limiter=limiter, on_event=tell, timeouts=Timeouts(total=90), retry=RetryPolicy(deadline=9))
+    TicketSource("skl-test", limiter=own, max_body=1_000_000)
+    TicketSource.from_env(rate_limit=None)
+
+
 def failures(error: APIError | InvalidResponse | OutcomeUnknown) -> None:
     """Look at what an error holds."""
     match error:
@@ -94,5 +139,7 @@ def mistakes(ts: TicketSource) -> None:
     """Let the checkers find what cannot work."""
     TicketSource("skl-test", auth="digest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ts.customers.list(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RateLimit("240")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RetryPolicy(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CustomerDraft(telephone="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ConsentDraft(email="false")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

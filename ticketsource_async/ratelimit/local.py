@@ -11,6 +11,7 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from math import inf, isfinite
 from types import TracebackType
 from typing import Final
@@ -38,7 +39,7 @@ class LocalRateLimiter:
         self._clock = clock
         self._logs: dict[str, _Log] = {}
 
-    def slot(self, *, key: str, priority: Priority) -> "_Slot":
+    def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
         if priority not in ("interactive", "bulk"):
             raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
