@@ -5,6 +5,8 @@ import inspect
 import json
 import re
 import selectors
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
@@ -132,6 +134,24 @@ def without_waiting(ts: TicketSource) -> list[float]:
 
     ts._sender._rules = evolve(ts._sender._rules, sleep=sleep, chance=lambda: 1.0)
     return slept
+
+
+# A machine that is slow just now is no finding.
+_PRELUDE = """
+import logging
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
+"""
+
+
+async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
+    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

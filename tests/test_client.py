@@ -4,8 +4,6 @@ import asyncio
 import gc
 import logging
 import pickle
-import subprocess
-import sys
 import traceback
 import warnings
 from collections.abc import Awaitable
@@ -14,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import KEY, ONCE, until
+from doubles import KEY, ONCE, run_strictly, until
 
 from ticketsource_async import (
     AuthenticationFailed,
@@ -313,20 +311,9 @@ asyncio.run(main())
 """
 
 
-async def run(code: str, box: Sandbox) -> tuple[str, str]:
-    """Run a program against the sandbox with asyncio's debug mode and warnings as errors; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", "-c", code, box.url, box.api_key),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return out.decode(), err.decode()
-
-
 async def test_a_client_works_again_in_a_second_asyncio_run(box: Sandbox) -> None:
     """One client used in three event loops opens anew in each, and nothing is left to warn about."""
-    out, err = await run(SECOND_RUN, box)
+    out, err = await run_strictly(SECOND_RUN, box.url, box.api_key)
 
     assert out.split() == [box.customers.ids()[0]] * 3
     assert err == ""
@@ -334,7 +321,7 @@ async def test_a_client_works_again_in_a_second_asyncio_run(box: Sandbox) -> Non
 
 async def test_a_client_dropped_open_warns(box: Sandbox) -> None:
     """Dropping an open client gives one ResourceWarning that says what to do, and closes the session."""
-    out, err = await run(DROPPED, box)
+    out, err = await run_strictly(DROPPED, box.url, box.api_key)
 
     assert out.startswith("[('ResourceWarning', 'unclosed <TicketSource http://127.0.0.1:")
     assert out.count("ResourceWarning") == 1

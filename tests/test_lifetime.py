@@ -3,15 +3,13 @@
 import asyncio
 import gc
 import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from doubles import answer, call, read_request, server, until
+from doubles import answer, call, read_request, run_strictly, server, until
 
 from ticketsource_async import (
     ClientClosed,
@@ -264,26 +262,15 @@ gc.collect()
 """
 
 
-async def run(code: str, *arguments: str) -> tuple[str, str]:
-    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return out.decode(), err.decode()
-
-
 @pytest.mark.parametrize("loop", [[], ["uvloop"]])
 async def test_debug_mode_and_warnings_as_errors_are_silent(box: Sandbox, loop: list[str]) -> None:
     """Lists, breaks, timeouts, writes and errors, under asyncio's loop and uvloop: not a word on stderr."""
-    assert await run(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
+    assert await run_strictly(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
 
 
 async def test_a_session_of_a_dead_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
     """A loop closed with the client open: the next loop gets a fresh session, and nobody complains."""
-    out, err = await run(DEAD_LOOP, box.url, box.api_key)
+    out, err = await run_strictly(DEAD_LOOP, box.url, box.api_key)
 
     assert out.split() == [box.customers.ids()[0]] * 3
     assert err == ""
@@ -305,7 +292,7 @@ async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> Non
     """The child opens a fresh session; the parent's connection is as it was and is used again."""
     body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
     async with server(keeps(body)) as (url, connections):
-        out, err = await run(FORK, url)
+        out, err = await run_strictly(FORK, url)
 
     assert out.splitlines() == ["parent cst-1", "child cst-1 cst-1", "parent cst-1"]
     assert err == ""
