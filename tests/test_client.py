@@ -21,6 +21,8 @@ from ticketsource_async import (
     ConfigurationError,
     Customer,
     CustomerDraft,
+    LocalRateLimiter,
+    RateLimit,
     TicketSource,
     TicketSourceError,
     __version__,
@@ -216,6 +218,12 @@ def test_from_env_without_a_key_names_the_variable(monkeypatch: pytest.MonkeyPat
         ({"max_connections": 0}, "max_connections"),
         ({"max_connections": 1.5}, "max_connections"),
         ({"base_url": "x"}, "base_url"),
+        ({"max_body": 0}, "max_body"),
+        ({"timeouts": 5}, r"timeouts must be Timeouts\(\.\.\.\), not 5"),
+        ({"retry": None}, "retry must be RetryPolicy"),
+        ({"rate_limit": 240}, "rate_limit must be RateLimit"),
+        ({"on_event": asyncio.sleep}, "on_event must be a plain function"),
+        ({"rate_limit": RateLimit(5), "limiter": LocalRateLimiter(RateLimit(5))}, "give one of them"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(options: Any, named: str) -> None:
@@ -224,11 +232,12 @@ def test_a_setting_that_cannot_work_is_named(options: Any, named: str) -> None:
         TicketSource(KEY, **options)
 
 
-async def test_trust_env_cannot_be_set_on_a_borrowed_session() -> None:
+@pytest.mark.parametrize("option", [{"trust_env": True}, {"trace_configs": [aiohttp.TraceConfig()]}])
+async def test_what_belongs_to_a_session_cannot_be_set_on_a_borrowed_one(option: Any) -> None:
     """An option that would have no effect is refused."""
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(ConfigurationError, match="trust_env"):
-            TicketSource(KEY, session=session, trust_env=True)
+        with pytest.raises(ConfigurationError, match=next(iter(option))):
+            TicketSource(KEY, session=session, **option)
 
 
 async def test_no_more_requests_are_in_flight_than_max_connections() -> None:

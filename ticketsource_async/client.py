@@ -165,13 +165,13 @@ def _check_whole(**settings: object) -> None:
 
 
 def _check_kinds(timeouts: object, retry: object, rate_limit: object, on_event: object) -> None:
-    for name, value, kind in (
-        ("timeouts", timeouts, Timeouts),
-        ("retry", retry, RetryPolicy),
-        ("rate_limit", rate_limit, RateLimit | None),
+    for name, value, kind, wanted in (
+        ("timeouts", timeouts, Timeouts, "Timeouts(...)"),
+        ("retry", retry, RetryPolicy, "RetryPolicy(...)"),
+        ("rate_limit", rate_limit, RateLimit | None, "RateLimit(...) or None"),
     ):
         if not isinstance(value, kind):
-            raise ConfigurationError(f"{name} must be a {kind}, not {value!r}.")
+            raise ConfigurationError(f"{name} must be {wanted}, not {value!r}.")
     if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
         raise ConfigurationError("on_event must be a plain function, called with each event.")
 

@@ -40,7 +40,10 @@ class Timeouts:
     def __attrs_post_init__(self) -> None:
         # An attempt that `total` ends while it connects could not be told from one that was sent.
         if max(self.connect, self.response) > self.total:
-            raise ConfigurationError("Timeouts.total must be at least as long as connect and response.")
+            raise ConfigurationError(
+                f"Timeouts.total of {self.total:g} s must be at least as long as connect ({self.connect:g} s) and "
+                f"response ({self.response:g} s): make these shorter too."
+            )
 
 
 @frozen(kw_only=True)
