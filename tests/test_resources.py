@@ -5,19 +5,39 @@ from datetime import date
 from typing import Any
 
 import pytest
-from doubles import KARL, KARL_DRAFT, KARL_SENT, KEY, MockedAPI, customer_row
+from doubles import (
+    BOOKING_ROW,
+    DATE_ROW,
+    EVENT_ROW,
+    KARL,
+    KARL_DRAFT,
+    KARL_SENT,
+    KEY,
+    SEAT_ROW,
+    VENUE_ROW,
+    MockedAPI,
+    customer_row,
+    page,
+)
 
 from ticketsource_async import (
+    Booking,
     Customer,
     CustomerDraft,
+    Event,
+    EventDate,
     InvalidResponse,
     MembershipDraft,
     Note,
     NoteDraft,
     NotFound,
     OutcomeUnknown,
+    Pager,
+    Seat,
+    StartFilter,
     TicketSource,
     ValidationFailed,
+    Venue,
 )
 from ticketsource_async.sandbox import Sandbox
 
@@ -46,7 +66,20 @@ def update_body(**attributes: object) -> dict[str, Any]:
     return {"data": {"type": "customer", "id": CST, "attributes": attributes}}
 
 
-OPERATIONS: list[tuple[Call, str, str, object, int, object, type]] = [
+Operation = tuple[Call, str, str, object, int, object, type]
+
+
+def listed(call: Callable[[TicketSource], Pager[Any]], path: str, row: object, kind: type) -> Operation:
+    """Return the row of a list."""
+    return lambda ts: call(ts).first(), "GET", f"{path}?page=1&per_page=100", None, 200, [row], kind
+
+
+def got(call: Call, path: str, row: object, kind: type) -> Operation:
+    """Return the row of a single record."""
+    return call, "GET", path, None, 200, row, kind
+
+
+OPERATIONS: list[Operation] = [
     (
         lambda ts: ts.customers.list().first(),
         "GET",
@@ -88,7 +121,24 @@ OPERATIONS: list[tuple[Call, str, str, object, int, object, type]] = [
         Note,
     ),
     (lambda ts: ts.notes.delete(CST, CSN), "DELETE", f"/customers/{CST}/notes/{CSN}", None, 204, None, type(None)),
+    listed(lambda ts: ts.customers.list_bookings(CST), f"/customers/{CST}/bookings", BOOKING_ROW, Booking),
+    listed(lambda ts: ts.events.list(), "/events", EVENT_ROW, Event),
+    got(lambda ts: ts.events.get("evt-1"), "/events/evt-1", EVENT_ROW, Event),
+    listed(lambda ts: ts.events.list_venues("evt-1"), "/events/evt-1/venues", VENUE_ROW, Venue),
+    listed(lambda ts: ts.events.list_dates("evt-1"), "/events/evt-1/dates", DATE_ROW, EventDate),
+    got(lambda ts: ts.venues.get("ven-1"), "/venues/ven-1", VENUE_ROW, Venue),
+    listed(lambda ts: ts.venues.list_dates("ven-1"), "/venues/ven-1/dates", DATE_ROW, EventDate),
+    got(lambda ts: ts.dates.get("dat-1"), "/dates/dat-1", DATE_ROW, EventDate),
+    listed(lambda ts: ts.dates.list_bookings("dat-1"), "/dates/dat-1/bookings", BOOKING_ROW, Booking),
+    got(lambda ts: ts.bookings.get("bkg-1"), "/bookings/bkg-1", BOOKING_ROW, Booking),
+    listed(lambda ts: ts.bookings.list_seats("bkg-1"), "/bookings/bkg-1/seats", SEAT_ROW, Seat),
+    got(lambda ts: ts.seats.get("sea-1"), "/seats/sea-1", SEAT_ROW, Seat),
 ]
+
+
+def test_the_table_has_every_operation_of_the_api() -> None:
+    """Twenty-one operations, each once."""
+    assert len({(method, path.split("?")[0]) for _, method, path, *_ in OPERATIONS}) == len(OPERATIONS) == 21
 
 
 @pytest.mark.parametrize(("call", "method", "path", "body", "status", "data", "kind"), OPERATIONS)
@@ -306,3 +356,68 @@ async def test_a_list_of_notes_gives_each_note_once(ts: TicketSource) -> None:
     notes = [note async for note in ts.notes.list(karl, per_page=2)]
 
     assert notes == made
+
+
+DAY = date(2026, 5, 10)
+
+
+def date_row(number: int, start: str | None) -> dict[str, Any]:
+    """Return a date that starts then."""
+    return {**DATE_ROW, "id": f"dat-{number}", "attributes": {**DATE_ROW["attributes"], "start": start}}
+
+
+STARTS = {
+    "2026-05-08T19:30:00+00:00": "before",
+    "2026-05-09T23:59:59+01:00": "before",
+    "2026-05-10T00:00:00+01:00": "on",
+    "2026-05-10T23:59:59+00:00": "on",
+    "2026-05-11T00:00:00+00:00": "after",
+    "2026-05-12T19:30:00-05:00": "after",
+}
+
+
+@pytest.mark.parametrize("owner", ["events", "venues"])
+@pytest.mark.parametrize(
+    ("start", "operator", "value", "kept"),
+    [
+        (StartFilter.on(DAY), "after", "2026-05-09", {"on"}),
+        (StartFilter.before(DAY), "before", "2026-05-11", {"before"}),
+        (StartFilter.after(DAY), "after", "2026-05-09", {"after"}),
+        (StartFilter.between(date(2026, 5, 9), DAY), "after", "2026-05-08", {"on", "2026-05-09T23:59:59+01:00"}),
+    ],
+)
+async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
+    mocked: TicketSource, api: MockedAPI, owner: str, start: StartFilter, operator: str, value: str, kept: set[str]
+) -> None:
+    """From a server that ignores the filter, the dates of those days come, as written, and those without a start."""
+    query = f"filter[start][operator]={operator}&filter[start][value]={value}&page=1&per_page=100"
+    rows = [date_row(n, text) for n, text in enumerate([*STARTS, None])]
+    parent = f"/{owner}/{'evt' if owner == 'events' else 'ven'}-1/dates"
+    api.answer("GET", f"{parent}?{query}", page(rows))
+
+    dates = await getattr(mocked, owner).list_dates(f"{parent.split('/')[2]}", start=start).collect()
+
+    wanted = [text for text, where in STARTS.items() if where in kept or text in kept]
+    assert [None if d.start is None else d.start.isoformat() for d in dates] == [*wanted, None]
+
+
+async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked: TicketSource, api: MockedAPI) -> None:
+    """One date after nine that are dropped is found on the second page, where the filter is asked for again."""
+    query = "filter[start][operator]=after&filter[start][value]=2026-05-09"
+    path = "/events/evt-1/dates"
+    early = [date_row(n, "2026-05-01T19:30:00+00:00") for n in range(9)]
+    api.answer("GET", f"{path}?{query}&page=1&per_page=100", page(early, f"https://api.ticketsource.io{path}?page=2"))
+    late = [date_row(9, "2026-05-11T19:30:00+00:00"), date_row(10, "2026-05-12T19:30:00+00:00")]
+    api.answer("GET", f"{path}?page=2&{query}&per_page=100", page(late, f"https://api.ticketsource.io{path}?page=3"))
+
+    dates = await mocked.events.list_dates("evt-1", start=StartFilter.after(DAY), max_items=1).collect()
+
+    assert [d.id for d in dates] == ["dat-9"]
+
+
+def test_a_date_filter_that_cannot_be_is_refused() -> None:
+    """A last day before the first, and what is no day, raise at once."""
+    with pytest.raises(ValueError, match="give the earlier day first"):
+        StartFilter.between(DAY, date(2026, 5, 9))
+    with pytest.raises(TypeError, match="first must be a day"):
+        StartFilter.between("2026-05-09", DAY)  # type: ignore[arg-type]  # that is the point

@@ -16,7 +16,7 @@ from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.ratelimit import RateLimiter
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.resources import Customers, Notes
+from ticketsource_async.resources import Bookings, Customers, Dates, Events, Notes, Seats, Venues
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
@@ -107,6 +107,11 @@ class TicketSource:
         self._sender = Sender(access, self._transport, Rules(retry, limiter, max_connections, on_event))
         self.customers = Customers(self._sender)
         self.notes = Notes(self._sender)
+        self.events = Events(self._sender)
+        self.venues = Venues(self._sender)
+        self.dates = Dates(self._sender)
+        self.bookings = Bookings(self._sender)
+        self.seats = Seats(self._sender)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:

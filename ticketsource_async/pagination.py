@@ -53,6 +53,8 @@ class Pager(Generic[T]):
         start_page: int = 1,
         max_items: int | None = None,
         on_invalid: OnInvalid = "raise",
+        query: Mapping[str, str] | None = None,
+        keeps: Callable[[T], bool] | None = None,
     ) -> None:
         _check_whole("per_page", per_page, 1, 100)
         _check_whole("start_page", start_page, 1)
@@ -67,6 +69,8 @@ class Pager(Generic[T]):
         self._start_page = start_page
         self._max_items = max_items
         self._on_invalid = on_invalid
+        self._query = query or {}
+        self._keeps = keeps
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"
@@ -84,15 +88,15 @@ class Pager(Generic[T]):
         leads to another origin, to a page read before, or nowhere, and `InvalidResponse` if it is no address. A row
         that `on_invalid` took counts towards `max_items`.
         """
-        ours = {"page": str(self._start_page), "per_page": str(self._per_page)}
+        ours = {**self._query, "page": str(self._start_page), "per_page": str(self._per_page)}
         url = self._url.with_query(ours)
         number, left, yielded = self._start_page, self._max_items, 0
         seen = {protocol.fingerprint(url)}
         while left is None or left > 0:
             envelope = await self._sender.send(protocol.build(self._sender.access, "GET", url), "bulk")
-            rows = _rows(envelope)[:left]
+            rows = _rows(envelope)
             self._sender.tell(PageEvent(method="GET", path=url.path, page=number, rows=len(rows)))
-            items = tuple(self._records(rows, envelope))
+            items, counted = self._items(rows, left, envelope)
             following, broken = None, None
             try:
                 following = protocol.next_url(envelope, ours)
@@ -100,7 +104,7 @@ class Pager(Generic[T]):
                 broken = error
             yielded += len(items)
             yield Page(items, number, self._per_page, None if following is None else str(following), envelope.links)
-            left = None if left is None else left - len(rows)
+            left = None if left is None else left - counted
             if left == 0:
                 return
             if broken is not None:
@@ -120,6 +124,15 @@ class Pager(Generic[T]):
             seen.add(protocol.fingerprint(following))
             number = protocol.page_number(following.query.get("page")) or number + 1
             url = following
+
+    def _items(self, rows: list[object], left: int | None, envelope: protocol.Envelope) -> tuple[tuple[T, ...], int]:
+        """Return the items of a page, and how many count towards `max_items`."""
+        if self._keeps is None:
+            rows = rows[:left]
+            return tuple(self._records(rows, envelope)), len(rows)
+        # Rows that nobody asked for do not count: the server may not filter at all.
+        items = tuple(filter(self._keeps, self._records(rows, envelope)))[:left]
+        return items, len(items)
 
     def _records(self, rows: list[object], envelope: protocol.Envelope) -> list[T]:
         records: list[T] = []

@@ -11,7 +11,18 @@ from yarl import URL
 
 from ticketsource_async._wire import converters, protocol
 from ticketsource_async._wire.sender import Sender
-from ticketsource_async.models import Customer, CustomerDraft, Note, NoteDraft
+from ticketsource_async.models import (
+    Booking,
+    Customer,
+    CustomerDraft,
+    Event,
+    EventDate,
+    Note,
+    NoteDraft,
+    Seat,
+    StartFilter,
+    Venue,
+)
 from ticketsource_async.pagination import OnInvalid, Pager
 
 
@@ -45,6 +56,14 @@ class _Group:
 
     def _list(self, url: URL, model: type[T], options: ListOptions) -> Pager[T]:
         return Pager(self._sender, url, model, **options)
+
+    def _list_dates(self, url: URL, start: StartFilter | None, options: ListOptions) -> Pager[EventDate]:
+        if start is None:
+            return self._list(url, EventDate, options)
+        return Pager(self._sender, url, EventDate, query=start.query(), keeps=start.keeps, **options)
+
+    async def _get(self, url: URL, model: type[T]) -> T:
+        return _record(await self._send("GET", url), model, url.name)
 
     async def _send(self, method: str, url: URL, body: bytes | None = None) -> protocol.Envelope:
         return await self._sender.send(protocol.build(self._sender.access, method, url, body))
@@ -87,8 +106,7 @@ class Customers(_Group):
 
         GET /customers/{id}. Raises `NotFound`; ValueError for something that cannot be an id, before any request.
         """
-        customer_id = _customer_id(customer)
-        return _record(await self._send("GET", self._url("customers", customer_id)), Customer, customer_id)
+        return await self._get(self._url("customers", _customer_id(customer)), Customer)
 
     async def create(self, draft: CustomerDraft, /) -> Customer:
         """Create a customer and return the record as the API keeps it.
@@ -117,6 +135,13 @@ class Customers(_Group):
         """
         await self._send("DELETE", self._url("customers", _customer_id(customer)))
 
+    def list_bookings(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
+        """Return the bookings that a customer made.
+
+        GET /customers/{id}/bookings
+        """
+        return self._list(self._url("customers", _customer_id(customer), "bookings"), Booking, options)
+
 
 class Notes(_Group):
     """What staff noted about a customer; a note cannot be changed, only added and deleted."""
@@ -133,8 +158,7 @@ class Notes(_Group):
 
         GET /customers/{id}/notes/{note_id}. Raises `NotFound`.
         """
-        url, note_id = self._note(customer, note)
-        return _record(await self._send("GET", url), Note, note_id)
+        return await self._get(self._note(customer, note), Note)
 
     async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
         """Add a note to a customer and return it.
@@ -151,8 +175,124 @@ class Notes(_Group):
         DELETE /customers/{id}/notes/{note_id}. Tried again like a read; a 404 after an attempt whose answer got lost
         means deleted. Raises `NotFound`, `OutcomeUnknown`.
         """
-        await self._send("DELETE", self._note(customer, note)[0])
+        await self._send("DELETE", self._note(customer, note))
 
-    def _note(self, customer: str | Customer, note: str | Note) -> tuple[URL, str]:
-        note_id = protocol.checked_id(note, "csn-")
-        return self._url("customers", _customer_id(customer), "notes", note_id), note_id
+    def _note(self, customer: str | Customer, note: str | Note) -> URL:
+        return self._url("customers", _customer_id(customer), "notes", protocol.checked_id(note, "csn-"))
+
+
+class Events(_Group):
+    """What is on; read-only."""
+
+    def list(self, **options: Unpack[ListOptions]) -> Pager[Event]:
+        """Return all events.
+
+        GET /events
+        """
+        return self._list(self._url("events"), Event, options)
+
+    async def get(self, event: str | Event, /) -> Event:
+        """Return one event.
+
+        GET /events/{id}. Raises `NotFound`.
+        """
+        return await self._get(self._event(event), Event)
+
+    def list_venues(self, event: str | Event, /, **options: Unpack[ListOptions]) -> Pager[Venue]:
+        """Return the venues that an event is on at.
+
+        GET /events/{id}/venues
+        """
+        return self._list(self._event(event, "venues"), Venue, options)
+
+    def list_dates(
+        self, event: str | Event, /, *, start: StartFilter | None = None, **options: Unpack[ListOptions]
+    ) -> Pager[EventDate]:
+        """Return the dates of an event, at all of its venues; with `start` those within its bounds.
+
+        What a filter drops does not count towards `max_items`.
+
+        GET /events/{id}/dates
+        """
+        return self._list_dates(self._event(event, "dates"), start, options)
+
+    def _event(self, event: str | Event, *below: str) -> URL:
+        return self._url("events", protocol.checked_id(event, "evt-"), *below)
+
+
+class Venues(_Group):
+    """Where it is on; read-only. The API lists venues by event alone: `ts.events.list_venues`."""
+
+    async def get(self, venue: str | Venue, /) -> Venue:
+        """Return one venue.
+
+        GET /venues/{id}. Raises `NotFound`.
+        """
+        return await self._get(self._venue(venue), Venue)
+
+    def list_dates(
+        self, venue: str | Venue, /, *, start: StartFilter | None = None, **options: Unpack[ListOptions]
+    ) -> Pager[EventDate]:
+        """Return the dates at a venue; with `start` those within its bounds.
+
+        What a filter drops does not count towards `max_items`.
+
+        GET /venues/{id}/dates
+        """
+        return self._list_dates(self._venue(venue, "dates"), start, options)
+
+    def _venue(self, venue: str | Venue, *below: str) -> URL:
+        return self._url("venues", protocol.checked_id(venue, "ven-"), *below)
+
+
+class Dates(_Group):
+    """When it is on; read-only. The API lists dates by event or venue."""
+
+    async def get(self, date: str | EventDate, /) -> EventDate:
+        """Return one date.
+
+        GET /dates/{id}. Raises `NotFound`.
+        """
+        return await self._get(self._date(date), EventDate)
+
+    def list_bookings(self, date: str | EventDate, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
+        """Return the bookings for a date.
+
+        GET /dates/{id}/bookings
+        """
+        return self._list(self._date(date, "bookings"), Booking, options)
+
+    def _date(self, date: str | EventDate, *below: str) -> URL:
+        return self._url("dates", protocol.checked_id(date, "dat-"), *below)
+
+
+class Bookings(_Group):
+    """What was sold; read-only. The API lists bookings by date or customer."""
+
+    async def get(self, booking: str | Booking, /) -> Booking:
+        """Return one booking.
+
+        GET /bookings/{id}. Raises `NotFound`.
+        """
+        return await self._get(self._booking(booking), Booking)
+
+    def list_seats(self, booking: str | Booking, /, **options: Unpack[ListOptions]) -> Pager[Seat]:
+        """Return the seats of a booking.
+
+        GET /bookings/{id}/seats
+        """
+        return self._list(self._booking(booking, "seats"), Seat, options)
+
+    def _booking(self, booking: str | Booking, *below: str) -> URL:
+        return self._url("bookings", protocol.checked_id(booking, "bkg-"), *below)
+
+
+class Seats(_Group):
+    """Single seats; read-only. The API lists seats by booking."""
+
+    async def get(self, seat: str | Seat, /) -> Seat:
+        """Return one seat.
+
+        GET /seats/{id}. Raises `NotFound`.
+        """
+        return await self._get(self._url("seats", protocol.checked_id(seat, "sea-")), Seat)

@@ -1,24 +1,43 @@
 """From wire bytes to records and back."""
 
 import json
+from copy import deepcopy
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from doubles import KARL_DRAFT, KARL_SENT, KEY, customer_row
+from doubles import BOOKING_ROW, DATE_ROW, EVENT_ROW, KARL_DRAFT, KARL_SENT, KEY, SEAT_ROW, VENUE_ROW, customer_row
 from yarl import URL
 
 from ticketsource_async import (
     Address,
+    Amount,
+    Attendee,
+    Booking,
+    BookingConsent,
+    BoxOffice,
+    Company,
     Consent,
     ConsentDraft,
     Customer,
     CustomerDraft,
+    DiscountCode,
+    Discounts,
+    Donation,
+    Event,
+    EventDate,
+    EventImage,
     InvalidResponse,
     Links,
     MembershipDraft,
     Note,
     NoteDraft,
+    Seat,
+    SeatReference,
+    ThirdPartyConsent,
+    Totals,
+    Venue,
 )
 from ticketsource_async._wire import converters, protocol
 
@@ -217,3 +236,171 @@ def test_a_note_draft_has_the_type_of_a_note() -> None:
     assert json.loads(converters.body(NoteDraft(description="x"))) == {
         "data": {"type": "customer_note", "attributes": {"description": "x"}}
     }
+
+
+def changed(row: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return a row in which one attribute is another; the path has numbers for the places of a list."""
+    row = deepcopy(row)
+    *above, last = path.split(".")
+    inner: Any = row["attributes"]
+    for step in above:
+        inner = inner[int(step) if step.isdigit() else step]
+    inner[last] = value
+    return row
+
+
+def read_text(text: str, model: Any) -> Any:
+    """Return the record that an answer with this very text gives."""
+    envelope = protocol.read(SENT, protocol.RawResponse(200, {}, f'{{"data": {text}}}'.encode()))
+    return converters.structure(envelope.data, model, envelope, "$.data")
+
+
+def test_an_event_is_read_to_the_last_field() -> None:
+    """Images, the third party's consent and an unknown field are where they belong."""
+    event = read(EVENT_ROW, Event)
+
+    assert event.images == (EventImage("header", "https://x/1.png"), EventImage("thumb"))
+    assert event.third_party_consent == ThirdPartyConsent(
+        capture=True, name="Visiting Company", show_consent=Consent(email=True, post=False)
+    )
+    assert (event.category, event.public, event.comment) == ("Theatre", True, None)
+    assert event.extra == {"settled": False}
+    assert event.links.venues == "https://api.ticketsource.io/events/evt-1/venues"
+
+
+def test_a_venue_and_a_date_know_where_they_belong() -> None:
+    """Ids that are in links alone are properties, None if the link is null or missing; times are not converted."""
+    venue, event_date = read(VENUE_ROW, Venue), read(DATE_ROW, EventDate)
+
+    assert venue.boxoffice == BoxOffice(telephone="01632960000")
+    assert venue.address == Address(line_1="1 High Street", postcode="AB1 2CD")
+    assert (venue.event_id, event_date.event_id, event_date.venue_id) == ("evt-1", "evt-1", "ven-1")
+    assert event_date.start == datetime(2026, 5, 10, 19, 30, tzinfo=UTC)
+    assert event_date.links.book_now == "https://x/booking/dat-1"
+    without: list[object] = [{"event": None, "venue": None}, {}, []]
+    for links in without:
+        lost = read({**DATE_ROW, "links": links}, EventDate)
+        assert (lost.event_id, lost.venue_id) == (None, None)
+    summer = read(changed(DATE_ROW, "start", "2026-07-01T19:30:00+01:00"), EventDate)
+    assert summer.start.isoformat() == "2026-07-01T19:30:00+01:00"
+
+
+def test_a_booking_is_read_to_the_last_digit_and_adds_up() -> None:
+    """Lines, discounts, donation, refund and consent; sums take refunds off."""
+    booking = read(BOOKING_ROW, Booking)
+    tickets, donation, refund = booking.lines
+
+    assert tickets.amount == Amount(
+        gross=Decimal(10),
+        fee=Decimal("0.65"),
+        fee_vat=Decimal("0.13"),
+        net=Decimal("9.22"),
+        discounts=Discounts(Decimal(0), DiscountCode("FRIEND", Decimal("1.5"))),
+    )
+    assert donation.donation == Donation(gift_aid=True)
+    assert refund.is_refund
+    assert booking.consent == BookingConsent(third_party="Visiting Company", email=True, post=False)
+    assert (booking.customer_id, booking.date_id, booking.user_booked_by) == ("cst-1", "dat-1", "")
+    assert booking.totals() == Totals(
+        gross=Decimal("12.5"),
+        fee=Decimal("0.65"),
+        fee_vat=Decimal("0.13"),
+        net=Decimal("11.72"),
+        refunds=Decimal("-2.5"),
+        donations=Decimal(5),
+    )
+
+
+def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -> None:
+    """What is not known is not guessed to be 0."""
+    partly = read(changed(BOOKING_ROW, "lines.0.amount.fee", None), Booking).totals()
+    wholly = read(changed(BOOKING_ROW, "lines.1.amount", None), Booking).totals()
+
+    assert (partly.fee, partly.gross) == (None, Decimal("12.5"))
+    assert (wholly.gross, wholly.donations, wholly.refunds) == (None, None, Decimal("-2.5"))
+    assert read(changed(BOOKING_ROW, "lines", None), Booking).totals() == Totals(*[Decimal(0)] * 6)
+
+
+@pytest.mark.parametrize(
+    "written", ["0.38", "0.10", "1", "0", "-12.50", "1234567.8901234567", "12345678901234567", "1.0"]
+)
+def test_money_is_exactly_what_is_written(written: str) -> None:
+    """No digit of a number is lost, added or rounded on its way, nor in a sum or in the text of it."""
+    text = json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {written},')
+
+    booking = read_text(text, Booking)
+
+    assert str(booking.lines[0].amount.gross) == written
+    assert booking.to_dict()["lines"][0]["amount"]["gross"] == written
+    assert booking.totals().gross == Decimal(written) + Decimal("2.5")
+
+
+@pytest.mark.parametrize(
+    ("row", "model", "path", "value", "place"),
+    [
+        (BOOKING_ROW, Booking, "lines.0.amount.gross", "0.38", "lines[0].amount.gross"),
+        (BOOKING_ROW, Booking, "lines.1.amount.fee", True, "lines[1].amount.fee"),
+        (BOOKING_ROW, Booking, "lines.0.amount.discounts.code.amount", "1", "lines[0].amount.discounts.code.amount"),
+        (BOOKING_ROW, Booking, "lines.2.is_refund", "true", "lines[2].is_refund"),
+        (BOOKING_ROW, Booking, "lines.0.created_at", "2022-09-26T09:00:00", "lines[0].created_at"),
+        (BOOKING_ROW, Booking, "lines", {}, "lines"),
+        (BOOKING_ROW, Booking, "lines.0", 7, "lines[0]"),
+        (BOOKING_ROW, Booking, "consent.email", "false", "consent.email"),
+        (DATE_ROW, EventDate, "start", "2026-05-10T19:30:00", "start"),
+        (DATE_ROW, EventDate, "cancelled", 0, "cancelled"),
+        (EVENT_ROW, Event, "third_party_consent.show_consent.sms", "no", "third_party_consent.show_consent.sms"),
+        (SEAT_ROW, Seat, "attendee.company.name", 7, "attendee.company.name"),
+    ],
+)
+def test_a_wrong_value_at_any_depth_is_refused_with_its_place(
+    row: dict[str, Any], model: Any, path: str, value: object, place: str
+) -> None:
+    """Nothing is coerced anywhere, and the error says where."""
+    row = changed(BOOKING_ROW, "lines", [value]) if path == "lines.0" else changed(row, path, value)
+
+    with pytest.raises(InvalidResponse) as caught:
+        read(row, model)
+
+    assert caught.value.json_path == f"$.data.attributes.{place}"
+    assert caught.value.id == row["id"]
+
+
+def test_unknown_attributes_are_kept_at_every_depth() -> None:
+    """What this library does not know is in the `extra` of the part that it came with."""
+    row = changed(changed(BOOKING_ROW, "lines.0.amount.currency", "GBP"), "lines.0.amount.discounts.code.extra", 1)
+    seat = changed(SEAT_ROW, "attendee.company.vat", "x")
+
+    amount = read(row, Booking).lines[0].amount
+
+    assert amount.extra == {"currency": "GBP"}
+    assert amount.discounts.code.extra == {"extra": 1}
+    assert read(seat, Seat).attendee == Attendee(
+        first_name="Alex", last_name="Sample", company=Company("Acme", extra={"vat": "x"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "model"),
+    [(EVENT_ROW, Event), (VENUE_ROW, Venue), (DATE_ROW, EventDate), (BOOKING_ROW, Booking), (SEAT_ROW, Seat)],
+)
+def test_whatever_is_null_or_left_out_of_the_read_only_records_is_none(row: dict[str, Any], model: Any) -> None:
+    """Every attribute may be null, or missing, or all of them."""
+    nulls = read({**row, "attributes": dict.fromkeys(row["attributes"])}, model)
+    bare = read({"id": row["id"], "type": row["type"], "attributes": {}}, model)
+
+    assert all(value is None for name, value in vars_of(nulls).items() if name not in ("id", "links", "extra"))
+    assert all(value is None for name, value in vars_of(bare).items() if name not in ("id", "links", "extra"))
+    assert json.loads(json.dumps(read(row, model).to_dict()))["id"] == row["id"]
+
+
+def vars_of(record: Any) -> dict[str, object]:
+    """Return the fields of a record."""
+    return {name: getattr(record, name) for name in record.__slots__ if name != "__weakref__"}
+
+
+def test_a_seat_that_is_not_allocated_has_no_row() -> None:
+    """A reference of nulls is a reference all the same, and the booking is in the links."""
+    seat = read(SEAT_ROW, Seat)
+
+    assert seat.reference == SeatReference(None, None)
+    assert seat.booking_id == "bkg-1"

@@ -9,10 +9,12 @@ nothing and says where.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from decimal import Decimal
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import attrs
 import msgspec
+from attrs import frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
@@ -26,27 +28,62 @@ RESOURCES: Final[Mapping[type, str]] = {
     models.CustomerDraft: "customer",
     models.Note: "customer_note",
     models.NoteDraft: "customer_note",
+    models.Event: "event",
+    models.Venue: "venue",
+    models.EventDate: "date",
+    models.Booking: "booking",
+    models.Seat: "seat",
 }
 """The API's `type` of what each class stands for."""
 
 _OURS: Final = {"id", "links", "extra"}
 
 
-def _names(cls: type) -> frozenset[str]:
+@frozen
+class _Shape:
+    """What is particular to the fields of a record, or of a part of one."""
+
+    names: frozenset[str]
+    parts: Mapping[str, type]
+    lists: frozenset[str]
+    money: frozenset[str]
+    moments: frozenset[str]
+
+
+def _shape_of(cls: type, shapes: dict[type, _Shape]) -> None:
+    hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(cls).items() if name not in _OURS}
+    parts: dict[str, type] = {}
+    lists: set[str] = set()
+    for name, choices in hints.items():
+        for choice in choices:
+            inner = (get_args(choice) or (choice,))[0]
+            if attrs.has(inner):
+                parts[name] = inner
+                lists |= {name} if inner is not choice else set()
+                _shape_of(inner, shapes)
+
+    def having(kind: type) -> frozenset[str]:
+        return frozenset(name for name, choices in hints.items() if kind in choices)
+
     # An attribute called `id`, `links` or `extra` is an unknown attribute: it may not overwrite a field of ours.
-    return frozenset(f.name for f in attrs.fields(cls)) - _OURS
+    shapes[cls] = _Shape(frozenset(hints), parts, frozenset(lists), having(Decimal), having(datetime))
 
 
-_ATTRIBUTES: Final = {
-    models.Customer: _names(models.Customer) | {"phone"},
-    models.Note: _names(models.Note),
-}
-_NESTED: Final = {
-    "address": _names(models.Address),
-    "membership": _names(models.Membership),
-    "consent": _names(models.Consent),
-}
-_LINKS: Final = _names(models.Links) - {"self_"} | {"self"}
+def _all_shapes() -> dict[type, _Shape]:
+    shapes: dict[type, _Shape] = {}
+    for model in _RECORDS:
+        _shape_of(model, shapes)
+    customer = shapes[models.Customer]
+    shapes[models.Customer] = attrs.evolve(customer, names=customer.names | {"phone"})
+    return shapes
+
+
+_RECORDS: Final = (
+    *(models.Customer, models.Note),
+    *(models.Event, models.Venue, models.EventDate, models.Booking, models.Seat),
+)
+_SHAPES: Final = _all_shapes()
+_LINKS: Final = frozenset(f.name for f in attrs.fields(models.Links)) - {"self_", "extra"} | {"self"}
 
 
 def _sift(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
@@ -90,11 +127,42 @@ def _day(raw: object, path: str) -> object:
     return raw[:10]
 
 
+def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
+    """Return the attributes of a record, or of a part, with what is unknown in `extra`, and so on all the way down."""
+    shape = _SHAPES[cls]
+    flat = _sift(raw, shape.names)
+    for name, part in shape.parts.items():
+        value = flat.get(name)
+        if isinstance(value, dict):
+            flat[name] = _sifted(value, part, f"{path}.{name}")
+        elif isinstance(value, list) and name in shape.lists:
+            flat[name] = [
+                _sifted(row, part, f"{path}.{name}[{index}]") if isinstance(row, dict) else row
+                for index, row in enumerate(value)
+            ]
+    for name in shape.money:
+        if isinstance(flat.get(name), str):  # msgspec would take it
+            raise _Refused("Expected a number, got text", f"{path}.{name}")
+    return flat
+
+
+def _check_moments(record: Any, path: str) -> None:
+    shape = _SHAPES[type(record)]
+    for name in shape.moments:
+        moment = getattr(record, name)
+        if moment is not None and moment.tzinfo is None:
+            raise _Refused("Expected a date-time with its offset", f"{path}.{name}")
+    for name in shape.parts:
+        value = getattr(record, name)
+        if name in shape.lists:
+            for index, row in enumerate(value or ()):
+                _check_moments(row, f"{path}.{name}[{index}]")
+        elif value is not None:
+            _check_moments(value, f"{path}.{name}")
+
+
 def _structure_customer(raw: Mapping[str, Any], _: type) -> models.Customer:
     flat = _attributes(raw, models.Customer)
-    for name, known in _NESTED.items():
-        if isinstance(nested := flat.get(name), dict):
-            flat[name] = _sift(nested, known)
     if isinstance(membership := flat.get("membership"), dict):
         for name in membership.keys() & {"start_date", "end_date"}:
             membership[name] = _day(membership[name], f".attributes.membership.{name}")
@@ -106,8 +174,8 @@ def _structure_customer(raw: Mapping[str, Any], _: type) -> models.Customer:
     return _record(flat, models.Customer)
 
 
-def _structure_note(raw: Mapping[str, Any], _: type) -> models.Note:
-    return _record(_attributes(raw, models.Note), models.Note)
+def _structure_record(raw: Mapping[str, Any], model: type[RecordT]) -> RecordT:
+    return _record(_attributes(raw, model), model)
 
 
 def _attributes(raw: object, model: type) -> dict[str, Any]:
@@ -119,7 +187,11 @@ def _attributes(raw: object, model: type) -> dict[str, Any]:
         raise _Refused("Expected an id", ".id")
     if not isinstance(raw.get("attributes"), dict):
         raise _Refused("Expected an object", ".attributes")
-    return {**_sift(raw["attributes"], _ATTRIBUTES[model]), "id": raw["id"], "links": _links(raw.get("links"))}
+    return {
+        **_sifted(raw["attributes"], model, ".attributes"),
+        "id": raw["id"],
+        "links": _links(raw.get("links")),
+    }
 
 
 def _record(flat: dict[str, Any], model: type[RecordT]) -> RecordT:
@@ -128,17 +200,15 @@ def _record(flat: dict[str, Any], model: type[RecordT]) -> RecordT:
     except _Refused as refused:
         place = refused.path.replace(".links.self_", ".links.self")
         raise _Refused(refused.what, place if place.startswith(".links") else f".attributes{place}") from None
-    for name in ("created_at", "updated_at"):
-        moment = getattr(record, name)
-        if moment is not None and moment.tzinfo is None:
-            raise _Refused("Expected a date-time with its offset", f".attributes.{name}")
+    _check_moments(record, ".attributes")
     return record
 
 
 def _make_converter() -> Converter:
     converter = Converter()
     converter.register_structure_hook(models.Customer, _structure_customer)
-    converter.register_structure_hook(models.Note, _structure_note)
+    for model in set(_RECORDS) - {models.Customer}:
+        converter.register_structure_hook(model, _structure_record)
     for nested in (models.Address, models.Membership, models.Consent):
         converter.register_unstructure_hook(
             nested, make_dict_unstructure_fn(nested, converter, extra=override(omit=True))

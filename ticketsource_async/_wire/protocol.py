@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, NoReturn, Self, cast
 
@@ -224,9 +225,13 @@ def _is_html(response: RawResponse) -> bool:
     return declared or re.match(rb"\s*<(!doctype\s+)?html", response.body, re.IGNORECASE) is not None
 
 
+# Money is exact, digit for digit; a float would make 0.1 of 0.10.
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
 def _document(response: RawResponse) -> Mapping[str, object]:
     try:
-        document = msgspec.json.decode(response.body)
+        document = _DECODER.decode(response.body)
     except (msgspec.DecodeError, ValueError, RecursionError):  # bytes that are no UTF-8 are a ValueError
         return {}
     return document if isinstance(document, dict) else {}

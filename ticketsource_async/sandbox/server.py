@@ -10,7 +10,8 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +21,7 @@ from aiohttp import web
 from attrs import frozen
 
 from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, astray
+from ticketsource_async.sandbox.programme import READ_ONLY, Programme
 from ticketsource_async.sandbox.store import Customers, Nested, Notes, Refused
 
 _CODES: Final = {
@@ -66,10 +68,11 @@ def _refusal(status: int, *details: str) -> _Answer:
 class Sandbox:
     """A local TicketSource with memory: `async with Sandbox() as box`, then talk to `box.url` with `box.api_key`.
 
-    The sample customers follow from `seed`. `rate_limit` is (requests, seconds) in a fixed window that starts with its
-    first request, None for no limit; `latency` is in seconds; `nested` says what a PATCH does with a nested object sent
-    in part; `next_keeps_query` whether links repeat the parameters of the request (Laravel drops them, so this does
-    too). It listens on loopback unless `host` says otherwise.
+    All samples follow from `seed`: customers, events, the dates of each and the bookings for each of these.
+    `rate_limit` is (requests, seconds) in a fixed window that starts with its first request, None for no limit;
+    `latency` is in seconds; `nested` says what a PATCH does with a nested object sent in part; `next_keeps_query`
+    whether links repeat the parameters of the request (Laravel drops them, so this does too). It listens on loopback
+    unless `host` says otherwise.
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class Sandbox:
         customers: int = 1000,
         seed: int = 0,
         *,
+        events: int = 20,
+        dates_per_event: int = 6,
+        bookings_per_date: int = 5,
         api_key: str = "skl-sandbox",
         host: str = "127.0.0.1",
         port: int = 0,
@@ -86,8 +92,8 @@ class Sandbox:
         next_keeps_query: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if customers < 0 or latency < 0 or not api_key:
-            raise ValueError("customers and latency must be 0 or more, and api_key must not be empty")
+        if min(customers, events, dates_per_event, bookings_per_date, latency) < 0 or not api_key:
+            raise ValueError("counts and latency must be 0 or more, and api_key must not be empty")
         if not host or not 0 <= port <= 65535:
             raise ValueError("host must not be empty, and port must be from 0 to 65535")
         if rate_limit is not None and (rate_limit[0] < 1 or rate_limit[1] <= 0):
@@ -106,12 +112,23 @@ class Sandbox:
         self._runner: web.ServerRunner | None = None
         self._url: str | None = None
         self._handling: set[asyncio.Task[Any]] = set()
+        programme = Programme(
+            seed, events, dates_per_event, bookings_per_date, customers, self.customers.id_of, lambda: self.url
+        )
         one = "/customers/([^/]+)"
         self._routes: list[tuple[str, dict[str, Callable[..., _Answer]]]] = [
             ("/customers", {"GET": self._list_customers, "POST": self._create_customer}),
+            *[(f"/{kind}s/([^/]+)", {"GET": self._getting(programme, kind)}) for kind in READ_ONLY],
             (one, {"GET": self._get_customer, "PATCH": self._update_customer, "DELETE": self._delete_customer}),
             (f"{one}/notes", {"GET": self._list_notes, "POST": self._create_note}),
             (f"{one}/notes/([^/]+)", {"GET": self._get_note, "DELETE": self._delete_note}),
+            (f"{one}/bookings", {"GET": self._listing(programme, "booking", self._bookings_by(programme))}),
+            ("/events", {"GET": self._listing(programme, "event", programme.all_events)}),
+            ("/events/([^/]+)/venues", {"GET": self._listing(programme, "venue", programme.venues_of)}),
+            ("/events/([^/]+)/dates", {"GET": self._listing(programme, "date", partial(programme.dates_of, "event"))}),
+            ("/venues/([^/]+)/dates", {"GET": self._listing(programme, "date", partial(programme.dates_of, "venue"))}),
+            ("/dates/([^/]+)/bookings", {"GET": self._listing(programme, "booking", programme.bookings_of)}),
+            ("/bookings/([^/]+)/seats", {"GET": self._listing(programme, "seat", programme.seats_of)}),
         ]
 
     @property
@@ -307,6 +324,30 @@ class Sandbox:
     def _delete_note(self, _: RecordedRequest, customer_id: str, note_id: str) -> _Answer:
         del self._notes.of(customer_id)[note_id]
         return _Answer(204)
+
+    def _getting(self, programme: Programme, kind: str) -> Callable[..., _Answer]:
+        return lambda _, record_id: _Answer(200, {"data": programme.get(kind, record_id)})
+
+    def _listing(
+        self, programme: Programme, kind: str, indices: Callable[..., Sequence[int]]
+    ) -> Callable[..., _Answer]:
+        def answer(request: RecordedRequest, *ids: str) -> _Answer:
+            found = indices(*ids)
+            if kind == "date":
+                found = programme.filtered(found, request.query)
+            return self._page(
+                request, len(found), lambda start, stop: [programme.row(kind, index) for index in found[start:stop]]
+            )
+
+        return answer
+
+    def _bookings_by(self, programme: Programme) -> Callable[[str], Sequence[int]]:
+        def indices(customer_id: str) -> Sequence[int]:
+            if (index := self.customers.index(customer_id)) is None:
+                raise KeyError(customer_id)
+            return programme.bookings_by(index)
+
+        return indices
 
     def _page(self, request: RecordedRequest, total: int, rows: Callable[[int, int], list[dict[str, Any]]]) -> _Answer:
         page = _whole(request, "page", 1, 10**9)

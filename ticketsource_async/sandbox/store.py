@@ -51,7 +51,7 @@ class Customers:
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[str]:
         """Return the ids, or a slice of them, in the order of the list."""
-        return [self._id(index) for index in self._order[start:stop]]
+        return [self.id_of(index) for index in self._order[start:stop]]
 
     def rows(self, start: int, stop: int) -> list[dict[str, object]]:
         """Return a slice of the list as the API shows it."""
@@ -70,7 +70,7 @@ class Customers:
         self._next += count
         place = len(self._order) if at is None else at
         self._order[place:place] = new
-        return [self._id(index) for index in new]
+        return [self.id_of(index) for index in new]
 
     def delete(self, ids: Collection[str]) -> None:
         """Delete customers; raise KeyError for one that is not there."""
@@ -103,7 +103,8 @@ class Customers:
         """Return what `sample` knows the customer by, None if there is none."""
         return self._find(customer_id)
 
-    def _id(self, index: int) -> str:
+    def id_of(self, index: int) -> str:
+        """Return the id of the customer that `sample` knows by this index, whether it is still there or not."""
         return f"cst-{sample.name_of(self._seed, index)}"
 
     def _find(self, customer_id: str) -> int | None:
@@ -115,9 +116,9 @@ class Customers:
         return deepcopy(self._written.get(index)) or sample.attributes_of(self._seed, index)
 
     def _resource(self, index: int) -> dict[str, object]:
-        address = f"{self._base_url()}/customers/{self._id(index)}"
+        address = f"{self._base_url()}/customers/{self.id_of(index)}"
         return {
-            "id": self._id(index),
+            "id": self.id_of(index),
             "type": "customer",
             "attributes": self._attributes(index),
             "links": {"self": address, "bookings": f"{address}/bookings"},

@@ -1,98 +1,26 @@
-"""What the API returns (records) and what is sent to it (drafts).
+"""Customers and the notes on them, and the drafts that are sent of them."""
 
-Plain values: nothing here reads JSON, knows an envelope or talks to anybody. `_wire/converters.py` does the mapping.
-"""
-
-import enum
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from typing import Any, Self
 
 import attrs
 
-
-class Unset(enum.Enum):
-    """The type of `UNSET`."""
-
-    UNSET = "UNSET"
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset.UNSET
-"""Not given. None would not do: an attribute sent as null is cleared, one that is not sent stays as it is."""
-
-
-def _extra() -> Any:
-    # Not part of the hash: a dict has none, and a MappingProxyType, which has, cannot be pickled.
-    return attrs.field(factory=dict, hash=False)
-
-
-class _Record:
-    __slots__ = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the record as JSON-able data, nested as the record is; dates and times in ISO 8601."""
-
-        def serialize(_instance: object, _field: object, value: object) -> object:
-            return value.isoformat() if isinstance(value, date) else value
-
-        data = attrs.asdict(self, value_serializer=serialize)  # type: ignore[arg-type]  # every subclass is attrs
-        if "links" in data:
-            data["links"] = {"self" if k == "self_" else k: v for k, v in data["links"].items()}
-        return data
+from ticketsource_async.models.base import UNSET, Address, Consent, Links, Record, Unset, last_segment, unknown
 
 
 @attrs.frozen
-class Links(_Record):
-    """Addresses of a record (`self_`) and of what belongs to it; links without a field of their own are in `extra`."""
-
-    self_: str | None = None
-    bookings: str | None = None
-    notes: str | None = None
-    customer: str | None = None
-    extra: Mapping[str, object] = _extra()
-
-
-@attrs.frozen
-class Address(_Record):
-    """A postal address; the API has no field for a town or a country."""
-
-    line_1: str | None = None
-    line_2: str | None = None
-    line_3: str | None = None
-    line_4: str | None = None
-    postcode: str | None = None
-    extra: Mapping[str, object] = _extra()
-
-
-@attrs.frozen
-class Membership(_Record):
+class Membership(Record):
     """A membership; the dates are the calendar days as written, whatever time or zone the API added."""
 
     identifier: str | None = None
     start_date: date | None = None
     end_date: date | None = None
-    extra: Mapping[str, object] = _extra()
+    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Consent(_Record):
-    """What the customer may be contacted by; None is neither yes nor no, so never take it for a yes."""
-
-    email: bool | None = None
-    post: bool | None = None
-    sms: bool | None = None
-    extra: Mapping[str, object] = _extra()
-
-
-@attrs.frozen
-class Customer(_Record):
+class Customer(Record):
     """A customer; `title` is no longer used by TicketSource, `extra` keeps what this library does not know."""
 
     id: str
@@ -107,11 +35,11 @@ class Customer(_Record):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = _extra()
+    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Note(_Record):
+class Note(Record):
     """A note that staff keep on a customer."""
 
     id: str
@@ -120,16 +48,12 @@ class Note(_Record):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = _extra()
+    extra: Mapping[str, object] = unknown()
 
     @property
     def customer_id(self) -> str | None:
         """The customer the note is on, read from `links.customer`; None without that link."""
-        return _last_segment(self.links.customer)
-
-
-def _last_segment(link: str | None) -> str | None:
-    return urlsplit(link).path.rpartition("/")[2] or None if link else None
+        return last_segment(self.links.customer)
 
 
 def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:

@@ -1,0 +1,191 @@
+"""What was sold: bookings with their lines and money, and seats."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import MAX_PREC, Decimal, localcontext
+
+import attrs
+
+from ticketsource_async.models.base import Links, Record, last_segment, unknown
+
+
+@attrs.frozen
+class DiscountCode(Record):
+    """A discount by a code."""
+
+    description: str | None = None
+    amount: Decimal | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Discounts(Record):
+    """What was taken off: by itself, and by a code."""
+
+    automatic: Decimal | None = None
+    code: DiscountCode | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Amount(Record):
+    """Money exactly as written by the API, in the currency of the box office; net = gross - fee - fee_vat."""
+
+    gross: Decimal | None = None
+    fee: Decimal | None = None
+    fee_vat: Decimal | None = None
+    net: Decimal | None = None
+    discounts: Discounts | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Donation(Record):
+    """What is particular to a line that is a donation."""
+
+    gift_aid: bool | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class BookingLine(Record):
+    """One line of a booking; a refund is a line of its own with negative amounts.
+
+    `line_type` ("TICKETS", "DONATION", "SUNDRY") and `payment_method` are open sets.
+    """
+
+    line_type: str | None = None
+    payment_method: str | None = None
+    is_refund: bool | None = None
+    amount: Amount | None = None
+    donation: Donation | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class BookingConsent(Record):
+    """What was agreed to with this booking; None is neither yes nor no."""
+
+    third_party: str | None = None
+    email: bool | None = None
+    post: bool | None = None
+    sms: bool | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Totals(Record):
+    """Sums over the lines of a booking; None where the API leaves an amount out that belongs to the sum."""
+
+    gross: Decimal | None
+    fee: Decimal | None
+    fee_vat: Decimal | None
+    net: Decimal | None
+    refunds: Decimal | None
+    donations: Decimal | None
+
+
+@attrs.frozen
+class Booking(Record):
+    """A booking; what it comes to is in its lines (see `totals`), who made it and for which date in its links."""
+
+    id: str
+    ref: str | None = None
+    lines: tuple[BookingLine, ...] | None = None
+    consent: BookingConsent | None = None
+    user_booked_by: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    links: Links = attrs.field(factory=Links)
+    extra: Mapping[str, object] = unknown()
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer who booked, read from `links.customer`; None without that link."""
+        return last_segment(self.links.customer)
+
+    @property
+    def date_id(self) -> str | None:
+        """The date booked for, read from `links.date`; None without that link."""
+        return last_segment(self.links.date)
+
+    def totals(self) -> Totals:
+        """Return the sums over all lines, refunds taken off.
+
+        `refunds` is the gross of the lines that are refunds, so negative, `donations` that of the lines of type
+        "DONATION".
+        """
+        lines = self.lines or ()
+        return Totals(
+            gross=_sum(lines, "gross"),
+            fee=_sum(lines, "fee"),
+            fee_vat=_sum(lines, "fee_vat"),
+            net=_sum(lines, "net"),
+            refunds=_sum([line for line in lines if line.is_refund], "gross"),
+            donations=_sum([line for line in lines if line.line_type == "DONATION"], "gross"),
+        )
+
+
+def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
+    total = Decimal(0)
+    for line in lines:
+        part: Decimal | None = getattr(line.amount, name, None)
+        if part is None:
+            return None
+        with localcontext(prec=MAX_PREC):  # exact, whatever precision the program has set for itself
+            total += part
+    return total
+
+
+@attrs.frozen
+class SeatReference(Record):
+    """Which seat it is; both are None while it is not allocated."""
+
+    row: str | None = None
+    seat: str | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Company(Record):
+    """Whom an attendee comes for, and as what."""
+
+    name: str | None = None
+    title: str | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Attendee(Record):
+    """Who sits there, if the box office asks for that."""
+
+    title: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    company: Company | None = None
+    telephone: str | None = None
+    email: str | None = None
+    extra: Mapping[str, object] = unknown()
+
+
+@attrs.frozen
+class Seat(Record):
+    """A seat, or a place, of a booking."""
+
+    id: str
+    is_booked: bool | None = None
+    is_cancelled: bool | None = None
+    reference: SeatReference | None = None
+    price_category: str | None = None
+    attendee: Attendee | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    links: Links = attrs.field(factory=Links)
+    extra: Mapping[str, object] = unknown()
+
+    @property
+    def booking_id(self) -> str | None:
+        """The booking it belongs to, read from `links.booking`; None without that link."""
+        return last_segment(self.links.booking)

@@ -1,0 +1,279 @@
+"""The read-only half of the sandbox: events with venues and dates, bookings whose lines add up, seats.
+
+As the sample people, everything follows from a seed and an index, so that nothing has to be kept: 20,000 bookings cost
+no more than one. No HTTP here.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from attrs import frozen
+
+from ticketsource_async.sandbox import sample
+from ticketsource_async.sandbox.store import Refused
+
+_VENUES: Final = 3  # an event has so many at most
+_SEATS: Final = 4  # and a booking
+_OPENING: Final = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
+_WRITTEN: Final = datetime(2025, 9, 26, 9, 0, tzinfo=UTC)
+_PREFIXES: Final = {"event": "evt", "venue": "ven", "date": "dat", "booking": "bkg", "seat": "sea"}
+READ_ONLY: Final = tuple(_PREFIXES)
+_FAR: Final = 10**15  # the indices of each kind are so far from those of the next, and from those of people
+_STARTS: Final = {kind: _FAR * number for number, kind in enumerate(_PREFIXES, 1)}
+_TITLES: Final = ("The Lighthouse", "Winter Songs", "A Night of Jazz", "The Baker's Son", "Comedy Cellar", "Swan Lane")
+_GENRES: Final = ("Drama", "Choir", "Jazz", "Musical", "Comedy", "Ballet")
+_HALLS: Final = (
+    "Town Hall",
+    "Harbour Theatre",
+    "St Brannock's Church",
+    "The Old Mill",
+    "Castle Green",
+    "Corn Exchange",
+)
+
+
+@frozen
+class Programme:
+    """So many events with so many dates each and so many bookings each, made by so many customers in turn."""
+
+    seed: int
+    events: int
+    dates_per_event: int
+    bookings_per_date: int
+    customers: int
+    customer_id: Callable[[int], str]
+    base_url: Callable[[], str]
+
+    def get(self, kind: str, record_id: str) -> dict[str, Any]:
+        """Return a record as the API shows it; raise KeyError if there is none."""
+        return self.row(kind, self._index(kind, record_id))
+
+    def row(self, kind: str, index: int) -> dict[str, Any]:
+        """Return the record of an index as the API shows it."""
+        make: Callable[[int], tuple[dict[str, Any], dict[str, str]]] = getattr(self, f"_{kind}")
+        attributes, links = make(index)
+        changed = _WRITTEN + timedelta(days=index % 90) if index % 3 == 0 else None
+        times = {"created_at": _WRITTEN.isoformat(), "updated_at": changed and changed.isoformat()}
+        path = f"{kind}s/{self._id(kind, index)}"
+        links = {"self": path} | {name: link or f"{path}/{name}" for name, link in links.items()}
+        return {
+            "id": self._id(kind, index),
+            "type": kind,
+            "attributes": attributes | times,
+            "links": {name: f"{self.base_url()}/{link}" for name, link in links.items()},
+        }
+
+    def all_events(self) -> Sequence[int]:
+        """Return the indices of all events."""
+        return range(self.events)
+
+    def venues_of(self, event_id: str) -> Sequence[int]:
+        """Return the indices of an event's venues; raise KeyError if there is no such event."""
+        event = self._index("event", event_id)
+        return range(event * _VENUES, event * _VENUES + _venue_count(event))
+
+    def dates_of(self, kind: str, record_id: str) -> Sequence[int]:
+        """Return the indices of the dates of an event or at a venue; raise KeyError if there is no such record."""
+        index = self._index(kind, record_id)
+        event = index if kind == "event" else index // _VENUES
+        of_event = range(event * self.dates_per_event, (event + 1) * self.dates_per_event)
+        return of_event if kind == "event" else [d for d in of_event if self._venue_of(d) == index]
+
+    def filtered(self, dates: Sequence[int], query: Mapping[str, str]) -> Sequence[int]:
+        """Return the dates that the filter of a query keeps.
+
+        Whether the real bounds include their day is not known; here they do not, but for "on".
+        """
+        operator = query.get("filter[start][operator]")
+        if operator is None:
+            return dates
+        try:
+            bound = date.fromisoformat(query.get("filter[start][value]", ""))
+            keeps = {"on": bound.__eq__, "before": bound.__gt__, "after": bound.__lt__}[operator]
+        except (ValueError, KeyError):
+            raise Refused(["The filter is not one that the sandbox knows."]) from None
+        return [index for index in dates if keeps(self._start(index).date())]
+
+    def bookings_of(self, date_id: str) -> Sequence[int]:
+        """Return the indices of the bookings for a date; raise KeyError if there is no such date."""
+        start = self._index("date", date_id) * self.bookings_per_date
+        return range(start, start + self.bookings_per_date)
+
+    def bookings_by(self, customer: int) -> Sequence[int]:
+        """Return the indices of the bookings that a sample customer made."""
+        return range(customer, self._count("booking"), self.customers) if customer < self.customers else ()
+
+    def seats_of(self, booking_id: str) -> Sequence[int]:
+        """Return the indices of a booking's seats; raise KeyError if there is no such booking."""
+        booking = self._index("booking", booking_id)
+        return range(booking * _SEATS, booking * _SEATS + _seat_count(booking))
+
+    def _id(self, kind: str, index: int) -> str:
+        return f"{_PREFIXES[kind]}-{sample.name_of(self.seed, _STARTS[kind] + index)}"
+
+    def _index(self, kind: str, record_id: str) -> int:
+        prefix, _, name = record_id.partition("-")
+        found = sample.index_of(self.seed, name) if prefix == _PREFIXES[kind] else None
+        index = -1 if found is None else found - _STARTS[kind]
+        holes = (kind == "venue" and index % _VENUES >= _venue_count(index // _VENUES)) or (
+            kind == "seat" and index % _SEATS >= _seat_count(index // _SEATS)
+        )
+        if not 0 <= index < self._count(kind) or holes:
+            raise KeyError(record_id)
+        return index
+
+    def _count(self, kind: str) -> int:
+        dates = self.events * self.dates_per_event
+        bookings = dates * self.bookings_per_date if self.customers else 0
+        return {
+            "event": self.events,
+            "venue": self.events * _VENUES,
+            "date": dates,
+            "booking": bookings,
+            "seat": bookings * _SEATS,
+        }[kind]
+
+    def _venue_of(self, date_: int) -> int:
+        event = date_ // self.dates_per_event
+        return event * _VENUES + date_ % _venue_count(event)
+
+    def _start(self, date_: int) -> datetime:
+        event, number = divmod(date_, self.dates_per_event)
+        return _OPENING + timedelta(days=3 * event + 7 * number, minutes=-300 if number % 4 == 3 else 0)
+
+    def _event(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        title = _TITLES[index % len(_TITLES)]
+        name = title if index < len(_TITLES) else f"{title} {index // len(_TITLES) + 1}"
+        asks = index % 4 == 1
+        attributes = {
+            "name": name,
+            "reference": f"REF{index:04}",
+            "description": f"<p>{name}, <em>live</em> &amp; on stage.</p>",
+            "comment": None if index % 2 else "",
+            "keywords": None if index % 3 else "family, evening",
+            "terms": None,
+            "category": "Music" if index % 2 else "Theatre",
+            "genre": _GENRES[index % len(_GENRES)],
+            "images": [{"type": "header", "src": f"https://images.example/{index}.png"}] if index % 5 else [],
+            "third_party_consent": {
+                "capture": asks,
+                "name": "Visiting Company" if asks else "",
+                "show_consent": {"email": asks, "post": False, "sms": False},
+            },
+            "activated": True,
+            "archived": index % 10 == 9,
+            "public": index % 7 != 6,
+            "settled": index % 2 == 0,  # seen in the wild, though the vendor's file does not have it
+        }
+        return attributes, {"venues": "", "dates": ""}
+
+    def _venue(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        attributes = {
+            "name": _HALLS[index % len(_HALLS)],
+            "address": {
+                "line_1": f"{index + 1} Bridge Street",
+                "line_2": "Otterbourne",
+                "line_3": None,
+                "line_4": "United Kingdom",
+                "postcode": "NE12 4AB",
+            },
+            "boxoffice": {"telephone": "01632960123", "email": f"boxoffice{index}@example.org"},
+        }
+        return attributes, {"dates": "", "event": f"events/{self._id('event', index // _VENUES)}"}
+
+    def _date(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        start = self._start(index)
+        attributes = {
+            "doors_open": None if index % 3 else (start - timedelta(minutes=30)).isoformat(),
+            "start": start.isoformat(),
+            "end": None if index % 5 == 4 else (start + timedelta(hours=2)).isoformat(),
+            "on_sale": index % 9 != 8,
+            "on_sale_start": _WRITTEN.isoformat(),
+            "on_sale_end": start.isoformat(),
+            "public": True,
+            "cancelled": index % 40 == 39,
+        }
+        return attributes, {
+            "book_now": f"book/{self._id('date', index)}",
+            "bookings": "",
+            "event": f"events/{self._id('event', index // self.dates_per_event)}",
+            "venue": f"venues/{self._id('venue', self._venue_of(index))}",
+        }
+
+    def _booking(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        rng = random.Random(f"{self.seed}/booking/{index}")
+        seats = _seat_count(index)
+        lines = [_line("TICKETS", seats * 1250, code=index % 6 == 0)]
+        if index % 5 == 0:
+            lines.append(_line("DONATION", 500) | {"donation": {"gift_aid": rng.random() < 0.5}})
+        if index % 11 == 0:
+            lines.append(_line("TICKETS", -1250) | {"is_refund": True})
+        attributes = {
+            "ref": sample.name_of(self.seed, _STARTS["booking"] + index)[:6].upper(),
+            "lines": lines,
+            "consent": {"third_party": None, "email": rng.random() < 0.5, "post": False, "sms": rng.random() < 0.2},
+            "user_booked_by": "" if index % 8 else "Staff Member",
+        }
+        return attributes, {
+            "seats": "",
+            "customer": f"customers/{self.customer_id(index % self.customers)}",
+            "date": f"dates/{self._id('date', index // self.bookings_per_date)}",
+        }
+
+    def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        booking, number = divmod(index, _SEATS)
+        allocated = booking % 3 != 0
+        attributes = {
+            "is_booked": True,
+            "is_cancelled": booking % 11 == 0 and number == 0,
+            "reference": {
+                "row": chr(ord("A") + booking % 20) if allocated else None,
+                "seat": str(number + 1) if allocated else None,
+            },
+            "price_category": "Adult" if number < 2 else "Child",
+            "attendee": {
+                "title": None,
+                "first_name": f"Guest {number + 1}" if booking % 2 else None,
+                "last_name": "Sample" if booking % 2 else None,
+                "company": {"name": None, "title": None},
+                "telephone": None,
+                "email": None,
+            },
+        }
+        return attributes, {"booking": f"bookings/{self._id('booking', booking)}"}
+
+
+def _venue_count(event: int) -> int:
+    return 1 + event % _VENUES
+
+
+def _seat_count(booking: int) -> int:
+    return 1 + booking % _SEATS
+
+
+def _line(kind: str, pence: int, *, code: bool = False) -> dict[str, Any]:
+    fee = 0 if kind == "DONATION" or pence < 0 else pence * 65 // 1000
+    vat = fee // 5
+    return {
+        "line_type": kind,
+        "payment_method": "TS",
+        "is_refund": False,
+        "amount": {
+            "gross": _pounds(pence),
+            "fee": _pounds(fee),
+            "fee_vat": _pounds(vat),
+            "net": _pounds(pence - fee - vat),
+            "discounts": {
+                "automatic": 0,
+                "code": {"description": "FRIEND" if code else "", "amount": 2 if code else 0},
+            },
+        },
+        "created_at": _WRITTEN.isoformat(),
+        "updated_at": None,
+    }
+
+
+def _pounds(pence: int) -> int | float:
+    return pence // 100 if pence % 100 == 0 else pence / 100
