@@ -222,6 +222,7 @@ def test_from_env_without_a_key_names_the_variable(monkeypatch: pytest.MonkeyPat
         ({"timeouts": 5}, r"timeouts must be Timeouts\(\.\.\.\), not 5"),
         ({"retry": None}, "retry must be RetryPolicy"),
         ({"rate_limit": 240}, "rate_limit must be RateLimit"),
+        ({"limiter": RateLimit(5)}, "limiter must be a RateLimiter"),
         ({"on_event": asyncio.sleep}, "on_event must be a plain function"),
         ({"rate_limit": RateLimit(5), "limiter": LocalRateLimiter(RateLimit(5))}, "give one of them"),
     ],

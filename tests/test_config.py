@@ -30,12 +30,12 @@ def test_seconds_that_cannot_be_are_refused_by_name(kind: Any, name: str, wrong:
         kind(**{name: wrong})
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", True, None])
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", True, None, 10**12])
 def test_counts_that_cannot_be_are_refused_by_name(wrong: Any) -> None:
     """Attempts and the limit are whole numbers from 1."""
-    with pytest.raises(ConfigurationError, match=r"RetryPolicy\.attempts must be a whole number, 1 or more"):
+    with pytest.raises(ConfigurationError, match=r"RetryPolicy\.attempts must be a whole number from 1 to 100,000"):
         RetryPolicy(attempts=wrong)
-    with pytest.raises(ConfigurationError, match=r"RateLimit\.limit must be a whole number, 1 or more"):
+    with pytest.raises(ConfigurationError, match=r"RateLimit\.limit must be a whole number from 1 to 100,000"):
         RateLimit(wrong)
 
 

@@ -255,6 +255,17 @@ async def test_a_next_that_echoes_the_key_does_not_get_it_into_the_error(mocked:
     assert "key=***" in (caught.value.next_url or "")
 
 
+@pytest.mark.parametrize("link", [f"{API}/customers?page=2&token={KEY}", f"{API}/{KEY}/customers?page=2"])
+async def test_a_next_with_the_key_in_it_is_not_followed(mocked: TicketSource, api: MockedAPI, link: str) -> None:
+    """An address is told in errors, logs and events, so the key must be in none."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([], link))
+
+    with pytest.raises(PaginationError, match="it has the API key in it") as caught:
+        await mocked.customers.list().collect()
+
+    assert KEY not in repr(caught.value)
+
+
 async def test_data_that_is_no_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:
     """One record in the place of a list is an error, not one item."""
     api.answer("GET", "/customers?page=1&per_page=100", {"data": customer_row()})

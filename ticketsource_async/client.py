@@ -4,16 +4,19 @@ import inspect
 import os
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
+from ticketsource_async import bulk
 from ticketsource_async._wire.protocol import Access
 from ticketsource_async._wire.sender import Rules, Sender
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
 from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
+from ticketsource_async.pagination import check_whole
 from ticketsource_async.ratelimit import RateLimiter
 from ticketsource_async.ratelimit.local import shared
 from ticketsource_async.resources import Bookings, Customers, Dates, Events, Notes, Seats, Venues
@@ -91,6 +94,8 @@ class TicketSource:
     ) -> None:
         _check_whole(max_connections=max_connections, max_body=max_body)
         _check_kinds(timeouts, retry, rate_limit, on_event)
+        if limiter is not None and not all(callable(getattr(limiter, name, None)) for name in ("slot", "pause")):
+            raise ConfigurationError(f"limiter must be a RateLimiter, with `slot` and `pause`, not {limiter!r}.")
         for name, given in (("trust_env", trust_env), ("trace_configs", trace_configs)):
             if session is not None and given:
                 raise ConfigurationError(
@@ -98,7 +103,7 @@ class TicketSource:
                 )
         if limiter is None and rate_limit is not None:
             limiter = shared(rate_limit)
-        elif limiter is not None and rate_limit != _RATE_LIMIT:
+        elif limiter is not None and rate_limit not in (None, _RATE_LIMIT):
             raise ConfigurationError("limiter takes the place of rate_limit: give one of them.")
         access = Access.of(api_key, base_url, _default_user_agent() if user_agent is None else user_agent, auth)
         self._transport = Transport(
@@ -131,6 +136,32 @@ class TicketSource:
             found["user_agent"] = user_agent
         found.update(options)
         return cls(api_key, **found)
+
+    def programme(
+        self, *, start: StartFilter | None = None, concurrency: int = 8
+    ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
+        """Return everything that is on: each date with its event and venue, None where the API names no venue.
+
+        `concurrency` events are read at a time. An error has a note that names its event; leave the loop with
+        `contextlib.aclosing` if you leave it early.
+
+        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues.
+        """
+        check_whole("concurrency", concurrency, 1)
+        return bulk.programme(self.events, self.venues, start, concurrency)
+
+    def all_bookings(
+        self, *, start: StartFilter | None = None, concurrency: int = 8
+    ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
+        """Return every booking of the box office with its event and date.
+
+        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An error has a note
+        that names its event and date; leave the loop with `contextlib.aclosing` if you leave it early.
+
+        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
+        """
+        check_whole("concurrency", concurrency, 1)
+        return bulk.all_bookings(self.events, self.dates, start, concurrency)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

@@ -7,6 +7,7 @@ from attrs.validators import optional
 
 from ticketsource_async.errors import ConfigurationError
 
+_MANY: Final = 100_000
 _LONG: Final = 86_400.0  # a day: whoever means more has mistaken the unit
 
 
@@ -17,8 +18,8 @@ def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> Non
 
 
 def _whole(owner: object, attribute: "Attribute[int]", value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _refusal(owner, attribute.name, "a whole number, 1 or more", value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MANY:
+        raise _refusal(owner, attribute.name, f"a whole number from 1 to {_MANY:,}", value)
 
 
 def _refusal(owner: object, name: str, wanted: str, value: object) -> ConfigurationError:
@@ -39,10 +40,10 @@ class Timeouts:
 
     def __attrs_post_init__(self) -> None:
         # An attempt that `total` ends while it connects could not be told from one that was sent.
-        if max(self.connect, self.response) > self.total:
+        if self.connect >= self.total or self.response > self.total:
             raise ConfigurationError(
-                f"Timeouts.total of {self.total:g} s must be at least as long as connect ({self.connect:g} s) and "
-                f"response ({self.response:g} s): make these shorter too."
+                f"Timeouts.total of {self.total:g} s must be longer than connect ({self.connect:g} s) and at least as "
+                f"long as response ({self.response:g} s): make these shorter too."
             )
 
 

@@ -56,10 +56,10 @@ class Pager(Generic[T]):
         query: Mapping[str, str] | None = None,
         keeps: Callable[[T], bool] | None = None,
     ) -> None:
-        _check_whole("per_page", per_page, 1, 100)
-        _check_whole("start_page", start_page, 1)
+        check_whole("per_page", per_page, 1, 100)
+        check_whole("start_page", start_page, 1)
         if max_items is not None:
-            _check_whole("max_items", max_items, 0)
+            check_whole("max_items", max_items, 0)
         if on_invalid != "raise" and (not callable(on_invalid) or inspect.iscoroutinefunction(on_invalid)):
             raise ValueError('on_invalid must be "raise" or a plain function, called with the InvalidResponse of a row')
         self._sender = sender
@@ -111,7 +111,8 @@ class Pager(Generic[T]):
                 raise broken
             if following is None:
                 return
-            if reason := protocol.why_not_follow(following, url, seen, ours):
+            leaks = "it has the API key in it" if envelope.request.is_in(following) else None
+            if reason := leaks or protocol.why_not_follow(following, url, seen, ours):
                 shown = envelope.request.scrub(str(following))
                 raise PaginationError(
                     f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({shown}). "
@@ -161,7 +162,8 @@ def _rows(envelope: protocol.Envelope) -> list[object]:
     return envelope.data
 
 
-def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise ValueError naming the setting unless it is a whole number within its bounds."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be a whole number, {bounds}, not {value!r}")

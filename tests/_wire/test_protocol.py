@@ -156,6 +156,7 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
         (b'{"errors": [{"code": "a"}, {"title": "B"}, {}, 7]}', "a; B; no reason given"),
         (b'{"errors": {"email": ["bad"]}}', "30 bytes that are not what the API sends"),
         (b'{"errors": [{"code": 7, "detail": null}]}', "no reason given"),
+        (b'{"n": 1e99999999999999999999}', "29 bytes that are not what the API sends"),
         (b'["x"]', "5 bytes that are not what the API sends"),
         (b"\xff\xfe", "2 bytes that are not what the API sends"),
         (b"[" * 5000, "5000 bytes that are not what the API sends"),

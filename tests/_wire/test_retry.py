@@ -184,6 +184,7 @@ def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(
         (errors.InvalidResponse("x", status=302), errors.OutcomeUnknown),
         (errors.NotFound("x", 404, TOLD), errors.NotFound),
         (errors.ValidationFailed("x", 400, TOLD), errors.ValidationFailed),
+        (errors.NotFound("a gateway's page", 404), errors.OutcomeUnknown),
     ],
 )
 def test_an_earlier_attempt_of_unknown_fate_is_not_forgotten(

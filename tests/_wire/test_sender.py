@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from doubles import KEY, ONCE, answer, call, says, server, without_waiting
+from doubles import KEY, ONCE, answer, call, says, server, until, without_waiting
 
 from ticketsource_async import (
     AttemptEvent,
     CallEvent,
-    ConfigurationError,
     ConnectionLost,
     CustomerDraft,
+    LocalRateLimiter,
     OutcomeUnknown,
     PageEvent,
     RateLimit,
@@ -128,7 +128,7 @@ async def test_without_a_limit_nothing_waits() -> None:
 
 async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(box: Sandbox) -> None:
     """Calls that wait three times as long as an attempt may take are answered."""
-    limits = Timeouts(connect=1, response=1, total=1)
+    limits = Timeouts(connect=0.9, response=1, total=1)
     async with TicketSource(
         box.api_key, base_url=box.url, limiter=Limiter(slow=0.8), timeouts=limits, max_connections=1, retry=ONCE
     ) as ts:
@@ -180,10 +180,6 @@ async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_la
 @pytest.mark.parametrize(("method", "kind"), [("GET", RequestTimedOut), ("POST", OutcomeUnknown)])
 async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, kind: type[TicketSourceError]) -> None:
     """A read has timed out; of a write nobody knows."""
-
-    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        await reader.read()
-
     policy = RetryPolicy(deadline=0.2)
     async with server(hang) as (url, seen), TicketSource(KEY, base_url=url, retry=policy) as ts:
         error = await failure(call(ts, method))
@@ -212,7 +208,7 @@ async def test_a_write_whose_slot_cannot_be_taken_back_keeps_its_answer(
 
     assert karl.first_name == "Karl"
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        "POST /customers is done, but the rate limiter failed to take its slot back."
+        "POST /customers has ended, but the rate limiter failed to take its slot back."
     ]
     assert len(box.requests) == 1
 
@@ -227,12 +223,74 @@ async def test_a_limiter_that_fails_to_give_a_slot_ends_the_call_with_its_own_er
     assert not box.requests
 
 
-async def test_a_limiter_that_swallows_exceptions_is_found_out() -> None:
-    """A slot that hides what happened in it raises ConfigurationError rather than giving no answer."""
-    async with TicketSource(KEY, limiter=Swallower()) as ts:
-        ts._transport.exchange = None  # type: ignore[assignment,method-assign]  # so that the attempt raises TypeError
-        with pytest.raises(ConfigurationError, match="swallows exceptions"):
-            await ts.customers.list().collect()
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Say nothing until the client has gone."""
+    await reader.read()
+
+
+@pytest.mark.parametrize("limiter", [Swallower(), Limiter(fails="exit")])
+async def test_a_limiter_that_swallows_or_fails_hides_neither_a_cancellation_nor_a_deadline(limiter: Limiter) -> None:
+    """The caller's timeout is a timeout, and a write in flight at its deadline has an unknown outcome."""
+    async with server(hang) as (url, _):
+        async with TicketSource(KEY, base_url=url, limiter=limiter) as ts:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await call(ts, "POST")
+        async with TicketSource(KEY, base_url=url, limiter=limiter, retry=RetryPolicy(deadline=0.1)) as ts:
+            assert type(await failure(call(ts, "POST"))) is OutcomeUnknown
+
+
+async def test_an_answer_in_hand_is_given_though_the_deadline_ends_while_the_slot_is_given_back(box: Sandbox) -> None:
+    """A customer that was created is returned, not called unknown."""
+
+    class SlowToTake(Limiter):
+        @asynccontextmanager
+        async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+            yield
+            await asyncio.sleep(3600)
+
+    policy = RetryPolicy(deadline=1)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=SlowToTake(), retry=policy) as ts:
+        assert (await ts.customers.create(CustomerDraft(first_name="Karl"))).first_name == "Karl"
+
+
+@pytest.mark.parametrize("where", ["pause", "enter"])
+async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_attempt_of_unknown_fate(
+    box: Sandbox, where: str
+) -> None:
+    """A change that may have been made is OutcomeUnknown, whatever becomes of its next slot."""
+
+    class FailsLater(Limiter):
+        @asynccontextmanager
+        async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+            self.said.append(key)
+            if where == "enter" and len(self.said) == 2:
+                raise OSError("no limiter there any more")
+            yield
+
+        async def pause(self, seconds: float, *, key: str) -> None:
+            raise OSError("no limiter there any more")
+
+    box.fail(status=500)
+    box.fail(status=429, headers={"Retry-After": "3600"}, times=None)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=FailsLater()) as ts:
+        without_waiting(ts)
+        error = await failure(call(ts, "PATCH"))
+
+    assert isinstance(error, OutcomeUnknown)
+    assert error.attempts == len(box.requests)
+
+
+async def test_an_interactive_call_does_not_wait_behind_lists_for_a_connection(box: Sandbox) -> None:
+    """While more lists than connections wait for a slot, a single call takes one of the slots kept for it."""
+    limiter = LocalRateLimiter(RateLimit(48, per=3600))
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=3) as ts:
+        lists = [asyncio.ensure_future(ts.customers.list().collect()) for _ in range(60)]
+        await until(lambda: "1 free, 0 in flight, 2 waiting" in repr(limiter))
+        await asyncio.wait_for(ts.customers.get(box.customers.ids()[0]), 30)
+        for listing in lists:
+            listing.cancel()
+        await asyncio.gather(*lists, return_exceptions=True)
 
 
 async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:

@@ -93,7 +93,7 @@ async def test_a_cut_write_has_an_unknown_outcome_even_if_it_took_effect(ts: Tic
     ("timeouts", "phase", "seconds"),
     [
         (Timeouts(response=0.05, total=30), "response", 0.05),
-        (Timeouts(connect=0.05, response=0.05, total=0.05), "total", 0.05),
+        (Timeouts(connect=0.04, response=0.05, total=0.05), "total", 0.05),
     ],
 )
 async def test_a_silent_server_times_out_with_phase_and_seconds(timeouts: Timeouts, phase: str, seconds: float) -> None:
@@ -120,7 +120,7 @@ async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    timeouts = Timeouts(connect=0.2, response=0.2, total=0.2)
+    timeouts = Timeouts(connect=0.1, response=0.2, total=0.2)
     async with server(trickle) as (url, _), TicketSource(KEY, base_url=url, retry=ONCE, timeouts=timeouts) as ts:
         with pytest.raises(RequestTimedOut) as caught:
             await ts.customers.get("cst-1")
@@ -173,6 +173,7 @@ GZIPPED = gzip.compress(b'{"data": []}')
         (b'{"data": []}', "identity", None),
         (gzip.compress(b" " * 50_000_000), "gzip", "more than 1,000 bytes"),
         (b'{"data": ["' + b"x" * 2000 + b'"]}', "identity", "more than 1,000 bytes"),
+        (GZIPPED + b" " * 5000, "gzip", "goes on after its gzip"),
         (b'{"data": []}', "gzip", "not the gzip it claims to be"),
         (GZIPPED[:-12], "gzip", "gzip ends too early"),
         (b'{"data": []}', "br", "an encoding that was not asked for"),
@@ -259,6 +260,20 @@ async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch:
 
     assert len(asked) == 1
     assert [r.headers["authorization"] for r in box.requests] == [f"Bearer {box.api_key}"] * 2
+
+
+async def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that refuses is told by its address, without user and password."""
+    refuses = says(answer(b"", status=407))
+    async with server(refuses) as (url, _):
+        monkeypatch.setenv("https_proxy", url.replace("//", "//user:sekret@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with TicketSource(KEY, trust_env=True, retry=ONCE) as ts:
+            with pytest.raises(TicketSourceError) as caught:
+                await ts.customers.list().first()
+
+    assert "sekret" not in repr(caught.value)
+    assert url.removeprefix("http://") in repr(caught.value)
 
 
 async def test_no_cookie_of_the_server_is_sent_back() -> None:

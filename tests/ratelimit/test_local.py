@@ -290,17 +290,21 @@ def test_a_limiter_outlives_its_event_loop() -> None:
     assert "0 free, 2 in flight, 1 waiting" in repr(limiter)
     loop.set_exception_handler(lambda *_: None)  # it complains of tasks that were dropped while they waited
     loop.close()
-    while tasks:
-        tasks.pop()._log_destroy_pending = False  # type: ignore[attr-defined]  # no other way to drop a task quietly
-    gc.collect()
 
-    clock[0] = 61.0
+    async def wait_a_window() -> None:
+        limiter._logs["k"].queue()  # now it is seen that the loop is gone
+        clock[0] = 61.0
 
     async def use_both() -> None:
         async with limiter.slot(key="k", priority="interactive"), limiter.slot(key="k", priority="interactive"):
             assert "0 free, 2 in flight, 0 waiting" in repr(limiter)
 
+    asyncio.run(wait_a_window())
     asyncio.run(use_both())
+    while tasks:
+        tasks.pop()._log_destroy_pending = False  # type: ignore[attr-defined]  # no other way to drop a task quietly
+    gc.collect()
+    assert "0 in flight, 0 waiting" in repr(limiter)
 
 
 def test_two_event_loops_in_threads_share_one_log() -> None:
@@ -351,6 +355,16 @@ def test_after_a_fork_the_slots_in_flight_are_counted_as_used() -> None:
 
     _, status = os.waitpid(asyncio.run(parent()), 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+async def test_a_slot_asked_for_early_counts_when_it_is_entered() -> None:
+    """A slot made before its key was forgotten takes its place in the log that there is then."""
+    limiter = LocalRateLimiter(RateLimit(2, per=3600))
+    early = [limiter.slot(key="k", priority="interactive") for _ in range(2)]
+    assert repr(limiter) == "<LocalRateLimiter 2 per 3600 s>"
+
+    async with early[0], early[1]:
+        assert "0 free, 2 in flight" in repr(limiter)
 
 
 async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:

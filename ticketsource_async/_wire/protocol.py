@@ -100,6 +100,10 @@ class Request:
         call = f"{self.method} {self.url.path_qs}"
         return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
 
+    def is_in(self, url: URL) -> bool:
+        """Say whether an address has the key in it."""
+        return any(secret in text for secret in self.secrets for text in (str(url), url.human_repr()))
+
     def again(self) -> Self:
         """Return the next attempt."""
         return evolve(self, attempt=self.attempt + 1)
@@ -108,6 +112,7 @@ class Request:
         """Return foreign text without the key, at a length fit for a message."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
+        text = re.sub(r"//[^/\s@]+@", "//***@", text)  # the password of a proxy
         return text if len(text) <= 500 else text[:500] + "..."
 
 
@@ -232,7 +237,7 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 def _document(response: RawResponse) -> Mapping[str, object]:
     try:
         document = _DECODER.decode(response.body)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # bytes that are no UTF-8 are a ValueError
+    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):  # ill-formed, no UTF-8, 1e99999999
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -90,7 +90,8 @@ def verdict(
     request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None
 ) -> errors.TicketSourceError:
     """Return what to raise when a call ends in `error`; `unknown` is its latest attempt of unknown fate, if any."""
-    refused = isinstance(error, errors.NotFound | errors.ValidationFailed)  # so would the earlier attempt have been
+    # If the API itself refuses it, so it has done before. A gateway's page has no `errors` and says nothing.
+    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and bool(error.errors)
     if unknown is None or refused:
         return error
     why = str(error) if error is unknown else f"{unknown} Then: {error}"

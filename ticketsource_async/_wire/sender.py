@@ -7,9 +7,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Final, cast
 
 from attrs import define, frozen
 
@@ -39,14 +39,30 @@ class Rules:
 
 @define
 class _Call:
-    """Where a call stands: enough to say what is known of it whenever it is ended from outside."""
+    """Where a call stands: enough to say what is known of it whenever it is ended from outside.
+
+    `request` is the attempt that was sent last, or is to be the first.
+    """
 
     request: protocol.Request
     priority: Priority
     deadline: float | None
     in_flight: bool = False
+    answer: protocol.Envelope | None = None
     last: errors.TicketSourceError | None = None
     unknown: errors.TicketSourceError | None = None
+
+    def note(self, outcome: protocol.Envelope | errors.TicketSourceError) -> None:
+        """Take down how the attempt in flight ended."""
+        self.in_flight = False
+        if isinstance(outcome, protocol.Envelope):
+            self.answer = outcome
+        elif retry.is_deleted(self.request, outcome, self.unknown):
+            self.answer = protocol.Envelope(None, {}, self.request, 404)
+        else:
+            self.last = outcome
+            if retry.fate_is_unknown(self.request, outcome):
+                self.unknown = outcome
 
 
 class Sender:
@@ -56,8 +72,7 @@ class Sender:
         self.access = access
         self._transport = transport
         self._rules = rules
-        self._connections: asyncio.Semaphore | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gates: dict[asyncio.AbstractEventLoop, tuple[asyncio.Semaphore, asyncio.Semaphore]] = {}
         self._calls: set[asyncio.Task[protocol.Envelope]] = set()
         self.closed = False
 
@@ -79,6 +94,8 @@ class Sender:
                 raise
         finally:
             self._calls.discard(task)
+        if call.answer is not None:
+            return call.answer
         raise retry.closed(call.request, call.unknown, in_flight=call.in_flight)
 
     async def _until_deadline(self, call: _Call) -> protocol.Envelope:
@@ -90,46 +107,60 @@ class Sender:
         except TimeoutError:
             if seconds is None or not timer.expired():  # a limiter's own
                 raise
+        if call.answer is not None:
+            return call.answer
         raise retry.out_of_time(call.request, seconds, call.last, call.unknown, in_flight=call.in_flight)
 
     async def _until_answered(self, call: _Call) -> protocol.Envelope:
-        rules = self._rules
+        rules, request = self._rules, call.request
         while True:
-            outcome = await self._attempt(call)
-            if isinstance(outcome, protocol.Envelope):
-                return outcome
-            if retry.is_deleted(call.request, outcome, call.unknown):
-                return protocol.Envelope(None, {}, call.request, 404)
-            call.last = outcome
-            if retry.fate_is_unknown(call.request, outcome):
-                call.unknown = outcome
+            await self._attempt(call, request)
+            if call.answer is not None:
+                return call.answer
+            failure = cast(errors.TicketSourceError, call.last)
             left = None if call.deadline is None else call.deadline - rules.clock()
-            wait = retry.wait_before_next(rules.policy, call.request, outcome, chance=rules.chance(), left=left)
-            pause = retry.pause(rules.policy, outcome, wait)
-            if pause and rules.limiter is not None:
-                await rules.limiter.pause(pause, key=self.access.limiter_key)
+            wait = retry.wait_before_next(rules.policy, request, failure, chance=rules.chance(), left=left)
+            await self._pause(retry.pause(rules.policy, failure, wait))
             if wait is None:
-                raise retry.verdict(call.request, outcome, call.unknown)
-            self._tell_retry(call.request, outcome, wait)
+                raise retry.verdict(request, failure, call.unknown)
+            self._tell_retry(request, failure, wait)
             await rules.sleep(wait)
-            call.request = call.request.again()
+            request = request.again()
 
-    async def _attempt(self, call: _Call) -> protocol.Envelope | errors.TicketSourceError:
+    async def _attempt(self, call: _Call, request: protocol.Request) -> None:
         asked_at = self._rules.clock()
-        outcome: protocol.Envelope | errors.TicketSourceError | None = None
+        interrupted: BaseException | None = None
+        noted = False
         try:
-            async with self._free_connection(), self._slot(call.priority):
-                call.in_flight = True
-                outcome = await self._exchange(call.request, self._rules.clock() - asked_at)
-        except Exception:
-            if outcome is None:
+            async with self._free_connection(call.priority), self._slot(call.priority):
+                call.request, call.in_flight = request, True
+                try:
+                    call.note(await self._exchange(request, self._rules.clock() - asked_at))
+                    noted = True
+                except BaseException as error:
+                    interrupted = error
+                    raise
+        except Exception as error:
+            if error is interrupted:
                 raise
-            # An answer is not given up because a limiter cannot take its slot back: the call would be made again.
-            _LOG.exception("%s is done, but the rate limiter failed to take its slot back.", call.request)
-        call.in_flight = False
-        if outcome is None:
-            raise errors.ConfigurationError("The limiter's slot swallows exceptions: let them through.")
-        return outcome
+            if noted or interrupted is not None:
+                # What is known of the call is not given up because a limiter fails afterwards.
+                _LOG.exception("%s has ended, but the rate limiter failed to take its slot back.", request)
+            elif call.unknown is None:
+                raise
+            else:
+                _LOG.exception("The rate limiter failed to give a slot to %s.", request)
+                raise retry.verdict(call.request, cast(errors.TicketSourceError, call.last), call.unknown) from None
+        if interrupted is not None:  # the slot has swallowed it, or failed in its place
+            raise interrupted
+
+    async def _pause(self, seconds: float) -> None:
+        if not seconds or self._rules.limiter is None:
+            return
+        try:
+            await self._rules.limiter.pause(seconds, key=self.access.limiter_key)
+        except Exception:  # noqa: BLE001 - whatever it is, what is known of the call must not be lost by it
+            _LOG.exception("The rate limiter failed to pause; the call goes on.")
 
     async def _exchange(self, request: protocol.Request, waited: float) -> protocol.Envelope | errors.TicketSourceError:
         if waited >= _WORTH_TELLING:
@@ -192,13 +223,19 @@ class Sender:
             return nullcontext()
         return self._rules.limiter.slot(key=self.access.limiter_key, priority=priority)
 
-    def _free_connection(self) -> asyncio.Semaphore:
-        # Taken outside of the exchange, so that waiting for a connection eats nothing of its timeout. A semaphore
-        # belongs to one event loop.
+    @asynccontextmanager
+    async def _free_connection(self, priority: Priority) -> AsyncGenerator[None, None]:
+        # Taken outside of the exchange, so that waiting for a connection eats nothing of its timeout. Bulk leaves one
+        # connection to interactive calls, or these would wait for a slot behind it. Semaphores belong to a loop.
         loop = asyncio.get_running_loop()
-        if self._connections is None or self._loop is not loop:
-            self._connections, self._loop = asyncio.Semaphore(self._rules.max_connections), loop
-        return self._connections
+        if loop not in self._gates:
+            self._gates = {other: gates for other, gates in self._gates.items() if not other.is_closed()}
+            self._calls = {task for task in self._calls if not task.get_loop().is_closed()}
+            most = self._rules.max_connections
+            self._gates[loop] = asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
+        everybody, bulk = self._gates[loop]
+        async with bulk if priority == "bulk" else nullcontext(), everybody:
+            yield
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""

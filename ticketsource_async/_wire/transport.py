@@ -126,6 +126,8 @@ class Transport:
             except zlib.error:
                 broken = "a body that is not the gzip it claims to be"
             left -= len(pieces[-1]) if pieces else 0
+            if unpack is not None and unpack.unused_data:
+                broken = "a body that goes on after its gzip"
             if left < 0:
                 broken = f"a body of more than {self._max_body:,} bytes"
             if broken:
@@ -145,6 +147,10 @@ class Transport:
                 )
             return self._session
         loop = asyncio.get_running_loop()
+        if self.open and self._loop is not loop and self._loop is not None and self._loop.is_running():
+            raise errors.ConfigurationError(
+                "This TicketSource client is in use in another event loop that runs: make one for each loop."
+            )
         if self._session is None or self._session.closed or self._loop is not loop:
             self.drop_if_dead()
             self._session = aiohttp.ClientSession(

@@ -2,7 +2,8 @@
 
 Ours, because no library frees a slot by the answer or can pause. The server counts a request somewhere between its
 start and its answer; a slot that is free again one window after the answer is therefore free no earlier than at the
-server, whatever the network does, and no margin has to be guessed.
+server, whatever the network does, and no margin has to be guessed. (Only an attempt that was given up, by a timeout or
+a cancellation, may still lie in a queue of the server and be counted later; a 429 then pauses.)
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class LocalRateLimiter:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
         if priority not in ("interactive", "bulk"):
             raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
-        return _Slot(self._log(key), priority)
+        return _Slot(lambda: self._log(key).queue(), priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
@@ -91,8 +92,10 @@ class _Log:
 
     @property
     def idle(self) -> bool:
+        """Whether nobody uses or awaits this key, and nothing of its last use counts any more."""
+        self._drop_dead()
         now = self.clock()
-        at_rest = len(self._tokens) == self._limit and self._tokens[-1] <= now and self._paused_until <= now
+        at_rest = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
         return at_rest and not self._waiting
 
     @property
@@ -101,22 +104,26 @@ class _Log:
 
     def queue(self) -> "_Queue":
         """Return those who wait in the running event loop."""
-        if self._process != os.getpid():
-            # In the child of a fork: the requests in flight are the parent's, and nobody here puts their tokens back.
-            self._process = os.getpid()
-            self._queues.clear()
-            self._tokens.extend([self.clock() + self._per] * (self._limit - len(self._tokens)))
+        self._drop_dead()
         loop = asyncio.get_running_loop()
         if (queue := self._queues.get(loop)) is None:
-            for other in list(self._queues):
-                if other.is_closed():
-                    self._queues.pop(other, None)
             queue = self._queues[loop] = _Queue(self, loop)
         return queue
 
+    def _drop_dead(self) -> None:
+        # Of a loop that was closed, and in the child of a fork of those of the parent, nobody puts a token back.
+        forked = self._process != os.getpid()
+        self._process = os.getpid()
+        for loop in list(self._queues):
+            if (forked or loop.is_closed()) and (queue := self._queues.pop(loop, None)):
+                self._tokens.extend([self.clock() + self._per] * queue.abandon())
+
     def free_at(self, kept: int) -> float:
         """Return when more than `kept` slots will be free: exact, or earlier than that."""
-        soonest = self._tokens[kept] if len(self._tokens) > kept else self.clock() + self._per
+        try:
+            soonest = self._tokens[kept]
+        except IndexError:
+            soonest = self.clock() + self._per
         return max(soonest, self._paused_until)
 
     def take(self) -> float | None:
@@ -130,12 +137,12 @@ class _Log:
         self._tokens.appendleft(token)  # another thread was quicker
         return None
 
-    def put_back_unused(self, token: float) -> None:
-        self._tokens.appendleft(token)
-
-    def put_back(self) -> None:
-        """Put a token back that was used for a request whose end is now."""
-        self._tokens.append(self.clock() + self._per)
+    def put_back(self, unused: float | None) -> None:
+        """Put a token back: one that was not used as it was, else one for a request whose end is now."""
+        if unused is None:
+            self._tokens.append(self.clock() + self._per)
+        else:
+            self._tokens.appendleft(unused)
 
     def pause(self, seconds: float) -> None:
         now = self.clock()
@@ -163,6 +170,8 @@ class _Queue:
         self._bulk: OrderedDict[asyncio.Future[float], None] = OrderedDict()
         self._interactive_in_a_row = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._in_flight = 0
+        self._abandoned = False
 
     @property
     def waiting(self) -> int:
@@ -176,13 +185,29 @@ class _Queue:
         self.serve()
         try:
             return await turn
-        except asyncio.CancelledError:
+        except BaseException:  # also GeneratorExit, if its loop is gone
             if turn.done() and not turn.cancelled():
-                self._log.put_back_unused(turn.result())
+                self._give_back(turn.result())
             else:
                 line.pop(turn, None)
-            self.serve()
+                self.serve()
             raise
+
+    def release(self) -> None:
+        """Give a slot back whose request has ended now."""
+        self._give_back(None)
+
+    def _give_back(self, unused: float | None) -> None:
+        if self._abandoned:
+            return
+        self._in_flight -= 1
+        self._log.put_back(unused)
+        self.serve()
+
+    def abandon(self) -> int:
+        """Return how many slots are in flight, and take none of them back any more."""
+        self._abandoned = True
+        return self._in_flight
 
     def serve(self) -> None:
         """Give out the slots that are free, in the order of turns, and set the timer for the next."""
@@ -199,23 +224,23 @@ class _Queue:
                 return
             turn, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
             if turn.done():  # cancelled, and not yet gone from the line
-                self._log.put_back_unused(token)
+                self._log.put_back(token)
                 continue
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
+            self._in_flight += 1
             turn.set_result(token)
 
 
 class _Slot:
-    def __init__(self, log: _Log, priority: Priority) -> None:
-        self._log = log
+    def __init__(self, queue: "Callable[[], _Queue]", priority: Priority) -> None:
+        self._find_queue = queue  # when it is entered: until then the log may be forgotten
         self._priority: Priority = priority
 
     async def __aenter__(self) -> None:
-        self._queue = self._log.queue()
+        self._queue = self._find_queue()
         await self._queue.wait(self._priority)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._log.put_back()
-        self._queue.serve()
+        self._queue.release()
