@@ -9,17 +9,20 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 
 import click
 
 from ticketsource_async import __version__
 
 if TYPE_CHECKING:
-    from ticketsource_async import Customer, TicketSource
+    from ticketsource_async import Customer, Pager, TicketSource
+
+    _Read = Pager[Any] | Awaitable[Any]
 
 API_FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -36,6 +39,24 @@ Exit codes:
   75   try again later: rate limit, server error, no connection
   130  Ctrl-C"""
 
+_format_option = click.option(
+    "--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
+)
+_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default="-",
+    help="Write to this file, which appears only when it is whole; - is stdout.",
+)
+_excel_option = click.option(
+    "--excel", is_flag=True, help="Begin the CSV with the byte order mark that Excel needs to read UTF-8."
+)
+_escape_option = click.option(
+    "--escape-formulas/--no-escape-formulas",
+    default=True,
+    help="Put a quote before CSV cells that a spreadsheet would run as a formula.  [default: on]",
+)
 _sandbox_option = click.option(
     "--sandbox", is_flag=True, help="Use a sample box office in this process: no account needed."
 )
@@ -44,7 +65,7 @@ _sandbox_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, package_name="ticketsource-async", prog_name="ticketsource")
 def cli() -> None:
-    """Work with the customers of a TicketSource box office.
+    """Work with a TicketSource box office.
 
     The API key is read from TICKETSOURCE_API_KEY, and from nowhere else.
     TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT are read too.
@@ -57,14 +78,8 @@ def customers() -> None:
 
 
 @customers.command("export", epilog="Example: ticketsource customers export --consent email -o mailing.csv")
-@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    default="-",
-    help="Write to this file, which appears only when it is whole; - is stdout.",
-)
+@_format_option
+@_output_option
 @click.option(
     "--consent",
     type=click.Choice(["email", "post", "sms"]),
@@ -72,12 +87,8 @@ def customers() -> None:
     help="Only customers who consent to be contacted this way; may be repeated, then all must hold.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many customers.")
-@click.option("--excel", is_flag=True, help="Begin the CSV with the byte order mark that Excel needs to read UTF-8.")
-@click.option(
-    "--escape-formulas/--no-escape-formulas",
-    default=True,
-    help="Put a quote before CSV cells that a spreadsheet would run as a formula.  [default: on]",
-)
+@_excel_option
+@_escape_option
 @_sandbox_option
 def export_customers(
     *,
@@ -90,8 +101,7 @@ def export_customers(
     sandbox: bool,
 ) -> None:
     """Stream every customer to stdout or a file, as CSV or JSON Lines."""
-    if format_ != "csv" and (excel or not escape_formulas):
-        raise click.UsageError("--excel and --no-escape-formulas go with --format csv.")
+    _check_format(format_, excel=excel, escape_formulas=escape_formulas)
 
     async def export() -> None:
         from ticketsource_async import export  # noqa: PLC0415
@@ -105,6 +115,66 @@ def export_customers(
                 await _stream_customers(ts, write, consent, limit, to_stdout=str(output) == "-")
 
     _run(export())
+
+
+def _check_format(format_: str, *, excel: bool, escape_formulas: bool) -> None:
+    if format_ != "csv" and (excel or not escape_formulas):
+        raise click.UsageError("--excel and --no-escape-formulas go with --format csv.")
+
+
+def _add_exports() -> None:
+    for group, explained in (
+        ("bookings", "Stream every booking, one row for each of its lines, with its event and date."),
+        ("programme", "Stream every date of every event, with its venue."),
+    ):
+        command = _exporting(group)
+        for option in (_sandbox_option, _escape_option, _excel_option, _days_option, _output_option, _format_option):
+            command = option(command)
+        example = f"Example: ticketsource {group} export --from 2026-01-01 --to 2026-01-31 -o {group}.csv"
+        cast(click.Group, cli.commands[group]).command("export", help=explained, epilog=example)(command)
+
+
+def _exporting(group: str) -> Callable[..., None]:
+    def export(
+        *,
+        format_: str,
+        output: Path,
+        first: datetime | None,
+        last: datetime | None,
+        excel: bool,
+        escape_formulas: bool,
+        sandbox: bool,
+    ) -> None:
+        _check_format(format_, excel=excel, escape_formulas=escape_formulas)
+        if first and last and last < first:
+            raise click.UsageError("--to is before --from.")
+
+        async def work() -> None:
+            from ticketsource_async import StartFilter, export  # noqa: PLC0415
+
+            start = StartFilter(first and first.date(), last and last.date()) if first or last else None
+            with _opened(output, "utf-8-sig" if excel else "utf-8") as stream:
+                columns = export.BOOKING_COLUMNS if group == "bookings" else export.PROGRAMME_COLUMNS
+                write = export.row_writer(stream, columns, format_, escape_formulas=escape_formulas)
+                async with _box_office(sandbox=sandbox) as ts:
+                    if group == "bookings":
+                        async with aclosing(ts.all_bookings(start=start)) as bookings:
+                            async for event, event_date, booking in bookings:
+                                write(export.booking_rows(event, event_date, booking))
+                    else:
+                        async with aclosing(ts.programme(start=start)) as programme:
+                            async for event, event_date, venue in programme:
+                                write([export.programme_row(event, event_date, venue)])
+
+        _run(work())
+
+    return export
+
+
+def _days_option(command: Callable[..., None]) -> Callable[..., None]:
+    day = click.DateTime(["%Y-%m-%d"])
+    command = click.option("--to", "last", type=day, help="Only dates that start on this day or before.")(command)
+    return click.option("--from", "first", type=day, help="Only dates that start on this day or after.")(command)
 
 
 async def _stream_customers(
@@ -132,22 +202,79 @@ async def _stream_customers(
                         break
 
 
-@customers.command("get", epilog="Example: ticketsource customers get cst-dQyWKER4Orw5glVX")
-@click.argument("customer_id", metavar="ID")
-@_sandbox_option
-def get_customer(*, customer_id: str, sandbox: bool) -> None:
-    """Print one customer as JSON."""
+def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Read]", *ids: str) -> None:
+    """Add a command that prints one record as JSON, or a list as JSON Lines."""
 
-    async def get() -> None:
-        async with _box_office(sandbox=sandbox) as ts:
-            try:
-                customer = await ts.customers.get(customer_id)
-            except ValueError as error:
-                raise click.BadParameter(f"{error}.", param_hint="ID") from None
-        with _opened(Path("-"), "utf-8") as stdout:
-            stdout.write(json.dumps(customer.to_dict(), ensure_ascii=False, indent=2) + "\n")
+    def command(*, sandbox: bool, **given: str) -> None:
+        async def work() -> None:
+            async with _box_office(sandbox=sandbox) as ts:
+                try:
+                    with _opened(Path("-"), "utf-8") as stdout:
+                        await _print(read(ts, *(given[metavar.lower()] for metavar in ids)), stdout)
+                except ValueError as error:
+                    raise click.BadParameter(f"{error}.", param_hint=" ".join(ids)) from None
 
-    _run(get())
+        _run(work())
+
+    made: Callable[..., None] = _sandbox_option(command)
+    for metavar in reversed(ids):
+        made = click.argument(metavar.lower(), metavar=metavar)(made)
+    example = " ".join(["Example: ticketsource", group, name, *_EXAMPLES[group][: len(ids)]])
+    cast(click.Group, cli.commands[group]).command(name, help=explained, epilog=example)(made)
+
+
+async def _print(found: "_Read", stdout: TextIO) -> None:
+    from ticketsource_async.pagination import Pager  # noqa: PLC0415
+
+    if isinstance(found, Pager):
+        async with aclosing(aiter(found)) as records:
+            async for record in records:
+                stdout.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+    else:
+        stdout.write(json.dumps((await found).to_dict(), ensure_ascii=False, indent=2) + "\n")
+
+
+_EXAMPLES: Final = {
+    "customers": ("cst-dQyWKER4Orw5glVX",),
+    "events": ("evt-dQyWKER4Orw5glVX",),
+    "venues": ("ven-dQyWKER4Orw5glVX",),
+    "dates": ("dat-dQyWKER4Orw5glVX",),
+    "bookings": ("bkg-dQyWKER4Orw5glVX",),
+    "seats": ("sea-dQyWKER4Orw5glVX",),
+    "notes": ("cst-dQyWKER4Orw5glVX", "csn-47azjpMWXREgVQN8"),
+}
+
+
+def _add_readers() -> None:
+    for name, explained in (
+        ("events", "Look up events, their venues and dates."),
+        ("venues", "Look up venues and the dates there."),
+        ("dates", "Look up dates and the bookings for them."),
+        ("bookings", "Export bookings; look up single ones and their seats."),
+        ("seats", "Look up seats."),
+        ("notes", "Look up the notes on a customer."),
+        ("programme", "Export what is on."),
+    ):
+        cli.add_command(click.Group(name, help=explained))
+    _add_reader("customers", "get", "Print one customer.", lambda ts, i: ts.customers.get(i), "ID")
+    _add_reader("customers", "bookings", "List their bookings.", lambda ts, i: ts.customers.list_bookings(i), "ID")
+    _add_reader("events", "list", "List all events.", lambda ts: ts.events.list())
+    _add_reader("events", "get", "Print one event.", lambda ts, i: ts.events.get(i), "ID")
+    _add_reader("events", "venues", "List the venues of an event.", lambda ts, i: ts.events.list_venues(i), "ID")
+    _add_reader("events", "dates", "List the dates of an event.", lambda ts, i: ts.events.list_dates(i), "ID")
+    _add_reader("venues", "get", "Print one venue.", lambda ts, i: ts.venues.get(i), "ID")
+    _add_reader("venues", "dates", "List the dates at a venue.", lambda ts, i: ts.venues.list_dates(i), "ID")
+    _add_reader("dates", "get", "Print one date.", lambda ts, i: ts.dates.get(i), "ID")
+    _add_reader("dates", "bookings", "List the bookings for a date.", lambda ts, i: ts.dates.list_bookings(i), "ID")
+    _add_reader("bookings", "get", "Print one booking.", lambda ts, i: ts.bookings.get(i), "ID")
+    _add_reader("bookings", "seats", "List the seats of a booking.", lambda ts, i: ts.bookings.list_seats(i), "ID")
+    _add_reader("seats", "get", "Print one seat.", lambda ts, i: ts.seats.get(i), "ID")
+    _add_reader("notes", "list", "List the notes on a customer.", lambda ts, i: ts.notes.list(i), "CUSTOMER_ID")
+    _add_reader("notes", "get", "Print one note.", lambda ts, i, n: ts.notes.get(i, n), "CUSTOMER_ID", "NOTE_ID")
+
+
+_add_readers()
+_add_exports()
 
 
 def _not_empty(_context: click.Context, _option: click.Parameter, value: str) -> str:

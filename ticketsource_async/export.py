@@ -1,4 +1,4 @@
-"""Customers as flat rows, and the writers of CSV and JSON Lines.
+"""Customers, bookings and the programme as flat rows, and the writers of CSV and JSON Lines.
 
 What a file holds is decided here; where it goes, and who is in it, is the caller's.
 """
@@ -6,11 +6,27 @@ What a file holds is decided here; where it goes, and who is in it, is the calle
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Final, TextIO
 
-from ticketsource_async.models import Address, Consent, Customer, Membership
+from ticketsource_async.models import (
+    Address,
+    Amount,
+    Booking,
+    BookingConsent,
+    BookingLine,
+    Consent,
+    Customer,
+    DiscountCode,
+    Discounts,
+    Donation,
+    Event,
+    EventDate,
+    Membership,
+    Venue,
+)
 
 COLUMNS: Final = (
     "id",
@@ -34,6 +50,22 @@ COLUMNS: Final = (
     "updated_at",
 )
 """The header of the CSV. Columns are only ever added at the end."""
+
+BOOKING_COLUMNS: Final = (
+    *("event_id", "event_name", "date_id", "date_start", "booking_id", "ref", "customer_id", "user_booked_by"),
+    *("line", "line_type", "payment_method", "is_refund", "gross", "fee", "fee_vat", "net", "discount_automatic"),
+    *("discount_code", "discount_code_amount", "gift_aid", "consent_third_party", "consent_email", "consent_post"),
+    *("consent_sms", "created_at", "updated_at"),
+)
+"""The header of the bookings, one row a line; a booking without lines has one row. Columns are only ever added."""
+
+PROGRAMME_COLUMNS: Final = (
+    *("event_id", "event_name", "category", "genre", "date_id", "start", "end", "doors_open", "on_sale", "public"),
+    *("cancelled", "venue_id", "venue_name", "venue_postcode", "book_now"),
+)
+"""The header of the programme. Columns are only ever added at the end."""
+
+Value = str | bool | int | date | Decimal | None
 
 _FORMULA_STARTS: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the last four are full-width forms of the first four
 _NUMBER_OR_PHONE: Final = re.compile(r"[+-]?[\d\s().-]+")
@@ -72,12 +104,65 @@ def flat(customer: Customer) -> tuple[str, ...]:
     )
 
 
-def _cell(value: str | bool | date | None) -> str:
+def booking_rows(event: Event, event_date: EventDate, booking: Booking) -> list[tuple[Value, ...]]:
+    """Return the rows of a booking, one for each line, by `BOOKING_COLUMNS`."""
+    consent = booking.consent or BookingConsent()
+    rows: list[tuple[Value, ...]] = []
+    for number, line in enumerate(booking.lines or (BookingLine(),), 1):
+        amount = line.amount or Amount()
+        discounts = amount.discounts or Discounts()
+        code = discounts.code or DiscountCode()
+        rows.append(
+            (
+                *(event.id, event.name, event_date.id, event_date.start, booking.id, booking.ref),
+                *(booking.customer_id, booking.user_booked_by, number if booking.lines else None),
+                *(line.line_type, line.payment_method, line.is_refund),
+                *(amount.gross, amount.fee, amount.fee_vat, amount.net),
+                *(discounts.automatic, code.description, code.amount, (line.donation or Donation()).gift_aid),
+                *(consent.third_party, consent.email, consent.post, consent.sms),
+                *(booking.created_at, booking.updated_at),
+            )
+        )
+    return rows
+
+
+def programme_row(event: Event, event_date: EventDate, venue: Venue | None) -> tuple[Value, ...]:
+    """Return the row of a date, by `PROGRAMME_COLUMNS`."""
+    at = venue or Venue(id="")
+    return (
+        *(event.id, event.name, event.category, event.genre),
+        *(event_date.id, event_date.start, event_date.end, event_date.doors_open),
+        *(event_date.on_sale, event_date.public, event_date.cancelled),
+        *(event_date.venue_id, at.name, (at.address or Address()).postcode, event_date.links.book_now),
+    )
+
+
+def row_writer(
+    stream: TextIO, columns: Sequence[str], format_: str, *, escape_formulas: bool = True
+) -> Callable[[Iterable[Sequence[Value]]], None]:
+    """Return what writes rows as "csv", under a header, or as "jsonl", an object a row with money as text."""
+    if format_ == "csv":
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+
+    def write(rows: Iterable[Sequence[Value]]) -> None:
+        for row in rows:
+            if format_ == "csv":
+                cells = map(_cell, row)
+                writer.writerow(map(defuse, cells) if escape_formulas else cells)
+            else:
+                texts = [v if isinstance(v, str | bool | int | None) else _cell(v) for v in row]
+                stream.write(json.dumps(dict(zip(columns, texts, strict=True)), ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _cell(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def defuse(cell: str) -> str:

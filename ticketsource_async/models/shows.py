@@ -117,6 +117,11 @@ class EventDate(Record):
         return last_segment(self.links.venue)
 
 
+def _check_day(_: object, attribute: "attrs.Attribute[date | None]", value: object) -> None:
+    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+        raise TypeError(f"{attribute.name} must be a day, a datetime.date, not {value!r}")
+
+
 @attrs.frozen
 class StartFilter:
     """Which dates of a list to keep, by the calendar day as written in `start`: from `first` to `last`, both in.
@@ -124,14 +129,8 @@ class StartFilter:
     None is no bound. A date without a `start` is kept, since it is not known to be outside.
     """
 
-    first: date | None = attrs.field(default=None)
-    last: date | None = attrs.field(default=None)
-
-    @first.validator
-    @last.validator
-    def _check(self, attribute: "attrs.Attribute[date | None]", value: object) -> None:
-        if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-            raise TypeError(f"{attribute.name} must be a day, a datetime.date, not {value!r}")
+    first: date | None = attrs.field(default=None, validator=_check_day)
+    last: date | None = attrs.field(default=None, validator=_check_day)
 
     def __attrs_post_init__(self) -> None:
         if self.first is not None and self.last is not None and self.last < self.first:
