@@ -141,8 +141,8 @@ def row_writer(
     stream: TextIO, columns: Sequence[str], format_: str, *, escape_formulas: bool = True
 ) -> Callable[[Iterable[Sequence[Value]]], None]:
     """Return what writes rows as "csv", under a header, or as "jsonl", an object a row with money as text."""
+    writer = csv.writer(stream)
     if format_ == "csv":
-        writer = csv.writer(stream)
         writer.writerow(columns)
 
     def write(rows: Iterable[Sequence[Value]]) -> None:
