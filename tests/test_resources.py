@@ -415,6 +415,13 @@ async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked:
     assert [d.id for d in dates] == ["dat-9"]
 
 
+def test_a_date_filter_at_the_ends_of_the_calendar_asks_for_everything() -> None:
+    """There is no day before the first, so the server is not asked to filter."""
+    assert StartFilter.on(date.min).query() == {}
+    assert StartFilter.before(date.max).query() == {}
+    assert StartFilter().query() == {}
+
+
 def test_a_date_filter_that_cannot_be_is_refused() -> None:
     """A last day before the first, and what is no day, raise at once."""
     with pytest.raises(ValueError, match="give the earlier day first"):

@@ -168,8 +168,11 @@ class StartFilter:
 
         It takes one bound, so the first counts where there are two.
         """
-        if self.first is not None:
-            return {_OPERATOR: "after", _VALUE: str(self.first - _DAY * (1 if self.last else 2))}
-        if self.last is not None:
-            return {_OPERATOR: "before", _VALUE: str(self.last + 2 * _DAY)}
+        try:
+            if self.first is not None:
+                return {_OPERATOR: "after", _VALUE: str(self.first - _DAY * (1 if self.last else 2))}
+            if self.last is not None:
+                return {_OPERATOR: "before", _VALUE: str(self.last + 2 * _DAY)}
+        except OverflowError:  # at the ends of the calendar nothing is outside
+            pass
         return {}
