@@ -22,8 +22,8 @@ POLICY = RetryPolicy(attempts=3)
 BACK_OFF = [0.5, 1.0]
 HTML = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head></html>"
 FINE = answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {"first_name": "Karl"}}}')
-QUICK = Timeouts(connect=4, response=0.2, total=5)
-SHORT = Timeouts(connect=0.3, response=0.4, total=0.4)
+QUICK = Timeouts(connect=4, response=0.4, total=5)
+SHORT = Timeouts(connect=0.9, response=1, total=1)
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
