@@ -132,6 +132,23 @@ async def test_a_branch_that_fails_raises_with_its_ids_and_ends_the_others(desk:
     assert tasks() == before
 
 
+async def test_what_was_read_before_a_list_that_fails_comes_before_its_error(desk: TicketSource, hall: Sandbox) -> None:
+    """The bookings of the first event are not lost because the dates of the second cannot be read."""
+    first, second = await desk.events.list(max_items=2).collect()
+    hall.fail(path=f"/events/{second.id}/dates", status=500)
+    seen: set[str] = set()
+
+    async def read() -> None:
+        async for event, _, _ in desk.all_bookings():
+            seen.add(event.id)
+
+    with pytest.raises(ServerError) as caught:
+        await read()
+
+    assert caught.value.__notes__ == [f"This was in the branch of {second.id}."]
+    assert seen == {first.id}
+
+
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
 @pytest.mark.parametrize("closing", [True, False])
 async def test_leaving_the_loop_early_leaves_no_task(desk: TicketSource, listing: str, closing: bool) -> None:

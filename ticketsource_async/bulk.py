@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
-from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
 from ticketsource_async.resources import Dates, Events, Venues
 
@@ -82,14 +81,24 @@ async def _in_branches(
 ) -> AsyncGenerator[Out, None]:
     """Yield the outcome of the work on each item in order, with the work on so many going on at a time."""
     branches: deque[asyncio.Future[Out]] = deque()
+    failure: Exception | None = None
     try:
         async with aclosing(source):
-            async for item in source:
+            while failure is None:
+                try:
+                    item = await anext(source)
+                except StopAsyncIteration:
+                    break
+                except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
+                    failure = error
+                    continue
                 branches.append(asyncio.ensure_future(work(item)))
                 if len(branches) >= concurrency:
                     yield await branches.popleft()
             while branches:
                 yield await branches.popleft()
+            if failure is not None:
+                raise failure
     finally:
         for branch in branches:
             branch.cancel()
@@ -101,6 +110,6 @@ def _telling(*records: Event | EventDate) -> Iterator[None]:
     """Say on an error in which branch it happened."""
     try:
         yield
-    except TicketSourceError as error:
+    except Exception as error:
         error.add_note(f"This was in the branch of {' and '.join(record.id for record in records)}.")
         raise

@@ -377,7 +377,7 @@ def _run(work: Coroutine[None, None, None]) -> None:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}", API_FAILED)
     except errors.TicketSourceError as error:
-        _fail(str(error), _exit_code(error))
+        _fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
 
 
 def _exit_code(error: Exception) -> int:

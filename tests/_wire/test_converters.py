@@ -318,7 +318,8 @@ def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -
 
     assert (partly.fee, partly.gross) == (None, Decimal("12.5"))
     assert (wholly.gross, wholly.donations, wholly.refunds) == (None, None, Decimal("-2.5"))
-    assert read(changed(BOOKING_ROW, "lines", None), Booking).totals() == Totals(*[Decimal(0)] * 6)
+    assert read(changed(BOOKING_ROW, "lines", []), Booking).totals() == Totals(*[Decimal(0)] * 6)
+    assert read(changed(BOOKING_ROW, "lines", None), Booking).totals() == Totals(*[None] * 6)
 
 
 @pytest.mark.parametrize(
@@ -404,3 +405,15 @@ def test_a_seat_that_is_not_allocated_has_no_row() -> None:
 
     assert seat.reference == SeatReference(None, None)
     assert seat.booking_id == "bkg-1"
+
+
+def test_an_amount_beyond_all_money_is_refused() -> None:
+    """A number whose sum would fill the memory is no amount."""
+    for wild in ("1e999999999", "1e-999999999"):
+        with pytest.raises(InvalidResponse, match="Expected an amount of money"):
+            read_text(json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {wild},'), Booking)
+
+
+def test_a_link_that_is_no_address_has_no_id() -> None:
+    """Nothing can be read from it, and nothing breaks."""
+    assert read({**DATE_ROW, "links": {"venue": "http://["}}, EventDate).venue_id is None

@@ -81,3 +81,11 @@ async def test_a_filter_that_the_sandbox_does_not_know_is_refused(box: Sandbox, 
     event = (await rows(box, "/events"))[0]
 
     await get(box, f"/events/{event['id']}/dates?{query}", 400)
+
+
+async def test_without_customers_nobody_has_booked() -> None:
+    """A sandbox with nobody in it has events, and no booking."""
+    async with Sandbox(customers=0, events=1, rate_limit=None) as box:
+        (event,) = await rows(box, "/events")
+        (date, *_) = await rows(box, f"/events/{event['id']}/dates")
+        assert await rows(box, f"/dates/{date['id']}/bookings") == []

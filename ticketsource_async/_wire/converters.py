@@ -36,6 +36,7 @@ RESOURCES: Final[Mapping[type, str]] = {
 }
 """The API's `type` of what each class stands for."""
 
+_MOST_DIGITS: Final = 100
 _OURS: Final = {"id", "links", "extra"}
 
 
@@ -141,8 +142,11 @@ def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
                 for index, row in enumerate(value)
             ]
     for name in shape.money:
-        if isinstance(flat.get(name), str):  # msgspec would take it
+        value = flat.get(name)
+        if isinstance(value, str):  # msgspec would take it
             raise _Refused("Expected a number, got text", f"{path}.{name}")
+        if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:  # a sum would fill the memory
+            raise _Refused("Expected an amount of money", f"{path}.{name}")
     return flat
 
 

@@ -97,5 +97,8 @@ class Consent(Record):
 
 
 def last_segment(link: str | None) -> str | None:
-    """Return the id at the end of a link."""
-    return urlsplit(link).path.rpartition("/")[2] or None if link else None
+    """Return the id at the end of a link, None without a link and for one that is no address."""
+    try:
+        return urlsplit(link).path.rpartition("/")[2] or None if link else None
+    except ValueError:
+        return None

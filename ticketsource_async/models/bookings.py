@@ -117,7 +117,8 @@ class Booking(Record):
         `refunds` is the gross of the lines that are refunds, so negative, `donations` that of the lines of type
         "DONATION".
         """
-        lines = self.lines or ()
+        if (lines := self.lines) is None:
+            return Totals(None, None, None, None, None, None)
         return Totals(
             gross=_sum(lines, "gross"),
             fee=_sum(lines, "fee"),

@@ -99,7 +99,7 @@ class Programme:
     def bookings_of(self, date_id: str) -> Sequence[int]:
         """Return the indices of the bookings for a date; raise KeyError if there is no such date."""
         start = self._index("date", date_id) * self.bookings_per_date
-        return range(start, start + self.bookings_per_date)
+        return range(start, start + self.bookings_per_date) if self.customers else ()
 
     def bookings_by(self, customer: int) -> Sequence[int]:
         """Return the indices of the bookings that a sample customer made."""
