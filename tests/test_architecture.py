@@ -9,13 +9,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 MODELS = {"models", "models.base", "models.bookings", "models.customers", "models.shows"}
 WORDS = {"errors", "config", "call_events"} | MODELS
-RULES = {"_wire.protocol", "_wire.converters", "_wire.retry"}
+RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
 MACHINES = {"ratelimit", "ratelimit.local", "_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "bulk", "resources", "client"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
-    **{room: WORDS - MODELS | RULES - {"_wire.converters"} | MACHINES for room in MACHINES},
+    **{room: WORDS - MODELS | RULES - {"_wire.converters", "_wire.quick"} | MACHINES for room in MACHINES},
     **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
     "export": WORDS | COUNTER,
     "cli": WORDS | COUNTER | {"", "export", "sandbox"},
@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
 MAY_IMPORT = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.converters"},
-    "msgspec": {"_wire.converters", "_wire.protocol"},
+    "msgspec": {"_wire.converters", "_wire.quick", "_wire.protocol"},
     "yarl": {"_wire.protocol", "pagination", "resources"},
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},

@@ -2,13 +2,27 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
-from doubles import API, KEY, MockedAPI, customer_row, page
+from doubles import API, KEY, ONCE, MockedAPI, customer_row, page, until
+from hypothesis import HealthCheck, given, settings, strategies
 
-from ticketsource_async import Customer, InvalidResponse, PaginationError, TicketSource, TicketSourceError
+from ticketsource_async import (
+    AttemptEvent,
+    ClientClosed,
+    Customer,
+    InvalidResponse,
+    ListReport,
+    Page,
+    PaginationError,
+    ServerError,
+    TicketSource,
+    TicketSourceError,
+)
+from ticketsource_async._wire.protocol import Envelope
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -18,12 +32,12 @@ def pages_asked_for(box: Sandbox) -> list[str]:
 
 
 async def read_until_it_raises(
-    ts: TicketSource, *, per_page: int = 10, max_items: int | None = None
+    ts: TicketSource, *, per_page: int = 10, max_items: int | None = None, concurrency: int = 1
 ) -> tuple[list[str], TicketSourceError | None]:
     """Return the ids of the customers that came before the error, and the error."""
     seen: list[str] = []
     try:
-        async for customer in ts.customers.list(per_page=per_page, max_items=max_items):
+        async for customer in ts.customers.list(per_page=per_page, max_items=max_items, concurrency=concurrency):
             seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
     except TicketSourceError as error:
         return seen, error
@@ -111,6 +125,8 @@ async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) ->
         {"start_page": 0},
         {"max_items": -1},
         {"max_items": 2.5},
+        {"concurrency": 0},
+        {"max_passes": 1},
         {"on_invalid": "skip"},
         {"on_invalid": asyncio.sleep},
     ],
@@ -296,12 +312,301 @@ async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource,
 
 
 async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSource, box: Sandbox) -> None:
-    """A deletion before the place of reading makes one miss a row, an insertion makes one come twice."""
+    """A deletion before the place of reading makes one miss a row; one that an insertion brings again is dropped."""
     ids = list(box.customers.ids())
     box.fail(page=2, delete=1)
     missed = [c.id async for c in ts.customers.list(per_page=10)]
     box.fail(page=2, insert=1)
-    doubled = [c.id async for c in ts.customers.list(per_page=10)]
+    pager = ts.customers.list(per_page=10)
+    once = [c.id async for c in pager]
 
     assert missed == ids[:10] + ids[11:]
-    assert doubled == [*ids[1:11], *ids[10:]]
+    assert once == ids[1:]
+    assert pager.report == ListReport(passes=1, requests=3, duplicates=1)
+
+
+# Pages ahead
+
+
+@pytest.mark.parametrize("customers", [0, 1, 10, 20, 75, 80, 83])
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
+async def test_pages_read_ahead_come_in_order_and_hardly_any_is_asked_for_in_vain(
+    customers: int, concurrency: int
+) -> None:
+    """The items are those of the plain list; past its end are at most one page less than are read at a time."""
+    async with (
+        Sandbox(customers=customers, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts,
+    ):
+        pager = ts.customers.list(per_page=10, concurrency=concurrency)
+        ids = [customer.id async for customer in pager]
+
+        pages = max(1, -(-customers // 10))
+        assert ids == list(box.customers.ids())
+        assert pages <= len(box.requests) <= pager.report.requests <= pages + concurrency - 1
+        assert sorted(pages_asked_for(box), key=int) == [str(n + 1) for n in range(len(box.requests))]
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 2), (5, 5), (8, 8)])
+async def test_pages_ahead_start_slowly_and_are_never_more_than_asked_for(concurrency: int, most: int) -> None:
+    """The first page is asked for alone, then two, then up to the concurrency, which counts at the server."""
+    async with (
+        Sandbox(customers=300, rate_limit=None, latency=0.01) as box,
+        TicketSource(box.api_key, base_url=box.url, max_connections=50) as ts,
+    ):
+        reading = asyncio.create_task(ts.customers.list(per_page=10, concurrency=concurrency).collect())
+        waiting: dict[int, int] = {}
+        while not reading.done():
+            answered = sum(request.status is not None for request in box.requests)
+            waiting[answered] = max(waiting.get(answered, 0), len(box.requests) - answered)
+            await asyncio.sleep(0)
+
+    assert len(await reading) == 300
+    assert waiting[0] == 1
+    assert waiting[1] <= 2
+    assert max(waiting.values()) == most
+
+
+async def test_no_more_pages_are_in_memory_than_are_read_at_a_time(ts: TicketSource, box: Sandbox) -> None:
+    """What is read ahead, what is on its way and what is looked at are as many as asked for."""
+    kept: list[int] = []
+    box.customers.insert(100)
+    async for _ in ts.customers.list(per_page=5, concurrency=4):
+        await asyncio.sleep(0.002)
+        kept.append(sum(isinstance(thing, (Page, Envelope)) for thing in gc.get_objects()))
+
+    assert max(kept) == 4
+
+
+@pytest.mark.parametrize(("max_items", "requests"), [(0, 0), (5, 1), (10, 1), (11, 2), (64, 7)])
+async def test_no_page_is_read_ahead_beyond_max_items(max_items: int, requests: int) -> None:
+    """However many are read at a time, it is as many requests as the items take."""
+    async with (
+        Sandbox(customers=500, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+    ):
+        customers = await ts.customers.list(per_page=10, concurrency=8, max_items=max_items).collect()
+
+        assert [c.id for c in customers] == list(box.customers.ids(0, max_items))
+        assert len(box.requests) == requests
+
+
+async def test_a_list_that_goes_on_without_page_numbers_is_followed_link_by_link(
+    mocked: TicketSource, api: MockedAPI
+) -> None:
+    """No page is guessed where a `next` names none, or has a cursor besides."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2&cursor=a"))
+    api.answer("GET", "/customers?page=2&cursor=a&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=b"))
+    api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(3)]))
+    pager = mocked.customers.list(concurrency=8)
+
+    assert [customer.id[-1] for customer in await pager.collect()] == ["1", "2", "3"]
+    assert pager.report.requests == 3
+
+
+async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: TicketSource, api: MockedAPI) -> None:
+    """If a `next` skips a page, the pages asked for ahead do not come into the list."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2"))
+    api.answer("GET", "/customers?page=2&per_page=100", page([customer_row(2)], f"{API}/customers?page=7"))
+    for number in (3, 8, 9, 10):
+        api.answer("GET", f"/customers?page={number}&per_page=100", page([customer_row(666)]))
+    api.answer("GET", "/customers?page=7&per_page=100", page([customer_row(7)]))
+
+    pages = [page async for page in mocked.customers.list(concurrency=3).pages()]
+
+    assert [(page.number, page.items[0].id[-1]) for page in pages] == [(1, "1"), (2, "2"), (7, "7")]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
+    """The rows before it come, then its error, and no task is left."""
+    box.customers.insert(100)
+    box.fail(page=5, status=500)
+    before = our_tasks()
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for customer in ts.customers.list(per_page=10, concurrency=concurrency):
+            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
+
+    with pytest.raises(ServerError, match="page=5"):
+        await read()
+
+    assert seen == list(box.customers.ids(0, 40))
+    assert our_tasks() == before
+
+
+@pytest.mark.parametrize("way", ["aclosing", "break", "cancel", "aclose"])
+async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way: str) -> None:
+    """Left by `aclosing`, by a cancellation or by the client's end nothing goes on; after a `break` soon nothing."""
+    box.customers.insert(300)
+    before = our_tasks()
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        customers = aiter(ts.customers.list(per_page=5, concurrency=8))
+        if way == "aclosing":
+            async with aclosing(customers):
+                for _ in range(50):
+                    await anext(customers)
+            assert our_tasks() == before
+        elif way == "break":
+            async for _ in customers:
+                break
+            del customers
+            gc.collect()
+            await until(lambda: our_tasks() == before)
+        else:
+            for _ in range(50):
+                await anext(customers)
+            box.fail(slow=3600, times=None)
+            reading = asyncio.create_task(drained(customers))
+            await until(lambda: len(box.requests) > 15)
+            if way == "cancel":
+                reading.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+            else:
+                await ts.aclose()
+                assert our_tasks() - before == {reading.get_name()}
+                with pytest.raises(ClientClosed):
+                    await reading
+    assert our_tasks() == before
+
+
+async def drained(items: AsyncIterator[object]) -> None:
+    """Read to the end."""
+    async for _ in items:
+        pass
+
+
+# A list that misses nobody
+
+
+def shifting(box: Sandbox, change: Callable[[], object]) -> TicketSource:
+    """Return a client of which each answer lets the box office change."""
+    return TicketSource(
+        box.api_key,
+        base_url=box.url,
+        rate_limit=None,
+        on_event=lambda event: change() if isinstance(event, AttemptEvent) else None,
+    )
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
+    """Three early rows go and three come at the end after every page: nobody who stays is missed or comes twice."""
+    async with Sandbox(customers=400, rate_limit=None) as box:
+        everybody = set(box.customers.ids())
+
+        def change() -> None:
+            box.customers.delete(box.customers.ids(0, 3))
+            box.customers.insert(3)
+
+        async with shifting(box, change) as ts:
+            plain = [c.id async for c in ts.customers.list(per_page=20)]
+            staying = everybody & set(box.customers.ids())
+            assert staying - set(plain)
+
+            pager = ts.customers.list(per_page=20, concurrency=concurrency, verify=True)
+            everybody = set(box.customers.ids())
+            verified = [c.id async for c in pager]
+
+        assert everybody & set(box.customers.ids()) <= set(verified)
+        assert len(set(verified)) == len(verified)
+        assert pager.report.found_later > 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=strategies.data())
+def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: strategies.DataObject) -> None:
+    """For any changes of that kind between any two answers, whoever was there throughout comes exactly once."""
+    changes = data.draw(strategies.lists(strategies.tuples(strategies.integers(0, 3), strategies.integers(0, 40))))
+    per_page = data.draw(strategies.integers(1, 7))
+    concurrency = data.draw(strategies.sampled_from([1, 3]))
+
+    async def check() -> None:
+        async with Sandbox(customers=data.draw(strategies.integers(0, 30)), rate_limit=None) as box:
+            everybody, left = set(box.customers.ids()), list(changes)
+
+            def change() -> None:
+                added, place = left.pop() if left else (0, 1000)
+                box.customers.delete(box.customers.ids(place, place + 2))
+                box.customers.insert(added)
+
+            async with shifting(box, change) as ts:
+                seen = [c.id async for c in ts.customers.list(per_page=per_page, concurrency=concurrency, verify=True)]
+
+            assert everybody & set(box.customers.ids()) <= set(seen)
+            assert len(set(seen)) == len(seen)
+
+    asyncio.run(check())
+
+
+async def test_a_list_at_rest_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
+    """Forward, then backward from the last page; the report tells it, and the pages of both passes come."""
+    pager = ts.customers.list(per_page=10, verify=True)
+    pages = [(page.number, len(page.items)) async for page in pager.pages()]
+
+    assert pages == [(1, 10), (2, 10), (3, 5), (3, 0), (2, 0), (1, 0)]
+    assert pages_asked_for(box) == ["1", "2", "3", "3", "2", "1"]
+    assert pager.report == ListReport(passes=2, requests=6, complete=True)
+
+
+async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, box: Sandbox) -> None:
+    """Rows added behind the last page while the first pass read it are found by the second."""
+    pager = ts.customers.list(per_page=10, verify=True)
+    seen: list[str] = []
+    async for customer in pager:
+        seen.append(customer.id)
+        if len(seen) == 25:
+            box.customers.insert(10)
+
+    assert seen[:25] == list(box.customers.ids(0, 25))
+    assert sorted(seen) == sorted(box.customers.ids())
+    assert pages_asked_for(box)[3:8] == ["3", "4", "3", "2", "1"]
+    assert pager.report == ListReport(passes=3, requests=12, found_later=10, complete=True)
+
+
+async def test_passes_that_keep_finding_rows_end_and_the_report_says_so(ts: TicketSource, box: Sandbox) -> None:
+    """After `max_passes` it is over, complete or not."""
+    pager = ts.customers.list(per_page=10, verify=True, max_passes=2)
+    async for _ in pager:
+        if pager.report.passes == 1:
+            box.customers.insert(1)
+
+    assert pager.report.passes == 2
+    assert pager.report.found_later > 0
+    assert not pager.report.complete
+
+
+async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSource, api: MockedAPI) -> None:
+    """Its rows come; then an error says that nobody knows whether some are missing."""
+    api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
+    api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(2)]), repeat=True)
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for customer in mocked.customers.list(verify=True):
+            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
+
+    with pytest.raises(PaginationError, match="cannot be verified"):
+        await read()
+    assert len(seen) == 2
+
+
+async def test_an_invalid_row_is_told_once_however_often_the_list_is_read(mocked: TicketSource, api: MockedAPI) -> None:
+    """Rows with an id and without one are handed over by the first pass alone."""
+    rows = [customer_row(1), customer_row(2, consent={"email": "false"}), {"type": "customer"}]
+    api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)
+    handed: list[InvalidResponse] = []
+    pager = mocked.customers.list(verify=True, on_invalid=handed.append)
+
+    assert len(await pager.collect()) == 1
+    assert [error.id for error in handed] == ["cst-xxxxxxxxxx2", None]
+    assert pager.report == ListReport(passes=2, requests=2, invalid=2, complete=True)
+
+
+@pytest.mark.parametrize("options", [{"max_items": 5}, {"start_page": 2}])
+def test_a_part_of_a_list_cannot_be_verified(options: Any) -> None:
+    """Rows shift out of a part, so nothing could be promised of it."""
+    with pytest.raises(ValueError, match="verify reads the whole list"):
+        TicketSource("skl-test").customers.list(verify=True, **options)

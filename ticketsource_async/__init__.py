@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         Unset,
         Venue,
     )
-    from ticketsource_async.pagination import Page, Pager
+    from ticketsource_async.pagination import ListReport, Page, Pager
     from ticketsource_async.ratelimit import RateLimiter
     from ticketsource_async.ratelimit.local import LocalRateLimiter
     from ticketsource_async.resources import ListOptions
@@ -108,6 +108,7 @@ __all__ = [
     "InvalidResponse",
     "Links",
     "ListOptions",
+    "ListReport",
     "LocalRateLimiter",
     "Membership",
     "MembershipDraft",

@@ -1,25 +1,33 @@
-"""One list call, as items or as pages.
+"""One list call, as items or as pages, read one after another, ahead, or again and again until nobody is missed.
 
 Nothing is held open between two items: a loop may be left, or take all day, at any point.
 """
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
 
-from attrs import frozen
+from attrs import define, frozen
 from yarl import URL
 
-from ticketsource_async._wire import converters, protocol
-from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire import converters, protocol, quick
+from ticketsource_async._wire.sender import Sender, end
 from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, PaginationError
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    _Ahead = deque[tuple[URL, Task[protocol.Envelope]]]
 
 T = TypeVar("T")
 
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
+
+_PAGES_REMEMBERED: Final = 2  # for repeats; at least, and one more than are read at a time
 
 
 @frozen
@@ -36,11 +44,72 @@ class Page(Generic[T]):
     raw_links: Mapping[str, object]
 
 
+@define
+class ListReport:
+    """What a loop over a list has met with so far.
+
+    `passes` over the list have begun, and `requests` were made for its pages, retries not counted. `duplicates` are the
+    rows dropped because they had come on this page or one shortly before, `invalid` those that `on_invalid` took, and
+    `found_later` those that the first pass had missed. `complete` says that a later pass has found nothing new, so it
+    is never true without `verify`.
+    """
+
+    passes: int = 0
+    requests: int = 0
+    duplicates: int = 0
+    invalid: int = 0
+    found_later: int = 0
+    complete: bool = False
+
+
+@define
+class _Loop:
+    """Where one loop over a list stands: what may still come, what has, and in `last` the page without a `next`."""
+
+    report: ListReport
+    left: int | None
+    recent: deque[set[str]]
+    known: set[str] | None
+    last: URL
+    new: int = 0
+    items: int = 0
+
+    def which_are_new(self, ids: list[str | None]) -> list[bool]:
+        """Say of each row of a page whether it is to come: it has not yet, as far as that is remembered."""
+        here = {record_id for record_id in ids if record_id is not None}
+        before = self.recent if self.known is None else (*self.recent, self.known)
+        self.recent.append(here if len(here) == len(ids) and all(map(here.isdisjoint, before)) else set())
+        if self.recent[-1]:  # the usual page
+            self.new += len(here)
+            if self.known is not None:
+                self.known |= here
+            return [True] * len(ids)
+        return [self._is_new(record_id) for record_id in ids]
+
+    def _is_new(self, record_id: str | None) -> bool:
+        first_pass = self.report.passes == 1
+        if record_id is None:  # it is invalid, and told once
+            return first_pass
+        repeats = any(record_id in ids for ids in self.recent)
+        self.recent[-1].add(record_id)
+        known = self.known is not None and record_id in self.known
+        if repeats or (known and first_pass):
+            self.report.duplicates += 1
+            return False
+        if known:
+            return False
+        if self.known is not None:
+            self.known.add(record_id)
+        self.new += 1
+        return True
+
+
 class Pager(Generic[T]):
     """A list that has not been asked for yet; every loop over it starts anew.
 
-    Rows come as the API has them at the moment their page is read: a row deleted before the place where you read makes
-    you miss one, a row inserted there makes one come twice.
+    Rows come as the API has them at the moment their page is read. It has only page numbers, so rows shift while one
+    reads: one deleted before the place where you read makes you miss another, which `verify` finds; one inserted there
+    makes one come again, which is dropped. `report` tells of the loop that was begun last.
     """
 
     def __init__(
@@ -52,6 +121,9 @@ class Pager(Generic[T]):
         per_page: int = 100,
         start_page: int = 1,
         max_items: int | None = None,
+        concurrency: int = 1,
+        verify: bool = False,
+        max_passes: int = 4,
         on_invalid: OnInvalid = "raise",
         query: Mapping[str, str] | None = None,
         keeps: Callable[[T], bool] | None = None,
@@ -60,17 +132,25 @@ class Pager(Generic[T]):
         check_whole("start_page", start_page, 1)
         if max_items is not None:
             check_whole("max_items", max_items, 0)
+        check_whole("concurrency", concurrency, 1)
+        check_whole("max_passes", max_passes, 2)
+        if verify and (max_items is not None or start_page > 1):
+            raise ValueError("verify reads the whole list: leave max_items and start_page out")
         if on_invalid != "raise" and (not callable(on_invalid) or inspect.iscoroutinefunction(on_invalid)):
             raise ValueError('on_invalid must be "raise" or a plain function, called with the InvalidResponse of a row')
+        self.report = ListReport()
         self._sender = sender
         self._url = url
         self._model = model
         self._per_page = per_page
         self._start_page = start_page
         self._max_items = max_items
+        self._concurrency = concurrency
+        self._max_passes = max_passes if verify else 1
         self._on_invalid = on_invalid
-        self._query = query or {}
+        self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._keeps = keeps
+        self._quick = quick.reader(model)
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"
@@ -80,71 +160,168 @@ class Pager(Generic[T]):
             async for page in pages:
                 for item in page.items:
                     yield item
+                del page  # or it would be kept until the next has come
 
     async def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Follow `links.next` from page to page until there is none, or `max_items` rows were read.
+        """Yield page by page until there is no `next`, or `max_items` rows were read.
 
         A page without rows does not end the list. Raises `PaginationError`, after the page was yielded, if its `next`
         leads to another origin, to a page read before, or nowhere, and `InvalidResponse` if it is no address. A row
-        that `on_invalid` took counts towards `max_items`.
+        that was dropped, or that `on_invalid` took, counts towards `max_items`. With `verify` the pages of all passes
+        come, with the rows that have not come before.
         """
-        ours = {**self._query, "page": str(self._start_page), "per_page": str(self._per_page)}
-        url = self._url.with_query(ours)
-        number, left, yielded = self._start_page, self._max_items, 0
+        remembered = max(_PAGES_REMEMBERED, self._concurrency + 1)
+        known = set[str]() if self._max_passes > 1 else None
+        report = self.report = ListReport()
+        first = self._url.with_query(self._ours)
+        loop = _Loop(report, self._max_items, deque(maxlen=remembered), known, first)
+        while report.passes < self._max_passes and not report.complete:
+            report.passes += 1
+            loop.new = 0
+            loop.recent.clear()
+            backward = report.passes % 2 == 0
+            reading = self._backward(loop) if backward else self._forward(loop, first, self._concurrency)
+            async with aclosing(reading) as pages:
+                async for page in pages:
+                    yield page
+                    del page
+            report.complete = report.passes > 1 and not loop.new
+
+    async def _forward(self, loop: _Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
+        """Read from this page to the one without a `next`.
+
+        With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
+        first none, then more with every page that has one. They are dropped where the list goes on elsewhere.
+        """
+        ahead: _Ahead = deque()
         seen = {protocol.fingerprint(url)}
-        while left is None or left > 0:
-            envelope = await self._sender.send(protocol.build(self._sender.access, "GET", url), "bulk")
-            rows = _rows(envelope)
-            self._sender.tell(PageEvent(method="GET", path=url.path, page=number, rows=len(rows)))
-            items, counted = self._items(rows, left, envelope)
-            following, broken = None, None
-            try:
-                following = protocol.next_url(envelope, ours)
-            except InvalidResponse as error:
-                broken = error
-            yielded += len(items)
-            yield Page(items, number, self._per_page, None if following is None else str(following), envelope.links)
-            left = None if left is None else left - counted
-            if left == 0:
-                return
-            if broken is not None:
-                raise broken
-            if following is None:
-                return
-            leaks = "it has the API key in it" if envelope.request.is_in(following) else None
-            if reason := leaks or protocol.why_not_follow(following, url, seen, ours):
-                shown = envelope.request.scrub(str(following))
-                raise PaginationError(
-                    f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({shown}). "
-                    f"{yielded} items were yielded so far; what comes after was not read. Tell TicketSource support.",
-                    self._url.path,
-                    number,
-                    yielded,
-                    shown,
-                )
-            seen.add(protocol.fingerprint(following))
-            number = protocol.page_number(following.query.get("page")) or number + 1
-            url = following
+        number, at_a_time = protocol.page_number(url.query.get("page")) or 1, 1
+        try:
+            while loop.left != 0:
+                if ahead and protocol.fingerprint(ahead[0][0]) != protocol.fingerprint(url):
+                    await end(task for _, task in ahead)
+                    ahead.clear()
+                if at_a_time > 1:
+                    self._ask(loop, ahead, url, at_a_time)
+                envelope = await (ahead.popleft()[1] if ahead else self._read(loop, url))
+                page, following = self._page(loop, envelope, number)
+                request = envelope.request
+                del envelope
+                yield page
+                del page
+                if loop.left == 0:
+                    return
+                if isinstance(following, InvalidResponse):
+                    raise following
+                if following is None:
+                    loop.last = url
+                    return
+                self._check(following, request, number, seen, loop)
+                seen.add(protocol.fingerprint(following))
+                number = protocol.page_number(following.query.get("page")) or number + 1
+                url, at_a_time = following, min(2 * at_a_time, concurrency)
+        finally:
+            await end(task for _, task in ahead)
 
-    def _items(self, rows: list[object], left: int | None, envelope: protocol.Envelope) -> tuple[tuple[T, ...], int]:
-        """Return the items of a page, and how many count towards `max_items`."""
-        if self._keeps is None:
-            rows = rows[:left]
-            return tuple(self._records(rows, envelope)), len(rows)
-        # Rows that nobody asked for do not count: the server may not filter at all.
-        items = tuple(filter(self._keeps, self._records(rows, envelope)))[:left]
-        return items, len(items)
+    async def _backward(self, loop: _Loop) -> AsyncGenerator[Page[T], None]:
+        """Read from the page without a `next`, as it is now, to the first.
 
-    def _records(self, rows: list[object], envelope: protocol.Envelope) -> list[T]:
-        records: list[T] = []
+        One page at a time, whatever the concurrency: a row that a deletion moves goes towards the pages still to be
+        read only because they are read in this order.
+        """
+        async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # it may have grown
+            async for page in pages:
+                yield page
+        url = loop.last
+        while (before := protocol.turned(url, -1, self._ours)) is not None:
+            url = before
+            page, _ = self._page(loop, await self._read(loop, url), int(url.query["page"]))
+            yield page
+        if url.query.get("page") != "1":
+            raise PaginationError(
+                f"The list at {self._url.path} cannot be verified, since it goes on by something else than the number "
+                f"of a page: {url}. {loop.items} items were yielded so far. Read it without verify.",
+                self._url.path,
+                0,
+                loop.items,
+                str(url),
+            )
+
+    def _ask(self, loop: _Loop, ahead: "_Ahead", url: URL, at_a_time: int) -> None:
+        """Ask for the page, and for those that should follow it, until so many are on their way."""
+        most = at_a_time if loop.left is None else min(at_a_time, -(-loop.left // self._per_page))
+        following = protocol.turned(ahead[-1][0], 1, self._ours) if ahead else url
+        while following is not None and len(ahead) < most and not any(_ends_list(task) for _, task in ahead):
+            ahead.append((following, self._sender.start(self._read(loop, following))))
+            following = protocol.turned(following, 1, self._ours)
+
+    async def _read(self, loop: _Loop, url: URL) -> protocol.Envelope:
+        loop.report.requests += 1
+        request = protocol.build(self._sender.access, "GET", url, quick=self._quick)
+        return await self._sender.send(request, "bulk")
+
+    def _page(
+        self, loop: _Loop, envelope: protocol.Envelope, number: int
+    ) -> tuple[Page[T], URL | InvalidResponse | None]:
+        """Return the page, and where the list goes on: nowhere at its end, or to what is no address."""
+        rows = envelope.data
+        if not isinstance(rows, list):
+            raise envelope.invalid("`data` is not a list", "$.data")
+        self._sender.tell(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
+        items = self._items(loop, rows, envelope)
+        loop.items += len(items)
+        loop.report.found_later += len(items) if loop.report.passes > 1 else 0
+        following: URL | InvalidResponse | None
+        try:
+            following = protocol.next_url(envelope, self._ours)
+        except InvalidResponse as error:
+            following = error
+        next_url = str(following) if isinstance(following, URL) else None
+        return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
+
+    def _items(self, loop: _Loop, rows: list[object], envelope: protocol.Envelope) -> list[T]:
+        """Return the items of a page that are to come, and count them, or all rows, off what is left."""
+        new = loop.which_are_new(converters.ids_of(rows))
+        if loop.left is None and all(new) and (records := converters.quick_records(rows)) is not None:
+            return records if self._keeps is None else list(filter(self._keeps, records))
+        items: list[T] = []
         for index, row in enumerate(rows):
+            if loop.left == 0:
+                break
+            item: T | None = None
             try:
-                records.append(converters.structure(row, self._model, envelope, f"$.data[{index}]"))
+                if new[index]:
+                    item = converters.structure(row, self._model, envelope, index)
             except InvalidResponse as error:
                 if not callable(self._on_invalid):
                     raise
+                loop.report.invalid += 1
                 self._on_invalid(error)
-        return records
+            kept = item is not None and (self._keeps is None or self._keeps(item))
+            # Rows that nobody asked for do not count: the server may not filter at all.
+            if loop.left is not None and (kept or self._keeps is None):
+                loop.left -= 1
+            if kept:
+                items.append(cast(T, item))
+        return items
+
+    def _check(
+        self, following: URL, request: protocol.Request, number: int, seen: Collection[str], loop: _Loop
+    ) -> None:
+        """Raise PaginationError if the `next` of a page must not be followed."""
+        leaks = "it has the API key in it" if request.is_in(following) else None
+        reason = leaks or protocol.why_not_follow(following, request.url, seen, self._ours)
+        if reason is None:
+            return
+        shown = request.scrub(str(following))
+        raise PaginationError(
+            f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({shown}). "
+            f"{loop.items} items were yielded so far; what comes after was not read. Tell TicketSource support.",
+            self._url.path,
+            number,
+            loop.items,
+            shown,
+        )
 
     async def first(self) -> T | None:
         """Return the first item, or None if there is none."""
@@ -156,10 +333,11 @@ class Pager(Generic[T]):
         return [item async for item in self]
 
 
-def _rows(envelope: protocol.Envelope) -> list[object]:
-    if not isinstance(envelope.data, list):
-        raise envelope.invalid("`data` is not a list", "$.data")
-    return envelope.data
+def _ends_list(task: "Task[protocol.Envelope]") -> bool:
+    """Say whether a page has come that is the last, or none has come at all."""
+    if not task.done():
+        return False
+    return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
 
 
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:

@@ -43,6 +43,18 @@ class ListOptions(TypedDict, total=False):
     """Page to begin with, from 1."""
     max_items: int | None
     """Rows to read at most; None reads all. No page is asked for beyond what that takes."""
+    concurrency: int
+    """Pages to ask for at a time, default 1; the items come in order all the same, and so many pages are in memory."""
+    verify: bool
+    """Whether to read the list again, from its end to its front and so on, until a pass finds nothing new.
+
+    Then nobody who is there throughout is missed and nobody comes twice, whatever is deleted while you read, and
+    whatever is added at the end. If rows are inserted further up as well, that cannot be promised. It takes at least
+    twice the requests, those from the end to the front one at a time, and keeps all ids in memory, about 100 bytes
+    each. Not with `max_items` or `start_page`.
+    """
+    max_passes: int
+    """Passes of `verify` at most, 2 or more; default 4. `pager.report.complete` says if that was enough."""
     on_invalid: OnInvalid
     """What to do with a row that is not what the API promises; the default is to raise."""
 
@@ -70,7 +82,7 @@ class _Group:
 
 
 def _record(envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
-    record = converters.structure(envelope.data, model, envelope, "$.data")
+    record = converters.structure(envelope.data, model, envelope)
     if asked_for is not None and record.id != asked_for:
         what = f"the record asked for was {asked_for}"
         raise envelope.invalid(what, "$.data.id", resource=converters.RESOURCES[model], record_id=record.id)

@@ -241,7 +241,7 @@ def test_a_call_that_is_ended_by_closing_says_what_is_known(
     method: str, in_flight: bool, unknown: errors.TicketSourceError | None, kind: type[errors.TicketSourceError]
 ) -> None:
     """A write that is in flight, or was, has an unknown outcome; all else is ClientClosed."""
-    assert type(retry.closed(request(method), unknown, in_flight=in_flight)) is kind
+    assert type(retry.ended(request(method), unknown, "at the end", in_flight=in_flight)) is kind
 
 
 @pytest.mark.parametrize(

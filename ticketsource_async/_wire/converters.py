@@ -8,7 +8,7 @@ nothing and says where.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
@@ -118,14 +118,12 @@ def _convert(raw: object, kind: Any, path: str) -> Any:
         raise _Refused(what, path + inner.rstrip("`")) from None
 
 
-def _day(raw: object, path: str) -> object:
-    # The guide writes a day, the vendor's file a date-time: the day is its first ten characters, once the whole proves
-    # to be one.
-    if not isinstance(raw, str) or len(raw) <= 10:
-        return raw
-    if _convert(raw, datetime, path).tzinfo is None:
+def day(text: str, path: str) -> date:
+    """Return the day that a text begins with: the guide writes a day, the vendor's file a date-time."""
+    if len(text) > 10 and _convert(text, datetime, path).tzinfo is None:
         raise _Refused("Expected a date, or a date-time with its offset", path)
-    return raw[:10]
+    found: date = _convert(text[:10], date, path)
+    return found
 
 
 def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
@@ -169,7 +167,8 @@ def _structure_customer(raw: Mapping[str, Any], _: type) -> models.Customer:
     flat = _attributes(raw, models.Customer)
     if isinstance(membership := flat.get("membership"), dict):
         for name in membership.keys() & {"start_date", "end_date"}:
-            membership[name] = _day(membership[name], f".attributes.membership.{name}")
+            if isinstance(text := membership[name], str):
+                membership[name] = day(text, f".attributes.membership.{name}")
     phone = flat.pop("phone", None)
     if flat.get("telephone") is None:
         flat["telephone"] = _convert(phone, str | None, ".attributes.phone")
@@ -234,19 +233,46 @@ def _make_converter() -> Converter:
 converter: Final = _make_converter()
 
 
-def structure(row: object, model: type[RecordT], envelope: protocol.Envelope, json_path: str) -> RecordT:
-    """Return the record in one entry of `data`; raise `InvalidResponse` naming the place under `json_path`."""
+class QuickRow(msgspec.Struct):
+    """An entry of `data` that `quick.py` has read: all in it is as promised, but for the days of a membership."""
+
+    id: str
+
+    def record(self) -> Any:
+        """Return the record."""
+        raise NotImplementedError
+
+
+def quick_records(rows: list[Any]) -> list[Any] | None:
+    """Return the records of a page that was read quickly; None if it was not, or a row of it has to be refused."""
     try:
-        return converter.structure(row, model)
+        return [row.record() for row in rows] if rows and isinstance(rows[0], QuickRow) else None
+    except _Refused:
+        return None
+
+
+def ids_of(rows: list[Any]) -> list[str | None]:
+    """Return the id in each entry of `data`, None where there is none."""
+    if rows and isinstance(rows[0], QuickRow):
+        return [row.id for row in rows]
+    return [_id_of(row) for row in rows]
+
+
+def _id_of(row: object) -> str | None:
+    if isinstance(row, QuickRow):
+        return row.id
+    found = row.get("id") if isinstance(row, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def structure(row: object, model: type[RecordT], envelope: protocol.Envelope, index: int | None = None) -> RecordT:
+    """Return the record in `data`, or in the entry of it at this index; raise `InvalidResponse` naming the place."""
+    try:
+        return row.record() if isinstance(row, QuickRow) else converter.structure(row, model)
     except _Refused as error:
         refused = error
-    record_id = row.get("id") if isinstance(row, dict) else None
-    raise envelope.invalid(
-        refused.what,
-        json_path + refused.path,
-        resource=RESOURCES[model],
-        record_id=record_id if isinstance(record_id, str) else None,
-    )
+    place = "$.data" if index is None else f"$.data[{index}]"
+    raise envelope.invalid(refused.what, place + refused.path, resource=RESOURCES[model], record_id=_id_of(row))
 
 
 def body(draft: models.CustomerDraft | models.NoteDraft, record_id: str | None = None) -> bytes:

@@ -107,10 +107,12 @@ def verdict(
     )
 
 
-def closed(request: Request, unknown: errors.TicketSourceError | None, *, in_flight: bool) -> errors.TicketSourceError:
-    """Return what it means for a call that the client was closed while it went on."""
+def ended(
+    request: Request, unknown: errors.TicketSourceError | None, when: str, *, in_flight: bool
+) -> errors.TicketSourceError:
+    """Return what it means for a call that it was ended from outside, as `when` tells, while it went on."""
     doing = "in flight" if in_flight else "waiting"
-    message = f"{request} was {doing} when the client was closed."
+    message = f"{request} was {doing} {when}."
     lost = errors.ConnectionLost(message, request.method, request.url.path, request.attempt)
     if in_flight and fate_is_unknown(request, lost):
         unknown = lost

@@ -7,9 +7,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from attrs import define, frozen
 
@@ -19,6 +19,8 @@ from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import AttemptEvent, CallEvent, RetryEvent, WaitEvent
 from ticketsource_async.config import RetryPolicy
 from ticketsource_async.ratelimit import Priority, RateLimiter
+
+T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _WORTH_TELLING: Final = 0.001
@@ -73,39 +75,72 @@ class Sender:
         self._transport = transport
         self._rules = rules
         self._gates: dict[asyncio.AbstractEventLoop, tuple[asyncio.Semaphore, asyncio.Semaphore]] = {}
-        self._calls: set[asyncio.Task[protocol.Envelope]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._helpers: set[asyncio.Task[Any]] = set()
         self.closed = False
 
     async def send(self, request: protocol.Request, priority: Priority = "interactive") -> protocol.Envelope:
-        """Return what came in the envelope, or raise what went wrong."""
+        """Return what came in the envelope, or raise what went wrong.
+
+        If the caller is cancelled while a write may have been done, `__cause__` of the CancelledError says so.
+        """
         self.check_open()
         seconds = self._rules.policy.deadline
         call = _Call(request, priority, None if seconds is None else self._rules.clock() + seconds)
         # A task of its own, so that `aclose` can end it without cancelling the caller's.
-        task = asyncio.create_task(self._until_deadline(call))
-        self._calls.add(task)
+        task = self.start_until_closed(self._until_deadline(call))
         caller = asyncio.current_task()
         assert caller is not None  # noqa: S101 - a coroutine that awaits runs in a task
         cancelled_before = caller.cancelling()
         try:
             return await task
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             if not self.closed or caller.cancelling() > cancelled_before:
+                cancelled.__cause__ = self._unknown_to_caller(call)
                 raise
-        finally:
-            self._calls.discard(task)
         if call.answer is not None:
             return call.answer
-        raise retry.closed(call.request, call.unknown, in_flight=call.in_flight)
+        raise retry.ended(call.request, call.unknown, "when the client was closed", in_flight=call.in_flight)
+
+    def _unknown_to_caller(self, call: _Call) -> errors.OutcomeUnknown | None:
+        """Return, and log, that a write may have been done whose caller is cancelled; None if it was not."""
+        done = call.answer is not None  # in the very moment of the cancellation
+        error = retry.ended(call.request, call.unknown, "when it was cancelled", in_flight=call.in_flight or done)
+        if not isinstance(error, errors.OutcomeUnknown):
+            return None
+        _LOG.warning("%s", error)
+        return error
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin work that does nothing but make calls: `aclose`, which ends these, waits for its end.
+
+        Whoever begins it also has to `end` it.
+        """
+        return self._begin(work, self._helpers)
+
+    def start_until_closed(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin work that `aclose` cancels, since it may wait for something else than a call.
+
+        Whoever begins it also has to `end` it.
+        """
+        return self._begin(work, self._calls)
+
+    def _begin(self, work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return task
 
     async def _until_deadline(self, call: _Call) -> protocol.Envelope:
         seconds = self._rules.policy.deadline
+        if seconds is None:
+            return await self._until_answered(call)
         timer = asyncio.timeout(seconds)
         try:
             async with timer:
                 return await self._until_answered(call)
         except TimeoutError:
-            if seconds is None or not timer.expired():  # a limiter's own
+            if not timer.expired():  # a limiter's own
                 raise
         if call.answer is not None:
             return call.answer
@@ -230,7 +265,8 @@ class Sender:
         loop = asyncio.get_running_loop()
         if loop not in self._gates:
             self._gates = {other: gates for other, gates in self._gates.items() if not other.is_closed()}
-            self._calls = {task for task in self._calls if not task.get_loop().is_closed()}
+            for tasks in (self._calls, self._helpers):
+                tasks.difference_update([task for task in tasks if task.get_loop().is_closed()])
             most = self._rules.max_connections
             self._gates[loop] = asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
         everybody, bulk = self._gates[loop]
@@ -245,12 +281,26 @@ class Sender:
     async def aclose(self) -> None:
         """Take no further call, end those that go on in this event loop, and close the transport."""
         self.closed = True
-        loop, this = asyncio.get_running_loop(), asyncio.current_task()
-        calls = [task for task in self._calls if task.get_loop() is loop and task is not this]
+        calls = _others(self._calls)
         for task in calls:
             task.cancel()
         try:
             if calls:
                 await asyncio.wait(calls)
+            if helpers := _others(self._helpers):
+                await asyncio.wait(helpers)
         finally:
             await self._transport.aclose()
+
+
+def _others(tasks: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    return [task for task in tasks if task.get_loop() is loop and task is not this]
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and return when they have ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,7 +3,7 @@
 Plain values: nothing here reads JSON, knows an envelope or talks to anybody. `_wire/converters.py` does the mapping.
 """
 
-from ticketsource_async.models.base import UNSET, Address, Consent, Links, Unset
+from ticketsource_async.models.base import NOTHING, UNSET, Address, Consent, Links, Unset
 from ticketsource_async.models.bookings import (
     Amount,
     Attendee,
@@ -39,6 +39,7 @@ from ticketsource_async.models.shows import (
 )
 
 __all__ = [
+    "NOTHING",
     "UNSET",
     "Address",
     "AddressDraft",

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import attrs
@@ -26,10 +26,25 @@ UNSET: Final = Unset.UNSET
 """Not given. None would not do: an attribute sent as null is cleared, one that is not sent stays as it is."""
 
 
+class _Nothing(dict[str, object]):
+    """An empty dict that stays empty: all records in which nothing is unknown share one."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a record is frozen, and so is its `extra`")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse
+
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: Final[Mapping[str, object]] = _Nothing()
+
+
 def unknown() -> Any:
     """Return the field for attributes that this library does not know."""
     # Not part of the hash: a dict has none, and a MappingProxyType, which has, cannot be pickled.
-    return attrs.field(factory=dict, hash=False)
+    return attrs.field(default=NOTHING, hash=False)
 
 
 class Record:
