@@ -11,7 +11,7 @@ MODELS = {"models", "models.base", "models.bookings", "models.customers", "model
 WORDS = {"errors", "config", "call_events"} | MODELS
 RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
 MACHINES = {"ratelimit", "ratelimit.local", "_wire.transport", "_wire.sender"}
-COUNTER = {"pagination", "bulk", "resources", "client"}
+COUNTER = {"pagination", "bulk", "resources", "fanout", "client"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},
     "pytest": {"sandbox.pytest_plugin"},
-    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "bulk", "cli", "sandbox"},
+    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "bulk", "fanout", "cli", "sandbox"},
     "time": {"_wire.sender", "ratelimit.local", "sandbox"},
     "random": {"_wire.sender", "sandbox"},
     "logging": {"_wire.sender", "ratelimit.local", "sandbox"},

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ticketsource_async.bulk import Bulk, Outcome
     from ticketsource_async.call_events import AttemptEvent, CallEvent, PageEvent, RetryEvent, WaitEvent
     from ticketsource_async.client import ClientOptions, TicketSource
     from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from ticketsource_async.pagination import ListReport, Page, Pager
     from ticketsource_async.ratelimit import RateLimiter
     from ticketsource_async.ratelimit.local import LocalRateLimiter
-    from ticketsource_async.resources import ListOptions
+    from ticketsource_async.resources import BulkOptions, ListOptions
 
 __version__ = "0.1.0"
 
@@ -87,6 +88,8 @@ __all__ = [
     "BookingConsent",
     "BookingLine",
     "BoxOffice",
+    "Bulk",
+    "BulkOptions",
     "CallEvent",
     "ClientClosed",
     "ClientOptions",
@@ -115,6 +118,7 @@ __all__ = [
     "NotFound",
     "Note",
     "NoteDraft",
+    "Outcome",
     "OutcomeUnknown",
     "Page",
     "PageEvent",
@@ -151,6 +155,7 @@ _ROOMS = (
     "ratelimit",
     "ratelimit.local",
     "pagination",
+    "bulk",
     "resources",
     "client",
 )

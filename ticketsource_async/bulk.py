@@ -1,115 +1,145 @@
-"""Many calls as one listing: everything that is on, and everything that was sold.
-
-Each reads in branches, so many at a time, and yields in the order of the lists. No task outlives its loop: whoever
-leaves it early leaves nothing behind.
-"""
+"""One call for each of many inputs: bounded, as they complete, one failure spoiling nothing else."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
-from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
-from ticketsource_async.resources import Dates, Events, Venues
+from attrs import frozen
+
+from ticketsource_async._wire.sender import Sender, end
+from ticketsource_async.errors import ClientClosed, ConfigurationError, OutcomeUnknown
+from ticketsource_async.pagination import check_whole
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-async def programme(
-    events: Events, venues: Venues, start: StartFilter | None, concurrency: int
-) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
-    """Yield every date of every event with its venue."""
-    fetched: dict[str, Venue] = {}
-    one_at_a_time = asyncio.Lock()
+@frozen
+class Outcome(Generic[In, Out]):
+    """How the call for one input ended: `value` counts if `error` is None; `index` is the place among the inputs."""
 
-    async def venue_of(event_date: EventDate) -> Venue | None:
-        venue_id = event_date.venue_id
-        if venue_id is None:
-            return None
-        if venue_id not in fetched:  # not in the list of its event
-            async with one_at_a_time:
-                if venue_id not in fetched:
-                    fetched[venue_id] = await venues.get(venue_id)
-        return fetched[venue_id]
+    index: int
+    input: In
+    value: Out | None = None
+    error: Exception | None = None
 
-    async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None]]:
-        with _telling(event):
-            dates = await events.list_dates(event, start=start).collect()
-            if dates:
-                fetched.update({venue.id: venue for venue in await events.list_venues(event).collect()})
-            return [(event, event_date, await venue_of(event_date)) for event_date in dates]
-
-    async with aclosing(_in_branches(aiter(events.list()), branch, concurrency)) as branches:
-        async for rows in branches:
-            for row in rows:
-                yield row
+    def unwrap(self) -> Out:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return cast(Out, self.value)
 
 
-async def all_bookings(
-    events: Events, dates: Dates, start: StartFilter | None, concurrency: int
-) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
-    """Yield every booking for every date of every event."""
-    gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
+class Bulk(Generic[In, Out]):
+    """Calls for many inputs, made as the outcomes are taken: `async for outcome in bulk`, once.
 
-    async def dates_of(event: Event) -> list[tuple[Event, EventDate]]:
-        with _telling(event):
-            async with gate:
-                return [(event, event_date) async for event_date in events.list_dates(event, start=start)]
+    Inputs are read when there is room for their calls, so their number does not matter. An error of the inputs
+    themselves is raised when all that was started has come; `ClientClosed` likewise, if the client is closed meanwhile.
+    However the loop ends before its time, the inputs that it has not come to are untouched, and `unseen` has the rest.
+    """
 
-    async def bookings_for(pair: tuple[Event, EventDate]) -> list[tuple[Event, EventDate, Booking]]:
-        event, event_date = pair
-        with _telling(event, event_date):
-            async with gate:
-                return [(event, event_date, booking) async for booking in dates.list_bookings(event_date)]
+    def __init__(
+        self,
+        sender: Sender,
+        inputs: Iterable[In] | AsyncIterable[In],
+        call: Callable[[In], Coroutine[Any, Any, Out]],
+        *,
+        concurrency: int = 8,
+        fail_fast: bool = False,
+        in_turn: Callable[[In], object] | None = None,
+    ) -> None:
+        check_whole("concurrency", concurrency, 1)
+        if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
+            raise TypeError(f"many inputs are an iterable or async iterable, not a {type(inputs).__name__}")
+        self._sender = sender
+        self._inputs = inputs
+        self._call = call
+        self._fail_fast = fail_fast
+        self._in_turn = in_turn
+        self._latest: dict[object, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(concurrency)
+        self._running: set[asyncio.Task[None]] = set()
+        self._done: deque[Outcome[In, Out]] = deque()
+        self._news = asyncio.Event()
+        self._begun = False
 
-    async def pairs() -> AsyncGenerator[tuple[Event, EventDate], None]:
-        async with aclosing(_in_branches(aiter(events.list()), dates_of, concurrency)) as branches:
-            async for found in branches:
-                for pair in found:
-                    yield pair
+    @property
+    def unseen(self) -> list[Outcome[In, Out]]:
+        """The outcomes that the loop was not given, in the order they came.
 
-    async with aclosing(_in_branches(pairs(), bookings_for, concurrency)) as branches:
-        async for rows in branches:
-            for row in rows:
-                yield row
+        When it was left early, these are the calls that had ended, and the writes that were cut off in flight: their
+        error is an `OutcomeUnknown`. All other inputs that the loop was not given are as they were.
+        """
+        return list(self._done)
 
-
-async def _in_branches(
-    source: AsyncGenerator[In, None], work: Callable[[In], Awaitable[Out]], concurrency: int
-) -> AsyncGenerator[Out, None]:
-    """Yield the outcome of the work on each item in order, with the work on so many going on at a time."""
-    branches: deque[asyncio.Future[Out]] = deque()
-    failure: Exception | None = None
-    try:
-        async with aclosing(source):
-            while failure is None:
-                try:
-                    item = await anext(source)
-                except StopAsyncIteration:
-                    break
-                except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
-                    failure = error
+    async def __aiter__(self) -> AsyncGenerator[Outcome[In, Out], None]:
+        if self._begun:
+            raise ConfigurationError("A bulk call can be looped over once, or it would write twice: make another.")
+        self._begun = True
+        reader = self._sender.start_until_closed(self._read())
+        reader.add_done_callback(lambda _: self._news.set())
+        stopped = False
+        try:
+            while self._done or self._running or not reader.done():
+                if not self._done:
+                    self._news.clear()
+                    await self._news.wait()
                     continue
-                branches.append(asyncio.ensure_future(work(item)))
-                if len(branches) >= concurrency:
-                    yield await branches.popleft()
-            while branches:
-                yield await branches.popleft()
-            if failure is not None:
-                raise failure
-    finally:
-        for branch in branches:
-            branch.cancel()
-        await asyncio.gather(*branches, return_exceptions=True)
+                outcome = self._done.popleft()
+                if not stopped and (
+                    isinstance(outcome.error, ClientClosed) or (self._fail_fast and outcome.error is not None)
+                ):
+                    stopped = True
+                    await end([reader, *self._running])
+                yield outcome
+                self._room.release()
+            self._sender.check_open()
+            if not reader.cancelled():
+                reader.result()
+        finally:
+            await end([reader, *self._running])
+
+    async def _read(self) -> None:
+        """Begin the call for each input as soon as there is room for it."""
+        index = 0
+        await self._room.acquire()
+        async for item in _each(self._inputs):
+            self._sender.check_open()
+            turn = None if self._in_turn is None else self._in_turn(item)
+            task = self._sender.start(self._one(index, item, self._latest.get(turn)))
+            self._running.add(task)
+            task.add_done_callback(partial(self._forget, turn))
+            if turn is not None:
+                self._latest[turn] = task
+            index += 1
+            await self._room.acquire()
+
+    def _forget(self, turn: object, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if self._latest.get(turn) is task:
+            del self._latest[turn]
+        self._news.set()
+
+    async def _one(self, index: int, item: In, before: "asyncio.Task[None] | None") -> None:
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            outcome = Outcome[In, Out](index, item, value=await self._call(item))
+        except asyncio.CancelledError as cancelled:
+            if not isinstance(cancelled.__cause__, OutcomeUnknown):
+                raise
+            outcome = Outcome(index, item, error=cancelled.__cause__)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of this input alone
+            outcome = Outcome(index, item, error=error)
+        self._done.append(outcome)
 
 
-@contextmanager
-def _telling(*records: Event | EventDate) -> Iterator[None]:
-    """Say on an error in which branch it happened."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"This was in the branch of {' and '.join(record.id for record in records)}.")
-        raise
+async def _each(inputs: Iterable[In] | AsyncIterable[In]) -> AsyncIterator[In]:
+    if isinstance(inputs, AsyncIterable):
+        async for item in inputs:
+            yield item
+    else:
+        for item in inputs:
+            yield item

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
-from ticketsource_async import bulk
+from ticketsource_async import fanout
 from ticketsource_async._wire.protocol import Access
 from ticketsource_async._wire.sender import Rules, Sender
 from ticketsource_async._wire.transport import Transport
@@ -148,7 +148,7 @@ class TicketSource:
         Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues.
         """
         check_whole("concurrency", concurrency, 1)
-        return bulk.programme(self.events, self.venues, start, concurrency)
+        return fanout.programme(self._sender, start, concurrency)
 
     def all_bookings(
         self, *, start: StartFilter | None = None, concurrency: int = 8
@@ -161,7 +161,7 @@ class TicketSource:
         Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
         """
         check_whole("concurrency", concurrency, 1)
-        return bulk.all_bookings(self.events, self.dates, start, concurrency)
+        return fanout.all_bookings(self._sender, start, concurrency)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

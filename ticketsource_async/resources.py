@@ -5,7 +5,8 @@ in `errors.py`. The vendor's pages: https://www.ticketsource.io/working-with-cus
 there.
 """
 
-from typing import Protocol, TypedDict, TypeVar, Unpack
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from yarl import URL
 
@@ -23,7 +24,9 @@ from ticketsource_async.models import (
     StartFilter,
     Venue,
 )
+from ticketsource_async.bulk import Bulk
 from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.ratelimit import Priority
 
 
 class _HasId(Protocol):
@@ -32,6 +35,9 @@ class _HasId(Protocol):
 
 
 T = TypeVar("T", bound=_HasId)
+CustomerT = TypeVar("CustomerT", bound="str | Customer")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class ListOptions(TypedDict, total=False):
@@ -59,9 +65,19 @@ class ListOptions(TypedDict, total=False):
     """What to do with a row that is not what the API promises; the default is to raise."""
 
 
+class BulkOptions(TypedDict, total=False):
+    """Options of every bulk call."""
+
+    concurrency: int
+    """Calls to make at a time, default 8; so many inputs and outcomes are in memory."""
+    fail_fast: bool
+    """Whether the first error ends it: calls that wait are dropped, and what becomes of writes in flight still comes."""
+
+
 class _Group:
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender
+        self._priority: Priority = priority
 
     def _url(self, *segments: str) -> URL:
         return self._sender.access.base_url.joinpath(*segments)
@@ -74,11 +90,20 @@ class _Group:
             return self._list(url, EventDate, options)
         return Pager(self._sender, url, EventDate, query=start.query(), keeps=start.keeps, **options)
 
+    def _bulk(
+        self,
+        inputs: Iterable[In] | AsyncIterable[In],
+        call: Callable[[In], Coroutine[Any, Any, Out]],
+        options: BulkOptions,
+        in_turn: Callable[[In], object] | None = None,
+    ) -> Bulk[In, Out]:
+        return Bulk(self._sender, inputs, call, in_turn=in_turn, **options)
+
     async def _get(self, url: URL, model: type[T]) -> T:
         return _record(await self._send("GET", url), model, url.name)
 
     async def _send(self, method: str, url: URL, body: bytes | None = None) -> protocol.Envelope:
-        return await self._sender.send(protocol.build(self._sender.access, method, url, body))
+        return await self._sender.send(protocol.build(self._sender.access, method, url, body), self._priority)
 
 
 def _record(envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
@@ -97,6 +122,12 @@ def _body(
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     return converters.body(draft, record_id)
+
+
+def _id_in(change: object) -> str | None:
+    """Return whom a change is for, None if it is no change at all."""
+    customer = change[0] if isinstance(change, tuple) and change else None
+    return customer if isinstance(customer, str) else getattr(customer, "id", None)
 
 
 def _customer_id(customer: str | Customer) -> str:
@@ -146,6 +177,56 @@ class Customers(_Group):
         Raises `NotFound`, `OutcomeUnknown`.
         """
         await self._send("DELETE", self._url("customers", _customer_id(customer)))
+
+    def get_many(
+        self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerT, Customer]:
+        """Return these customers as they come; see `Bulk`.
+
+        GET /customers/{id} for each
+        """
+        return self._bulk(customers, Customers(self._sender, "bulk").get, options)
+
+    def create_many(
+        self, drafts: Iterable[CustomerDraft] | AsyncIterable[CustomerDraft], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerDraft, Customer]:
+        """Create a customer for each draft; see `Bulk`, and `create` for what each can end in.
+
+        POST /customers for each
+        """
+        return self._bulk(drafts, Customers(self._sender, "bulk").create, options)
+
+    def update_many(
+        self,
+        changes: Mapping[str, CustomerDraft]
+        | Iterable[tuple[CustomerT, CustomerDraft]]
+        | AsyncIterable[tuple[CustomerT, CustomerDraft]],
+        /,
+        **options: Unpack[BulkOptions],
+    ) -> Bulk[tuple[str | CustomerT, CustomerDraft], Customer]:
+        """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`.
+
+        Drafts for the same customer are sent one after another, in their order.
+
+        PATCH /customers/{id} for each
+        """
+        one = Customers(self._sender, "bulk")
+
+        async def update(change: tuple[str | CustomerT, CustomerDraft]) -> Customer:
+            customer, draft = change
+            return await one.update(customer, draft=draft)
+
+        pairs = changes.items() if isinstance(changes, Mapping) else changes
+        return self._bulk(pairs, update, options, in_turn=_id_in)
+
+    def delete_many(
+        self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerT, None]:
+        """Delete these customers, for good; see `Bulk`.
+
+        DELETE /customers/{id} for each
+        """
+        return self._bulk(customers, Customers(self._sender, "bulk").delete, options)
 
     def list_bookings(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
         """Return the bookings that a customer made.
