@@ -12,6 +12,7 @@ from yarl import URL
 
 from ticketsource_async._wire import converters, protocol
 from ticketsource_async._wire.sender import Sender
+from ticketsource_async.bulk import Bulk
 from ticketsource_async.models import (
     Booking,
     Customer,
@@ -24,7 +25,6 @@ from ticketsource_async.models import (
     StartFilter,
     Venue,
 )
-from ticketsource_async.bulk import Bulk
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.ratelimit import Priority
 
@@ -71,7 +71,7 @@ class BulkOptions(TypedDict, total=False):
     concurrency: int
     """Calls to make at a time, default 8; so many inputs and outcomes are in memory."""
     fail_fast: bool
-    """Whether the first error ends it: calls that wait are dropped, and what becomes of writes in flight still comes."""
+    """Whether the first error ends it: calls that wait are dropped; what became of writes in flight still comes."""
 
 
 class _Group:

@@ -1,0 +1,390 @@
+"""Many calls at once: each input has its outcome, and whatever ends early leaves no doubt about the rest."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from doubles import ONCE, run_strictly, until
+
+from ticketsource_async import (
+    AuthenticationFailed,
+    Bulk,
+    ClientClosed,
+    ConfigurationError,
+    Customer,
+    CustomerDraft,
+    LocalRateLimiter,
+    NotFound,
+    Outcome,
+    OutcomeUnknown,
+    RateLimit,
+    ServerError,
+    TicketSource,
+    ValidationFailed,
+)
+from ticketsource_async.sandbox import Sandbox
+
+
+def drafts(count: int) -> list[CustomerDraft]:
+    """Return drafts of customers whose first names count them."""
+    return [CustomerDraft(first_name=f"Person {number}") for number in range(count)]
+
+
+def first_names(box: Sandbox, start: int = 0) -> list[str]:
+    """Return the first names of the customers from that place on."""
+    return [str(row["attributes"]["first_name"]) for row in box.customers.rows(start, 1000)]  # type: ignore[index]  # rows are JSON
+
+
+def our_tasks() -> set[str]:
+    """Return the names of the tasks that run, but for those in which the sandbox serves."""
+    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
+
+
+async def outcomes_until_cancelled(bulk: Bulk[Any, Any], seen: list[Outcome[Any, Any]]) -> None:
+    """Take outcomes."""
+    async for outcome in bulk:
+        seen.append(outcome)  # noqa: PERF401 - a comprehension would lose them
+
+
+async def test_all_ids_are_fetched_each_with_its_place(ts: TicketSource, box: Sandbox) -> None:
+    """The outcomes of all inputs come, in the order of completion, and say which input each is of."""
+    ids = box.customers.ids()
+    found = {outcome.index: outcome async for outcome in ts.customers.get_many(ids)}
+
+    assert [found[index].input for index in range(25)] == list(ids)
+    assert [found[index].unwrap().id for index in range(25)] == list(ids)
+
+
+async def test_outcomes_come_as_they_complete(ts: TicketSource, box: Sandbox) -> None:
+    """A slow answer holds nobody up."""
+    slow, *others = box.customers.ids()
+    box.fail(path=f"/customers/{slow}", slow=0.3)
+
+    order = [outcome.input async for outcome in ts.customers.get_many([slow, *others], concurrency=3)]
+
+    assert order[-1] == slow
+    assert sorted(order[:-1]) == sorted(others)
+
+
+async def test_one_failure_spoils_nothing_else(ts: TicketSource, box: Sandbox) -> None:
+    """Unknown ids, what cannot be an id, and an error of the server are outcomes like any other."""
+    one, two = box.customers.ids(0, 2)
+    box.fail(path=f"/customers/{two}", status=500)
+
+    inputs: list[Any] = [one, "cst-nobody", 7, two, one]
+    found = {o.index: o async for o in ts.customers.get_many(inputs)}
+
+    assert [type(found[index].error) for index in range(5)] == [
+        type(None),
+        NotFound,
+        ValueError,
+        ServerError,
+        type(None),
+    ]
+    with pytest.raises(NotFound):
+        found[1].unwrap()
+
+
+async def test_drafts_are_created_once_each(ts: TicketSource, box: Sandbox) -> None:
+    """Each valid draft makes one customer, each other an outcome with its error."""
+    made = [outcome async for outcome in ts.customers.create_many([*drafts(20), CustomerDraft()])]
+
+    assert sorted(first_names(box, 25)) == sorted(f"Person {number}" for number in range(20))
+    assert [type(outcome.error) for outcome in made if outcome.error] == [ValueError]
+    assert {o.input.first_name: o.unwrap().first_name for o in made if not o.error} == {
+        f"Person {number}": f"Person {number}" for number in range(20)
+    }
+
+
+@pytest.mark.parametrize("kind", ["mapping", "pairs"])
+async def test_changes_are_given_as_a_mapping_or_as_pairs(ts: TicketSource, box: Sandbox, kind: str) -> None:
+    """Both send each draft to its customer; a pair may have the customer itself."""
+    customers = await ts.customers.list().collect()
+    changes: Any = {c.id: CustomerDraft(last_name=f"Of {c.id}") for c in customers}
+    if kind == "pairs":
+        changes = [(customer, changes[customer.id]) for customer in customers]
+
+    updated = [outcome.unwrap() async for outcome in ts.customers.update_many(changes)]
+
+    assert {c.id: c.last_name for c in updated} == {c.id: f"Of {c.id}" for c in customers}
+
+
+async def test_changes_of_one_customer_are_made_in_their_order(ts: TicketSource, box: Sandbox) -> None:
+    """However slow the first is, the last draft for a customer wins."""
+    one, two = box.customers.ids(0, 2)
+    box.fail(path=f"/customers/{one}", slow=0.05, times=3)
+    changes = [(one, CustomerDraft(last_name=str(number))) for number in range(5)]
+
+    order = [o.index async for o in ts.customers.update_many([*changes, (two, CustomerDraft(last_name="X"))])]
+
+    assert [index for index in order if index < 5] == [0, 1, 2, 3, 4]
+    assert (await ts.customers.get(one)).last_name == "4"
+    assert [r.path for r in box.requests][:2] == [f"/customers/{one}", f"/customers/{two}"]
+
+
+@pytest.mark.parametrize("change", [7, (), ("cst-1",), ("cst-1", None), (None, CustomerDraft(first_name="A"))])
+async def test_what_is_no_change_is_an_outcome_too(ts: TicketSource, change: Any) -> None:
+    """It has its error, and the others are made."""
+    found = [outcome async for outcome in ts.customers.update_many([change])]
+
+    assert isinstance(found[0].error, TypeError | ValueError)
+
+
+async def test_customers_are_deleted(ts: TicketSource, box: Sandbox) -> None:
+    """Each once; one that is given twice is not there the second time."""
+    one, two, three = box.customers.ids(0, 3)
+    gone = [outcome async for outcome in ts.customers.delete_many([one, two, one], concurrency=1)]
+
+    assert [type(outcome.error) for outcome in gone] == [type(None), type(None), NotFound]
+    assert box.customers.ids()[0] == three
+
+
+async def test_inputs_are_read_only_as_there_is_room_for_them(ts: TicketSource, box: Sandbox) -> None:
+    """Endless inputs, plain or async, do no harm: no more are read than calls may be made at a time."""
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield box.customers.ids()[0]
+
+    async def slowly() -> AsyncIterator[str]:
+        for customer_id in endless():
+            await asyncio.sleep(0)
+            yield customer_id
+
+    for inputs in (endless(), slowly()):
+        read = taken = 0
+        async with aclosing(aiter(ts.customers.get_many(inputs, concurrency=4))) as outcomes:
+            async for _ in outcomes:
+                taken += 1
+                await asyncio.sleep(0.002)
+                assert read - taken <= 3
+                if taken == 40:
+                    break
+
+
+async def test_outcomes_come_while_the_next_input_is_still_awaited(ts: TicketSource, box: Sandbox) -> None:
+    """Inputs that trickle in do not hold up what is done."""
+    taken = asyncio.Event()
+
+    async def trickle() -> AsyncIterator[str]:
+        yield box.customers.ids()[0]
+        await taken.wait()
+        yield box.customers.ids()[1]
+
+    seen = []
+    async for outcome in ts.customers.get_many(trickle()):
+        seen.append(outcome.index)
+        taken.set()
+
+    assert seen == [0, 1]
+
+
+async def test_an_error_of_the_inputs_is_raised_after_what_was_started(ts: TicketSource, box: Sandbox) -> None:
+    """The outcomes of the inputs before it come first."""
+
+    def broken() -> Iterator[str]:
+        yield from box.customers.ids(0, 5)
+        raise OSError("the file is gone")
+
+    seen: list[Outcome[Any, Any]] = []
+    with pytest.raises(OSError, match="the file is gone"):
+        await outcomes_until_cancelled(ts.customers.get_many(broken()), seen)
+    assert len(seen) == 5
+
+
+async def test_fail_fast_stops_at_the_first_failure_and_tells_of_the_writes_in_flight(box: Sandbox) -> None:
+    """The failure comes, then what was cut off in flight; the inputs that had no turn are untouched."""
+    async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
+        box.fail(method="POST", status=422)
+        box.fail(method="POST", slow=3600, times=None)
+        bulk = ts.customers.create_many(drafts(100), concurrency=4, fail_fast=True)
+        seen = [outcome async for outcome in bulk]
+
+    assert isinstance(seen[0].error, ValidationFailed)
+    assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in seen[1:])
+    assert bulk.unseen == []
+    done = {outcome.input.first_name for outcome in seen[1:]}
+    assert set(first_names(box, 25)) <= done
+    assert len(box.requests) <= 4
+
+
+@pytest.mark.parametrize("way", ["cancel", "aclosing", "break"])
+async def test_whatever_ends_it_early_no_write_is_forgotten(
+    box: Sandbox, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of each draft it is known whether it was sent: seen, unseen, or untouched; the log tells of the uncertain."""
+    caplog.set_level(logging.WARNING)
+    before = our_tasks()
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        box.fail(method="POST", after=3, slow=3600, times=None)
+        bulk = ts.customers.create_many(drafts(100), concurrency=6)
+        seen: list[Outcome[Any, Any]] = []
+        if way == "cancel":
+            taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
+            await until(lambda: len(box.requests) == 9)
+            taking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await taking
+        elif way == "aclosing":
+            async with aclosing(aiter(bulk)) as outcomes:
+                seen.append(await anext(outcomes))
+                await until(lambda: len(box.requests) >= 6)
+            assert our_tasks() == before
+        else:
+            async for outcome in bulk:
+                seen.append(outcome)
+                await until(lambda: len(box.requests) >= 6)
+                break
+            gc.collect()
+        await until(lambda: our_tasks() == before)
+
+    sent = set(first_names(box, 25))
+    unknown = [outcome for outcome in bulk.unseen if outcome.error]
+    assert sent <= {outcome.input.first_name for outcome in [*seen, *bulk.unseen]}
+    assert unknown
+    assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in unknown)
+    assert [r.getMessage() for r in caplog.records if "was in flight when it was cancelled" in r.getMessage()]
+    assert len(sent) < 15
+
+
+async def test_calls_that_wait_for_their_turn_are_untouched_when_it_is_cancelled(box: Sandbox) -> None:
+    """What has no slot yet was not sent, so nothing is said of it."""
+    limiter = LocalRateLimiter(RateLimit(2, per=3600))
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        bulk = ts.customers.create_many(drafts(10))
+        seen: list[Outcome[Any, Any]] = []
+        taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
+        await until(lambda: len(seen) == 2)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+    assert bulk.unseen == []
+    assert len(box.customers) == 27
+
+
+@pytest.mark.parametrize("idle", [False, True])
+async def test_closing_the_client_ends_a_bulk_call(box: Sandbox, idle: bool) -> None:
+    """Writes in flight come as unknown, then ClientClosed is raised, even while it waits for an input."""
+    before = our_tasks()
+    ts = TicketSource(box.api_key, base_url=box.url)
+    box.fail(method="POST", slow=3600, times=None)
+    never = asyncio.Event()
+
+    async def inputs() -> AsyncIterator[CustomerDraft]:
+        for draft in drafts(0 if idle else 100):
+            yield draft
+        await never.wait()
+
+    seen: list[Outcome[Any, Any]] = []
+    taking = asyncio.create_task(outcomes_until_cancelled(ts.customers.create_many(inputs(), concurrency=3), seen))
+    await until(lambda: len(our_tasks() - before) > 1 if idle else len(box.requests) == 3)
+    await ts.aclose()
+
+    with pytest.raises(ClientClosed):
+        await taking
+    assert len(seen) == (0 if idle else 3)
+    assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in seen)
+    assert our_tasks() == before
+
+
+async def test_a_bulk_call_is_looped_over_once(ts: TicketSource, box: Sandbox) -> None:
+    """The second time would write again."""
+    bulk = ts.customers.create_many(drafts(2))
+    assert len([outcome async for outcome in bulk]) == 2
+
+    with pytest.raises(ConfigurationError, match="once"):
+        await anext(aiter(bulk))
+    assert len(box.customers) == 27
+
+
+@pytest.mark.parametrize("inputs", ["cst-1", b"cst-1", 7, None])
+async def test_what_is_not_many_is_refused_at_once(ts: TicketSource, inputs: Any) -> None:
+    """One id is not taken for its letters."""
+    with pytest.raises(TypeError, match="many inputs are an iterable"):
+        ts.customers.get_many(inputs)
+
+
+async def test_a_concurrency_that_cannot_be_is_refused_at_once(ts: TicketSource) -> None:
+    """Nothing at a time is nothing at all."""
+    with pytest.raises(ValueError, match="concurrency"):
+        ts.customers.get_many([], concurrency=0)
+
+
+async def test_an_error_of_the_whole_account_is_that_of_each_input(box: Sandbox) -> None:
+    """A wrong key fails them all, one by one."""
+    async with TicketSource("skl-wrong", base_url=box.url) as ts:
+        errors = {type(outcome.error) async for outcome in ts.customers.get_many(box.customers.ids())}
+
+    assert errors == {AuthenticationFailed}
+
+
+async def test_a_single_call_does_not_queue_behind_bulk_calls_and_lists(box: Sandbox) -> None:
+    """While they use the limit up, a single call takes a slot that is kept for it: at once, before all of them."""
+    limiter = LocalRateLimiter(RateLimit(96, per=3600))
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        one = box.customers.ids()[0]
+        working = [
+            asyncio.create_task(outcomes_until_cancelled(ts.customers.get_many([one] * 1000), [])),
+            asyncio.create_task(ts.customers.list(per_page=1, concurrency=8).collect()),
+        ]
+        await until(
+            lambda: len(box.requests) == 94 and "in flight, " in repr(limiter) and "0 in flight" in repr(limiter)
+        )
+
+        assert isinstance(await asyncio.wait_for(ts.customers.get(one), 20), Customer)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+
+STRICTLY = """
+import asyncio, gc, sys
+from contextlib import aclosing
+from ticketsource_async import CustomerDraft, TicketSource
+
+async def main():
+    async with TicketSource(sys.argv[2], base_url=sys.argv[1], rate_limit=None) as ts:
+        rows = [c async for c in ts.customers.list(per_page=2, concurrency=8)]
+        for start in (
+            lambda: ts.customers.list(per_page=2, concurrency=8),
+            lambda: ts.customers.list(per_page=2, concurrency=4, verify=True),
+            lambda: ts.customers.get_many(rows * 10),
+            lambda: ts.customers.create_many(CustomerDraft(first_name="A") for _ in range(50)),
+            ts.all_bookings,
+            ts.programme,
+        ):
+            async for _ in start():
+                break
+            async with aclosing(aiter(start())) as items:
+                await anext(items)
+                await anext(items)
+            try:
+                async with asyncio.timeout(0.02):
+                    async for _ in start():
+                        await asyncio.sleep(0.001)
+            except TimeoutError:
+                pass
+        gc.collect()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        print([t.get_name() for t in asyncio.all_tasks() if t is not asyncio.current_task()])
+    gc.collect()
+
+asyncio.run(main(), debug=True)
+gc.collect()
+"""
+
+
+async def test_leaving_anything_early_is_silent_in_debug_mode_with_warnings_as_errors(box: Sandbox) -> None:
+    """Break, aclosing and timeouts over lists, bulk calls and fan-outs: no task is left, and not a word on stderr."""
+    out, err = await run_strictly(STRICTLY, box.url, box.api_key)
+
+    assert out == "[]\n"
+    assert [line for line in err.splitlines() if "nobody knows whether it took effect" not in line] == []
