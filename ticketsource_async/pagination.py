@@ -150,7 +150,7 @@ class Pager(Generic[T]):
         self._on_invalid = on_invalid
         self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._keeps = keeps
-        self._quick = quick.reader(cast(type, model))
+        self._quick = quick.reader(model)
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"

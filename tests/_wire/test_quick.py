@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -108,17 +107,18 @@ def test_whatever_is_changed_both_ways_agree(
     model, row = which
     page_of: dict[str, Any] = {"data": [deepcopy(row), deepcopy(row)], "links": {}}
     for number, name, value in edits:
-        paths = places(page_of["data"])
+        page_of["data"] = page_of["data"] or [deepcopy(row)]
+        paths = places(page_of["data"])[1:]
         node: Any = page_of
         *above, last = ["data", *paths[number % len(paths)]]
         for key in above:
             node = node[key]
         if isinstance(node[last], dict) and number % 3:
-            node[last][name] = value
+            node[last][name] = deepcopy(value)
         elif number % 7 == 0 and above:
             del node[last]
         else:
-            node[last] = value
+            node[last] = deepcopy(value)
     body = json.dumps(page_of).encode()
 
     assert read(model, body, quickly=True) == read(model, body, quickly=False)
@@ -154,7 +154,7 @@ def test_the_extra_of_records_in_which_nothing_is_unknown_takes_nothing() -> Non
     assert extra is NOTHING is pickle.loads(pickle.dumps(NOTHING)) is deepcopy(NOTHING)
     assert extra == {}
     assert json.dumps(extra) == "{}"
-    changes: list[Callable[[Any], object]] = [
+    changes: list[Any] = [
         lambda extra: extra.update(a=1),
         lambda extra: extra.setdefault("a", 1),
         lambda extra: extra.__setitem__("a", 1),

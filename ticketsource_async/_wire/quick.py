@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import product
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import attrs
 import msgspec
@@ -25,9 +25,7 @@ class _TooParticular(Exception):
     """A model with a field that msgspec alone does not read strictly enough."""
 
 
-@cache
-def reader(model: type) -> QuickReader | None:
-    """Return what reads a page of such records quickly; the rows it returns are for `converters.structure`."""
+def _make_reader(model: type) -> QuickReader | None:
     try:
         row: Any = _row(model)
     except _TooParticular:
@@ -45,6 +43,10 @@ def reader(model: type) -> QuickReader | None:
         return found.data, found.links
 
     return read
+
+
+reader: Final[Callable[[type], QuickReader | None]] = cache(_make_reader)
+"""Returns what reads a page of such records quickly, if that can be; its rows are for `converters.structure`."""
 
 
 def _row(model: type) -> Any:
