@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},
     "pytest": {"sandbox.pytest_plugin"},
-    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "bulk", "fanout", "cli", "sandbox"},
+    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "pagination", "bulk", "fanout", "cli", "sandbox"},
     "time": {"_wire.sender", "ratelimit.local", "sandbox"},
     "random": {"_wire.sender", "sandbox"},
     "logging": {"_wire.sender", "ratelimit.local", "sandbox"},

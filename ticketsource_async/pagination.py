@@ -3,11 +3,12 @@
 Nothing is held open between two items: a loop may be left, or take all day, at any point.
 """
 
+import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, TypeVar, cast
 
 from attrs import define, frozen
 from yarl import URL
@@ -17,10 +18,7 @@ from ticketsource_async._wire.sender import Sender, end
 from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, PaginationError
 
-if TYPE_CHECKING:
-    from asyncio import Task
-
-    _Ahead = deque[tuple[URL, Task[protocol.Envelope]]]
+_Ahead = deque[tuple[URL, asyncio.Task[protocol.Envelope]]]
 
 T = TypeVar("T")
 
@@ -203,6 +201,9 @@ class Pager(Generic[T]):
                     ahead.clear()
                 if at_a_time > 1:
                     self._ask(loop, ahead, url, at_a_time)
+                    if ahead[0][1].done():  # let the new ones go out before it is looked at
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
                 envelope = await (ahead.popleft()[1] if ahead else self._read(loop, url))
                 page, following = self._page(loop, envelope, number)
                 request = envelope.request
@@ -247,7 +248,7 @@ class Pager(Generic[T]):
                 str(url),
             )
 
-    def _ask(self, loop: _Loop, ahead: "_Ahead", url: URL, at_a_time: int) -> None:
+    def _ask(self, loop: _Loop, ahead: _Ahead, url: URL, at_a_time: int) -> None:
         """Ask for the page, and for those that should follow it, until so many are on their way."""
         most = at_a_time if loop.left is None else min(at_a_time, -(-loop.left // self._per_page))
         following = protocol.turned(ahead[-1][0], 1, self._ours) if ahead else url
@@ -333,7 +334,7 @@ class Pager(Generic[T]):
         return [item async for item in self]
 
 
-def _ends_list(task: "Task[protocol.Envelope]") -> bool:
+def _ends_list(task: asyncio.Task[protocol.Envelope]) -> bool:
     """Say whether a page has come that is the last, or none has come at all."""
     if not task.done():
         return False

@@ -1,0 +1,164 @@
+"""The whole table: `python -m benchmarks`; a part by its name, `--full` for the limiter at 240 requests in 60 s."""
+
+import argparse
+import asyncio
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+from benchmarks import peers, server
+from ticketsource_async import AttemptEvent, CallEvent, RateLimit, TicketSource
+
+
+async def ours(url: str, concurrency: int = 1) -> int:
+    """Stream all customers, typed."""
+    count = 0
+    async with TicketSource(server.KEY, base_url=url, rate_limit=None) as ts:
+        async for customer in ts.customers.list(concurrency=concurrency):
+            count += customer.email is not None
+    return count
+
+
+def interleaved(
+    candidates: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Return the median of each candidate's times, taken in turns.
+
+    Neither pyperf nor pytest-benchmark takes turns, and only that is fair on a machine whose speed wavers.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(rounds + 1):
+        for name, run in candidates.items():
+            began = clock()
+            run()
+            if turn:  # the first is to warm up
+                times[name].append(clock() - began)
+    return {name: median(taken) for name, taken in times.items()}
+
+
+def table(title: str, unit: str, measured: dict[str, float], base: str) -> None:
+    """Print what was measured, and how many times as much as the base that is."""
+    print(f"\n{title}\n")
+    for name, value in measured.items():
+        print(f"    {name:<38} {value:>10.2f} {unit:<8} {value / measured[base]:>7.2f}")
+
+
+def cpu() -> None:
+    """CPU time of the client for a page of 100 customers."""
+    pages = 50
+    with server.pages(pages * 100) as url:
+        candidates: dict[str, Callable[[], object]] = {
+            "ticketsource_async, typed": lambda: asyncio.run(ours(url)),
+            "ticketsource_async, concurrency=8": lambda: asyncio.run(ours(url, 8)),
+        }
+        for name, loop in peers.LOOPS.items():
+            candidates[name] = lambda loop=loop: peers.run(loop, url)  # type: ignore[misc]  # a default binds it
+        measured = interleaved(candidates, 15, time.process_time)
+    per_page = {name: seconds / pages * 1e6 for name, seconds in measured.items()}
+    table("CPU time for a page of 100 customers, and its ratio", "us", per_page, "aiohttp + msgspec, untyped")
+
+
+def wall() -> None:
+    """Time for 5,000 customers when each answer takes 50 ms."""
+    with server.pages(5000, 0.05) as url:
+        candidates: dict[str, Callable[[], object]] = {
+            f"ticketsource_async, concurrency={k}": lambda k=k: asyncio.run(ours(url, k))  # type: ignore[misc]  # as above
+            for k in (1, 4, 8)
+        }
+        for name, loop in peers.LOOPS.items():
+            candidates[name] = lambda loop=loop: peers.run(loop, url)  # type: ignore[misc]  # as above
+        measured = interleaved(candidates, 5, time.perf_counter)
+    table(
+        "Time for 5,000 customers at 50 ms latency, and its ratio", "s", measured, "ticketsource_async, concurrency=8"
+    )
+
+
+def limiter(limit: int = 240, per: float = 6.0, windows: int = 3) -> None:
+    """Requests that a limit lets through, and how many of them the server refuses."""
+    statuses: list[int | None] = []
+
+    def count(event: CallEvent) -> None:
+        if isinstance(event, AttemptEvent):
+            statuses.append(event.status)
+
+    async def use_up(url: str) -> float:
+        async with TicketSource(server.KEY, base_url=url, rate_limit=RateLimit(limit, per=per), on_event=count) as ts:
+            customer = await ts.customers.list().first()
+            assert customer is not None
+            began = time.perf_counter()
+            calls = (ts.customers.get(customer) for _ in range(limit * windows - 1))
+            await asyncio.gather(*calls)
+            return time.perf_counter() - began
+
+    with server.limited(limit, per) as url:
+        seconds = asyncio.run(use_up(url))
+    ideal = per * (windows - 1)
+    print(f"\nThe limiter: {limit * windows} requests at {limit} in {per:g} s\n")
+    print(f"    answered 429                           {statuses.count(429):>10}")
+    print(f"    time, and its ratio to the ideal       {seconds:>10.2f} s        {seconds / ideal:>7.3f}")
+    print(f"    requests in a window                   {limit * ideal / seconds:>10.1f} of {limit}")
+
+
+def call() -> None:
+    """CPU time of a single call."""
+    calls = 300
+
+    async def ours_one_by_one(url: str) -> None:
+        async with TicketSource(server.KEY, base_url=url, rate_limit=RateLimit(100_000)) as ts:
+            customer = await ts.customers.list().first()
+            assert customer is not None
+            for _ in range(calls):
+                await ts.customers.get(customer)
+
+    with server.pages(100) as url:
+        measured = interleaved(
+            {
+                "ticketsource_async, typed": lambda: asyncio.run(ours_one_by_one(url)),
+                "aiohttp + msgspec, untyped": lambda: asyncio.run(peers.one_by_one(url, calls)),
+            },
+            15,
+            time.process_time,
+        )
+    per_call = {name: seconds / calls * 1e6 for name, seconds in measured.items()}
+    table("CPU time of a single get, and its ratio", "us", per_call, "aiohttp + msgspec, untyped")
+
+
+def memory() -> None:
+    """Peak memory of a process that streams so many customers."""
+    measured: dict[str, float] = {}
+    for count in (10_000, 200_000):
+        with server.pages(count) as url:
+            for concurrency in (1, 8):
+                command = [sys.executable, "-m", "benchmarks", "--peak", url, "--concurrency", str(concurrency)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                measured[f"{count:,} customers, concurrency={concurrency}"] = int(done.stdout) / 1024
+    table("Peak memory of a process that streams all customers, and its ratio", "MiB", measured, next(iter(measured)))
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    parts = {"cpu": cpu, "wall": wall, "limiter": limiter, "call": call, "memory": memory}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
+    parser.add_argument("--full", action="store_true", help="the limiter at 240 requests in 60 s, for two minutes")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--concurrency", type=int, default=1, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.peak:
+        asyncio.run(ours(given.peak, given.concurrency))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    if wrong := set(given.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(wrong))}")
+    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, client and server apart")
+    for name in given.parts or parts:
+        parts[name]()
+    if given.full:
+        limiter(240, 60.0)
+
+
+main()
