@@ -7,7 +7,7 @@ what passes here, both make equal records. Models with money have no quick way: 
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import product
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
@@ -128,7 +128,7 @@ def _field(hint: Any, path: str) -> tuple[Any, str, Callable[..., Any] | None]:
     if Decimal in kinds:
         raise _TooParticular
     if date in kinds:
-        return str | None, "None if {0} is None else {1}({0})", lambda text: day(text, path)
+        return str | None, "None if {0} is None else {1}({0})", lru_cache(partial(day, path=path))  # days repeat
     for kind in kinds:
         inner = (get_args(kind) or (kind,))[0]
         if not attrs.has(inner):

@@ -7,8 +7,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar, cast
 
 from attrs import define, frozen
@@ -167,7 +167,8 @@ class Sender:
         interrupted: BaseException | None = None
         noted = False
         try:
-            async with self._free_connection(call.priority), self._slot(call.priority):
+            own, everybody = self._free_connection(call.priority)
+            async with own, everybody, self._slot(call.priority):
                 call.request, call.in_flight = request, True
                 try:
                     call.note(await self._exchange(request, self._rules.clock() - asked_at))
@@ -258,8 +259,7 @@ class Sender:
             return nullcontext()
         return self._rules.limiter.slot(key=self.access.limiter_key, priority=priority)
 
-    @asynccontextmanager
-    async def _free_connection(self, priority: Priority) -> AsyncGenerator[None, None]:
+    def _free_connection(self, priority: Priority) -> tuple[AbstractAsyncContextManager[None], asyncio.Semaphore]:
         # Taken outside of the exchange, so that waiting for a connection eats nothing of its timeout. Bulk leaves one
         # connection to interactive calls, or these would wait for a slot behind it. Semaphores belong to a loop.
         loop = asyncio.get_running_loop()
@@ -270,8 +270,7 @@ class Sender:
             most = self._rules.max_connections
             self._gates[loop] = asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
         everybody, bulk = self._gates[loop]
-        async with bulk if priority == "bulk" else nullcontext(), everybody:
-            yield
+        return bulk if priority == "bulk" else nullcontext(), everybody
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""
