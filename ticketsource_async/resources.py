@@ -6,7 +6,7 @@ there.
 """
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from yarl import URL
 
@@ -36,6 +36,7 @@ class _HasId(Protocol):
 
 T = TypeVar("T", bound=_HasId)
 CustomerT = TypeVar("CustomerT", bound="str | Customer")
+_Change = tuple[str | Customer, CustomerDraft]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -198,12 +199,10 @@ class Customers(_Group):
 
     def update_many(
         self,
-        changes: Mapping[str, CustomerDraft]
-        | Iterable[tuple[CustomerT, CustomerDraft]]
-        | AsyncIterable[tuple[CustomerT, CustomerDraft]],
+        changes: Mapping[str, CustomerDraft] | Iterable[_Change] | AsyncIterable[_Change],
         /,
         **options: Unpack[BulkOptions],
-    ) -> Bulk[tuple[str | CustomerT, CustomerDraft], Customer]:
+    ) -> Bulk[_Change, Customer]:
         """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`.
 
         Drafts for the same customer are sent one after another, in their order.
@@ -212,11 +211,11 @@ class Customers(_Group):
         """
         one = Customers(self._sender, "bulk")
 
-        async def update(change: tuple[str | CustomerT, CustomerDraft]) -> Customer:
+        async def update(change: _Change) -> Customer:
             customer, draft = change
             return await one.update(customer, draft=draft)
 
-        pairs = changes.items() if isinstance(changes, Mapping) else changes
+        pairs = cast(Iterable[_Change], changes.items() if isinstance(changes, Mapping) else changes)
         return self._bulk(pairs, update, options, in_turn=_id_in)
 
     def delete_many(

@@ -1,6 +1,6 @@
 """The public API as a user's type checker sees it: checked by mypy and pyright, never run."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime
 from typing import Literal, assert_never, assert_type
@@ -11,16 +11,19 @@ from ticketsource_async import (
     AddressDraft,
     APIError,
     AttemptEvent,
+    Bulk,
     CallEvent,
     ConsentDraft,
     Customer,
     CustomerDraft,
     InvalidResponse,
     Links,
+    ListReport,
     LocalRateLimiter,
     MembershipDraft,
     Note,
     NoteDraft,
+    Outcome,
     OutcomeUnknown,
     Page,
     PageEvent,
@@ -57,6 +60,26 @@ async def reading() -> None:
         assert_type(await ts.customers.get(customer), Customer)
         assert_type(await ts.notes.list(customer).first(), Note | None)
         assert_type((await ts.notes.get(customer, "csn-1")).customer_id, str | None)
+
+
+async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], ids: AsyncIterator[str]) -> None:
+    """Make many calls at once, and lists that are read ahead or verified."""
+    pager = ts.customers.list(concurrency=8, verify=True, max_passes=6)
+    assert_type(pager.report, ListReport)
+    assert_type(pager.report.complete, bool)
+    async for got in ts.customers.get_many(["cst-1", "cst-2"], concurrency=4, fail_fast=True):
+        assert_type(got, Outcome[str, Customer])
+        assert_type(got.input, str)
+        assert_type(got.value, Customer | None)
+        assert_type(got.error, Exception | None)
+        assert_type(got.unwrap(), Customer)
+    assert_type(ts.customers.get_many(ids), Bulk[str, Customer])
+    created = ts.customers.create_many(CustomerDraft(first_name=name) for name in ("A", "B"))
+    assert_type(created.unseen, list[Outcome[CustomerDraft, Customer]])
+    ts.customers.update_many({"cst-1": CustomerDraft(first_name="A")})
+    ts.customers.update_many(pairs)
+    async for deleted in ts.customers.delete_many([customer for customer, _ in pairs]):
+        assert_type(deleted, Outcome[Customer, None])
 
 
 async def writing(ts: TicketSource, before: Customer, after: Customer) -> None:

@@ -18,7 +18,7 @@ from ticketsource_async._wire.converters import RESOURCES, QuickRow, day
 from ticketsource_async._wire.protocol import QuickReader
 from ticketsource_async.models import NOTHING
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+_MOMENT: Any = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _TooParticular(Exception):
@@ -137,7 +137,7 @@ def _field(hint: Any, path: str) -> tuple[Any, str, Callable[..., Any] | None]:
         if inner is kind:
             return struct | None, "None if {0} is None else {1}({0})", build
         return list[struct] | None, "None if {0} is None else tuple(map({1}, {0}))", build  # type: ignore[valid-type]
-    return (_Moment | None if datetime in kinds else hint), "{0}", None
+    return (_MOMENT | None if datetime in kinds else hint), "{0}", None
 
 
 def _open(cls: type) -> type:

@@ -32,7 +32,10 @@ class _Nothing(dict[str, object]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a record is frozen, and so is its `extra`")
 
-    __setitem__ = __ior__ = setdefault = update = _refuse
+    __setitem__: Any = _refuse
+    __ior__: Any = _refuse
+    setdefault: Any = _refuse
+    update: Any = _refuse
 
     def __reduce__(self) -> str:
         return "NOTHING"
