@@ -190,7 +190,7 @@ async def _stream_customers(
     hidden = not sys.stderr.isatty() or (to_stdout and sys.stdout.isatty())
     written = 0
     # The limit counts those written: without a filter these are those read, and no page too many is asked for.
-    customers = aiter(ts.customers.list(max_items=None if consent else limit))
+    customers = aiter(ts.customers.list(max_items=None if consent else limit, concurrency=8))
     with tqdm(unit=" customers", disable=hidden, file=sys.stderr) as progress:
         async with aclosing(customers):
             async for customer in customers:
