@@ -71,7 +71,7 @@ async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sa
     assert (done.code, done.err) == (0, "")
     assert [row["id"] for row in table(done.out)] == list(many.customers.ids())
     assert tuple(table(done.out)[0]) == COLUMNS
-    assert len(many.requests) == 3
+    assert 3 <= len(many.requests) <= 3 + 7  # eight pages at a time
 
 
 async def test_export_needs_no_account_with_the_sandbox() -> None:
