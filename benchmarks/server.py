@@ -36,7 +36,9 @@ def _serving(*arguments: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            assert url, "the server did not start: what it says is above"
+            yield url
         finally:
             process.terminate()
 

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import pytest
@@ -24,8 +24,10 @@ from ticketsource_async import (
     RateLimit,
     ServerError,
     TicketSource,
+    TicketSourceError,
     ValidationFailed,
 )
+from ticketsource_async.ratelimit import Priority
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -113,11 +115,14 @@ async def test_changes_are_given_as_a_mapping_or_as_pairs(ts: TicketSource, box:
     assert {c.id: c.last_name for c in updated} == {c.id: f"Of {c.id}" for c in customers}
 
 
-async def test_changes_of_one_customer_are_made_in_their_order(ts: TicketSource, box: Sandbox) -> None:
+@pytest.mark.parametrize("pair", [tuple, list])
+async def test_changes_of_one_customer_are_made_in_their_order(
+    ts: TicketSource, box: Sandbox, pair: Callable[[Any], Any]
+) -> None:
     """However slow the first is, the last draft for a customer wins."""
     one, two = box.customers.ids(0, 2)
     box.fail(path=f"/customers/{one}", slow=0.05, times=3)
-    changes = [(one, CustomerDraft(last_name=str(number))) for number in range(5)]
+    changes = [pair((one, CustomerDraft(last_name=str(number)))) for number in range(5)]
 
     order = [o.index async for o in ts.customers.update_many([*changes, (two, CustomerDraft(last_name="X"))])]
 
@@ -141,6 +146,14 @@ async def test_customers_are_deleted(ts: TicketSource, box: Sandbox) -> None:
 
     assert [type(outcome.error) for outcome in gone] == [type(None), type(None), NotFound]
     assert box.customers.ids()[0] == three
+
+
+async def test_a_verified_list_may_be_deleted_while_it_is_read(ts: TicketSource, box: Sandbox) -> None:
+    """Deletions hide rows from a plain list; a verified one finds them."""
+    async for outcome in ts.customers.delete_many(ts.customers.list(per_page=5, verify=True)):
+        outcome.unwrap()
+
+    assert len(box.customers) == 0
 
 
 async def test_inputs_are_read_only_as_there_is_room_for_them(ts: TicketSource, box: Sandbox) -> None:
@@ -215,7 +228,7 @@ async def test_fail_fast_stops_at_the_first_failure_and_tells_of_the_writes_in_f
     assert len(box.requests) <= 4
 
 
-@pytest.mark.parametrize("way", ["cancel", "aclosing", "break"])
+@pytest.mark.parametrize("way", ["cancel", "raise", "break"])
 async def test_whatever_ends_it_early_no_write_is_forgotten(
     box: Sandbox, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,17 +239,22 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
         box.fail(method="POST", after=3, slow=3600, times=None)
         bulk = ts.customers.create_many(drafts(100), concurrency=6)
         seen: list[Outcome[Any, Any]] = []
+        unseen_at_once = []
         if way == "cancel":
             taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
             await until(lambda: len(box.requests) == 9)
             taking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await taking
-        elif way == "aclosing":
-            async with aclosing(aiter(bulk)) as outcomes:
-                seen.append(await anext(outcomes))
-                await until(lambda: len(box.requests) >= 6)
-            assert our_tasks() == before
+        elif way == "raise":
+            try:
+                async with aclosing(bulk):
+                    async for outcome in bulk:
+                        seen.append(outcome)
+                        await until(lambda: len(box.requests) >= 6)
+                        raise ZeroDivisionError  # noqa: TRY301 - an error in the body of the loop is the case
+            except ZeroDivisionError:
+                unseen_at_once = bulk.unseen
         else:
             async for outcome in bulk:
                 seen.append(outcome)
@@ -245,6 +263,7 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
             gc.collect()
         await until(lambda: our_tasks() == before)
 
+    assert bulk.unseen == unseen_at_once or way != "raise"
     sent = set(first_names(box, 25))
     unknown = [outcome for outcome in bulk.unseen if outcome.error]
     assert sent <= {outcome.input.first_name for outcome in [*seen, *bulk.unseen]}
@@ -252,6 +271,80 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
     assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in unknown)
     assert [r.getMessage() for r in caplog.records if "was in flight when it was cancelled" in r.getMessage()]
     assert len(sent) < 15
+
+
+async def test_a_failure_that_ends_it_is_not_lost_if_the_loop_is_cancelled_just_then(box: Sandbox) -> None:
+    """The write whose answer got lost is known, though ending the rest takes its time."""
+
+    async def inputs() -> AsyncIterator[CustomerDraft]:
+        try:
+            yield drafts(1)[0]
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.2)
+
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        box.fail(method="POST", cut="after_write")
+        bulk = ts.customers.create_many(inputs(), fail_fast=True)
+        seen: list[Outcome[Any, Any]] = []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await outcomes_until_cancelled(bulk, seen)
+
+    assert [type(outcome.error) for outcome in [*seen, *bulk.unseen]] == [OutcomeUnknown]
+
+
+async def test_no_call_begins_once_a_failure_is_known(box: Sandbox) -> None:
+    """With `fail_fast`, outcomes that still wait to be looked at make no room for further writes."""
+    async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
+        box.fail(method="POST", after=3, status=422)
+        bulk = ts.customers.create_many(drafts(100), concurrency=4, fail_fast=True)
+        async with aclosing(bulk):
+            async for _ in bulk:
+                await asyncio.sleep(0.05)
+
+    assert len(box.requests) == 4
+
+
+async def test_inputs_that_are_cancelled_are_not_taken_for_their_end(ts: TicketSource, box: Sandbox) -> None:
+    """The cancellation of something they wait for is raised."""
+
+    async def inputs() -> AsyncIterator[str]:
+        yield box.customers.ids()[0]
+        waited_for = asyncio.create_task(asyncio.sleep(3600))
+        waited_for.cancel()
+        await waited_for
+
+    with pytest.raises(asyncio.CancelledError):
+        await outcomes_until_cancelled(ts.customers.get_many(inputs()), [])
+
+
+async def test_a_limiter_that_cancels_a_call_makes_it_an_outcome(box: Sandbox) -> None:
+    """No input is without an outcome."""
+
+    class Cancels(LocalRateLimiter):
+        def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
+            raise asyncio.CancelledError
+
+    async with TicketSource(box.api_key, base_url=box.url, limiter=Cancels(RateLimit(9))) as ts:
+        found = [outcome async for outcome in ts.customers.get_many(box.customers.ids(0, 3))]
+
+    assert [type(outcome.error) for outcome in found] == [TicketSourceError] * 3
+
+
+async def test_inputs_are_closed_with_the_loop(ts: TicketSource, box: Sandbox) -> None:
+    """A bulk call over the outcomes of another leaves neither behind."""
+    before = our_tasks()
+
+    async def created() -> AsyncIterator[str]:
+        async for outcome in ts.customers.create_many(drafts(100)):
+            yield outcome.unwrap().id
+
+    bulk = ts.customers.get_many(created())
+    async with aclosing(bulk):
+        async for _ in bulk:
+            break
+    await until(lambda: our_tasks() == before)
 
 
 async def test_calls_that_wait_for_their_turn_are_untouched_when_it_is_cancelled(box: Sandbox) -> None:

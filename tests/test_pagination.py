@@ -17,6 +17,7 @@ from ticketsource_async import (
     Customer,
     InvalidResponse,
     ListReport,
+    NotFound,
     Page,
     PaginationError,
     ServerError,
@@ -418,6 +419,20 @@ async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: T
     assert [(page.number, page.items[0].id[-1]) for page in pages] == [(1, "1"), (2, "2"), (7, "7")]
 
 
+async def test_guesses_are_given_up_where_they_prove_wrong(mocked: TicketSource, api: MockedAPI) -> None:
+    """A list that spells its pages in a way of its own is followed link by link, not guessed at again and again."""
+    for number in range(1, 21):
+        spelled = "1" if number == 1 else f"{number:03}"
+        following = f"{API}/customers?page={number + 1:03}" if number < 20 else None
+        api.answer("GET", f"/customers?page={spelled}&per_page=100", page([customer_row(number)], following))
+    for number in range(3, 30):
+        api.answer("GET", f"/customers?page={number}&per_page=100", page([customer_row(666)]))
+    pager = mocked.customers.list(concurrency=8)
+
+    assert [customer.id for customer in await pager.collect()] == [f"cst-xxxxxxxxxx{n}" for n in range(1, 21)]
+    assert pager.report.requests <= 20 + 7
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
     """The rows before it come, then its error, and no task is left."""
@@ -450,6 +465,8 @@ async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way:
                     await anext(customers)
             assert our_tasks() == before
         elif way == "break":
+            for _ in range(50):
+                await anext(customers)
             async for _ in customers:
                 break
             del customers
@@ -565,6 +582,39 @@ async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, 
     assert sorted(seen) == sorted(box.customers.ids())
     assert pages_asked_for(box)[3:8] == ["3", "4", "3", "2", "1"]
     assert pager.report == ListReport(passes=3, requests=12, found_later=10, complete=True)
+
+
+async def test_a_last_page_that_is_gone_does_not_end_the_verification(ts: TicketSource, box: Sandbox) -> None:
+    """If the server answers 404 to a page that has been emptied, the pass goes on with the page before it."""
+    box.fail(page=3, after=1, status=404)
+    seen: list[str] = []
+    async for customer in ts.customers.list(per_page=10, verify=True):
+        seen.append(customer.id)  # noqa: PERF401 - it is a loop that is tested
+
+    assert seen == list(box.customers.ids())
+    assert pages_asked_for(box) == ["1", "2", "3", "3", "2", "1"]
+
+
+async def test_a_list_that_is_gone_altogether_cannot_be_verified(ts: TicketSource, box: Sandbox) -> None:
+    """A 404 for the first page is an error."""
+    box.fail(page=1, after=1, status=404)
+
+    with pytest.raises(NotFound):
+        await ts.customers.list(verify=True).collect()
+
+
+@pytest.mark.parametrize(("inserted", "doubled"), [(1, 0), (15, 0), (30, 0), (95, 0), (120, 30)])
+async def test_rows_that_insertions_bring_again_are_dropped_as_far_as_the_last_pages_go(
+    ts: TicketSource, box: Sandbox, inserted: int, doubled: int
+) -> None:
+    """Up to nearly ten pages of rows may be inserted at once and double nobody."""
+    box.customers.insert(100)
+    box.fail(page=4, insert=inserted)
+    pager = ts.customers.list(per_page=10)
+    ids = [customer.id async for customer in pager]
+
+    assert len(ids) - len(set(ids)) == doubled
+    assert pager.report.duplicates == min(30, inserted) - doubled
 
 
 async def test_passes_that_keep_finding_rows_end_and_the_report_says_so(ts: TicketSource, box: Sandbox) -> None:

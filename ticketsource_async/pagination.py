@@ -1,6 +1,7 @@
 """One list call, as items or as pages, read one after another, ahead, or again and again until nobody is missed.
 
-Nothing is held open between two items: a loop may be left, or take all day, at any point.
+No connection is held open between two items: a loop may be left, or take all day, at any point. What was read ahead, or
+is on its way, waits for it in tasks, which end with the loop.
 """
 
 import asyncio
@@ -10,13 +11,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Final, Generic, Literal, TypeVar, cast
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from yarl import URL
 
 from ticketsource_async._wire import converters, protocol, quick
 from ticketsource_async._wire.sender import Sender, end
 from ticketsource_async.call_events import PageEvent
-from ticketsource_async.errors import InvalidResponse, PaginationError
+from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 
 _Ahead = deque[tuple[URL, asyncio.Task[protocol.Envelope]]]
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
-_PAGES_REMEMBERED: Final = 2  # for repeats; at least, and one more than are read at a time
+_PAGES_REMEMBERED: Final = 10  # for repeats; more if more are read at a time
 
 
 @frozen
@@ -66,34 +67,41 @@ class _Loop:
 
     report: ListReport
     left: int | None
-    recent: deque[set[str]]
     known: set[str] | None
     last: URL
+    remembered: int
+    pages: deque[set[str]] = field(factory=deque)
+    recent: set[str] = field(factory=set)
     new: int = 0
     items: int = 0
 
     def which_are_new(self, ids: list[str | None]) -> list[bool]:
         """Say of each row of a page whether it is to come: it has not yet, as far as that is remembered."""
         here = {record_id for record_id in ids if record_id is not None}
-        before = self.recent if self.known is None else (*self.recent, self.known)
-        self.recent.append(here if len(here) == len(ids) and all(map(here.isdisjoint, before)) else set())
-        if self.recent[-1]:  # the usual page
+        unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
+        if unseen and len(here) == len(ids):  # the usual page
+            new = [True] * len(ids)
             self.new += len(here)
             if self.known is not None:
                 self.known |= here
-            return [True] * len(ids)
-        return [self._is_new(record_id) for record_id in ids]
+        else:
+            here = set()
+            new = [self._is_new(record_id, here) for record_id in ids]
+        self.recent |= here
+        self.pages.append(here)
+        if len(self.pages) > self.remembered:
+            self.recent -= self.pages.popleft()
+        return new
 
-    def _is_new(self, record_id: str | None) -> bool:
+    def _is_new(self, record_id: str | None, here: set[str]) -> bool:
         first_pass = self.report.passes == 1
         if record_id is None:  # it is invalid, and told once
             return first_pass
-        repeats = any(record_id in ids for ids in self.recent)
-        self.recent[-1].add(record_id)
         known = self.known is not None and record_id in self.known
-        if repeats or (known and first_pass):
+        if record_id in self.recent or record_id in here or (known and first_pass):
             self.report.duplicates += 1
             return False
+        here.add(record_id)
         if known:
             return False
         if self.known is not None:
@@ -101,13 +109,19 @@ class _Loop:
         self.new += 1
         return True
 
+    def forget_pages(self) -> None:
+        """Forget what came lately, since it is to be read again."""
+        self.recent.clear()
+        self.pages.clear()
+
 
 class Pager(Generic[T]):
     """A list that has not been asked for yet; every loop over it starts anew.
 
     Rows come as the API has them at the moment their page is read. It has only page numbers, so rows shift while one
     reads: one deleted before the place where you read makes you miss another, which `verify` finds; one inserted there
-    makes one come again, which is dropped. `report` tells of the loop that was begun last.
+    makes one come again, which is dropped, as far as the ids of the last pages tell. `report` is of the loop that was
+    begun last.
     """
 
     def __init__(
@@ -168,17 +182,16 @@ class Pager(Generic[T]):
         that was dropped, or that `on_invalid` took, counts towards `max_items`. With `verify` the pages of all passes
         come, with the rows that have not come before.
         """
-        remembered = max(_PAGES_REMEMBERED, self._concurrency + 1)
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
         first = self._url.with_query(self._ours)
-        loop = _Loop(report, self._max_items, deque(maxlen=remembered), known, first)
+        loop = _Loop(report, self._max_items, known, first, max(_PAGES_REMEMBERED, self._concurrency + 1))
         while report.passes < self._max_passes and not report.complete:
             report.passes += 1
             loop.new = 0
-            loop.recent.clear()
+            loop.forget_pages()
             backward = report.passes % 2 == 0
-            reading = self._backward(loop) if backward else self._forward(loop, first, self._concurrency)
+            reading = self._backward(loop, first) if backward else self._forward(loop, first, self._concurrency)
             async with aclosing(reading) as pages:
                 async for page in pages:
                     yield page
@@ -199,9 +212,12 @@ class Pager(Generic[T]):
                 if ahead and protocol.fingerprint(ahead[0][0]) != protocol.fingerprint(url):
                     await end(task for _, task in ahead)
                     ahead.clear()
+                    concurrency = at_a_time = 1  # no further guess: this list does not go on as others do
                 if at_a_time > 1:
                     self._ask(loop, ahead, url, at_a_time)
-                    if ahead[0][1].done():  # let the new ones go out before it is looked at
+                    if ahead[0][1].done():
+                        # Before it is looked at, which takes a while, let the new ones go out: it takes a task, and
+                        # within it another, to send one.
                         await asyncio.sleep(0)
                         await asyncio.sleep(0)
                 envelope = await (ahead.popleft()[1] if ahead else self._read(loop, url))
@@ -224,15 +240,20 @@ class Pager(Generic[T]):
         finally:
             await end(task for _, task in ahead)
 
-    async def _backward(self, loop: _Loop) -> AsyncGenerator[Page[T], None]:
+    async def _backward(self, loop: _Loop, first: URL) -> AsyncGenerator[Page[T], None]:
         """Read from the page without a `next`, as it is now, to the first.
 
         One page at a time, whatever the concurrency: a row that a deletion moves goes towards the pages still to be
         read only because they are read in this order.
         """
-        async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # it may have grown
-            async for page in pages:
-                yield page
+        try:
+            async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # it may have grown
+                async for page in pages:
+                    yield page
+        except NotFound:  # or have shrunk: whether a page that is gone is empty or a 404 is not documented
+            if loop.last == first:
+                raise
+        loop.forget_pages()
         url = loop.last
         while (before := protocol.turned(url, -1, self._ours)) is not None:
             url = before

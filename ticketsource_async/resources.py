@@ -49,9 +49,13 @@ class ListOptions(TypedDict, total=False):
     start_page: int
     """Page to begin with, from 1."""
     max_items: int | None
-    """Rows to read at most; None reads all. No page is asked for beyond what that takes."""
+    """Rows to read at most, dropped ones included; None reads all. No page is asked for beyond what that takes."""
     concurrency: int
-    """Pages to ask for at a time, default 1; the items come in order all the same, and so many pages are in memory."""
+    """Pages to ask for at a time, default 1; the items come in order all the same, and so many pages are in memory.
+
+    Of these, one less than the client's `max_connections` are on the wire. Leave the loop with `contextlib.aclosing` if
+    you leave it early, since the pages asked for go on until then.
+    """
     verify: bool
     """Whether to read the list again, from its end to its front and so on, until a pass finds nothing new.
 
@@ -70,9 +74,12 @@ class BulkOptions(TypedDict, total=False):
     """Options of every bulk call."""
 
     concurrency: int
-    """Calls to make at a time, default 8; so many inputs and outcomes are in memory."""
+    """Calls to make at a time, default 8; so many inputs and outcomes are in memory.
+
+    Of these, one less than the client's `max_connections` are on the wire.
+    """
     fail_fast: bool
-    """Whether the first error ends it: calls that wait are dropped; what became of writes in flight still comes."""
+    """Whether the first error ends it: no further call begins, and what became of writes in flight still comes."""
 
 
 class _Group:
@@ -127,8 +134,9 @@ def _body(
 
 def _id_in(change: object) -> str | None:
     """Return whom a change is for, None if it is no change at all."""
-    customer = change[0] if isinstance(change, tuple) and change else None
-    return customer if isinstance(customer, str) else getattr(customer, "id", None)
+    customer = change[0] if isinstance(change, tuple | list) and change else None
+    customer_id = getattr(customer, "id", customer)
+    return customer_id if isinstance(customer_id, str) else None
 
 
 def _customer_id(customer: str | Customer) -> str:
@@ -222,6 +230,8 @@ class Customers(_Group):
         self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerT, None]:
         """Delete these customers, for good; see `Bulk`.
+
+        Of a list that is still being read, each deletion hides a row: pass `list(verify=True)`, or collect it first.
 
         DELETE /customers/{id} for each
         """

@@ -83,7 +83,7 @@ def _part(cls: type, path: str) -> tuple[Any, Callable[..., Any]]:
     wired = [f"w.{name}" for name, _, _ in fields]
     if all(kind == bool | None for _, kind, _ in fields):
         names["all_there_are"] = {choice: cls(*choice) for choice in product((None, False, True), repeat=len(fields))}
-        return struct, _function("w", [f"return all_there_are[{', '.join(wired)}]"], names)
+        return struct, _function("w", [f"return all_there_are[({', '.join(wired)},)]"], names)
     names["unset"] = cls()
     unset = f"if {' is None and '.join(wired)} is None: return unset"
     return struct, _function("w", [unset, *_filling(cls, lines, names)], names)

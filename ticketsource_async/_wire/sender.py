@@ -82,7 +82,8 @@ class Sender:
     async def send(self, request: protocol.Request, priority: Priority = "interactive") -> protocol.Envelope:
         """Return what came in the envelope, or raise what went wrong.
 
-        If the caller is cancelled while a write may have been done, `__cause__` of the CancelledError says so.
+        If the caller is cancelled while a write may have been done, the log says so, and `__cause__` of the
+        CancelledError, as far as that is passed on.
         """
         self.check_open()
         seconds = self._rules.policy.deadline
