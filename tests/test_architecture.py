@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 MODELS = {"models", "models.base", "models.bookings", "models.customers", "models.shows"}
 WORDS = {"errors", "config", "call_events"} | MODELS
 RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
-MACHINES = {"ratelimit", "ratelimit.local", "_wire.transport", "_wire.sender"}
+MACHINES = {"ratelimit", "ratelimit.local", "ratelimit.redis", "_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "bulk", "resources", "fanout", "client"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
@@ -31,11 +31,23 @@ MAY_IMPORT = {
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},
     "pytest": {"sandbox.pytest_plugin"},
-    "asyncio": {"_wire.transport", "_wire.sender", "ratelimit.local", "pagination", "bulk", "fanout", "cli", "sandbox"},
-    "time": {"_wire.sender", "ratelimit.local", "sandbox"},
-    "random": {"_wire.sender", "sandbox"},
-    "logging": {"_wire.sender", "ratelimit.local", "sandbox"},
-    "attrs": WORDS | RULES | {"_wire.sender"} | COUNTER | {"sandbox"},
+    "limits": {"ratelimit.redis"},
+    "redis": {"ratelimit.redis"},
+    "asyncio": {
+        "_wire.transport",
+        "_wire.sender",
+        "ratelimit.local",
+        "ratelimit.redis",
+        "pagination",
+        "bulk",
+        "fanout",
+        "cli",
+        "sandbox",
+    },
+    "time": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
+    "random": {"_wire.sender", "ratelimit.redis", "sandbox"},
+    "logging": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
+    "attrs": WORDS | RULES | {"_wire.sender", "ratelimit.redis"} | COUNTER | {"sandbox"},
 }
 
 

@@ -53,3 +53,9 @@ def test_settings_of_equal_value_are_equal() -> None:
     assert len({Timeouts(), Timeouts(connect=15)}) == 1
     with pytest.raises(AttributeError):
         RateLimit(240).limit = 300  # type: ignore[misc]  # that is the point
+
+
+def test_more_processes_than_requests_cannot_share_a_limit() -> None:
+    """Each must have one at least."""
+    with pytest.raises(ConfigurationError, match="less than one request"):
+        RateLimit(3, share=4)

@@ -13,6 +13,7 @@ from doubles import ONCE, answer, call, says, server, until
 
 from ticketsource_async import RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
+from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
 
 EVERY_ERROR = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TicketSourceError)]
@@ -124,6 +125,12 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             deadline = RetryPolicy(deadline=0.1)
             async with TicketSource(box.api_key, base_url=box.url, retry=deadline) as impatient:
                 return await produced(impatient.customers.list().collect())
+        elif kind == "LimiterUnavailable":
+            async with (
+                RedisRateLimiter("redis://127.0.0.1:1", on_unavailable="raise") as limiter,
+                TicketSource(box.api_key, base_url=box.url, limiter=limiter) as limited,
+            ):
+                return await produced(limited.customers.list().collect())
         else:
             assert kind == "ConfigurationError"
             return await produced(configure())

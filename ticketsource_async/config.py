@@ -65,7 +65,18 @@ class RetryPolicy:
 
 @frozen
 class RateLimit:
-    """At most `limit` requests in any `per` seconds; lower it where others use the same key."""
+    """At most `limit` requests in any `per` seconds; lower it where others use the same key.
+
+    `share` is the number of processes that divide the limit among them: each keeps to its part, rounded down, without
+    knowing of the others.
+    """
 
     limit: int = field(default=240, validator=_whole)
     per: float = field(default=60.0, validator=_seconds, kw_only=True)
+    share: int = field(default=1, validator=_whole, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.share > self.limit:
+            raise ConfigurationError(
+                f"RateLimit.share of {self.share} leaves each process less than one request of {self.limit}: use fewer."
+            )

@@ -16,6 +16,7 @@ TicketSourceError
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed
+├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── ClientClosed             the client, or the session it borrows, is closed
 └── ConfigurationError       the client cannot work as it was set up
 
@@ -224,6 +225,10 @@ class PaginationError(TicketSourceError):
         self.page = page
         self.items = items
         self.next_url = next_url
+
+
+class LimiterUnavailable(TicketSourceError):
+    """No slot was given out, since the store of a shared rate limiter does not answer; nothing was sent."""
 
 
 class ClientClosed(TicketSourceError):

@@ -384,6 +384,19 @@ async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:
         assert list(limiter._logs) == ["c"]
 
 
+async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:
+    """Of ten for three processes, each takes three; more have to wait."""
+    limiter = LocalRateLimiter(RateLimit(10, per=3600, share=3))
+    for _ in range(3):
+        async with limiter.slot(key="k", priority="interactive"):
+            pass
+
+    assert repr(limiter) == "<LocalRateLimiter 3 per 3600 s, key k: 0 free, 0 in flight, 0 waiting>"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), limiter.slot(key="k", priority="interactive"):
+            pass
+
+
 def test_clients_of_one_rate_share_a_limiter() -> None:
     """The limiter of a process is found by its rate."""
     assert shared(RateLimit(240)) is shared(RateLimit(240, per=60))

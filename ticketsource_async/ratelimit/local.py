@@ -21,13 +21,13 @@ from ticketsource_async.config import RateLimit
 from ticketsource_async.ratelimit import Priority
 
 _LOG: Final = logging.getLogger("ticketsource_async")
-_KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
+KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
 _BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
 _LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early must not spin
 
 
 class LocalRateLimiter:
-    """Let at most `rate.limit` requests a key happen in any `rate.per` seconds; a `RateLimiter`.
+    """Let at most `rate.limit` requests a key, or its share of them, happen in any `rate.per` seconds; a `RateLimiter`.
 
     First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
     one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. It has no task, thread or lock of
@@ -64,7 +64,7 @@ class LocalRateLimiter:
     def __repr__(self) -> str:
         self._forget_idle()
         keys = "".join(f", key {key[:8]}: {log}" for key, log in self._logs.items())
-        return f"<LocalRateLimiter {self._rate.limit} per {self._rate.per:g} s{keys}>"
+        return f"<LocalRateLimiter {self._rate.limit // self._rate.share} per {self._rate.per:g} s{keys}>"
 
 
 _shared: Final[dict[RateLimit, LocalRateLimiter]] = {}
@@ -83,9 +83,10 @@ class _Log:
 
     def __init__(self, rate: RateLimit, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self.kept = rate.limit // _KEPT_SHARE
-        self._limit, self._per = rate.limit, rate.per
-        self._tokens = deque([-inf] * rate.limit)
+        limit = rate.limit // rate.share
+        self.kept = limit // KEPT_SHARE
+        self._limit, self._per = limit, rate.per
+        self._tokens = deque([-inf] * limit)
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
