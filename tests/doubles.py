@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import os
 import re
 import selectors
 import subprocess
@@ -18,6 +19,7 @@ from aioresponses import aioresponses
 from attrs import evolve
 
 from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft, RetryPolicy, TicketSource
+from ticketsource_async.sandbox import Sandbox
 
 API = "https://api.ticketsource.io"
 KEY = "skl-not-a-real-key"
@@ -149,6 +151,16 @@ async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
         *(sys.executable, "-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+async def run_with(*arguments: str, box: Sandbox) -> tuple[str, str]:
+    """Run Python with nothing but the two variables of a sandbox set; return what it printed."""
+    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", *arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     out, err = await process.communicate()
     return out.decode(), err.decode()

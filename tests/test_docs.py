@@ -1,7 +1,5 @@
 """The README is run, and what it claims about itself is held."""
 
-import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from doubles import run_with
 
 import ticketsource_async
 from ticketsource_async import errors
@@ -26,40 +25,14 @@ def block(name: str) -> str:
     return found[1]
 
 
-async def run_with(code: str, box: Sandbox) -> tuple[str, str]:
-    """Run a program with nothing but the two variables set; return what it printed."""
-    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", code), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    return out.decode(), err.decode()
-
-
 async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
     """The README's tour runs against a sandbox with nothing but the two variables set."""
-    out, err = await run_with(block("tour"), box)
+    out, err = await run_with("-c", block("tour"), box=box)
 
     assert err == ""
     assert "['Needs leg room']" in out
     assert "404: not_found" in out
     assert len(box.customers) == 25
-
-
-async def test_what_the_readme_shows_of_seeing_calls_runs_as_it_stands() -> None:
-    """Events are printed, a retry and a pause are one line each in the log, and the instrumentation takes part."""
-    async with Sandbox(customers=3) as box:
-        box.fail(status=429, headers={"Retry-After": "0"})
-        out, err = await run_with(block("seeing"), box)
-
-    said = [line.split("(")[0] for line in out.splitlines()]
-    assert [name for name in said if name != "WaitEvent"] == [  # a slow machine waits a little for anything
-        *("AttemptEvent", "RetryEvent", "AttemptEvent", "PageEvent", "Customer"),
-    ]
-    assert re.findall("INFO:ticketsource_async:(.*)", err) == [
-        "The API asks for a pause: no request with this key for 1.0 s.",
-        "GET /customers: attempt 1 of 4 ended in RateLimited, the next is in 1.0 s.",
-    ]
 
 
 def test_the_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""Litestar: one client for the life of the app. Run it with `uvicorn with_litestar:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, get
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from ticketsource_async import TicketSource
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    async with TicketSource.from_env() as app.state.ts:
+        yield
+
+
+def opened(state: State) -> TicketSource:
+    return state.ts  # type: ignore[no-any-return]  # Litestar's state is untyped
+
+
+@get("/customers/{customer_id:str}")
+async def customer(customer_id: str, ts: TicketSource) -> dict[str, object]:
+    return (await ts.customers.get(customer_id)).to_dict()
+
+
+app = Litestar([customer], lifespan=[lifespan], dependencies={"ts": Provide(opened, sync_to_thread=False)})

@@ -1,0 +1,87 @@
+"""The examples are run: whole programs, in processes of their own."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from doubles import run_with
+
+from ticketsource_async.sandbox import Sandbox
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+UVICORN = ("-m", "uvicorn", "--port", "{port}", "--log-level", "warning")
+SERVICES = {
+    "with_fastapi": (*UVICORN, "with_fastapi:app"),
+    "with_starlette": (*UVICORN, "with_starlette:app"),
+    "with_aiohttp": ("-m", "aiohttp.web", "-H", "127.0.0.1", "-P", "{port}", "with_aiohttp:make_app"),
+    "with_quart": (*UVICORN, "with_quart:app"),
+    "with_litestar": (*UVICORN, "with_litestar:app"),
+}
+
+
+def test_every_web_service_is_run() -> None:
+    """None is forgotten here."""
+    assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == set(SERVICES)
+
+
+async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int, dict[str, object]]:
+    """Return what a service that is just starting answers."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            assert process.returncode is None
+            try:
+                async with session.get(url) as response:
+                    return response.status, await response.json()
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service: str) -> None:
+    """It serves a customer over one client, and leaves nothing unclosed when it is stopped."""
+    first, second = await asyncio.to_thread(box.customers.ids, 0, 2)
+    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "dev", *(word.format(port=port) for word in SERVICES[service])),
+            cwd=EXAMPLES / "web",
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            for customer_id in (first, second):
+                status, found = await answer_of(f"http://127.0.0.1:{port}/customers/{customer_id}", process)
+                assert (status, found["id"]) == (200, customer_id)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, err = await process.communicate()
+
+        assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
+    assert len(box.requests) == 4
+
+
+async def test_three_ways_of_seeing_calls() -> None:
+    """Events are printed, a retry and a pause are one line each in the log, and the instrumentation takes part."""
+    async with Sandbox(customers=3) as box:
+        box.fail(status=429, headers={"Retry-After": "0"})
+        out, err = await run_with(str(EXAMPLES / "observe.py"), box=box)
+
+    said = [line.split("(")[0] for line in out.splitlines()]
+    assert [name for name in said if name != "WaitEvent"] == [  # a slow machine waits a little for anything
+        *("AttemptEvent", "RetryEvent", "AttemptEvent", "PageEvent", "Customer"),
+    ]
+    assert re.findall("INFO:ticketsource_async:(.*)", err) == [
+        "The API asks for a pause: no request with this key for 1.0 s.",
+        "GET /customers: attempt 1 of 4 ended in RateLimited, the next is in 1.0 s.",
+    ]
