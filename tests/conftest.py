@@ -1,9 +1,11 @@
 """Fixtures that more than one test file uses."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from doubles import KEY, ONCE, MockedAPI
+from servers import RabbitServer, RedisServer
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -32,3 +34,17 @@ async def _box() -> AsyncIterator[Sandbox]:
 async def _ts(box: Sandbox) -> AsyncIterator[TicketSource]:
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         yield ts
+
+
+@pytest.fixture(name="redis_server")
+def _redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(name="rabbit_server", scope="session")
+def _rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
+    yield server
+    server.stop()

@@ -2,73 +2,22 @@
 
 import asyncio
 import logging
-import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from doubles import until
-from redis import Redis as PlainRedis
 from redis.asyncio import Redis
+from servers import RedisServer
 
 from ticketsource_async import ConfigurationError, Customer, LimiterUnavailable, TicketSource
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
-
-
-class RedisServer:
-    """A Redis of the test's own, on a free port, without anything on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        """Start it, and return when it answers."""
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)],
-            stdout=subprocess.DEVNULL,
-        )
-        for _ in range(200):
-            with suppress(Exception):
-                if self.ask().ping():
-                    return
-            time.sleep(0.05)
-        raise AssertionError("redis-server does not answer")
-
-    def stop(self) -> None:
-        """End it at once."""
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
-
-    def ask(self) -> "PlainRedis":
-        """Return a client."""
-        return PlainRedis(port=self.port, socket_timeout=1)
-
-
-@pytest.fixture(name="server")
-def _server(tmp_path: Path) -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        if os.environ.get("EVERY_SERVER_IS_HERE"):
-            pytest.fail("redis-server is not installed, though .ci/run should have done so")
-        pytest.skip("redis-server is not installed: these tests start their own")
-    server = RedisServer(tmp_path)
-    yield server
-    server.stop()
 
 
 async def take(limiter: RedisRateLimiter, *, key: str = "a", priority: Priority = "interactive") -> float:
@@ -110,11 +59,11 @@ asyncio.run(main())
 
 
 async def start_worker(
-    server: RedisServer, box: Sandbox, requests: int, offset: float = 0.0
+    redis_server: RedisServer, box: Sandbox, requests: int, offset: float = 0.0
 ) -> asyncio.subprocess.Process:
     """Start a process that makes so many requests, with a clock that is so many seconds off."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", WORKER, server.url, box.url, str(requests), str(offset)),
+        *(sys.executable, "-W", "error", "-c", WORKER, redis_server.url, box.url, str(requests), str(offset)),
         stdout=subprocess.PIPE,
     )
 
@@ -128,41 +77,43 @@ async def counts(worker: asyncio.subprocess.Process) -> tuple[int, int]:
 
 @pytest.mark.parametrize("offsets", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.5), (0.5, 0.0, 0.25)])
 async def test_processes_share_the_limit_even_if_their_clocks_differ(
-    server: RedisServer, offsets: tuple[float, ...]
+    redis_server: RedisServer, offsets: tuple[float, ...]
 ) -> None:
     """A server that counts answers none of them 429, and all of them come to their end."""
     async with Sandbox(customers=5, rate_limit=(20, 1.0)) as box:
-        workers = [await start_worker(server, box, 30, offset) for offset in offsets]
+        workers = [await start_worker(redis_server, box, 30, offset) for offset in offsets]
         found = await asyncio.gather(*map(counts, workers))
 
     assert found == [(30, 0)] * len(offsets)
 
 
-async def test_it_goes_on_after_redis_was_restarted_or_has_forgotten_its_scripts(server: RedisServer) -> None:
+async def test_it_goes_on_after_redis_was_restarted_or_has_forgotten_its_scripts(redis_server: RedisServer) -> None:
     """A restart loses the window, so the server may refuse some; nothing is lost and nobody hangs."""
     async with Sandbox(customers=5, rate_limit=(20, 1.0)) as box:
-        worker = await start_worker(server, box, 100)
+        worker = await start_worker(redis_server, box, 100)
         assert worker.stdout is not None
         assert await worker.stdout.readline() == b"begun\n"
-        server.ask().script_flush()
+        redis_server.ask().script_flush()
         await until(lambda: len(box.requests) > 35)
-        server.stop()
-        server.start()
+        redis_server.stop()
+        redis_server.start()
         done, _ = await counts(worker)
 
     assert done == 100
 
 
-async def test_a_limit_is_never_exceeded_in_any_window(server: RedisServer) -> None:
+async def test_a_limit_is_never_exceeded_in_any_window(redis_server: RedisServer) -> None:
     """Of many that ask at once, no more than the limit get a slot in one window."""
-    async with RedisRateLimiter(server.url, 10, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 10, 1) as limiter:
         times = await asyncio.gather(*(take(limiter) for _ in range(25)))
 
     assert most_in(1.0, times) <= 10
     assert times == sorted(times)
 
 
-async def test_slots_of_a_process_that_was_killed_are_free_after_a_window_and_not_before(server: RedisServer) -> None:
+async def test_slots_of_a_process_that_was_killed_are_free_after_a_window_and_not_before(
+    redis_server: RedisServer,
+) -> None:
     """What it had in hand stays taken for one window."""
     code = (
         "import asyncio, sys\n"
@@ -175,20 +126,20 @@ async def test_slots_of_a_process_that_was_killed_are_free_after_a_window_and_no
         "    await asyncio.sleep(3600)\n"
         "asyncio.run(main())\n"
     )
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code, server.url, stdout=subprocess.PIPE)
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code, redis_server.url, stdout=subprocess.PIPE)
     assert worker.stdout is not None
     assert await worker.stdout.readline() == b"taken\n"
     taken = time.monotonic()
     worker.kill()
     await worker.wait()
 
-    async with RedisRateLimiter(server.url, 3, 2) as limiter:
+    async with RedisRateLimiter(redis_server.url, 3, 2) as limiter:
         assert 1.5 < await take(limiter) - taken < 20
 
 
-async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end_it(server: RedisServer) -> None:
+async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end_it(redis_server: RedisServer) -> None:
     """Two limiters, as in two processes: no slot of the key while it lasts, those of others as ever."""
-    async with RedisRateLimiter(server.url) as one, RedisRateLimiter(server.url) as other:
+    async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
         began = time.monotonic()
         await one.pause(1.0, key="a")
         await other.pause(0.1, key="a")
@@ -198,12 +149,12 @@ async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end
         assert await take(other) - began >= 1.0
 
 
-async def test_all_that_is_kept_in_redis_expires(server: RedisServer) -> None:
+async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> None:
     """A window later nothing is left, and no name has the key of a box office in it."""
-    async with RedisRateLimiter(server.url, 5, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
         await take(limiter)
         await limiter.pause(0.2, key="a")
-        redis = server.ask()
+        redis = redis_server.ask()
         names: Any = redis.keys()
         assert 1 <= len(names) <= 2
         assert all(0 < int(str(redis.pttl(name))) <= 2000 for name in names)
@@ -212,9 +163,9 @@ async def test_all_that_is_kept_in_redis_expires(server: RedisServer) -> None:
     assert redis.dbsize() == 0
 
 
-async def test_a_key_at_its_limit_does_not_hold_up_another(server: RedisServer) -> None:
+async def test_a_key_at_its_limit_does_not_hold_up_another(redis_server: RedisServer) -> None:
     """One limiter serves many box offices."""
-    async with RedisRateLimiter(server.url, 2, 60) as limiter:
+    async with RedisRateLimiter(redis_server.url, 2, 60) as limiter:
         waiting = [asyncio.create_task(take(limiter)) for _ in range(5)]
         await until(lambda: sum(task.done() for task in waiting) == 2)
 
@@ -224,9 +175,9 @@ async def test_a_key_at_its_limit_does_not_hold_up_another(server: RedisServer) 
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_bulk_leaves_the_last_slots_to_interactive_calls(server: RedisServer) -> None:
+async def test_bulk_leaves_the_last_slots_to_interactive_calls(redis_server: RedisServer) -> None:
     """While bulk calls wait, an interactive one has a slot at once."""
-    async with RedisRateLimiter(server.url, 96, 60) as limiter:
+    async with RedisRateLimiter(redis_server.url, 96, 60) as limiter:
         bulk = [asyncio.create_task(take(limiter, priority="bulk")) for _ in range(100)]
         await until(lambda: sum(task.done() for task in bulk) == 94)
         await asyncio.wait_for(take(limiter), 10)
@@ -237,9 +188,9 @@ async def test_bulk_leaves_the_last_slots_to_interactive_calls(server: RedisServ
         await asyncio.gather(*bulk, return_exceptions=True)
 
 
-async def test_bulk_calls_are_not_put_off_for_ever(server: RedisServer) -> None:
+async def test_bulk_calls_are_not_put_off_for_ever(redis_server: RedisServer) -> None:
     """However many interactive calls there are, a bulk call that has waited for a window takes any slot."""
-    async with RedisRateLimiter(server.url, 48, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 48, 1) as limiter:
 
         async def busy() -> None:
             while True:
@@ -253,17 +204,17 @@ async def test_bulk_calls_are_not_put_off_for_ever(server: RedisServer) -> None:
 
 
 async def test_while_redis_is_away_each_process_keeps_to_its_share(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line in the log, a quarter of the limit, and one line when Redis is back."""
     caplog.set_level(logging.WARNING)
-    async with RedisRateLimiter(server.url, 20, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
-        server.stop()
+        redis_server.stop()
         times = await asyncio.gather(*(take(limiter) for _ in range(12)))
         await limiter.pause(0.1, key="a")
         assert most_in(1.0, times) <= 5
-        server.start()
+        redis_server.start()
         limiter._away_until = 0.001  # without waiting for the next time that Redis is asked
         await take(limiter)
 
@@ -273,19 +224,19 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
     assert said[1] == "The rate limiter's Redis answers again."
 
 
-async def test_a_frozen_redis_holds_nobody_up_for_long(server: RedisServer) -> None:
+async def test_a_frozen_redis_holds_nobody_up_for_long(redis_server: RedisServer) -> None:
     """It is given up after a few seconds, by all that wait together."""
-    async with RedisRateLimiter(server.url, 20, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
-        server.process.send_signal(signal.SIGSTOP)
+        redis_server.process.send_signal(signal.SIGSTOP)
 
         await asyncio.wait_for(asyncio.gather(*(take(limiter, key=key) for key in "abcaa")), 20)
 
 
-async def test_a_limiter_may_refuse_instead_and_the_call_says_so(server: RedisServer) -> None:
+async def test_a_limiter_may_refuse_instead_and_the_call_says_so(redis_server: RedisServer) -> None:
     """With "raise", a call ends before it is sent, with an error of ours."""
-    server.stop()
-    async with Sandbox(customers=1) as box, RedisRateLimiter(server.url, on_unavailable="raise") as limiter:
+    redis_server.stop()
+    async with Sandbox(customers=1) as box, RedisRateLimiter(redis_server.url, on_unavailable="raise") as limiter:
         async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
             with pytest.raises(LimiterUnavailable, match="Nothing was sent"):
                 await ts.customers.list().first()
@@ -294,9 +245,9 @@ async def test_a_limiter_may_refuse_instead_and_the_call_says_so(server: RedisSe
         assert not box.requests
 
 
-async def test_waiting_may_be_cancelled_at_any_time(server: RedisServer) -> None:
+async def test_waiting_may_be_cancelled_at_any_time(redis_server: RedisServer) -> None:
     """Who is cancelled leaves the line, and the others go on in order."""
-    async with RedisRateLimiter(server.url, 5, 1) as limiter:
+    async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
         waiting = [asyncio.create_task(take(limiter)) for _ in range(20)]
         await until(lambda: sum(task.done() for task in waiting) == 5)
         for task in waiting[5:15]:
@@ -308,9 +259,9 @@ async def test_waiting_may_be_cancelled_at_any_time(server: RedisServer) -> None
     assert times == sorted(times)
 
 
-def test_it_serves_one_event_loop_after_another(server: RedisServer) -> None:
+def test_it_serves_one_event_loop_after_another(redis_server: RedisServer) -> None:
     """The same object works in a second `asyncio.run`, and counts on."""
-    limiter = RedisRateLimiter(server.url, 3, 60)
+    limiter = RedisRateLimiter(redis_server.url, 3, 60)
 
     async def use() -> None:
         async with limiter:
@@ -319,13 +270,13 @@ def test_it_serves_one_event_loop_after_another(server: RedisServer) -> None:
     asyncio.run(use())
     asyncio.run(use())
 
-    assert int(str(server.ask().llen("ticketsource:a"))) == 2
+    assert int(str(redis_server.ask().llen("ticketsource:a"))) == 2
     assert repr(limiter) == "<RedisRateLimiter 3 per 60 s, Redis not connected>"
 
 
-async def test_a_redis_client_of_yours_is_used_and_left_open(server: RedisServer) -> None:
+async def test_a_redis_client_of_yours_is_used_and_left_open(redis_server: RedisServer) -> None:
     """It may be shared with whatever else the program does."""
-    async with Redis.from_url(server.url) as redis:
+    async with Redis.from_url(redis_server.url) as redis:
         async with RedisRateLimiter(redis, 3, 60) as limiter:
             await take(limiter)
         assert await redis.ping()
@@ -348,10 +299,10 @@ def test_a_setting_that_cannot_work_is_refused_at_once(arguments: Any, options: 
         RedisRateLimiter(*arguments, **options)
 
 
-async def test_a_priority_that_is_none_is_refused(server: RedisServer) -> None:
+async def test_a_priority_that_is_none_is_refused(redis_server: RedisServer) -> None:
     """A wrong word must not count as either."""
     with pytest.raises(ValueError, match="priority"):
-        RedisRateLimiter(server.url).slot(key="a", priority="urgent")  # type: ignore[arg-type]  # on purpose
+        RedisRateLimiter(redis_server.url).slot(key="a", priority="urgent")  # type: ignore[arg-type]  # on purpose
 
 
 @pytest.fixture(name="box")
@@ -360,10 +311,10 @@ async def _box() -> AsyncIterator[Sandbox]:
         yield box
 
 
-async def test_a_client_takes_it_as_its_limiter(server: RedisServer, box: Sandbox) -> None:
+async def test_a_client_takes_it_as_its_limiter(redis_server: RedisServer, box: Sandbox) -> None:
     """A list and single calls go through, and the box office's server refuses none."""
     async with (
-        RedisRateLimiter(server.url, 20, 1) as limiter,
+        RedisRateLimiter(redis_server.url, 20, 1) as limiter,
         TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
     ):
         customers = await ts.customers.list().collect()

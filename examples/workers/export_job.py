@@ -1,0 +1,84 @@
+"""The job of an agency: export the customers of many box offices to files, whichever worker is killed meanwhile.
+
+No task engine in here. A box office is exported in chunks; a chunk reads page by page, writes each page to a file of
+its own, and after each the number of the next page, the checkpoint. That is the truth: a message names the box office
+alone, so it does no harm if it comes twice. A worker that is killed loses no page that is written, and whoever goes on
+repeats one page at most.
+"""
+
+import json
+import os
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+
+from ticketsource_async import RetryPolicy, TicketSource
+from ticketsource_async.ratelimit.redis import RedisRateLimiter
+
+
+class Agency:
+    """What a worker process opens once: one session and one limiter, and a client over both for each box office.
+
+    BOX_OFFICES is a file of their settings: {"old-mill": {"api_key": "skl-..."}, ...}
+    """
+
+    def __init__(self) -> None:
+        self._settings = json.loads(Path(os.environ["BOX_OFFICES"]).read_text())
+        self._clients: dict[str, TicketSource] = {}
+        self._opened = AsyncExitStack()
+
+    async def open(self) -> None:
+        self._session = await self._opened.enter_async_context(aiohttp.ClientSession())
+        self._limiter = await self._opened.enter_async_context(RedisRateLimiter(os.environ["REDIS_URL"]))
+
+    async def close(self) -> None:
+        await self._opened.aclose()
+
+    def box_office(self, name: str) -> TicketSource:
+        if name not in self._clients:
+            self._clients[name] = TicketSource(
+                **self._settings[name],
+                session=self._session,
+                limiter=self._limiter,
+                retry=RetryPolicy(max_retry_after=5),  # a longer wait is for the task engine, not for a worker
+            )
+        return self._clients[name]
+
+
+async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float = 300) -> bool:
+    """Go on with the export of a box office for so many seconds; return whether it is whole."""
+    whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
+    if whole.exists():
+        return True
+    pages.mkdir(parents=True, exist_ok=True)
+    checkpoint = pages / "next"
+    start, end = int(checkpoint.read_text()) if checkpoint.exists() else 1, time.monotonic() + seconds
+    async for page in ts.customers.list(start_page=start).pages():
+        lines = [json.dumps(customer.to_dict(), ensure_ascii=False) for customer in page.items]
+        _write(pages / f"{page.number:06}.jsonl", "".join(f"{line}\n" for line in lines))
+        _write(checkpoint, str(page.number + 1))
+        if page.next_url is not None and time.monotonic() > end:
+            return False
+    _assemble(pages, whole)
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _assemble(pages: Path, whole: Path) -> None:
+    """Make one file of the pages, without the rows that came again while they were read."""
+    part, seen = whole.with_name(f"{whole.name}.{os.getpid()}.part"), set()
+    with part.open("w", encoding="utf-8") as target:
+        for page in sorted(pages.glob("*.jsonl")):
+            for line in page.open(encoding="utf-8"):
+                if (customer_id := json.loads(line)["id"]) not in seen:
+                    seen.add(customer_id)
+                    target.write(line)
+    part.replace(whole)
