@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doubles import KEY, ONCE, MockedAPI
-from servers import RabbitServer, RedisServer
+from servers import PostgresServer, RabbitServer, RedisServer
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -46,5 +46,12 @@ def _redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture(name="rabbit_server", scope="session")
 def _rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(name="postgres_server", scope="session")
+def _postgres_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
     yield server
     server.stop()

@@ -5,11 +5,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from redis import Redis
 
@@ -24,8 +27,10 @@ def free_port() -> int:
 
 def need(program: str) -> str:
     """Return where a program is; skip the test where it is not installed, or fail where all have to be."""
-    # Debian's /usr/sbin/rabbitmq-server is a wrapper that changes the user and minds no settings.
-    if found := shutil.which(program, path="/usr/lib/rabbitmq/bin") or shutil.which(program):
+    # Debian's /usr/sbin/rabbitmq-server is a wrapper that changes the user and minds no settings, and its PostgreSQL is
+    # in no PATH.
+    folders = ["/usr/lib/rabbitmq/bin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    if found := shutil.which(program, path=os.pathsep.join(folders)) or shutil.which(program):
         return found
     if os.environ.get("EVERY_SERVER_IS_HERE"):
         pytest.fail(f"{program} is not installed, though .ci/run should have done so")
@@ -67,6 +72,34 @@ class RedisServer:
     def ask(self) -> Redis:
         """Return a client."""
         return Redis(port=self.port, socket_timeout=1)
+
+
+class PostgresServer:
+    """A PostgreSQL with one empty database."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # it may not run as root, and must reach its folder
+        user = "postgres" if os.geteuid() == 0 else None
+        if user:
+            shutil.chown(folder, user)
+        quiet: Any = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(
+            [need("initdb"), "-D", folder / "data", "-A", "trust", "-U", "postgres", "-N"], check=True, **quiet
+        )
+        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder))
+        self._process = subprocess.Popen(
+            [need("postgres"), "-D", folder / "data", "-p", str(port), *settings], start_new_session=True, **quiet
+        )
+        self._folder = folder
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        wait_until_it_answers("postgres", lambda: psycopg.connect(self.url).close())
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        shutil.rmtree(self._folder)
 
 
 class RabbitServer:

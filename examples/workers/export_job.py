@@ -14,7 +14,18 @@ from pathlib import Path
 
 import aiohttp
 
-from ticketsource_async import RetryPolicy, TicketSource
+from ticketsource_async import (
+    AccessBlocked,
+    APIError,
+    LocalRateLimiter,
+    RateLimit,
+    RateLimited,
+    RateLimiter,
+    RetryPolicy,
+    ServerError,
+    TicketSource,
+    TransportError,
+)
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 
 
@@ -31,7 +42,11 @@ class Agency:
 
     async def open(self) -> None:
         self._session = await self._opened.enter_async_context(aiohttp.ClientSession())
-        self._limiter = await self._opened.enter_async_context(RedisRateLimiter(os.environ["REDIS_URL"]))
+        self._limiter: RateLimiter
+        if redis := os.environ.get("REDIS_URL"):
+            self._limiter = await self._opened.enter_async_context(RedisRateLimiter(redis))
+        else:
+            self._limiter = LocalRateLimiter(RateLimit(share=int(os.environ["WORKERS"])))
 
     async def close(self) -> None:
         await self._opened.aclose()
@@ -63,6 +78,14 @@ async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float
             return False
     _assemble(pages, whole)
     return True
+
+
+def wait_before_retry(error: BaseException, tries: int) -> float | None:
+    """Return the seconds until a task that has been tried so often should be tried again, None if it should not."""
+    if tries >= 5 or not isinstance(error, RateLimited | ServerError | TransportError | AccessBlocked):
+        return None
+    asked = error.retry_after if isinstance(error, APIError) else None
+    return 2.0**tries if asked is None else asked + 1
 
 
 def _write(path: Path, text: str) -> None:

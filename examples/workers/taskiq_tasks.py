@@ -1,69 +1,75 @@
-"""taskiq with RabbitMQ for the tasks, and Redis for their results and the limit that all workers share.
-
-Workers: `taskiq worker with_taskiq:broker`. Set RABBITMQ_URL, REDIS_URL, BOX_OFFICES and EXPORT_FOLDER.
-"""
+"""What taskiq workers do, whatever broker brings them the tasks; see with_rabbitmq.py and with_redis.py."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from export_job import Agency, export_chunk
-from taskiq import Context, NoResultError, TaskiqDepends, TaskiqEvents, TaskiqMessage, TaskiqMiddleware, TaskiqResult
+from export_job import Agency, export_chunk, wait_before_retry
+from taskiq import (
+    AsyncBroker,
+    Context,
+    NoResultError,
+    ScheduleSource,
+    TaskiqDepends,
+    TaskiqEvents,
+    TaskiqMessage,
+    TaskiqMiddleware,
+    TaskiqResult,
+    async_shared_broker,
+)
 from taskiq.kicker import AsyncKicker
 from taskiq.state import TaskiqState
-from taskiq_aio_pika import AioPikaBroker, Queue
-from taskiq_redis import RedisAsyncResultBackend
-
-from ticketsource_async import AccessBlocked, APIError, RateLimited, ServerError, TransportError
-
-TRIES = 5
 
 
 class TryAgainLater(TaskiqMiddleware):
     """Hand a task that failed for now back to the queue, for as long as the API asks."""
 
+    def __init__(self, schedule: ScheduleSource | None = None) -> None:
+        super().__init__()
+        self._schedule = schedule  # for brokers that cannot delay a message
+
     async def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         tries = int(message.labels.get("tries", 1))
-        if tries >= TRIES or not isinstance(exception, RateLimited | ServerError | TransportError | AccessBlocked):
+        if (wait := wait_before_retry(exception, tries)) is None:
             return
-        asked = exception.retry_after if isinstance(exception, APIError) else None
         later: AsyncKicker[Any, Any] = AsyncKicker(message.task_name, self.broker, message.labels)
-        later.with_task_id(message.task_id).with_labels(
-            tries=tries + 1, delay=2.0**tries if asked is None else asked + 1
-        )
-        await later.kiq(*message.args, **message.kwargs)
+        later.with_task_id(message.task_id).with_labels(tries=tries + 1, delay=wait)
+        if self._schedule is None:
+            await later.kiq(*message.args, **message.kwargs)
+        else:
+            when = datetime.now(UTC) + timedelta(seconds=wait)
+            await later.schedule_by_time(self._schedule, when, *message.args, **message.kwargs)
         result.error = NoResultError()  # there is none yet
 
 
-broker = (
-    AioPikaBroker(os.environ["RABBITMQ_URL"], delay_queue=Queue(name="ticketsource.later"))
-    .with_result_backend(RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600))
-    .with_middlewares(TryAgainLater())
-)
-
-
-@broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def open_agency(state: TaskiqState) -> None:
     state.agency = Agency()
     await state.agency.open()
 
 
-@broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def close_agency(state: TaskiqState) -> None:
     await state.agency.close()
+
+
+def work_for(broker: AsyncBroker) -> None:
+    """Let workers of this broker open one agency each, and send the tasks through it."""
+    broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, open_agency)
+    broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, close_agency)
+    async_shared_broker.default_broker(broker)
 
 
 def agency_of(context: Context = TaskiqDepends()) -> Agency:
     return context.state.agency  # type: ignore[no-any-return]  # taskiq's state is untyped
 
 
-@broker.task
+@async_shared_broker.task
 async def customer(name: str, customer_id: str, agency: Agency = TaskiqDepends(agency_of)) -> dict[str, object]:
     """Return one customer of a box office, as plain JSON, which is all that travels."""
     return (await agency.box_office(name).customers.get(customer_id)).to_dict()
 
 
-@broker.task
+@async_shared_broker.task
 async def export(name: str, agency: Agency = TaskiqDepends(agency_of)) -> None:
     """Export a box office: do a chunk, and leave the next to whoever is free."""
     seconds = float(os.environ.get("CHUNK_SECONDS", "300"))

@@ -1,0 +1,56 @@
+"""procrastinate with PostgreSQL, for those who have that already; the workers divide the limit among them.
+
+Once: `procrastinate --app=with_procrastinate.app schema --apply`. Workers: `python -m run_procrastinate`. Set
+DATABASE_URL, BOX_OFFICES, EXPORT_FOLDER and WORKERS, their number.
+"""
+
+import os
+from pathlib import Path
+
+from export_job import Agency, export_chunk, wait_before_retry
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.jobs import Job
+
+STALLED = float(os.environ.get("STALLED_SECONDS", "30"))
+
+app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
+
+
+class TryAgainLater(BaseRetryStrategy):
+    """Put a job that failed for now off, for as long as the API asks."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        wait = wait_before_retry(exception, job.attempts + 1)
+        return None if wait is None else RetryDecision(retry_in={"seconds": int(wait + 1)})
+
+
+@app.task(name="export", pass_context=True, retry=TryAgainLater())
+async def export(context: JobContext, name: str) -> None:
+    """Export a box office: do a chunk, and leave the next to whoever is free."""
+    agency: Agency = context.additional_context["agency"]
+    seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
+    if not await export_chunk(agency.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds):
+        await export.defer_async(name=name)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="take_over", queueing_lock="take_over", pass_context=True)
+async def take_over(context: JobContext, timestamp: int) -> None:
+    """Give the jobs of workers that were killed to others."""
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
+        await app.job_manager.retry_job(job)
+
+
+async def work() -> None:
+    agency = Agency()
+    await agency.open()
+    try:
+        async with app.open_async():
+            await app.run_worker_async(
+                concurrency=10,
+                additional_context={"agency": agency},
+                update_heartbeat_interval=STALLED / 3,
+                stalled_worker_timeout=STALLED,
+            )
+    finally:
+        await agency.close()

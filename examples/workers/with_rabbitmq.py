@@ -1,0 +1,17 @@
+"""taskiq with RabbitMQ for the tasks, and Redis for their results and the limit that all workers share.
+
+Workers: `taskiq worker with_rabbitmq:broker`. Set RABBITMQ_URL, REDIS_URL, BOX_OFFICES and EXPORT_FOLDER.
+"""
+
+import os
+
+from taskiq_aio_pika import AioPikaBroker, Queue
+from taskiq_redis import RedisAsyncResultBackend
+from taskiq_tasks import TryAgainLater, work_for
+
+broker = (
+    AioPikaBroker(os.environ["RABBITMQ_URL"], delay_queue=Queue(name="ticketsource.later"))
+    .with_result_backend(RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600))
+    .with_middlewares(TryAgainLater())
+)
+work_for(broker)

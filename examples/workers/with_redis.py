@@ -1,0 +1,28 @@
+"""taskiq with Redis alone, for the tasks, their results, and the limit that all workers share.
+
+Workers: `taskiq worker with_redis:broker`; beside them, for tasks that are to be tried again later, one
+`taskiq scheduler with_redis:scheduler --update-interval 1`. Set REDIS_URL, BOX_OFFICES and EXPORT_FOLDER.
+"""
+
+import os
+
+from taskiq import TaskiqScheduler
+from taskiq_redis import ListRedisScheduleSource, RedisAsyncResultBackend, RedisStreamBroker
+from taskiq_tasks import TryAgainLater, work_for
+
+REDIS = os.environ["REDIS_URL"]
+later = ListRedisScheduleSource(REDIS)
+broker = (
+    # A task of a worker that was killed is given to another after `idle_timeout`, so no chunk may take as long.
+    RedisStreamBroker(
+        REDIS,
+        idle_timeout=int(os.environ.get("IDLE_MILLISECONDS", "600000")),
+        unacknowledged_lock_timeout=60,
+        xread_count=1,
+        maxlen=100_000,
+    )
+    .with_result_backend(RedisAsyncResultBackend(REDIS, result_ex_time=3600))
+    .with_middlewares(TryAgainLater(later))
+)
+scheduler = TaskiqScheduler(broker, [later])
+work_for(broker)
