@@ -31,7 +31,6 @@ async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
 
     assert err == ""
     assert "['Needs leg room']" in out
-    assert "404: not_found" in out
     assert len(box.customers) == 25
 
 
