@@ -2,8 +2,8 @@
 
 No task engine in here. A box office is exported in chunks; a chunk reads page by page, writes each page to a file of
 its own, and after each the number of the next page, the checkpoint. That is the truth: a message names the box office
-alone, so it does no harm if it comes twice. A worker that is killed loses no page that is written, and whoever goes on
-repeats one page at most.
+alone; if it comes twice, the box office is read twice, and the file is the same. A worker that is killed loses no page
+that is written.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 
@@ -90,18 +91,19 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def _assemble(pages: Path, whole: Path) -> None:
     """Make one file of the pages, without the rows that came again while they were read."""
-    part, seen = whole.with_name(f"{whole.name}.{os.getpid()}.part"), set()
+    part, seen = whole.with_name(f"{whole.name}.{uuid4().hex}.part"), set()
     with part.open("w", encoding="utf-8") as target:
         for page in sorted(pages.glob("*.jsonl")):
-            for line in page.open(encoding="utf-8"):
-                if (customer_id := json.loads(line)["id"]) not in seen:
-                    seen.add(customer_id)
-                    target.write(line)
+            with page.open(encoding="utf-8") as lines:
+                for line in lines:
+                    if (customer_id := json.loads(line)["id"]) not in seen:
+                        seen.add(customer_id)
+                        target.write(line)
     part.replace(whole)

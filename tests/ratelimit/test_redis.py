@@ -149,6 +149,14 @@ async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end
         assert await take(other) - began >= 1.0
 
 
+async def test_of_pauses_set_at_the_same_moment_the_longest_holds(redis_server: RedisServer) -> None:
+    """Many processes see a 429 at once, and not all are asked to wait as long."""
+    async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
+        for key in map(str, range(50)):
+            await asyncio.gather(one.pause(60, key=key), other.pause(0.5, key=key), one.pause(1, key=key))
+            assert int(str(redis_server.ask().pttl(f"ticketsource:{key}:pause"))) > 50_000
+
+
 async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> None:
     """A window later nothing is left, and no name has the key of a box office in it."""
     async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:

@@ -36,6 +36,10 @@ _MARGIN: Final = 1  # seconds; see above
 _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
 _PREFIX: Final = "ticketsource"
+# In one step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
+_PAUSE: Final = """
+if redis.call('pttl', KEYS[1]) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], 1, 'px', ARGV[1]) end
+"""
 
 
 @define
@@ -107,8 +111,7 @@ class RedisRateLimiter:
         try:
             redis = self._desk().redis
             async with _bounded():
-                if await redis.pttl(_pause_of(key)) < milliseconds:
-                    await redis.set(_pause_of(key), 1, px=milliseconds)
+                await redis.eval(_PAUSE, 1, _pause_of(key), milliseconds)
         except (RedisError, OSError, TimeoutError) as error:
             self._went_away(error)
 
