@@ -49,7 +49,7 @@ def _recipe(boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.Monke
 def _tasks(request: pytest.FixtureRequest, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a recipe of taskiq."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
-    monkeypatch.setenv("IDLE_MILLISECONDS", "2000")
+    monkeypatch.setenv("IDLE_MILLISECONDS", "10000")
     if request.param == "with_rabbitmq":
         monkeypatch.setenv("RABBITMQ_URL", request.getfixturevalue("rabbit_server").url)
     return importlib.import_module(request.param)
@@ -134,7 +134,8 @@ async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[
         pages = [request for request in box.requests if request.path == "/customers"]
         asked = Counter(request.query["page"] for request in pages)
         assert {request.status for request in pages} <= {200, None}
-        assert sum(count - 1 for count in asked.values()) <= (0 if kill is None else 2)
+        # Killed before its message was acknowledged, a chunk that has handed on the rest is repeated with all of that.
+        assert max(asked.values()) <= (1 if kill is None else 2)
 
 
 @pytest.mark.parametrize("killed", [False, True])
