@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import peers, server
 from ticketsource_async import AttemptEvent, CallEvent, RateLimit, TicketSource
@@ -22,6 +23,16 @@ async def ours(url: str, concurrency: int = 1) -> int:
         async for customer in ts.customers.list(concurrency=concurrency):
             count += customer.email is not None
     return count
+
+
+def running(loop: Callable[..., Coroutine[Any, Any, object]], *arguments: object) -> Callable[[], object]:
+    """Return what runs a loop in an event loop of its own."""
+    return lambda: asyncio.run(loop(*arguments))
+
+
+def peers_at(url: str) -> dict[str, Callable[[], object]]:
+    """Return what people write today, ready to run."""
+    return {name: running(loop, url) for name, loop in peers.LOOPS.items()}
 
 
 def interleaved(
@@ -52,13 +63,11 @@ def cpu() -> None:
     """CPU time of the client for a page of 100 customers."""
     pages = 50
     with server.pages(pages * 100) as url:
-        candidates: dict[str, Callable[[], object]] = {
-            "ticketsource_async, typed": lambda: asyncio.run(ours(url)),
-            "ticketsource_async, concurrency=8": lambda: asyncio.run(ours(url, 8)),
+        candidates = {
+            "ticketsource_async, typed": running(ours, url),
+            "ticketsource_async, concurrency=8": running(ours, url, 8),
         }
-        for name, loop in peers.LOOPS.items():
-            candidates[name] = lambda loop=loop: peers.run(loop, url)  # type: ignore[misc]  # a default binds it
-        measured = interleaved(candidates, 15, time.process_time)
+        measured = interleaved(candidates | peers_at(url), 15, time.process_time)
     per_page = {name: seconds / pages * 1e6 for name, seconds in measured.items()}
     table("CPU time for a page of 100 customers, and its ratio", "us", per_page, "aiohttp + msgspec, untyped")
 
@@ -66,13 +75,8 @@ def cpu() -> None:
 def wall() -> None:
     """Time for 5,000 customers when each answer takes 50 ms."""
     with server.pages(5000, 0.05) as url:
-        candidates: dict[str, Callable[[], object]] = {
-            f"ticketsource_async, concurrency={k}": lambda k=k: asyncio.run(ours(url, k))  # type: ignore[misc]  # as above
-            for k in (1, 4, 8)
-        }
-        for name, loop in peers.LOOPS.items():
-            candidates[name] = lambda loop=loop: peers.run(loop, url)  # type: ignore[misc]  # as above
-        measured = interleaved(candidates, 5, time.perf_counter)
+        candidates = {f"ticketsource_async, concurrency={k}": running(ours, url, k) for k in (1, 4, 8)}
+        measured = interleaved(candidates | peers_at(url), 5, time.perf_counter)
     table(
         "Time for 5,000 customers at 50 ms latency, and its ratio", "s", measured, "ticketsource_async, concurrency=8"
     )
@@ -118,8 +122,8 @@ def call() -> None:
     with server.pages(100) as url:
         measured = interleaved(
             {
-                "ticketsource_async, typed": lambda: asyncio.run(ours_one_by_one(url)),
-                "aiohttp + msgspec, untyped": lambda: asyncio.run(peers.one_by_one(url, calls)),
+                "ticketsource_async, typed": running(ours_one_by_one, url),
+                "aiohttp + msgspec, untyped": running(peers.one_by_one, url, calls),
             },
             15,
             time.process_time,

@@ -1,57 +1,56 @@
 """What people write without this library: a loop that follows `next`, and looks at each customer's e-mail address."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import aiohttp
 import httpx
 import msgspec
 import pydantic
 
-HEADERS = {"Authorization": "Bearer skl-benchmark", "Accept": "application/json"}
+from benchmarks.server import KEY
+
+HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
 
 
 def _following(next_url: str | None) -> str | None:
     return next_url and f"{next_url}&per_page=100"
 
 
-async def aiohttp_msgspec(url: str) -> int:
-    """Decode with msgspec into dicts."""
+async def _aiohttp(decode: Callable[[aiohttp.ClientResponse], Awaitable[Any]], url: str) -> int:
     count, following = 0, _following(f"{url}/customers?page=1")
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         while following:
             async with session.get(following) as response:
-                document = msgspec.json.decode(await response.read())
+                document = await decode(response)
             for row in document["data"]:
                 count += row["attributes"]["email"] is not None
             following = _following(document["links"]["next"])
     return count
 
 
-async def aiohttp_json(url: str) -> int:
-    """Decode with the standard library into dicts."""
-    count, following = 0, _following(f"{url}/customers?page=1")
-    async with aiohttp.ClientSession(headers=HEADERS) as session:
-        while following:
-            async with session.get(following) as response:
-                document = await response.json()
-            for row in document["data"]:
-                count += row["attributes"]["email"] is not None
-            following = _following(document["links"]["next"])
-    return count
-
-
-async def httpx_json(url: str) -> int:
-    """The same with httpx."""
+async def _httpx(with_email: Callable[[list[Any]], int], url: str) -> int:
     count, following = 0, _following(f"{url}/customers?page=1")
     async with httpx.AsyncClient(headers=HEADERS) as client:
         while following:
             document = (await client.get(following)).json()
-            for row in document["data"]:
-                count += row["attributes"]["email"] is not None
+            count += with_email(document["data"])
             following = _following(document["links"]["next"])
     return count
+
+
+async def _msgspec(response: aiohttp.ClientResponse) -> Any:
+    return msgspec.json.decode(await response.read())
+
+
+async def _json(response: aiohttp.ClientResponse) -> Any:
+    return await response.json()
+
+
+def _as_dicts(rows: list[Any]) -> int:
+    return sum(row["attributes"]["email"] is not None for row in rows)
 
 
 class _Address(pydantic.BaseModel):
@@ -94,16 +93,8 @@ class _Customer(pydantic.BaseModel):
     links: dict[str, str | None]
 
 
-async def httpx_pydantic(url: str) -> int:
-    """The same with a pydantic model made of each item."""
-    count, following = 0, _following(f"{url}/customers?page=1")
-    async with httpx.AsyncClient(headers=HEADERS) as client:
-        while following:
-            document = (await client.get(following)).json()
-            for row in document["data"]:
-                count += _Customer(**row).attributes.email is not None
-            following = _following(document["links"]["next"])
-    return count
+def _as_models(rows: list[Any]) -> int:
+    return sum(_Customer(**row).attributes.email is not None for row in rows)
 
 
 async def one_by_one(url: str, calls: int) -> None:
@@ -114,18 +105,10 @@ async def one_by_one(url: str, calls: int) -> None:
                 msgspec.json.decode(await response.read())
 
 
-LOOPS: dict[str, Callable[[str], Awaitable[int]]] = {
-    "aiohttp + msgspec, untyped": aiohttp_msgspec,
-    "aiohttp + json": aiohttp_json,
-    "httpx + json": httpx_json,
-    "httpx + pydantic": httpx_pydantic,
+LOOPS: dict[str, Callable[[str], Coroutine[Any, Any, int]]] = {
+    "aiohttp + msgspec, untyped": partial(_aiohttp, _msgspec),
+    "aiohttp + json": partial(_aiohttp, _json),
+    "httpx + json": partial(_httpx, _as_dicts),
+    "httpx + pydantic": partial(_httpx, _as_models),
 }
-
-
-def run(loop: Callable[[str], Awaitable[int]], url: str) -> int:
-    """Run a loop in an event loop of its own."""
-
-    async def counting() -> int:
-        return await loop(url)
-
-    return asyncio.run(counting())
+"""By name, what streams all customers from an address, and counts those with an e-mail address."""

@@ -101,7 +101,7 @@ class Bulk(Generic[In, Out]):
 
     async def aclose(self) -> None:
         """End what goes on, and return when it has ended; `unseen` is whole then."""
-        self._stop()
+        self._stopped = True
         await end(self._begun())
 
     def _begun(self) -> "list[asyncio.Task[None]]":

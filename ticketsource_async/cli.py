@@ -224,12 +224,14 @@ def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Rea
 
 
 async def _print(found: "_Read", stdout: TextIO) -> None:
+    from ticketsource_async import export  # noqa: PLC0415
     from ticketsource_async.pagination import Pager  # noqa: PLC0415
 
     if isinstance(found, Pager):
+        write = export.jsonl_writer(stdout)
         async with aclosing(aiter(found)) as records:
             async for record in records:
-                stdout.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+                write(record)
     else:
         stdout.write(json.dumps((await found).to_dict(), ensure_ascii=False, indent=2) + "\n")
 

@@ -6,10 +6,10 @@ What a file holds is decided here; where it goes, and who is in it, is the calle
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from ticketsource_async.models import (
     Address,
@@ -64,6 +64,11 @@ PROGRAMME_COLUMNS: Final = (
     *("cancelled", "venue_id", "venue_name", "venue_postcode", "book_now"),
 )
 """The header of the programme. Columns are only ever added at the end."""
+
+
+class _Record(Protocol):
+    def to_dict(self) -> dict[str, object]: ...
+
 
 Value = str | bool | int | date | Decimal | None
 
@@ -141,20 +146,28 @@ def row_writer(
     stream: TextIO, columns: Sequence[str], format_: str, *, escape_formulas: bool = True
 ) -> Callable[[Iterable[Sequence[Value]]], None]:
     """Return what writes rows as "csv", under a header, or as "jsonl", an object a row with money as text."""
-    writer = csv.writer(stream)
-    if format_ == "csv":
-        writer.writerow(columns)
+    write_cells = _cell_writer(stream, columns, escape_formulas=escape_formulas) if format_ == "csv" else None
 
     def write(rows: Iterable[Sequence[Value]]) -> None:
         for row in rows:
-            if format_ == "csv":
-                cells = map(_cell, row)
-                writer.writerow(map(defuse, cells) if escape_formulas else cells)
+            if write_cells is not None:
+                write_cells(map(_cell, row))
             else:
                 texts = [v if isinstance(v, str | bool | int | None) else _cell(v) for v in row]
-                stream.write(json.dumps(dict(zip(columns, texts, strict=True)), ensure_ascii=False) + "\n")
+                _write_line(stream, dict(zip(columns, texts, strict=True)))
 
     return write
+
+
+def _cell_writer(stream: TextIO, columns: Sequence[str], *, escape_formulas: bool) -> Callable[[Iterable[str]], object]:
+    """Write the header and return what writes the cells of one row."""
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    return (lambda cells: writer.writerow(map(defuse, cells))) if escape_formulas else writer.writerow
+
+
+def _write_line(stream: TextIO, found: Mapping[str, object]) -> None:
+    stream.write(json.dumps(found, ensure_ascii=False) + "\n")
 
 
 def _cell(value: Value) -> str:
@@ -174,20 +187,18 @@ def defuse(cell: str) -> str:
 
 def csv_writer(stream: TextIO, *, escape_formulas: bool = True) -> Callable[[Customer], None]:
     """Write the header and return what writes one customer; open `stream` with `newline=""`."""
-    writer = csv.writer(stream)
-    writer.writerow(COLUMNS)
+    write_cells = _cell_writer(stream, COLUMNS, escape_formulas=escape_formulas)
 
     def write(customer: Customer) -> None:
-        cells = flat(customer)
-        writer.writerow(map(defuse, cells) if escape_formulas else cells)
+        write_cells(flat(customer))
 
     return write
 
 
-def jsonl_writer(stream: TextIO) -> Callable[[Customer], None]:
-    """Return what writes one customer as a line of JSON, with everything that `to_dict` has."""
+def jsonl_writer(stream: TextIO) -> Callable[[_Record], None]:
+    """Return what writes one record as a line of JSON, with everything that `to_dict` has."""
 
-    def write(customer: Customer) -> None:
-        stream.write(json.dumps(customer.to_dict(), ensure_ascii=False) + "\n")
+    def write(record: _Record) -> None:
+        _write_line(stream, record.to_dict())
 
     return write

@@ -18,10 +18,10 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-async def programme(
+def programme(
     sender: Sender, start: StartFilter | None, concurrency: int
 ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
-    """Yield every date of every event with its venue."""
+    """Return every date of every event with its venue."""
     events, venues = Events(sender), Venues(sender, "bulk")
     fetched: dict[str, Venue] = {}
     one_at_a_time = asyncio.Lock()
@@ -43,16 +43,13 @@ async def programme(
                 fetched.update({venue.id: venue for venue in await events.list_venues(event).collect()})
             return [(event, event_date, await venue_of(event_date)) for event_date in dates]
 
-    async with aclosing(_in_branches(sender, aiter(events.list()), branch, concurrency)) as branches:
-        async for rows in branches:
-            for row in rows:
-                yield row
+    return _in_branches(sender, aiter(events.list()), branch, concurrency)
 
 
-async def all_bookings(
+def all_bookings(
     sender: Sender, start: StartFilter | None, concurrency: int
 ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
-    """Yield every booking for every date of every event."""
+    """Return every booking for every date of every event."""
     events, dates = Events(sender), Dates(sender)
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
@@ -67,23 +64,18 @@ async def all_bookings(
             async with gate:
                 return [(event, event_date, booking) async for booking in dates.list_bookings(event_date)]
 
-    async def pairs() -> AsyncGenerator[tuple[Event, EventDate], None]:
-        async with aclosing(_in_branches(sender, aiter(events.list()), dates_of, concurrency)) as branches:
-            async for found in branches:
-                for pair in found:
-                    yield pair
-
-    async with aclosing(_in_branches(sender, pairs(), bookings_for, concurrency)) as branches:
-        async for rows in branches:
-            for row in rows:
-                yield row
+    pairs = _in_branches(sender, aiter(events.list()), dates_of, concurrency)
+    return _in_branches(sender, pairs, bookings_for, concurrency)
 
 
 async def _in_branches(
-    sender: Sender, source: AsyncGenerator[In, None], work: Callable[[In], Coroutine[Any, Any, Out]], concurrency: int
+    sender: Sender,
+    source: AsyncGenerator[In, None],
+    work: Callable[[In], Coroutine[Any, Any, list[Out]]],
+    concurrency: int,
 ) -> AsyncGenerator[Out, None]:
-    """Yield the outcome of the work on each item in order, with the work on so many going on at a time."""
-    branches: deque[asyncio.Task[Out]] = deque()
+    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time."""
+    branches: deque[asyncio.Task[list[Out]]] = deque()
     failure: Exception | None = None
     try:
         async with aclosing(source):
@@ -97,9 +89,11 @@ async def _in_branches(
                     continue
                 branches.append(sender.start(work(item)))
                 if len(branches) >= concurrency:
-                    yield await branches.popleft()
+                    for row in await branches.popleft():
+                        yield row
             while branches:
-                yield await branches.popleft()
+                for row in await branches.popleft():
+                    yield row
             if failure is not None:
                 raise failure
     finally:

@@ -82,11 +82,11 @@ class _Loop:
         if unseen and len(here) == len(ids):  # the usual page
             new = [True] * len(ids)
             self.new += len(here)
-            if self.known is not None:
-                self.known |= here
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
+        if self.known is not None:
+            self.known |= here
         self.recent |= here
         self.pages.append(here)
         if len(self.pages) > self.remembered:
@@ -104,8 +104,6 @@ class _Loop:
         here.add(record_id)
         if known:
             return False
-        if self.known is not None:
-            self.known.add(record_id)
         self.new += 1
         return True
 
@@ -155,7 +153,6 @@ class Pager(Generic[T]):
         self._url = url
         self._model = model
         self._per_page = per_page
-        self._start_page = start_page
         self._max_items = max_items
         self._concurrency = concurrency
         self._max_passes = max_passes if verify else 1

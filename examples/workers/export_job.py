@@ -52,6 +52,11 @@ class Agency:
     async def close(self) -> None:
         await self._opened.aclose()
 
+    async def export_chunk(self, name: str) -> bool:
+        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; return whether it is whole."""
+        seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
+        return await export_chunk(self.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds)
+
     def box_office(self, name: str) -> TicketSource:
         if name not in self._clients:
             self._clients[name] = TicketSource(
@@ -63,7 +68,7 @@ class Agency:
         return self._clients[name]
 
 
-async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float = 300) -> bool:
+async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> bool:
     """Go on with the export of a box office for so many seconds; return whether it is whole."""
     whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
     if whole.exists():
@@ -89,16 +94,21 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
     return 2.0**tries if asked is None else asked + 1
 
 
+def _part_of(path: Path) -> Path:
+    """Return a name that no other worker takes, for a file until it is whole."""
+    return path.with_name(f"{path.name}.{uuid4().hex}.part")
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    part = _part_of(path)
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def _assemble(pages: Path, whole: Path) -> None:
     """Make one file of the pages, without the rows that came again while they were read."""
-    part, seen = whole.with_name(f"{whole.name}.{uuid4().hex}.part"), set()
+    part, seen = _part_of(whole), set()
     with part.open("w", encoding="utf-8") as target:
         for page in sorted(pages.glob("*.jsonl")):
             with page.open(encoding="utf-8") as lines:

@@ -1,11 +1,9 @@
 """What taskiq workers do, whatever broker brings them the tasks; see with_rabbitmq.py and with_redis.py."""
 
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from export_job import Agency, export_chunk, wait_before_retry
+from export_job import Agency, wait_before_retry
 from taskiq import (
     AsyncBroker,
     Context,
@@ -72,6 +70,5 @@ async def customer(name: str, customer_id: str, agency: Agency = TaskiqDepends(a
 @async_shared_broker.task
 async def export(name: str, agency: Agency = TaskiqDepends(agency_of)) -> None:
     """Export a box office: do a chunk, and leave the next to whoever is free."""
-    seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
-    if not await export_chunk(agency.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds):
+    if not await agency.export_chunk(name):
         await export.kiq(name)

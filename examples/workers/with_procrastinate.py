@@ -5,9 +5,8 @@ DATABASE_URL, BOX_OFFICES, EXPORT_FOLDER and WORKERS, their number.
 """
 
 import os
-from pathlib import Path
 
-from export_job import Agency, export_chunk, wait_before_retry
+from export_job import Agency, wait_before_retry
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.jobs import Job
 
@@ -28,8 +27,7 @@ class TryAgainLater(BaseRetryStrategy):
 async def export(context: JobContext, name: str) -> None:
     """Export a box office: do a chunk, and leave the next to whoever is free."""
     agency: Agency = context.additional_context["agency"]
-    seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
-    if not await export_chunk(agency.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds):
+    if not await agency.export_chunk(name):
         await export.defer_async(name=name)
 
 

@@ -244,11 +244,14 @@ def _is_html(response: RawResponse) -> bool:
 # Money is exact, digit for digit; a float would make 0.1 of 0.10.
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
+NOT_JSON: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
+"""What msgspec raises on a body that it cannot read: ill-formed, no UTF-8, 1e99999999, nested without end."""
+
 
 def _document(response: RawResponse) -> Mapping[str, object]:
     try:
         document = _DECODER.decode(response.body)
-    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):  # ill-formed, no UTF-8, 1e99999999
+    except NOT_JSON:
         return {}
     return document if isinstance(document, dict) else {}
 

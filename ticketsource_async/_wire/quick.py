@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from ticketsource_async._wire.converters import RESOURCES, QuickRow, day
-from ticketsource_async._wire.protocol import QuickReader
+from ticketsource_async._wire.protocol import NOT_JSON, QuickReader
 from ticketsource_async.models import NOTHING
 
 _MOMENT: Any = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -38,7 +38,7 @@ def _make_reader(model: type) -> QuickReader | None:
     def read(body: bytes) -> tuple[list[object], Mapping[str, object]] | None:
         try:
             found = decoder.decode(body)
-        except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
+        except NOT_JSON:
             return None
         return found.data, found.links
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final
 
 from ticketsource_async.config import RateLimit
-from ticketsource_async.ratelimit import Priority
+from ticketsource_async.ratelimit import Priority, check_priority
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
@@ -36,14 +36,13 @@ class LocalRateLimiter:
     """
 
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
+        self._limit, self._per = rate.limit // rate.share, rate.per
         self._clock = clock
         self._logs: dict[str, _Log] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
-        if priority not in ("interactive", "bulk"):
-            raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
+        check_priority(priority)
         return _Slot(lambda: self._log(key).queue(), priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
@@ -53,7 +52,7 @@ class LocalRateLimiter:
     def _log(self, key: str) -> "_Log":
         if (log := self._logs.get(key)) is None:
             self._forget_idle()
-            log = self._logs.setdefault(key, _Log(self._rate, self._clock))
+            log = self._logs.setdefault(key, _Log(self._limit, self._per, self._clock))
         return log
 
     def _forget_idle(self) -> None:
@@ -64,7 +63,7 @@ class LocalRateLimiter:
     def __repr__(self) -> str:
         self._forget_idle()
         keys = "".join(f", key {key[:8]}: {log}" for key, log in self._logs.items())
-        return f"<LocalRateLimiter {self._rate.limit // self._rate.share} per {self._rate.per:g} s{keys}>"
+        return f"<LocalRateLimiter {self._limit} per {self._per:g} s{keys}>"
 
 
 _shared: Final[dict[RateLimit, LocalRateLimiter]] = {}
@@ -81,11 +80,10 @@ class _Log:
     Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
     """
 
-    def __init__(self, rate: RateLimit, clock: Callable[[], float]) -> None:
+    def __init__(self, limit: int, per: float, clock: Callable[[], float]) -> None:
         self.clock = clock
-        limit = rate.limit // rate.share
         self.kept = limit // KEPT_SHARE
-        self._limit, self._per = limit, rate.per
+        self._limit, self._per = limit, per
         self._tokens = deque([-inf] * limit)
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}

@@ -19,7 +19,7 @@ from attrs import define, field
 
 from ticketsource_async.config import RateLimit
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
-from ticketsource_async.ratelimit import Priority
+from ticketsource_async.ratelimit import Priority, check_priority
 from ticketsource_async.ratelimit.local import KEPT_SHARE, LocalRateLimiter
 
 try:
@@ -35,6 +35,7 @@ _LOG: Final = logging.getLogger("ticketsource_async")
 _MARGIN: Final = 1  # seconds; see above
 _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
+_FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
 # In one step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
 _PAUSE: Final = """
@@ -97,8 +98,7 @@ class RedisRateLimiter:
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
-        if priority not in ("interactive", "bulk"):
-            raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
+        check_priority(priority)
         return self._slot(key, priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
@@ -112,7 +112,7 @@ class RedisRateLimiter:
             redis = self._desk().redis
             async with _bounded():
                 await redis.eval(_PAUSE, 1, _pause_of(key), milliseconds)
-        except (RedisError, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             self._went_away(error)
 
     @asynccontextmanager
@@ -134,7 +134,7 @@ class RedisRateLimiter:
                     kept = 0
                 try:
                     wait = await self._ask(desk, key, self._limit - kept)
-                except (RedisError, OSError, TimeoutError) as error:
+                except _FAILURES as error:
                     self._went_away(error)
                     break
                 if wait is None:
