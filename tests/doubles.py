@@ -8,18 +8,28 @@ import re
 import selectors
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import Mock
 
 import aiohttp
 from aioresponses import aioresponses
 from attrs import evolve
 
-from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft, RetryPolicy, TicketSource
+from ticketsource_async import (
+    AddressDraft,
+    ConsentDraft,
+    CustomerDraft,
+    MembershipDraft,
+    RetryPolicy,
+    TicketSource,
+    TicketSourceError,
+)
 from ticketsource_async.sandbox import Sandbox
+
+T = TypeVar("T")
 
 API = "https://api.ticketsource.io"
 KEY = "skl-not-a-real-key"
@@ -145,25 +155,27 @@ logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().st
 """
 
 
-async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
-    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+async def _run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        *(sys.executable, *arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     out, err = await process.communicate()
     return out.decode(), err.decode()
+
+
+async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
+    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+    return await _run("-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments)
+
+
+def pointed_at(box: Sandbox) -> dict[str, str]:
+    """Return this process's environment with the two variables of a sandbox."""
+    return {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
 
 
 async def run_with(*arguments: str, box: Sandbox) -> tuple[str, str]:
     """Run Python with nothing but the two variables of a sandbox set; return what it printed."""
-    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", *arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    return out.decode(), err.decode()
+    return await _run("-W", "error", *arguments, environment=pointed_at(box))
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -196,6 +208,22 @@ class _Jumping(selectors.DefaultSelector):
         if not ready and timeout is not None:
             self._loop.jump(timeout)
         return ready
+
+
+def our_tasks() -> set[str]:
+    """Return the names of the tasks that run, but for those in which the sandbox serves."""
+    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
+
+
+async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], TicketSourceError | None]:
+    """Return the items that came before the error, and the error."""
+    seen: list[T] = []
+    try:
+        async for item in items:
+            seen.append(item)  # noqa: PERF401 - a comprehension would lose them
+    except TicketSourceError as error:
+        return seen, error
+    return seen, None
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import pytest
-from doubles import ONCE, run_strictly, until
+from doubles import ONCE, our_tasks, run_strictly, until
 
 from ticketsource_async import (
     AuthenticationFailed,
@@ -39,11 +39,6 @@ def drafts(count: int) -> list[CustomerDraft]:
 def first_names(box: Sandbox, start: int = 0) -> list[str]:
     """Return the first names of the customers from that place on."""
     return [str(row["attributes"]["first_name"]) for row in box.customers.rows(start, 1000)]  # type: ignore[index]  # rows are JSON
-
-
-def our_tasks() -> set[str]:
-    """Return the names of the tasks that run, but for those in which the sandbox serves."""
-    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
 
 
 async def outcomes_until_cancelled(bulk: Bulk[Any, Any], seen: list[Outcome[Any, Any]]) -> None:

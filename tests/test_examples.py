@@ -1,17 +1,16 @@
 """The examples are run: whole programs, in processes of their own."""
 
 import asyncio
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
-from doubles import run_with
+from doubles import pointed_at, run_with
+from servers import free_port
 
 from ticketsource_async.sandbox import Sandbox
 
@@ -47,15 +46,12 @@ async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int,
 async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service: str) -> None:
     """It serves a customer over one client, and leaves nothing unclosed when it is stopped."""
     first, second = await asyncio.to_thread(box.customers.ids, 0, 2)
-    environment = {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
     for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-X", "dev", *(word.format(port=port) for word in SERVICES[service])),
             cwd=EXAMPLES / "web",
-            env=environment,
+            env=pointed_at(box),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )

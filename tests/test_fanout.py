@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from doubles import ONCE, until
+from doubles import ONCE, our_tasks, read_until_it_raises, until
 
 from ticketsource_async import ServerError, StartFilter, TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -26,11 +26,6 @@ async def _hall() -> AsyncIterator[Sandbox]:
 async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
     async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
         yield desk
-
-
-def tasks() -> int:
-    """Return how many tasks run, but for those of the sandbox."""
-    return sum("RequestHandler" not in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -114,54 +109,44 @@ async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
 
 async def test_a_branch_that_fails_raises_with_its_ids_and_ends_the_others(desk: TicketSource, hall: Sandbox) -> None:
     """The rows before it came; the error says event and date; no task is left."""
-    before = tasks()
+    before = our_tasks()
     (event,) = await desk.events.list(max_items=1).collect()
     third = (await desk.events.list_dates(event).collect())[2]
     hall.fail(path=f"/dates/{third.id}/bookings", status=500)
-    seen: list[str] = []
 
-    async def read() -> None:
-        async for _, event_date, _ in desk.all_bookings():
-            seen.append(event_date.id)
+    seen, error = await read_until_it_raises(desk.all_bookings())
 
-    with pytest.raises(ServerError) as caught:
-        await read()
-
-    assert caught.value.__notes__ == [f"This was in the branch of {event.id} and {third.id}."]
+    assert isinstance(error, ServerError)
+    assert error.__notes__ == [f"This was in the branch of {event.id} and {third.id}."]
     assert len(seen) == 6
-    assert tasks() == before
+    assert our_tasks() == before
 
 
 async def test_what_was_read_before_a_list_that_fails_comes_before_its_error(desk: TicketSource, hall: Sandbox) -> None:
     """The bookings of the first event are not lost because the dates of the second cannot be read."""
     first, second = await desk.events.list(max_items=2).collect()
     hall.fail(path=f"/events/{second.id}/dates", status=500)
-    seen: set[str] = set()
 
-    async def read() -> None:
-        async for event, _, _ in desk.all_bookings():
-            seen.add(event.id)
+    seen, error = await read_until_it_raises(desk.all_bookings())
 
-    with pytest.raises(ServerError) as caught:
-        await read()
-
-    assert caught.value.__notes__ == [f"This was in the branch of {second.id}."]
-    assert seen == {first.id}
+    assert isinstance(error, ServerError)
+    assert error.__notes__ == [f"This was in the branch of {second.id}."]
+    assert {event.id for event, _, _ in seen} == {first.id}
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
 @pytest.mark.parametrize("closing", [True, False])
 async def test_leaving_the_loop_early_leaves_no_task(desk: TicketSource, listing: str, closing: bool) -> None:
     """With `aclosing` at once, after a bare `break` a few turns of the loop later."""
-    before = tasks()
+    before = our_tasks()
     if closing:
         async with aclosing(getattr(desk, listing)()) as rows:
             await anext(rows)
-        assert tasks() == before
+        assert our_tasks() == before
     else:
         async for _ in getattr(desk, listing)():
             break
-        await until(lambda: tasks() == before)
+        await until(lambda: our_tasks() == before)
 
 
 async def test_a_concurrency_that_cannot_be_is_refused_at_once(desk: TicketSource) -> None:

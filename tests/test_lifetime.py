@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import answer, call, read_request, run_strictly, server, until
+from doubles import answer, call, our_tasks, read_request, run_strictly, server, until
 
 from ticketsource_async import (
     ClientClosed,
@@ -29,11 +29,6 @@ PATIENT = RetryPolicy(attempts=100, wait_initial=3600, wait_max=3600)
 def open_files() -> int:
     """Return how many files and sockets this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def our_tasks() -> set[str]:
-    """Return the names of the tasks that run, but for those in which the sandbox serves."""
-    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
 
 
 async def outcome(work: Awaitable[object]) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from doubles import API, KEY, ONCE, MockedAPI, customer_row, page, until
+from doubles import API, KEY, ONCE, MockedAPI, customer_row, our_tasks, page, read_until_it_raises, until
 from hypothesis import HealthCheck, given, settings, strategies
 
 from ticketsource_async import (
@@ -22,7 +22,6 @@ from ticketsource_async import (
     PaginationError,
     ServerError,
     TicketSource,
-    TicketSourceError,
 )
 from ticketsource_async._wire.protocol import Envelope
 from ticketsource_async.sandbox import Sandbox
@@ -31,24 +30,6 @@ from ticketsource_async.sandbox import Sandbox
 def pages_asked_for(box: Sandbox) -> list[str]:
     """Return the page numbers of the requests that the sandbox saw."""
     return [request.query["page"] for request in box.requests]
-
-
-async def read_until_it_raises(
-    ts: TicketSource, *, per_page: int = 10, max_items: int | None = None, concurrency: int = 1
-) -> tuple[list[str], TicketSourceError | None]:
-    """Return the ids of the customers that came before the error, and the error."""
-    seen: list[str] = []
-    try:
-        async for customer in ts.customers.list(per_page=per_page, max_items=max_items, concurrency=concurrency):
-            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
-    except TicketSourceError as error:
-        return seen, error
-    return seen, None
-
-
-def our_tasks() -> set[str]:
-    """Return the names of the tasks that run, but for those in which the sandbox serves."""
-    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
 
 
 async def test_every_customer_comes_once_in_order(ts: TicketSource, box: Sandbox) -> None:
@@ -176,11 +157,11 @@ async def test_a_next_that_leads_astray_raises_after_its_items(
     """The items of the page come first; then the error names page and items so far, and nothing more is asked for."""
     box.fail(page=2, next=fault)
 
-    seen, error = await read_until_it_raises(ts)
+    seen, error = await read_until_it_raises(ts.customers.list(per_page=10))
 
     assert isinstance(error, PaginationError)
     assert reason in str(error)
-    assert seen == list(box.customers.ids(0, 20))
+    assert [customer.id for customer in seen] == list(box.customers.ids(0, 20))
     assert (error.page, error.items, error.path) == (2, 20, "/customers")
     assert "20 items were yielded" in str(error)
     assert len(box.requests) == 2
@@ -214,11 +195,11 @@ async def test_an_error_on_a_page_comes_after_the_items_before_it(ts: TicketSour
     """Items of the pages before a broken one are there before the error is."""
     box.fail(page=3, body="<html>", status=200)
 
-    seen, error = await read_until_it_raises(ts)
+    seen, error = await read_until_it_raises(ts.customers.list(per_page=10))
 
     assert isinstance(error, InvalidResponse)
     assert "page=3" in str(error)
-    assert seen == list(box.customers.ids(0, 20))
+    assert [customer.id for customer in seen] == list(box.customers.ids(0, 20))
 
 
 BAD_ROWS = page([customer_row(1), customer_row(2, consent={"email": "false"}), customer_row(3)])
@@ -256,7 +237,7 @@ async def test_a_broken_next_raises_after_its_items_and_only_if_it_is_needed(
     """The rows of a page are not lost because its `next` is no address."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], 7))
 
-    seen, error = await read_until_it_raises(mocked, max_items=max_items, per_page=100)
+    seen, error = await read_until_it_raises(mocked.customers.list(max_items=max_items))
 
     assert len(seen) == 1
     assert isinstance(error, InvalidResponse) is raises
@@ -439,16 +420,12 @@ async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, 
     box.customers.insert(100)
     box.fail(page=5, status=500)
     before = our_tasks()
-    seen: list[str] = []
 
-    async def read() -> None:
-        async for customer in ts.customers.list(per_page=10, concurrency=concurrency):
-            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
+    seen, error = await read_until_it_raises(ts.customers.list(per_page=10, concurrency=concurrency))
 
-    with pytest.raises(ServerError, match="page=5"):
-        await read()
-
-    assert seen == list(box.customers.ids(0, 40))
+    assert isinstance(error, ServerError)
+    assert "page=5" in str(error)
+    assert [customer.id for customer in seen] == list(box.customers.ids(0, 40))
     assert our_tasks() == before
 
 
@@ -633,14 +610,11 @@ async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSour
     """Its rows come; then an error says that nobody knows whether some are missing."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(2)]), repeat=True)
-    seen: list[str] = []
 
-    async def read() -> None:
-        async for customer in mocked.customers.list(verify=True):
-            seen.append(customer.id)  # noqa: PERF401 - a comprehension would lose them
+    seen, error = await read_until_it_raises(mocked.customers.list(verify=True))
 
-    with pytest.raises(PaginationError, match="cannot be verified"):
-        await read()
+    assert isinstance(error, PaginationError)
+    assert "cannot be verified" in str(error)
     assert len(seen) == 2
 
 
