@@ -157,6 +157,42 @@ async def test_of_pauses_set_at_the_same_moment_the_longest_holds(redis_server: 
             assert int(str(redis_server.ask().pttl(f"ticketsource:{key}:pause"))) > 50_000
 
 
+async def test_a_pause_outlives_a_redis_that_forgets(redis_server: RedisServer) -> None:
+    """Who has seen the pause keeps it, and tells the others once Redis is back."""
+    async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
+        began = time.monotonic()
+        await one.pause(3.0, key="a")
+        redis_server.stop()
+        redis_server.start()
+        assert redis_server.ask().dbsize() == 0
+
+        waiting = asyncio.create_task(take(one))
+        await until(lambda: redis_server.ask().dbsize() == 1)
+        assert await take(other) - began >= 2.9
+        assert await waiting - began >= 3.0
+
+
+async def test_a_process_on_its_local_share_keeps_a_pause_that_another_has_seen(redis_server: RedisServer) -> None:
+    """It learned of it from Redis, before that went."""
+    async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
+        began = time.monotonic()
+        await one.pause(2.0, key="a")
+        waiting = asyncio.create_task(take(other))
+        await until(lambda: bool(other._paused_until))
+        redis_server.stop()
+
+        assert await take(other) - began >= 1.9
+        assert await waiting - began >= 1.9
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0, -1])
+async def test_a_pause_without_a_sensible_length_is_none(redis_server: RedisServer, seconds: float) -> None:
+    """As in the limiter of one process."""
+    async with RedisRateLimiter(redis_server.url) as limiter:
+        await limiter.pause(seconds, key="a")
+        await asyncio.wait_for(take(limiter), 10)
+
+
 async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> None:
     """A window later nothing is left, and no name has the key of a box office in it."""
     async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
@@ -228,8 +264,35 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
 
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
-    assert "does not answer (ConnectionError). It keeps to its local share" in said[0]
+    assert "cannot be used (ConnectionError). It keeps to its local share" in said[0]
     assert said[1] == "The rate limiter's Redis answers again."
+
+
+async def test_who_waits_for_the_local_share_goes_on_as_soon_as_redis_is_back(redis_server: RedisServer) -> None:
+    """A share of one an hour is used up; nobody waits that hour."""
+    async with RedisRateLimiter(redis_server.url, 4, 3600) as limiter:
+        redis_server.stop()
+        await take(limiter)
+        waiting = asyncio.create_task(take(limiter))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        redis_server.start()
+
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_a_busy_event_loop_is_not_taken_for_a_redis_that_is_away(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer lay there all the time; nobody looked."""
+    async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
+        await take(limiter)
+        asking = asyncio.create_task(take(limiter))
+        await asyncio.sleep(0)
+        time.sleep(2.5)  # noqa: ASYNC251 - what is tried here
+        await asking
+
+    assert not caplog.records
 
 
 async def test_a_frozen_redis_holds_nobody_up_for_long(redis_server: RedisServer) -> None:
@@ -297,6 +360,8 @@ async def test_a_redis_client_of_yours_is_used_and_left_open(redis_server: Redis
         (("redis://x", 0), {}),
         (("redis://x", 240, 0.5), {}),
         (("redis://x",), {"on_unavailable": "ignore"}),
+        (("localhost:6379",), {}),
+        (("redis://x/zero?health_check_interval=x",), {}),
         (("redis://x",), {"local_share": 0}),
         (("redis://x",), {"local_share": 1.5}),
     ],

@@ -2,18 +2,18 @@
 
 Every slot is stamped when it is given out, by the clock of the machine that takes it. The window is a second longer
 than asked for, which covers clocks that differ by half a second, and requests that reach the server sooner than those
-before them.
+before them. (One that takes more than a second to get there may be counted in the next window; a 429 then pauses.)
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from math import ceil
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from math import isfinite
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self, TypeVar, cast
 
 from attrs import define, field
 
@@ -24,12 +24,14 @@ from ticketsource_async.ratelimit.local import KEPT_SHARE, LocalRateLimiter
 
 try:
     from limits.aio.storage import RedisStorage
-    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import ConstantBackoff
     from redis.exceptions import RedisError
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("RedisRateLimiter needs more: pip install 'ticketsource-async[redis]'") from missing
+
+Answer = TypeVar("Answer")
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _MARGIN: Final = 1  # seconds; see above
@@ -37,9 +39,15 @@ _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
-# In one step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
+# Tells Redis of the pause that is known here, and returns what is left of the longest that is known to anybody. In one
+# step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
 _PAUSE: Final = """
-if redis.call('pttl', KEYS[1]) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], 1, 'px', ARGV[1]) end
+local known, kept = tonumber(ARGV[1]), redis.call('pttl', KEYS[1])
+if known > kept and known > 0 then
+    redis.call('set', KEYS[1], 1, 'px', ARGV[1])
+    return known
+end
+return kept
 """
 
 
@@ -57,13 +65,15 @@ class RedisRateLimiter:
 
     A `RateLimiter`: pass it as `limiter=`; one serves any number of clients and keys, in any number of event loops if
     it is given a URL. Machines' clocks must agree to half a second. An interactive call takes the next free slot; bulk
-    calls leave the last one in 48 to them for up to one window. What is kept in Redis expires by itself, so a process
-    that dies leaves its slots taken for one window and no longer; names there are made of a hash of the key.
+    calls leave the last one in 48 to them for up to one window, and take turns with them where both wait. What is kept
+    in Redis expires by itself, so a process that dies leaves its slots taken for one window and no longer; names there
+    are made of a hash of the key.
 
-    When Redis does not answer within two seconds, `on_unavailable` says what to do: "local" gives each
-    process `local_share` of the limit until Redis is back, so choose no more than one by the number of processes;
-    "raise" raises `LimiterUnavailable`. A Redis that has lost its memory has forgotten the requests of the last window;
-    the API then answers 429, which pauses everybody.
+    When Redis does not answer within two seconds, twice, or refuses, `on_unavailable` says what to do: "local" gives
+    each process `local_share` of the limit until Redis is back, so choose no more than one by the number of processes;
+    "raise" raises `LimiterUnavailable`. A process on its share knows the pauses that it has seen itself. In the window
+    in which Redis goes, up to twice the limit can be used, and as much when it comes back without its memory; the API
+    then answers 429, which pauses everybody.
 
     Connections that it made itself are closed by `async with` or `aclose`; a `redis.asyncio.Redis` of yours stays open.
     """
@@ -85,6 +95,12 @@ class RedisRateLimiter:
             raise ConfigurationError(f"per must be whole seconds, not {per!r}.")
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
+        if isinstance(redis, str):
+            try:
+                ConnectionPool.from_url(redis)  # which does not connect yet
+            except ValueError:
+                # Neither the URL nor the cause, since both may hold a password.
+                raise ConfigurationError("redis is no URL of a Redis, such as redis://localhost:6379/0.") from None
         self._given = redis
         self._limit = limit
         self._window = per + _MARGIN
@@ -94,6 +110,7 @@ class RedisRateLimiter:
             else None
         )
         self._away_until = 0.0
+        self._paused_until: dict[str, float] = {}
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
@@ -103,67 +120,86 @@ class RedisRateLimiter:
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds, in any process; a shorter pause ends no longer one."""
+        if not isfinite(seconds) or seconds <= 0:
+            return
+        await self._remember_pause(key, seconds, time.monotonic())
+        if not self._is_away():
+            try:
+                await self._pause_left(key)
+            except _FAILURES as error:
+                self._went_away(error)
+
+    async def _remember_pause(self, key: str, seconds: float, since: float) -> None:
+        # Here too, for when Redis is away, or has come back and forgotten it.
+        self._paused_until = {other: until for other, until in list(self._paused_until.items()) if until > since}
+        self._paused_until[key] = max(self._paused_until.get(key, 0), since + seconds)
         if self._local is not None:
             await self._local.pause(seconds, key=key)
-        milliseconds = ceil(seconds * 1000)
-        if milliseconds <= 0 or self._is_away():
-            return
-        try:
-            redis = self._desk().redis
-            async with _bounded():
-                await redis.eval(_PAUSE, 1, _pause_of(key), milliseconds)
-        except _FAILURES as error:
-            self._went_away(error)
+
+    async def _pause_left(self, key: str) -> float:
+        """Return the seconds for which this key is paused, as anybody knows, and let everybody know."""
+        asked = time.monotonic()
+        known = self._paused_until.get(key, 0) - asked
+        # Rounded down, and counted from before the question, so that no pause grows by being told to and fro.
+        name, milliseconds = f"{_PREFIX}:{key}:pause", max(int(known * 1000), 0)
+        left = float(await _answer(lambda: self._desk().redis.eval(_PAUSE, 1, name, milliseconds))) / 1000
+        if left > known:
+            await self._remember_pause(key, left, asked)
+        return left
 
     @asynccontextmanager
     async def _slot(self, key: str, priority: Priority) -> AsyncGenerator[None, None]:
-        if await self._given_out(key, priority):
+        async with AsyncExitStack() as held:
+            while (instead := await self._asked(key, priority)) is not None:
+                try:
+                    async with asyncio.timeout(_AWAY):  # then Redis may be back
+                        await held.enter_async_context(instead.slot(key=key, priority=priority))
+                    break
+                except TimeoutError:
+                    continue
             yield
-        elif self._local is not None:
-            async with self._local.slot(key=key, priority=priority):
-                yield
 
-    async def _given_out(self, key: str, priority: Priority) -> bool:
-        """Return true once Redis has given out a slot, false if it is away; raise `LimiterUnavailable` if told to."""
-        desk = self._desk()
-        async with desk.turns.setdefault((key, priority), asyncio.Lock()):
+    async def _asked(self, key: str, priority: Priority) -> LocalRateLimiter | None:
+        """Return None once Redis has given out a slot, or which limiter to ask instead; raise `LimiterUnavailable`."""
+        async with self._desk().turns.setdefault((key, priority), asyncio.Lock()):
             began = time.monotonic()
             while not self._is_away():
                 kept = self._limit // KEPT_SHARE if priority == "bulk" else 0
                 if time.monotonic() - began > self._window:  # nobody is put off for ever
                     kept = 0
                 try:
-                    wait = await self._ask(desk, key, self._limit - kept)
+                    wait = await self._ask(key, self._limit - kept)
                 except _FAILURES as error:
                     self._went_away(error)
                     break
                 if wait is None:
-                    return True
+                    return None
                 # Not all processes at the same moment, or always the same one would be the first.
                 await asyncio.sleep(wait + random.uniform(0.001, 0.02))  # noqa: S311 - it is no secret
         if self._local is None:
             raise LimiterUnavailable(
-                "No slot, since the Redis of the rate limiter does not answer; the log says why. Nothing was sent. "
+                "No slot, since the Redis of the rate limiter cannot be used; the log says why. Nothing was sent. "
                 'Look after Redis, or let the limiter go on by itself with on_unavailable="local".'
             )
-        return False
+        return self._local
 
-    async def _ask(self, desk: _Desk, key: str, limit: int) -> float | None:
+    async def _ask(self, key: str, limit: int) -> float | None:
         """Take a slot and return None, or return the seconds until it is worth to ask again."""
-        async with _bounded():
-            paused = await desk.redis.pttl(_pause_of(key))
-            if paused > 0:
-                return float(paused) / 1000
-            if await desk.storage.acquire_entry(key, limit, self._window):
-                self._is_back()
-                return None
-            oldest, _ = await desk.storage.get_moving_window(key, limit, self._window)
-            return min(max(oldest + self._window - time.time(), 0), self._window)
+        if (paused := await self._pause_left(key)) > 0:
+            return paused
+        storage = self._desk().storage
+        if await _answer(lambda: storage.acquire_entry(key, limit, self._window)):
+            self._is_back()
+            return None
+        oldest, _ = await _answer(lambda: storage.get_moving_window(key, limit, self._window))
+        return min(max(oldest + self._window - time.time(), 0), self._window)
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()
         if (desk := self._desks.get(loop)) is None:
-            self._desks = {other: desk for other, desk in self._desks.items() if not other.is_closed()}
+            for other in list(self._desks):
+                if other.is_closed():
+                    self._desks.pop(other, None)
             redis = self._given if isinstance(self._given, Redis) else _connected(self._given)
             pool = cast(Any, redis.connection_pool)  # the option is documented, its type forgotten
             storage = RedisStorage("redis://", implementation="redispy", key_prefix=_PREFIX, connection_pool=pool)
@@ -176,7 +212,7 @@ class RedisRateLimiter:
     def _went_away(self, error: Exception) -> None:
         if not self._away_until:
             then = "It keeps to its local share" if self._local is not None else "Calls are refused"
-            _LOG.warning("The rate limiter's Redis does not answer (%s). %s until it does.", type(error).__name__, then)
+            _LOG.warning("The rate limiter's Redis cannot be used (%s). %s until it can.", type(error).__name__, then)
         self._away_until = time.monotonic() + _AWAY
 
     def _is_back(self) -> None:
@@ -215,8 +251,15 @@ def _connected(url: str) -> "Redis":
     return Redis.from_pool(pool)  # which makes closing it close the pool
 
 
-@asynccontextmanager
-async def _bounded() -> AsyncGenerator[None, None]:
+async def _answer(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return what Redis answers; ask once more if none comes, since this event loop itself may have been held up."""
+    try:
+        return await _bounded(ask())
+    except TimeoutError:
+        return await _bounded(ask())
+
+
+async def _bounded(answer: Awaitable[Answer]) -> Answer:
     """Bound the time that is spent on Redis, and let no cancellation get lost there.
 
     Ours, because redis-py with a timeout of its own swallows a cancellation that comes while it reads.
@@ -224,10 +267,7 @@ async def _bounded() -> AsyncGenerator[None, None]:
     task = cast("asyncio.Task[object]", asyncio.current_task())
     cancelled_before = task.cancelling()
     async with asyncio.timeout(_PATIENCE):
-        yield
+        found = await answer
     if task.cancelling() > cancelled_before:
         raise asyncio.CancelledError
-
-
-def _pause_of(key: str) -> str:
-    return f"{_PREFIX}:{key}:pause"
+    return found
