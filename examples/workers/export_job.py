@@ -2,14 +2,21 @@
 
 No task engine in here. A box office is exported in chunks; a chunk reads page by page, writes each page to a file of
 its own, and after each the number of the next page, the checkpoint. That is the truth: a message names the box office
-alone; if it comes twice, the box office is read twice, and the file is the same. A worker that is killed loses no page
-that is written.
+alone. If it comes twice, whoever is second goes away, or goes on where the first has stopped. A worker that is killed
+loses no page that is written. All workers need the same folder, on a file system that knows `flock`.
+
+A customer who is deleted while the box office is read can hide another, who moves to a page that was read already.
+Where nobody may be missed, read it in one go: `customers.list(verify=True)`.
 """
 
+import asyncio
+import fcntl
 import json
 import os
+import shutil
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +25,7 @@ import aiohttp
 from ticketsource_async import (
     AccessBlocked,
     APIError,
+    LimiterUnavailable,
     LocalRateLimiter,
     RateLimit,
     RateLimited,
@@ -45,7 +53,9 @@ class Agency:
         self._session = await self._opened.enter_async_context(aiohttp.ClientSession())
         self._limiter: RateLimiter
         if redis := os.environ.get("REDIS_URL"):
-            self._limiter = await self._opened.enter_async_context(RedisRateLimiter(redis))
+            # A task can wait until Redis is back, and no number of workers has to be known.
+            shared = RedisRateLimiter(redis, on_unavailable="raise")
+            self._limiter = await self._opened.enter_async_context(shared)
         else:
             self._limiter = LocalRateLimiter(RateLimit(share=int(os.environ["WORKERS"])))
 
@@ -53,7 +63,7 @@ class Agency:
         await self._opened.aclose()
 
     async def export_chunk(self, name: str) -> bool:
-        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; return whether it is whole."""
+        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; return whether more is due."""
         seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
         return await export_chunk(self.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds)
 
@@ -69,29 +79,60 @@ class Agency:
 
 
 async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> bool:
-    """Go on with the export of a box office for so many seconds; return whether it is whole."""
+    """Go on with the export of a box office for so many seconds; return whether the caller has to order another chunk.
+
+    If it is whole, or another worker is at it, nobody has to.
+    """
     whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
-    if whole.exists():
-        return True
     pages.mkdir(parents=True, exist_ok=True)
+    with _taken(folder / f"{name}.lock") as ours:
+        if not ours:
+            return False
+        if not whole.exists():
+            if not await _read(ts, pages, time.monotonic() + seconds):
+                return True
+            await asyncio.to_thread(_assemble, pages, whole)
+        shutil.rmtree(pages)
+        return False
+
+
+async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
+    """Read on from the checkpoint until that time; return whether all pages are there."""
     checkpoint = pages / "next"
-    start, end = int(checkpoint.read_text()) if checkpoint.exists() else 1, time.monotonic() + seconds
-    async for page in ts.customers.list(start_page=start).pages():
+    start = checkpoint.read_text() if checkpoint.exists() else "1"
+    if start == "none":
+        return True
+    async for page in ts.customers.list(start_page=int(start)).pages():
         lines = [json.dumps(customer.to_dict(), ensure_ascii=False) for customer in page.items]
         _write(pages / f"{page.number:06}.jsonl", "".join(f"{line}\n" for line in lines))
-        _write(checkpoint, str(page.number + 1))
+        _write(checkpoint, "none" if page.next_url is None else str(page.number + 1))
         if page.next_url is not None and time.monotonic() > end:
             return False
-    _assemble(pages, whole)
     return True
 
 
 def wait_before_retry(error: BaseException, tries: int) -> float | None:
-    """Return the seconds until a task that has been tried so often should be tried again, None if it should not."""
-    if tries >= 5 or not isinstance(error, RateLimited | ServerError | TransportError | AccessBlocked):
+    """Return the seconds until a task that has been tried so often should be tried again, None if it should not.
+
+    After three hours it is given up; to order the export again goes on where it stopped.
+    """
+    for_now = (RateLimited, ServerError, TransportError, AccessBlocked, LimiterUnavailable)
+    if tries >= 45 or not isinstance(error, for_now):
         return None
     asked = error.retry_after if isinstance(error, APIError) else None
-    return 2.0**tries if asked is None else asked + 1
+    return min(2.0**tries, 300) if asked is None else asked + 1
+
+
+@contextmanager
+def _taken(lock: Path) -> Iterator[bool]:
+    """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _part_of(path: Path) -> Path:

@@ -70,5 +70,5 @@ async def customer(name: str, customer_id: str, agency: Agency = TaskiqDepends(a
 @async_shared_broker.task
 async def export(name: str, agency: Agency = TaskiqDepends(agency_of)) -> None:
     """Export a box office: do a chunk, and leave the next to whoever is free."""
-    if not await agency.export_chunk(name):
+    if await agency.export_chunk(name):
         await export.kiq(name)

@@ -4,10 +4,12 @@ Once: `procrastinate --app=with_procrastinate.app schema --apply`. Workers: `pyt
 DATABASE_URL, BOX_OFFICES, EXPORT_FOLDER and WORKERS, their number.
 """
 
+import logging
 import os
 
 from export_job import Agency, wait_before_retry
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
 STALLED = float(os.environ.get("STALLED_SECONDS", "30"))
@@ -27,7 +29,7 @@ class TryAgainLater(BaseRetryStrategy):
 async def export(context: JobContext, name: str) -> None:
     """Export a box office: do a chunk, and leave the next to whoever is free."""
     agency: Agency = context.additional_context["agency"]
-    if not await agency.export_chunk(name):
+    if await agency.export_chunk(name):
         await export.defer_async(name=name)
 
 
@@ -36,7 +38,10 @@ async def export(context: JobContext, name: str) -> None:
 async def take_over(context: JobContext, timestamp: int) -> None:
     """Give the jobs of workers that were killed to others."""
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except ConnectorException as error:  # its worker was only slow, and has ended it; or the next round sees it
+            logging.getLogger(__name__).warning("Job %s was not taken over: %s", job.id, error)
 
 
 async def work() -> None:
