@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
 MAY_IMPORT = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.converters"},
-    "msgspec": {"_wire.converters", "_wire.quick", "_wire.protocol"},
+    "msgspec": {"_wire.converters", "_wire.quick", "_wire.protocol", "models.base"},
     "yarl": {"_wire.protocol", "pagination", "resources"},
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},

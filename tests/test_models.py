@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -12,6 +14,9 @@ from ticketsource_async import (
     UNSET,
     Address,
     AddressDraft,
+    Amount,
+    Booking,
+    BookingLine,
     Consent,
     ConsentDraft,
     Customer,
@@ -22,6 +27,7 @@ from ticketsource_async import (
     Note,
     TicketSource,
 )
+from ticketsource_async.models.base import Record
 from ticketsource_async.sandbox import Sandbox
 
 BEFORE = Customer(
@@ -64,6 +70,54 @@ def test_to_dict_is_json_able_and_whole() -> None:
     assert data["links"] == {"self": "https://x/1", "extra": {}}
     assert data["extra"] == {"vip": True}
     assert Address(line_1="x").to_dict()["line_1"] == "x"
+
+
+ODD = attrs.evolve(
+    BEFORE,
+    links=Links(self_="https://x/1", extra={"shop": "https://x/shop"}),
+    extra={"vip": True, "score": Decimal("0.1"), "ratings": [Decimal("2.50"), {"deep": None}], "id": "x"},
+)
+SOLD = Booking(
+    id="bkg-1",
+    lines=(BookingLine(line_type="TICKETS", amount=Amount(gross=Decimal("12.50"), net=Decimal(10))),),
+    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("record", [BEFORE, ODD, Customer(id="cst-2"), SOLD, Note(id="csn-1", description="x")])
+def test_a_record_is_read_back_from_its_json_as_it_was(record: Record) -> None:
+    """`from_dict` makes of `to_dict`, through JSON, an equal record, unknown attributes and money included."""
+    assert type(record).from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
+def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None:
+    """What is unknown is written as the API has it; a number with more digits than a float has is a text."""
+    long = Decimal("0.12345678901234567890123")
+    data = attrs.evolve(BEFORE, extra={"score": Decimal("0.10"), "count": 3, "long": long}).to_dict()
+
+    assert data["extra"] == {"score": 0.1, "count": 3, "long": str(long)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"consent": {"email": "false"}}, "Expected `bool | null`, got `str` - at `$.consent.email`"),
+        ({"consent": {"email": 1}}, "at `$.consent.email`"),
+        ({"email": 7}, "at `$.email`"),
+        ({"id": None}, "at `$.id`"),
+        ({"consent_email": True}, "no 'consent_email', at $"),
+        ({"consent": {"emial": True}}, "no 'emial', at $.consent"),
+        ({"links": {"selfie": "x"}}, "no 'selfie', at $.links"),
+        ({"consent": []}, "at `$.consent`"),
+        ({"created_at": "2024-05-01T09:30:00"}, "a time without its offset at $.created_at"),
+        ({"created_at": "2024-05-01"}, "at `$.created_at`"),
+        ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at `$.membership.start_date`"),
+    ],
+)
+def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: str) -> None:
+    """Nothing is coerced and nothing unknown is dropped: the error names the place."""
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Customer.from_dict({**BEFORE.to_dict(), **change})
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ nothing and says where.
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Final, TypeVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import attrs
 import msgspec
-from attrs import frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ticketsource_async import models
 from ticketsource_async._wire import protocol
+from ticketsource_async.models.base import naive_moment, shape_of
 
 RecordT = TypeVar("RecordT")
 
@@ -37,53 +37,11 @@ RESOURCES: Final[Mapping[type, str]] = {
 """The API's `type` of what each class stands for."""
 
 _MOST_DIGITS: Final = 100
-_OURS: Final = {"id", "links", "extra"}
-
-
-@frozen
-class _Shape:
-    """What is particular to the fields of a record, or of a part of one."""
-
-    names: frozenset[str]
-    parts: Mapping[str, type]
-    lists: frozenset[str]
-    money: frozenset[str]
-    moments: frozenset[str]
-
-
-def _shape_of(cls: type, shapes: dict[type, _Shape]) -> None:
-    hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(cls).items() if name not in _OURS}
-    parts: dict[str, type] = {}
-    lists: set[str] = set()
-    for name, choices in hints.items():
-        for choice in choices:
-            inner = (get_args(choice) or (choice,))[0]
-            if attrs.has(inner):
-                parts[name] = inner
-                lists |= {name} if inner is not choice else set()
-                _shape_of(inner, shapes)
-
-    def having(kind: type) -> frozenset[str]:
-        return frozenset(name for name, choices in hints.items() if kind in choices)
-
-    # An attribute called `id`, `links` or `extra` is an unknown attribute: it may not overwrite a field of ours.
-    shapes[cls] = _Shape(frozenset(hints), parts, frozenset(lists), having(Decimal), having(datetime))
-
-
-def _all_shapes() -> dict[type, _Shape]:
-    shapes: dict[type, _Shape] = {}
-    for model in _RECORDS:
-        _shape_of(model, shapes)
-    customer = shapes[models.Customer]
-    shapes[models.Customer] = attrs.evolve(customer, names=customer.names | {"phone"})
-    return shapes
-
-
 _RECORDS: Final = (
     *(models.Customer, models.Note),
     *(models.Event, models.Venue, models.EventDate, models.Booking, models.Seat),
 )
-_SHAPES: Final = _all_shapes()
+_NAMES: Final[Mapping[type, frozenset[str]]] = {models.Customer: shape_of(models.Customer).names | {"phone"}}
 _LINKS: Final = frozenset(f.name for f in attrs.fields(models.Links)) - {"self_", "extra"} | {"self"}
 
 
@@ -128,8 +86,8 @@ def day(text: str, path: str) -> date:
 
 def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
     """Return the attributes of a record, or of a part, with what is unknown in `extra`, and so on all the way down."""
-    shape = _SHAPES[cls]
-    flat = _sift(raw, shape.names)
+    shape = shape_of(cls)
+    flat = _sift(raw, _NAMES.get(cls, shape.names))
     for name, part in shape.parts.items():
         value = flat.get(name)
         if isinstance(value, dict):
@@ -146,21 +104,6 @@ def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
         if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:  # a sum would fill the memory
             raise _Refused("Expected an amount of money", f"{path}.{name}")
     return flat
-
-
-def _check_moments(record: Any, path: str) -> None:
-    shape = _SHAPES[type(record)]
-    for name in shape.moments:
-        moment = getattr(record, name)
-        if moment is not None and moment.tzinfo is None:
-            raise _Refused("Expected a date-time with its offset", f"{path}.{name}")
-    for name in shape.parts:
-        value = getattr(record, name)
-        if name in shape.lists:
-            for index, row in enumerate(value or ()):
-                _check_moments(row, f"{path}.{name}[{index}]")
-        elif value is not None:
-            _check_moments(value, f"{path}.{name}")
 
 
 def _structure_customer(raw: Mapping[str, Any], _: type) -> models.Customer:
@@ -203,7 +146,8 @@ def _record(flat: dict[str, Any], model: type[RecordT]) -> RecordT:
     except _Refused as refused:
         place = refused.path.replace(".links.self_", ".links.self")
         raise _Refused(refused.what, place if place.startswith(".links") else f".attributes{place}") from None
-    _check_moments(record, ".attributes")
+    if (naive := naive_moment(record, ".attributes")) is not None:
+        raise _Refused("Expected a date-time with its offset", naive)
     return record
 
 

@@ -1,10 +1,11 @@
 """What all records are made of: the base, links, and the parts that more than one of them has."""
 
 import enum
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from functools import cache
+from typing import Any, Final, NoReturn, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import attrs
@@ -59,10 +60,12 @@ class Record:
         """Return the record as JSON-able data, nested as the record is.
 
         Links that there are not are left out. Dates and times are in ISO 8601; money is the text of its number, as
-        written: JSON's own would not keep it.
+        written: JSON's own would not keep it. What is in `extra` is as the API has it in its JSON.
         """
 
-        def serialize(_instance: object, _field: object, value: object) -> object:
+        def serialize(_instance: object, field: Any, value: object) -> object:
+            if field is not None and field.name == "extra":
+                return _mapped(value, _number)
             if isinstance(value, Decimal):
                 return str(value)
             return value.isoformat() if isinstance(value, date) else value
@@ -71,6 +74,106 @@ class Record:
         if "links" in data:
             data["links"] = {"self" if k == "self_" else k: v for k, v in data["links"].items() if v is not None}
         return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Self:
+        """Return the record that `to_dict` gave this of; what is left out counts as left out by the API.
+
+        Raises ValueError, naming the place, for all that `to_dict` does not give: nothing is coerced.
+        """
+        import msgspec  # noqa: PLC0415 - a program that reads no such data need not load it
+
+        try:
+            record = msgspec.convert(_undone(data, cls, "$"), cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
+        if (place := naive_moment(record, "$")) is not None:
+            raise ValueError(f"This is no {cls.__name__} of to_dict: a time without its offset at {place}.")
+        return record
+
+
+def _undone(data: object, cls: type, place: str) -> object:
+    """Return the data of a record as the class names its fields, `extra` with the numbers that JSON cannot keep."""
+    if not isinstance(data, Mapping):
+        return data
+    flat = {"self_" if cls is Links and name == "self" else name: value for name, value in data.items()}
+    if unknown := flat.keys() - {field.name for field in attrs.fields(cls)}:
+        raise ValueError(f"This is no {cls.__name__} of to_dict: there is no {min(map(str, unknown))!r}, at {place}.")
+    flat["extra"] = _mapped(flat.get("extra"), _decimal) or {}
+    for name, part in {**shape_of(cls).parts, "links": Links}.items():
+        value = flat.get(name)
+        if isinstance(value, list | tuple):
+            flat[name] = [_undone(row, part, f"{place}.{name}[{index}]") for index, row in enumerate(value)]
+        elif name in flat:
+            flat[name] = _undone(value, part, f"{place}.{name}")
+    return flat
+
+
+def _mapped(value: object, number: Callable[[Any], object]) -> object:
+    """Return unknown data with each number that has a fraction replaced."""
+    if isinstance(value, Mapping):
+        return {name: _mapped(inner, number) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_mapped(inner, number) for inner in value]
+    return number(value) if isinstance(value, float | Decimal) else value
+
+
+def _number(value: Decimal | float) -> float | str:
+    return float(value) if _decimal(float(value)) == value else str(value)  # a text where a float would lose digits
+
+
+def _decimal(value: Decimal | float) -> Decimal:
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+@attrs.frozen
+class Shape:
+    """What the annotations of a record, or of a part of one, say of its attributes; `parts` are records themselves."""
+
+    names: frozenset[str]
+    parts: Mapping[str, type]
+    lists: frozenset[str]
+    money: frozenset[str]
+    moments: frozenset[str]
+
+
+@cache
+def shape_of(cls: type) -> Shape:
+    """Return the shape of a record; `id`, `links` and `extra` are ours, so an attribute called so is an unknown one."""
+    hints = {
+        name: get_args(hint) or (hint,)
+        for name, hint in get_type_hints(cls).items()
+        if name not in ("id", "links", "extra")
+    }
+    parts: dict[str, type] = {}
+    lists: set[str] = set()
+    for name, choices in hints.items():
+        for choice in choices:
+            inner = (get_args(choice) or (choice,))[0]
+            if attrs.has(inner):
+                parts[name] = inner
+                lists |= {name} if inner is not choice else set()
+
+    def having(kind: type) -> frozenset[str]:
+        return frozenset(name for name, choices in hints.items() if kind in choices)
+
+    return Shape(frozenset(hints), parts, frozenset(lists), having(Decimal), having(datetime))
+
+
+def naive_moment(record: Any, place: str) -> str | None:
+    """Return the place of a time without its offset in a record, None if there is none."""
+    shape = shape_of(record.__class__)
+    for name in shape.moments:
+        moment = getattr(record, name)
+        if moment is not None and moment.tzinfo is None:
+            return f"{place}.{name}"
+    for name in shape.parts:
+        value = getattr(record, name)
+        for index, part in enumerate(value or ()) if name in shape.lists else [("", value)]:
+            where = f"{place}.{name}" if index == "" else f"{place}.{name}[{index}]"
+            if part is not None and (found := naive_moment(part, where)) is not None:
+                return found
+    return None
 
 
 @attrs.frozen
