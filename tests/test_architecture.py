@@ -11,7 +11,7 @@ MODELS = {"models", "models.base", "models.bookings", "models.customers", "model
 WORDS = {"errors", "config", "call_events"} | MODELS
 RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
 MACHINES = {"ratelimit", "ratelimit.local", "ratelimit.redis", "_wire.transport", "_wire.sender"}
-COUNTER = {"pagination", "bulk", "resources", "fanout", "client"}
+COUNTER = {"pagination", "bulk", "changes", "customer_store", "resources", "fanout", "client"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
@@ -27,12 +27,15 @@ MAY_IMPORT = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.converters"},
     "msgspec": {"_wire.converters", "_wire.quick", "_wire.protocol", "models.base"},
+    "sqlite3": {"customer_store"},
+    "concurrent": {"customer_store", "sandbox"},
     "yarl": {"_wire.protocol", "pagination", "resources"},
     "click": {"cli", "__main__"},
     "tqdm": {"cli", "__main__"},
     "pytest": {"sandbox.pytest_plugin"},
     "limits": {"ratelimit.redis"},
     "redis": {"ratelimit.redis"},
+    "pyarrow": {"export"},
     "asyncio": {
         "_wire.transport",
         "_wire.sender",
@@ -41,6 +44,7 @@ MAY_IMPORT = {
         "pagination",
         "bulk",
         "fanout",
+        "customer_store",
         "cli",
         "sandbox",
     },

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ticketsource_async.bulk import Bulk, Outcome
     from ticketsource_async.call_events import AttemptEvent, CallEvent, PageEvent, RetryEvent, WaitEvent
+    from ticketsource_async.changes import Change, Created, Deleted, Updated
     from ticketsource_async.client import ClientOptions, TicketSource
     from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
+    from ticketsource_async.customer_store import CustomerStore
     from ticketsource_async.errors import (
         AccessBlocked,
         APIError,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
         RateLimited,
         RequestTimedOut,
         ServerError,
+        StoreError,
+        StoreInUse,
         TicketSourceError,
         TransportError,
         ValidationFailed,
@@ -92,6 +96,7 @@ __all__ = [
     "Bulk",
     "BulkOptions",
     "CallEvent",
+    "Change",
     "ClientClosed",
     "ClientOptions",
     "Company",
@@ -100,8 +105,11 @@ __all__ = [
     "ConnectionLost",
     "Consent",
     "ConsentDraft",
+    "Created",
     "Customer",
     "CustomerDraft",
+    "CustomerStore",
+    "Deleted",
     "DiscountCode",
     "Discounts",
     "Donation",
@@ -137,6 +145,8 @@ __all__ = [
     "SeatReference",
     "ServerError",
     "StartFilter",
+    "StoreError",
+    "StoreInUse",
     "ThirdPartyConsent",
     "TicketSource",
     "TicketSourceError",
@@ -144,6 +154,7 @@ __all__ = [
     "Totals",
     "TransportError",
     "Unset",
+    "Updated",
     "ValidationFailed",
     "Venue",
     "WaitEvent",
@@ -158,6 +169,8 @@ _ROOMS = (
     "ratelimit.local",
     "pagination",
     "bulk",
+    "changes",
+    "customer_store",
     "resources",
     "client",
 )

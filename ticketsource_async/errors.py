@@ -17,6 +17,8 @@ TicketSourceError
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
+├── StoreError               a customer store cannot be used, or is of another box office
+│   └── StoreInUse             another process uses it
 ├── ClientClosed             the client, or the session it borrows, is closed
 └── ConfigurationError       the client cannot work as it was set up
 
@@ -229,6 +231,18 @@ class PaginationError(TicketSourceError):
 
 class LimiterUnavailable(TicketSourceError):
     """No slot was given out, since the store of a shared rate limiter does not answer; nothing was sent."""
+
+
+class StoreError(TicketSourceError):
+    """The customer store at `path` cannot be used, or is of another box office; nothing in it was changed."""
+
+    def __init__(self, message: str = "", path: str = "") -> None:
+        super().__init__(message, path)
+        self.path = path
+
+
+class StoreInUse(StoreError):
+    """Another process, or another part of this one, uses the customer store."""
 
 
 class ClientClosed(TicketSourceError):

@@ -5,14 +5,15 @@ in `errors.py`. The vendor's pages: https://www.ticketsource.io/working-with-cus
 there.
 """
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from yarl import URL
 
 from ticketsource_async._wire import converters, protocol
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
+from ticketsource_async.changes import Change, changes
 from ticketsource_async.models import (
     Booking,
     Customer,
@@ -28,6 +29,9 @@ from ticketsource_async.models import (
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.ratelimit import Priority
 
+if TYPE_CHECKING:
+    from ticketsource_async.customer_store import CustomerStore
+
 
 class _HasId(Protocol):
     @property
@@ -36,7 +40,7 @@ class _HasId(Protocol):
 
 T = TypeVar("T", bound=_HasId)
 CustomerT = TypeVar("CustomerT", bound="str | Customer")
-_Change = tuple[str | Customer, CustomerDraft]
+_Update = tuple[str | Customer, CustomerDraft]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -179,6 +183,35 @@ class Customers(_Group):
         body = _body(draft, CustomerDraft, customer_id)
         return _record(await self._send("PATCH", self._url("customers", customer_id), body), Customer, customer_id)
 
+    async def save(self, before: Customer, after: Customer, /) -> Customer:
+        """Send what differs, nothing else, and return the record as it is now; nothing is sent if nothing differs.
+
+        An address, membership or consent in which anything differs goes whole, so that what somebody else has changed
+        in it since `before` was read is undone: read it just before. See `CustomerDraft.diff`.
+
+        PATCH /customers/{id}. Raises what `update` does; ValueError if these are two customers.
+        """
+        if before.id != after.id:
+            raise ValueError(f"these are two customers: {before.id} and {after.id}")
+        draft = CustomerDraft.diff(before, after)
+        return await self.update(before, draft) if draft else before
+
+    def changes(
+        self, store: "CustomerStore", /, *, remember: bool = True, on_invalid: OnInvalid = "raise"
+    ) -> AsyncGenerator[Change, None]:
+        """Return what changed since the store was told last: `Created`, `Updated` and `Deleted`.
+
+        A change is remembered when the loop is asked for the next one: whatever ends the loop before that makes it come
+        again. With `remember=False` it is remembered when you call `store.remember(change)`, so that many may be dealt
+        with at once, or the withdrawals of a consent (`change.consent_changed`) before all else. Whom the list does not
+        show is asked for by id, and `Deleted` only on the API's own 404. Leave the loop with `contextlib.aclosing` if
+        you leave it early.
+
+        Requests: the pages of GET /customers; GET /customers/{id} for each who is remembered and was not in them.
+        Raises `StoreError` if the store is of another box office.
+        """
+        return changes(self, self._sender.access, store, remember=remember, on_invalid=on_invalid)
+
     async def delete(self, customer: str | Customer, /) -> None:
         """Delete a customer, for good; what becomes of their bookings is not documented.
 
@@ -207,10 +240,10 @@ class Customers(_Group):
 
     def update_many(
         self,
-        changes: Mapping[str, CustomerDraft] | Iterable[_Change] | AsyncIterable[_Change],
+        updates: Mapping[str, CustomerDraft] | Iterable[_Update] | AsyncIterable[_Update],
         /,
         **options: Unpack[BulkOptions],
-    ) -> Bulk[_Change, Customer]:
+    ) -> Bulk[_Update, Customer]:
         """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`.
 
         Drafts for the same customer are sent one after another, in their order.
@@ -219,11 +252,11 @@ class Customers(_Group):
         """
         one = Customers(self._sender, "bulk")
 
-        async def update(change: _Change) -> Customer:
+        async def update(change: _Update) -> Customer:
             customer, draft = change
             return await one.update(customer, draft=draft)
 
-        pairs = cast(Iterable[_Change], changes.items() if isinstance(changes, Mapping) else changes)
+        pairs = cast(Iterable[_Update], updates.items() if isinstance(updates, Mapping) else updates)
         return self._bulk(pairs, update, options, in_turn=_id_in)
 
     def delete_many(

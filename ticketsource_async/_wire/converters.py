@@ -2,6 +2,7 @@
 
 - `structure` makes a record of one entry of `data`: flat, strict, unknown attributes in `extra`
 - `body` makes the envelope of a POST or PATCH from a draft: what is UNSET is left out, None is null
+- `pack` and `unpack` make bytes of a customer to keep, and the customer of these again
 
 msgspec builds the records because cattrs alone turns the string "false" into True and None into "None"; it coerces
 nothing and says where.
@@ -225,3 +226,10 @@ def body(draft: models.CustomerDraft | models.NoteDraft, record_id: str | None =
     return msgspec.json.encode(
         {"data": {"type": RESOURCES[type(draft)], **named, "attributes": converter.unstructure(draft)}}
     )
+
+
+pack: Final[Callable[[models.Customer], bytes]] = msgspec.json.Encoder(decimal_format="number").encode
+"""Return the bytes by which a store remembers a customer: the same for the same record."""
+
+unpack: Final[Callable[[bytes], models.Customer]] = msgspec.json.Decoder(models.Customer, float_hook=Decimal).decode
+"""Return the customer of these bytes, also if a later or earlier version of this library has packed them."""

@@ -123,7 +123,7 @@ def _number(value: Decimal | float) -> float | str:
 
 
 def _decimal(value: Decimal | float) -> Decimal:
-    return Decimal(repr(value)) if isinstance(value, float) else value
+    return value if isinstance(value, Decimal) else Decimal(repr(value))
 
 
 @attrs.frozen

@@ -1,0 +1,237 @@
+"""The file in which a sync remembers customers."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ticketsource_async import (
+    Address,
+    Consent,
+    Created,
+    Customer,
+    CustomerStore,
+    Deleted,
+    Links,
+    Membership,
+    StoreError,
+    StoreInUse,
+    TicketSource,
+    Updated,
+)
+from ticketsource_async.sandbox import Sandbox
+
+ZOE = Customer(
+    id="cst-1",
+    first_name="Zoë",
+    last_name="O'Neill-Somebody",
+    address=Address(line_1="1 High Street", extra={"town": "Leeds"}),
+    membership=Membership(identifier="M1", start_date=date(2024, 1, 1)),
+    consent=Consent(email=True, post=False),
+    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+    links=Links(self_="https://x/1", extra={"shop": "https://x/shop"}),
+    extra={"score": Decimal("0.10"), "long": Decimal("0.12345678901234567890123"), "deep": [None, {"vip": True}]},
+)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "customers.db"
+
+
+async def known(store: CustomerStore) -> list[Customer]:
+    """Return all that a store remembers."""
+    return [customer async for customer in store.unseen(await store.start_crawl())]
+
+
+async def test_a_customer_is_remembered_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
+    """What is read from the file, opened again, is equal to what was remembered, unknown attributes included."""
+    async with CustomerStore(path) as store:
+        await store.remember(Created(ZOE))
+    async with CustomerStore(path) as store:
+        assert await known(store) == [ZOE]
+        assert await store.differing([ZOE]) == []
+        moved = attrs.evolve(ZOE, email="zoe@example.com")
+        assert await store.differing([moved]) == [(ZOE, moved)]
+        await store.remember(Updated(ZOE, moved, ("email",)))
+        assert await known(store) == [moved]
+        await store.remember(Deleted(moved))
+        assert await known(store) == []
+
+
+def contents(folder: Path) -> bytes:
+    """Read all files in a folder in another process: to close a file here would end the locks on it."""
+    return subprocess.run(["cat", *folder.iterdir()], capture_output=True, check=True).stdout
+
+
+async def test_a_store_can_forget_a_person_without_a_trace(path: Path) -> None:
+    """After `erase`, neither the file nor its journal has a word of the record, while the store is still open."""
+    async with CustomerStore(path) as store:
+        for number in range(50):
+            await store.remember(Created(attrs.evolve(ZOE, id=f"cst-{number}", last_name=f"Person{number:03}")))
+        await store.erase("cst-7")
+        await store.erase("cst-nobody")
+        assert "cst-7" not in {customer.id for customer in await known(store)}
+        in_files = await asyncio.to_thread(contents, path.parent)
+
+    assert b"Person007" not in in_files
+    assert b"Person008" in in_files
+    assert b"Person007" not in path.read_bytes()
+
+
+async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
+    """The file and its journal hold people's addresses."""
+    async with CustomerStore(path) as store:
+        await store.remember(Created(ZOE))
+        assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+        assert len(list(path.parent.iterdir())) == 2  # the file and its write-ahead log
+
+
+async def test_one_process_at_a_time_uses_a_store(path: Path) -> None:
+    """A second one, in this process or another, is told so at once, and gets it when the first has ended."""
+    code = f"""
+import asyncio
+from ticketsource_async import CustomerStore, StoreInUse
+
+async def main():
+    try:
+        async with CustomerStore({str(path)!r}):
+            print("opened")
+    except StoreInUse as error:
+        print(error, error.path)
+
+asyncio.run(main())
+"""
+
+    async def other() -> str:
+        return await asyncio.to_thread(subprocess.check_output, [sys.executable, "-W", "error", "-c", code], text=True)
+
+    async with CustomerStore(path) as store:
+        await store.remember(Created(ZOE))
+        assert "is in use, by another process" in await other()
+        assert (await other()).endswith(f"{path}\n")
+        with pytest.raises(StoreInUse):
+            await CustomerStore(path).__aenter__()
+        assert "is in use" in await other()  # which the failure before has not changed
+    assert await other() == "opened\n"
+
+
+def other_database(path: Path) -> None:
+    """Make a SQLite file that is not a store."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE customer (id TEXT)")
+    database.close()
+
+
+def later_version(path: Path) -> None:
+    """Make a store as a later version of this library may have it."""
+
+    async def make() -> None:
+        async with CustomerStore(path):
+            pass
+
+    asyncio.run(make())
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 9")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_text("id,title\n" * 1000), "not a customer store but a file of another kind"),
+        (other_database, "not a customer store but another database"),
+        (later_version, "has the form 9, of a later version"),
+        (lambda path: path.mkdir(), "cannot be used"),
+    ],
+)
+def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(path: Path, make: object, said: str) -> None:
+    """The error names the file and what it is instead."""
+    make(path)  # type: ignore[operator]  # a table of functions
+    before = path.read_bytes() if path.is_file() else None
+
+    async def open_it() -> None:
+        await CustomerStore(path).__aenter__()
+
+    with pytest.raises(StoreError, match=said) as caught:
+        asyncio.run(open_it())
+    assert caught.value.path == str(path)
+    assert str(path) in str(caught.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+async def test_a_missing_folder_is_said(path: Path) -> None:
+    """The store is not made where there is no folder."""
+    with pytest.raises(StoreError, match="No such file or directory"):
+        await CustomerStore(path / "deeper").__aenter__()
+
+
+async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
+    """Before and after, and for a second opening, a `StoreError` says what to do; closing twice is fine."""
+    store = CustomerStore(path)
+    with pytest.raises(StoreError, match="not open: use `async with`"):
+        await store.remember(Created(ZOE))
+    assert repr(store) == f"<CustomerStore {path} not opened>"
+    async with store:
+        assert repr(store) == f"<CustomerStore {path} open>"
+        with pytest.raises(StoreError, match="was opened before"):
+            await store.__aenter__()
+    await store.aclose()
+    assert repr(store) == f"<CustomerStore {path} closed>"
+    with pytest.raises(StoreError, match="is closed"):
+        await store.remember(Created(ZOE))
+    with pytest.raises(StoreError, match="was opened before"):
+        await store.__aenter__()
+
+
+async def test_a_cancelled_remember_has_remembered(path: Path) -> None:
+    """What is dealt with does not come again because its consumer is cancelled in the very moment."""
+    async with CustomerStore(path) as store:
+        remembering = asyncio.create_task(store.remember(Created(ZOE)))
+        await asyncio.sleep(0)
+        remembering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await remembering
+        assert await known(store) == [ZOE]
+
+
+async def test_a_new_key_is_taken_only_if_it_finds_somebody_remembered(path: Path, box: Sandbox) -> None:
+    """A rotated key is bound by `rebind`; one of another box office is not, nor one that the API does not accept."""
+    async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as ts:
+        assert len([change async for change in ts.customers.changes(store)]) == 25
+        async with (
+            Sandbox(customers=5, seed=9, api_key="skl-other") as other,
+            TicketSource(other.api_key, base_url=other.url) as elsewhere,
+        ):
+            with pytest.raises(StoreError, match=f"is of {box.url}, not of {other.url}"):
+                await anext(elsewhere.customers.changes(store))
+            with pytest.raises(StoreError, match="none of 25 customers that it remembers is found"):
+                await store.rebind(elsewhere)
+        async with TicketSource("skl-wrong", base_url=box.url) as wrong:
+            with pytest.raises(Exception, match="401"):
+                await store.rebind(wrong)
+        assert [change async for change in ts.customers.changes(store)] == []
+
+        box.api_key = "skl-rotated"
+        async with TicketSource(box.api_key, base_url=box.url) as rotated:
+            with pytest.raises(StoreError, match="was filled with another API key"):
+                await anext(rotated.customers.changes(store))
+            await store.rebind(rotated)
+            assert [change async for change in rotated.customers.changes(store)] == []
+    assert b"skl-rotated" not in path.read_bytes()
+
+
+async def test_a_store_that_remembers_nobody_is_free(path: Path, box: Sandbox) -> None:
+    """A first run with a wrong key, which remembers nobody, does not bind the store to that."""
+    async with CustomerStore(path) as store:
+        async with TicketSource("skl-wrong", base_url=box.url) as wrong:
+            with pytest.raises(Exception, match="401"):
+                await anext(wrong.customers.changes(store))
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            assert isinstance(await anext(aiter(ts.customers.changes(store))), Created)

@@ -1,0 +1,200 @@
+"""What changed among the customers since last time, for keeping another system in step.
+
+The API can tell nothing of that, so every loop reads the whole list and compares it with what a `CustomerStore`
+remembers.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from attrs import frozen
+
+from ticketsource_async.errors import InvalidResponse, NotFound
+from ticketsource_async.models import Customer
+from ticketsource_async.models.base import Record
+
+if TYPE_CHECKING:
+    from ticketsource_async._wire.protocol import Access
+    from ticketsource_async.customer_store import CustomerStore
+    from ticketsource_async.pagination import OnInvalid
+    from ticketsource_async.resources import Customers
+
+_PAGES_AT_A_TIME: Final = 4
+_ROWS_A_PAGE: Final = 100
+
+
+@frozen
+class Created:
+    """A customer who is not remembered: a new one, or one whom the store has not met yet."""
+
+    customer: Customer
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.customer.id
+
+    @property
+    def after(self) -> Customer:
+        """The customer as they are now."""
+        return self.customer
+
+    @property
+    def consent_changed(self) -> bool:
+        """Never true: there is no consent before."""
+        return False
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {"change": "created", "id": self.id, "customer": self.customer.to_dict()}
+
+
+@frozen
+class Updated:
+    """A customer who differs from what is remembered in `fields`, such as "email", "consent.post" or "extra.vip".
+
+    Where a whole part came or went, its name alone is there: "address". Links are not compared.
+    """
+
+    before: Customer
+    after: Customer
+    fields: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.after.id
+
+    @property
+    def consent_changed(self) -> bool:
+        """Whether a consent was given or withdrawn, or is told otherwise: deal with these first."""
+        return any(field.partition(".")[0] == "consent" for field in self.fields)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {
+            "change": "updated",
+            "id": self.id,
+            "fields": list(self.fields),
+            "consent_changed": self.consent_changed,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+        }
+
+
+@frozen
+class Deleted:
+    """A customer who is remembered and whom the API, asked by id, does not know any more."""
+
+    before: Customer
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.before.id
+
+    @property
+    def after(self) -> None:
+        """Nothing."""
+        return
+
+    @property
+    def consent_changed(self) -> bool:
+        """Never true: whoever is deleted may not be contacted anyway."""
+        return False
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {"change": "deleted", "id": self.id, "before": self.before.to_dict()}
+
+
+Change = Created | Updated | Deleted
+
+
+async def changes(
+    customers: "Customers", access: "Access", store: "CustomerStore", *, remember: bool, on_invalid: "OnInvalid"
+) -> AsyncGenerator[Change, None]:
+    """Yield what changed since the store was told last; see `Customers.changes`."""
+    await store.check(access)
+    crawl = await store.start_crawl()
+    try:
+        async with aclosing(_crawled(customers, store, crawl, remember, on_invalid)) as met:
+            async for change in met:
+                yield change
+                if remember:
+                    await store.remember(change)
+        # Rows shift while one reads, so whoever was not met is asked for before anybody believes they are gone.
+        async with aclosing(_missed(customers, store, crawl, on_invalid)) as missed:
+            async for change in missed:
+                yield change
+                if remember:
+                    await store.remember(change)
+    finally:
+        await store.end_crawl(crawl)
+
+
+async def _crawled(
+    customers: "Customers", store: "CustomerStore", crawl: int, remember: bool, on_invalid: "OnInvalid"
+) -> AsyncGenerator[Change, None]:
+    unreadable: list[str] = []
+
+    def skip(error: InvalidResponse) -> None:
+        if error.id is not None:
+            unreadable.append(error.id)  # they are there, so there is nobody to ask for
+        if callable(on_invalid):
+            on_invalid(error)
+
+    listed = customers.list(
+        per_page=_ROWS_A_PAGE, concurrency=_PAGES_AT_A_TIME, on_invalid=skip if callable(on_invalid) else "raise"
+    )
+    async with aclosing(listed.pages()) as pages:
+        async for page in pages:
+            await store.see(crawl, unreadable)
+            unreadable.clear()
+            first_time = await store.see(crawl, [customer.id for customer in page.items])
+            # A change that is not remembered yet would come a second time.
+            told = [c for c, first in zip(page.items, first_time, strict=True) if first or remember]
+            for before, after in await store.differing(told):
+                if before is None:
+                    yield Created(after)
+                elif fields := tuple(_differing(before, after)):
+                    yield Updated(before, after, fields)
+                else:  # the links alone, or the order of what is unknown
+                    await store.remember(Updated(before, after, ()))
+
+
+async def _missed(
+    customers: "Customers", store: "CustomerStore", crawl: int, on_invalid: "OnInvalid"
+) -> AsyncGenerator[Change, None]:
+    async with aclosing(customers.get_many(store.unseen(crawl))) as asked:
+        async for outcome in asked:
+            before, error = outcome.input, outcome.error
+            if error is None:
+                after = outcome.unwrap()
+                if fields := tuple(_differing(before, after)):
+                    yield Updated(before, after, fields)
+            elif isinstance(error, NotFound) and any(told.get("code") == "not_found" for told in error.errors):
+                yield Deleted(before)
+            elif isinstance(error, InvalidResponse) and callable(on_invalid):
+                on_invalid(error)
+            else:
+                raise error
+
+
+def _differing(before: Record, after: Record, prefix: str = "") -> Iterator[str]:
+    for field in attrs.fields(type(after)):  # type: ignore[arg-type]  # every record is attrs
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new or field.name == "links":
+            continue
+        name = f"{prefix}{field.name}"
+        if isinstance(old, Record) and isinstance(new, Record):
+            yield from _differing(old, new, f"{name}.")
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from (f"{name}.{key}" for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT))
+        else:
+            yield name
+
+
+_ABSENT: Final = object()

@@ -1,0 +1,301 @@
+"""What a sync remembers of the customers of one box office: a SQLite file, used by one process at a time.
+
+`_File` has the SQL, `CustomerStore` keeps it in a thread of its own. What is a change, and when it is dealt with, is
+decided in `changes.py`.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from ticketsource_async._wire import converters
+from ticketsource_async.errors import NotFound, StoreError, StoreInUse
+
+if TYPE_CHECKING:
+    from ticketsource_async._wire.protocol import Access
+    from ticketsource_async.changes import Change
+    from ticketsource_async.client import TicketSource
+    from ticketsource_async.models import Customer
+
+T = TypeVar("T")
+
+_APPLICATION: Final = 0x54536373  # by which a store is told from any other SQLite file
+_VERSION: Final = 1
+_ROWS_AT_A_TIME: Final = 500
+_ASKED_AT_MOST: Final = 100
+
+_SCHEMA: Final = (
+    "CREATE TABLE box_office (base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
+    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+
+class _File:
+    """The SQLite file; each method is whole or not done at all."""
+
+    def __init__(self, path: Path) -> None:
+        with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._crawls = 0
+        self._sql = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None)
+        try:
+            self._open()
+        except BaseException:
+            self._sql.close()
+            raise
+
+    def _open(self) -> None:
+        run = self._sql.execute
+        run("PRAGMA locking_mode = EXCLUSIVE")  # the lock of the first transaction is kept until the file is closed
+        run("BEGIN EXCLUSIVE")
+        application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
+        if self._one("SELECT count(*) FROM sqlite_master") == application == version == 0:
+            for statement in _SCHEMA:
+                run(statement)
+        elif application != _APPLICATION:
+            raise _Refused("is not a customer store but another database: name another file")
+        elif version != _VERSION:
+            raise _Refused(f"has the form {version}, of a later version of ticketsource_async: upgrade it")
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = NORMAL")
+        run("PRAGMA secure_delete = ON")
+        run("CREATE TEMP TABLE seen (crawl INTEGER, id TEXT, PRIMARY KEY (crawl, id)) WITHOUT ROWID")
+
+    def _one(self, query: str) -> Any:
+        return self._sql.execute(query).fetchone()[0]
+
+    def close(self) -> None:
+        self._sql.close()
+
+    def remember(self, customer_id: str, record: bytes | None) -> None:
+        if record is None:
+            self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,))
+        else:
+            self._sql.execute("REPLACE INTO customer VALUES (?, ?)", (customer_id, record))
+
+    def erase(self, customer_id: str) -> None:
+        self.remember(customer_id, None)
+        self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
+
+    def box_office(self) -> tuple[str, str] | None:
+        found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
+        return found
+
+    def bind(self, base_url: str, key_hash: str) -> None:
+        self._sql.execute("BEGIN")
+        try:
+            self._sql.execute("DELETE FROM box_office")
+            self._sql.execute("INSERT INTO box_office VALUES (?, ?)", (base_url, key_hash))
+        except BaseException:
+            self._sql.execute("ROLLBACK")
+            raise
+        self._sql.execute("COMMIT")
+
+    def some_ids(self) -> list[str]:
+        return [row[0] for row in self._sql.execute("SELECT id FROM customer LIMIT ?", (_ASKED_AT_MOST,))]
+
+    def start_crawl(self) -> int:
+        self._crawls += 1
+        return self._crawls
+
+    def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
+        """Return of each whether the crawl sees it for the first time."""
+        insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
+        return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
+
+    def remembered(self, ids: Sequence[str]) -> dict[str, bytes]:
+        places = ", ".join("?" * len(ids))
+        return dict(self._sql.execute(f"SELECT id, record FROM customer WHERE id IN ({places})", ids))  # noqa: S608 - question marks alone
+
+    def unseen(self, crawl: int, after: str) -> list[tuple[str, bytes]]:
+        query = (
+            "SELECT id, record FROM customer WHERE id > ? AND NOT EXISTS "
+            "(SELECT 1 FROM seen WHERE crawl = ? AND seen.id = customer.id) ORDER BY id LIMIT ?"
+        )
+        return self._sql.execute(query, (after, crawl, _ROWS_AT_A_TIME)).fetchall()
+
+    def end_crawl(self, crawl: int) -> None:
+        self._sql.execute("DELETE FROM seen WHERE crawl = ?", (crawl,))
+
+
+class _Refused(Exception):
+    """The file is not one that this version of the library can use."""
+
+
+class CustomerStore:
+    """What `ts.customers.changes` remembers: `async with CustomerStore("customers.db") as store`.
+
+    The file, made where there is none and readable by its owner alone, holds the id and the last seen record of each
+    customer, the base URL, and a hash of the API key, since it is for one box office. One process at a time may use it.
+    What is remembered outlives the death of the process at any moment; if the machine loses power, the last changes may
+    come again. Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="customer-store")
+        self._file: _File | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        if self._closed or self._file is not None:
+            raise self._error("was opened before: make another CustomerStore")
+        try:
+            await self._do(self._open)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def _open(self) -> None:
+        self._file = _File(self._path)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the file; may be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._file is not None:
+                await self._do(self._file.close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "not opened" if self._file is None else "open"
+        return f"<CustomerStore {self._path} {state}>"
+
+    async def remember(self, change: "Change", /) -> None:
+        """Remember that a change is dealt with, so that it does not come again.
+
+        A loop over `changes` does so itself when it is asked for the next one.
+        """
+        after = change.after
+        await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
+
+    async def erase(self, customer_id: str, /) -> None:
+        """Forget a person, with no trace left in the file; to know nothing of them is no error.
+
+        As long as TicketSource has them they come again, as `Created`: so delete them there first.
+        """
+        await self._do(self._opened.erase, customer_id)
+
+    async def rebind(self, ts: "TicketSource", /) -> None:
+        """Take the client's API key and base URL in the place of those before.
+
+        Raises `StoreError`, and changes nothing, unless one of 100 remembered customers is found with them.
+        """
+        ids = await self._do(self._opened.some_ids)
+        async with aclosing(ts.customers.get_many(ids)) as found:
+            async for outcome in found:
+                if outcome.error is None:
+                    break
+                if not isinstance(outcome.error, NotFound):
+                    raise outcome.error
+            else:
+                if ids:
+                    raise self._error(
+                        f"is not of this box office: none of {len(ids)} customers that it remembers is found with this "
+                        "API key; use the key of its box office, or begin with a new file"
+                    )
+        access = ts.customers._sender.access  # noqa: SLF001 - not public, since it has the key
+        await self._do(self._opened.bind, str(access.base_url), access.limiter_key)
+
+    async def check(self, access: "Access") -> None:
+        """Raise `StoreError` unless the store is of this box office, or of none as long as it remembers nobody."""
+        now = (str(access.base_url), access.limiter_key)
+        before = await self._do(self._opened.box_office)
+        if before == now:
+            return
+        if before is None or not await self._do(self._opened.some_ids):
+            await self._do(self._opened.bind, *now)
+        elif before[0] != now[0]:
+            raise self._error(
+                f"is of {before[0]}, not of {now[0]}: name another file; if the box office is the same, at a new "
+                "address, call store.rebind(ts) first"
+            )
+        else:
+            raise self._error(
+                "was filled with another API key: name another file for another box office; if the key of this one was "
+                "replaced, call store.rebind(ts) first"
+            )
+
+    async def start_crawl(self) -> int:
+        """Return the number by which a crawl is told from others; it ends with `end_crawl`."""
+        return await self._do(self._opened.start_crawl)
+
+    async def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
+        """Note that a crawl has met these, and return of each whether it does so for the first time."""
+        return await self._do(self._opened.see, crawl, ids)
+
+    async def differing(self, customers: "Sequence[Customer]") -> "list[tuple[Customer | None, Customer]]":
+        """Return those who are not remembered as they are, each behind what is remembered, if anything is."""
+        records = await self._do(self._opened.remembered, [customer.id for customer in customers])
+        found = [(records.get(customer.id), customer) for customer in customers]
+        return [
+            (None if record is None else converters.unpack(record), customer)
+            for record, customer in found
+            if record != converters.pack(customer)
+        ]
+
+    async def unseen(self, crawl: int) -> "AsyncGenerator[Customer, None]":
+        """Yield those remembered whom a crawl has not met."""
+        last = ""
+        while rows := await self._do(self._opened.unseen, crawl, last):
+            for _, record in rows:
+                yield converters.unpack(record)
+            last = rows[-1][0]
+
+    async def end_crawl(self, crawl: int) -> None:
+        """Forget whom a crawl has met."""
+        if not self._closed:
+            await self._do(self._opened.end_crawl, crawl)
+
+    @property
+    def _opened(self) -> _File:
+        if self._closed or self._file is None:
+            raise self._error("is closed" if self._closed else "is not open: use `async with`")
+        return self._file
+
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do work in the store's thread, to its end even if the caller is cancelled."""
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            await asyncio.wait([doing])
+            if not doing.cancelled():
+                doing.exception()  # nobody else will ask for it
+            raise
+        except (sqlite3.Error, OSError, _Refused) as error:
+            failure = error
+        raise self._failed(failure)
+
+    def _failed(self, error: Exception) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            message = "is in use, by another process or elsewhere in this one: wait until that has ended"
+            return StoreInUse(self._error(message).message, str(self._path))
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._error("is not a customer store but a file of another kind: name another file")
+        if isinstance(error, _Refused):
+            return self._error(str(error))
+        return self._error(f"cannot be used: {getattr(error, 'strerror', None) or error}")
+
+    def _error(self, what: str) -> StoreError:
+        return StoreError(f"The customer store {self._path} {what}.", str(self._path))
