@@ -1,4 +1,4 @@
-"""Customers, bookings and the programme as flat rows, and the writers of CSV and JSON Lines.
+"""Customers, bookings and the programme as flat rows, and the writers of CSV, JSON, JSON Lines and Parquet.
 
 What a file holds is decided here; where it goes, and who is in it, is the caller's.
 """
@@ -6,11 +6,13 @@ What a file holds is decided here; where it goes, and who is in it, is the calle
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Final, Protocol, TextIO
+from typing import BinaryIO, Final, Protocol, TextIO
 
+from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.models import (
     Address,
     Amount,
@@ -72,40 +74,27 @@ class _Record(Protocol):
 
 Value = str | bool | int | date | Decimal | None
 
+_ROWS_A_GROUP: Final = 10_000
 _FORMULA_STARTS: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the last four are full-width forms of the first four
 _NUMBER_OR_PHONE: Final = re.compile(r"[+-]?[\d\s().-]+")
 
 
 def flat(customer: Customer) -> tuple[str, ...]:
     """Return the cells of a customer, one for each of `COLUMNS`; what is None is an empty cell."""
+    return tuple(map(_cell, _values(customer)))
+
+
+def _values(customer: Customer) -> tuple[Value, ...]:
     address = customer.address or Address()
     membership = customer.membership or Membership()
     consent = customer.consent or Consent()
-    return tuple(
-        map(
-            _cell,
-            (
-                customer.id,
-                customer.title,
-                customer.first_name,
-                customer.last_name,
-                address.line_1,
-                address.line_2,
-                address.line_3,
-                address.line_4,
-                address.postcode,
-                customer.telephone,
-                customer.email,
-                membership.identifier,
-                membership.start_date,
-                membership.end_date,
-                consent.email,
-                consent.post,
-                consent.sms,
-                customer.created_at,
-                customer.updated_at,
-            ),
-        )
+    return (
+        *(customer.id, customer.title, customer.first_name, customer.last_name),
+        *(address.line_1, address.line_2, address.line_3, address.line_4, address.postcode),
+        *(customer.telephone, customer.email),
+        *(membership.identifier, membership.start_date, membership.end_date),
+        *(consent.email, consent.post, consent.sms),
+        *(customer.created_at, customer.updated_at),
     )
 
 
@@ -185,6 +174,11 @@ def defuse(cell: str) -> str:
     return cell
 
 
+def undefuse(cell: str) -> str:
+    """Return the cell as it was before `defuse`."""
+    return cell[1:] if cell.startswith("'") and defuse(cell[1:]) == cell else cell
+
+
 def csv_writer(stream: TextIO, *, escape_formulas: bool = True) -> Callable[[Customer], None]:
     """Write the header and return what writes one customer; open `stream` with `newline=""`."""
     write_cells = _cell_writer(stream, COLUMNS, escape_formulas=escape_formulas)
@@ -202,3 +196,57 @@ def jsonl_writer(stream: TextIO) -> Callable[[_Record], None]:
         _write_line(stream, record.to_dict())
 
     return write
+
+
+@contextmanager
+def json_writer(stream: TextIO) -> Iterator[Callable[[_Record], None]]:
+    """Write an array of JSON around what the yielded function writes: records, with everything that `to_dict` has."""
+    before = "[\n"
+
+    def write(record: _Record) -> None:
+        nonlocal before
+        stream.write(before + json.dumps(record.to_dict(), ensure_ascii=False))
+        before = ",\n"
+
+    yield write
+    stream.write("\n]\n" if before == ",\n" else "[]\n")
+
+
+@contextmanager
+def parquet_writer(stream: BinaryIO) -> Iterator[Callable[[Customer], None]]:
+    """Yield what writes one customer to a Parquet file with `COLUMNS`, typed, times in UTC.
+
+    Raises `ConfigurationError` without the extra `parquet`.
+    """
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
+    kinds = {
+        "consent": pyarrow.bool_(),
+        "created": pyarrow.timestamp("us", "UTC"),
+        "updated": pyarrow.timestamp("us", "UTC"),
+    }
+    dates = {"membership_start_date": pyarrow.date32(), "membership_end_date": pyarrow.date32()}
+    schema = pyarrow.schema(
+        [(name, dates.get(name) or kinds.get(name.partition("_")[0], pyarrow.string())) for name in COLUMNS]
+    )
+    rows: list[tuple[Value, ...]] = []
+    with parquet.ParquetWriter(stream, schema) as writer:
+
+        def write_group() -> None:
+            columns = [
+                pyarrow.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
+            ]
+            writer.write_table(pyarrow.table(columns, schema=schema))
+            rows.clear()
+
+        def write(customer: Customer) -> None:
+            rows.append(_values(customer))
+            if len(rows) >= _ROWS_A_GROUP:
+                write_group()
+
+        yield write
+        if rows:
+            write_group()
