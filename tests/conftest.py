@@ -30,6 +30,12 @@ async def _box() -> AsyncIterator[Sandbox]:
         yield box
 
 
+@pytest.fixture(name="many")
+async def _many() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=300, rate_limit=None) as box:
+        yield box
+
+
 @pytest.fixture(name="ts")
 async def _ts(box: Sandbox) -> AsyncIterator[TicketSource]:
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:

@@ -12,13 +12,14 @@ WORDS = {"errors", "config", "call_events"} | MODELS
 RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
 MACHINES = {"ratelimit", "ratelimit.local", "ratelimit.redis", "_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "bulk", "changes", "customer_store", "resources", "fanout", "client"}
+CLI = {"cli", "cli.cells", "cli.common", "cli.customers", "cli.importing", "cli.records"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
     **{room: WORDS - MODELS | RULES - {"_wire.converters", "_wire.quick"} | MACHINES for room in MACHINES},
     **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
     "export": WORDS | COUNTER,
-    "cli": WORDS | COUNTER | {"", "export", "sandbox"},
+    **{room: WORDS | COUNTER | CLI | {"", "export", "sandbox"} for room in CLI},
     "__main__": {"cli"},
     "": WORDS | COUNTER,
     "_wire": set(),
@@ -51,7 +52,7 @@ MAY_IMPORT = {
     "time": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
     "random": {"_wire.sender", "ratelimit.redis", "sandbox"},
     "logging": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
-    "attrs": WORDS | RULES | {"_wire.sender", "ratelimit.redis"} | COUNTER | {"sandbox"},
+    "attrs": WORDS | RULES | {"_wire.sender", "ratelimit.redis"} | COUNTER | {"cli", "sandbox"},
 }
 
 

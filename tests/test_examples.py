@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import duckdb
 import pytest
-from doubles import pointed_at, run_with
+from doubles import pointed_at, run_with, until
 from servers import free_port
 
 from ticketsource_async.sandbox import Sandbox
@@ -65,6 +66,55 @@ async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service
 
         assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
     assert len(box.requests) == 4
+
+
+async def load(box: Sandbox, folder: Path) -> asyncio.subprocess.Process:
+    """Start the program that loads the warehouse."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLES / "warehouse" / "with_dlt.py")),
+        cwd=folder,
+        env={**pointed_at(box), "PAGES_A_CHUNK": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+async def test_the_warehouse_keeps_the_history_of_every_customer(tmp_path: Path) -> None:
+    """A killed run goes on where it was; who is deleted is valid no more, who is hidden is, and a consent has dates."""
+    async with Sandbox(customers=450, rate_limit=None) as box:
+        everybody = box.customers.ids()
+        box.fail(page=4, slow=60)
+        killed = await load(box, tmp_path)
+        await until(lambda: any(request.query.get("page") == "4" for request in box.requests))
+        killed.kill()
+        await killed.communicate()
+        whole = await load(box, tmp_path)
+        said, _ = await whole.communicate()
+        assert whole.returncode == 0, said.decode()
+        pages = [request.query["page"] for request in box.requests]
+
+        gone, changed = everybody[0], everybody[150]
+        box.customers.delete([gone])
+        email = not box.customers.get(changed)["attributes"]["consent"]["email"]  # type: ignore[index]  # it is there
+        box.customers.update(changed, {"consent": {"email": email}})
+        box.fail(page=2, delete=2)  # and two later ones are hidden
+        again = await load(box, tmp_path)
+        said, _ = await again.communicate()
+        assert again.returncode == 0, said.decode()
+
+    assert pages == ["1", "2", "3", "4", "4", "5"]
+    with duckdb.connect(str(tmp_path / "box_office.duckdb")) as warehouse:
+        columns = "id, consent_email, _dlt_valid_to IS NULL"
+        versions = warehouse.execute(
+            f"SELECT {columns} FROM ticketsource.customers ORDER BY _dlt_valid_from"
+        ).fetchall()
+        types = dict(warehouse.execute("SELECT name, type FROM pragma_table_info('ticketsource.customers')").fetchall())
+    assert {version[0] for version in versions} == set(everybody)
+    assert len(versions) == 450 + 1
+    assert [version[1:] for version in versions if version[0] == changed] == [(not email, False), (email, True)]
+    assert {version[0] for version in versions if not version[2]} == {gone, changed}
+    assert (types["title"], types["consent_sms"], types["membership_end_date"]) == ("VARCHAR", "BOOLEAN", "DATE")
+    assert "TIMESTAMP" in types["updated_at"]
 
 
 async def test_three_ways_of_seeing_calls() -> None:

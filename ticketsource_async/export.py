@@ -81,10 +81,11 @@ _NUMBER_OR_PHONE: Final = re.compile(r"[+-]?[\d\s().-]+")
 
 def flat(customer: Customer) -> tuple[str, ...]:
     """Return the cells of a customer, one for each of `COLUMNS`; what is None is an empty cell."""
-    return tuple(map(_cell, _values(customer)))
+    return tuple(map(_cell, values_of(customer)))
 
 
-def _values(customer: Customer) -> tuple[Value, ...]:
+def values_of(customer: Customer) -> tuple[Value, ...]:
+    """Return the values of a customer, one for each of `COLUMNS`."""
     address = customer.address or Address()
     membership = customer.membership or Membership()
     consent = customer.consent or Consent()
@@ -219,31 +220,28 @@ def parquet_writer(stream: BinaryIO) -> Iterator[Callable[[Customer], None]]:
     Raises `ConfigurationError` without the extra `parquet`.
     """
     try:
-        import pyarrow  # noqa: PLC0415 - an extra
+        import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415
     except ModuleNotFoundError:
         raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
     kinds = {
-        "consent": pyarrow.bool_(),
-        "created": pyarrow.timestamp("us", "UTC"),
-        "updated": pyarrow.timestamp("us", "UTC"),
+        **dict.fromkeys(("membership_start_date", "membership_end_date"), pa.date32()),
+        **dict.fromkeys(("consent_email", "consent_post", "consent_sms"), pa.bool_()),
+        **dict.fromkeys(("created_at", "updated_at"), pa.timestamp("us", "UTC")),
     }
-    dates = {"membership_start_date": pyarrow.date32(), "membership_end_date": pyarrow.date32()}
-    schema = pyarrow.schema(
-        [(name, dates.get(name) or kinds.get(name.partition("_")[0], pyarrow.string())) for name in COLUMNS]
-    )
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     rows: list[tuple[Value, ...]] = []
     with parquet.ParquetWriter(stream, schema) as writer:
 
         def write_group() -> None:
             columns = [
-                pyarrow.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
+                pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
             ]
-            writer.write_table(pyarrow.table(columns, schema=schema))
+            writer.write_table(pa.table(columns, schema=schema))
             rows.clear()
 
         def write(customer: Customer) -> None:
-            rows.append(_values(customer))
+            rows.append(values_of(customer))
             if len(rows) >= _ROWS_A_GROUP:
                 write_group()
 

@@ -1,0 +1,223 @@
+"""The command, as a process: what it prints where, what it leaves, how it ends."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import EXPORT, run, start, table
+from doubles import until
+
+from ticketsource_async import __version__
+from ticketsource_async.sandbox import Sandbox
+
+
+async def test_without_a_key_one_line_says_both_ways_on() -> None:
+    """No key and no `--sandbox` ends with 4 and one line that names both."""
+    done = await run(*EXPORT)
+
+    assert (done.code, done.out) == (4, "")
+    assert done.err.count("\n") == 1
+    assert "TICKETSOURCE_API_KEY" in done.err
+    assert "--sandbox" in done.err
+
+
+async def test_a_file_appears_only_when_it_is_whole(many: Sandbox, tmp_path: Path) -> None:
+    """A run that fails leaves the old file, and nothing beside it; one that succeeds replaces it."""
+    target = tmp_path / "customers.csv"
+    target.write_text("old")
+    many.fail(page=3, status=501)
+
+    failed = await run(*EXPORT, "-o", str(target), box=many)
+    kept = target.read_text()
+    done = await run(*EXPORT, "-o", str(target), box=many)
+
+    assert (failed.code, kept) == (75, "old")
+    assert (done.code, done.out) == (0, "")
+    assert len(table(target.read_text("utf-8"))) == 300
+    assert [p.name for p in tmp_path.iterdir()] == ["customers.csv"]
+
+
+async def test_a_file_is_readable_by_its_owner_alone_unless_it_was_by_others(many: Sandbox, tmp_path: Path) -> None:
+    """A new file has mode 600, one that is replaced keeps its own; a part file of another run is left alone."""
+    new, shared, other = tmp_path / "new.csv", tmp_path / "shared.csv", tmp_path / "new.csv.other.part"
+    shared.write_text("old")
+    shared.chmod(0o640)
+    other.write_text("of another run")
+
+    for target in (new, shared):
+        assert (await run(*EXPORT, "-o", str(target), box=many)).code == 0
+
+    assert [path.stat().st_mode & 0o777 for path in (new, shared)] == [0o600, 0o640]
+    assert other.read_text() == "of another run"
+
+
+async def test_a_linked_file_stays_linked_and_a_pipe_is_written_to(many: Sandbox, tmp_path: Path) -> None:
+    """A symbolic link is followed, and what is no file is not replaced."""
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+
+    await run(*EXPORT, "-o", str(tmp_path / "link.csv"), box=many)
+    to_null = await run(*EXPORT, "-o", "/dev/null", box=many)
+
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len(table((tmp_path / "real.csv").read_text("utf-8"))) == 300
+    assert to_null.code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+async def test_a_file_that_cannot_be_written_is_said_before_anything_is_asked_for(
+    many: Sandbox, tmp_path: Path
+) -> None:
+    """A missing folder ends with 1, names the path, and costs no request."""
+    done = await run(*EXPORT, "-o", str(tmp_path / "missing" / "x.csv"), box=many)
+
+    assert done.code == 1
+    assert "missing" in done.err
+    assert "No such file or directory" in done.err
+    assert not many.requests
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, 75, "answered 429"),
+        ({"status": 503, "times": None}, 75, "(attempt 4) was answered 503"),
+        ({"cut": "before", "times": None}, 75, "connection broke"),
+        ({"status": 401}, 4, "answered 401"),
+        ({"status": 403}, 4, "answered 403"),
+        ({"status": 403, "html": True}, 1, "user agent"),
+        ({"status": 400}, 1, "answered 400"),
+        ({"body": "<html>"}, 1, "HTML"),
+        ({"next": "loop"}, 1, "must not be followed"),
+    ],
+)
+async def test_a_failure_is_one_line_and_an_exit_code(
+    many: Sandbox, fault: dict[str, object], code: int, said: str
+) -> None:
+    """Each kind of failure ends with its documented code and one line on stderr, without a traceback."""
+    many.fail(**fault)  # type: ignore[arg-type]  # a table of keyword arguments
+
+    done = await run(*EXPORT, box=many)
+
+    assert done.code == code
+    assert done.err.startswith("ticketsource: ")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> None:
+    """A key that cannot be one ends with 2 and is not shown."""
+    done = await run(*EXPORT, box=box, key="skl bad")
+
+    assert done.code == 2
+    assert "api_key" in done.err
+    assert "skl bad" not in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        (*EXPORT, "--limit", "0"),
+        (*EXPORT, "--format", "xml"),
+        (*EXPORT, "--format", "jsonl", "--excel"),
+        (*EXPORT, "--api-key", "x"),
+        ("sandbox", "--port", "99999"),
+        ("sandbox", "--api-key", ""),
+    ],
+)
+async def test_wrong_use_ends_with_2(arguments: tuple[str, ...]) -> None:
+    """What the command does not know, and a key as an argument, is refused with 2."""
+    done = await run(*arguments)
+
+    assert (done.code, done.out) == (2, "")
+    assert "Error: " in done.err
+
+
+async def test_version_and_help_are_there() -> None:
+    """`--version` says the version, `-h` the exit codes."""
+    assert __version__ in (await run("--version")).out
+    assert "75   try again later" in (await run("-h")).out
+
+
+async def test_ctrl_c_ends_quietly_and_leaves_no_file(many: Sandbox, tmp_path: Path) -> None:
+    """An interrupted export ends with 130, says nothing, and leaves neither the file nor a part of it."""
+    many.fail(page=2, slow=60)
+    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
+    await until(lambda: len(many.requests) == 2)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_closed_pipe_ends_quietly(many: Sandbox) -> None:
+    """When the reader has seen enough, the export stops without a word."""
+    process = await start(*EXPORT, box=many)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as `head` does when it ends
+    err = await process.stderr.read()
+
+    assert (await process.wait(), err) == (0, b"")
+
+
+async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
+    """It prints the two variables to set, serves with them, and ends with 130."""
+    server = await start("sandbox", "--customers", "7", "--seed", "3", "--api-key", "skl-mine", "--rate-limit", "0")
+    assert server.stdout is not None
+    lines = [(await server.stdout.readline()).decode().strip() for _ in range(2)]
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    client = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ticketsource_async", *EXPORT),
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+    )
+    out, _ = await client.communicate()
+    server.send_signal(signal.SIGINT)
+    _, err = await server.communicate()
+
+    assert len(table(out.decode())) == 7
+    assert settings["TICKETSOURCE_API_KEY"] == "skl-mine"
+    assert server.returncode == 130
+    assert err.decode() == "Serving 7 sample customers; Ctrl-C stops.\n"
+
+
+async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
+    """A sandbox that cannot have its port ends with 1 and says why."""
+    done = await run("sandbox", "--port", box.url.rpartition(":")[2])
+
+    assert (done.code, done.out) == (1, "")
+    assert "address already in use" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_without_the_extra_the_command_says_how_to_install_it() -> None:
+    """Where click is missing, the command ends with 2 and the line to type."""
+    code = "import sys; sys.modules['click'] = None; from ticketsource_async.__main__ import main; main()"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "pip install 'ticketsource-async[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_a_shell_completes_the_command(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `completion` prints asks the command, which answers with its commands and options."""
+    script = (await run("completion", shell)).out
+    monkeypatch.setenv("_TICKETSOURCE_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "ticketsource customers ex")
+    monkeypatch.setenv("COMP_CWORD", "ex" if shell == "fish" else "2")
+
+    completed = (await run()).out
+
+    assert f"_TICKETSOURCE_COMPLETE={shell}_complete" in script
+    assert "export" in completed
+    assert "update" not in completed

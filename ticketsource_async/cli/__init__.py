@@ -1,0 +1,82 @@
+"""The `ticketsource` command: reads options, makes calls of the library, prints.
+
+The commands are in the rooms beside this one; here they are put together.
+"""
+
+import asyncio
+import shlex
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from ticketsource_async import __version__
+from ticketsource_async.cli.common import EXIT_CODES, run
+from ticketsource_async.cli.customers import customers
+from ticketsource_async.cli.importing import import_customers
+from ticketsource_async.cli.records import GROUPS
+
+_COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(__version__, package_name="ticketsource-async", prog_name="ticketsource")
+def cli() -> None:
+    """Work with a TicketSource box office.
+
+    The API key is read from TICKETSOURCE_API_KEY, and from nowhere else.
+    TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT are read too.
+    """
+
+
+customers.add_command(import_customers)
+for group in GROUPS.values():
+    cli.add_command(group)
+
+
+@cli.command(epilog="Example: ticketsource completion bash >> ~/.bashrc")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete this command, for its start-up file."""
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - click knows these three
+    click.echo(made(cli, {}, "ticketsource", _COMPLETION_VARIABLE).source())
+
+
+def _not_empty(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("it must not be empty.")
+    return value
+
+
+@cli.command("sandbox", epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine; 0 takes a free one.")
+@click.option(
+    "--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.", callback=_not_empty
+)
+@click.option("--customers", "count", type=click.IntRange(0, 200_000), default=1000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other people.")
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(min=0),
+    default=240,
+    show_default=True,
+    help="Requests a minute that it allows; 0 is no limit.",
+)
+def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit: int) -> None:
+    """Serve a sample box office on this machine until Ctrl-C.
+
+    Prints the two variables to set in the shell where you want to use it.
+    """
+
+    async def serve() -> None:
+        from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
+
+        limit = (rate_limit, 60) if rate_limit else None
+        async with Sandbox(count, seed, api_key=api_key, port=port, rate_limit=limit) as box:
+            key = shlex.quote(box.api_key)
+            click.echo(f"export TICKETSOURCE_BASE_URL={box.url}\nexport TICKETSOURCE_API_KEY={key}")
+            click.echo(f"Serving {count:,} sample customers; Ctrl-C stops.", err=True)
+            await asyncio.Event().wait()
+
+    run(serve())

@@ -1,0 +1,204 @@
+"""The commands that look up every kind of record, export bookings and the programme, and write notes."""
+
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import click
+
+from ticketsource_async.cli.common import (
+    box_office,
+    check_format,
+    checked_ids,
+    escape_option,
+    excel_option,
+    opened,
+    output_option,
+    print_record,
+    run,
+    sandbox_option,
+    yes_option,
+)
+from ticketsource_async.cli.customers import customers
+
+if TYPE_CHECKING:
+    from ticketsource_async import Pager
+
+    _Read = Pager[Any] | Awaitable[Any]
+
+GROUPS: Final = {
+    "customers": customers,
+    "notes": click.Group("notes", help="Look up the notes on a customer, add and delete them."),
+    "bookings": click.Group("bookings", help="Export bookings; look up single ones and their seats."),
+    "programme": click.Group("programme", help="Export what is on."),
+    "events": click.Group("events", help="Look up events, their venues and dates."),
+    "venues": click.Group("venues", help="Look up venues and the dates there."),
+    "dates": click.Group("dates", help="Look up dates and the bookings for them."),
+    "seats": click.Group("seats", help="Look up seats."),
+}
+"""All groups of commands, by name."""
+
+_format_option = click.option(
+    "--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
+)
+_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
+_NOTE: Final = "csn-47azjpMWXREgVQN8"
+
+
+def _add_exports() -> None:
+    for group, explained in (
+        ("bookings", "Stream every booking, one row for each of its lines, with its event and date."),
+        ("programme", "Stream every date of every event, with its venue."),
+    ):
+        command = _exporting(group)
+        for option in (sandbox_option, escape_option, excel_option, _days_option, output_option, _format_option):
+            command = option(command)
+        example = f"Example: ticketsource {group} export --from 2026-01-01 --to 2026-01-31 -o {group}.csv"
+        GROUPS[group].command("export", help=explained, epilog=example)(command)
+
+
+def _exporting(group: str) -> Callable[..., None]:
+    def export(
+        *,
+        format_: str,
+        output: Path,
+        first: datetime | None,
+        last: datetime | None,
+        excel: bool,
+        escape_formulas: bool,
+        sandbox: bool,
+    ) -> None:
+        check_format(format_, excel=excel, escape_formulas=escape_formulas)
+        if first and last and last < first:
+            raise click.UsageError("--to is before --from.")
+
+        async def work() -> None:
+            from ticketsource_async import StartFilter, export  # noqa: PLC0415
+
+            start = StartFilter(first and first.date(), last and last.date()) if first or last else None
+            with opened(output, "utf-8-sig" if excel else "utf-8") as stream:
+                columns = export.BOOKING_COLUMNS if group == "bookings" else export.PROGRAMME_COLUMNS
+                write = export.row_writer(stream, columns, format_, escape_formulas=escape_formulas)
+                async with box_office(sandbox=sandbox) as ts:
+                    if group == "bookings":
+                        async with aclosing(ts.all_bookings(start=start)) as bookings:
+                            async for event, event_date, booking in bookings:
+                                write(export.booking_rows(event, event_date, booking))
+                    else:
+                        async with aclosing(ts.programme(start=start)) as programme:
+                            async for event, event_date, venue in programme:
+                                write([export.programme_row(event, event_date, venue)])
+
+        run(work())
+
+    return export
+
+
+def _days_option(command: Callable[..., None]) -> Callable[..., None]:
+    day = click.DateTime(["%Y-%m-%d"])
+    command = click.option("--to", "last", type=day, help="Only dates that start on this day or before.")(command)
+    return click.option("--from", "first", type=day, help="Only dates that start on this day or after.")(command)
+
+
+def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Read]", *ids: str) -> None:
+    """Add a command that prints one record as JSON, or a list as JSON Lines."""
+
+    def command(*, sandbox: bool, **given: str) -> None:
+        async def work() -> None:
+            async with box_office(sandbox=sandbox) as ts:
+                with checked_ids(*ids), opened(Path("-"), "utf-8") as stdout:
+                    await _print(read(ts, *(given[metavar.lower()] for metavar in ids)), stdout)
+
+        run(work())
+
+    made: Callable[..., None] = sandbox_option(command)
+    for metavar in reversed(ids):
+        made = click.argument(metavar.lower(), metavar=metavar)(made)
+    example = " ".join(["Example: ticketsource", group, name, *_EXAMPLES[group][: len(ids)]])
+    GROUPS[group].command(name, help=explained, epilog=example)(made)
+
+
+async def _print(found: "_Read", stdout: TextIO) -> None:
+    from ticketsource_async import export  # noqa: PLC0415
+    from ticketsource_async.pagination import Pager  # noqa: PLC0415
+
+    if isinstance(found, Pager):
+        write = export.jsonl_writer(stdout)
+        async with aclosing(aiter(found)) as records:
+            async for record in records:
+                write(record)
+    else:
+        stdout.write(json.dumps((await found).to_dict(), ensure_ascii=False, indent=2) + "\n")
+
+
+_EXAMPLES: Final = {
+    "customers": (_CUSTOMER,),
+    "events": ("evt-dQyWKER4Orw5glVX",),
+    "venues": ("ven-dQyWKER4Orw5glVX",),
+    "dates": ("dat-dQyWKER4Orw5glVX",),
+    "bookings": ("bkg-dQyWKER4Orw5glVX",),
+    "seats": ("sea-dQyWKER4Orw5glVX",),
+    "notes": (_CUSTOMER, _NOTE),
+}
+
+
+def _add_readers() -> None:
+    _add_reader("customers", "get", "Print one customer.", lambda ts, i: ts.customers.get(i), "ID")
+    _add_reader("customers", "bookings", "List their bookings.", lambda ts, i: ts.customers.list_bookings(i), "ID")
+    _add_reader("events", "list", "List all events.", lambda ts: ts.events.list())
+    _add_reader("events", "get", "Print one event.", lambda ts, i: ts.events.get(i), "ID")
+    _add_reader("events", "venues", "List the venues of an event.", lambda ts, i: ts.events.list_venues(i), "ID")
+    _add_reader("events", "dates", "List the dates of an event.", lambda ts, i: ts.events.list_dates(i), "ID")
+    _add_reader("venues", "get", "Print one venue.", lambda ts, i: ts.venues.get(i), "ID")
+    _add_reader("venues", "dates", "List the dates at a venue.", lambda ts, i: ts.venues.list_dates(i), "ID")
+    _add_reader("dates", "get", "Print one date.", lambda ts, i: ts.dates.get(i), "ID")
+    _add_reader("dates", "bookings", "List the bookings for a date.", lambda ts, i: ts.dates.list_bookings(i), "ID")
+    _add_reader("bookings", "get", "Print one booking.", lambda ts, i: ts.bookings.get(i), "ID")
+    _add_reader("bookings", "seats", "List the seats of a booking.", lambda ts, i: ts.bookings.list_seats(i), "ID")
+    _add_reader("seats", "get", "Print one seat.", lambda ts, i: ts.seats.get(i), "ID")
+    _add_reader("notes", "list", "List the notes on a customer.", lambda ts, i: ts.notes.list(i), "CUSTOMER_ID")
+    _add_reader("notes", "get", "Print one note.", lambda ts, i, n: ts.notes.get(i, n), "CUSTOMER_ID", "NOTE_ID")
+
+
+_add_readers()
+_add_exports()
+
+
+@GROUPS["notes"].command("create", epilog=f'Example: ticketsource notes create {_CUSTOMER} "Needs leg room"')
+@click.argument("customer_id", metavar="CUSTOMER_ID")
+@click.argument("description", metavar="TEXT")
+@click.option("--created-by", metavar="NAME", help="Who says so.")
+@sandbox_option
+def create_note(*, customer_id: str, description: str, created_by: str | None, sandbox: bool) -> None:
+    """Add a note to a customer, and print it."""
+
+    async def create() -> None:
+        from ticketsource_async import NoteDraft  # noqa: PLC0415
+
+        draft = NoteDraft(description) if created_by is None else NoteDraft(description, created_by)
+        with checked_ids("CUSTOMER_ID"):
+            async with box_office(sandbox=sandbox) as ts:
+                print_record(await ts.notes.create(customer_id, draft))
+
+    run(create())
+
+
+@GROUPS["notes"].command("delete", epilog=f"Example: ticketsource notes delete {_CUSTOMER} {_NOTE}")
+@click.argument("customer_id", metavar="CUSTOMER_ID")
+@click.argument("note_id", metavar="NOTE_ID")
+@yes_option
+@sandbox_option
+def delete_note(*, customer_id: str, note_id: str, yes: bool, sandbox: bool) -> None:
+    """Delete a note, for good."""
+    if not yes:
+        click.confirm(f"Delete the note {note_id} for good?", abort=True, err=True)
+
+    async def delete() -> None:
+        with checked_ids("CUSTOMER_ID", "NOTE_ID"):
+            async with box_office(sandbox=sandbox) as ts:
+                await ts.notes.delete(customer_id, note_id)
+
+    run(delete())
