@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from attrs import evolve
 from doubles import (
     BOOKING_ROW,
     DATE_ROW,
@@ -255,6 +256,25 @@ async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: Tic
             await ts.customers.update(CST, wrong)
 
     assert not box.requests
+
+
+async def test_save_sends_the_difference_alone_and_parts_whole(api: MockedAPI, mocked: TicketSource) -> None:
+    """A changed name goes alone, a changed consent with the other consents; nothing goes if nothing differs."""
+    for _ in range(2):
+        api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row(1)})
+        api.answer("PATCH", "/customers/cst-xxxxxxxxxx1", {"data": customer_row(1, last_name="New")})
+    before = await mocked.customers.get("cst-xxxxxxxxxx1")
+    assert before.consent is not None
+    renamed = await mocked.customers.save(before, evolve(before, last_name="New"))
+    await mocked.customers.save(before, evolve(before, consent=evolve(before.consent, email=False)))
+    same = await mocked.customers.save(before, evolve(before, extra={"vip": True}))
+    with pytest.raises(ValueError, match="these are two customers"):
+        await mocked.customers.save(before, evolve(before, id="cst-2"))
+
+    assert renamed.last_name == "New"
+    assert same is before
+    sent = [body["data"]["attributes"] for method, _, body in api.sent if method == "PATCH"]
+    assert sent == [{"last_name": "New"}, {"consent": {"email": False, "post": False, "sms": False}}]
 
 
 async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
