@@ -6,12 +6,14 @@ import inspect
 import json
 import pickle
 from collections.abc import Awaitable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from doubles import ONCE, answer, call, says, server, until
 
-from ticketsource_async import RetryPolicy, TicketSource, errors
+from ticketsource_async import CustomerStore, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
@@ -131,6 +133,12 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
                 TicketSource(box.api_key, base_url=box.url, limiter=limiter) as limited,
             ):
                 return await produced(limited.customers.list().collect())
+        elif kind in ("StoreError", "StoreInUse"):
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "customers.db"
+                async with CustomerStore(path):
+                    asked_for = path if kind == "StoreInUse" else path / "deeper"
+                    return await produced(CustomerStore(asked_for).__aenter__())
         else:
             assert kind == "ConfigurationError"
             return await produced(configure())
