@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -455,7 +456,7 @@ def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
         process = start_sync(box, store, journal)
         at = chance.choice([0, 1, 5, 40, 90])
         while process.poll() is None and journal.read_bytes().count(b"\n") < at:
-            pass
+            time.sleep(0.001)
         process.kill()
         process.communicate()
         killed += process.returncode == -signal.SIGKILL

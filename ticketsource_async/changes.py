@@ -120,17 +120,16 @@ async def changes(
     await store.check(access)
     crawl = await store.start_crawl()
     try:
-        async with aclosing(_crawled(customers, store, crawl, remember, on_invalid)) as met:
-            async for change in met:
-                yield change
-                if remember:
-                    await store.remember(change)
         # Rows shift while one reads, so whoever was not met is asked for before anybody believes they are gone.
-        async with aclosing(_missed(customers, store, crawl, on_invalid)) as missed:
-            async for change in missed:
-                yield change
-                if remember:
-                    await store.remember(change)
+        for found in (
+            _crawled(customers, store, crawl, remember, on_invalid),
+            _missed(customers, store, crawl, on_invalid),
+        ):
+            async with aclosing(found):
+                async for change in found:
+                    yield change
+                    if remember:
+                        await store.remember(change)
     finally:
         await store.end_crawl(crawl)
 
@@ -151,11 +150,10 @@ async def _crawled(
     )
     async with aclosing(listed.pages()) as pages:
         async for page in pages:
-            await store.see(crawl, unreadable)
+            first_time = await store.see(crawl, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
-            first_time = await store.see(crawl, [customer.id for customer in page.items])
-            # A change that is not remembered yet would come a second time.
-            told = [c for c, first in zip(page.items, first_time, strict=True) if first or remember]
+            # Whoever comes again may have changed since; but a change that is not remembered yet would come twice.
+            told = [c for c, first in zip(page.items, first_time, strict=False) if first or remember]
             for before, after in await store.differing(told):
                 if before is None:
                     yield Created(after)

@@ -214,11 +214,11 @@ class CustomerStore:
                         "API key; use the key of its box office, or begin with a new file"
                     )
         access = ts.customers._sender.access  # noqa: SLF001 - not public, since it has the key
-        await self._do(self._opened.bind, str(access.base_url), access.limiter_key)
+        await self._do(self._opened.bind, *_box_office(access))
 
     async def check(self, access: "Access") -> None:
         """Raise `StoreError` unless the store is of this box office, or of none as long as it remembers nobody."""
-        now = (str(access.base_url), access.limiter_key)
+        now = _box_office(access)
         before = await self._do(self._opened.box_office)
         if before == now:
             return
@@ -299,3 +299,8 @@ class CustomerStore:
 
     def _error(self, what: str) -> StoreError:
         return StoreError(f"The customer store {self._path} {what}.", str(self._path))
+
+
+def _box_office(access: "Access") -> tuple[str, str]:
+    """Return what tells a box office from others, without its key."""
+    return str(access.base_url), access.limiter_key

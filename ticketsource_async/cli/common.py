@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from ticketsource_async import Customer, Note, TicketSource
+    from ticketsource_async import TicketSource
+    from ticketsource_async.models.base import Record
 
 API_FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -119,7 +120,13 @@ def checked_ids(*metavars: str) -> Iterator[None]:
         raise click.BadParameter(f"{error}.", param_hint=" ".join(metavars)) from None
 
 
-def print_record(record: "Customer | Note") -> None:
+def confirm_deletion(what: str, *, yes: bool) -> None:
+    """Ask whether to delete it, unless the answer was given with the command."""
+    if not yes:
+        click.confirm(f"Delete the {what} for good?", abort=True, err=True)
+
+
+def print_record(record: "Record") -> None:
     """Print a record to stdout, for people and programs."""
     with opened(Path("-"), "utf-8") as stdout:
         stdout.write(json.dumps(record.to_dict(), ensure_ascii=False, indent=2) + "\n")

@@ -16,6 +16,7 @@ from ticketsource_async.cli.common import (
     box_office,
     check_format,
     checked_ids,
+    confirm_deletion,
     escape_option,
     excel_option,
     opened,
@@ -235,8 +236,7 @@ def update_customer(*, customer_id: str, sandbox: bool, **given: str | None) -> 
 @sandbox_option
 def delete_customer(*, customer_id: str, yes: bool, sandbox: bool) -> None:
     """Delete a customer, for good."""
-    if not yes:
-        click.confirm(f"Delete the customer {customer_id} for good?", abort=True, err=True)
+    confirm_deletion(f"customer {customer_id}", yes=yes)
 
     async def delete() -> None:
         with checked_ids("ID"):

@@ -163,8 +163,8 @@ def _line(number: int, row: Mapping[str, str], match: str, surplus: int, escape_
     if surplus:
         return _Line(number, refused=f"it has {abs(surplus)} cells too {'many' if surplus > 0 else 'few'}")
     given = {name: undefuse(cell) if escape_formulas else cell for name, cell in row.items()}
-    key = given[match].strip()
-    line = _Line(number, key.casefold() if match == "email" else key, given.get("id", "").strip())
+    key = _key_of(given[match]) if match == "email" else given[match].strip()
+    line = _Line(number, key, given.get("id", "").strip())
     try:
         line.values = {
             name: cells.value_of(name, cell) for name, cell in given.items() if cell and name in cells.WRITABLE
@@ -174,6 +174,11 @@ def _line(number: int, row: Mapping[str, str], match: str, surplus: int, escape_
     if not key:
         line.refused = f"it has no {match}, by which to find the customer"
     return line
+
+
+def _key_of(email: str) -> str:
+    """Return what is the same for the same e-mail, however it is written."""
+    return email.strip().casefold()
 
 
 async def _by_email(ts: "TicketSource", lines: list[_Line], *, hidden: bool) -> dict[str, list[Customer]]:
@@ -188,7 +193,7 @@ async def _by_email(ts: "TicketSource", lines: list[_Line], *, hidden: bool) -> 
     with tqdm(unit=" customers read", disable=hidden, file=sys.stderr) as progress:
         async for customer in listed:
             progress.update()
-            if customer.email is not None and (key := customer.email.strip().casefold()) in wanted:
+            if customer.email is not None and (key := _key_of(customer.email)) in wanted:
                 found[key].append(customer)
     if not listed.report.complete:
         fail("the list of customers changes too fast to be sure who is there: try again later.", TRY_AGAIN_LATER)
@@ -249,7 +254,7 @@ async def _update(ts: "TicketSource", line: _Line, before: Customer, how: _How) 
     if how.apply and cells.written(before, values) != before:
         # As they are now: parts are sent whole, and somebody may have withdrawn a consent since the list was read.
         before = await ts.customers.get(before)
-        if how.match == "email" and (before.email or "").strip().casefold() != line.key:
+        if how.match == "email" and _key_of(before.email or "") != line.key:
             raise _Refusal("the customer has another email by now")
     after = cells.written(before, values)
     if after == before:

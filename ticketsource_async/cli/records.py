@@ -1,11 +1,10 @@
 """The commands that look up every kind of record, export bookings and the programme, and write notes."""
 
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +12,7 @@ from ticketsource_async.cli.common import (
     box_office,
     check_format,
     checked_ids,
+    confirm_deletion,
     escape_option,
     excel_option,
     opened,
@@ -109,8 +109,8 @@ def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Rea
     def command(*, sandbox: bool, **given: str) -> None:
         async def work() -> None:
             async with box_office(sandbox=sandbox) as ts:
-                with checked_ids(*ids), opened(Path("-"), "utf-8") as stdout:
-                    await _print(read(ts, *(given[metavar.lower()] for metavar in ids)), stdout)
+                with checked_ids(*ids):
+                    await _print(read(ts, *(given[metavar.lower()] for metavar in ids)))
 
         run(work())
 
@@ -121,17 +121,18 @@ def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Rea
     GROUPS[group].command(name, help=explained, epilog=example)(made)
 
 
-async def _print(found: "_Read", stdout: TextIO) -> None:
+async def _print(found: "_Read") -> None:
     from ticketsource_async import export  # noqa: PLC0415
     from ticketsource_async.pagination import Pager  # noqa: PLC0415
 
-    if isinstance(found, Pager):
+    if not isinstance(found, Pager):
+        print_record(await found)
+        return
+    with opened(Path("-"), "utf-8") as stdout:
         write = export.jsonl_writer(stdout)
         async with aclosing(aiter(found)) as records:
             async for record in records:
                 write(record)
-    else:
-        stdout.write(json.dumps((await found).to_dict(), ensure_ascii=False, indent=2) + "\n")
 
 
 _EXAMPLES: Final = {
@@ -193,8 +194,7 @@ def create_note(*, customer_id: str, description: str, created_by: str | None, s
 @sandbox_option
 def delete_note(*, customer_id: str, note_id: str, yes: bool, sandbox: bool) -> None:
     """Delete a note, for good."""
-    if not yes:
-        click.confirm(f"Delete the note {note_id} for good?", abort=True, err=True)
+    confirm_deletion(f"note {note_id}", yes=yes)
 
     async def delete() -> None:
         with checked_ids("CUSTOMER_ID", "NOTE_ID"):
