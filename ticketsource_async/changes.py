@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from attrs import frozen
 
-from ticketsource_async.errors import InvalidResponse, NotFound
+from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 from ticketsource_async.models import Customer
 from ticketsource_async.models.base import Record
 
@@ -102,7 +102,7 @@ class Deleted:
 
     @property
     def consent_changed(self) -> bool:
-        """Never true: whoever is deleted may not be contacted anyway."""
+        """Never true; but whoever is deleted may not be contacted either, so deal with them first too."""
         return False
 
     def to_dict(self) -> dict[str, object]:
@@ -122,7 +122,7 @@ async def changes(
     try:
         # Rows shift while one reads, so whoever was not met is asked for before anybody believes they are gone.
         for found in (
-            _crawled(customers, store, crawl, remember, on_invalid),
+            _crawled(customers, access, store, crawl, remember, on_invalid),
             _missed(customers, store, crawl, on_invalid),
         ):
             async with aclosing(found):
@@ -135,7 +135,12 @@ async def changes(
 
 
 async def _crawled(
-    customers: "Customers", store: "CustomerStore", crawl: int, remember: bool, on_invalid: "OnInvalid"
+    customers: "Customers",
+    access: "Access",
+    store: "CustomerStore",
+    crawl: int,
+    remember: bool,
+    on_invalid: "OnInvalid",
 ) -> AsyncGenerator[Change, None]:
     unreadable: list[str] = []
 
@@ -150,6 +155,8 @@ async def _crawled(
     )
     async with aclosing(listed.pages()) as pages:
         async for page in pages:
+            if page.number == 1:  # an answer that shows the key to be one
+                await store.bind(access)
             first_time = await store.see(crawl, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
             # Whoever comes again may have changed since; but a change that is not remembered yet would come twice.
@@ -159,13 +166,12 @@ async def _crawled(
                     yield Created(after)
                 elif fields := tuple(_differing(before, after)):
                     yield Updated(before, after, fields)
-                else:  # the links alone, or the order of what is unknown
-                    await store.remember(Updated(before, after, ()))
 
 
 async def _missed(
     customers: "Customers", store: "CustomerStore", crawl: int, on_invalid: "OnInvalid"
 ) -> AsyncGenerator[Change, None]:
+    failure: TicketSourceError | None = None
     async with aclosing(customers.get_many(store.unseen(crawl))) as asked:
         async for outcome in asked:
             before, error = outcome.input, outcome.error
@@ -177,8 +183,12 @@ async def _missed(
                 yield Deleted(before)
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
+            elif isinstance(error, NotFound | ServerError | InvalidResponse):  # of this one: the others are still told
+                failure = failure or error
             else:
                 raise error
+    if failure is not None:
+        raise failure
 
 
 def _differing(before: Record, after: Record, prefix: str = "") -> Iterator[str]:

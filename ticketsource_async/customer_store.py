@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,7 @@ _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
 
 _SCHEMA: Final = (
-    "CREATE TABLE box_office (base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
+    "CREATE TABLE box_office (row INTEGER PRIMARY KEY CHECK (row = 1), base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
     "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
@@ -43,10 +43,12 @@ class _File:
     """The SQLite file; each method is whole or not done at all."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path.resolve()  # through a link, which would count as existing
         with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._crawls = 0
-        self._sql = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None)
+        self._erased: dict[str, int] = {}
+        self._sql = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
             self._open()
         except BaseException:
@@ -59,16 +61,18 @@ class _File:
         run("BEGIN EXCLUSIVE")
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if self._one("SELECT count(*) FROM sqlite_master") == application == version == 0:
+            self._path.chmod(0o600)  # an empty file may have been there
             for statement in _SCHEMA:
                 run(statement)
         elif application != _APPLICATION:
             raise _Refused("is not a customer store but another database: name another file")
         elif version != _VERSION:
-            raise _Refused(f"has the form {version}, of a later version of ticketsource_async: upgrade it")
+            raise _Refused(f"has the form {version}, which is not of this version of ticketsource_async: upgrade it")
         run("COMMIT")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")
+        run("PRAGMA temp_store = MEMORY")  # or `erase` would leave a copy of all in a file, deleted but not wiped
         run("CREATE TEMP TABLE seen (crawl INTEGER, id TEXT, PRIMARY KEY (crawl, id)) WITHOUT ROWID")
 
     def _one(self, query: str) -> Any:
@@ -80,36 +84,54 @@ class _File:
     def remember(self, customer_id: str, record: bytes | None) -> None:
         if record is None:
             self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,))
-        else:
+        elif customer_id not in self._erased:
             self._sql.execute("REPLACE INTO customer VALUES (?, ?)", (customer_id, record))
 
-    def erase(self, customer_id: str) -> None:
-        self.remember(customer_id, None)
+    def erase(self, customer_id: str) -> bool:
+        if self._sql.in_transaction:
+            raise _Refused("keeps changes all or nothing at the moment: erase after that")
+        self._erased[customer_id] = self._crawls
+        known = self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,)).rowcount > 0
+        self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
+        return known
+
+    def begin(self) -> None:
+        self._sql.execute("BEGIN")
+
+    def rollback(self) -> None:
+        if self._sql.in_transaction:  # some errors end it themselves
+            self._sql.execute("ROLLBACK")
+
+    def commit(self) -> None:
+        self._sql.execute("COMMIT")
 
     def box_office(self) -> tuple[str, str] | None:
-        found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
+        """Return that of whom the customers are; while nobody is remembered it may be any."""
+        found: tuple[str, str] | None = self._sql.execute(
+            "SELECT base_url, key_hash FROM box_office WHERE EXISTS (SELECT 1 FROM customer)"
+        ).fetchone()
         return found
 
     def bind(self, base_url: str, key_hash: str) -> None:
-        self._sql.execute("BEGIN")
-        try:
-            self._sql.execute("DELETE FROM box_office")
-            self._sql.execute("INSERT INTO box_office VALUES (?, ?)", (base_url, key_hash))
-        except BaseException:
-            self._sql.execute("ROLLBACK")
-            raise
-        self._sql.execute("COMMIT")
+        self._sql.execute("REPLACE INTO box_office VALUES (1, ?, ?)", (base_url, key_hash))
 
     def some_ids(self) -> list[str]:
-        return [row[0] for row in self._sql.execute("SELECT id FROM customer LIMIT ?", (_ASKED_AT_MOST,))]
+        query = "SELECT id FROM customer ORDER BY random() LIMIT ?"
+        return [row[0] for row in self._sql.execute(query, (_ASKED_AT_MOST,))]
 
     def start_crawl(self) -> int:
         self._crawls += 1
         return self._crawls
 
     def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
-        """Return of each whether the crawl sees it for the first time."""
+        """Return of each whether the crawl sees it for the first time.
+
+        Whoever was erased before the crawl may be remembered again.
+        """
+        for customer_id in self._erased.keys() & set(ids):
+            if self._erased[customer_id] < crawl:
+                del self._erased[customer_id]
         insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
         return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
 
@@ -136,9 +158,10 @@ class CustomerStore:
     """What `ts.customers.changes` remembers: `async with CustomerStore("customers.db") as store`.
 
     The file, made where there is none and readable by its owner alone, holds the id and the last seen record of each
-    customer, the base URL, and a hash of the API key, since it is for one box office. One process at a time may use it.
-    What is remembered outlives the death of the process at any moment; if the machine loses power, the last changes may
-    come again. Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
+    customer, the base URL, and a hash of the API key, since it is for one box office. One process at a time may use it;
+    do not open the file yourself in that process, since to close it again ends the lock on it. What is remembered
+    outlives the death of the process at any moment; if the machine loses power, the last changes may come again.
+    Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -146,6 +169,8 @@ class CustomerStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="customer-store")
         self._file: _File | None = None
         self._closed = False
+        self._bound: tuple[str, str] | None = None
+        self._open_crawls = 0
 
     async def __aenter__(self) -> Self:
         if self._closed or self._file is not None:
@@ -188,18 +213,37 @@ class CustomerStore:
         after = change.after
         await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
 
-    async def erase(self, customer_id: str, /) -> None:
-        """Forget a person, with no trace left in the file; to know nothing of them is no error.
+    @asynccontextmanager
+    async def all_or_nothing(self) -> AsyncGenerator[None, None]:
+        """Keep what is remembered inside only if the block ends without an error: then all of it, at once.
 
-        As long as TicketSource has them they come again, as `Created`: so delete them there first.
+        For whatever is whole only at its end, such as a file of changes. Not to be nested.
         """
-        await self._do(self._opened.erase, customer_id)
+        try:
+            await self._do(self._opened.begin)
+            yield
+        except BaseException:
+            if not self._closed:
+                await self._do(self._opened.rollback)
+            raise
+        await self._do(self._opened.commit)
+
+    async def erase(self, customer_id: str, /) -> bool:
+        """Forget a person, with no trace left in the file, and return whether they were remembered.
+
+        A loop over `changes` that is open does not remember them again. As long as TicketSource has them they come
+        again in the next, as `Created`: so delete them there first. Takes time, as the whole file is written anew.
+        """
+        return await self._do(self._opened.erase, customer_id)
 
     async def rebind(self, ts: "TicketSource", /) -> None:
         """Take the client's API key and base URL in the place of those before.
 
-        Raises `StoreError`, and changes nothing, unless one of 100 remembered customers is found with them.
+        Raises `StoreError`, and changes nothing, unless one of 100 remembered customers is found with them, and while a
+        loop over `changes` is open.
         """
+        if self._open_crawls:
+            raise self._error("has a loop over changes that is open: call rebind before it")
         ids = await self._do(self._opened.some_ids)
         async with aclosing(ts.customers.get_many(ids)) as found:
             async for outcome in found:
@@ -213,30 +257,35 @@ class CustomerStore:
                         f"is not of this box office: none of {len(ids)} customers that it remembers is found with this "
                         "API key; use the key of its box office, or begin with a new file"
                     )
-        access = ts.customers._sender.access  # noqa: SLF001 - not public, since it has the key
-        await self._do(self._opened.bind, *_box_office(access))
+        self._bound = _box_office(ts.customers._sender.access)  # noqa: SLF001 - not public, since it has the key
+        await self._do(self._opened.bind, *self._bound)
 
     async def check(self, access: "Access") -> None:
-        """Raise `StoreError` unless the store is of this box office, or of none as long as it remembers nobody."""
+        """Raise `StoreError` unless the store is of this box office, or as yet of none."""
         now = _box_office(access)
-        before = await self._do(self._opened.box_office)
-        if before == now:
+        before = self._bound or await self._do(self._opened.box_office)
+        if before in (None, now):
             return
-        if before is None or not await self._do(self._opened.some_ids):
-            await self._do(self._opened.bind, *now)
-        elif before[0] != now[0]:
+        if before[0] != now[0]:
             raise self._error(
                 f"is of {before[0]}, not of {now[0]}: name another file; if the box office is the same, at a new "
-                "address, call store.rebind(ts) first"
+                "address, call store.rebind(ts) first (the command: --rebind)"
             )
-        else:
-            raise self._error(
-                "was filled with another API key: name another file for another box office; if the key of this one was "
-                "replaced, call store.rebind(ts) first"
-            )
+        raise self._error(
+            "was filled with another API key: name another file for another box office; if the key of this one was "
+            "replaced, call store.rebind(ts) first (the command: --rebind)"
+        )
+
+    async def bind(self, access: "Access") -> None:
+        """Take a box office that has answered for that of the store, until it is closed even if it remembers nobody."""
+        await self.check(access)
+        self._bound = self._bound or _box_office(access)
+        await self.check(access)  # another may have been first
+        await self._do(self._opened.bind, *self._bound)
 
     async def start_crawl(self) -> int:
         """Return the number by which a crawl is told from others; it ends with `end_crawl`."""
+        self._open_crawls += 1
         return await self._do(self._opened.start_crawl)
 
     async def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
@@ -263,6 +312,7 @@ class CustomerStore:
 
     async def end_crawl(self, crawl: int) -> None:
         """Forget whom a crawl has met."""
+        self._open_crawls -= 1
         if not self._closed:
             await self._do(self._opened.end_crawl, crawl)
 
@@ -303,4 +353,4 @@ class CustomerStore:
 
 def _box_office(access: "Access") -> tuple[str, str]:
     """Return what tells a box office from others, without its key."""
-    return str(access.base_url), access.limiter_key
+    return str(access.base_url).rstrip("/"), access.limiter_key

@@ -169,8 +169,12 @@ def _cell(value: Value) -> str:
 
 
 def defuse(cell: str) -> str:
-    """Return the cell, with a quote before it if a spreadsheet would run it; plain numbers and phones stay."""
-    if cell and cell[0] in _FORMULA_STARTS and not _NUMBER_OR_PHONE.fullmatch(cell):
+    """Return the cell, with a quote before it if a spreadsheet would run it; plain numbers and phones stay.
+
+    A cell that is such a one behind quotes gets another, so that `undefuse` gives back what was there.
+    """
+    bare = cell.lstrip("'")
+    if bare and bare[0] in _FORMULA_STARTS and not _NUMBER_OR_PHONE.fullmatch(bare):
         return f"'{cell}"
     return cell
 

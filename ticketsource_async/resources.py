@@ -203,9 +203,9 @@ class Customers(_Group):
 
         A change is remembered when the loop is asked for the next one: whatever ends the loop before that makes it come
         again. With `remember=False` it is remembered when you call `store.remember(change)`, so that many may be dealt
-        with at once, or the withdrawals of a consent (`change.consent_changed`) before all else. Whom the list does not
-        show is asked for by id, and `Deleted` only on the API's own 404. Leave the loop with `contextlib.aclosing` if
-        you leave it early.
+        with at once, or deletions and withdrawals of a consent (`change.consent_changed`) before all else. Whom the
+        list does not show is asked for by id, and `Deleted` only on the API's own 404. If that fails for somebody, the
+        others are told first. Leave the loop with `contextlib.aclosing` if you leave it early.
 
         Requests: the pages of GET /customers; GET /customers/{id} for each who is remembered and was not in them.
         Raises `StoreError` if the store is of another box office.

@@ -6,25 +6,31 @@ tells who consented to what, and when; whoever was deleted has no row that is st
     SELECT id, consent_email, _dlt_valid_from, _dlt_valid_to FROM ticketsource.customers ORDER BY id, _dlt_valid_from
 
 The list is first read into a table of its own, `crawled`, in chunks of pages. Where it goes on is kept with what was
-loaded, so that a run that is killed meanwhile repeats one chunk at most. When the list is whole, dlt compares it with
-`customers`. Rows shift while one reads, so who was not read is asked for by id before they count as deleted.
+loaded, so that a run that is killed meanwhile repeats one chunk at most, if it began less than a day ago. When the list
+is whole, dlt compares it with `customers`. Rows shift while one reads, so who was not read is asked for by id before
+they count as deleted.
+
+A warehouse is for one box office: another API key is refused unless it finds somebody who is in here.
 
 For a plain copy every night, without history and without care for those who are hidden by deletions, dlt's own
 `rest_api` source is enough.
 """
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import dlt
 
-from ticketsource_async import Customer, NotFound, TicketSource
+from ticketsource_async import ConfigurationError, Customer, NotFound, TicketSource
 from ticketsource_async.export import COLUMNS, values_of
 
 PAGES_A_CHUNK = int(os.environ.get("PAGES_A_CHUNK", "100"))
+A_DAY = timedelta(days=1)  # a crawl that began before that would tell of people as they were, not as they are
 TYPES = {
     **dict.fromkeys(("membership_start_date", "membership_end_date"), "date"),
     **dict.fromkeys(("consent_email", "consent_post", "consent_sms"), "bool"),
@@ -45,45 +51,87 @@ def in_utc(values: tuple[Any, ...]) -> Row:
     return dict(zip(COLUMNS, same, strict=True))
 
 
+def box_office() -> str:
+    """Return what tells a box office from others, without its key."""
+    names = ("TICKETSOURCE_BASE_URL", "TICKETSOURCE_API_KEY")
+    return sha256("\n".join(os.environ.get(name, "") for name in names).encode()).hexdigest()
+
+
 @dlt.resource(columns=TYPED, primary_key="id")
-async def crawled() -> AsyncIterator[list[Row]]:
+async def crawled(start: int, resumed: bool) -> AsyncIterator[list[Row]]:
     state = dlt.current.resource_state()
-    start = state.get("next_page") or 1
+    if start == 1:
+        state.update(box_office=box_office(), began=datetime.now(UTC))
+    yield dlt.mark.materialize_table_schema()  # or there would be no table if there is nobody
     # The client is made here, since dlt runs this in a thread and an event loop of its own.
     async with TicketSource.from_env() as ts, aclosing(ts.customers.list(start_page=start).pages()) as pages:
-        async for page in pages:
-            yield [row_of(customer) for customer in page.items]
-            state["next_page"] = None if page.next_url is None else page.number + 1
-            if page.number % PAGES_A_CHUNK == 0:
-                return
+        try:
+            async for page in pages:
+                yield [row_of(customer) for customer in page.items]
+                state["next_page"] = None if page.next_url is None else page.number + 1
+                if page.number % PAGES_A_CHUNK == 0:
+                    return
+        except NotFound:
+            if not resumed:
+                raise
+            state["next_page"] = 1  # the list has become shorter since
 
 
 @dlt.resource(columns=TYPED, write_disposition={"disposition": "merge", "strategy": "scd2"})
 async def customers(pipeline: dlt.Pipeline) -> AsyncIterator[list[Row]]:
-    missed = []
+    yield dlt.mark.materialize_table_schema()  # or dlt would not compare, and nobody be deleted, if there is nobody
+    missed = valid_ids(pipeline, "AND id NOT IN (SELECT id FROM crawled)")
+    with (
+        pipeline.sql_client() as sql,
+        sql.execute_query(f"SELECT {', '.join(COLUMNS)} FROM crawled") as rows,  # noqa: S608 - our own names
+    ):
+        while some := rows.fetchmany(1000):
+            yield [in_utc(row) for row in some]
+    async with aclosing(not_deleted(missed)) as hidden:
+        async for customer in hidden:
+            yield [row_of(customer)]
+
+
+def valid_ids(pipeline: dlt.Pipeline, which: str) -> list[str]:
+    if "customers" not in pipeline.default_schema.tables:
+        return []
     with pipeline.sql_client() as sql:
-        with sql.execute_query(f"SELECT {', '.join(COLUMNS)} FROM crawled") as rows:  # noqa: S608 - our own names
-            while some := rows.fetchmany(1000):
-                yield [in_utc(row) for row in some]
-        if "customers" in pipeline.default_schema.tables:
-            valid = "SELECT id FROM customers WHERE _dlt_valid_to IS NULL AND id NOT IN (SELECT id FROM crawled)"
-            missed = [row[0] for row in sql.execute_sql(valid) or ()]
-    async with TicketSource.from_env() as ts, aclosing(ts.customers.get_many(missed)) as asked:
+        found = sql.execute_sql(f"SELECT id FROM customers WHERE _dlt_valid_to IS NULL {which}")  # noqa: S608 - as above
+        return [row[0] for row in found or ()]
+
+
+async def not_deleted(ids: list[str]) -> AsyncGenerator[Customer, None]:
+    async with TicketSource.from_env() as ts, aclosing(ts.customers.get_many(ids)) as asked:
         async for outcome in asked:
             error = outcome.error
             if isinstance(error, NotFound) and any(told.get("code") == "not_found" for told in error.errors):
-                continue  # the API itself says so, no gateway: left out here, they are not valid any more
-            yield [row_of(outcome.unwrap())]
+                continue  # the API itself says so, no gateway
+            yield outcome.unwrap()
+
+
+async def is_anybody_known(ids: list[str]) -> bool:
+    async with aclosing(not_deleted(ids)) as known:
+        return await anext(known, None) is not None
 
 
 def sync(pipeline: dlt.Pipeline) -> None:
     pipeline.run()  # what a run that was killed has read, but not loaded
-    whole = False
-    while not whole:
-        chunk = crawled()
-        begins = not chunk.state.get("next_page")
-        pipeline.run(chunk, write_disposition="replace" if begins else "merge", loader_file_format="parquet")
-        whole = not chunk.state.get("next_page")
+    state = crawled.state
+    same = state.get("box_office") == box_office()
+    if state and not same:  # a new key of the same box office finds its customers; with another all would be deleted
+        some = valid_ids(pipeline, "ORDER BY random() LIMIT 100")
+        if some and not asyncio.run(is_anybody_known(some)):
+            raise ConfigurationError(
+                f"None of {len(some)} customers of this warehouse is known to this API key: set TICKETSOURCE_API_KEY "
+                "and TICKETSOURCE_BASE_URL to those of their box office (a key that replaced its former one will do), "
+                "or give another box office another pipeline and dataset."
+            )
+    resumed = same and state["next_page"] is not None and datetime.now(UTC) - state["began"] < A_DAY
+    start = state["next_page"] if resumed else 1
+    while start:
+        chunk = crawled(start, resumed)
+        pipeline.run(chunk, write_disposition="replace" if start == 1 else "merge", loader_file_format="parquet")
+        start, resumed = chunk.state["next_page"], False
     pipeline.run(customers(pipeline), loader_file_format="parquet")
 
 

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ticketsource_async import __version__
-from ticketsource_async.cli.common import EXIT_CODES, run
+from ticketsource_async.cli.common import EXIT_CODES, INTERRUPTED, run
 from ticketsource_async.cli.customers import customers
 from ticketsource_async.cli.importing import import_customers
 from ticketsource_async.cli.records import GROUPS
@@ -19,7 +19,18 @@ from ticketsource_async.cli.records import GROUPS
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+class _Root(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, of which click makes an Abort."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort) as ended:
+            if KeyboardInterrupt in (type(ended), type(ended.__context__)):
+                raise click.exceptions.Exit(INTERRUPTED) from None
+            raise
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, package_name="ticketsource-async", prog_name="ticketsource")
 def cli() -> None:
     """Work with a TicketSource box office.

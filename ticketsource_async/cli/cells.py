@@ -1,35 +1,25 @@
 """The other way of `export.flat`: from cells under the columns of the CSV to what is written of a customer."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from ticketsource_async.export import COLUMNS
-from ticketsource_async.models import (
-    Address,
-    AddressDraft,
-    Consent,
-    ConsentDraft,
-    Customer,
-    CustomerDraft,
-    Membership,
-    MembershipDraft,
-)
+if TYPE_CHECKING:
+    from ticketsource_async.models import Customer, CustomerDraft
 
 READ_ONLY: Final = ("id", "created_at", "updated_at")
-WRITABLE: Final = tuple(column for column in COLUMNS if column not in READ_ONLY)
+WRITABLE: Final = (
+    *("title", "first_name", "last_name"),
+    *("address_line_1", "address_line_2", "address_line_3", "address_line_4", "address_postcode"),
+    *("telephone", "email", "membership_identifier", "membership_start_date", "membership_end_date"),
+    *("consent_email", "consent_post", "consent_sms"),
+)
+"""The other columns of the export, written here once more since help is made of them without loading the models."""
 
 Value = str | bool | date | None
 Values = Mapping[str, Value]
 """What to write, by column; None clears."""
-
-_PARTS: Final[Mapping[str, tuple[type, type]]] = {
-    "address": (Address, AddressDraft),
-    "membership": (Membership, MembershipDraft),
-    "consent": (Consent, ConsentDraft),
-}
 
 
 def value_of(column: str, cell: str) -> str | bool | date:
@@ -43,26 +33,58 @@ def value_of(column: str, cell: str) -> str | bool | date:
             return datetime.strptime(cell, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}") from None
+    if column in ("telephone", "membership_identifier") and re.fullmatch(r"\d([.,]\d+)?[Ee]\+\d+", cell):
+        raise ValueError(f"{column} is {cell!r}, as a spreadsheet writes long numbers: make its column text there")
     return cell
 
 
-def written(before: Customer, values: Values) -> Customer:
+def written(before: "Customer", values: Values) -> "Customer":
     """Return the customer with these values in the place of their own."""
+    from attrs import evolve  # noqa: PLC0415 - help can do without this and the models
+
+    from ticketsource_async.models import Address, Consent, Membership  # noqa: PLC0415
+
+    empty: dict[str, Any] = {"address": Address(), "membership": Membership(), "consent": Consent()}
     changed, parts = _sorted(values)
     for part, given in parts.items():
         old = getattr(before, part)
         if old is not None or any(value is not None for value in given.values()):
-            changed[part] = attrs.evolve(old or _PARTS[part][0](), **given)
-    return attrs.evolve(before, **changed)
+            changed[part] = evolve(old or empty[part], **given)
+    return evolve(before, **changed)
 
 
-def draft(values: Values) -> CustomerDraft:
+def update_draft(before: "Customer", after: "Customer") -> "CustomerDraft":
+    """Return what turns `before` into `after`: as `CustomerDraft.diff`, but of the consents only what is sure.
+
+    Those are each that differs, and each no. A yes that stays may be withdrawn while the update is on its way, which
+    would undo that; a null may be refused, and with it a withdrawal.
+    """
+    from attrs import evolve  # noqa: PLC0415 - as above
+
+    from ticketsource_async.models import Consent, ConsentDraft, CustomerDraft  # noqa: PLC0415
+
+    draft = CustomerDraft.diff(before, after)
+    if not isinstance(draft.consent, Consent):
+        return draft
+    old = before.consent or Consent()
+    sent = {
+        way: now
+        for way in ("email", "post", "sms")
+        if (now := getattr(draft.consent, way)) is False or now != getattr(old, way)
+    }
+    return evolve(draft, consent=ConsentDraft(**sent))
+
+
+def draft(values: Values) -> "CustomerDraft":
     """Return what creates a customer with these values."""
-    changed, parts = _sorted({column: value for column, value in values.items() if value is not None})
+    from ticketsource_async.models import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft  # noqa: PLC0415
+
+    drafts = {"address": AddressDraft, "membership": MembershipDraft, "consent": ConsentDraft}
+    changed, parts = _sorted(values)
     if "telephone" in changed:
         changed["phone"] = changed.pop("telephone")
     for part, given in parts.items():
-        changed[part] = _PARTS[part][1](**given)
+        changed[part] = drafts[part](**given)
     return CustomerDraft(**changed)
 
 
@@ -72,7 +94,7 @@ def _sorted(values: Values) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     parts: dict[str, dict[str, Any]] = {}
     for column, value in values.items():
         part, _, name = column.partition("_")
-        if part in _PARTS:
+        if part in ("address", "membership", "consent"):
             parts.setdefault(part, {})[name] = value
         else:
             own[column] = value

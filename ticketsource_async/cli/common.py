@@ -4,23 +4,27 @@ The library and the sandbox are imported inside the functions, so that help and 
 """
 
 import asyncio
+import errno
 import json
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import click
 
 if TYPE_CHECKING:
-    from ticketsource_async import TicketSource
+    from tqdm import tqdm
+
+    from ticketsource_async import CallEvent, TicketSource
     from ticketsource_async.models.base import Record
 
-API_FAILED: Final = 1
+FAILED: Final = 1
 WRONG_USE: Final = 2
 NOT_AUTHENTICATED: Final = 4
 TRY_AGAIN_LATER: Final = 75
@@ -28,12 +32,28 @@ INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done (also when the reader of a pipe has seen enough)
-  1    the API or the file system refused, or a line of an import was
+  0    done (also when the reader of a pipe has seen enough of a list)
+  1    not all is done or told: the API or the file system refused, a line of
+       an import was refused, a row could not be read, nobody reads the pipe
   2    wrong use of the command
   4    no API key, or the API does not accept it
   75   try again later: rate limit, server error, no connection, a store in use
-  130  Ctrl-C"""
+  130  Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP"""
+
+
+class _Text(click.types.StringParamType):
+    """A text that can be sent: an argument in another encoding than UTF-8 is refused."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = super().convert(value, param, ctx)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail("it is not in UTF-8.", param, ctx)
+        return text
+
+
+TEXT: Final = _Text()
 
 output_option = click.option(
     "-o",
@@ -64,7 +84,9 @@ def check_format(format_: str, *, excel: bool, escape_formulas: bool) -> None:
 
 
 @asynccontextmanager
-async def box_office(*, sandbox: bool) -> AsyncIterator["TicketSource"]:
+async def box_office(
+    *, sandbox: bool = False, on_event: "Callable[[CallEvent], None] | None" = None
+) -> AsyncIterator["TicketSource"]:
     """Yield a client for the box office of the environment, or for a sample one."""
     from ticketsource_async import TicketSource  # noqa: PLC0415
 
@@ -75,11 +97,12 @@ async def box_office(*, sandbox: bool) -> AsyncIterator["TicketSource"]:
             yield ts
     elif not os.environ.get("TICKETSOURCE_API_KEY"):
         fail(
-            "no API key: set TICKETSOURCE_API_KEY to the key of your box office, or add --sandbox to use a sample one.",
+            "no API key: set TICKETSOURCE_API_KEY to the key of your box office; to try it without one, "
+            "`ticketsource sandbox` serves a sample one, and what only reads takes --sandbox.",
             NOT_AUTHENTICATED,
         )
     else:
-        async with TicketSource.from_env() as ts:
+        async with TicketSource.from_env(on_event=on_event) as ts:
             yield ts
 
 
@@ -87,6 +110,8 @@ async def box_office(*, sandbox: bool) -> AsyncIterator["TicketSource"]:
 def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
     """Yield a stream to stdout or to a file that takes its name only when all went well."""
     if str(output) == "-":
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed", "stdout")
         # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
         with open(sys.stdout.fileno(), "w", encoding=encoding, newline="", closefd=False) as stdout:
             yield stdout
@@ -122,6 +147,8 @@ def checked_ids(*metavars: str) -> Iterator[None]:
 
 def confirm_deletion(what: str, *, yes: bool) -> None:
     """Ask whether to delete it, unless the answer was given with the command."""
+    if not yes and sys.stdin is None:
+        raise click.UsageError("stdin is closed, so nobody can be asked: add --yes.")
     if not yes:
         click.confirm(f"Delete the {what} for good?", abort=True, err=True)
 
@@ -132,22 +159,59 @@ def print_record(record: "Record") -> None:
         stdout.write(json.dumps(record.to_dict(), ensure_ascii=False, indent=2) + "\n")
 
 
-def run(work: Coroutine[None, None, None]) -> None:
-    """Do the work of a command, and end as `EXIT_CODES` says if it fails."""
+def on_terminal(stream: TextIO | None) -> bool:
+    """Say whether people see what is written to a stream; one that is closed is None."""
+    return stream is not None and stream.isatty()
+
+
+def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm[Any]":
+    """Return what counts on stderr, if people look at it and nothing else is written there."""
+    from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
+
+    mixed = str(rows_to) == "-" and on_terminal(sys.stdout)
+    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not on_terminal(sys.stderr), file=sys.stderr)
+
+
+def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
+    """Do the work of a command, and end as `EXIT_CODES` says if it fails.
+
+    When nobody reads the pipe that it prints to, they have seen enough, unless `unread` tells what is amiss then.
+    """
     from ticketsource_async import errors  # noqa: PLC0415
 
+    signals: list[int] = []
     try:
-        asyncio.run(work)
+        asyncio.run(_unless_told_to_end(work, signals))
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise click.exceptions.Exit(128 + signals[0]) from None
     except BrokenPipeError:
         # Else the interpreter complains when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if unread:
+            fail(f"nobody reads what is printed: {unread}", FAILED)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}", API_FAILED)
+        fail(f"{where}{error.strerror or error}", FAILED)
     except errors.TicketSourceError as error:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
+
+
+async def _unless_told_to_end(work: Coroutine[None, None, None], signals: list[int]) -> None:
+    """Do the work; a signal to end cancels it, so that no part of a file stays behind."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def end(number: int) -> None:
+        signals.append(number)
+        assert task is not None  # noqa: S101 - this runs in one
+        task.cancel()
+
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
+                loop.add_signal_handler(number, end, number)
+    await work
 
 
 def _exit_code(error: Exception) -> int:
@@ -161,7 +225,7 @@ def _exit_code(error: Exception) -> int:
         case errors.ConfigurationError():
             return WRONG_USE
         case _:
-            return API_FAILED
+            return FAILED
 
 
 def fail(message: str, code: int) -> NoReturn:

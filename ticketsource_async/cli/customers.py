@@ -1,27 +1,30 @@
-"""The commands on customers that do more than look up: export, changes, create, update, delete."""
+"""The commands on customers that do more than look up: export, changes, forget, create, update, delete."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import click
 
 from ticketsource_async.cli import cells
 from ticketsource_async.cli.common import (
+    FAILED,
+    TEXT,
     box_office,
     check_format,
     checked_ids,
     confirm_deletion,
     escape_option,
     excel_option,
+    fail,
     opened,
     output_option,
     print_record,
+    progress,
     quiet_option,
     run,
     sandbox_option,
@@ -29,7 +32,9 @@ from ticketsource_async.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ticketsource_async import Customer
+    from tqdm import tqdm
+
+    from ticketsource_async import CallEvent, Customer, InvalidResponse
 
 
 @click.group()
@@ -74,15 +79,17 @@ def export_customers(
     check_format(format_, excel=excel, escape_formulas=escape_formulas)
     if format_ == "parquet" and str(output) == "-":
         raise click.UsageError("--format parquet needs a file: name it with --output.")
-    hidden = quiet or not sys.stderr.isatty() or (str(output) == "-" and sys.stdout.isatty())
 
     async def export() -> None:
         with opened(output, "utf-8-sig" if excel else "utf-8") as stream:
             async with box_office(sandbox=sandbox) as ts:
                 # The limit counts those written: without a filter these are those read, and no page too many is read.
                 listed = aiter(ts.customers.list(max_items=None if consent else limit, concurrency=8))
-                with _writer(stream, format_, escape_formulas=escape_formulas) as write:
-                    left_out = await _write_customers(listed, write, consent, limit, hidden=hidden)
+                with (
+                    _writer(stream, format_, escape_formulas=escape_formulas) as write,
+                    progress("customers", quiet=quiet, rows_to=output) as shown,
+                ):
+                    left_out = await _write_customers(listed, write, consent, limit, shown)
         if consent and not quiet:
             click.echo(f"{left_out:,} left out: no consent to {' and '.join(consent)}.", err=True)
 
@@ -106,67 +113,119 @@ async def _write_customers(
     write: "Callable[[Customer], None]",
     consent: tuple[str, ...],
     limit: int | None,
-    *,
-    hidden: bool,
+    shown: "tqdm[Any]",
 ) -> int:
     """Write those who consent, up to a limit, and return how many were left out."""
-    from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
-
     written = left_out = 0
-    with tqdm(unit=" customers", disable=hidden, file=sys.stderr) as progress:
-        async with aclosing(listed):
-            async for customer in listed:
-                progress.update()
-                if not all(getattr(customer.consent, way, None) is True for way in consent):
-                    left_out += 1
-                    continue
-                write(customer)
-                written += 1
-                if written == limit:
-                    break
+    async with aclosing(listed):
+        async for customer in listed:
+            shown.update()
+            if not all(getattr(customer.consent, way, None) is True for way in consent):
+                left_out += 1
+                continue
+            write(customer)
+            written += 1
+            if written == limit:
+                break
     return left_out
 
 
-@customers.command("changes", epilog="Example: ticketsource customers changes --store customers.db")
+def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--store",
+        type=click.Path(exists=exists, dir_okay=False, path_type=Path),
+        required=True,
+        help="The file that remembers what was told"
+        + ("." if exists else "; it is made when it is not there. One for each box office."),
+    )
+
+
+@customers.command("changes", epilog="Example: ticketsource customers changes --store customers.db -o changes.jsonl")
+@_store_option(exists=False)
+@output_option
 @click.option(
-    "--store",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The file that remembers what was told; it is made when it is not there. One for each box office.",
+    "--rebind",
+    is_flag=True,
+    help="Go on with another API key or address than the store was filled with, if one of the customers that it "
+    "remembers is found with them.",
 )
 @quiet_option
-@sandbox_option
-def follow_customers(*, store: Path, quiet: bool, sandbox: bool) -> None:
-    """Print what changed since last time, a line of JSON for each change.
+def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) -> None:
+    """Write what changed since last time, a line of JSON for each change.
 
     The first time everybody is new. A line has "change" (created, updated or deleted), "id", and the customer, as
-    they were "before" and are "after"; updates have "fields" and "consent_changed". A change counts as told when its
-    line is written: if the command ends before that, it comes again.
+    they were "before" and are "after"; updates have "fields" and "consent_changed". All changes count as told when the
+    file of --output has its name; on stdout each does when its line is written, and what stands in a pipe when its
+    reader dies is lost. What does not count as told comes again. A customer who cannot be read is told on stderr.
     """
+    if output.is_file() and output.stat().st_size:
+        fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
 
     async def follow() -> None:
-        from ticketsource_async import CustomerStore, Updated  # noqa: PLC0415
+        from ticketsource_async import CustomerStore  # noqa: PLC0415
 
         told: Counter[str] = Counter()
-        with opened(Path("-"), "utf-8") as stdout:
-            async with (
-                CustomerStore(store) as remembered,
-                box_office(sandbox=sandbox) as ts,
-                aclosing(ts.customers.changes(remembered)) as changes,
-            ):
-                async for change in changes:
-                    stdout.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
-                    stdout.flush()
-                    told[type(change).__name__.lower()] += 1
-                    told["consents"] += isinstance(change, Updated) and change.consent_changed
+        with progress("customers", quiet=quiet, rows_to=output) as shown:
+            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
+                if rebind:
+                    await remembered.rebind(ts)
+                changes = ts.customers.changes(remembered, on_invalid=_telling(told))
+                at_once = nullcontext() if str(output) == "-" else remembered.all_or_nothing()
+                async with aclosing(changes), at_once:
+                    with opened(output, "utf-8") as stream:
+                        async for change in changes:
+                            stream.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
+                            if str(output) == "-":
+                                stream.flush()
+                            told[type(change).__name__.lower()] += 1
+                            told["consents"] += change.consent_changed
         if not quiet:
             click.echo(
                 f"{told['created']:,} created, {told['updated']:,} updated, {told['deleted']:,} deleted; "
                 f"{told['consents']:,} changed a consent.",
                 err=True,
             )
+        if told["unreadable"]:
+            fail(f"{told['unreadable']:,} could not be read, and what changed in them is not told.", FAILED)
 
-    run(follow())
+    run(follow(), unread="what stood in the pipe counts as told; --output writes a file.")
+
+
+def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
+    from ticketsource_async import PageEvent  # noqa: PLC0415
+
+    def count(event: "CallEvent") -> None:
+        if isinstance(event, PageEvent):
+            shown.update(event.rows)
+
+    return count
+
+
+def _telling(told: Counter[str]) -> "Callable[[InvalidResponse], None]":
+    def tell(error: "InvalidResponse") -> None:
+        told["unreadable"] += 1
+        click.echo(f"ticketsource: {error}", err=True)
+
+    return tell
+
+
+@customers.command("forget", epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db")
+@click.argument("customer_id", metavar="ID", type=TEXT)
+@_store_option(exists=True)
+def forget_customer(*, customer_id: str, store: Path) -> None:
+    """Erase a customer from what `changes` remembers, without a trace.
+
+    In TicketSource they stay: delete them there first, or they come again as created.
+    """
+
+    async def forget() -> None:
+        from ticketsource_async import CustomerStore  # noqa: PLC0415
+
+        async with CustomerStore(store) as remembered:
+            if not await remembered.erase(customer_id):
+                fail(f"{store} remembers nobody with the id {customer_id}.", FAILED)
+
+    run(forget())
 
 
 def _fields(command: Callable[..., None]) -> Callable[..., None]:
@@ -176,7 +235,9 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
         if column.startswith("consent_"):
             command = click.option(name, column, type=click.Choice(["true", "false"]))(command)
         else:
-            command = click.option(name, column, metavar="DAY" if column.endswith("_date") else "TEXT")(command)
+            command = click.option(name, column, type=TEXT, metavar="DAY" if column.endswith("_date") else "TEXT")(
+                command
+            )
     return command
 
 
@@ -189,9 +250,10 @@ def _values(given: dict[str, str | None]) -> dict[str, cells.Value]:
             values[column] = cells.value_of(column, text) if text else None
         except ValueError as error:
             raise click.UsageError(f"{error}.") from None
-    if not values:
-        raise click.UsageError("Nothing to write: give at least one field, such as --last-name.")
     return values
+
+
+_NOTHING: Final = "Nothing to write: give at least one field, such as --last-name."
 
 
 @customers.command(
@@ -199,48 +261,50 @@ def _values(given: dict[str, str | None]) -> dict[str, cells.Value]:
     epilog="Example: ticketsource customers create --first-name Karl --last-name Jenkins --consent-email true",
 )
 @_fields
-@sandbox_option
-def create_customer(*, sandbox: bool, **given: str | None) -> None:
+def create_customer(**given: str | None) -> None:
     """Create a customer and print the record."""
-    values = _values(given)
+    values = {column: value for column, value in _values(given).items() if value is not None}
+    if not values:
+        raise click.UsageError(_NOTHING)
 
     async def create() -> None:
-        async with box_office(sandbox=sandbox) as ts:
+        async with box_office() as ts:
             print_record(await ts.customers.create(cells.draft(values)))
 
-    run(create())
+    run(create(), unread="the customer is created.")
 
 
 @customers.command(
     "update", epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false'
 )
-@click.argument("customer_id", metavar="ID")
+@click.argument("customer_id", metavar="ID", type=TEXT)
 @_fields
-@sandbox_option
-def update_customer(*, customer_id: str, sandbox: bool, **given: str | None) -> None:
+def update_customer(*, customer_id: str, **given: str | None) -> None:
     """Change the fields that are given, and print the record; an empty text clears a field."""
     values = _values(given)
+    if not values:
+        raise click.UsageError(_NOTHING)
 
     async def update() -> None:
-        with checked_ids("ID"):
-            async with box_office(sandbox=sandbox) as ts:
+        async with box_office() as ts:
+            with checked_ids("ID"):
                 before = await ts.customers.get(customer_id)
-                print_record(await ts.customers.save(before, cells.written(before, values)))
+            draft = cells.update_draft(before, cells.written(before, values))
+            print_record(await ts.customers.update(before, draft) if draft else before)
 
-    run(update())
+    run(update(), unread="the customer is updated.")
 
 
 @customers.command("delete", epilog="Example: ticketsource customers delete cst-dQyWKER4Orw5glVX")
-@click.argument("customer_id", metavar="ID")
+@click.argument("customer_id", metavar="ID", type=TEXT)
 @yes_option
-@sandbox_option
-def delete_customer(*, customer_id: str, yes: bool, sandbox: bool) -> None:
+def delete_customer(*, customer_id: str, yes: bool) -> None:
     """Delete a customer, for good."""
     confirm_deletion(f"customer {customer_id}", yes=yes)
 
     async def delete() -> None:
-        with checked_ids("ID"):
-            async with box_office(sandbox=sandbox) as ts:
+        async with box_office() as ts:
+            with checked_ids("ID"):
                 await ts.customers.delete(customer_id)
 
     run(delete())

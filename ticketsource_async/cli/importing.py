@@ -5,10 +5,14 @@ A line whose meaning is not certain is refused, whatever the others are.
 
 import csv
 import json
+import re
+import string
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing
+from contextlib import contextmanager
+from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -17,23 +21,22 @@ from attrs import define, field, frozen
 
 from ticketsource_async.cli import cells
 from ticketsource_async.cli.common import (
-    API_FAILED,
+    FAILED,
     TRY_AGAIN_LATER,
     box_office,
     fail,
     opened,
+    progress,
     quiet_option,
     run,
-    sandbox_option,
 )
-from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, TicketSourceError, ValidationFailed
-from ticketsource_async.export import COLUMNS, undefuse, values_of
-from ticketsource_async.models import Customer
 
 if TYPE_CHECKING:
-    from ticketsource_async import TicketSource
+    from ticketsource_async import Customer, TicketSource
 
 _REFUSED: Final = ("refused", "unknown")
+_COLUMNS: Final = (*cells.READ_ONLY, *cells.WRITABLE)
+_SMALL: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @define
@@ -43,6 +46,7 @@ class _Line:
     number: int
     key: str = ""
     id: str = ""
+    updated_at: datetime | None = None
     values: dict[str, cells.Value] = field(factory=dict)
     refused: str = ""
 
@@ -63,19 +67,20 @@ class _Refusal(Exception):
 @click.command(
     "import", epilog="Example: ticketsource customers import corrected.csv --match id  (then again with --apply)"
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
     "--match",
     type=click.Choice(["email", "id"]),
     required=True,
-    help="How a line finds its customer. With email, a line that finds nobody creates a customer.",
+    help="How a line finds its customer. With email, a line that finds nobody creates a customer; with id, its email "
+    "is written, even if somebody else has the same.",
 )
 @click.option("--apply", is_flag=True, help="Write. Without this, say what would be written.")
 @click.option(
     "--give-consent",
     is_flag=True,
-    help="Let a line give a consent that its customer does not give. Without this it is refused, since the file may be "
-    "older than a withdrawal.",
+    help="Let a line give a consent that its customer does not give, or that of a new customer. Without this it is "
+    "refused, since the file may be older than a withdrawal.",
 )
 @click.option(
     "--escape-formulas/--no-escape-formulas",
@@ -83,15 +88,17 @@ class _Refusal(Exception):
     help="Take away the quote that the export puts before a cell that is a formula.  [default: on]",
 )
 @quiet_option
-@sandbox_option
 def import_customers(
-    *, file: Path, match: str, apply: bool, give_consent: bool, escape_formulas: bool, quiet: bool, sandbox: bool
+    *, file: Path, match: str, apply: bool, give_consent: bool, escape_formulas: bool, quiet: bool
 ) -> None:
-    """Create or update customers from a CSV with the columns of the export, or some of them.
+    """Create or update customers from a CSV with the columns of the export, or some of them; - is stdin.
 
     An empty cell leaves what is there. For each line of the file a line of JSON tells its outcome. A line is refused
-    if a cell is not what its column takes, or if it is not certain whom it is for; then the exit code is 1. To go on
-    after a failure run it again: what is written already is then unchanged.
+    if a cell is not what its column takes, if it is not certain whom it is for, or if its updated_at is not that of
+    the customer any more; then the exit code is 1.
+
+    New customers come first. To go on after a failure run it again: what is written already is then unchanged. Run
+    one import at a time: two at once may create the same customer twice.
     """
     lines = _read(file, match, escape_formulas=escape_formulas)
     how = _How(match, apply, give_consent)
@@ -99,31 +106,38 @@ def import_customers(
     async def import_them() -> None:
         outcomes: Counter[str] = Counter()
         with opened(Path("-"), "utf-8") as stdout:
-            async with box_office(sandbox=sandbox) as ts:
-                hidden = quiet or not sys.stderr.isatty()
-                found = await (_by_email(ts, lines, hidden=hidden) if match == "email" else _by_id(ts, lines))
-                for line in lines:
-                    try:
-                        outcome = await _deal_with(ts, line, found.get(line.key, []), how)
-                    except TicketSourceError as error:
-                        error.add_note(f"The import ended before line {line.number}: run it again to go on.")
-                        raise
-                    stdout.write(json.dumps({"line": line.number, **outcome}, ensure_ascii=False) + "\n")
-                    stdout.flush()
+            async with box_office() as ts:
+                listed = await _by_email(ts, lines, quiet=quiet) if match == "email" else {}
+                # Whoever signs up between the list and the line would be there twice.
+                for line in sorted(lines, key=lambda line: line.key in listed):
+                    with _telling_where(line):
+                        outcome = await _deal_with(ts, line, listed.get(line.key, []), how)
+                        stdout.write(json.dumps({"line": line.number, **outcome}, ensure_ascii=False) + "\n")
+                        stdout.flush()
                     outcomes[str(outcome["outcome"])] += 1
         if not quiet:
             told = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "no lines"
             click.echo(told + ("." if apply else ". Nothing was written: --apply writes."), err=True)
         if any(outcomes[refused] for refused in _REFUSED):
-            raise click.exceptions.Exit(API_FAILED)
+            raise click.exceptions.Exit(FAILED)
 
-    run(import_them())
+    run(import_them(), unread="the import is not at its end.")
+
+
+@contextmanager
+def _telling_where(line: _Line) -> Iterator[None]:
+    """Say at which line the import ends, however it does."""
+    try:
+        yield
+    except BaseException:
+        click.echo(f"The import ended at line {line.number}: run it again to go on.", err=True)
+        raise
 
 
 def _read(file: Path, match: str, *, escape_formulas: bool) -> list[_Line]:
     """Return the lines of the file; those that cannot be for one customer are refused already."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with _text_of(file) as stream:
             lines = list(_lines(stream, match, escape_formulas=escape_formulas))
     except UnicodeDecodeError:
         raise click.UsageError(f"{file} is not in UTF-8: save it as 'CSV UTF-8'.") from None
@@ -139,60 +153,80 @@ def _read(file: Path, match: str, *, escape_formulas: bool) -> list[_Line]:
     return lines
 
 
+def _text_of(file: Path) -> TextIO:
+    if str(file) != "-":
+        return file.open(encoding="utf-8-sig", newline="")
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed, so there is nothing to import.")
+    return TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline="")
+
+
 def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Line]:
     reader = csv.reader(stream, strict=True)
     header = next(reader, [])
-    unknown = [name for name in header if name not in COLUMNS]
+    unknown = [name for name in header if name not in _COLUMNS]
     twice = [name for name, count in Counter(header).items() if count > 1]
-    if unknown or twice or match not in header:
-        raise click.UsageError(
-            f"There is no column {unknown[0]!r} in an export."
-            if unknown
-            else f"The column {twice[0]!r} is there twice."
-            if twice
-            else f"There is no column {match!r}, which --match {match} needs."
-        )
+    if unknown:
+        separated = " Separate the cells by commas." if re.search("[;\t]", unknown[0]) else ""
+        raise click.UsageError(f"There is no column {unknown[0]!r} in an export.{separated}")
+    if twice:
+        raise click.UsageError(f"The column {twice[0]!r} is there twice.")
+    if match not in header:
+        raise click.UsageError(f"There is no column {match!r}, which --match {match} needs.")
     number = reader.line_num + 1
     for row in reader:
-        if row:
-            yield _line(number, dict(zip(header, row, strict=False)), match, len(row) - len(header), escape_formulas)
+        if any(cell.strip() for cell in row):
+            given = {name: cell for name, cell in zip(header, row, strict=False) if cell.strip()}
+            if escape_formulas:
+                from ticketsource_async.export import undefuse  # noqa: PLC0415
+
+                given = {name: undefuse(cell) for name, cell in given.items()}
+            yield _line(number, given, match, len(row) - len(header))
         number = reader.line_num + 1
 
 
-def _line(number: int, row: Mapping[str, str], match: str, surplus: int, escape_formulas: bool) -> _Line:
-    if surplus:
-        return _Line(number, refused=f"it has {abs(surplus)} cells too {'many' if surplus > 0 else 'few'}")
-    given = {name: undefuse(cell) if escape_formulas else cell for name, cell in row.items()}
-    key = _key_of(given[match]) if match == "email" else given[match].strip()
-    line = _Line(number, key, given.get("id", "").strip())
+def _line(number: int, given: dict[str, str], match: str, surplus: int) -> _Line:
+    given[match] = given.get(match, "").strip()
+    line = _Line(number, _key_of(given[match]) if match == "email" else given[match], given.get("id", "").strip())
     try:
+        line.updated_at = _moment(given.get("updated_at", ""))
         line.values = {
             name: cells.value_of(name, cell) for name, cell in given.items() if cell and name in cells.WRITABLE
         }
     except ValueError as error:
         line.refused = str(error)
-    if not key:
+    if not line.key:
         line.refused = f"it has no {match}, by which to find the customer"
+    if surplus:
+        line.refused = f"it has {abs(surplus)} cells too {'many' if surplus > 0 else 'few'}"
     return line
 
 
+def _moment(cell: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(cell.strip()) if cell else None
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - refused below, as every moment without its offset
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"updated_at is a time such as 2026-01-31T09:30:00+00:00, not {cell!r}: leave it as exported")
+    return moment
+
+
 def _key_of(email: str) -> str:
-    """Return what is the same for the same e-mail, however it is written."""
-    return email.strip().casefold()
+    """Return what is the same for the same e-mail; only letters of ASCII are never those of two people."""
+    return email.strip().translate(_SMALL)
 
 
-async def _by_email(ts: "TicketSource", lines: list[_Line], *, hidden: bool) -> dict[str, list[Customer]]:
+async def _by_email(ts: "TicketSource", lines: list[_Line], *, quiet: bool) -> "dict[str, list[Customer]]":
     """Return the customers whom the lines may be for, by e-mail in small letters."""
-    from tqdm import tqdm  # noqa: PLC0415 - as in the export
-
     wanted = {line.key for line in lines if not line.refused}
     found: dict[str, list[Customer]] = defaultdict(list)
     if not wanted:
         return found
     listed = ts.customers.list(concurrency=8, verify=True)  # whoever is missed would be created again
-    with tqdm(unit=" customers read", disable=hidden, file=sys.stderr) as progress:
+    with progress("customers read", quiet=quiet) as shown:
         async for customer in listed:
-            progress.update()
+            shown.update()
             if customer.email is not None and (key := _key_of(customer.email)) in wanted:
                 found[key].append(customer)
     if not listed.report.complete:
@@ -200,48 +234,50 @@ async def _by_email(ts: "TicketSource", lines: list[_Line], *, hidden: bool) -> 
     return found
 
 
-async def _by_id(ts: "TicketSource", lines: list[_Line]) -> dict[str, list[Customer]]:
-    """Return the customers whom the lines are for, by id."""
-    found: dict[str, list[Customer]] = {}
-    async with aclosing(ts.customers.get_many([line.key for line in lines if not line.refused])) as asked:
-        async for outcome in asked:
-            if isinstance(outcome.error, ValueError):  # it can be no id
-                found[outcome.input] = []
-            elif not isinstance(outcome.error, NotFound):
-                found[outcome.input] = [outcome.unwrap()]
-    return found
-
-
-async def _deal_with(ts: "TicketSource", line: _Line, found: list[Customer], how: _How) -> dict[str, object]:
+async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", how: _How) -> dict[str, object]:
     """Return the outcome of a line, after writing it if that is to be done."""
-    shown: dict[str, object] = {"id": found[0].id} if len(found) == 1 else {}
+    from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, ValidationFailed  # noqa: PLC0415
+
+    if line.refused:
+        return {"outcome": "refused", "reason": line.refused}
+    shown: dict[str, object] = {"id": listed[0].id} if len(listed) == 1 else {}
     try:
-        _check(line, found, how.match)
-        if not found:
+        before = await _get(ts, line.key) if how.match == "id" else _only(line, listed)
+        if before is None:
             return await _create(ts, line, how)
-        return await _update(ts, line, found[0], how)
-    except _Refusal as refusal:
+        shown = {"id": before.id}
+        return await _update(ts, line, before, how)
+    except (_Refusal, ValidationFailed, NotFound) as refusal:
         return {"outcome": "refused", **shown, "reason": str(refusal)}
-    except (ValidationFailed, NotFound) as error:
-        return {"outcome": "refused", **shown, "reason": str(error)}
     except (OutcomeUnknown, InvalidResponse) as error:
         return {"outcome": "unknown", **shown, "reason": str(error)}
 
 
-def _check(line: _Line, found: list[Customer], match: str) -> None:
-    """Raise _Refusal unless it is certain whom a line is for."""
-    if line.refused:
-        raise _Refusal(line.refused)
-    if len(found) > 1:
-        raise _Refusal(f"{len(found)} customers have this email: {', '.join(customer.id for customer in found)}")
-    if match == "id" and not found:
-        raise _Refusal("there is no customer with this id")
-    if match == "email" and line.id and [customer.id for customer in found] != [line.id]:
-        of = f"of {found[0].id}" if found else "of nobody"
+async def _get(ts: "TicketSource", customer_id: str) -> "Customer":
+    """Return a customer as they are now; raise _Refusal if they cannot be had."""
+    from ticketsource_async.errors import InvalidResponse, NotFound  # noqa: PLC0415
+
+    try:
+        return await ts.customers.get(customer_id)
+    except (NotFound, ValueError):  # it can be no id
+        raise _Refusal("there is no customer with this id") from None
+    except InvalidResponse as error:
+        raise _Refusal(str(error)) from None
+
+
+def _only(line: _Line, listed: "list[Customer]") -> "Customer | None":
+    """Return the one customer with the line's e-mail, None if there is none; raise _Refusal if it is not certain."""
+    ids = [customer.id for customer in listed]
+    if len(ids) > 1:
+        raise _Refusal(f"{len(ids)} customers have this email: {', '.join(ids)}")
+    if line.id and ids != [line.id]:
+        of = f"of {ids[0]}" if ids else "of nobody"
         raise _Refusal(f"its id is {line.id}, but its email is {of}; match by id to change an email")
+    return listed[0] if listed else None
 
 
 async def _create(ts: "TicketSource", line: _Line, how: _How) -> dict[str, object]:
+    _check_consents(line.values, how)
     values = {column: _shown(value) for column, value in line.values.items()}
     if not how.apply:
         return {"outcome": "would create", "values": values}
@@ -249,27 +285,50 @@ async def _create(ts: "TicketSource", line: _Line, how: _How) -> dict[str, objec
     return {"outcome": "created", "id": created.id, "values": values}
 
 
-async def _update(ts: "TicketSource", line: _Line, before: Customer, how: _How) -> dict[str, object]:
+async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How) -> dict[str, object]:
     values = {column: value for column, value in line.values.items() if column != how.match}
-    if how.apply and cells.written(before, values) != before:
-        # As they are now: parts are sent whole, and somebody may have withdrawn a consent since the list was read.
-        before = await ts.customers.get(before)
-        if how.match == "email" and _key_of(before.email or "") != line.key:
+    if how.apply and how.match == "email" and cells.written(before, values) != before:
+        before = await _get(ts, before.id)  # as they are by now, since parts are sent whole
+        if _key_of(before.email or "") != line.key:
             raise _Refusal("the customer has another email by now")
     after = cells.written(before, values)
     if after == before:
         return {"outcome": "unchanged", "id": before.id}
-    changes = {
-        column: [_shown(old), _shown(new)]
+    changes = _differing(before, after)
+    if line.updated_at not in (None, before.updated_at):
+        raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
+    _check_consents({column: new for column, (_, new) in changes.items()}, how)
+    for column in ("telephone", "membership_identifier"):
+        _check_digits(column, *changes.get(column, (None, None)))
+    if how.apply:
+        saved = await ts.customers.update(before, cells.update_draft(before, after))
+        changes = _differing(before, saved)
+    return {"outcome": "updated" if how.apply else "would update", "id": before.id, "changes": changes}
+
+
+def _differing(before: "Customer", after: "Customer") -> dict[str, tuple[str | bool | None, str | bool | None]]:
+    from ticketsource_async.export import COLUMNS, values_of  # noqa: PLC0415
+
+    return {
+        column: (_shown(old), _shown(new))
         for column, old, new in zip(COLUMNS, values_of(before), values_of(after), strict=True)
-        if old != new
+        if old != new and column in cells.WRITABLE
     }
-    given = [column for column, (_, new) in changes.items() if column.startswith("consent_") and new is True]
+
+
+def _check_consents(written: Mapping[str, object], how: _How) -> None:
+    """Raise _Refusal for a consent that is given, unless it may be."""
+    given = [column for column, value in written.items() if column.startswith("consent_") and value is True]
     if given and not how.give_consent:
         raise _Refusal(f"the customer does not give {' and '.join(given)}; --give-consent lets a line do so")
-    if how.apply:
-        await ts.customers.save(before, after)
-    return {"outcome": "updated" if how.apply else "would update", "id": before.id, "changes": changes}
+
+
+def _check_digits(column: str, old: object, new: object) -> None:
+    """Raise _Refusal for digits that a spreadsheet took for a number, so that the plus or zero before them is gone."""
+    if isinstance(old, str) and isinstance(new, str) and new.isdecimal():
+        digits = re.sub(r"[\s().-]", "", old)
+        if digits != new and digits.lstrip("+0") == new:
+            raise _Refusal(f"{column} {old!r} became the number {new} in a spreadsheet: make its column text there")
 
 
 def _shown(value: object) -> str | bool | None:

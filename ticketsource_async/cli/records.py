@@ -1,6 +1,6 @@
 """The commands that look up every kind of record, export bookings and the programme, and write notes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ticketsource_async.cli.common import (
+    TEXT,
     box_office,
     check_format,
     checked_ids,
@@ -18,6 +19,8 @@ from ticketsource_async.cli.common import (
     opened,
     output_option,
     print_record,
+    progress,
+    quiet_option,
     run,
     sandbox_option,
     yes_option,
@@ -25,9 +28,12 @@ from ticketsource_async.cli.common import (
 from ticketsource_async.cli.customers import customers
 
 if TYPE_CHECKING:
-    from ticketsource_async import Pager
+    from ticketsource_async import Pager, StartFilter, TicketSource
+    from ticketsource_async.export import Value
+    from ticketsource_async.models.base import Record
 
-    _Read = Pager[Any] | Awaitable[Any]
+    _Read = Pager[Any] | Awaitable[Record]
+    _Row = tuple[Value, ...]
 
 GROUPS: Final = {
     "customers": customers,
@@ -44,6 +50,7 @@ GROUPS: Final = {
 _format_option = click.option(
     "--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
 )
+_COUNTED: Final = {"bookings": "bookings", "programme": "dates"}
 _CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
 _NOTE: Final = "csn-47azjpMWXREgVQN8"
 
@@ -54,7 +61,15 @@ def _add_exports() -> None:
         ("programme", "Stream every date of every event, with its venue."),
     ):
         command = _exporting(group)
-        for option in (sandbox_option, escape_option, excel_option, _days_option, output_option, _format_option):
+        for option in (
+            sandbox_option,
+            quiet_option,
+            escape_option,
+            excel_option,
+            _days_option,
+            output_option,
+            _format_option,
+        ):
             command = option(command)
         example = f"Example: ticketsource {group} export --from 2026-01-01 --to 2026-01-31 -o {group}.csv"
         GROUPS[group].command("export", help=explained, epilog=example)(command)
@@ -69,6 +84,7 @@ def _exporting(group: str) -> Callable[..., None]:
         last: datetime | None,
         excel: bool,
         escape_formulas: bool,
+        quiet: bool,
         sandbox: bool,
     ) -> None:
         check_format(format_, excel=excel, escape_formulas=escape_formulas)
@@ -79,22 +95,33 @@ def _exporting(group: str) -> Callable[..., None]:
             from ticketsource_async import StartFilter, export  # noqa: PLC0415
 
             start = StartFilter(first and first.date(), last and last.date()) if first or last else None
+            columns = export.BOOKING_COLUMNS if group == "bookings" else export.PROGRAMME_COLUMNS
             with opened(output, "utf-8-sig" if excel else "utf-8") as stream:
-                columns = export.BOOKING_COLUMNS if group == "bookings" else export.PROGRAMME_COLUMNS
                 write = export.row_writer(stream, columns, format_, escape_formulas=escape_formulas)
                 async with box_office(sandbox=sandbox) as ts:
-                    if group == "bookings":
-                        async with aclosing(ts.all_bookings(start=start)) as bookings:
-                            async for event, event_date, booking in bookings:
-                                write(export.booking_rows(event, event_date, booking))
-                    else:
-                        async with aclosing(ts.programme(start=start)) as programme:
-                            async for event, event_date, venue in programme:
-                                write([export.programme_row(event, event_date, venue)])
+                    with progress(_COUNTED[group], quiet=quiet, rows_to=output) as shown:
+                        async with aclosing(_rows(ts, group, start)) as found:
+                            async for rows in found:
+                                write(rows)
+                                shown.update()
 
         run(work())
 
     return export
+
+
+async def _rows(ts: "TicketSource", group: str, start: "StartFilter | None") -> "AsyncGenerator[list[_Row], None]":
+    """Yield the rows of each booking, or the row of each date."""
+    from ticketsource_async import export  # noqa: PLC0415
+
+    if group == "bookings":
+        async with aclosing(ts.all_bookings(start=start)) as bookings:
+            async for event, event_date, booking in bookings:
+                yield export.booking_rows(event, event_date, booking)
+    else:
+        async with aclosing(ts.programme(start=start)) as programme:
+            async for event, event_date, venue in programme:
+                yield [export.programme_row(event, event_date, venue)]
 
 
 def _days_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,29 +135,32 @@ def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Rea
 
     def command(*, sandbox: bool, **given: str) -> None:
         async def work() -> None:
+            from ticketsource_async.pagination import Pager  # noqa: PLC0415
+
             async with box_office(sandbox=sandbox) as ts:
                 with checked_ids(*ids):
-                    await _print(read(ts, *(given[metavar.lower()] for metavar in ids)))
+                    found = read(ts, *(given[metavar.lower()] for metavar in ids))
+                    record = None if isinstance(found, Pager) else await found
+                if isinstance(found, Pager):
+                    await _print_all(found)
+                elif record is not None:
+                    print_record(record)
 
         run(work())
 
     made: Callable[..., None] = sandbox_option(command)
     for metavar in reversed(ids):
-        made = click.argument(metavar.lower(), metavar=metavar)(made)
+        made = click.argument(metavar.lower(), metavar=metavar, type=TEXT)(made)
     example = " ".join(["Example: ticketsource", group, name, *_EXAMPLES[group][: len(ids)]])
     GROUPS[group].command(name, help=explained, epilog=example)(made)
 
 
-async def _print(found: "_Read") -> None:
+async def _print_all(listed: "Pager[Any]") -> None:
     from ticketsource_async import export  # noqa: PLC0415
-    from ticketsource_async.pagination import Pager  # noqa: PLC0415
 
-    if not isinstance(found, Pager):
-        print_record(await found)
-        return
     with opened(Path("-"), "utf-8") as stdout:
         write = export.jsonl_writer(stdout)
-        async with aclosing(aiter(found)) as records:
+        async with aclosing(aiter(listed)) as records:
             async for record in records:
                 write(record)
 
@@ -169,36 +199,35 @@ _add_exports()
 
 
 @GROUPS["notes"].command("create", epilog=f'Example: ticketsource notes create {_CUSTOMER} "Needs leg room"')
-@click.argument("customer_id", metavar="CUSTOMER_ID")
-@click.argument("description", metavar="TEXT")
-@click.option("--created-by", metavar="NAME", help="Who says so.")
-@sandbox_option
-def create_note(*, customer_id: str, description: str, created_by: str | None, sandbox: bool) -> None:
+@click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
+@click.argument("description", metavar="TEXT", type=TEXT)
+@click.option("--created-by", metavar="NAME", type=TEXT, help="Who says so.")
+def create_note(*, customer_id: str, description: str, created_by: str | None) -> None:
     """Add a note to a customer, and print it."""
 
     async def create() -> None:
         from ticketsource_async import NoteDraft  # noqa: PLC0415
 
         draft = NoteDraft(description) if created_by is None else NoteDraft(description, created_by)
-        with checked_ids("CUSTOMER_ID"):
-            async with box_office(sandbox=sandbox) as ts:
-                print_record(await ts.notes.create(customer_id, draft))
+        async with box_office() as ts:
+            with checked_ids("CUSTOMER_ID"):
+                note = await ts.notes.create(customer_id, draft)
+        print_record(note)
 
-    run(create())
+    run(create(), unread="the note is created.")
 
 
 @GROUPS["notes"].command("delete", epilog=f"Example: ticketsource notes delete {_CUSTOMER} {_NOTE}")
-@click.argument("customer_id", metavar="CUSTOMER_ID")
-@click.argument("note_id", metavar="NOTE_ID")
+@click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
+@click.argument("note_id", metavar="NOTE_ID", type=TEXT)
 @yes_option
-@sandbox_option
-def delete_note(*, customer_id: str, note_id: str, yes: bool, sandbox: bool) -> None:
+def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
     """Delete a note, for good."""
     confirm_deletion(f"note {note_id}", yes=yes)
 
     async def delete() -> None:
-        with checked_ids("CUSTOMER_ID", "NOTE_ID"):
-            async with box_office(sandbox=sandbox) as ts:
+        async with box_office() as ts:
+            with checked_ids("CUSTOMER_ID", "NOTE_ID"):
                 await ts.notes.delete(customer_id, note_id)
 
     run(delete())
