@@ -133,6 +133,48 @@ async def test_changes_can_be_remembered_by_hand(box: Sandbox, ts: TicketSource,
     assert await sync(ts, store) == []
 
 
+async def test_all_that_was_yielded_is_remembered_at_once(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+    """`remember_all` is for those that the loop has yielded, deletions too, and for no other of the same page."""
+    gone, *others = box.customers.ids()
+    await sync(ts, store)
+    box.customers.delete([gone])
+    for customer_id in others:
+        box.customers.update(customer_id, {"last_name": "Changed"})
+    async with aclosing(ts.customers.changes(store, remember=False)) as changes:
+        assert [(await anext(changes)).id for _ in range(3)] == others[:3]
+        await store.remember_all()
+
+    assert [change.id for change in await sync(ts, store, remember=False)] == [*others[3:], gone]
+    await store.remember_all()
+    assert await sync(ts, store) == []
+
+
+@pytest.mark.parametrize("remember", [True, False])
+async def test_what_was_told_and_not_remembered_is_taken_back(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, remember: bool
+) -> None:
+    """A consumer that died with changes in hand may have dealt with them: who is gone or as before comes again."""
+    [wavering] = box.customers.insert(1, at=0)
+    box.customers.update(wavering, {"consent": {"email": False}})
+    await sync(ts, store)
+    box.customers.update(wavering, {"consent": {"email": True}})
+    [new] = box.customers.insert(1, at=0)
+    async with aclosing(ts.customers.changes(store, remember=remember)) as changes:
+        assert isinstance(await anext(changes), Created)
+        if not remember:
+            assert isinstance(await anext(changes), Updated)
+    box.customers.delete([new])
+    box.customers.update(wavering, {"consent": {"email": False}})
+
+    updated, deleted = await sync(ts, store)
+
+    assert isinstance(updated, Updated)
+    assert (updated.id, updated.consent_changed) == (wavering, True)
+    assert updated.after == await ts.customers.get(wavering)
+    assert (type(deleted), deleted.id) == (Deleted, new)
+    assert await sync(ts, store) == []
+
+
 async def test_nobody_comes_twice_though_rows_shift(store: CustomerStore) -> None:
     """Somebody who is inserted further up pushes a row far on, which comes again: it is told once, by hand too."""
     async with Sandbox(customers=1500, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
@@ -297,7 +339,7 @@ class Mirror(RuleBasedStateMachine):
     async def begin(self) -> TicketSource:
         """Start the box office."""
         await self.box.start()
-        return TicketSource(self.box.api_key, base_url=self.box.url, retry=ONCE)
+        return TicketSource(self.box.api_key, base_url=self.box.url, retry=ONCE, rate_limit=None)
 
     def somebody(self, number: int) -> list[str]:
         """Return the id of somebody who is there, if anybody is."""
@@ -327,21 +369,26 @@ class Mirror(RuleBasedStateMachine):
         for customer_id in self.somebody(number):
             self.box.customers.update(customer_id, {"last_name": name})
 
-    @rule(most=st.integers(1, 30))
-    def the_mirror_follows(self, most: int) -> None:
+    @rule(most=st.integers(1, 30), by_hand=st.booleans())
+    def the_mirror_follows(self, most: int, by_hand: bool) -> None:
         """It takes some changes, and may leave the loop standing while more happens."""
-        self.loop.run(self.follow(most))
+        self.loop.run(self.follow(most, by_hand=by_hand))
 
-    async def follow(self, most: int) -> None:
+    async def follow(self, most: int, *, by_hand: bool = False) -> None:
         """Deal with so many changes at most."""
         if self.changes is None:
-            self.changes = self.ts.customers.changes(self.store)
+            self.changes = self.ts.customers.changes(self.store, remember=not by_hand)
         for _ in range(most):
             change = await anext(self.changes, None)
             if change is None:
                 self.changes = None
                 return
             self.deal_with(change)
+
+    @rule()
+    def what_is_done_is_remembered_by_hand(self) -> None:
+        """All that it took from loops that remember nothing themselves is remembered at once."""
+        self.loop.run(self.store.remember_all())
 
     def deal_with(self, change: Change) -> None:
         """Do in the mirror what a change says; a second time it does no harm."""
@@ -447,43 +494,51 @@ def lines_of(journal: Path) -> list[dict[str, Any]]:
 def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
     ticketsource_sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """What was finished before a kill -9 never comes again, and all that was not does."""
+    """What was finished before a kill -9 never comes again, and all that was not does, deletions too."""
     box, chance, store = ticketsource_sandbox, random.Random(7), tmp_path / "customers.db"
-    journals: list[list[dict[str, Any]]] = []
-    killed = 0
-    while killed < 20:
-        journal = tmp_path / f"{len(journals)}.jsonl"
+    mirror: dict[str, Any] = {}
+    finished: dict[str, dict[str, Any]] = {}  # the last change of each customer
+    killed = Counter[str]()
+    while killed.total() < 20:
+        journal = tmp_path / f"{killed.total()}.jsonl"
         process = start_sync(box, store, journal)
-        at = chance.choice([0, 1, 5, 40, 90])
+        at = chance.choice([0, 5, 31, 36, 90] if mirror else [0, 90, 700])
         while process.poll() is None and journal.read_bytes().count(b"\n") < at:
             time.sleep(0.001)
         process.kill()
         process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        journals.append(lines_of(journal))
+        changes = lines_of(journal)
+        journal.unlink()
+        in_hand = changes[-1:] if process.returncode == -signal.SIGKILL else []
+        killed.update(change["change"] for change in in_hand or [{"change": "none"}])
+        apply(changes, mirror, finished)
+        for change in in_hand:
+            finished.pop(change["id"], None)
         for customer_id in chance.sample(box.customers.ids(), 30):
             box.customers.update(customer_id, {"consent": {"email": chance.random() < 0.5}})
         box.customers.delete(chance.sample(box.customers.ids(), 5))
     last = start_sync(box, store, tmp_path / "last.jsonl")
     last.communicate()
-    journals.append(lines_of(tmp_path / "last.jsonl"))
+    apply(lines_of(tmp_path / "last.jsonl"), mirror, finished)
 
-    mirror: dict[str, Any] = {}
-    finished: set[str] = set()
-    for changes in journals:
-        for change in changes:
-            assert json.dumps(change) not in finished
-            if change["change"] == "deleted":
-                mirror.pop(change["id"], None)
-            else:
-                mirror[change["id"]] = change.get("after") or change["customer"]
-        finished |= {json.dumps(change) for change in changes[:-1]}  # the last one may have been in hand
-        finished -= {json.dumps(change) for change in changes if change["change"] != "created"}
+    async def truth() -> dict[str, Any]:
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            return {customer.id: customer.to_dict() async for customer in ts.customers.list()}
+
     assert last.returncode == 0
-    truth: dict[str, Any] = {row["id"]: row["attributes"] for row in box.customers.rows(0, 2000)}  # type: ignore[misc]  # rows are JSON
-    assert {customer_id: found["consent"]["email"] for customer_id, found in mirror.items()} == {
-        customer_id: attributes["consent"]["email"] for customer_id, attributes in truth.items()
-    }
+    assert mirror == asyncio.run(truth())
+    assert {"created", "updated"} < set(killed)
+
+
+def apply(changes: list[dict[str, Any]], mirror: dict[str, Any], finished: dict[str, dict[str, Any]]) -> None:
+    """Do in a mirror what changes say, none of which may be the last that was finished of its customer."""
+    for change in changes:
+        assert change != finished.get(change["id"])
+        finished[change["id"]] = change
+        if change["change"] == "deleted":
+            mirror.pop(change["id"], None)
+        else:
+            mirror[change["id"]] = change.get("after") or change["customer"]
 
 
 @pytest.mark.ticketsource_sandbox(customers=100_000, rate_limit=None)

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,7 @@ from ticketsource_async import (
     TicketSource,
     Updated,
 )
+from ticketsource_async.customer_store import Remembered
 from ticketsource_async.sandbox import Sandbox
 
 ZOE = Customer(
@@ -56,9 +58,9 @@ async def test_a_customer_is_remembered_to_the_last_digit_and_beyond_the_end_of_
         await store.remember(Created(ZOE))
     async with CustomerStore(path) as store:
         assert await known(store) == [ZOE]
-        assert await store.differing([ZOE]) == []
+        assert await store.remembered([ZOE]) == []
         moved = attrs.evolve(ZOE, email="zoe@example.com")
-        assert await store.differing([moved]) == [(ZOE, moved)]
+        assert await store.remembered([moved]) == [Remembered(moved, ZOE, None, deleted=False)]
         await store.remember(Updated(ZOE, moved, ("email",)))
         assert await known(store) == [moved]
         await store.remember(Deleted(moved))
@@ -70,19 +72,41 @@ def contents(folder: Path) -> bytes:
     return subprocess.run(["cat", *folder.iterdir()], capture_output=True, check=True).stdout
 
 
-async def test_a_store_can_forget_a_person_without_a_trace(path: Path) -> None:
-    """After `erase`, neither the file nor its journal has a word of the record, while the store is still open."""
+async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
+    """After `erase`, neither the file nor its journal has a word of the record, while the store is still open.
+
+    Enough people for pages of the file to be split, which leaves copies behind.
+    """
+    people = [attrs.evolve(ZOE, id=f"cst-{number}", last_name=f"Person{number:04}") for number in range(3000)]
+    erased = people[::10]
     async with CustomerStore(path) as store:
-        for number in range(50):
-            await store.remember(Created(attrs.evolve(ZOE, id=f"cst-{number}", last_name=f"Person{number:03}")))
-        await store.erase("cst-7")
-        await store.erase("cst-nobody")
-        assert "cst-7" not in {customer.id for customer in await known(store)}
+        for person in people:
+            await store.remember(Created(person))
+        assert {await store.erase(person.id) for person in erased} == {True}
+        assert not await store.erase("cst-nobody")
+        assert {person.id for person in await known(store)} == {p.id for p in people if p not in erased}
         in_files = await asyncio.to_thread(contents, path.parent)
 
-    assert b"Person007" not in in_files
-    assert b"Person008" in in_files
-    assert b"Person007" not in path.read_bytes()
+    for text in (in_files, path.read_bytes()):
+        assert not [person for person in erased if f'"{person.last_name}"'.encode() in text]
+        assert b'"Person0001"' in text
+
+
+async def test_who_is_erased_while_a_loop_is_open_is_not_remembered_by_it(
+    path: Path, box: Sandbox, ts: TicketSource
+) -> None:
+    """Neither the change in hand nor one of the same page brings them back, but the next loop does."""
+    async with CustomerStore(path) as store:
+        in_hand, later = box.customers.ids(0, 2)
+        async with aclosing(ts.customers.changes(store)) as changes:
+            assert (await anext(changes)).id == in_hand
+            await store.erase(in_hand)
+            await store.erase(later)
+            rest = [change.id async for change in changes]
+        assert rest == box.customers.ids(1)
+        assert {customer.id for customer in await known(store)} == set(box.customers.ids(2))
+        assert [change.id async for change in ts.customers.changes(store)] == [in_hand, later]
+        assert [change async for change in ts.customers.changes(store)] == []
 
 
 async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
@@ -91,6 +115,19 @@ async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
         await store.remember(Created(ZOE))
         assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
         assert len(list(path.parent.iterdir())) == 2  # the file and its write-ahead log
+
+
+async def test_a_file_that_is_there_becomes_private_and_a_link_is_followed(path: Path) -> None:
+    """An empty file that others can read, and a link to none, are made stores as a new one."""
+    path.touch(mode=0o644)
+    link = path.with_name("link.db")
+    link.symlink_to(path.with_name("real.db"))
+    for file in (path, link):
+        async with CustomerStore(file) as store:
+            await store.remember(Created(ZOE))
+
+    assert link.is_symlink()
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 
 
 async def test_one_process_at_a_time_uses_a_store(path: Path) -> None:
@@ -147,7 +184,7 @@ def later_version(path: Path) -> None:
     [
         (lambda path: path.write_text("id,title\n" * 1000), "not a customer store but a file of another kind"),
         (other_database, "not a customer store but another database"),
-        (later_version, "has the form 9, of a later version"),
+        (later_version, "has the form 9, which is not of this version"),
         (lambda path: path.mkdir(), "cannot be used"),
     ],
 )
@@ -227,11 +264,40 @@ async def test_a_new_key_is_taken_only_if_it_finds_somebody_remembered(path: Pat
     assert b"skl-rotated" not in path.read_bytes()
 
 
-async def test_a_store_that_remembers_nobody_is_free(path: Path, box: Sandbox) -> None:
-    """A first run with a wrong key, which remembers nobody, does not bind the store to that."""
-    async with CustomerStore(path) as store:
-        async with TicketSource("skl-wrong", base_url=box.url) as wrong:
+async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: Path, box: Sandbox) -> None:
+    """A first run with a wrong key does not bind the store; an open loop, or what was told, does."""
+    async with (
+        Sandbox(customers=2, seed=9) as other,
+        TicketSource(other.api_key, base_url=other.url) as elsewhere,
+        TicketSource("skl-wrong", base_url=box.url) as wrong,
+        TicketSource(box.api_key, base_url=f"{box.url}/") as ts,
+    ):
+        async with CustomerStore(path) as store:
             with pytest.raises(Exception, match="401"):
                 await anext(wrong.customers.changes(store))
-        async with TicketSource(box.api_key, base_url=box.url) as ts:
-            assert isinstance(await anext(aiter(ts.customers.changes(store))), Created)
+            async with aclosing(ts.customers.changes(store)) as open_loop:
+                await anext(open_loop)
+                with pytest.raises(StoreError, match="name another file"):
+                    await anext(elsewhere.customers.changes(store))
+                with pytest.raises(StoreError, match="loop over changes that is open"):
+                    await store.rebind(elsewhere)
+        async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as same:
+            with pytest.raises(StoreError, match="name another file"):
+                await anext(elsewhere.customers.changes(store))
+            assert len([change async for change in same.customers.changes(store)]) == 25
+
+
+async def test_of_two_box_offices_that_begin_at_once_one_is_refused(path: Path, box: Sandbox) -> None:
+    """They are told apart when both have answered, and nobody of the refused one is noted."""
+    async with (
+        Sandbox(customers=2, seed=9) as other,
+        TicketSource(other.api_key, base_url=other.url) as elsewhere,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+        CustomerStore(path) as store,
+    ):
+        loops = [aiter(client.customers.changes(store)) for client in (ts, elsewhere)]
+        first = await asyncio.gather(*map(anext, loops), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in first) == ["Created", "StoreError"]
+        refused = isinstance(first[0], StoreError)
+        there = other if refused else box
+        assert {customer.id for customer in await known(store)} <= set(there.customers.ids())

@@ -4,7 +4,7 @@ The API can tell nothing of that, so every loop reads the whole list and compare
 remembers.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -127,9 +127,12 @@ async def changes(
         ):
             async with aclosing(found):
                 async for change in found:
-                    yield change
                     if remember:
+                        yield change
                         await store.remember(change)
+                    else:
+                        store.hand_out(change)
+                        yield change
     finally:
         await store.end_crawl(crawl)
 
@@ -160,12 +163,9 @@ async def _crawled(
             first_time = await store.see(crawl, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
             # Whoever comes again may have changed since; but a change that is not remembered yet would come twice.
-            told = [c for c, first in zip(page.items, first_time, strict=False) if first or remember]
-            for before, after in await store.differing(told):
-                if before is None:
-                    yield Created(after)
-                elif fields := tuple(_differing(before, after)):
-                    yield Updated(before, after, fields)
+            met = [c for c, first in zip(page.items, first_time, strict=False) if first or remember]
+            for change in await _told(store, met):
+                yield change
 
 
 async def _missed(
@@ -176,11 +176,11 @@ async def _missed(
         async for outcome in asked:
             before, error = outcome.input, outcome.error
             if error is None:
-                after = outcome.unwrap()
-                if fields := tuple(_differing(before, after)):
-                    yield Updated(before, after, fields)
+                for change in await _told(store, [outcome.unwrap()]):
+                    yield change
             elif isinstance(error, NotFound) and any(told.get("code") == "not_found" for told in error.errors):
-                yield Deleted(before)
+                await store.tell([deleted := Deleted(before)])
+                yield deleted
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
             elif isinstance(error, NotFound | ServerError | InvalidResponse):  # of this one: the others are still told
@@ -189,6 +189,29 @@ async def _missed(
                 raise error
     if failure is not None:
         raise failure
+
+
+async def _told(store: "CustomerStore", customers: Sequence[Customer]) -> list[Change]:
+    """Return what changed in these, after noting that it is told.
+
+    Else a consumer that ends with a change in hand, dealt with or not, would never hear that it was taken back: when it
+    is told next time, the customer may be as before, or gone.
+    """
+    found: list[Change] = []
+    for known in await store.remembered(customers):
+        if known.record is None or known.deleted:
+            found.append(Created(known.now))
+        else:
+            fields = tuple(_differing(known.record, known.now))
+            if known.told is not None:
+                of_told = tuple(_differing(known.told, known.now))
+                before = known.record if fields else known.told
+                found.append(Updated(before, known.now, tuple(dict.fromkeys((*fields, *of_told)))))
+            elif fields:
+                found.append(Updated(known.record, known.now, fields))
+    if found:
+        await store.tell(found)
+    return found
 
 
 def _differing(before: Record, after: Record, prefix: str = "") -> Iterator[str]:

@@ -7,13 +7,15 @@ decided in `changes.py`.
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from attrs import frozen
 
 from ticketsource_async._wire import converters
 from ticketsource_async.errors import NotFound, StoreError, StoreInUse
@@ -31,9 +33,11 @@ _VERSION: Final = 1
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
 
+# `record` is what a consumer has dealt with, `told` what it was told since and may have dealt with or not: a record, or
+# nothing but an empty text for a deletion. A customer whom it was told of for the first time has no `record`.
 _SCHEMA: Final = (
     "CREATE TABLE box_office (row INTEGER PRIMARY KEY CHECK (row = 1), base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
-    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, told BLOB) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
@@ -85,29 +89,41 @@ class _File:
         if record is None:
             self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,))
         elif customer_id not in self._erased:
-            self._sql.execute("REPLACE INTO customer VALUES (?, ?)", (customer_id, record))
+            self._sql.execute("REPLACE INTO customer (id, record) VALUES (?, ?)", (customer_id, record))
+
+    def remember_told(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
+        with self._whole():
+            self._sql.executemany(
+                "UPDATE customer SET record = told, told = NULL WHERE id = ? AND told IS NOT NULL", changed
+            )
+            self._sql.executemany("DELETE FROM customer WHERE id = ?", deleted)
+
+    def tell(self, changed: Sequence[tuple[str, bytes]], deleted: Sequence[tuple[str]]) -> None:
+        insert = "INSERT INTO customer (id, told) VALUES (?, ?) ON CONFLICT DO UPDATE SET told = excluded.told"
+        with self._whole():
+            self._sql.executemany(insert, [row for row in changed if row[0] not in self._erased])
+            self._sql.executemany("UPDATE customer SET told = x'' WHERE id = ? AND record IS NOT NULL", deleted)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        self._sql.execute("BEGIN")
+        try:
+            yield
+            self._sql.execute("COMMIT")
+        except BaseException:
+            if self._sql.in_transaction:  # some errors end it themselves
+                self._sql.execute("ROLLBACK")
+            raise
 
     def erase(self, customer_id: str) -> bool:
-        if self._sql.in_transaction:
-            raise _Refused("keeps changes all or nothing at the moment: erase after that")
         self._erased[customer_id] = self._crawls
         known = self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,)).rowcount > 0
         self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
         return known
 
-    def begin(self) -> None:
-        self._sql.execute("BEGIN")
-
-    def rollback(self) -> None:
-        if self._sql.in_transaction:  # some errors end it themselves
-            self._sql.execute("ROLLBACK")
-
-    def commit(self) -> None:
-        self._sql.execute("COMMIT")
-
     def box_office(self) -> tuple[str, str] | None:
-        """Return that of whom the customers are; while nobody is remembered it may be any."""
+        """Return whose customers they are; while there are none it may be any."""
         found: tuple[str, str] | None = self._sql.execute(
             "SELECT base_url, key_hash FROM box_office WHERE EXISTS (SELECT 1 FROM customer)"
         ).fetchone()
@@ -135,13 +151,14 @@ class _File:
         insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
         return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
 
-    def remembered(self, ids: Sequence[str]) -> dict[str, bytes]:
+    def remembered(self, ids: Sequence[str]) -> dict[str, tuple[bytes | None, bytes | None]]:
         places = ", ".join("?" * len(ids))
-        return dict(self._sql.execute(f"SELECT id, record FROM customer WHERE id IN ({places})", ids))  # noqa: S608 - question marks alone
+        query = f"SELECT id, record, told FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
+        return {customer_id: (record, told) for customer_id, record, told in self._sql.execute(query, ids)}
 
     def unseen(self, crawl: int, after: str) -> list[tuple[str, bytes]]:
         query = (
-            "SELECT id, record FROM customer WHERE id > ? AND NOT EXISTS "
+            "SELECT id, coalesce(record, told) FROM customer WHERE id > ? AND NOT EXISTS "
             "(SELECT 1 FROM seen WHERE crawl = ? AND seen.id = customer.id) ORDER BY id LIMIT ?"
         )
         return self._sql.execute(query, (after, crawl, _ROWS_AT_A_TIME)).fetchall()
@@ -154,14 +171,27 @@ class _Refused(Exception):
     """The file is not one that this version of the library can use."""
 
 
+@frozen
+class Remembered:
+    """A customer as they are now, and what a consumer may have of them.
+
+    That is the `record` it has dealt with, if any; and if it was told more since, `told`, or that they are `deleted`.
+    """
+
+    now: "Customer"
+    record: "Customer | None"
+    told: "Customer | None"
+    deleted: bool
+
+
 class CustomerStore:
     """What `ts.customers.changes` remembers: `async with CustomerStore("customers.db") as store`.
 
-    The file, made where there is none and readable by its owner alone, holds the id and the last seen record of each
-    customer, the base URL, and a hash of the API key, since it is for one box office. One process at a time may use it;
-    do not open the file yourself in that process, since to close it again ends the lock on it. What is remembered
-    outlives the death of the process at any moment; if the machine loses power, the last changes may come again.
-    Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
+    The file, made where there is none and readable by its owner alone, holds the id and the record of each customer as
+    they were last told of, the base URL, and a hash of the API key, since it is for one box office. One process at a
+    time may use it; do not open the file yourself in that process, since to close it again ends the lock on it. What is
+    remembered outlives the death of the process at any moment; if the machine loses power, the last changes may come
+    again. Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -171,6 +201,7 @@ class CustomerStore:
         self._closed = False
         self._bound: tuple[str, str] | None = None
         self._open_crawls = 0
+        self._handed_out: dict[str, bool] = {}
 
     async def __aenter__(self) -> Self:
         if self._closed or self._file is not None:
@@ -213,20 +244,14 @@ class CustomerStore:
         after = change.after
         await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
 
-    @asynccontextmanager
-    async def all_or_nothing(self) -> AsyncGenerator[None, None]:
-        """Keep what is remembered inside only if the block ends without an error: then all of it, at once.
-
-        For whatever is whole only at its end, such as a file of changes. Not to be nested.
-        """
-        try:
-            await self._do(self._opened.begin)
-            yield
-        except BaseException:
-            if not self._closed:
-                await self._do(self._opened.rollback)
-            raise
-        await self._do(self._opened.commit)
+    async def remember_all(self) -> None:
+        """Remember all changes that loops with `remember=False` have yielded since this was called before."""
+        handed_out, self._handed_out = self._handed_out, {}
+        await self._do(
+            self._opened.remember_told,
+            [(customer_id,) for customer_id, deleted in handed_out.items() if not deleted],
+            [(customer_id,) for customer_id, deleted in handed_out.items() if deleted],
+        )
 
     async def erase(self, customer_id: str, /) -> bool:
         """Forget a person, with no trace left in the file, and return whether they were remembered.
@@ -292,18 +317,32 @@ class CustomerStore:
         """Note that a crawl has met these, and return of each whether it does so for the first time."""
         return await self._do(self._opened.see, crawl, ids)
 
-    async def differing(self, customers: "Sequence[Customer]") -> "list[tuple[Customer | None, Customer]]":
-        """Return those who are not remembered as they are, each behind what is remembered, if anything is."""
-        records = await self._do(self._opened.remembered, [customer.id for customer in customers])
-        found = [(records.get(customer.id), customer) for customer in customers]
+    async def remembered(self, customers: "Sequence[Customer]") -> "list[Remembered]":
+        """Return what is remembered of each who is not remembered as they are."""
+        rows = await self._do(self._opened.remembered, [customer.id for customer in customers])
         return [
-            (None if record is None else converters.unpack(record), customer)
-            for record, customer in found
-            if record != converters.pack(customer)
+            Remembered(
+                customer,
+                converters.unpack(record) if record else None,
+                converters.unpack(told) if told else None,
+                deleted=told == b"",
+            )
+            for customer in customers
+            for record, told in [rows.get(customer.id, (None, None))]
+            if told is not None or record != converters.pack(customer)
         ]
 
+    async def tell(self, changes: "Sequence[Change]") -> None:
+        """Note what a consumer is about to be told: from then on it may have dealt with that, or not."""
+        changed = [(change.id, converters.pack(change.after)) for change in changes if change.after is not None]
+        await self._do(self._opened.tell, changed, [(change.id,) for change in changes if change.after is None])
+
+    def hand_out(self, change: "Change") -> None:
+        """Note that a change is yielded, for `remember_all`."""
+        self._handed_out[change.id] = change.after is None
+
     async def unseen(self, crawl: int) -> "AsyncGenerator[Customer, None]":
-        """Yield those remembered whom a crawl has not met."""
+        """Yield those remembered, or told of, whom a crawl has not met."""
         last = ""
         while rows := await self._do(self._opened.unseen, crawl, last):
             for _, record in rows:

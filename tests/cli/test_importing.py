@@ -31,14 +31,14 @@ def writes(box: Sandbox) -> list[str]:
 
 @pytest.mark.parametrize("match", ["id", "email"])
 async def test_what_was_exported_is_imported_unchanged(many: Sandbox, file: Path, match: str) -> None:
-    """Accents, line breaks, defused formulas and empty cells of a whole export say nothing new."""
-    await run(*EXPORT, "--excel", "-o", str(file), box=many)
+    """Accents, line breaks, defused formulas and empty cells of an export say nothing new."""
+    await run(*EXPORT, "--excel", "--limit", "200", "-o", str(file), box=many)  # more would wait for the rate limit
 
     done, outcomes = await import_(file, "--match", match, "--apply", box=many)
 
     reasons = {outcome.get("reason", outcome["outcome"]) for outcome in outcomes}
     assert reasons <= {"unchanged", "it has no email, by which to find the customer"}
-    assert len(outcomes) == 300
+    assert len(outcomes) == 200
     assert ("unchanged" if match == "id" else "refused") in done.err
     assert writes(many) == []
 

@@ -165,20 +165,21 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
         from ticketsource_async import CustomerStore  # noqa: PLC0415
 
         told: Counter[str] = Counter()
+        a_line_each = str(output) == "-"
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
                 if rebind:
                     await remembered.rebind(ts)
-                changes = ts.customers.changes(remembered, on_invalid=_telling(told))
-                at_once = nullcontext() if str(output) == "-" else remembered.all_or_nothing()
-                async with aclosing(changes), at_once:
-                    with opened(output, "utf-8") as stream:
+                changes = ts.customers.changes(remembered, remember=a_line_each, on_invalid=_telling(told))
+                with opened(output, "utf-8") as stream:
+                    async with aclosing(changes):
                         async for change in changes:
                             stream.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
-                            if str(output) == "-":
+                            if a_line_each:
                                 stream.flush()
                             told[type(change).__name__.lower()] += 1
                             told["consents"] += change.consent_changed
+                await remembered.remember_all()  # now that the file has its name
         if not quiet:
             click.echo(
                 f"{told['created']:,} created, {told['updated']:,} updated, {told['deleted']:,} deleted; "
