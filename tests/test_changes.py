@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from ticketsource_async import (
+    AuthenticationFailed,
     Change,
     Created,
     Customer,
@@ -220,6 +221,64 @@ async def test_a_404_that_is_not_the_apis_own_deletes_nobody(
     with pytest.raises(NotFound):
         await sync(ts, store)
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, gone)]
+
+
+@pytest.mark.parametrize("fault", [{"status": 404, "html": True}, {"status": 500}, {"body": "[]", "status": 200}])
+async def test_one_who_cannot_be_asked_for_holds_nobody_else_up(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any]
+) -> None:
+    """The others are told as deleted first, then the loop ends with the error; next time it is only the one."""
+    await sync(ts, store)
+    gone = box.customers.ids(0, 9)
+    box.customers.delete(gone)
+    box.fail(path=f"/customers/{gone[0]}", **fault)
+    told: list[Change] = []
+
+    async def follow() -> None:
+        async for change in ts.customers.changes(store):
+            told.append(change)  # noqa: PERF401 - those before the error too
+
+    with pytest.raises((NotFound, ServerError, InvalidResponse)):
+        await follow()
+
+    assert {(type(change), change.id) for change in told} == {(Deleted, customer_id) for customer_id in gone[1:]}
+    assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, gone[0])]
+
+
+async def test_a_refused_key_while_asking_ends_the_loop_at_once(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Whoever is left is not asked for in vain."""
+    await sync(ts, store)
+    box.customers.delete(box.customers.ids(0, 25))
+    first = [customer.id async for customer in store.unseen(0)][0]
+    box.fail(path=f"/customers/{first}", status=401)
+    box.requests.clear()
+
+    with pytest.raises(AuthenticationFailed):
+        await sync(ts, store)
+    assert len(box.requests) < 1 + 25
+
+
+async def test_a_deletion_in_hand_comes_again_and_many_are_told(store: CustomerStore) -> None:
+    """Leaving the loop there loses none of them, and what the loop has met is forgotten."""
+    async with (
+        Sandbox(customers=1200, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts,
+    ):
+        await sync(ts, store)
+        gone = set(box.customers.ids(100, 1110))
+        box.customers.delete(gone)
+        async with aclosing(ts.customers.changes(store)) as changes:
+            in_hand = await anext(changes)
+        ended = await store.start_crawl() - 1
+        assert len([customer async for customer in store.unseen(ended)]) == 1200
+        rest = await sync(ts, store)
+        assert await sync(ts, store) == []
+
+    assert type(in_hand) is Deleted
+    assert len(rest) == len(gone)
+    assert {(type(change), change.id) for change in rest} == {(Deleted, customer_id) for customer_id in gone}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,9 @@ def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None
         ({"consent": {"emial": True}}, "no 'emial', at $.consent"),
         ({"links": {"selfie": "x"}}, "no 'selfie', at $.links"),
         ({"consent": []}, "at `$.consent`"),
+        ({"extra": []}, "Expected an object at $.extra"),
+        ({"consent": {"extra": None}}, "Expected an object at $.consent.extra"),
+        ({"links": {"self_": "x"}}, "no 'self_', at $.links"),
         ({"created_at": "2024-05-01T09:30:00"}, "a time without its offset at $.created_at"),
         ({"created_at": "2024-05-01"}, "at `$.created_at`"),
         ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at `$.membership.start_date`"),
@@ -118,6 +121,16 @@ def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: 
     """Nothing is coerced and nothing unknown is dropped: the error names the place."""
     with pytest.raises(ValueError, match=re.escape(said)):
         Customer.from_dict({**BEFORE.to_dict(), **change})
+
+
+@pytest.mark.parametrize("net", [12.5, 12, "NaN", "Infinity", "12,50", ""])
+def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
+    """A number of JSON may have lost digits, and what is no number cannot be summed up."""
+    data = json.loads(json.dumps(SOLD.to_dict()))
+    data["lines"][0]["amount"]["net"] = net
+
+    with pytest.raises(ValueError, match=re.escape("Expected the text of a number at $.lines[0].amount.net")):
+        Booking.from_dict(data)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, Final, NoReturn, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -60,7 +60,8 @@ class Record:
         """Return the record as JSON-able data, nested as the record is.
 
         Links that there are not are left out. Dates and times are in ISO 8601; money is the text of its number, as
-        written: JSON's own would not keep it. What is in `extra` is as the API has it in its JSON.
+        written: JSON's own would not keep it. What is in `extra` is as the API has it in its JSON, but for a number of
+        more digits than a float has: that is its text, and stays a text.
         """
 
         def serialize(_instance: object, field: Any, value: object) -> object:
@@ -96,17 +97,39 @@ def _undone(data: object, cls: type, place: str) -> object:
     """Return the data of a record as the class names its fields, `extra` with the numbers that JSON cannot keep."""
     if not isinstance(data, Mapping):
         return data
-    flat = {"self_" if cls is Links and name == "self" else name: value for name, value in data.items()}
-    if unknown := flat.keys() - {field.name for field in attrs.fields(cls)}:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: there is no {min(map(str, unknown))!r}, at {place}.")
-    flat["extra"] = _mapped(flat.get("extra"), _decimal) or {}
-    for name, part in {**shape_of(cls).parts, "links": Links}.items():
+    shape = shape_of(cls)
+    names = {("self" if field.name == "self_" else field.name): field.name for field in attrs.fields(cls)}
+    if (wrong := _wrong(data, shape, names, place)) is not None:
+        raise ValueError(f"This is no {cls.__name__} of to_dict: {wrong}.")
+    flat = {names[name]: value for name, value in data.items()}
+    if "extra" in flat:
+        flat["extra"] = _mapped(flat["extra"], _decimal) or NOTHING
+    for name, part in {**shape.parts, "links": Links}.items():
         value = flat.get(name)
         if isinstance(value, list | tuple):
             flat[name] = [_undone(row, part, f"{place}.{name}[{index}]") for index, row in enumerate(value)]
         elif name in flat:
             flat[name] = _undone(value, part, f"{place}.{name}")
     return flat
+
+
+def _wrong(data: Mapping[str, object], shape: "Shape", names: Mapping[str, str], place: str) -> str | None:
+    """Return what msgspec would drop or coerce in the data of a record, None if there is nothing."""
+    if unknown := data.keys() - names.keys():
+        return f"there is no {min(map(str, unknown))!r}, at {place}"
+    if not isinstance(data.get("extra", {}), Mapping):
+        return f"Expected an object at {place}.extra"
+    for name in shape.money & data.keys():
+        if data[name] is not None and not _is_finite(data[name]):
+            return f"Expected the text of a number at {place}.{name}"
+    return None
+
+
+def _is_finite(text: object) -> bool:
+    try:
+        return isinstance(text, str) and Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _mapped(value: object, number: Callable[[Any], object]) -> object:
