@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import EXPORT, Done, run
-from doubles import until
+from command import EXPORT, Done, run, start
+from doubles import pointed_at, until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -51,26 +55,29 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_lines_then_do_it(
     box.requests.clear()
     file.write_text(
         "email,last_name,address_line_1,consent_post,telephone\n"
-        'zoe@example.com,\'=New,"1 High Street,\nFlat 2",,\n'
-        "karl@example.com,Jenkins,,TRUE,+447700900001\n"
+        'zoe@example.com,\'=New,"1 High Street,\nFlat 2", ,\n'
+        "\u00a0karl@example.com ,Jenkins,\u00a0,TRUE,+447700900001\n"
+        ",,,,\n"
     )
+    how = ("--match", "email", "--give-consent")
 
-    dry, would = await import_(file, "--match", "email", box=box)
+    dry, would = await import_(file, *how, box=box)
     assert writes(box) == []
-    applied, done = await import_(file, "--match", "email", "--apply", box=box)
-    assert writes(box) == ["PATCH", "POST"]
-    again, nothing = await import_(file, "--match", "email", "--apply", box=box)
+    applied, done = await import_(file, *how, "--apply", box=box)
+    assert writes(box) == ["POST", "PATCH"]  # new customers first
+    again, nothing = await import_(file, *how, "--apply", box=box)
 
     changes = {"last_name": ["Old", "=New"], "address_line_1": [None, "1 High Street,\nFlat 2"]}
     values = {"email": "karl@example.com", "last_name": "Jenkins", "consent_post": True, "telephone": "+447700900001"}
     assert would == [
-        {"line": 2, "outcome": "would update", "id": zoe.id, "changes": changes},
         {"line": 4, "outcome": "would create", "values": values},
+        {"line": 2, "outcome": "would update", "id": zoe.id, "changes": changes},
     ]
-    assert (dry.code, dry.err) == (0, "1 would update, 1 would create. Nothing was written: --apply writes.\n")
-    assert done[0] == {"line": 2, "outcome": "updated", "id": zoe.id, "changes": changes}
-    assert (applied.code, applied.err) == (0, "1 updated, 1 created.\n")
-    karl = await ts.customers.get(done[1]["id"])
+    assert (dry.code, dry.err) == (0, "1 would create, 1 would update. Nothing was written: --apply writes.\n")
+    assert done[1] == {"line": 2, "outcome": "updated", "id": zoe.id, "changes": changes}
+    assert (applied.code, applied.err) == (0, "1 created, 1 updated.\n")
+    karl = await ts.customers.get(done[0]["id"])
+    assert karl.email == "karl@example.com"
     assert (karl.telephone, karl.consent and karl.consent.post) == ("+447700900001", True)
     saved = await ts.customers.get(zoe)
     assert (saved.last_name, saved.email) == ("=New", "Zoe@example.com")
@@ -115,6 +122,10 @@ async def test_a_line_that_is_not_certain_is_refused_and_the_others_are_not(
         ("consent_email", "1"),
         ("membership_end_date", "31/01/2026"),
         ("membership_start_date", "2026-02-30"),
+        ("telephone", "4.47701E+11"),
+        ("membership_identifier", "1.2E+15"),
+        ("updated_at", "01/02/2026 09:30"),
+        ("updated_at", "2026-02-01T09:30:00"),
     ],
 )
 async def test_a_cell_that_its_column_does_not_take_refuses_its_line(
@@ -132,14 +143,15 @@ async def test_a_cell_that_its_column_does_not_take_refuses_its_line(
 
 
 async def test_two_lines_for_one_customer_are_both_refused(box: Sandbox, file: Path) -> None:
-    """Which one counts is not guessed; small and capital letters make no two people."""
-    file.write_text("email,last_name\nnew@example.com,One\n\nNEW@example.com,Two\n")
+    """Which one counts is not guessed; small and capital letters make no two people, nor does a cell too many."""
+    file.write_text("email,last_name\nnew@example.com,One\n\nNEW@example.com,Two\nNew@example.com,Three,x\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", box=box)
 
     assert [(o["line"], o["reason"]) for o in outcomes] == [
-        (2, "line 4 has the same email"),
-        (4, "line 2 has the same email"),
+        (2, "lines 4, 5 have the same email"),
+        (4, "lines 2, 5 have the same email"),
+        (5, "lines 2, 4 have the same email"),
     ]
     assert done.code == 1
     assert not box.requests
@@ -156,6 +168,10 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
     file.write_text("email,consent_email,consent_post\nzoe@example.com,true,\n")
     _, (given,) = await import_(file, "--match", "email", "--apply", "--give-consent", box=box)
 
+    file.write_text("email,consent_sms\nnew@example.com,true\n")
+    _, (new,) = await import_(file, "--match", "email", "--apply", box=box)
+
+    assert (new["outcome"], new["reason"]) == ("refused", told["reason"].replace("email", "sms"))
     assert (refused.code, told["outcome"], told["id"]) == (1, "refused", zoe.id)
     assert told["reason"] == "the customer does not give consent_email; --give-consent lets a line do so"
     assert withdrawn["changes"] == {"consent_post": [True, False]}
@@ -164,26 +180,88 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
     assert now.consent == Consent(email=True, post=False, sms=False)
 
 
-async def test_a_withdrawal_since_the_list_was_read_is_not_undone(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """Consents are sent whole, so those that the line does not name are sent as they are at that moment."""
+@pytest.mark.parametrize("while_waiting", ["GET", "PATCH"])
+@pytest.mark.parametrize("command", ["import", "update"])
+async def test_a_withdrawal_meanwhile_is_not_undone(
+    box: Sandbox, ts: TicketSource, file: Path, command: str, while_waiting: str
+) -> None:
+    """A yes that the line does not name is not sent, however long the update waits; a no is, and is a withdrawal."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True, post=True)))
     file.write_text("email,consent_post\nzoe@example.com,false\n")
     box.requests.clear()
-    box.fail(path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "0"})
-    importing = asyncio.create_task(import_(file, "--match", "email", "--apply", box=box))
-    await until(lambda: any(request.path == f"/customers/{zoe.id}" for request in box.requests))
+    box.fail(method=while_waiting, path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "1"})
+    writing = asyncio.create_task(
+        run("customers", "import", str(file), "--match", "email", "--apply", box=box)
+        if command == "import"
+        else run("customers", "update", zoe.id, "--consent-post", "false", box=box)
+    )
+    await until(lambda: any((r.method, r.path) == (while_waiting, f"/customers/{zoe.id}") for r in box.requests))
     box.customers.update(zoe.id, {"consent": {"email": False}})
-    _, (outcome,) = await importing
+    done = await writing
 
-    assert outcome["outcome"] == "updated"
+    assert done.code == 0
     now = await ts.customers.get(zoe)
     assert now.consent == Consent(email=False, post=False, sms=False)
+    if (command, while_waiting) == ("import", "PATCH"):
+        changes = {"consent_email": [True, False], "consent_post": [True, False]}
+        assert json.loads(done.out)["changes"] == changes
+
+
+async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A line whose updated_at is not that of the customer any more would put old values back; any other is taken."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    zoe = await ts.customers.update(zoe, CustomerDraft(first_name="Zoë"))
+    assert zoe.updated_at is not None
+    header = "id,last_name,updated_at\n"
+    file.write_text(f"{header}{zoe.id},New,{zoe.updated_at - timedelta(hours=1)}\n")
+    refused, (old,) = await import_(file, "--match", "id", "--apply", box=box)
+    assert writes(box) == ["POST", "PATCH"]
+    file.write_text(f"{header}{zoe.id},New,{zoe.updated_at.isoformat()}\n")
+    _, (fresh,) = await import_(file, "--match", "id", "--apply", box=box)
+    _, (again,) = await import_(file, "--match", "id", "--apply", box=box)
+
+    assert (refused.code, old["outcome"]) == (1, "refused")
+    assert f"was changed at {zoe.updated_at}, since the file was written" in old["reason"]
+    assert (fresh["outcome"], fresh["changes"]) == ("updated", {"last_name": ["Old", "New"]})
+    assert again["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("telephone", "cell"), [("+447700900001", "447700900001"), ("07700 900001", "7700900001"), ("(0161) 1", "1611")]
+)
+async def test_a_telephone_that_became_a_number_is_refused(
+    box: Sandbox, ts: TicketSource, file: Path, telephone: str, cell: str
+) -> None:
+    """A spreadsheet that dropped the plus or the zero before it does not take it away from the customer."""
+    zoe = await ts.customers.create(CustomerDraft(phone=telephone))
+    file.write_text(f"id,telephone\n{zoe.id},{cell}\n")
+    done, (told,) = await import_(file, "--match", "id", "--apply", box=box)
+    file.write_text(f"id,telephone\n{zoe.id},01632 960001\n")
+    _, (other,) = await import_(file, "--match", "id", "--apply", box=box)
+
+    assert (done.code, told["outcome"]) == (1, "refused")
+    assert f"telephone {telephone!r} became the number {cell}" in told["reason"]
+    assert other["outcome"] == "updated"
+
+
+@pytest.mark.parametrize("theirs", ["strasse@example.com", "\u212aarl@example.com"])
+async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
+    box: Sandbox, ts: TicketSource, file: Path, theirs: str
+) -> None:
+    """What Unicode folds together are two people; Python would take ß for ss and the Kelvin sign for k."""
+    row = {"data": [{"id": "cst-1", "type": "customer", "attributes": {"email": theirs}}], "links": {}}
+    box.fail(page=1, status=200, body=json.dumps(row))
+    file.write_text(f"email\n{theirs.replace('ss', 'ß').replace(chr(0x212A), 'k')}\n")
+
+    _, (told,) = await import_(file, "--match", "email", box=box)
+
+    assert told["outcome"] == "would create"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"email;last_name\n", "no column 'email;last_name' in an export"),
+        (b"email;last_name\n", "no column 'email;last_name' in an export. Separate the cells by commas."),
         (b"email,lastname\n", "no column 'lastname'"),
         (b"email,email\n", "'email' is there twice"),
         (b"last_name\n", "no column 'email', which --match email needs"),
@@ -220,7 +298,7 @@ async def test_what_the_api_refuses_is_told_and_the_rest_goes_on(box: Sandbox, f
 
 
 async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, file: Path) -> None:
-    """Lines before it are written and told; it ends with the code of the failure."""
+    """Lines before it are written and told; it says where it ended, and ends with the code of the failure."""
     file.write_text("email\none@example.com\ntwo@example.com\n")
     box.fail(method="POST", after=1, status=401)
 
@@ -229,8 +307,96 @@ async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, 
 
     assert done.code == 4
     assert [outcome["outcome"] for outcome in outcomes] == ["created"]
-    assert "run it again" in done.err.lower()
-    assert [outcome["outcome"] for outcome in later] == ["unchanged", "created"]
+    assert done.err.startswith("The import ended at line 3: run it again to go on.\nticketsource: POST /customers ")
+    assert [(outcome["line"], outcome["outcome"]) for outcome in later] == [(3, "created"), (2, "unchanged")]
+
+
+@pytest.mark.parametrize("how", ["closed pipe", "SIGINT", "SIGTERM"])
+async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how: str) -> None:
+    """Nobody takes a half import for a whole one: the exit code is not 0, and the line is told."""
+    file.write_text("email\none@example.com\ntwo@example.com\nthree@example.com\n")
+    box.fail(method="POST", after=1, slow=1 if how == "closed pipe" else 60)
+    process = await start("customers", "import", str(file), "--match", "email", "--apply", box=box)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readline()
+    await until(lambda: writes(box) == ["POST"] * 2)
+    if how == "closed pipe":
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
+    else:
+        process.send_signal(signal.Signals[how])
+    err = (await process.stderr.read()).decode()
+
+    assert await process.wait() == {"closed pipe": 1, "SIGINT": 130, "SIGTERM": 143}[how]
+    assert "The import ended at line 3: run it again to go on.\n" in err
+    assert "Traceback" not in err
+
+
+async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """By id, the line says so and the others go on; nothing was sent, so nothing is unknown."""
+    odd, zoe = [(await ts.customers.create(CustomerDraft(last_name=name))).id for name in ("Odd", "Zoë")]
+    box.fail(method="GET", path=f"/customers/{odd}", status=200, body='{"data": {"id": 7}}')
+    file.write_text(f"id,last_name\n{odd},New\n{zoe},New\n")
+
+    done, (told, other) = await import_(file, "--match", "id", "--apply", box=box)
+
+    assert (done.code, told["outcome"], other["outcome"]) == (1, "refused", "updated")
+    assert "$.data.id" in told["reason"]
+
+
+async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A line found its customer by an e-mail that is that of nobody when it is written."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
+    file.write_text("email,last_name\nzoe@example.com,New\n")
+    box.requests.clear()
+    box.fail(method="GET", path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "1"})
+    importing = asyncio.create_task(import_(file, "--match", "email", "--apply", box=box))
+    await until(lambda: any(request.path == f"/customers/{zoe.id}" for request in box.requests))
+    box.customers.update(zoe.id, {"email": "moved@example.com"})
+
+    _, (told,) = await importing
+
+    assert (told["outcome"], told["reason"]) == ("refused", "the customer has another email by now")
+    assert writes(box) == []
+
+
+async def test_a_list_that_never_holds_still_is_try_again_later(file: Path) -> None:
+    """As long as every reading finds somebody new, the one on the line may be there, and be created a second time."""
+    async with Sandbox(customers=300, rate_limit=None) as box:
+        file.write_text("email\nnew@example.com\n")
+        box.fail(path="/customers", times=None, insert=1)
+
+        done, outcomes = await import_(file, "--match", "email", "--apply", box=box)
+
+    assert (done.code, outcomes) == (75, [])
+    assert "changes too fast" in done.err
+    assert writes(box) == []
+
+
+async def test_formulas_are_taken_as_they_are_if_told_so(box: Sandbox, file: Path) -> None:
+    """Without the guard of the export, a quote before a formula is part of the name."""
+    file.write_text("email,last_name\nnew@example.com,'=x\n")
+
+    _, (plain,) = await import_(file, "--match", "email", "--no-escape-formulas", box=box)
+
+    assert plain["values"]["last_name"] == "'=x"
+
+
+async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
+    """`-` is stdin, with its byte order mark; one that is closed is wrong use."""
+    file.write_text("email\nnew@example.com\n", "utf-8-sig")
+    command = (sys.executable, "-m", "ticketsource_async", "customers", "import", "-", "--match", "email")
+    environment = pointed_at(box)
+
+    with file.open() as stdin:
+        read = await asyncio.to_thread(subprocess.run, command, stdin=stdin, capture_output=True, env=environment)
+    closed = await asyncio.to_thread(
+        subprocess.run, ("sh", "-c", 'exec "$@" <&-', "sh", *command), capture_output=True, env=environment
+    )
+
+    assert json.loads(read.stdout)["values"] == {"email": "new@example.com"}
+    assert (closed.returncode, closed.stdout) == (2, b"")
+    assert b"stdin is closed" in closed.stderr
 
 
 async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: Path) -> None:

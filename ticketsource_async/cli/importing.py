@@ -149,7 +149,8 @@ def _read(file: Path, match: str, *, escape_formulas: bool) -> list[_Line]:
     for line in lines:
         others = [str(number) for number in of_key[line.key] if number != line.number]
         if line.key and others:
-            line.refused = f"line {', '.join(others)} has the same {match}"
+            have = f"lines {', '.join(others)} have" if len(others) > 1 else f"line {others[0]} has"
+            line.refused = f"{have} the same {match}"
     return lines
 
 
