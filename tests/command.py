@@ -22,18 +22,30 @@ class Done(NamedTuple):
     err: str
 
 
-async def start(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> asyncio.subprocess.Process:
+async def start(
+    *arguments: str,
+    box: Sandbox | None = None,
+    key: str | None = None,
+    stdin: int = subprocess.DEVNULL,
+    ignore: signal.Signals | None = None,
+) -> asyncio.subprocess.Process:
     """Start the command with nothing of the caller's settings, pointed at a sandbox."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
     if box is not None:
         environment |= {"TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": key or box.api_key}
+
+    def before() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
+        if ignore is not None:
+            signal.signal(ignore, signal.SIG_IGN)
+
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+        preexec_fn=before,
     )
 
 

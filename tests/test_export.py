@@ -6,9 +6,11 @@ import json
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ticketsource_async import Address, Consent, Customer, Membership
-from ticketsource_async.export import COLUMNS, csv_writer, defuse, flat, jsonl_writer
+from ticketsource_async.export import COLUMNS, csv_writer, defuse, flat, jsonl_writer, undefuse
 
 ZOE = Customer(
     id="cst-1",
@@ -59,11 +61,29 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(cell: str) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["", "+447700900000", "+44 (0)20 7946-0958", "-12.50", "01632 960001", "Anne-Marie", "a=b", "'=1", "x@example.com"],
+    [
+        "",
+        "+447700900000",
+        "+44 (0)20 7946-0958",
+        "-12.50",
+        "01632 960001",
+        "Anne-Marie",
+        "a=b",
+        "O'=1",
+        "'n'",
+        "x@example.com",
+    ],
 )
 def test_phones_numbers_and_plain_text_stay_as_they_are(cell: str) -> None:
     """What is no formula is not touched."""
     assert defuse(cell) == cell
+
+
+@given(st.text("'=+-@\t 0a", max_size=6) | st.text())
+def test_what_was_defused_is_read_back_as_it_was(cell: str) -> None:
+    """Whatever a name begins with, quotes of its own included, and a quote is all that is ever added."""
+    assert undefuse(defuse(cell)) == cell
+    assert defuse(cell).removesuffix(cell) in ("", "'")
 
 
 @pytest.mark.parametrize(("escape", "name"), [(True, '\'=HYPERLINK("x")'), (False, '=HYPERLINK("x")')])

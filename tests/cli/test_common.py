@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command import EXPORT, run, start, table
-from doubles import until
+from doubles import pointed_at, until
 
 from ticketsource_async import __version__
 from ticketsource_async.sandbox import Sandbox
@@ -166,6 +166,103 @@ async def test_a_closed_pipe_ends_quietly(many: Sandbox) -> None:
     err = await process.stderr.read()
 
     assert (await process.wait(), err) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, number: signal.Signals) -> None:
+    """It ends with 128 and the signal's number, and takes the part of the file away."""
+    many.fail(page=2, slow=60)
+    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
+    await until(lambda: len(many.requests) == 2)
+    process.send_signal(number)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out, err) == (128 + number, b"", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: Path) -> None:
+    """As `nohup` wants it."""
+    many.fail(page=2, slow=1)
+    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore=signal.SIGHUP)
+    await until(lambda: len(many.requests) == 2)
+    process.send_signal(signal.SIGHUP)
+
+    assert await process.wait() == 0
+    assert len(table((tmp_path / "x.csv").read_text("utf-8"))) == 300
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "said"),
+    [
+        (">&-", ("customers", "export"), 1, "ticketsource: stdout: it is closed\n"),
+        (">&-", ("customers", "get", "ID"), 1, "ticketsource: stdout: it is closed\n"),
+        (">&-", ("customers", "export", "-o", "/dev/null"), 0, ""),
+        ("2>&-", ("customers", "export", "--consent", "email"), 0, ""),
+        ("2>&-", ("customers", "get", "cst-nobody"), 1, ""),
+        ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so nobody can be asked: add --yes."),
+    ],
+)
+async def test_a_closed_stream_is_no_reason_for_a_traceback(
+    box: Sandbox, closed: str, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    """Without stdout there is nowhere to write to, without stderr nothing is said, without stdin nobody is asked."""
+    arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
+    command = (sys.executable, "-m", "ticketsource_async", *arguments)
+
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ("sh", "-c", f'exec "$@" {closed}', "sh", *command),
+        capture_output=True,
+        text=True,
+        env=pointed_at(box),
+    )
+
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(box.customers) == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("customers", "create", "--last-name", "X"), "the customer is created."),
+        (("customers", "update", "ID", "--last-name", "X"), "the customer is updated."),
+        (("notes", "create", "ID", "X"), "the note is created."),
+    ],
+)
+async def test_what_was_written_is_said_though_nobody_reads_the_record(
+    box: Sandbox, arguments: tuple[str, ...], said: str
+) -> None:
+    """Else it would be written once more."""
+    arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
+    box.fail(method="POST" if "create" in arguments else "PATCH", slow=0.5)
+    process = await start(*arguments, box=box)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await until(lambda: any(request.method != "GET" for request in box.requests))
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
+    err = await process.stderr.read()
+
+    assert (await process.wait(), err.decode()) == (1, f"ticketsource: nobody reads what is printed: {said}\n")
+
+
+async def test_ctrl_c_at_a_question_ends_with_130(box: Sandbox) -> None:
+    """Nothing is deleted; no answer at all ends with 1."""
+    ours, terminal = os.openpty()
+    process = await start("customers", "delete", box.customers.ids()[0], box=box, stdin=terminal)
+    assert process.stderr is not None
+    assert b"for good?" in await process.stderr.readuntil(b"?")
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    os.close(terminal)
+    os.close(ours)
+
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert (await run("customers", "delete", box.customers.ids()[0], box=box)).code == 1
+    assert not box.requests
 
 
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:

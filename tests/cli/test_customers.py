@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-import sqlite3
+import signal
 import subprocess
 import sys
 import termios
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command import EXPORT, run, start, table
+from doubles import until
 from pyarrow import parquet
 
 from ticketsource_async import Customer, CustomerStore, TicketSource
@@ -192,21 +193,95 @@ async def test_changes_are_told_once_a_line_each(box: Sandbox, tmp_path: Path) -
     assert third == (0, "", "")
 
 
-async def test_a_line_that_nobody_took_comes_again(many: Sandbox, tmp_path: Path) -> None:
-    """When the reader of the pipe dies, what was not written is told next time: nothing is lost."""
+async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
+    """What was not written comes again; what stood in the pipe does not, so it says to take a file."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    many.fail(page=3, slow=1)
     process = await start(*follow, box=many)
     assert process.stdout is not None
+    assert process.stderr is not None
     first = await process.stdout.readline()
     process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
-    await process.wait()
+    err = (await process.stderr.read()).decode()
     again = await run(*follow, box=many)
 
+    assert await process.wait() == 1
+    assert err == "ticketsource: nobody reads what is printed: what stood in the pipe counts as told; take --output.\n"
     told = {json.loads(line)["id"] for line in again.out.splitlines()}
     assert json.loads(first)["id"] not in told
-    with sqlite3.connect(tmp_path / "customers.db") as database:
-        assert database.execute("SELECT count(*) FROM customer").fetchone() == (300,)
-    database.close()
+    assert len(told) >= 100  # at least those of the page that was slow
+
+
+async def test_changes_in_a_file_count_as_told_when_it_has_its_name(many: Sandbox, tmp_path: Path) -> None:
+    """A run that fails or is ended leaves no file and tells all again; a file that is still there is not replaced."""
+    target = tmp_path / "changes.jsonl"
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
+    many.fail(page=3, status=501)
+    failed = await run(*follow, box=many)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    many.fail(page=2, slow=60)
+    ended = await start(*follow, box=many)
+    await until(lambda: many.requests[-1].query["page"] == "2")
+    ended.send_signal(signal.SIGTERM)
+    await ended.communicate()
+    left_again = sorted(path.name for path in tmp_path.iterdir())
+    done = await run(*follow, box=many)
+    kept = await run(*follow, box=many)
+    lines = target.read_text("utf-8").splitlines()
+    target.unlink()
+    nothing = await run(*follow, box=many)
+
+    assert (failed.code, ended.returncode, done.code) == (75, 143, 0)
+    assert left == left_again == ["customers.db"]
+    assert [json.loads(line)["id"] for line in lines] == list(many.customers.ids())
+    assert (kept.code, kept.err) == (
+        1,
+        f"ticketsource: {target} is there already: deal with its changes and take it away first.\n",
+    )
+    assert (nothing.code, target.read_text()) == (0, "")
+
+
+async def test_a_row_that_cannot_be_read_ends_the_changes_with_1_and_the_others_are_told(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """It is named on stderr, and comes when it can be read."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    rows = box.customers.rows(0, 25)
+    odd = str(rows[3]["id"])
+    rows[3]["attributes"]["consent"] = {"email": "false"}  # type: ignore[index]  # it is JSON
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+
+    done = await run(*follow, box=box)
+    again = await run(*follow, box=box)
+
+    assert done.code == 1
+    assert odd in done.err
+    assert done.err.endswith("ticketsource: 1 could not be read, and what changed in them is not told.\n")
+    assert odd not in done.out
+    assert [json.loads(line)["id"] for line in (*done.out.splitlines(), *again.out.splitlines())][-1] == odd
+    assert (again.code, len(again.out.splitlines()), len(done.out.splitlines())) == (0, 1, 24)
+
+
+async def test_a_new_key_and_a_person_to_forget(box: Sandbox, tmp_path: Path) -> None:
+    """`--rebind` goes on with another key; `forget` erases somebody from the store, so that they would come again."""
+    store = ("--store", str(tmp_path / "customers.db"))
+    none = await run("customers", "changes", *store, key=None)
+    assert list(tmp_path.iterdir()) == []
+    await run("customers", "changes", *store, box=box)
+    box.api_key = "skl-new"
+    refused = await run("customers", "changes", *store, box=box)
+    taken = await run("customers", "changes", *store, "--rebind", box=box)
+    someone = box.customers.ids()[7]
+    forgot = await run("customers", "forget", someone, *store)
+    nobody = await run("customers", "forget", someone, *store)
+    again = await run("customers", "changes", *store, box=box)
+    missing = await run("customers", "forget", someone, "--store", str(tmp_path / "other.db"))
+
+    assert (none.code, refused.code, taken.code, taken.out) == (4, 1, 0, "")
+    assert "--rebind" in refused.err
+    assert (forgot, nobody.code, missing.code) == ((0, "", ""), 1, 2)
+    assert f"remembers nobody with the id {someone}" in nobody.err
+    assert [json.loads(line)["id"] for line in again.out.splitlines()] == [someone]
 
 
 async def test_a_store_in_use_is_try_again_later_and_another_box_office_a_failure(box: Sandbox, tmp_path: Path) -> None:
@@ -259,12 +334,15 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
     ("arguments", "said"),
     [
         (("create",), "give at least one field"),
+        (("create", "--last-name", ""), "give at least one field"),
         (("create", "--consent-email", "yes"), "'yes' is not one of"),
         (("create", "--membership-end-date", "31/01/2026"), "is a day such as 2026-01-31"),
         (("update", "cst-1"), "give at least one field"),
         (("update", "bkg-1", "--title", "x"), "an id here is 'cst-'"),
         (("delete", "bkg-1", "--yes"), "an id here is 'cst-'"),
         (("changes",), "Missing option '--store'"),
+        (("create", "--last-name", "\udcff"), "it is not in UTF-8"),
+        (("get", "cst-\udcff"), "it is not in UTF-8"),
     ],
 )
 async def test_what_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:

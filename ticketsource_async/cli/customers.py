@@ -189,7 +189,7 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
         if told["unreadable"]:
             fail(f"{told['unreadable']:,} could not be read, and what changed in them is not told.", FAILED)
 
-    run(follow(), unread="what stood in the pipe counts as told; --output writes a file.")
+    run(follow(), unread="what stood in the pipe counts as told; take --output.")
 
 
 def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
