@@ -1,8 +1,11 @@
 """The README is run, and what it claims about itself is held."""
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,49 @@ async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
     assert err == ""
     assert "['Needs leg room']" in out
     assert len(box.customers) == 25
+
+
+def test_the_session_in_the_shell_is_as_it_stands(tmp_path: Path) -> None:
+    """Each command of the transcript prints what stands under it, against the sandbox that it names."""
+    named = re.search(r"A session with `ticketsource sandbox --customers (\d+)`", README)
+    assert named is not None
+    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block("transcript"), re.MULTILINE)
+    assert len(steps) == block("transcript").count("$ ")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    with sandbox_command("--customers", named[1]) as settings:
+        printed = [
+            subprocess.run(
+                ["sh", "-c", command],
+                cwd=tmp_path,
+                env={**environment, **settings},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=True,
+            ).stdout
+            for command, _ in steps
+        ]
+
+    assert printed == [expected for _, expected in steps]
+
+
+@contextmanager
+def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
+    """Run `ticketsource sandbox`, and yield the variables that it says to set."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ticketsource_async", "sandbox", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
+        yield dict(line.split("=", 1) for line in lines)
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def test_the_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> None:
