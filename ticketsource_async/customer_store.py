@@ -99,7 +99,7 @@ class _File:
             self._sql.executemany("DELETE FROM customer WHERE id = ?", deleted)
 
     def tell(self, changed: Sequence[tuple[str, bytes]], deleted: Sequence[tuple[str]]) -> None:
-        insert = "INSERT INTO customer (id, told) VALUES (?, ?) ON CONFLICT DO UPDATE SET told = excluded.told"
+        insert = "INSERT INTO customer (id, told) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told"
         with self._whole():
             self._sql.executemany(insert, [row for row in changed if row[0] not in self._erased])
             self._sql.executemany("UPDATE customer SET told = x'' WHERE id = ? AND record IS NOT NULL", deleted)
@@ -242,10 +242,11 @@ class CustomerStore:
         A loop over `changes` does so itself when it is asked for the next one.
         """
         after = change.after
+        self._handed_out.pop(change.id, None)
         await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
 
     async def remember_all(self) -> None:
-        """Remember all changes that loops with `remember=False` have yielded since this was called before."""
+        """Remember all changes that the latest loop with `remember=False` has yielded, also if it goes on."""
         handed_out, self._handed_out = self._handed_out, {}
         await self._do(
             self._opened.remember_told,
@@ -311,6 +312,7 @@ class CustomerStore:
     async def start_crawl(self) -> int:
         """Return the number by which a crawl is told from others; it ends with `end_crawl`."""
         self._open_crawls += 1
+        self._handed_out.clear()  # what an earlier loop has yielded, and nobody remembered, comes again
         return await self._do(self._opened.start_crawl)
 
     async def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:

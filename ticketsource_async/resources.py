@@ -202,9 +202,10 @@ class Customers(_Group):
         """Return what changed since the store was told last: `Created`, `Updated` and `Deleted`.
 
         A change is remembered when the loop is asked for the next one: whatever ends the loop before that makes it come
-        again. With `remember=False` it is remembered when you call `store.remember(change)`, so that many may be dealt
-        with at once, or deletions and withdrawals of a consent (`change.consent_changed`) before all else. Whom the
-        list does not show is asked for by id, and `Deleted` only on the API's own 404. If that fails for somebody, the
+        again, and if it was taken back meanwhile that comes, since you may have dealt with it. With `remember=False` it
+        is remembered when you call `store.remember(change)`, or `store.remember_all()`, so that many may be dealt with
+        at once, or deletions and withdrawals of a consent (`change.consent_changed`) before all else. Whom the list
+        does not show is asked for by id, and `Deleted` only on the API's own 404. If that fails for somebody, the
         others are told first. Leave the loop with `contextlib.aclosing` if you leave it early.
 
         Requests: the pages of GET /customers; GET /customers/{id} for each who is remembered and was not in them.
