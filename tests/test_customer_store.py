@@ -284,7 +284,7 @@ async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: P
                 with pytest.raises(StoreError, match="name another file"):
                     await anext(elsewhere.customers.changes(store))
                 with pytest.raises(StoreError, match="loop over changes that is open"):
-                    await store.rebind(elsewhere)
+                    await store.rebind(ts)
         async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as same:
             with pytest.raises(StoreError, match="name another file"):
                 await anext(elsewhere.customers.changes(store))

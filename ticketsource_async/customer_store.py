@@ -268,8 +268,6 @@ class CustomerStore:
         Raises `StoreError`, and changes nothing, unless one of 100 remembered customers is found with them, and while a
         loop over `changes` is open.
         """
-        if self._open_crawls:
-            raise self._error("has a loop over changes that is open: call rebind before it")
         ids = await self._do(self._opened.some_ids)
         async with aclosing(ts.customers.get_many(ids)) as found:
             async for outcome in found:
@@ -283,6 +281,8 @@ class CustomerStore:
                         f"is not of this box office: none of {len(ids)} customers that it remembers is found with this "
                         "API key; use the key of its box office, or begin with a new file"
                     )
+        if self._open_crawls:
+            raise self._error("has a loop over changes that is open: call rebind before it")
         self._bound = _box_office(ts.customers._sender.access)  # noqa: SLF001 - not public, since it has the key
         await self._do(self._opened.bind, *self._bound)
 
@@ -311,9 +311,10 @@ class CustomerStore:
 
     async def start_crawl(self) -> int:
         """Return the number by which a crawl is told from others; it ends with `end_crawl`."""
+        crawl = await self._do(self._opened.start_crawl)
         self._open_crawls += 1
         self._handed_out.clear()  # what an earlier loop has yielded, and nobody remembered, comes again
-        return await self._do(self._opened.start_crawl)
+        return crawl
 
     async def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
         """Note that a crawl has met these, and return of each whether it does so for the first time."""
