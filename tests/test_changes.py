@@ -152,6 +152,8 @@ async def test_all_that_was_yielded_is_remembered_at_once(box: Sandbox, ts: Tick
         await store.remember_all()
     assert in_hand.id == others[3]
     assert [change.id for change in await sync(ts, store, remember=False)] == [*others[4:], gone]
+    async with aclosing(ts.customers.changes(store, remember=False)):
+        pass  # not begun, so the one before is the latest
     await store.remember_all()
     assert await sync(ts, store) == []
 
@@ -180,6 +182,43 @@ async def test_what_was_told_and_not_remembered_is_taken_back(
     assert updated.after == await ts.customers.get(wavering)
     assert (type(deleted), deleted.id) == (Deleted, new)
     assert await sync(ts, store) == []
+
+
+async def test_who_comes_as_created_again_tells_of_a_withdrawal(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """What was told first, and perhaps dealt with, was another consent; else no consent of somebody new is a change."""
+    zoe = box.customers.ids()[0]
+    box.customers.update(zoe, {"consent": {"email": True}})
+    first = await sync(ts, store, remember=False)
+    box.customers.update(zoe, {"consent": {"email": False}})
+
+    again = await sync(ts, store)
+
+    assert {type(change) for change in again} == {Created}
+    assert [change.id for change in again if change.consent_changed] == [zoe]
+    assert not [change for change in first if change.consent_changed]
+    assert again[0].to_dict()["consent_changed"] is True
+
+
+async def test_who_is_erased_in_the_end_of_a_loop_is_not_told_of(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Not even if the list has missed them, and they are asked for by id."""
+    await sync(ts, store)
+    gone, *hidden = sorted(box.customers.ids())[:3]
+    box.customers.delete([gone])
+    shown = [row for row in box.customers.rows(0, 25) if row["id"] not in hidden]
+    box.fail(page=1, status=200, body=json.dumps({"data": shown, "links": {}}))
+    for customer_id in hidden:
+        box.fail(path=f"/customers/{customer_id}", slow=0.3)
+    async with aclosing(ts.customers.changes(store)) as changes:
+        assert (await anext(changes)).id == gone
+        for customer_id in hidden:
+            await store.erase(customer_id)
+        assert [change async for change in changes] == []
+
+    assert [change.id for change in await sync(ts, store)] == [i for i in box.customers.ids() if i in hidden]
 
 
 async def test_nobody_comes_twice_though_rows_shift(store: CustomerStore) -> None:
@@ -372,7 +411,12 @@ def test_a_change_is_told_as_json() -> None:
     zoe = Customer(id="cst-1", first_name="Zoë")
     changed = attrs.evolve(zoe, first_name="Zoe")
 
-    assert Created(zoe).to_dict() == {"change": "created", "id": "cst-1", "customer": zoe.to_dict()}
+    assert Created(zoe).to_dict() == {
+        "change": "created",
+        "id": "cst-1",
+        "consent_changed": False,
+        "customer": zoe.to_dict(),
+    }
     assert Deleted(zoe).to_dict() == {"change": "deleted", "id": "cst-1", "before": zoe.to_dict()}
     assert Updated(zoe, changed, ("first_name",)).to_dict() == {
         "change": "updated",

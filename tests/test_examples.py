@@ -1,6 +1,7 @@
 """The examples are run: whole programs, in processes of their own."""
 
 import asyncio
+import json
 import re
 import shutil
 import signal
@@ -161,17 +162,40 @@ async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(tmp_path: 
 
         box.customers.delete(everybody)
         box.fail(path=f"/customers/{everybody[1]}", status=404, html=True)  # by a gateway
-        await loaded(box, tmp_path, ends_in=1)
+        said = await loaded(box, tmp_path, ends_in=1)
         still_there = valid_in(tmp_path)
 
         box.requests.clear()
         await loaded(box, tmp_path)
 
     assert nobody == []
-    assert all_there == still_there == everybody
-    assert asked_by_id(box) == set(everybody)
+    assert all_there == everybody
+    assert still_there == [everybody[1]]
+    assert f"GET /customers/{everybody[1]} was answered 404" in said
+    assert asked_by_id(box) == {everybody[1]}
     assert valid_in(tmp_path) == []
     assert in_warehouse(tmp_path, "SELECT count(*) FROM ticketsource.customers") == [(3,)]
+
+
+async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(tmp_path: Path) -> None:
+    """Their row stays valid as it is, somebody else's withdrawal is loaded, and the run ends with the error."""
+    async with Sandbox(customers=3, rate_limit=None) as box:
+        await loaded(box, tmp_path)
+        odd, other, _ = box.customers.ids()
+        box.customers.update(other, {"consent": {"email": False, "sms": True}})
+        rows = box.customers.rows(0, 3)
+        rows[0]["attributes"]["consent"] = {"email": "false"}  # type: ignore[index]  # it is JSON
+        box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+        box.fail(path=f"/customers/{odd}", status=501)
+        said = await loaded(box, tmp_path, ends_in=1)
+
+    versions = in_warehouse(tmp_path, "SELECT id, consent_sms FROM ticketsource.customers WHERE _dlt_valid_to IS NULL")
+    assert {version[0] for version in versions} == set(box.customers.ids())
+    assert (other, True) in versions
+    assert in_warehouse(tmp_path, f"SELECT count(*) FROM ticketsource.customers WHERE id = '{odd}'") == [(1,)]
+    assert "all is loaded but who could not be read (2 sub-exceptions)" in said
+    assert "attributes.consent.email" in said
+    assert f"GET /customers/{odd} was answered 501" in said
 
 
 async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None
         ({"consent": {"email": 1}}, "at `$.consent.email`"),
         ({"email": 7}, "at `$.email`"),
         ({"id": None}, "at `$.id`"),
+        ({"id": ""}, "Expected an id at $.id"),
         ({"consent_email": True}, "no 'consent_email', at $"),
         ({"consent": {"emial": True}}, "no 'emial', at $.consent"),
         ({"links": {"selfie": "x"}}, "no 'selfie', at $.links"),
@@ -123,7 +124,9 @@ def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: 
         Customer.from_dict({**BEFORE.to_dict(), **change})
 
 
-@pytest.mark.parametrize("net", [12.5, 12, "NaN", "Infinity", "12,50", ""])
+@pytest.mark.parametrize(
+    "net", [12.5, 12, "NaN", "Infinity", "12,50", "", "1_000", " 1.5", "+5", "\uff11\uff12", "1E+101"]
+)
 def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
     """A number of JSON may have lost digits, and what is no number cannot be summed up."""
     data = json.loads(json.dumps(SOLD.to_dict()))

@@ -4,7 +4,7 @@ The API can tell nothing of that, so every loop reads the whole list and compare
 remembers.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 
 _PAGES_AT_A_TIME: Final = 4
 _ROWS_A_PAGE: Final = 100
+_FAILURES_AT_MOST: Final = 20  # more of them are no matter of single customers
 
 
 @frozen
 class Created:
-    """A customer who is not remembered: a new one, or one whom the store has not met yet."""
+    """A customer who is not remembered: a new one, or one whom the store has not met yet.
+
+    One that comes again, since its first coming was not remembered, may differ from that: in a consent as well, which
+    `consent_changed` says.
+    """
 
     customer: Customer
+    consent_changed: bool = False
 
     @property
     def id(self) -> str:
@@ -41,14 +47,14 @@ class Created:
         """The customer as they are now."""
         return self.customer
 
-    @property
-    def consent_changed(self) -> bool:
-        """Never true: there is no consent before."""
-        return False
-
     def to_dict(self) -> dict[str, object]:
         """Return the change as JSON-able data."""
-        return {"change": "created", "id": self.id, "customer": self.customer.to_dict()}
+        return {
+            "change": "created",
+            "id": self.id,
+            "consent_changed": self.consent_changed,
+            "customer": self.customer.to_dict(),
+        }
 
 
 @frozen
@@ -70,7 +76,7 @@ class Updated:
     @property
     def consent_changed(self) -> bool:
         """Whether a consent was given or withdrawn, or is told otherwise: deal with these first."""
-        return any(field.partition(".")[0] == "consent" for field in self.fields)
+        return _have_consent(self.fields)
 
     def to_dict(self) -> dict[str, object]:
         """Return the change as JSON-able data."""
@@ -127,12 +133,10 @@ async def changes(
         ):
             async with aclosing(found):
                 async for change in found:
+                    store.hand_out(crawl, change)
+                    yield change
                     if remember:
-                        yield change
                         await store.remember(change)
-                    else:
-                        store.hand_out(change)
-                        yield change
     finally:
         await store.end_crawl(crawl)
 
@@ -171,24 +175,24 @@ async def _crawled(
 async def _missed(
     customers: "Customers", store: "CustomerStore", crawl: int, on_invalid: "OnInvalid"
 ) -> AsyncGenerator[Change, None]:
-    failure: TicketSourceError | None = None
+    failures: list[TicketSourceError] = []
     async with aclosing(customers.get_many(store.unseen(crawl))) as asked:
         async for outcome in asked:
             before, error = outcome.input, outcome.error
             if error is None:
                 for change in await _told(store, [outcome.unwrap()]):
                     yield change
-            elif isinstance(error, NotFound) and any(told.get("code") == "not_found" for told in error.errors):
+            elif isinstance(error, NotFound) and error.is_from_api:
                 await store.tell([deleted := Deleted(before)])
                 yield deleted
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
-            elif isinstance(error, NotFound | ServerError | InvalidResponse):  # of this one: the others are still told
-                failure = failure or error
+            elif isinstance(error, NotFound | ServerError | InvalidResponse) and len(failures) < _FAILURES_AT_MOST:
+                failures.append(error)  # it is of this one: the others are told first
             else:
                 raise error
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures[0]
 
 
 async def _told(store: "CustomerStore", customers: Sequence[Customer]) -> list[Change]:
@@ -200,7 +204,8 @@ async def _told(store: "CustomerStore", customers: Sequence[Customer]) -> list[C
     found: list[Change] = []
     for known in await store.remembered(customers):
         if known.record is None or known.deleted:
-            found.append(Created(known.now))
+            before = known.told or known.record or known.now
+            found.append(Created(known.now, _have_consent(_differing(before, known.now))))
         else:
             fields = tuple(_differing(known.record, known.now))
             if known.told is not None:
@@ -212,6 +217,10 @@ async def _told(store: "CustomerStore", customers: Sequence[Customer]) -> list[C
     if found:
         await store.tell(found)
     return found
+
+
+def _have_consent(fields: Iterable[str]) -> bool:
+    return any(field.partition(".")[0] == "consent" for field in fields)
 
 
 def _differing(before: Record, after: Record, prefix: str = "") -> Iterator[str]:

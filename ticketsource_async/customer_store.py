@@ -42,6 +42,12 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
+# Only what was told last: to have dealt with what was told before that says nothing of it.
+_REMEMBER: Final = """
+    INSERT INTO customer (id, record) VALUES (?, ?)
+    ON CONFLICT (id) DO UPDATE SET record = excluded.record, told = NULL WHERE told = excluded.record
+"""
+
 
 class _File:
     """The SQLite file; each method is whole or not done at all."""
@@ -89,12 +95,12 @@ class _File:
         if record is None:
             self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,))
         elif customer_id not in self._erased:
-            self._sql.execute("REPLACE INTO customer (id, record) VALUES (?, ?)", (customer_id, record))
+            self._sql.execute(_REMEMBER, (customer_id, record))
 
     def remember_told(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
         with self._whole():
             self._sql.executemany(
-                "UPDATE customer SET record = told, told = NULL WHERE id = ? AND told IS NOT NULL", changed
+                "UPDATE customer SET record = told, told = NULL WHERE id = ? AND told != x''", changed
             )
             self._sql.executemany("DELETE FROM customer WHERE id = ?", deleted)
 
@@ -152,9 +158,11 @@ class _File:
         return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
 
     def remembered(self, ids: Sequence[str]) -> dict[str, tuple[bytes | None, bytes | None]]:
+        ids = [customer_id for customer_id in ids if customer_id not in self._erased]
         places = ", ".join("?" * len(ids))
         query = f"SELECT id, record, told FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
-        return {customer_id: (record, told) for customer_id, record, told in self._sql.execute(query, ids)}
+        found = {customer_id: (record, told) for customer_id, record, told in self._sql.execute(query, ids)}
+        return {customer_id: found.get(customer_id, (None, None)) for customer_id in ids}
 
     def unseen(self, crawl: int, after: str) -> list[tuple[str, bytes]]:
         query = (
@@ -200,7 +208,7 @@ class CustomerStore:
         self._file: _File | None = None
         self._closed = False
         self._bound: tuple[str, str] | None = None
-        self._open_crawls = 0
+        self._open_crawls = self._latest = 0
         self._handed_out: dict[str, bool] = {}
 
     async def __aenter__(self) -> Self:
@@ -239,20 +247,21 @@ class CustomerStore:
     async def remember(self, change: "Change", /) -> None:
         """Remember that a change is dealt with, so that it does not come again.
 
-        A loop over `changes` does so itself when it is asked for the next one.
+        A loop over `changes` does so itself when it is asked for the next one. Only what was last told of a customer
+        counts: an older change is not remembered.
         """
         after = change.after
-        self._handed_out.pop(change.id, None)
         await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
+        self._handed_out.pop(change.id, None)
 
     async def remember_all(self) -> None:
         """Remember all changes that the latest loop with `remember=False` has yielded, also if it goes on."""
-        handed_out, self._handed_out = self._handed_out, {}
         await self._do(
             self._opened.remember_told,
-            [(customer_id,) for customer_id, deleted in handed_out.items() if not deleted],
-            [(customer_id,) for customer_id, deleted in handed_out.items() if deleted],
+            [(customer_id,) for customer_id, deleted in self._handed_out.items() if not deleted],
+            [(customer_id,) for customer_id, deleted in self._handed_out.items() if deleted],
         )
+        self._handed_out = {}
 
     async def erase(self, customer_id: str, /) -> bool:
         """Forget a person, with no trace left in the file, and return whether they were remembered.
@@ -310,8 +319,8 @@ class CustomerStore:
         await self._do(self._opened.bind, *self._bound)
 
     async def start_crawl(self) -> int:
-        """Return the number by which a crawl is told from others; it ends with `end_crawl`."""
-        crawl = await self._do(self._opened.start_crawl)
+        """Return the number by which a crawl is told from others; it ends with `end_crawl`, or yields no more."""
+        self._latest = crawl = await self._do(self._opened.start_crawl)
         self._open_crawls += 1
         self._handed_out.clear()  # what an earlier loop has yielded, and nobody remembered, comes again
         return crawl
@@ -321,7 +330,7 @@ class CustomerStore:
         return await self._do(self._opened.see, crawl, ids)
 
     async def remembered(self, customers: "Sequence[Customer]") -> "list[Remembered]":
-        """Return what is remembered of each who is not remembered as they are."""
+        """Return what is remembered of each who is not remembered as they are, nor erased since the crawl began."""
         rows = await self._do(self._opened.remembered, [customer.id for customer in customers])
         return [
             Remembered(
@@ -331,7 +340,8 @@ class CustomerStore:
                 deleted=told == b"",
             )
             for customer in customers
-            for record, told in [rows.get(customer.id, (None, None))]
+            if customer.id in rows
+            for record, told in [rows[customer.id]]
             if told is not None or record != converters.pack(customer)
         ]
 
@@ -340,8 +350,11 @@ class CustomerStore:
         changed = [(change.id, converters.pack(change.after)) for change in changes if change.after is not None]
         await self._do(self._opened.tell, changed, [(change.id,) for change in changes if change.after is None])
 
-    def hand_out(self, change: "Change") -> None:
-        """Note that a change is yielded, for `remember_all`."""
+    def hand_out(self, crawl: int, change: "Change") -> None:
+        """Note that a change is yielded; raise `StoreInUse` if that is not by the latest loop any more."""
+        if crawl != self._latest:
+            message = "is in use by a loop over changes that began later: end this one"
+            raise StoreInUse(self._error(message).message, str(self._path))
         self._handed_out[change.id] = change.after is None
 
     async def unseen(self, crawl: int) -> "AsyncGenerator[Customer, None]":

@@ -98,6 +98,11 @@ class PermissionDenied(APIError):
 class NotFound(APIError):
     """There is no such record (404)."""
 
+    @property
+    def is_from_api(self) -> bool:
+        """Whether the API itself says so; else it may be a gateway, and the record still there."""
+        return any(told.get("code") == "not_found" for told in self.errors)
+
 
 class RateLimited(APIError):
     """More requests were made than the API allows (429); wait `retry_after` seconds if it is not None."""

@@ -8,9 +8,11 @@ tells who consented to what, and when; whoever was deleted has no row that is st
 The list is first read into a table of its own, `crawled`, in chunks of pages. Where it goes on is kept with what was
 loaded, so that a run that is killed meanwhile repeats one chunk at most, if it began less than a day ago. When the list
 is whole, dlt compares it with `customers`. Rows shift while one reads, so who was not read is asked for by id before
-they count as deleted.
+they count as deleted. Who cannot be read stays as they are here, and the run ends with that error after all else.
 
-A warehouse is for one box office: another API key is refused unless it finds somebody who is in here.
+A warehouse is for one box office: another API key is refused unless it finds somebody who is in here. It keeps those
+who were deleted, with their history: to erase a person, as data protection law asks, delete them in TicketSource, run
+it, and then `DELETE FROM ticketsource.customers WHERE id = ...`.
 
 For a plain copy every night, without history and without care for those who are hidden by deletions, dlt's own
 `rest_api` source is enough.
@@ -26,7 +28,15 @@ from typing import Any
 
 import dlt
 
-from ticketsource_async import ConfigurationError, Customer, NotFound, TicketSource
+from ticketsource_async import (
+    ConfigurationError,
+    Customer,
+    InvalidResponse,
+    NotFound,
+    ServerError,
+    TicketSource,
+    TicketSourceError,
+)
 from ticketsource_async.export import COLUMNS, values_of
 
 PAGES_A_CHUNK = int(os.environ.get("PAGES_A_CHUNK", "100"))
@@ -37,6 +47,7 @@ TYPES = {
     **dict.fromkeys(("created_at", "updated_at"), "timestamp"),
 }
 TYPED: Any = {name: {"data_type": TYPES.get(name, "text"), "nullable": True} for name in COLUMNS}  # also if all is null
+ALL = ", ".join(COLUMNS)
 
 Row = dict[str, Any]
 
@@ -58,13 +69,16 @@ def box_office() -> str:
 
 
 @dlt.resource(columns=TYPED, primary_key="id")
-async def crawled(start: int, resumed: bool) -> AsyncIterator[list[Row]]:
+async def crawled(start: int, resumed: bool, unreadable: list[InvalidResponse]) -> AsyncIterator[list[Row]]:
     state = dlt.current.resource_state()
     if start == 1:
         state.update(box_office=box_office(), began=datetime.now(UTC))
     yield dlt.mark.materialize_table_schema()  # or there would be no table if there is nobody
     # The client is made here, since dlt runs this in a thread and an event loop of its own.
-    async with TicketSource.from_env() as ts, aclosing(ts.customers.list(start_page=start).pages()) as pages:
+    async with (
+        TicketSource.from_env() as ts,
+        aclosing(ts.customers.list(start_page=start, on_invalid=unreadable.append).pages()) as pages,
+    ):
         try:
             async for page in pages:
                 yield [row_of(customer) for customer in page.items]
@@ -78,39 +92,43 @@ async def crawled(start: int, resumed: bool) -> AsyncIterator[list[Row]]:
 
 
 @dlt.resource(columns=TYPED, write_disposition={"disposition": "merge", "strategy": "scd2"})
-async def customers(pipeline: dlt.Pipeline) -> AsyncIterator[list[Row]]:
+async def customers(pipeline: dlt.Pipeline, failed: dict[str, TicketSourceError]) -> AsyncIterator[list[Row]]:
     yield dlt.mark.materialize_table_schema()  # or dlt would not compare, and nobody be deleted, if there is nobody
-    missed = valid_ids(pipeline, "AND id NOT IN (SELECT id FROM crawled)")
-    with (
-        pipeline.sql_client() as sql,
-        sql.execute_query(f"SELECT {', '.join(COLUMNS)} FROM crawled") as rows,  # noqa: S608 - our own names
-    ):
+    missed = [row[0] for row in valid(pipeline, "id", "AND id NOT IN (SELECT id FROM crawled)")]
+    query = f"SELECT DISTINCT ON (id) {ALL} FROM crawled"  # noqa: S608 - our own names
+    with pipeline.sql_client() as sql, sql.execute_query(query) as rows:
         while some := rows.fetchmany(1000):
             yield [in_utc(row) for row in some]
-    async with aclosing(not_deleted(missed)) as hidden:
+    async with aclosing(still_there(missed, failed)) as hidden:
         async for customer in hidden:
             yield [row_of(customer)]
+    if failed:
+        ids = ", ".join(f"'{customer_id}'" for customer_id in failed)
+        yield [in_utc(row) for row in valid(pipeline, ALL, f"AND id IN ({ids})")]
 
 
-def valid_ids(pipeline: dlt.Pipeline, which: str) -> list[str]:
+def valid(pipeline: dlt.Pipeline, columns: str, which: str) -> list[Any]:
     if "customers" not in pipeline.default_schema.tables:
         return []
+    query = f"SELECT {columns} FROM customers WHERE _dlt_valid_to IS NULL {which}"  # noqa: S608 - as above
     with pipeline.sql_client() as sql:
-        found = sql.execute_sql(f"SELECT id FROM customers WHERE _dlt_valid_to IS NULL {which}")  # noqa: S608 - as above
-        return [row[0] for row in found or ()]
+        return list(sql.execute_sql(query) or ())
 
 
-async def not_deleted(ids: list[str]) -> AsyncGenerator[Customer, None]:
+async def still_there(ids: list[str], failed: dict[str, TicketSourceError]) -> AsyncGenerator[Customer, None]:
     async with TicketSource.from_env() as ts, aclosing(ts.customers.get_many(ids)) as asked:
         async for outcome in asked:
             error = outcome.error
-            if isinstance(error, NotFound) and any(told.get("code") == "not_found" for told in error.errors):
-                continue  # the API itself says so, no gateway
-            yield outcome.unwrap()
+            if isinstance(error, NotFound) and error.is_from_api:
+                continue
+            if isinstance(error, NotFound | ServerError | InvalidResponse):  # of this one alone
+                failed[outcome.input] = error
+            else:
+                yield outcome.unwrap()
 
 
 async def is_anybody_known(ids: list[str]) -> bool:
-    async with aclosing(not_deleted(ids)) as known:
+    async with aclosing(still_there(ids, {})) as known:
         return await anext(known, None) is not None
 
 
@@ -119,7 +137,7 @@ def sync(pipeline: dlt.Pipeline) -> None:
     state = crawled.state
     same = state.get("box_office") == box_office()
     if state and not same:  # a new key of the same box office finds its customers; with another all would be deleted
-        some = valid_ids(pipeline, "ORDER BY random() LIMIT 100")
+        some = [row[0] for row in valid(pipeline, "id", "ORDER BY random() LIMIT 100")]
         if some and not asyncio.run(is_anybody_known(some)):
             raise ConfigurationError(
                 f"None of {len(some)} customers of this warehouse is known to this API key: set TICKETSOURCE_API_KEY "
@@ -128,11 +146,15 @@ def sync(pipeline: dlt.Pipeline) -> None:
             )
     resumed = same and state["next_page"] is not None and datetime.now(UTC) - state["began"] < A_DAY
     start = state["next_page"] if resumed else 1
+    unreadable: list[InvalidResponse] = []
+    failed: dict[str, TicketSourceError] = {}
     while start:
-        chunk = crawled(start, resumed)
+        chunk = crawled(start, resumed, unreadable)
         pipeline.run(chunk, write_disposition="replace" if start == 1 else "merge", loader_file_format="parquet")
         start, resumed = chunk.state["next_page"], False
-    pipeline.run(customers(pipeline), loader_file_format="parquet")
+    pipeline.run(customers(pipeline, failed), loader_file_format="parquet")
+    if unreadable or failed:
+        raise ExceptionGroup("all is loaded but who could not be read", [*unreadable, *failed.values()])
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ async def test_a_closed_stream_is_no_reason_for_a_traceback(
     ("arguments", "said"),
     [
         (("customers", "create", "--last-name", "X"), "the customer is created."),
-        (("customers", "update", "ID", "--last-name", "X"), "the customer is updated."),
+        (("customers", "update", "ID", "--last-name", "X"), "the update is done."),
         (("notes", "create", "ID", "X"), "the note is created."),
     ],
 )
@@ -248,13 +248,39 @@ async def test_what_was_written_is_said_though_nobody_reads_the_record(
     assert (await process.wait(), err.decode()) == (1, f"ticketsource: nobody reads what is printed: {said}\n")
 
 
+@pytest.mark.parametrize(("to", "why"), [(">&-", "stdout: it is closed"), (">/dev/full", "No space left on device")])
+async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox, to: str, why: str) -> None:
+    """As if nobody read it."""
+    command = (sys.executable, "-m", "ticketsource_async", "customers", "create", "--last-name", "X")
+
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ("sh", "-c", f'exec "$@" {to}', "sh", *command),
+        capture_output=True,
+        text=True,
+        env=pointed_at(box),
+    )
+
+    assert len(box.customers) == 26
+    assert (done.returncode, done.stderr) == (1, f"ticketsource: {why}: the customer is created.\n")
+
+
+async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:
+    """`/dev/stdout` is no file to be replaced."""
+    done = await run(*EXPORT, "-o", "/dev/stdout", box=many)
+
+    assert (done.code, len(table(done.out))) == (0, 300)
+
+
 async def test_ctrl_c_at_a_question_ends_with_130(box: Sandbox) -> None:
     """Nothing is deleted; no answer at all ends with 1."""
     ours, terminal = os.openpty()
     process = await start("customers", "delete", box.customers.ids()[0], box=box, stdin=terminal)
     assert process.stderr is not None
     assert b"for good?" in await process.stderr.readuntil(b"?")
-    process.send_signal(signal.SIGINT)
+    state = Path(f"/proc/{process.pid}/stat")
+    await until(lambda: state.read_text().rpartition(") ")[2].startswith("S"))
+    process.send_signal(signal.SIGINT)  # while it sleeps in its read: a moment before, the read would not see it
     _, err = await process.communicate()
     os.close(terminal)
     os.close(ours)

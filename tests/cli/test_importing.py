@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from command import EXPORT, Done, run, start
@@ -205,6 +205,53 @@ async def test_a_withdrawal_meanwhile_is_not_undone(
     if (command, while_waiting) == ("import", "PATCH"):
         changes = {"consent_email": [True, False], "consent_post": [True, False]}
         assert json.loads(done.out)["changes"] == changes
+
+
+@pytest.mark.parametrize("match", ["id", "email"])
+async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
+    box: Sandbox, ts: TicketSource, file: Path, match: str
+) -> None:
+    """An empty updated_at of an export is a customer who was never changed; a line of one's own need not have it."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    await run(*EXPORT, "-o", str(file), box=box)
+    (header, *_, exported) = file.read_text("utf-8").splitlines()
+    await ts.customers.update(zoe, CustomerDraft(last_name="Married"))
+    file.write_text(f"{header}\n{exported.replace('Old', 'Older')}\n")
+    done, (old,) = await import_(file, "--match", match, "--apply", box=box)
+    file.write_text("email,first_name,updated_at\nzoe@example.com,Zoë,\n")
+    _, (own,) = await import_(file, "--match", "email", "--apply", box=box)
+
+    assert (done.code, old["outcome"]) == (1, "refused")
+    assert "since the file was written" in old["reason"]
+    assert own["outcome"] == "updated"
+
+
+@pytest.mark.parametrize("nested", ["merge", "replace"])
+async def test_what_became_of_the_other_consents_is_told(file: Path, nested: Literal["merge", "replace"]) -> None:
+    """A yes that stays is not sent; should the API take that for none, the line's changes say so."""
+    async with (
+        Sandbox(customers=0, nested=nested, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+    ):
+        consent = ConsentDraft(email=True, post=True, sms=False)
+        await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
+        file.write_text("email,consent_post\nzoe@example.com,false\n")
+        _, (told,) = await import_(file, "--match", "email", "--apply", box=box)
+
+    lost = {"consent_email": [True, False]} if nested == "replace" else {}
+    assert told["changes"] == {**lost, "consent_post": [True, False]}
+
+
+async def test_what_the_api_does_not_take_is_not_told_as_updated(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A withdrawal that did not arrive does not look done."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True)))
+    file.write_text("email,last_name,consent_email\nzoe@example.com,New,false\n")
+    box.fail(method="PATCH", status=200, body=json.dumps({"data": box.customers.get(zoe.id)}))
+
+    done, (told,) = await import_(file, "--match", "email", "--apply", box=box)
+
+    assert (done.code, told["outcome"], told["changes"]) == (1, "unknown", {})
+    assert told["reason"] == "the API did not take last_name and consent_email"
 
 
 async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:

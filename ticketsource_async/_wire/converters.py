@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from ticketsource_async import models
 from ticketsource_async._wire import protocol
-from ticketsource_async.models.base import naive_moment, shape_of
+from ticketsource_async.models.base import MOST_DIGITS, naive_moment, shape_of
 
 RecordT = TypeVar("RecordT")
 
@@ -37,7 +37,6 @@ RESOURCES: Final[Mapping[type, str]] = {
 }
 """The API's `type` of what each class stands for."""
 
-_MOST_DIGITS: Final = 100
 _RECORDS: Final = (
     *(models.Customer, models.Note),
     *(models.Event, models.Venue, models.EventDate, models.Booking, models.Seat),
@@ -102,7 +101,7 @@ def _sifted(raw: Mapping[str, Any], cls: type, path: str) -> dict[str, Any]:
         value = flat.get(name)
         if isinstance(value, str):  # msgspec would take it
             raise _Refused("Expected a number, got text", f"{path}.{name}")
-        if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:  # a sum would fill the memory
+        if isinstance(value, Decimal) and abs(value.adjusted()) > MOST_DIGITS:
             raise _Refused("Expected an amount of money", f"{path}.{name}")
     return flat
 

@@ -75,6 +75,18 @@ def update_draft(before: "Customer", after: "Customer") -> "CustomerDraft":
     return evolve(draft, consent=ConsentDraft(**sent))
 
 
+def not_taken(before: "Customer", after: "Customer", saved: "Customer") -> list[str]:
+    """Return the columns that were to change and are still as before, or, if a consent, not as they were to be."""
+    from ticketsource_async.export import COLUMNS, values_of  # noqa: PLC0415 - as above
+
+    columns = zip(COLUMNS, values_of(before), values_of(after), values_of(saved), strict=True)
+    return [
+        column
+        for column, old, wanted, now in columns
+        if wanted not in (old, now) and (now == old or column.startswith("consent_")) and column in WRITABLE
+    ]
+
+
 def draft(values: Values) -> "CustomerDraft":
     """Return what creates a customer with these values."""
     from ticketsource_async.models import AddressDraft, ConsentDraft, CustomerDraft, MembershipDraft  # noqa: PLC0415

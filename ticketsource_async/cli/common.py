@@ -116,11 +116,11 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
         with open(sys.stdout.fileno(), "w", encoding=encoding, newline="", closefd=False) as stdout:
             yield stdout
         return
-    target = output.resolve()  # through a link, so that the link stays
-    if target.exists() and not target.is_file():  # /dev/null, a named pipe: nothing to put in its place
-        with target.open("w", encoding=encoding, newline="") as stream:
+    if output.exists() and not output.is_file():  # /dev/null, a named pipe: nothing to put in its place
+        with output.open("w", encoding=encoding, newline="") as stream:
             yield stream
         return
+    target = output.resolve()  # through a link, so that the link stays
     # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
     part = Path(name)
@@ -175,7 +175,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     """Do the work of a command, and end as `EXIT_CODES` says if it fails.
 
-    When nobody reads the pipe that it prints to, they have seen enough, unless `unread` tells what is amiss then.
+    When nobody reads the pipe that it prints to, they have seen enough, unless `unread` tells what is amiss then, or
+    when it cannot print at all.
     """
     from ticketsource_async import errors  # noqa: PLC0415
 
@@ -185,6 +186,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:
+        if not signals:
+            raise
         raise click.exceptions.Exit(128 + signals[0]) from None
     except BrokenPipeError:
         # Else the interpreter complains when it flushes stdout on its way out.
@@ -193,7 +196,7 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
             fail(f"nobody reads what is printed: {unread}", FAILED)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}", FAILED)
+        fail(f"{where}{error.strerror or error}{unread and f': {unread}'}", FAILED)
     except errors.TicketSourceError as error:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
 

@@ -34,7 +34,7 @@ from ticketsource_async.cli.common import (
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, Customer, InvalidResponse
+    from ticketsource_async import CallEvent, Change, Customer, InvalidResponse, TicketSourceError
 
 
 @click.group()
@@ -154,31 +154,28 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     """Write what changed since last time, a line of JSON for each change.
 
     The first time everybody is new. A line has "change" (created, updated or deleted), "id", and the customer, as
-    they were "before" and are "after"; updates have "fields" and "consent_changed". All changes count as told when the
+    they were "before" and are "after"; "consent_changed", and for updates "fields". All changes count as told when the
     file of --output has its name; on stdout each does when its line is written, and what stands in a pipe when its
     reader dies is lost. What does not count as told comes again. A customer who cannot be read is told on stderr.
     """
+    if output.resolve() == store.resolve():
+        raise click.UsageError("--output and --store are the same file.")
     if output.is_file() and output.stat().st_size:
         fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
+
+    a_line_each = str(output) == "-"
 
     async def follow() -> None:
         from ticketsource_async import CustomerStore  # noqa: PLC0415
 
         told: Counter[str] = Counter()
-        a_line_each = str(output) == "-"
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
                 if rebind:
                     await remembered.rebind(ts)
                 changes = ts.customers.changes(remembered, remember=a_line_each, on_invalid=_telling(told))
                 with opened(output, "utf-8") as stream:
-                    async with aclosing(changes):
-                        async for change in changes:
-                            stream.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
-                            if a_line_each:
-                                stream.flush()
-                            told[type(change).__name__.lower()] += 1
-                            told["consents"] += change.consent_changed
+                    failure = await _write_changes(changes, stream, told)
                 await remembered.remember_all()  # now that the file has its name
         if not quiet:
             click.echo(
@@ -186,10 +183,35 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
                 f"{told['consents']:,} changed a consent.",
                 err=True,
             )
+        if failure is not None:
+            raise failure
         if told["unreadable"]:
             fail(f"{told['unreadable']:,} could not be read, and what changed in them is not told.", FAILED)
 
-    run(follow(), unread="what stood in the pipe counts as told; take --output.")
+    run(
+        follow(),
+        unread="what was printed last may count as told though nobody has it; take --output." if a_line_each else "",
+    )
+
+
+async def _write_changes(
+    changes: "AsyncGenerator[Change, None]", stream: TextIOWrapper, told: Counter[str]
+) -> "TicketSourceError | None":
+    """Write the changes, and return what failed for a single customer, if all others are told."""
+    from ticketsource_async import InvalidResponse, NotFound, ServerError  # noqa: PLC0415
+
+    try:
+        async with aclosing(changes):
+            async for change in changes:
+                stream.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
+                stream.flush()
+                told[type(change).__name__.lower()] += 1
+                told["consents"] += change.consent_changed
+    except (NotFound, ServerError, InvalidResponse) as error:
+        if "/customers/" not in error.path:  # it is the list, so that not all is told
+            raise
+        return error
+    return None
 
 
 def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
@@ -224,7 +246,7 @@ def forget_customer(*, customer_id: str, store: Path) -> None:
 
         async with CustomerStore(store) as remembered:
             if not await remembered.erase(customer_id):
-                fail(f"{store} remembers nobody with the id {customer_id}.", FAILED)
+                click.echo(f"{store} remembers nobody with the id {customer_id}, and has no trace of them.", err=True)
 
     run(forget())
 
@@ -290,10 +312,14 @@ def update_customer(*, customer_id: str, **given: str | None) -> None:
         async with box_office() as ts:
             with checked_ids("ID"):
                 before = await ts.customers.get(customer_id)
-            draft = cells.update_draft(before, cells.written(before, values))
-            print_record(await ts.customers.update(before, draft) if draft else before)
+            after = cells.written(before, values)
+            draft = cells.update_draft(before, after)
+            saved = await ts.customers.update(before, draft) if draft else before
+        print_record(saved)
+        if ignored := cells.not_taken(before, after, saved):
+            fail(f"the API did not take {' and '.join(ignored)}.", FAILED)
 
-    run(update(), unread="the customer is updated.")
+    run(update(), unread="the update is done.")
 
 
 @customers.command("delete", epilog="Example: ticketsource customers delete cst-dQyWKER4Orw5glVX")

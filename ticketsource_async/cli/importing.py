@@ -46,6 +46,7 @@ class _Line:
     number: int
     key: str = ""
     id: str = ""
+    dated: bool = False
     updated_at: datetime | None = None
     values: dict[str, cells.Value] = field(factory=dict)
     refused: str = ""
@@ -95,7 +96,8 @@ def import_customers(
 
     An empty cell leaves what is there. For each line of the file a line of JSON tells its outcome. A line is refused
     if a cell is not what its column takes, if it is not certain whom it is for, or if its updated_at is not that of
-    the customer any more; then the exit code is 1.
+    the customer any more; then the exit code is 1. A consent that stays is not sent, so that a withdrawal meanwhile
+    stands; whether the API keeps the others then is not known, so look at the "changes" that it made.
 
     New customers come first. To go on after a failure run it again: what is written already is then unchanged. Run
     one import at a time: two at once may create the same customer twice.
@@ -177,7 +179,7 @@ def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Li
     number = reader.line_num + 1
     for row in reader:
         if any(cell.strip() for cell in row):
-            given = {name: cell for name, cell in zip(header, row, strict=False) if cell.strip()}
+            given = {name: cell if cell.strip() else "" for name, cell in zip(header, row, strict=False)}
             if escape_formulas:
                 from ticketsource_async.export import undefuse  # noqa: PLC0415
 
@@ -187,8 +189,12 @@ def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Li
 
 
 def _line(number: int, given: dict[str, str], match: str, surplus: int) -> _Line:
-    given[match] = given.get(match, "").strip()
-    line = _Line(number, _key_of(given[match]) if match == "email" else given[match], given.get("id", "").strip())
+    for name in {"id", "email"} & given.keys():
+        given[name] = given[name].strip()
+    given.setdefault(match, "")
+    line = _Line(number, _key_of(given[match]) if match == "email" else given[match], given.get("id", ""))
+    # An empty cell of an export is a customer who was never changed; one of a line without an id says nothing.
+    line.dated = bool("updated_at" in given and (line.id or given["updated_at"]))
     try:
         line.updated_at = _moment(given.get("updated_at", ""))
         line.values = {
@@ -296,7 +302,7 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How
     if after == before:
         return {"outcome": "unchanged", "id": before.id}
     changes = _differing(before, after)
-    if line.updated_at not in (None, before.updated_at):
+    if line.dated and line.updated_at != before.updated_at:
         raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
     _check_consents({column: new for column, (_, new) in changes.items()}, how)
     for column in ("telephone", "membership_identifier"):
@@ -304,6 +310,9 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How
     if how.apply:
         saved = await ts.customers.update(before, cells.update_draft(before, after))
         changes = _differing(before, saved)
+        if ignored := cells.not_taken(before, after, saved):
+            reason = f"the API did not take {' and '.join(ignored)}"
+            return {"outcome": "unknown", "id": before.id, "reason": reason, "changes": changes}
     return {"outcome": "updated" if how.apply else "would update", "id": before.id, "changes": changes}
 
 

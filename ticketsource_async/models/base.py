@@ -42,6 +42,9 @@ class _Nothing(dict[str, object]):
         return "NOTHING"
 
 
+MOST_DIGITS: Final = 100
+"""How large or small an amount of money can be: a sum of larger ones would fill the memory."""
+
 NOTHING: Final[Mapping[str, object]] = _Nothing()
 
 
@@ -80,7 +83,7 @@ class Record:
     def from_dict(cls, data: Mapping[str, object]) -> Self:
         """Return the record that `to_dict` gave this of; what is left out counts as left out by the API.
 
-        Raises ValueError, naming the place, for all that `to_dict` does not give: nothing is coerced.
+        Raises ValueError, naming the place, for what `to_dict` does not give: nothing is coerced, nothing dropped.
         """
         import msgspec  # noqa: PLC0415 - a program that reads no such data need not load it
 
@@ -88,6 +91,8 @@ class Record:
             record = msgspec.convert(_undone(data, cls, "$"), cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
+        if getattr(record, "id", None) == "":
+            raise ValueError(f"This is no {cls.__name__} of to_dict: Expected an id at $.id.")
         if (place := naive_moment(record, "$")) is not None:
             raise ValueError(f"This is no {cls.__name__} of to_dict: a time without its offset at {place}.")
         return record
@@ -120,16 +125,17 @@ def _wrong(data: Mapping[str, object], shape: "Shape", names: Mapping[str, str],
     if not isinstance(data.get("extra", {}), Mapping):
         return f"Expected an object at {place}.extra"
     for name in shape.money & data.keys():
-        if data[name] is not None and not _is_finite(data[name]):
+        if data[name] is not None and not _is_number(data[name]):
             return f"Expected the text of a number at {place}.{name}"
     return None
 
 
-def _is_finite(text: object) -> bool:
+def _is_number(text: object) -> bool:
     try:
-        return isinstance(text, str) and Decimal(text).is_finite()
+        number = Decimal(text) if isinstance(text, str) else Decimal("NaN")
     except InvalidOperation:
         return False
+    return number.is_finite() and str(number) == text and abs(number.adjusted()) <= MOST_DIGITS
 
 
 def _mapped(value: object, number: Callable[[Any], object]) -> object:
