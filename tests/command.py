@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from doubles import pointed_at
+
 from ticketsource_async.sandbox import Sandbox
 
 EXPORT = ("customers", "export")
@@ -54,6 +56,13 @@ async def run(*arguments: str, box: Sandbox | None = None, key: str | None = Non
     process = await start(*arguments, box=box, key=key)
     out, err = await process.communicate()
     return Done(process.returncode, out.decode("utf-8"), err.decode("utf-8"))
+
+
+async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Done:
+    """Run the command with a stream redirected as a shell does, such as ">&-", which closes stdout."""
+    command = ("sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "ticketsource_async", *arguments)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=pointed_at(box))
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def table(text: str) -> list[dict[str, str]]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import EXPORT, run, start, table
-from doubles import pointed_at, until
+from command import EXPORT, run, run_with_streams, start, table
+from doubles import until
 
 from ticketsource_async import __version__
 from ticketsource_async.sandbox import Sandbox
@@ -208,19 +208,12 @@ async def test_a_closed_stream_is_no_reason_for_a_traceback(
 ) -> None:
     """Without stdout there is nowhere to write to, without stderr nothing is said, without stdin nobody is asked."""
     arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
-    command = (sys.executable, "-m", "ticketsource_async", *arguments)
 
-    done = await asyncio.to_thread(
-        subprocess.run,
-        ("sh", "-c", f'exec "$@" {closed}', "sh", *command),
-        capture_output=True,
-        text=True,
-        env=pointed_at(box),
-    )
+    done = await run_with_streams(closed, *arguments, box=box)
 
-    assert done.returncode == code
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == code
+    assert said in done.err
+    assert "Traceback" not in done.err
     assert len(box.customers) == 25
 
 
@@ -251,18 +244,10 @@ async def test_what_was_written_is_said_though_nobody_reads_the_record(
 @pytest.mark.parametrize(("to", "why"), [(">&-", "stdout: it is closed"), (">/dev/full", "No space left on device")])
 async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox, to: str, why: str) -> None:
     """As if nobody read it."""
-    command = (sys.executable, "-m", "ticketsource_async", "customers", "create", "--last-name", "X")
-
-    done = await asyncio.to_thread(
-        subprocess.run,
-        ("sh", "-c", f'exec "$@" {to}', "sh", *command),
-        capture_output=True,
-        text=True,
-        env=pointed_at(box),
-    )
+    done = await run_with_streams(to, "customers", "create", "--last-name", "X", box=box)
 
     assert len(box.customers) == 26
-    assert (done.returncode, done.stderr) == (1, f"ticketsource: {why}: the customer is created.\n")
+    assert (done.code, done.err) == (1, f"ticketsource: {why}: the customer is created.\n")
 
 
 async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:

@@ -3,15 +3,13 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from command import EXPORT, Done, run, start
-from doubles import pointed_at, until
+from command import EXPORT, Done, run, run_with_streams, start
+from doubles import until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -432,18 +430,14 @@ async def test_formulas_are_taken_as_they_are_if_told_so(box: Sandbox, file: Pat
 async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
     """`-` is stdin, with its byte order mark; one that is closed is wrong use."""
     file.write_text("email\nnew@example.com\n", "utf-8-sig")
-    command = (sys.executable, "-m", "ticketsource_async", "customers", "import", "-", "--match", "email")
-    environment = pointed_at(box)
+    command = ("customers", "import", "-", "--match", "email")
 
-    with file.open() as stdin:
-        read = await asyncio.to_thread(subprocess.run, command, stdin=stdin, capture_output=True, env=environment)
-    closed = await asyncio.to_thread(
-        subprocess.run, ("sh", "-c", 'exec "$@" <&-', "sh", *command), capture_output=True, env=environment
-    )
+    read = await run_with_streams(f"<{file}", *command, box=box)
+    closed = await run_with_streams("<&-", *command, box=box)
 
-    assert json.loads(read.stdout)["values"] == {"email": "new@example.com"}
-    assert (closed.returncode, closed.stdout) == (2, b"")
-    assert b"stdin is closed" in closed.stderr
+    assert json.loads(read.out)["values"] == {"email": "new@example.com"}
+    assert (closed.code, closed.out) == (2, "")
+    assert "stdin is closed" in closed.err
 
 
 async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: Path) -> None:
