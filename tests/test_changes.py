@@ -184,6 +184,58 @@ async def test_what_was_told_and_not_remembered_is_taken_back(
     assert await sync(ts, store) == []
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_withdrawal_is_marked_until_it_is_remembered(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, known: bool
+) -> None:
+    """However often it is told: the consumer may have dealt with the yes before it, and with nothing since."""
+    zoe = box.customers.ids()[0]
+    box.customers.update(zoe, {"consent": {"email": not known}})
+    await sync(ts, store, remember=known)
+    box.customers.update(zoe, {"consent": {"email": True}})
+    await sync(ts, store, remember=False)
+    box.customers.update(zoe, {"consent": {"email": False}})
+    for _ in range(3):
+        change = next(change for change in await sync(ts, store, remember=False) if change.id == zoe)
+        assert isinstance(change, Updated if known else Created)
+        assert change.consent_changed
+        if isinstance(change, Updated):
+            assert "consent.email" in change.fields
+    await store.remember_all()
+
+    assert await sync(ts, store) == []
+
+
+async def test_who_was_deleted_and_is_there_again_is_created_until_that_is_remembered(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """A consumer that has dealt with the deletion, and died with the return in hand, has nothing to update."""
+    await sync(ts, store)
+    zoe = box.customers.ids()[0]
+    shown = [row for row in box.customers.rows(0, 25) if row["id"] != zoe]
+    box.fail(page=1, status=200, body=json.dumps({"data": shown, "links": {}}))
+    box.fail(path=f"/customers/{zoe}", status=404, body=json.dumps({"errors": [{"code": "not_found"}]}))
+    (deleted,) = await sync(ts, store, remember=False)
+    for _ in range(2):
+        (back,) = await sync(ts, store, remember=False)
+        assert (type(back), back.id) == (Created, zoe)
+    await store.remember_all()
+
+    assert (type(deleted), deleted.id) == (Deleted, zoe)
+    assert await sync(ts, store) == []
+
+
+async def test_a_change_in_hand_that_failed_is_not_remembered_with_all_others(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """`remember_all` is for loops that remember nothing themselves."""
+    async with aclosing(ts.customers.changes(store)) as changes:
+        in_hand = await anext(changes)
+    await store.remember_all()
+
+    assert in_hand.id in {change.id for change in await sync(ts, store)}
+
+
 async def test_who_comes_as_created_again_tells_of_a_withdrawal(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
@@ -288,6 +340,38 @@ async def test_one_who_cannot_be_asked_for_holds_nobody_else_up(
 
     assert {(type(change), change.id) for change in told} == {(Deleted, customer_id) for customer_id in gone[1:]}
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, gone[0])]
+
+
+async def test_a_server_that_fails_for_many_is_not_asked_for_all(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, tmp_path: Path
+) -> None:
+    """It says so; but any number of 404s that are a gateway's hold nobody else up."""
+    await sync(ts, store)
+    everybody = sorted(box.customers.ids())  # they are asked for in the order of their ids
+    box.customers.delete(everybody)
+    for customer_id in everybody[:22]:
+        box.fail(path=f"/customers/{customer_id}", status=501)
+    box.requests.clear()
+    with pytest.raises(ServerError) as failed:
+        await sync(ts, store)
+    assert failed.value.__notes__ == ["21 customers could not be asked for, so the others were not."]
+
+    async with Sandbox(customers=25, rate_limit=None) as gateway:
+        store_of_it = CustomerStore(tmp_path / "other.db")
+        async with store_of_it, TicketSource(gateway.api_key, base_url=gateway.url, retry=ONCE) as other:
+            await sync(other, store_of_it)
+            gateway.customers.delete(everybody)
+            for customer_id in everybody[:22]:
+                gateway.fail(path=f"/customers/{customer_id}", status=404, html=True)
+            told = []
+
+            async def follow() -> None:
+                async for change in other.customers.changes(store_of_it):
+                    told.append(change.id)  # noqa: PERF401 - those before the error too
+
+            with pytest.raises(NotFound):
+                await follow()
+    assert sorted(told) == everybody[22:]
 
 
 async def test_a_refused_key_while_asking_ends_the_loop_at_once(
@@ -503,8 +587,12 @@ class Mirror(RuleBasedStateMachine):
         if isinstance(change, Deleted):
             assert self.box.customers.get(change.id) is None, "a false deletion"
             self.known.pop(change.id, None)
-        else:
+        elif isinstance(change, Created):
             self.known[change.id] = change.after
+        else:  # as a mirror does that writes what is said to differ, and nothing else
+            names = {field.partition(".")[0] for field in change.fields}
+            differing = {name: getattr(change.after, name) for name in names}
+            self.known[change.id] = attrs.evolve(self.known[change.id], **differing)
 
     @precondition(lambda self: self.changes is not None)
     @rule(in_hand=st.booleans())

@@ -203,12 +203,18 @@ async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(tmp_
     async with Sandbox(customers=3, rate_limit=None) as box, Sandbox(customers=3, seed=1, rate_limit=None) as another:
         await loaded(box, tmp_path)
         shutil.rmtree(tmp_path / "pipelines")  # as on another machine
+        for customer_id in box.customers.ids():
+            another.fail(path=f"/customers/{customer_id}", status=404, html=True)
+        outage = await loaded(another, tmp_path, ends_in=1)
+        another.requests.clear()
         said = await loaded(another, tmp_path, ends_in=1)
         refused = valid_in(tmp_path)
 
         box.api_key = "skl-replaced"
         said += await loaded(box, tmp_path)
 
+    assert "is known to this API key" not in outage
+    assert "was answered 404" in outage
     assert "is known to this API key" in said
     assert pages_of(another) == []
     assert asked_by_id(another) == set(box.customers.ids())

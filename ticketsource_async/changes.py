@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PAGES_AT_A_TIME: Final = 4
 _ROWS_A_PAGE: Final = 100
-_FAILURES_AT_MOST: Final = 20  # more of them are no matter of single customers
+_SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
 
 
 @frozen
@@ -133,7 +133,9 @@ async def changes(
         ):
             async with aclosing(found):
                 async for change in found:
-                    store.hand_out(crawl, change)
+                    store.check_latest(crawl)
+                    if not remember:
+                        store.hand_out(change)
                     yield change
                     if remember:
                         await store.remember(change)
@@ -168,7 +170,7 @@ async def _crawled(
             unreadable.clear()
             # Whoever comes again may have changed since; but a change that is not remembered yet would come twice.
             met = [c for c, first in zip(page.items, first_time, strict=False) if first or remember]
-            for change in await _told(store, met):
+            for change in await _told(store, crawl, met):
                 yield change
 
 
@@ -180,43 +182,47 @@ async def _missed(
         async for outcome in asked:
             before, error = outcome.input, outcome.error
             if error is None:
-                for change in await _told(store, [outcome.unwrap()]):
+                for change in await _told(store, crawl, [outcome.unwrap()]):
                     yield change
             elif isinstance(error, NotFound) and error.is_from_api:
-                await store.tell([deleted := Deleted(before)])
+                store.check_latest(crawl)
+                await store.tell([(deleted := Deleted(before), ())])
                 yield deleted
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
-            elif isinstance(error, NotFound | ServerError | InvalidResponse) and len(failures) < _FAILURES_AT_MOST:
+            elif isinstance(error, NotFound | ServerError | InvalidResponse):
                 failures.append(error)  # it is of this one: the others are told first
+                if sum(isinstance(failure, ServerError) for failure in failures) > _SERVER_ERRORS_AT_MOST:
+                    error.add_note(f"{len(failures)} customers could not be asked for, so the others were not.")
+                    raise error
             else:
                 raise error
     if failures:
         raise failures[0]
 
 
-async def _told(store: "CustomerStore", customers: Sequence[Customer]) -> list[Change]:
+async def _told(store: "CustomerStore", crawl: int, customers: Sequence[Customer]) -> list[Change]:
     """Return what changed in these, after noting that it is told.
 
     Else a consumer that ends with a change in hand, dealt with or not, would never hear that it was taken back: when it
     is told next time, the customer may be as before, or gone.
     """
-    found: list[Change] = []
+    found: list[tuple[Change, Sequence[str]]] = []
     for known in await store.remembered(customers):
-        if known.record is None or known.deleted:
-            before = known.told or known.record or known.now
-            found.append(Created(known.now, _have_consent(_differing(before, known.now))))
-        else:
-            fields = tuple(_differing(known.record, known.now))
-            if known.told is not None:
-                of_told = tuple(_differing(known.told, known.now))
-                before = known.record if fields else known.told
-                found.append(Updated(before, known.now, tuple(dict.fromkeys((*fields, *of_told)))))
-            elif fields:
-                found.append(Updated(known.record, known.now, fields))
+        new = known.record is None or known.deleted
+        befores = [known.told] if new else [known.record, known.told]
+        differing = [name for before in befores if before is not None for name in _differing(before, known.now)]
+        fields = tuple(dict.fromkeys((*known.fields, *differing)))
+        if new:
+            found.append((Created(known.now, _have_consent(fields)), fields))
+        elif known.told is not None or fields:
+            before = known.told if known.told is not None and known.record == known.now else known.record
+            assert before is not None  # noqa: S101 - else they are new
+            found.append((Updated(before, known.now, fields), fields))
     if found:
+        store.check_latest(crawl)
         await store.tell(found)
-    return found
+    return [change for change, _ in found]
 
 
 def _have_consent(fields: Iterable[str]) -> bool:

@@ -5,9 +5,10 @@ decided in `changes.py`.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
@@ -28,16 +29,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_Row = tuple[bytes | None, bytes | None, str | None]
+
 _APPLICATION: Final = 0x54536373  # by which a store is told from any other SQLite file
 _VERSION: Final = 1
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
 
-# `record` is what a consumer has dealt with, `told` what it was told since and may have dealt with or not: a record, or
-# nothing but an empty text for a deletion. A customer whom it was told of for the first time has no `record`.
+# `record` is what a consumer has dealt with; `told` is what it was told last since then, and may have dealt with or
+# not: a record, or nothing but an empty text for a deletion; `fields` are all those that it was told to have changed
+# since then. A customer of whom it was told as created has no `record`.
 _SCHEMA: Final = (
     "CREATE TABLE box_office (row INTEGER PRIMARY KEY CHECK (row = 1), base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
-    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, told BLOB) WITHOUT ROWID",
+    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, told BLOB, fields TEXT) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
@@ -45,8 +49,15 @@ _SCHEMA: Final = (
 # Only what was told last: to have dealt with what was told before that says nothing of it.
 _REMEMBER: Final = """
     INSERT INTO customer (id, record) VALUES (?, ?)
-    ON CONFLICT (id) DO UPDATE SET record = excluded.record, told = NULL WHERE told = excluded.record
+    ON CONFLICT (id) DO UPDATE SET record = excluded.record, told = NULL, fields = NULL WHERE told = excluded.record
 """
+_REMEMBER_TOLD: Final = "UPDATE customer SET record = told, told = NULL, fields = NULL WHERE id = ? AND told != x''"
+_FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (told = x'' OR record IS NULL)"
+_TELL: Final[Mapping[str, str]] = {
+    "Created": "REPLACE INTO customer (told, fields, id) VALUES (?, ?, ?)",
+    "Updated": "UPDATE customer SET told = ?, fields = ? WHERE id = ?",
+    "Deleted": "UPDATE customer SET told = x'' WHERE id = ? AND record IS NOT NULL",
+}
 
 
 class _File:
@@ -93,22 +104,24 @@ class _File:
 
     def remember(self, customer_id: str, record: bytes | None) -> None:
         if record is None:
-            self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,))
+            self._sql.execute(_FORGET_DELETED, (customer_id,))
         elif customer_id not in self._erased:
             self._sql.execute(_REMEMBER, (customer_id, record))
 
     def remember_told(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
         with self._whole():
-            self._sql.executemany(
-                "UPDATE customer SET record = told, told = NULL WHERE id = ? AND told != x''", changed
-            )
-            self._sql.executemany("DELETE FROM customer WHERE id = ?", deleted)
+            self._sql.executemany(_REMEMBER_TOLD, changed)
+            self._sql.executemany(_FORGET_DELETED, deleted)
 
-    def tell(self, changed: Sequence[tuple[str, bytes]], deleted: Sequence[tuple[str]]) -> None:
-        insert = "INSERT INTO customer (id, told) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told"
+    def tell(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        self._sql.execute(
+            "PRAGMA synchronous = FULL"
+        )  # what a consumer has, and we know nothing of, is never corrected
         with self._whole():
-            self._sql.executemany(insert, [row for row in changed if row[0] not in self._erased])
-            self._sql.executemany("UPDATE customer SET told = x'' WHERE id = ? AND record IS NOT NULL", deleted)
+            for kind, values in rows:
+                if values[-1] not in self._erased:
+                    self._sql.execute(_TELL[kind], values)
+        self._sql.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -157,12 +170,12 @@ class _File:
         insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
         return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
 
-    def remembered(self, ids: Sequence[str]) -> dict[str, tuple[bytes | None, bytes | None]]:
+    def remembered(self, ids: Sequence[str]) -> dict[str, _Row]:
         ids = [customer_id for customer_id in ids if customer_id not in self._erased]
         places = ", ".join("?" * len(ids))
-        query = f"SELECT id, record, told FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
-        found = {customer_id: (record, told) for customer_id, record, told in self._sql.execute(query, ids)}
-        return {customer_id: found.get(customer_id, (None, None)) for customer_id in ids}
+        query = f"SELECT id, record, told, fields FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
+        found = {row[0]: row[1:] for row in self._sql.execute(query, ids)}
+        return {customer_id: found.get(customer_id, (None, None, None)) for customer_id in ids}
 
     def unseen(self, crawl: int, after: str) -> list[tuple[str, bytes]]:
         query = (
@@ -183,23 +196,25 @@ class _Refused(Exception):
 class Remembered:
     """A customer as they are now, and what a consumer may have of them.
 
-    That is the `record` it has dealt with, if any; and if it was told more since, `told`, or that they are `deleted`.
+    That is the `record` it has dealt with, if any; and if it was told more since, `told`, or that they are `deleted`,
+    and the `fields` that it was told to have changed.
     """
 
     now: "Customer"
     record: "Customer | None"
     told: "Customer | None"
     deleted: bool
+    fields: tuple[str, ...] = ()
 
 
 class CustomerStore:
     """What `ts.customers.changes` remembers: `async with CustomerStore("customers.db") as store`.
 
-    The file, made where there is none and readable by its owner alone, holds the id and the record of each customer as
-    they were last told of, the base URL, and a hash of the API key, since it is for one box office. One process at a
-    time may use it; do not open the file yourself in that process, since to close it again ends the lock on it. What is
-    remembered outlives the death of the process at any moment; if the machine loses power, the last changes may come
-    again. Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
+    The file, made where there is none and readable by its owner alone, holds the id and the record of each customer,
+    twice while a change is told and not remembered, the base URL, and a hash of the API key, since it is for one box
+    office. One process at a time may use it; do not open the file yourself in that process, since to close it again
+    ends the lock on it. What is remembered outlives the death of the process at any moment; if the machine loses power,
+    the last changes may come again. Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -338,23 +353,35 @@ class CustomerStore:
                 converters.unpack(record) if record else None,
                 converters.unpack(told) if told else None,
                 deleted=told == b"",
+                fields=tuple(json.loads(fields or "[]")),
             )
             for customer in customers
             if customer.id in rows
-            for record, told in [rows[customer.id]]
+            for record, told, fields in [rows[customer.id]]
             if told is not None or record != converters.pack(customer)
         ]
 
-    async def tell(self, changes: "Sequence[Change]") -> None:
-        """Note what a consumer is about to be told: from then on it may have dealt with that, or not."""
-        changed = [(change.id, converters.pack(change.after)) for change in changes if change.after is not None]
-        await self._do(self._opened.tell, changed, [(change.id,) for change in changes if change.after is None])
+    async def tell(self, changes: "Sequence[tuple[Change, Sequence[str]]]") -> None:
+        """Note what a consumer is about to be told, and all fields in which it may be behind that.
 
-    def hand_out(self, crawl: int, change: "Change") -> None:
-        """Note that a change is yielded; raise `StoreInUse` if that is not by the latest loop any more."""
+        From then on it may have dealt with that, or not.
+        """
+        rows = [
+            (type(change).__name__, (change.id,))
+            if change.after is None
+            else (type(change).__name__, (converters.pack(change.after), json.dumps(fields), change.id))
+            for change, fields in changes
+        ]
+        await self._do(self._opened.tell, rows)
+
+    def check_latest(self, crawl: int) -> None:
+        """Raise `StoreInUse` if a later loop has begun than that of the crawl."""
         if crawl != self._latest:
             message = "is in use by a loop over changes that began later: end this one"
             raise StoreInUse(self._error(message).message, str(self._path))
+
+    def hand_out(self, change: "Change") -> None:
+        """Note that a change is yielded, for `remember_all`."""
         self._handed_out[change.id] = change.after is None
 
     async def unseen(self, crawl: int) -> "AsyncGenerator[Customer, None]":

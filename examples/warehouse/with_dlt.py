@@ -128,8 +128,12 @@ async def still_there(ids: list[str], failed: dict[str, TicketSourceError]) -> A
 
 
 async def is_anybody_known(ids: list[str]) -> bool:
-    async with aclosing(still_there(ids, {})) as known:
-        return await anext(known, None) is not None
+    failed: dict[str, TicketSourceError] = {}
+    async with aclosing(still_there(ids, failed)) as known:
+        found = await anext(known, None) is not None
+    if failed and not found:
+        raise next(iter(failed.values()))
+    return found
 
 
 def sync(pipeline: dlt.Pipeline) -> None:

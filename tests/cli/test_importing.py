@@ -12,6 +12,7 @@ from command import EXPORT, Done, run, run_with_streams, start
 from doubles import until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
+from ticketsource_async.cli.cells import draft
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -272,20 +273,27 @@ async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSo
 
 
 @pytest.mark.parametrize(
-    ("telephone", "cell"), [("+447700900001", "447700900001"), ("07700 900001", "7700900001"), ("(0161) 1", "1611")]
+    ("column", "before", "cell"),
+    [
+        ("telephone", "+447700900001", "447700900001"),
+        ("telephone", "07700 900001", "7700900001"),
+        ("telephone", "(0161) 1", "1611"),
+        ("address_postcode", "01067", "1067"),
+        ("membership_identifier", "0000", "0"),
+    ],
 )
-async def test_a_telephone_that_became_a_number_is_refused(
-    box: Sandbox, ts: TicketSource, file: Path, telephone: str, cell: str
+async def test_digits_that_became_a_number_are_refused(
+    box: Sandbox, ts: TicketSource, file: Path, column: str, before: str, cell: str
 ) -> None:
-    """A spreadsheet that dropped the plus or the zero before it does not take it away from the customer."""
-    zoe = await ts.customers.create(CustomerDraft(phone=telephone))
-    file.write_text(f"id,telephone\n{zoe.id},{cell}\n")
+    """A spreadsheet that dropped the plus or the zero before them does not take it away from the customer."""
+    zoe = await ts.customers.create(draft({column: before}))
+    file.write_text(f"id,{column}\n{zoe.id},{cell}\n")
     done, (told,) = await import_(file, "--match", "id", "--apply", box=box)
-    file.write_text(f"id,telephone\n{zoe.id},01632 960001\n")
+    file.write_text(f"id,{column}\n{zoe.id},01632 960\n")
     _, (other,) = await import_(file, "--match", "id", "--apply", box=box)
 
     assert (done.code, told["outcome"]) == (1, "refused")
-    assert f"telephone {telephone!r} became the number {cell}" in told["reason"]
+    assert f"{column} {before!r} became the number {cell}" in told["reason"]
     assert other["outcome"] == "updated"
 
 

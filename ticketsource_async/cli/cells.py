@@ -33,7 +33,9 @@ def value_of(column: str, cell: str) -> str | bool | date:
             return datetime.strptime(cell, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}") from None
-    if column in ("telephone", "membership_identifier") and re.fullmatch(r"\d([.,]\d+)?[Ee]\+\d+", cell):
+    if column in ("telephone", "address_postcode", "membership_identifier") and re.fullmatch(
+        r"\d([.,]\d+)?[Ee]\+\d+", cell
+    ):
         raise ValueError(f"{column} is {cell!r}, as a spreadsheet writes long numbers: make its column text there")
     return cell
 

@@ -158,7 +158,7 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     file of --output has its name; on stdout each does when its line is written, and what stands in a pipe when its
     reader dies is lost. What does not count as told comes again. A customer who cannot be read is told on stderr.
     """
-    if output.resolve() == store.resolve():
+    if str(output) != "-" and output.resolve() == store.resolve():
         raise click.UsageError("--output and --store are the same file.")
     if output.is_file() and output.stat().st_size:
         fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)

@@ -305,7 +305,7 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How
     if line.dated and line.updated_at != before.updated_at:
         raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
     _check_consents({column: new for column, (_, new) in changes.items()}, how)
-    for column in ("telephone", "membership_identifier"):
+    for column in ("telephone", "address_postcode", "membership_identifier"):
         _check_digits(column, *changes.get(column, (None, None)))
     if how.apply:
         saved = await ts.customers.update(before, cells.update_draft(before, after))
@@ -337,7 +337,7 @@ def _check_digits(column: str, old: object, new: object) -> None:
     """Raise _Refusal for digits that a spreadsheet took for a number, so that the plus or zero before them is gone."""
     if isinstance(old, str) and isinstance(new, str) and new.isdecimal():
         digits = re.sub(r"[\s().-]", "", old)
-        if digits != new and digits.lstrip("+0") == new:
+        if digits != new and digits.lstrip("+0") == new.lstrip("0"):
             raise _Refusal(f"{column} {old!r} became the number {new} in a spreadsheet: make its column text there")
 
 
