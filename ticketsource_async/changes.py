@@ -177,7 +177,8 @@ async def _crawled(
 async def _missed(
     customers: "Customers", store: "CustomerStore", crawl: int, on_invalid: "OnInvalid"
 ) -> AsyncGenerator[Change, None]:
-    failures: list[TicketSourceError] = []
+    first_failure: TicketSourceError | None = None
+    failed = server_errors = 0
     async with aclosing(customers.get_many(store.unseen(crawl))) as asked:
         async for outcome in asked:
             before, error = outcome.input, outcome.error
@@ -191,14 +192,16 @@ async def _missed(
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
             elif isinstance(error, NotFound | ServerError | InvalidResponse):
-                failures.append(error)  # it is of this one: the others are told first
-                if sum(isinstance(failure, ServerError) for failure in failures) > _SERVER_ERRORS_AT_MOST:
-                    error.add_note(f"{len(failures)} customers could not be asked for, so the others were not.")
+                first_failure = first_failure or error  # it is of this one: the others are told first
+                failed += 1
+                server_errors += isinstance(error, ServerError)
+                if server_errors > _SERVER_ERRORS_AT_MOST:
+                    error.add_note(f"{failed} customers could not be asked for, so the others were not.")
                     raise error
             else:
                 raise error
-    if failures:
-        raise failures[0]
+    if first_failure is not None:
+        raise first_failure
 
 
 async def _told(store: "CustomerStore", crawl: int, customers: Sequence[Customer]) -> list[Change]:

@@ -114,9 +114,8 @@ class _File:
             self._sql.executemany(_FORGET_DELETED, deleted)
 
     def tell(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        self._sql.execute(
-            "PRAGMA synchronous = FULL"
-        )  # what a consumer has, and we know nothing of, is never corrected
+        # What a consumer has and we, after a loss of power, know nothing of, would never be corrected.
+        self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
             for kind, values in rows:
                 if values[-1] not in self._erased:
@@ -377,8 +376,7 @@ class CustomerStore:
     def check_latest(self, crawl: int) -> None:
         """Raise `StoreInUse` if a later loop has begun than that of the crawl."""
         if crawl != self._latest:
-            message = "is in use by a loop over changes that began later: end this one"
-            raise StoreInUse(self._error(message).message, str(self._path))
+            raise self._error("is in use by a loop over changes that began later: end this one", StoreInUse)
 
     def hand_out(self, change: "Change") -> None:
         """Note that a change is yielded, for `remember_all`."""
@@ -422,15 +420,15 @@ class CustomerStore:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             message = "is in use, by another process or elsewhere in this one: wait until that has ended"
-            return StoreInUse(self._error(message).message, str(self._path))
+            return self._error(message, StoreInUse)
         if code == sqlite3.SQLITE_NOTADB:
             return self._error("is not a customer store but a file of another kind: name another file")
         if isinstance(error, _Refused):
             return self._error(str(error))
         return self._error(f"cannot be used: {getattr(error, 'strerror', None) or error}")
 
-    def _error(self, what: str) -> StoreError:
-        return StoreError(f"The customer store {self._path} {what}.", str(self._path))
+    def _error(self, what: str, kind: type[StoreError] = StoreError) -> StoreError:
+        return kind(f"The customer store {self._path} {what}.", str(self._path))
 
 
 def _box_office(access: "Access") -> tuple[str, str]:

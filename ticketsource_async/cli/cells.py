@@ -17,7 +17,11 @@ WRITABLE: Final = (
 )
 """The other columns of the export, written here once more since help is made of them without loading the models."""
 
+OFTEN_DIGITS: Final = ("telephone", "address_postcode", "membership_identifier")
+"""Texts that a spreadsheet takes for numbers, if they are digits alone."""
+
 Value = str | bool | date | None
+_Shown = str | bool | None
 Values = Mapping[str, Value]
 """What to write, by column; None clears."""
 
@@ -33,9 +37,7 @@ def value_of(column: str, cell: str) -> str | bool | date:
             return datetime.strptime(cell, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}") from None
-    if column in ("telephone", "address_postcode", "membership_identifier") and re.fullmatch(
-        r"\d([.,]\d+)?[Ee]\+\d+", cell
-    ):
+    if column in OFTEN_DIGITS and re.fullmatch(r"\d([.,]\d+)?[Ee]\+\d+", cell):
         raise ValueError(f"{column} is {cell!r}, as a spreadsheet writes long numbers: make its column text there")
     return cell
 
@@ -77,15 +79,29 @@ def update_draft(before: "Customer", after: "Customer") -> "CustomerDraft":
     return evolve(draft, consent=ConsentDraft(**sent))
 
 
-def not_taken(before: "Customer", after: "Customer", saved: "Customer") -> list[str]:
-    """Return the columns that were to change and are still as before, or, if a consent, not as they were to be."""
+def differing(before: "Customer", after: "Customer") -> dict[str, tuple[_Shown, _Shown]]:
+    """Return the columns that can be written and differ, with what was there and what is."""
     from ticketsource_async.export import COLUMNS, values_of  # noqa: PLC0415 - as above
 
-    columns = zip(COLUMNS, values_of(before), values_of(after), values_of(saved), strict=True)
+    return {
+        column: (shown(old), shown(new))
+        for column, old, new in zip(COLUMNS, values_of(before), values_of(after), strict=True)
+        if old != new and column in WRITABLE
+    }
+
+
+def shown(value: object) -> _Shown:
+    """Return a value as JSON has it."""
+    return value if isinstance(value, str | bool | None) else str(value)
+
+
+def not_taken(before: "Customer", after: "Customer", saved: "Customer") -> list[str]:
+    """Return the columns that were to change and are still as before, or, if a consent, not as they were to be."""
+    done = differing(before, saved)
     return [
         column
-        for column, old, wanted, now in columns
-        if wanted not in (old, now) and (now == old or column.startswith("consent_")) and column in WRITABLE
+        for column, change in differing(before, after).items()
+        if column not in done or (column.startswith("consent_") and done[column] != change)
     ]
 
 

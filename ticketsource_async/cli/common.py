@@ -159,7 +159,7 @@ def print_record(record: "Record") -> None:
         stdout.write(json.dumps(record.to_dict(), ensure_ascii=False, indent=2) + "\n")
 
 
-def on_terminal(stream: TextIO | None) -> bool:
+def _on_terminal(stream: TextIO | None) -> bool:
     """Say whether people see what is written to a stream; one that is closed is None."""
     return stream is not None and stream.isatty()
 
@@ -168,8 +168,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm
     """Return what counts on stderr, if people look at it and nothing else is written there."""
     from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
 
-    mixed = str(rows_to) == "-" and on_terminal(sys.stdout)
-    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not on_terminal(sys.stderr), file=sys.stderr)
+    mixed = str(rows_to) == "-" and _on_terminal(sys.stdout)
+    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not _on_terminal(sys.stderr), file=sys.stderr)
 
 
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:

@@ -30,11 +30,12 @@ from ticketsource_async.cli.common import (
     sandbox_option,
     yes_option,
 )
+from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, Change, Customer, InvalidResponse, TicketSourceError
+    from ticketsource_async import CallEvent, Change, Customer
 
 
 @click.group()
@@ -196,10 +197,8 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
 
 async def _write_changes(
     changes: "AsyncGenerator[Change, None]", stream: TextIOWrapper, told: Counter[str]
-) -> "TicketSourceError | None":
+) -> TicketSourceError | None:
     """Write the changes, and return what failed for a single customer, if all others are told."""
-    from ticketsource_async import InvalidResponse, NotFound, ServerError  # noqa: PLC0415
-
     try:
         async with aclosing(changes):
             async for change in changes:
@@ -224,8 +223,8 @@ def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
     return count
 
 
-def _telling(told: Counter[str]) -> "Callable[[InvalidResponse], None]":
-    def tell(error: "InvalidResponse") -> None:
+def _telling(told: Counter[str]) -> Callable[[InvalidResponse], None]:
+    def tell(error: InvalidResponse) -> None:
         told["unreadable"] += 1
         click.echo(f"ticketsource: {error}", err=True)
 

@@ -30,6 +30,7 @@ from ticketsource_async.cli.common import (
     quiet_option,
     run,
 )
+from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, ValidationFailed
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
@@ -165,6 +166,8 @@ def _text_of(file: Path) -> TextIO:
 
 
 def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Line]:
+    from ticketsource_async.export import undefuse  # noqa: PLC0415 - help can do without the models
+
     reader = csv.reader(stream, strict=True)
     header = next(reader, [])
     unknown = [name for name in header if name not in _COLUMNS]
@@ -181,8 +184,6 @@ def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Li
         if any(cell.strip() for cell in row):
             given = {name: cell if cell.strip() else "" for name, cell in zip(header, row, strict=False)}
             if escape_formulas:
-                from ticketsource_async.export import undefuse  # noqa: PLC0415
-
                 given = {name: undefuse(cell) for name, cell in given.items()}
             yield _line(number, given, match, len(row) - len(header))
         number = reader.line_num + 1
@@ -243,8 +244,6 @@ async def _by_email(ts: "TicketSource", lines: list[_Line], *, quiet: bool) -> "
 
 async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", how: _How) -> dict[str, object]:
     """Return the outcome of a line, after writing it if that is to be done."""
-    from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, ValidationFailed  # noqa: PLC0415
-
     if line.refused:
         return {"outcome": "refused", "reason": line.refused}
     shown: dict[str, object] = {"id": listed[0].id} if len(listed) == 1 else {}
@@ -262,8 +261,6 @@ async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", 
 
 async def _get(ts: "TicketSource", customer_id: str) -> "Customer":
     """Return a customer as they are now; raise _Refusal if they cannot be had."""
-    from ticketsource_async.errors import InvalidResponse, NotFound  # noqa: PLC0415
-
     try:
         return await ts.customers.get(customer_id)
     except (NotFound, ValueError):  # it can be no id
@@ -285,7 +282,7 @@ def _only(line: _Line, listed: "list[Customer]") -> "Customer | None":
 
 async def _create(ts: "TicketSource", line: _Line, how: _How) -> dict[str, object]:
     _check_consents(line.values, how)
-    values = {column: _shown(value) for column, value in line.values.items()}
+    values = {column: cells.shown(value) for column, value in line.values.items()}
     if not how.apply:
         return {"outcome": "would create", "values": values}
     created = await ts.customers.create(cells.draft(line.values))
@@ -301,29 +298,19 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How
     after = cells.written(before, values)
     if after == before:
         return {"outcome": "unchanged", "id": before.id}
-    changes = _differing(before, after)
+    changes = cells.differing(before, after)
     if line.dated and line.updated_at != before.updated_at:
         raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
     _check_consents({column: new for column, (_, new) in changes.items()}, how)
-    for column in ("telephone", "address_postcode", "membership_identifier"):
+    for column in cells.OFTEN_DIGITS:
         _check_digits(column, *changes.get(column, (None, None)))
     if how.apply:
         saved = await ts.customers.update(before, cells.update_draft(before, after))
-        changes = _differing(before, saved)
+        changes = cells.differing(before, saved)
         if ignored := cells.not_taken(before, after, saved):
             reason = f"the API did not take {' and '.join(ignored)}"
             return {"outcome": "unknown", "id": before.id, "reason": reason, "changes": changes}
     return {"outcome": "updated" if how.apply else "would update", "id": before.id, "changes": changes}
-
-
-def _differing(before: "Customer", after: "Customer") -> dict[str, tuple[str | bool | None, str | bool | None]]:
-    from ticketsource_async.export import COLUMNS, values_of  # noqa: PLC0415
-
-    return {
-        column: (_shown(old), _shown(new))
-        for column, old, new in zip(COLUMNS, values_of(before), values_of(after), strict=True)
-        if old != new and column in cells.WRITABLE
-    }
 
 
 def _check_consents(written: Mapping[str, object], how: _How) -> None:
@@ -339,7 +326,3 @@ def _check_digits(column: str, old: object, new: object) -> None:
         digits = re.sub(r"[\s().-]", "", old)
         if digits != new and digits.lstrip("+0") == new.lstrip("0"):
             raise _Refusal(f"{column} {old!r} became the number {new} in a spreadsheet: make its column text there")
-
-
-def _shown(value: object) -> str | bool | None:
-    return value if isinstance(value, str | bool | None) else str(value)
