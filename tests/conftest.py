@@ -1,14 +1,40 @@
-"""Fixtures that more than one test file uses."""
+"""Fixtures that more than one test file uses, and the event loops that tests run in."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from doubles import KEY, ONCE, MockedAPI
+from doubles import KEY, ONCE, MockedAPI, VirtualLoop
 from servers import PostgresServer, RabbitServer, RedisServer
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
+
+
+Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def _eager_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # since 3.12
+    return loop
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Loops:
+    """Choose the loop of a test: in virtual time if it is marked so, else the kind that TEST_LOOP names."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    kinds: Loops = {"plain": asyncio.new_event_loop, "eager": _eager_loop, "uvloop": _uvloop}
+    kind = os.environ.get("TEST_LOOP", "plain")
+    return {kind: kinds[kind]}
 
 
 @pytest.fixture(name="api")

@@ -13,17 +13,16 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from doubles import KEY, Talk, answer, call, says, server, without_waiting
+from doubles import KEY, Talk, VirtualLoop, answer, call, says, server
 
 from ticketsource_async import RetryPolicy, TicketSource, TicketSourceError, Timeouts
+from ticketsource_async.testing import no_waiting
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 POLICY = RetryPolicy(attempts=3)
 BACK_OFF = [0.5, 1.0]
 HTML = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head></html>"
 FINE = answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {"first_name": "Karl"}}}')
-QUICK = Timeouts(connect=4, response=0.4, total=5)
-SHORT = Timeouts(connect=0.9, response=1, total=1)
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,7 +42,7 @@ async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
     while True:
         writer.write(b"1\r\n \r\n")
         await writer.drain()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(20)  # less than the silence that a client accepts
 
 
 async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,16 +166,15 @@ async def failure_of(calling: Awaitable[object]) -> TicketSourceError | None:
 async def meet(method: str, fault: str, wrap: Callable[[Talk], Talk] = lambda talk: talk) -> Ends:
     """Make the call against a server with the fault and return how it ended."""
     talk = MATRIX[fault][0]
-    timeouts = {"slow headers": QUICK, "slow body": SHORT}.get(fault, Timeouts())
     async with server(wrap(talk or hang)) as (url, seen):
-        options: dict[str, Any] = {"retry": POLICY, "timeouts": timeouts, "max_body": 100_000, "rate_limit": None}
+        options: dict[str, Any] = {"retry": POLICY, "max_body": 100_000, "rate_limit": None}
         if talk is None:
             with socket.socket() as unused:
                 unused.bind(("127.0.0.1", 0))
                 url = f"http://127.0.0.1:{unused.getsockname()[1]}"  # noqa: PLW2901 - it is refused, as nobody listens
         async with TicketSource(KEY, base_url=url, **options) as ts:
-            slept = without_waiting(ts)
-            failure = await failure_of(call(ts, method))
+            with no_waiting() as slept:
+                failure = await failure_of(call(ts, method))
     assert set(seen) <= {method}
     if failure is None:
         return Ends(len(seen), slept, None)
@@ -187,6 +185,7 @@ async def meet(method: str, fault: str, wrap: Callable[[Talk], Talk] = lambda ta
 CELLS = [(method, fault) for fault in MATRIX for method in METHODS]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "fault"), CELLS)
 async def test_a_fault_that_stays_ends_as_it_should(method: str, fault: str) -> None:
     """Arrivals, sleeps and error are those of the matrix; no POST that may have been processed comes twice."""
@@ -204,6 +203,7 @@ def then_fine(talk: Talk) -> Talk:
     return first_then_fine
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "fault"), [c for c in CELLS if c[1] != "refused"])
 async def test_a_fault_that_passes_is_overcome_where_it_is_tried_again(method: str, fault: str) -> None:
     """What is tried at all again succeeds after one wait; what is not ends as if the fault had stayed."""
@@ -214,6 +214,7 @@ async def test_a_fault_that_passes_is_overcome_where_it_is_tried_again(method: s
     assert ends == (Ends(2, stays.sleeps[:1], None) if stays.arrivals > 1 else stays)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("fault", ["reset before headers", "cut in body", "slow headers", "500", "503 in HTML"])
 async def test_a_delete_that_took_effect_though_its_answer_was_lost_is_done(fault: str) -> None:
     """The second DELETE is answered 404 because of the first: the record is deleted, and that is no error."""
@@ -239,4 +240,4 @@ async def _table() -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        asyncio.run(_table())
+        asyncio.Runner(loop_factory=VirtualLoop).run(_table())

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from doubles import KEY, ONCE, answer, call, says, server, until, without_waiting
+from doubles import KEY, ONCE, answer, call, says, server, until
 
 from ticketsource_async import (
     AttemptEvent,
@@ -29,6 +29,7 @@ from ticketsource_async import (
 )
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.testing import no_waiting
 
 
 class Limiter:
@@ -84,10 +85,10 @@ async def test_every_attempt_takes_its_own_slot_and_a_429_pauses_the_key(box: Sa
     limiter = Limiter()
     box.fail(status=429, headers={"Retry-After": "7"})
     box.fail(status=503)
-    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
-        slept = without_waiting(ts)
-        await ts.customers.get(box.customers.ids()[0])
-        await ts.customers.list().collect()
+    with no_waiting(limiter=True) as slept:
+        async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+            await ts.customers.get(box.customers.ids()[0])
+            await ts.customers.list().collect()
 
     assert slept == [8.0, 1.0]
     assert limiter.said == ["interactive", 8.0, "interactive", "interactive", "bulk"]
@@ -126,6 +127,7 @@ async def test_without_a_limit_nothing_waits() -> None:
         assert len(box.requests) == 300
 
 
+@pytest.mark.virtual_time
 async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(box: Sandbox) -> None:
     """Calls that wait three times as long as an attempt may take are answered."""
     limits = Timeouts(connect=0.9, response=1, total=1)
@@ -140,14 +142,15 @@ async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(bo
 async def test_a_wait_that_would_pass_the_deadline_is_not_begun(box: Sandbox) -> None:
     """With five seconds left, a Retry-After of seven ends the call at once with its own error."""
     box.fail(status=429, headers={"Retry-After": "7"})
-    async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(deadline=5)) as ts:
-        slept = without_waiting(ts)
-        error = await failure(ts.customers.list().collect())
+    with no_waiting() as slept:
+        async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(deadline=5)) as ts:
+            error = await failure(ts.customers.list().collect())
 
     assert isinstance(error, RateLimited)
     assert (error.retry_after, slept, len(box.requests)) == (7.0, [], 1)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_deadline_that_ends_while_waiting_for_a_slot_says_so(method: str) -> None:
     """Nothing was sent: the phase is "slot", for writes too."""
@@ -158,6 +161,7 @@ async def test_a_deadline_that_ends_while_waiting_for_a_slot_says_so(method: str
     assert (error.phase, error.seconds) == ("slot", 0.05)
 
 
+@pytest.mark.virtual_time
 async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_last_error(box: Sandbox) -> None:
     """What is known of the call is better than that it waited."""
     box.fail(status=503, times=None)
@@ -177,6 +181,7 @@ async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_la
     assert error.attempts == 1
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "kind"), [("GET", RequestTimedOut), ("POST", OutcomeUnknown)])
 async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, kind: type[TicketSourceError]) -> None:
     """A read has timed out; of a write nobody knows."""
@@ -189,6 +194,7 @@ async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, ki
     assert seen == [method]
 
 
+@pytest.mark.virtual_time
 async def test_a_timeout_of_the_callers_own_ends_a_call_and_a_loop(box: Sandbox) -> None:
     """`asyncio.timeout` works around a call, whatever it waits for."""
     box.fail(status=503, times=None)
@@ -228,6 +234,7 @@ async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("limiter", [Swallower(), Limiter(fails="exit")])
 async def test_a_limiter_that_swallows_or_fails_hides_neither_a_cancellation_nor_a_deadline(limiter: Limiter) -> None:
     """The caller's timeout is a timeout, and a write in flight at its deadline has an unknown outcome."""
@@ -240,6 +247,7 @@ async def test_a_limiter_that_swallows_or_fails_hides_neither_a_cancellation_nor
             assert type(await failure(call(ts, "POST"))) is OutcomeUnknown
 
 
+@pytest.mark.virtual_time
 async def test_an_answer_in_hand_is_given_though_the_deadline_ends_while_the_slot_is_given_back(box: Sandbox) -> None:
     """A customer that was created is returned, not called unknown."""
 
@@ -273,9 +281,9 @@ async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_attempt_of_un
 
     box.fail(status=500)
     box.fail(status=429, headers={"Retry-After": "3600"}, times=None)
-    async with TicketSource(box.api_key, base_url=box.url, limiter=FailsLater()) as ts:
-        without_waiting(ts)
-        error = await failure(call(ts, "PATCH"))
+    with no_waiting(limiter=True):
+        async with TicketSource(box.api_key, base_url=box.url, limiter=FailsLater()) as ts:
+            error = await failure(call(ts, "PATCH"))
 
     assert isinstance(error, OutcomeUnknown)
     assert error.attempts == len(box.requests)
@@ -298,11 +306,11 @@ async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:
     events: list[CallEvent] = []
     async with Sandbox(customers=25) as limited:
         limited.fail(page=2, status=503)
-        async with TicketSource(
-            limited.api_key, base_url=limited.url, on_event=events.append, limiter=Limiter(slow=0.01)
-        ) as ts:
-            without_waiting(ts)
-            await ts.customers.list(per_page=20).collect()
+        with no_waiting(limiter=True):
+            async with TicketSource(
+                limited.api_key, base_url=limited.url, on_event=events.append, limiter=Limiter(slow=0.01)
+            ) as ts:
+                await ts.customers.list(per_page=20).collect()
 
     assert [type(event) for event in events] == [
         *(WaitEvent, AttemptEvent, PageEvent),
@@ -356,12 +364,12 @@ async def test_the_log_is_silent_on_success_and_has_one_line_per_retry(
 ) -> None:
     """At INFO a good call says nothing, a retry says call, attempt, reason and wait; no query is in it."""
     caplog.set_level(logging.INFO, "ticketsource_async")
-    async with TicketSource(box.api_key, base_url=box.url) as ts:
-        without_waiting(ts)
-        await ts.customers.list().collect()
-        assert not caplog.records
-        box.fail(status=502, html=True)
-        await ts.customers.list().collect()
+    with no_waiting():
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            await ts.customers.list().collect()
+            assert not caplog.records
+            box.fail(status=502, html=True)
+            await ts.customers.list().collect()
 
     assert [r.getMessage() for r in caplog.records] == [
         "GET /customers: attempt 1 of 4 ended in ServerError, the next is in 0.5 s."
@@ -371,9 +379,9 @@ async def test_the_log_is_silent_on_success_and_has_one_line_per_retry(
 async def test_no_more_than_the_answer_of_a_stale_connection_is_lost() -> None:
     """A kept connection that the server closes in between costs one attempt, and the call succeeds."""
     good = answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}', keep=True)
-    async with server(says(good)) as (url, seen), TicketSource(KEY, base_url=url) as ts:
-        without_waiting(ts)
-        await ts.customers.get("cst-1")
-        await ts.customers.get("cst-1")
+    with no_waiting():
+        async with server(says(good)) as (url, seen), TicketSource(KEY, base_url=url) as ts:
+            await ts.customers.get("cst-1")
+            await ts.customers.get("cst-1")
 
     assert seen == ["GET", "GET"]

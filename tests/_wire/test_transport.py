@@ -89,6 +89,7 @@ async def test_a_cut_write_has_an_unknown_outcome_even_if_it_took_effect(ts: Tic
     assert len(await ts.customers.list().collect()) == 26
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("timeouts", "phase", "seconds"),
     [
@@ -110,6 +111,7 @@ async def test_a_silent_server_times_out_with_phase_and_seconds(timeouts: Timeou
     assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == (phase, seconds, 1)
 
 
+@pytest.mark.virtual_time
 async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
     """A server that is never silent for long, and never done, cannot hold a call beyond `total`."""
 
@@ -118,7 +120,7 @@ async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
         while not writer.is_closing():
             writer.write(b"1\r\n \r\n")
             await writer.drain()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
 
     timeouts = Timeouts(connect=0.9, response=1, total=1)
     async with server(trickle) as (url, _), TicketSource(KEY, base_url=url, retry=ONCE, timeouts=timeouts) as ts:

@@ -7,11 +7,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from ticketsource_async import errors
 from ticketsource_async._wire import protocol, retry
@@ -28,15 +28,21 @@ _WORTH_TELLING: Final = 0.001
 
 @frozen
 class Rules:
-    """How a sender sends; clock, sleep and chance are here for tests to set."""
+    """How a sender sends."""
 
     policy: RetryPolicy
     limiter: RateLimiter | None
     max_connections: int
     on_event: Callable[[CallEvent], None] | None
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    chance: Callable[[], float] = random.random
+
+
+@define(eq=False)
+class Waiting:
+    """What to do instead of waiting, as `ticketsource_async.testing.no_waiting` says."""
+
+    skipped: list[float]
+    attempts: int
+    limiter: bool
 
 
 @define
@@ -70,6 +76,9 @@ class _Call:
 class Sender:
     """Send requests, at most `max_connections` at a time in each event loop."""
 
+    instead_of_waiting: ClassVar[list[Waiting]] = []
+    """The last one counts, for all senders of this process; the list is empty outside of tests."""
+
     def __init__(self, access: protocol.Access, transport: Transport, rules: Rules) -> None:
         self.access = access
         self._transport = transport
@@ -87,7 +96,7 @@ class Sender:
         """
         self.check_open()
         seconds = self._rules.policy.deadline
-        call = _Call(request, priority, None if seconds is None else self._rules.clock() + seconds)
+        call = _Call(request, priority, None if seconds is None else asyncio.get_running_loop().time() + seconds)
         # A task of its own, so that `aclose` can end it without cancelling the caller's.
         task = self.start_until_closed(self._until_deadline(call))
         caller = asyncio.current_task()
@@ -136,7 +145,7 @@ class Sender:
         seconds = self._rules.policy.deadline
         if seconds is None:
             return await self._until_answered(call)
-        timer = asyncio.timeout(seconds)
+        timer = asyncio.timeout_at(call.deadline)
         try:
             async with timer:
                 return await self._until_answered(call)
@@ -148,23 +157,38 @@ class Sender:
         raise retry.out_of_time(call.request, seconds, call.last, call.unknown, in_flight=call.in_flight)
 
     async def _until_answered(self, call: _Call) -> protocol.Envelope:
-        rules, request = self._rules, call.request
+        policy, request = self._policy(), call.request
         while True:
             await self._attempt(call, request)
             if call.answer is not None:
                 return call.answer
             failure = cast(errors.TicketSourceError, call.last)
-            left = None if call.deadline is None else call.deadline - rules.clock()
-            wait = retry.wait_before_next(rules.policy, request, failure, chance=rules.chance(), left=left)
-            await self._pause(retry.pause(rules.policy, failure, wait))
+            left = None if call.deadline is None else call.deadline - asyncio.get_running_loop().time()
+            waiting = self._instead_of_waiting()
+            chance = random.random() if waiting is None else 1.0  # noqa: S311 - it is no secret
+            wait = retry.wait_before_next(policy, request, failure, chance=chance, left=left)
+            await self._pause(retry.pause(policy, failure, wait))
             if wait is None:
                 raise retry.verdict(request, failure, call.unknown)
-            self._tell_retry(request, failure, wait)
-            await rules.sleep(wait)
+            self._tell_retry(request, failure, wait, policy.attempts)
+            if waiting is not None:
+                waiting.skipped.append(wait)
+            await asyncio.sleep(wait if waiting is None else 0)
             request = request.again()
 
+    def _instead_of_waiting(self) -> Waiting | None:
+        return self.instead_of_waiting[-1] if self.instead_of_waiting else None
+
+    def _policy(self) -> RetryPolicy:
+        policy, waiting = self._rules.policy, self._instead_of_waiting()
+        return policy if waiting is None else evolve(policy, attempts=min(policy.attempts, waiting.attempts))
+
+    def _limiter(self) -> RateLimiter | None:
+        waiting = self._instead_of_waiting()
+        return self._rules.limiter if waiting is None or waiting.limiter else None
+
     async def _attempt(self, call: _Call, request: protocol.Request) -> None:
-        asked_at = self._rules.clock()
+        asked_at = time.monotonic()
         interrupted: BaseException | None = None
         noted = False
         try:
@@ -172,7 +196,7 @@ class Sender:
             async with own, everybody, self._slot(call.priority):
                 call.request, call.in_flight = request, True
                 try:
-                    call.note(await self._exchange(request, self._rules.clock() - asked_at))
+                    call.note(await self._exchange(request, time.monotonic() - asked_at))
                     noted = True
                 except BaseException as error:
                     interrupted = error
@@ -192,24 +216,25 @@ class Sender:
             raise interrupted
 
     async def _pause(self, seconds: float) -> None:
-        if not seconds or self._rules.limiter is None:
+        limiter = self._limiter()
+        if not seconds or limiter is None:
             return
         try:
-            await self._rules.limiter.pause(seconds, key=self.access.limiter_key)
+            await limiter.pause(seconds, key=self.access.limiter_key)
         except Exception:  # noqa: BLE001 - whatever it is, what is known of the call must not be lost by it
             _LOG.exception("The rate limiter failed to pause; the call goes on.")
 
     async def _exchange(self, request: protocol.Request, waited: float) -> protocol.Envelope | errors.TicketSourceError:
         if waited >= _WORTH_TELLING:
             self.tell(WaitEvent(method=request.method, path=request.url.path, attempt=request.attempt, waited=waited))
-        began, response = self._rules.clock(), None
+        began, response = time.monotonic(), None
         outcome: protocol.Envelope | errors.TicketSourceError
         try:
             response = await self._transport.exchange(request)
             outcome = protocol.read(request, response)
         except errors.TicketSourceError as error:
             outcome = error
-        elapsed = self._rules.clock() - began
+        elapsed = time.monotonic() - began
         status = None if response is None else response.status
         failed = type(outcome).__name__ if isinstance(outcome, errors.TicketSourceError) else None
         _LOG.debug("%s: %s after %.3f s", request, failed or status, elapsed)
@@ -227,9 +252,10 @@ class Sender:
         )
         return outcome
 
-    def _tell_retry(self, request: protocol.Request, error: errors.TicketSourceError, wait: float) -> None:
+    def _tell_retry(
+        self, request: protocol.Request, error: errors.TicketSourceError, wait: float, most: int
+    ) -> None:
         name = type(error).__name__
-        most = self._rules.policy.attempts
         _LOG.info(
             "%s %s: attempt %d of %d ended in %s, the next is in %.1f s.",
             *(request.method, request.url.path, request.attempt, most, name, wait),
@@ -256,9 +282,10 @@ class Sender:
             _LOG.exception("on_event raised on %s.", type(event).__name__)
 
     def _slot(self, priority: Priority) -> AbstractAsyncContextManager[None]:
-        if self._rules.limiter is None:
+        limiter = self._limiter()
+        if limiter is None:
             return nullcontext()
-        return self._rules.limiter.slot(key=self.access.limiter_key, priority=priority)
+        return limiter.slot(key=self.access.limiter_key, priority=priority)
 
     def _free_connection(self, priority: Priority) -> tuple[AbstractAsyncContextManager[None], asyncio.Semaphore]:
         # Taken outside of the exchange, so that waiting for a connection eats nothing of its timeout. Bulk leaves one

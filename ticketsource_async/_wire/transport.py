@@ -74,7 +74,12 @@ class Transport:
     @property
     def open(self) -> bool:
         """Say whether a session of our own is open, in an event loop that can still close it."""
-        return self._own() is not None and self._loop is not None and not self._loop.is_closed()
+        return self.loop is not None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop in which a session of our own is open and can be closed."""
+        return self._loop if self._own() is not None and self._loop is not None and not self._loop.is_closed() else None
 
     def _own(self) -> aiohttp.ClientSession | None:
         return None if self._borrowed or self._session is None or self._session.closed else self._session

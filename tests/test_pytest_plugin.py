@@ -1,4 +1,4 @@
-"""The fixture `ticketsource_sandbox`, used as other projects would use it."""
+"""The fixtures of the pytest plugin, used as other projects use them."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ import threading
 import aiohttp
 import pytest
 
-from ticketsource_async import ServerError, TicketSource
+from ticketsource_async import RetryPolicy, ServerError, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 pytest_plugins = ["pytester"]
@@ -96,3 +96,73 @@ def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Py
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*OSError*"])
+
+
+@pytest.mark.ticketsource_sandbox(customers=3)
+async def test_the_client_is_that_of_the_sandbox_in_an_async_test(
+    ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
+) -> None:
+    """A test needs no more than the two fixtures; the client is closed after it, in the loop of the test."""
+    assert len(await ticketsource_client.customers.list().collect()) == 3
+    assert len(ticketsource_sandbox.requests) == 1
+
+
+def test_the_client_serves_a_test_that_runs_its_own_loop(
+    ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
+) -> None:
+    """One loop after another; nothing is left to close."""
+    for _ in range(2):
+        assert asyncio.run(ticketsource_client.customers.list().first())
+
+
+@pytest.mark.ticketsource_client(retry=RetryPolicy(attempts=1), rate_limit=None)
+async def test_the_marker_sets_options_of_the_client(
+    ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
+) -> None:
+    """One attempt, as the marker says."""
+    ticketsource_sandbox.fail(status=503)
+    with pytest.raises(ServerError):
+        await ticketsource_client.customers.list().first()
+
+
+async def test_the_fixture_lets_nothing_wait(
+    ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource, ticketsource_no_waiting: list[float]
+) -> None:
+    """The waits that were skipped are its value."""
+    ticketsource_sandbox.fail(status=429, headers={"Retry-After": "60"})
+    await ticketsource_client.customers.list().first()
+
+    assert ticketsource_no_waiting == [61.0]
+    assert len(ticketsource_sandbox.requests) == 2
+
+
+def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester) -> None:
+    """Warnings are errors, also those that the garbage collector raises; and a client that was closed is no trouble."""
+    pytester.makepyfile("""
+        import asyncio, gc, pytest
+
+        @pytest.fixture(autouse=True)
+        def collect():
+            yield
+            gc.collect()
+
+        def test_plain(ticketsource_client):
+            asyncio.run(ticketsource_client.customers.list().first())
+
+        def test_closed(ticketsource_client):
+            async def use():
+                async with ticketsource_client as ts:
+                    await ts.customers.list().first()
+            asyncio.run(use())
+
+        def test_unused(ticketsource_client):
+            pass
+
+        async def test_async(ticketsource_client):
+            await ticketsource_client.customers.list().first()
+    """)
+
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
+    result = pytester.runpytest_subprocess("-W", "error", "--strict-markers")
+
+    result.assert_outcomes(passed=4)

@@ -1,0 +1,81 @@
+"""`ticketsource_async.testing`, as the tests of other programs use it."""
+
+import asyncio
+
+import pytest
+
+from ticketsource_async import LocalRateLimiter, RateLimit, RateLimited, RetryPolicy, ServerError, TicketSource
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.testing import no_waiting
+
+
+@pytest.mark.virtual_time
+async def test_no_client_waits_and_afterwards_all_do(box: Sandbox) -> None:
+    """In the block a client that was made before it neither backs off nor pauses; the skipped waits are told."""
+    clock = asyncio.get_running_loop().time
+    limiter = LocalRateLimiter(RateLimit(1, per=120), clock=clock)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        box.fail(status=429, headers={"Retry-After": "60"})
+        box.fail(status=503)
+        with no_waiting() as skipped:
+            await ts.customers.list().first()
+            await ts.customers.list().first()
+        in_block = clock()
+        await ts.customers.list().first()
+        box.fail(status=429, headers={"Retry-After": "60"})
+        await ts.customers.list().first()
+
+    assert skipped == [61.0, 1.0]
+    assert in_block < 1
+    assert clock() >= 120
+
+
+@pytest.mark.parametrize(("given", "attempts"), [({}, 4), ({"attempts": 2}, 2), ({"attempts": 1000}, 100)])
+async def test_attempts_are_capped(box: Sandbox, given: dict[str, int], attempts: int) -> None:
+    """A policy for nights does not make a test loop for long; a policy of fewer attempts stays as it is."""
+    box.fail(status=503, times=None)
+    patient = RetryPolicy(attempts=100)
+    async with TicketSource(box.api_key, base_url=box.url, retry=patient, rate_limit=None) as ts:
+        with no_waiting(**given), pytest.raises(ServerError):
+            await ts.customers.list().first()
+        sent = len(box.requests)
+        with no_waiting(), pytest.raises(ServerError):
+            async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(attempts=1)) as impatient:
+                await impatient.customers.list().first()
+
+    assert (sent, len(box.requests)) == (attempts, attempts + 1)
+
+
+async def test_what_would_not_be_waited_for_is_an_error_as_ever(box: Sandbox) -> None:
+    """A server that asks for an hour ends the call at once, and nothing was skipped."""
+    box.fail(status=429, headers={"Retry-After": "3600"})
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        with no_waiting() as skipped, pytest.raises(RateLimited):
+            await ts.customers.list().first()
+
+    assert skipped == []
+
+
+@pytest.mark.virtual_time
+async def test_blocks_may_end_in_any_order(box: Sandbox) -> None:
+    """Two tasks, each with a block of its own, restore what was before both."""
+    clock = asyncio.get_running_loop().time
+    first, second = no_waiting(attempts=1), no_waiting()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    box.fail(status=429, headers={"Retry-After": "60"})
+    limiter = LocalRateLimiter(RateLimit(9), clock=clock)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        await ts.customers.list().first()
+
+    assert clock() >= 61
+
+
+def test_an_error_in_the_block_ends_it_and_no_attempts_are_refused() -> None:
+    """Nothing stays switched off after a test that fails."""
+    with pytest.raises(ZeroDivisionError), no_waiting():
+        raise ZeroDivisionError
+    with pytest.raises(ValueError, match="attempts must be 1 or more, not 0"), no_waiting(attempts=0):
+        raise AssertionError("the block must not begin")

@@ -1,0 +1,88 @@
+"""The pytest fixtures: a sandbox in a thread of its own, a client for it, and no waiting. For tests of any kind.
+
+Modules that take time to import are imported inside the fixtures, so that suites that do not use them pay nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ticketsource_async.client import TicketSource
+    from ticketsource_async.sandbox.server import Sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for marker in (
+        "ticketsource_sandbox(**options): options of the Sandbox of `ticketsource_sandbox`, for example customers=3",
+        "ticketsource_client(**options): options of the TicketSource of `ticketsource_client`, for example retry=...",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.fixture
+def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
+    """Start a sandbox; `@pytest.mark.ticketsource_sandbox(customers=3)` sets its options."""
+    import asyncio  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+    from concurrent.futures import Future  # noqa: PLC0415
+
+    from ticketsource_async.sandbox.server import Sandbox  # noqa: PLC0415
+
+    marker = request.node.get_closest_marker("ticketsource_sandbox")
+    box = Sandbox(*marker.args, **marker.kwargs) if marker else Sandbox()
+    started: Future[Callable[[], object]] = Future()
+
+    # The loop lives in its thread alone: the test's own thread may have one, running or set.
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        async with box:
+            loop = asyncio.get_running_loop()
+            started.set_result(lambda: loop.call_soon_threadsafe(stopped.set))
+            await stopped.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=run, name="ticketsource_sandbox")
+    thread.start()
+    stop = started.result()
+    try:
+        yield box
+    finally:
+        stop()
+        thread.join()
+
+
+@pytest.fixture
+def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "Sandbox") -> "Iterator[TicketSource]":
+    """Return a client for `ticketsource_sandbox`; `@pytest.mark.ticketsource_client(retry=...)` sets its options.
+
+    It is closed after the test.
+    """
+    from ticketsource_async.client import TicketSource  # noqa: PLC0415
+
+    marker = request.node.get_closest_marker("ticketsource_client")
+    options = {"base_url": ticketsource_sandbox.url, **(marker.kwargs if marker else {})}
+    ts = TicketSource(ticketsource_sandbox.api_key, **options)
+    yield ts
+    # The event loop of an async test is closed after this fixture, one of `asyncio.run` was closed before it.
+    if (loop := ts._transport.loop) is not None:  # noqa: SLF001 - nobody else needs to know it
+        loop.run_until_complete(ts.aclose())
+
+
+@pytest.fixture
+def ticketsource_no_waiting() -> "Iterator[list[float]]":
+    """Let no client wait during the test, as `ticketsource_async.testing.no_waiting` does; return the skipped waits."""
+    from ticketsource_async.testing import no_waiting  # noqa: PLC0415
+
+    with no_waiting() as skipped:
+        yield skipped
