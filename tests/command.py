@@ -1,4 +1,4 @@
-"""The command as a process, and what it prints as rows."""
+"""The command, in this process or in one of its own, and what it prints as rows."""
 
 import asyncio
 import csv
@@ -7,10 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from typing import NamedTuple
 
+from click.testing import CliRunner
 from doubles import pointed_at
 
+from ticketsource_async.cli import cli
 from ticketsource_async.sandbox import Sandbox
 
 EXPORT = ("customers", "export")
@@ -24,38 +28,57 @@ class Done(NamedTuple):
     err: str
 
 
+async def run(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> Done:
+    """Run the command to its end, in a thread of this process, with nothing of the caller's settings."""
+    runner = CliRunner(env=dict.fromkeys(k for k in os.environ if k.startswith("TICKETSOURCE_")) | _settings(box, key))
+    done = await asyncio.to_thread(runner.invoke, cli, arguments, prog_name="ticketsource")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        traceback.print_exception(done.exception)
+        raise AssertionError("the command raised what nobody caught") from done.exception
+    return Done(done.exit_code, done.stdout_bytes.decode(), done.stderr_bytes.decode())
+
+
+def _settings(box: Sandbox | None, key: str | None) -> dict[str, str]:
+    return {} if box is None else {"TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": key or box.api_key}
+
+
+def with_default_signals(*ignored: signal.Signals) -> Callable[[], None]:
+    """Return what a child does before it begins: handle signals as if a shell had started it in the foreground.
+
+    Whoever runs the tests may ignore some: `nohup` ignores SIGHUP, a script SIGINT in what it runs in the background.
+    """
+
+    def handle() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    return handle
+
+
 async def start(
     *arguments: str,
     box: Sandbox | None = None,
     key: str | None = None,
     stdin: int = subprocess.DEVNULL,
-    ignore: signal.Signals | None = None,
+    ignore: tuple[signal.Signals, ...] = (),
 ) -> asyncio.subprocess.Process:
-    """Start the command with nothing of the caller's settings, pointed at a sandbox."""
+    """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
-    if box is not None:
-        environment |= {"TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": key or box.api_key}
-
-    def before() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
-        if ignore is not None:
-            signal.signal(ignore, signal.SIG_IGN)
-
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
-        env=environment,
+        env=environment | _settings(box, key),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=before,
+        preexec_fn=with_default_signals(*ignore),
     )
 
 
-async def run(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> Done:
-    """Run the command to its end."""
+async def run_process(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> Done:
+    """Run the command as a process to its end."""
     process = await start(*arguments, box=box, key=key)
     out, err = await process.communicate()
-    return Done(process.returncode, out.decode("utf-8"), err.decode("utf-8"))
+    return Done(process.returncode, out.decode(), err.decode())
 
 
 async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Done:

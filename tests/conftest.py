@@ -37,6 +37,14 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> L
     return {kind: kinds[kind]}
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what starts a server of another kind: it waits for its start, and for real time to pass."""
+    for item in items:
+        if {"redis_server", "rabbit_server", "postgres_server"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(name="api")
 def _api() -> Iterator[MockedAPI]:
     api = MockedAPI()

@@ -686,6 +686,7 @@ def lines_of(journal: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in journal.read_text().split("\n")[:-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.ticketsource_sandbox(customers=1500, rate_limit=None)
 def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
     ticketsource_sandbox: Sandbox, tmp_path: Path
@@ -737,6 +738,7 @@ def apply(changes: list[dict[str, Any]], mirror: dict[str, Any], finished: dict[
             mirror[change["id"]] = change.get("after") or change["customer"]
 
 
+@pytest.mark.slow
 @pytest.mark.ticketsource_sandbox(customers=100_000, rate_limit=None)
 def test_a_hundred_thousand_customers_take_no_more_memory_than_a_few(
     ticketsource_sandbox: Sandbox, tmp_path: Path

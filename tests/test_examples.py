@@ -123,6 +123,7 @@ def valid_in(folder: Path) -> list[str]:
     return [row[0] for row in found]
 
 
+@pytest.mark.slow
 async def test_the_warehouse_keeps_the_history_of_every_customer(tmp_path: Path) -> None:
     """A killed run goes on where it was; who is deleted is valid no more, who is hidden is, and a consent has dates."""
     async with Sandbox(customers=450, rate_limit=None) as box:
@@ -150,6 +151,7 @@ async def test_the_warehouse_keeps_the_history_of_every_customer(tmp_path: Path)
     assert "TIMESTAMP" in types["updated_at"]
 
 
+@pytest.mark.slow
 async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(tmp_path: Path) -> None:
     """Nobody is no reason to fail, and all are valid no more when the API itself says of each that they are gone."""
     async with Sandbox(customers=0, rate_limit=None) as box:
@@ -177,6 +179,7 @@ async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(tmp_path: 
     assert in_warehouse(tmp_path, "SELECT count(*) FROM ticketsource.customers") == [(3,)]
 
 
+@pytest.mark.slow
 async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(tmp_path: Path) -> None:
     """Their row stays valid as it is, somebody else's withdrawal is loaded, and the run ends with the error."""
     async with Sandbox(customers=3, rate_limit=None) as box:
@@ -198,6 +201,7 @@ async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(tmp
     assert f"GET /customers/{odd} was answered 501" in said
 
 
+@pytest.mark.slow
 async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(tmp_path: Path) -> None:
     """Another box office does not read as if all were deleted, nothing of it is read, and no key is in any file."""
     async with Sandbox(customers=3, rate_limit=None) as box, Sandbox(customers=3, seed=1, rate_limit=None) as another:
@@ -223,6 +227,7 @@ async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(tmp_
     assert not any(key in text for key in (b"skl-sandbox", b"skl-replaced") for text in (said.encode(), *files))
 
 
+@pytest.mark.slow
 async def test_the_warehouse_begins_a_half_crawl_of_another_box_office_anew(tmp_path: Path) -> None:
     """As long as nobody is valid any box office may come, but never two in one crawl."""
     async with Sandbox(customers=150, rate_limit=None) as box, Sandbox(customers=120, seed=1, rate_limit=None) as other:
@@ -233,6 +238,7 @@ async def test_the_warehouse_begins_a_half_crawl_of_another_box_office_anew(tmp_
     assert valid_in(tmp_path) == sorted(other.customers.ids())
 
 
+@pytest.mark.slow
 async def test_the_warehouse_begins_a_half_crawl_of_long_ago_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +257,7 @@ async def test_the_warehouse_begins_a_half_crawl_of_long_ago_anew(
     assert valid_in(tmp_path) == sorted(box.customers.ids())
 
 
+@pytest.mark.slow
 async def test_the_warehouse_begins_anew_when_the_page_to_go_on_at_is_gone(tmp_path: Path) -> None:
     """The list has become shorter; but a page that is gone whenever it is asked for does not go on for ever."""
     async with Sandbox(customers=150, rate_limit=None) as box:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import EXPORT, run, run_with_streams, start, table
+from command import EXPORT, run, run_process, run_with_streams, start, table
 from doubles import until
 
 from ticketsource_async import __version__
@@ -96,7 +96,7 @@ async def test_a_file_that_cannot_be_written_is_said_before_anything_is_asked_fo
     ],
 )
 async def test_a_failure_is_one_line_and_an_exit_code(
-    many: Sandbox, fault: dict[str, object], code: int, said: str
+    many: Sandbox, ticketsource_no_waiting: object, fault: dict[str, object], code: int, said: str
 ) -> None:
     """Each kind of failure ends with its documented code and one line on stderr, without a traceback."""
     many.fail(**fault)  # type: ignore[arg-type]  # a table of keyword arguments
@@ -183,8 +183,8 @@ async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, num
 
 async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: Path) -> None:
     """As `nohup` wants it."""
-    many.fail(page=2, slow=1)
-    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore=signal.SIGHUP)
+    many.fail(page=2, slow=0.4)
+    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore=(signal.SIGHUP,))
     await until(lambda: len(many.requests) == 2)
     process.send_signal(signal.SIGHUP)
 
@@ -230,7 +230,7 @@ async def test_what_was_written_is_said_though_nobody_reads_the_record(
 ) -> None:
     """Else it would be written once more."""
     arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
-    box.fail(method="POST" if "create" in arguments else "PATCH", slow=0.5)
+    box.fail(method="POST" if "create" in arguments else "PATCH", slow=0.3)
     process = await start(*arguments, box=box)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -252,7 +252,7 @@ async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox
 
 async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:
     """`/dev/stdout` is no file to be replaced."""
-    done = await run(*EXPORT, "-o", "/dev/stdout", box=many)
+    done = await run_process(*EXPORT, "-o", "/dev/stdout", box=many)
 
     assert (done.code, len(table(done.out))) == (0, 300)
 

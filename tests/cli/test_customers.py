@@ -196,7 +196,7 @@ async def test_changes_are_told_once_a_line_each(box: Sandbox, tmp_path: Path) -
 async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
     """What was not written comes again; what stood in the pipe does not, so it says to take a file."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
-    many.fail(page=3, slow=1)
+    many.fail(page=3, slow=0.4)
     process = await start(*follow, box=many)
     assert process.stdout is not None
     assert process.stderr is not None

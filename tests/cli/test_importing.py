@@ -188,7 +188,7 @@ async def test_a_withdrawal_meanwhile_is_not_undone(
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True, post=True)))
     file.write_text("email,consent_post\nzoe@example.com,false\n")
     box.requests.clear()
-    box.fail(method=while_waiting, path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "1"})
+    box.fail(method=while_waiting, path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "0"})
     writing = asyncio.create_task(
         run("customers", "import", str(file), "--match", "email", "--apply", box=box)
         if command == "import"
@@ -368,7 +368,7 @@ async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, 
 async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how: str) -> None:
     """Nobody takes a half import for a whole one: the exit code is not 0, and the line is told."""
     file.write_text("email\none@example.com\ntwo@example.com\nthree@example.com\n")
-    box.fail(method="POST", after=1, slow=1 if how == "closed pipe" else 60)
+    box.fail(method="POST", after=1, slow=0.4 if how == "closed pipe" else 60)
     process = await start("customers", "import", str(file), "--match", "email", "--apply", box=box)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -402,7 +402,7 @@ async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: Tick
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     file.write_text("email,last_name\nzoe@example.com,New\n")
     box.requests.clear()
-    box.fail(method="GET", path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "1"})
+    box.fail(method="GET", path=f"/customers/{zoe.id}", status=429, headers={"Retry-After": "0"})
     importing = asyncio.create_task(import_(file, "--match", "email", "--apply", box=box))
     await until(lambda: any(request.path == f"/customers/{zoe.id}" for request in box.requests))
     box.customers.update(zoe.id, {"email": "moved@example.com"})

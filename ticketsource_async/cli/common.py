@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from io import TextIOWrapper
@@ -113,8 +114,11 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed", "stdout")
         # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
-        with open(sys.stdout.fileno(), "w", encoding=encoding, newline="", closefd=False) as stdout:
+        stdout = TextIOWrapper(sys.stdout.buffer, encoding=encoding, newline="")
+        try:
             yield stdout
+        finally:
+            stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
         return
     if output.exists() and not output.is_file():  # /dev/null, a named pipe: nothing to put in its place
         with output.open("w", encoding=encoding, newline="") as stream:
@@ -210,7 +214,7 @@ async def _unless_told_to_end(work: Coroutine[None, None, None], signals: list[i
         assert task is not None  # noqa: S101 - this runs in one
         task.cancel()
 
-    if sys.platform != "win32":
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():  # others get no signals
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
                 loop.add_signal_handler(number, end, number)
