@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
 from typing import NamedTuple
 
 from click.testing import CliRunner
@@ -42,19 +41,6 @@ def _settings(box: Sandbox | None, key: str | None) -> dict[str, str]:
     return {} if box is None else {"TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": key or box.api_key}
 
 
-def with_default_signals(*ignored: signal.Signals) -> Callable[[], None]:
-    """Return what a child does before it begins: handle signals as if a shell had started it in the foreground.
-
-    Whoever runs the tests may ignore some: `nohup` ignores SIGHUP, a script SIGINT in what it runs in the background.
-    """
-
-    def handle() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
-
-    return handle
-
-
 async def start(
     *arguments: str,
     box: Sandbox | None = None,
@@ -63,6 +49,11 @@ async def start(
     ignore: tuple[signal.Signals, ...] = (),
 ) -> asyncio.subprocess.Process:
     """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings."""
+
+    def ignore_some() -> None:
+        for number in ignore:
+            signal.signal(number, signal.SIG_IGN)
+
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
@@ -70,7 +61,7 @@ async def start(
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=with_default_signals(*ignore),
+        preexec_fn=ignore_some,
     )
 
 

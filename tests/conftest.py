@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from servers import PostgresServer, RabbitServer, RedisServer
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
-
 
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -35,6 +35,17 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> L
     kinds: Loops = {"plain": asyncio.new_event_loop, "eager": _eager_loop, "uvloop": _uvloop}
     kind = os.environ.get("TEST_LOOP", "plain")
     return {kind: kinds[kind]}
+
+
+def pytest_configure() -> None:
+    """Start children with default signals, whatever the parent of this process has told it to ignore.
+
+    `nohup` ignores SIGHUP, and a script SIGINT in what it runs in the background. A child inherits that; it does not
+    inherit a function that does nothing, as this process has from here on.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at

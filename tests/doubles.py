@@ -16,6 +16,7 @@ from unittest.mock import Mock
 
 import aiohttp
 from aioresponses import aioresponses
+
 from ticketsource_async import (
     AddressDraft,
     ConsentDraft,

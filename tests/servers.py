@@ -7,14 +7,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import psycopg
 import pytest
 from redis import Redis
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -37,37 +39,102 @@ def need(program: str) -> str:
     pytest.skip(f"{program} is not installed: this test starts its own")
 
 
-def wait_until_it_answers(name: str, ask: Callable[[], object]) -> None:
-    """Return when the question raises nothing any more."""
-    for _ in range(600):
-        with suppress(Exception):
-            ask()
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{name} does not answer")
+class CannotStart(Exception):
+    """A server did not start; the message has its own last words."""
+
+
+class Program:
+    """The processes of one server, which write what they have to say to a log."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *commands: list[str],
+        answers: Callable[[], object],
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        patience: float = 60,
+    ) -> None:
+        """Start the processes one after another, and return when `answers` raises nothing any more.
+
+        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed.
+        """
+        self._log = folder / "log.txt"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        try:
+            with self._log.open("wb") as log:
+                for command in commands:
+                    self.processes.append(
+                        subprocess.Popen(
+                            command,
+                            cwd=folder,
+                            env=env,
+                            user=user,
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=log,
+                            start_new_session=True,  # a server may be several processes
+                        )
+                    )
+            self._wait(answers, time.monotonic() + patience)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait(self, answers: Callable[[], object], until: float) -> None:
+        while True:
+            ended = [process.args for process in self.processes if process.poll() is not None]
+            if ended or time.monotonic() > until:
+                what = f"{ended[0]!r} ended" if ended else f"{self.processes[-1].args!r} does not answer"
+                raise CannotStart(f"{what}. It said:\n{self._log.read_text(errors='replace')[-3000:]}")
+            with suppress(Exception):
+                answers()
+                return
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def on_a_free_port(start: Callable[[], T]) -> T:
+    """Start a server; once more if somebody else has taken its port since it was found free."""
+    for _ in range(4):
+        try:
+            return start()
+        except CannotStart as error:
+            if not any(words in str(error).lower() for words in ("in use", "eaddrinuse")):
+                raise
+    return start()
 
 
 class RedisServer:
     """A Redis without anything on disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._program = need("redis-server")
         self._folder = folder
-        self.port = free_port()
+        on_a_free_port(self._start_anywhere)
         self.url = f"redis://127.0.0.1:{self.port}"
+
+    def _start_anywhere(self) -> None:
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
-        self.process = subprocess.Popen([self._program, *where, "--save", ""], stdout=subprocess.DEVNULL)
-        wait_until_it_answers("redis-server", lambda: self.ask().ping())
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
+        self._program = Program(self._folder, [need("redis-server"), *where], answers=lambda: self.ask().ping())
 
     def stop(self) -> None:
         """End it at once."""
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
+        self._program.kill()
+
+    def freeze(self) -> None:
+        """Let it do nothing any more, with its connections open."""
+        self._program.processes[0].send_signal(signal.SIGSTOP)
 
     def ask(self) -> Redis:
         """Return a client."""
@@ -78,27 +145,43 @@ class PostgresServer:
     """A PostgreSQL with one empty database."""
 
     def __init__(self) -> None:
-        port = free_port()
-        folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # it may not run as root, and must reach its folder
+        programs = need("initdb"), need("postgres")
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # it may not run as root, and must reach its folder
+        try:
+            on_a_free_port(lambda: self._start(*programs))
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+
+    def _start(self, initdb: str, postgres: str) -> None:
         user = "postgres" if os.geteuid() == 0 else None
         if user:
-            shutil.chown(folder, user)
-        quiet: Any = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(
-            [need("initdb"), "-D", folder / "data", "-A", "trust", "-U", "postgres", "-N"], check=True, **quiet
-        )
-        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder))
-        self._process = subprocess.Popen(
-            [need("postgres"), "-D", folder / "data", "-p", str(port), *settings], start_new_session=True, **quiet
-        )
-        self._folder = folder
+            shutil.chown(self._folder, user)
+        data, port = self._folder / "data", free_port()
+        if not data.exists():
+            made = subprocess.run(
+                [initdb, "-D", data, "-A", "trust", "-U", "postgres", "-N"],
+                user=user,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if made.returncode:
+                raise CannotStart(f"initdb ended with {made.returncode}. It said:\n{made.stdout}{made.stderr}")
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(self._folder)]
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        wait_until_it_answers("postgres", lambda: psycopg.connect(self.url).close())
+        self._program = Program(
+            self._folder,
+            [postgres, "-D", str(data), "-p", str(port), *settings],
+            user=user,
+            answers=lambda: psycopg.connect(self.url).close(),
+        )
 
     def stop(self) -> None:
-        """End it at once."""
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.wait()
+        """End it at once, and take its folder away."""
+        self._program.kill()
         shutil.rmtree(self._folder)
 
 
@@ -106,7 +189,11 @@ class RabbitServer:
     """A RabbitMQ with nobody else's settings."""
 
     def __init__(self, folder: Path) -> None:
-        port, between, names = free_port(), free_port(), free_port()
+        self._folder = folder
+        on_a_free_port(self._start)
+
+    def _start(self) -> None:
+        folder, port, between, names = self._folder, free_port(), free_port(), free_port()
         settings = {
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"test{port}@localhost",
@@ -125,24 +212,17 @@ class RabbitServer:
         (folder / "plugins").write_text("[].")
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
         # Its names server is started here, since it would start one that outlives it.
-        self._processes = [
-            subprocess.Popen(
-                command,
-                env={"PATH": os.environ["PATH"], **settings},
-                cwd=folder,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # it is several processes
-            )
-            for command in ([need("epmd")], [need("rabbitmq-server")])
-        ]
-        wait_until_it_answers("rabbitmq-server", lambda: _greets(port))
+        self._program = Program(
+            folder,
+            [need("epmd")],
+            [need("rabbitmq-server")],
+            env={"PATH": os.environ["PATH"], **settings},
+            answers=lambda: _greets(port),
+        )
 
     def stop(self) -> None:
         """End it at once."""
-        for process in self._processes:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self._program.kill()
 
 
 def _greets(port: int) -> None:

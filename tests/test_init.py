@@ -53,8 +53,6 @@ def test_importing_the_client_loads_neither_the_command_nor_the_sandbox() -> Non
 
 def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_library() -> None:
     """The pytest plugin costs other suites nothing, and help is quick."""
-    loaded = modules_after(
-        "import ticketsource_async, ticketsource_async.pytest_plugin, ticketsource_async.cli"
-    )
+    loaded = modules_after("import ticketsource_async, ticketsource_async.pytest_plugin, ticketsource_async.cli")
 
     assert not {"aiohttp", "msgspec", "cattrs", "tqdm"} & loaded

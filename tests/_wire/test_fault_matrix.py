@@ -15,7 +15,7 @@ import pytest
 from attrs import frozen
 from doubles import KEY, Talk, VirtualLoop, answer, call, says, server
 
-from ticketsource_async import RetryPolicy, TicketSource, TicketSourceError, Timeouts
+from ticketsource_async import RetryPolicy, TicketSource, TicketSourceError
 from ticketsource_async.testing import no_waiting
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import subprocess
 import sys
 import time
@@ -299,7 +298,7 @@ async def test_a_frozen_redis_holds_nobody_up_for_long(redis_server: RedisServer
     """It is given up after a few seconds, by all that wait together."""
     async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
-        redis_server.process.send_signal(signal.SIGSTOP)
+        redis_server.freeze()
 
         await asyncio.wait_for(asyncio.gather(*(take(limiter, key=key) for key in "abcaa")), 20)
 

@@ -252,9 +252,7 @@ class Sender:
         )
         return outcome
 
-    def _tell_retry(
-        self, request: protocol.Request, error: errors.TicketSourceError, wait: float, most: int
-    ) -> None:
+    def _tell_retry(self, request: protocol.Request, error: errors.TicketSourceError, wait: float, most: int) -> None:
         name = type(error).__name__
         _LOG.info(
             "%s %s: attempt %d of %d ended in %s, the next is in %.1f s.",

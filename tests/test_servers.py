@@ -1,0 +1,84 @@
+"""The help of the tests themselves: servers that start or say why not, and signals."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from servers import CannotStart, Program, on_a_free_port
+
+SILENT = "import time; time.sleep(3600)"
+COMPLAINS = "import sys; sys.exit('FATAL: the disk is full')"
+
+
+def never() -> None:
+    """Answer never."""
+    raise ConnectionRefusedError
+
+
+def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
+    """The error has what it wrote, and the process that was started beside it is gone."""
+    with pytest.raises(CannotStart, match="FATAL: the disk is full"):
+        Program(
+            tmp_path,
+            [sys.executable, "-c", f"import os; print(os.getpid(), flush=True); {SILENT}"],
+            [sys.executable, "-c", f"import time; time.sleep(1); {COMPLAINS}"],
+            answers=never,
+        )
+
+    beside = int((tmp_path / "log.txt").read_text().split()[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(beside, 0)
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    """After its time it is ended, and what it said until then is told."""
+    with pytest.raises(CannotStart, match=r"does not answer. It said:\nstill starting"):
+        Program(
+            tmp_path,
+            [sys.executable, "-c", f"print('still starting', flush=True); {SILENT}"],
+            answers=never,
+            patience=1,
+        )
+
+
+@pytest.mark.parametrize(("said", "tries"), [("bind: Address already in use", 3), ("the disk is full", 1)])
+def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: int) -> None:
+    """Another port is tried; what else goes wrong is told at once."""
+    tried: list[int] = []
+
+    def start() -> str:
+        tried.append(1)
+        if len(tried) < 3:
+            raise CannotStart(said)
+        return "started"
+
+    if tries == 1:
+        with pytest.raises(CannotStart, match=said):
+            on_a_free_port(start)
+    else:
+        assert on_a_free_port(start) == "started"
+    assert len(tried) == tries
+
+
+def test_children_have_default_signals_whatever_the_parent_of_the_tests_ignores() -> None:
+    """As under `nohup` and in the background of a script."""
+    code = "import signal; print(*(signal.getsignal(n).name for n in (signal.SIGHUP, signal.SIGTERM)))"
+    tests = Path(__file__).parent
+    begin = f"import sys; sys.path[:0] = [{str(tests)!r}]; import conftest, subprocess; conftest.pytest_configure()"
+
+    def ignore() -> None:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"{begin}; subprocess.run([sys.executable, '-c', {code!r}], check=True)"],
+        preexec_fn=ignore,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "SIG_DFL SIG_DFL\n"
