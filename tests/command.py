@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import os
-import signal
 import subprocess
 import sys
 import traceback
@@ -46,30 +45,21 @@ async def start(
     box: Sandbox | None = None,
     key: str | None = None,
     stdin: int = subprocess.DEVNULL,
-    ignore: tuple[signal.Signals, ...] = (),
+    ignore: str = "",
 ) -> asyncio.subprocess.Process:
-    """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings."""
+    """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings.
 
-    def ignore_some() -> None:
-        for number in ignore:
-            signal.signal(number, signal.SIG_IGN)
-
+    `ignore` names a signal as a shell does: "HUP".
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
+    ignoring = ("sh", "-c", f"trap '' {ignore}; exec \"$@\"", "sh") if ignore else ()
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
+        *(*ignoring, sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
         env=environment | _settings(box, key),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=ignore_some,
     )
-
-
-async def run_process(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> Done:
-    """Run the command as a process to its end."""
-    process = await start(*arguments, box=box, key=key)
-    out, err = await process.communicate()
-    return Done(process.returncode, out.decode(), err.decode())
 
 
 async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Done:

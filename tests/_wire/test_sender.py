@@ -308,7 +308,7 @@ async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:
         limited.fail(page=2, status=503)
         with no_waiting(limiter=True):
             async with TicketSource(
-                limited.api_key, base_url=limited.url, on_event=events.append, limiter=Limiter(slow=0.01)
+                limited.api_key, base_url=limited.url, on_event=events.append, limiter=Limiter(slow=0.02)
             ) as ts:
                 await ts.customers.list(per_page=20).collect()
 

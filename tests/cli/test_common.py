@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import EXPORT, run, run_process, run_with_streams, start, table
+from command import EXPORT, run, run_with_streams, start, table
 from doubles import until
 
 from ticketsource_async import __version__
@@ -184,7 +184,7 @@ async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, num
 async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: Path) -> None:
     """As `nohup` wants it."""
     many.fail(page=2, slow=0.4)
-    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore=(signal.SIGHUP,))
+    process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore="HUP")
     await until(lambda: len(many.requests) == 2)
     process.send_signal(signal.SIGHUP)
 
@@ -252,7 +252,7 @@ async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox
 
 async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:
     """`/dev/stdout` is no file to be replaced."""
-    done = await run_process(*EXPORT, "-o", "/dev/stdout", box=many)
+    done = await run_with_streams("", *EXPORT, "-o", "/dev/stdout", box=many)
 
     assert (done.code, len(table(done.out))) == (0, 300)
 
