@@ -204,9 +204,9 @@ class _Jumping(selectors.DefaultSelector):
         return ready
 
 
-def our_tasks() -> set[str]:
-    """Return the names of the tasks that run, but for those in which the sandbox serves."""
-    return {t.get_name() for t in asyncio.all_tasks() if "RequestHandler" not in repr(t.get_coro())}
+def our_tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks that run, but for those in which the sandbox serves."""
+    return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task.get_coro())}
 
 
 async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], TicketSourceError | None]:

@@ -1,6 +1,7 @@
-"""The pytest fixtures: a sandbox in a thread of its own, a client for it, and no waiting. For tests of any kind.
+"""The pytest plugin with three fixtures: a sandbox in a thread of its own, a client for it, and one that skips waits.
 
-Modules that take time to import are imported inside the fixtures, so that suites that do not use them pay nothing.
+They work in sync and async tests. The fixtures import slow modules when they run, so that a test suite that does not
+use them does not import those modules.
 """
 
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
 def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "Sandbox") -> "Iterator[TicketSource]":
     """Return a client for `ticketsource_sandbox`; `@pytest.mark.ticketsource_client(retry=...)` sets its options.
 
-    It is closed after the test.
+    After the test it has no open connection.
     """
     from ticketsource_async.client import TicketSource  # noqa: PLC0415
 
@@ -81,7 +82,7 @@ def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "S
 
 @pytest.fixture
 def ticketsource_no_waiting() -> "Iterator[list[float]]":
-    """Let no client wait during the test, as `ticketsource_async.testing.no_waiting` does; return the skipped waits."""
+    """Skip the waits of all clients during the test, as `no_waiting()` does; return the list of skipped waits."""
     from ticketsource_async.testing import no_waiting  # noqa: PLC0415
 
     with no_waiting() as skipped:

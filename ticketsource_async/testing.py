@@ -10,12 +10,12 @@ __all__ = ["no_waiting"]
 
 @contextmanager
 def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[float]]:
-    """Let no client of this process wait: not before another attempt, and not for the rate limit.
+    """Skip the waits of all clients in this process: between two attempts and, without `limiter=True`, for the limiter.
 
-    Yield a list to which each skipped wait between two attempts is added: the longest that the client could have
-    chosen, in seconds. A call is tried at most `attempts` times, or as often as its `RetryPolicy` says if that is less.
-    `limiter=True` still asks the limiters of the clients for slots and pauses. It applies to clients that were made
-    before it, too, in all threads; after the block everything is as it was.
+    Yield a list. Each skipped wait between two attempts is added to it, in seconds; as a client chooses its wait by
+    chance, this is the longest one. A call that begins in the block gets at most `attempts` attempts, or fewer if its
+    `RetryPolicy` says so. The block also affects clients that were made before it, in all threads. Its effect ends with
+    it; of blocks that overlap, the latest one counts.
 
     Raises ValueError if `attempts` is less than 1.
     """
@@ -27,5 +27,5 @@ def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[flo
     try:
         yield skipped
     finally:
-        # Not simply the last: two blocks in two tasks may end in the order in which they began.
+        # Not the last of the list: two blocks in two tasks may end in the order in which they began.
         Sender.instead_of_waiting.remove(waiting)
