@@ -177,7 +177,7 @@ class Sender:
             request = request.again()
 
     def _instead_of_waiting(self) -> Waiting | None:
-        return self.instead_of_waiting[-1] if self.instead_of_waiting else None
+        return next(reversed(self.instead_of_waiting), None)
 
     def _policy(self) -> RetryPolicy:
         policy, waiting = self._rules.policy, self._instead_of_waiting()
