@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
-MODELS = {"models", "models.base", "models.bookings", "models.customers", "models.shows"}
+MODELS = {"models", "models.base", "models.forms", "models.bookings", "models.customers", "models.shows"}
 WORDS = {"errors", "config", "call_events"} | MODELS
-RULES = {"_wire.protocol", "_wire.converters", "_wire.quick", "_wire.retry"}
+RULES = {"_wire.protocol", "_wire.drafts", "_wire.retry"}
 MACHINES = {"ratelimit", "ratelimit.local", "ratelimit.redis", "_wire.transport", "_wire.sender"}
 COUNTER = {"pagination", "bulk", "changes", "customer_store", "resources", "fanout", "client"}
 CLI = {"cli", "cli.cells", "cli.common", "cli.customers", "cli.importing", "cli.records"}
 BELOW: dict[str, set[str]] = {
     **dict.fromkeys(WORDS, WORDS),
     **dict.fromkeys(RULES, WORDS | RULES),
-    **{room: WORDS - MODELS | RULES - {"_wire.converters", "_wire.quick"} | MACHINES for room in MACHINES},
+    **{room: WORDS - MODELS | RULES - {"_wire.drafts"} | MACHINES for room in MACHINES},
     **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
     "export": WORDS | COUNTER,
     **{room: WORDS | COUNTER | CLI | {"", "export", "sandbox"} for room in CLI},
@@ -28,8 +28,8 @@ BELOW: dict[str, set[str]] = {
 }
 MAY_IMPORT = {
     "aiohttp": {"_wire.transport", "sandbox"},
-    "cattrs": {"_wire.converters"},
-    "msgspec": {"_wire.converters", "_wire.quick", "_wire.protocol", "models.base"},
+    "cattrs": {"_wire.drafts"},
+    "msgspec": {"_wire.protocol"},
     "sqlite3": {"customer_store"},
     "concurrent": {"customer_store", "pytest_plugin"},
     "yarl": {"_wire.protocol", "pagination", "resources"},

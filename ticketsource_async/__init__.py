@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         StoreInUse,
         TicketSourceError,
         TransportError,
+        UnreadableValue,
         ValidationFailed,
     )
     from ticketsource_async.models import (
@@ -153,6 +154,7 @@ __all__ = [
     "Timeouts",
     "Totals",
     "TransportError",
+    "UnreadableValue",
     "Unset",
     "Updated",
     "ValidationFailed",

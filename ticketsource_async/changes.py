@@ -61,7 +61,9 @@ class Created:
 class Updated:
     """A customer who differs from what is remembered in `fields`, such as "email", "consent.post" or "extra.vip".
 
-    Where a whole part came or went, its name alone is there: "address". Links are not compared.
+    Where a whole part came or went, its name alone is there: "address". Links are not compared. A field that cannot be
+    read now is in `after.invalid` and, unless it is a consent, not in `fields`: apply `fields` only, so that what could
+    not be read does not clear what you have.
     """
 
     before: Customer
@@ -232,14 +234,37 @@ def _have_consent(fields: Iterable[str]) -> bool:
     return any(field.partition(".")[0] == "consent" for field in fields)
 
 
-def _differing(before: Record, after: Record, prefix: str = "") -> Iterator[str]:
+def _differing(before: Customer, after: Customer) -> Iterator[str]:
+    """Yield the fields in which a customer differs.
+
+    A field that cannot be read now is not among them, unless it is a consent; one that could not be read before is.
+    """
+    for name in _different_paths(before, after, after.invalid):
+        if name.partition(".")[0] == "consent" or not _touches(after.invalid, name):
+            yield name
+    yield from (path for path in before.invalid if path != "type" and not _touches(after.invalid, path))
+
+
+def _touches(invalid: Mapping[str, object], name: str) -> bool:
+    """Say whether a field, the part that it is in, or a field in it could not be read."""
+    return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in invalid)
+
+
+def _different_paths(before: Record, after: Record, invalid: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     for field in attrs.fields(type(after)):  # type: ignore[arg-type]  # every record is attrs
         old, new = getattr(before, field.name), getattr(after, field.name)
-        if old == new or field.name == "links":
+        if old == new or field.name in ("links", "invalid"):
             continue
         name = f"{prefix}{field.name}"
-        if isinstance(old, Record) and isinstance(new, Record):
-            yield from _differing(old, new, f"{name}.")
+        part = new if isinstance(new, Record) else old
+        if isinstance(part, Record):
+            nothing = type(part)()
+            old, new = (nothing if value is None else value for value in (old, new))
+            # A part that came or went is told by its name, unless the consumer has to leave some of it alone.
+            if nothing in (old, new) and old != new and not (new != nothing and _touches(invalid, name)):
+                yield name
+            else:
+                yield from _different_paths(old, new, invalid, f"{name}.")
         elif isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from (f"{name}.{key}" for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT))
         else:

@@ -16,23 +16,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import attrs
 from attrs import frozen
 
-from ticketsource_async._wire import converters
 from ticketsource_async.errors import NotFound, StoreError, StoreInUse
+from ticketsource_async.models import Customer
 
 if TYPE_CHECKING:
     from ticketsource_async._wire.protocol import Access
     from ticketsource_async.changes import Change
     from ticketsource_async.client import TicketSource
-    from ticketsource_async.models import Customer
 
 T = TypeVar("T")
 
 _Row = tuple[bytes | None, bytes | None, str | None]
 
 _APPLICATION: Final = 0x54536373  # by which a store is told from any other SQLite file
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
 
@@ -88,7 +88,10 @@ class _File:
         elif application != _APPLICATION:
             raise _Refused("is not a customer store but another database: name another file")
         elif version != _VERSION:
-            raise _Refused(f"has the form {version}, which is not of this version of ticketsource_async: upgrade it")
+            raise _Refused(
+                f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
+                + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
+            )
         run("COMMIT")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
@@ -112,6 +115,11 @@ class _File:
         with self._whole():
             self._sql.executemany(_REMEMBER_TOLD, changed)
             self._sql.executemany(_FORGET_DELETED, deleted)
+
+    def renew(self, rows: Sequence[tuple[bytes, str, bytes]]) -> None:
+        """Write records anew that are as they were, but in other bytes."""
+        with self._whole():
+            self._sql.executemany("UPDATE customer SET record = ? WHERE id = ? AND record = ? AND told IS NULL", rows)
 
     def tell(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         # What a consumer has and we, after a loss of power, know nothing of, would never be corrected.
@@ -265,7 +273,7 @@ class CustomerStore:
         counts: an older change is not remembered.
         """
         after = change.after
-        await self._do(self._opened.remember, change.id, None if after is None else converters.pack(after))
+        await self._do(self._opened.remember, change.id, None if after is None else _pack(after))
         self._handed_out.pop(change.id, None)
 
     async def remember_all(self) -> None:
@@ -346,19 +354,24 @@ class CustomerStore:
     async def remembered(self, customers: "Sequence[Customer]") -> "list[Remembered]":
         """Return what is remembered of each who is not remembered as they are, nor erased since the crawl began."""
         rows = await self._do(self._opened.remembered, [customer.id for customer in customers])
-        return [
-            Remembered(
-                customer,
-                converters.unpack(record) if record else None,
-                converters.unpack(told) if told else None,
-                deleted=told == b"",
-                fields=tuple(json.loads(fields or "[]")),
+        found: list[Remembered] = []
+        renewed: list[tuple[bytes, str, bytes]] = []
+        for now in customers:
+            record, told, fields = rows.get(now.id, (b"", b"", None))
+            packed = _pack(now)
+            if now.id not in rows or (told is None and record == packed):
+                continue
+            before = _unpack(record) if record else None
+            if record and before is not None and told is None and attrs.evolve(before, links=now.links) == now:
+                renewed.append((packed, now.id, record))  # or it would be unpacked again every time
+                continue
+            told_last = _unpack(told) if told else None
+            found.append(
+                Remembered(now, before, told_last, deleted=told == b"", fields=tuple(json.loads(fields or "[]")))
             )
-            for customer in customers
-            if customer.id in rows
-            for record, told, fields in [rows[customer.id]]
-            if told is not None or record != converters.pack(customer)
-        ]
+        if renewed:
+            await self._do(self._opened.renew, renewed)
+        return found
 
     async def tell(self, changes: "Sequence[tuple[Change, Sequence[str]]]") -> None:
         """Note what a consumer is about to be told, and all fields in which it may be behind that.
@@ -368,7 +381,7 @@ class CustomerStore:
         rows = [
             (type(change).__name__, (change.id,))
             if change.after is None
-            else (type(change).__name__, (converters.pack(change.after), json.dumps(fields), change.id))
+            else (type(change).__name__, (_pack(change.after), json.dumps(fields), change.id))
             for change, fields in changes
         ]
         await self._do(self._opened.tell, rows)
@@ -387,7 +400,7 @@ class CustomerStore:
         last = ""
         while rows := await self._do(self._opened.unseen, crawl, last):
             for _, record in rows:
-                yield converters.unpack(record)
+                yield _unpack(record)
             last = rows[-1][0]
 
     async def end_crawl(self, crawl: int) -> None:
@@ -429,6 +442,15 @@ class CustomerStore:
 
     def _error(self, what: str, kind: type[StoreError] = StoreError) -> StoreError:
         return kind(f"The customer store {self._path} {what}.", str(self._path))
+
+
+def _pack(customer: Customer) -> bytes:
+    """Return the bytes by which the store remembers a customer: the same for the same record."""
+    return json.dumps(customer.to_dict(), separators=(",", ":")).encode()
+
+
+def _unpack(packed: bytes) -> Customer:
+    return Customer.from_dict(json.loads(packed))
 
 
 def _box_office(access: "Access") -> tuple[str, str]:

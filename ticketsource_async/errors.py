@@ -234,6 +234,18 @@ class PaginationError(TicketSourceError):
         self.next_url = next_url
 
 
+class UnreadableValue(TicketSourceError, ValueError):
+    """A part cannot be sent whole: it has a value that could not be read, and sending would destroy it.
+
+    `id` names the record, `field` the dotted path to the value.
+    """
+
+    def __init__(self, message: str = "", id: str = "", field: str = "") -> None:  # noqa: A002 - as in InvalidResponse
+        super().__init__(message, id, field)
+        self.id = id
+        self.field = field
+
+
 class LimiterUnavailable(TicketSourceError):
     """No slot was given out, since the store of a shared rate limiter does not answer; nothing was sent."""
 

@@ -157,7 +157,17 @@ def _cell_writer(stream: TextIO, columns: Sequence[str], *, escape_formulas: boo
 
 
 def _write_line(stream: TextIO, found: Mapping[str, object]) -> None:
-    stream.write(json.dumps(found, ensure_ascii=False) + "\n")
+    stream.write(json_text(found) + "\n")
+
+
+def json_text(data: object, *, indent: int | None = None) -> str:
+    """Return data as JSON, in its own letters unless UTF-8 cannot hold one of them."""
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=indent)
+    return text
 
 
 def _cell(value: Value) -> str:
@@ -210,7 +220,7 @@ def json_writer(stream: TextIO) -> Iterator[Callable[[_Record], None]]:
 
     def write(record: _Record) -> None:
         nonlocal before
-        stream.write(before + json.dumps(record.to_dict(), ensure_ascii=False))
+        stream.write(before + json_text(record.to_dict()))
         before = ",\n"
 
     yield write

@@ -14,14 +14,15 @@ from typing import Final, Generic, Literal, TypeVar, cast
 from attrs import define, field, frozen
 from yarl import URL
 
-from ticketsource_async._wire import converters, protocol, quick
+from ticketsource_async._wire import protocol
 from ticketsource_async._wire.sender import Sender, end
 from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
+from ticketsource_async.models.base import WholeRecord
 
 _Ahead = deque[tuple[URL, asyncio.Task[protocol.Envelope]]]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=WholeRecord)
 
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
@@ -49,8 +50,9 @@ class ListReport:
 
     `passes` over the list have begun, and `requests` were made for its pages, retries not counted. `duplicates` are the
     rows dropped because they had come on this page or one shortly before, `invalid` those that `on_invalid` took, and
-    `found_later` those that the first pass had missed. `complete` says that a later pass has found nothing new, so it
-    is never true without `verify`.
+    `found_later` those that the first pass had missed. `unreadable` are the records with a value that could not be
+    read, which they have in `record.invalid`. `complete` says that a later pass has found nothing new, so it is never
+    true without `verify`.
     """
 
     passes: int = 0
@@ -58,6 +60,7 @@ class ListReport:
     duplicates: int = 0
     invalid: int = 0
     found_later: int = 0
+    unreadable: int = 0
     complete: bool = False
 
 
@@ -159,7 +162,6 @@ class Pager(Generic[T]):
         self._on_invalid = on_invalid
         self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._keeps = keeps
-        self._quick = quick.reader(model)
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"
@@ -276,8 +278,7 @@ class Pager(Generic[T]):
 
     async def _read(self, loop: _Loop, url: URL) -> protocol.Envelope:
         loop.report.requests += 1
-        request = protocol.build(self._sender.access, "GET", url, quick=self._quick)
-        return await self._sender.send(request, "bulk")
+        return await self._sender.send(protocol.build(self._sender.access, "GET", url), "bulk")
 
     def _page(
         self, loop: _Loop, envelope: protocol.Envelope, number: int
@@ -300,9 +301,7 @@ class Pager(Generic[T]):
 
     def _items(self, loop: _Loop, rows: list[object], envelope: protocol.Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
-        new = loop.which_are_new(converters.ids_of(rows))
-        if loop.left is None and all(new) and (records := converters.quick_records(rows)) is not None:
-            return records if self._keeps is None else list(filter(self._keeps, records))
+        new = loop.which_are_new([protocol.id_in(row) for row in rows])
         items: list[T] = []
         for index, row in enumerate(rows):
             if loop.left == 0:
@@ -310,7 +309,7 @@ class Pager(Generic[T]):
             item: T | None = None
             try:
                 if new[index]:
-                    item = converters.structure(row, self._model, envelope, index)
+                    item = envelope.record(self._model, row, index)
             except InvalidResponse as error:
                 if not callable(self._on_invalid):
                     raise
@@ -321,7 +320,10 @@ class Pager(Generic[T]):
             if loop.left is not None and (kept or self._keeps is None):
                 loop.left -= 1
             if kept:
-                items.append(cast(T, item))
+                items.append(record := cast(T, item))
+                if invalid := record.invalid:
+                    loop.report.unreadable += 1
+                    self._sender.note_invalid(record.API_TYPE, invalid)
         return items
 
     def _check(

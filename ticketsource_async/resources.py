@@ -6,11 +6,11 @@ there.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
 from yarl import URL
 
-from ticketsource_async._wire import converters, protocol
+from ticketsource_async._wire import drafts, protocol
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.changes import Change, changes
@@ -26,6 +26,8 @@ from ticketsource_async.models import (
     StartFilter,
     Venue,
 )
+from ticketsource_async.models.base import WholeRecord
+from ticketsource_async.models.customers import check_unreadable
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.ratelimit import Priority
 
@@ -33,12 +35,7 @@ if TYPE_CHECKING:
     from ticketsource_async.customer_store import CustomerStore
 
 
-class _HasId(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-T = TypeVar("T", bound=_HasId)
+T = TypeVar("T", bound=WholeRecord)
 CustomerT = TypeVar("CustomerT", bound="str | Customer")
 _Update = tuple[str | Customer, CustomerDraft]
 In = TypeVar("In")
@@ -112,18 +109,19 @@ class _Group:
         return Bulk(self._sender, inputs, call, in_turn=in_turn, **options)
 
     async def _get(self, url: URL, model: type[T]) -> T:
-        return _record(await self._send("GET", url), model, url.name)
+        return self._record(await self._send("GET", url), model, url.name)
 
     async def _send(self, method: str, url: URL, body: bytes | None = None) -> protocol.Envelope:
         return await self._sender.send(protocol.build(self._sender.access, method, url, body), self._priority)
 
-
-def _record(envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
-    record = converters.structure(envelope.data, model, envelope)
-    if asked_for is not None and record.id != asked_for:
-        what = f"the record asked for was {asked_for}"
-        raise envelope.invalid(what, "$.data.id", resource=converters.RESOURCES[model], record_id=record.id)
-    return record
+    def _record(self, envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
+        record = envelope.record(model, envelope.data)
+        if asked_for is not None and record.id != asked_for:
+            what = f"the record asked for was {asked_for}"
+            raise envelope.invalid(what, "$.data.id", resource=record.API_TYPE, record_id=record.id)
+        if record.invalid:
+            self._sender.note_invalid(record.API_TYPE, record.invalid)
+        return record
 
 
 def _body(
@@ -133,7 +131,7 @@ def _body(
         raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}")
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
-    return converters.body(draft, record_id)
+    return drafts.body(draft, record_id)
 
 
 def _id_in(change: object) -> str | None:
@@ -144,7 +142,7 @@ def _id_in(change: object) -> str | None:
 
 
 def _customer_id(customer: str | Customer) -> str:
-    return protocol.checked_id(customer, "cst-")
+    return protocol.checked_id(customer, Customer.ID_PREFIX)
 
 
 class Customers(_Group):
@@ -170,18 +168,21 @@ class Customers(_Group):
         POST /customers. Never sent twice: raises `OutcomeUnknown` if the answer got lost; then look for the customer
         before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
         """
-        return _record(await self._send("POST", self._url("customers"), _body(draft, CustomerDraft)), Customer)
+        return self._record(await self._send("POST", self._url("customers"), _body(draft, CustomerDraft)), Customer)
 
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
 
         PATCH /customers/{id}. Tried again like a read: to set the same values again changes nothing, unless somebody
         else has set others in between. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft
-        with nothing set.
+        with nothing set; `UnreadableValue` if `customer` is a record and a part in the draft would destroy a value of
+        it that could not be read.
         """
         customer_id = _customer_id(customer)
         body = _body(draft, CustomerDraft, customer_id)
-        return _record(await self._send("PATCH", self._url("customers", customer_id), body), Customer, customer_id)
+        if isinstance(customer, Customer):
+            check_unreadable(customer, draft)
+        return self._record(await self._send("PATCH", self._url("customers", customer_id), body), Customer, customer_id)
 
     async def save(self, before: Customer, after: Customer, /) -> Customer:
         """Send what differs, nothing else, and return the record as it is now; nothing is sent if nothing differs.
@@ -194,7 +195,7 @@ class Customers(_Group):
         if before.id != after.id:
             raise ValueError(f"these are two customers: {before.id} and {after.id}")
         draft = CustomerDraft.diff(before, after)
-        return await self.update(before, draft) if draft else before
+        return await self.update(before.id, draft) if draft else before
 
     def changes(
         self, store: "CustomerStore", /, *, remember: bool = True, on_invalid: OnInvalid = "raise"
@@ -303,7 +304,7 @@ class Notes(_Group):
         `ValidationFailed`.
         """
         url = self._url("customers", _customer_id(customer), "notes")
-        return _record(await self._send("POST", url, _body(draft, NoteDraft)), Note)
+        return self._record(await self._send("POST", url, _body(draft, NoteDraft)), Note)
 
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
         """Delete a note, for good.
@@ -314,7 +315,7 @@ class Notes(_Group):
         await self._send("DELETE", self._note(customer, note))
 
     def _note(self, customer: str | Customer, note: str | Note) -> URL:
-        return self._url("customers", _customer_id(customer), "notes", protocol.checked_id(note, "csn-"))
+        return self._url("customers", _customer_id(customer), "notes", protocol.checked_id(note, Note.ID_PREFIX))
 
 
 class Events(_Group):
@@ -353,7 +354,7 @@ class Events(_Group):
         return self._list_dates(self._event(event, "dates"), start, options)
 
     def _event(self, event: str | Event, *below: str) -> URL:
-        return self._url("events", protocol.checked_id(event, "evt-"), *below)
+        return self._url("events", protocol.checked_id(event, Event.ID_PREFIX), *below)
 
 
 class Venues(_Group):
@@ -378,7 +379,7 @@ class Venues(_Group):
         return self._list_dates(self._venue(venue, "dates"), start, options)
 
     def _venue(self, venue: str | Venue, *below: str) -> URL:
-        return self._url("venues", protocol.checked_id(venue, "ven-"), *below)
+        return self._url("venues", protocol.checked_id(venue, Venue.ID_PREFIX), *below)
 
 
 class Dates(_Group):
@@ -399,7 +400,7 @@ class Dates(_Group):
         return self._list(self._date(date, "bookings"), Booking, options)
 
     def _date(self, date: str | EventDate, *below: str) -> URL:
-        return self._url("dates", protocol.checked_id(date, "dat-"), *below)
+        return self._url("dates", protocol.checked_id(date, EventDate.ID_PREFIX), *below)
 
 
 class Bookings(_Group):
@@ -420,7 +421,7 @@ class Bookings(_Group):
         return self._list(self._booking(booking, "seats"), Seat, options)
 
     def _booking(self, booking: str | Booking, *below: str) -> URL:
-        return self._url("bookings", protocol.checked_id(booking, "bkg-"), *below)
+        return self._url("bookings", protocol.checked_id(booking, Booking.ID_PREFIX), *below)
 
 
 class Seats(_Group):
@@ -431,4 +432,4 @@ class Seats(_Group):
 
         GET /seats/{id}. Raises `NotFound`.
         """
-        return await self._get(self._url("seats", protocol.checked_id(seat, "sea-")), Seat)
+        return await self._get(self._url("seats", protocol.checked_id(seat, Seat.ID_PREFIX)), Seat)

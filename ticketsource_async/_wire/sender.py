@@ -6,8 +6,9 @@ No aiohttp here and no models. What a failure means is decided in `retry.py`.
 import asyncio
 import logging
 import random
+import re
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar, Final, TypeVar, cast
 
@@ -86,6 +87,7 @@ class Sender:
         self._gates: dict[asyncio.AbstractEventLoop, tuple[asyncio.Semaphore, asyncio.Semaphore]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._helpers: set[asyncio.Task[Any]] = set()
+        self._noted: set[str] = set()
         self.closed = False
 
     async def send(self, request: protocol.Request, priority: Priority = "interactive") -> protocol.Envelope:
@@ -297,6 +299,12 @@ class Sender:
             self._gates[loop] = asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
         everybody, bulk = self._gates[loop]
         return bulk if priority == "bulk" else nullcontext(), everybody
+
+    def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
+        """Log, once for each path, that values of records of this kind could not be read; the values are not told."""
+        for path in {f"{resource}.{re.sub('[0-9]+(?=])', '', path)}" for path in invalid} - self._noted:
+            self._noted.add(path)
+            _LOG.warning("%s could not be read in a record: it is None there, `record.invalid` has the value.", path)
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""

@@ -54,20 +54,24 @@ def written(before: "Customer", values: Values) -> "Customer":
         old = getattr(before, part)
         if old is not None or any(value is not None for value in given.values()):
             changed[part] = evolve(old or empty[part], **given)
-    return evolve(before, **changed)
+    # What is given anew need not be kept, though it could not be read.
+    unread = {path: value for path, value in before.invalid.items() if path.replace(".", "_") not in values}
+    return evolve(before, **changed, invalid=unread)
 
 
 def update_draft(before: "Customer", after: "Customer") -> "CustomerDraft":
     """Return what turns `before` into `after`: as `CustomerDraft.diff`, but of the consents only what is sure.
 
     Those are each that differs, and each no. A yes that stays may be withdrawn while the update is on its way, which
-    would undo that; a null may be refused, and with it a withdrawal.
+    would undo that; a null may be refused, and with it a withdrawal. Raises `UnreadableValue` if an address or a
+    membership would go whole and lose a value that could not be read and is not given.
     """
     from attrs import evolve  # noqa: PLC0415 - as above
 
     from ticketsource_async.models import Consent, ConsentDraft, CustomerDraft  # noqa: PLC0415
 
-    draft = CustomerDraft.diff(before, after)
+    kept = {path: value for path, value in after.invalid.items() if path.partition(".")[0] != "consent"}
+    draft = CustomerDraft.diff(evolve(before, invalid=kept), evolve(after, invalid=kept))
     if not isinstance(draft.consent, Consent):
         return draft
     old = before.consent or Consent()

@@ -5,14 +5,15 @@ The library and the sandbox are imported inside the functions, so that help and 
 
 import asyncio
 import errno
-import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ticketsource_async import CallEvent, TicketSource
-    from ticketsource_async.models.base import Record
+    from ticketsource_async.models.base import Record, WholeRecord
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -72,6 +73,9 @@ escape_option = click.option(
     help="Put a quote before CSV cells that a spreadsheet would run as a formula.  [default: on]",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")
+strict_option = click.option(
+    "--strict", is_flag=True, help="End with 1 if a value could not be read, also if all rows are there."
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 sandbox_option = click.option(
     "--sandbox", is_flag=True, help="Use a sample box office in this process: no account needed."
@@ -125,6 +129,7 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
             yield stream
         return
     target = output.resolve()  # through a link, so that the link stays
+    written_before = datetime.fromtimestamp(target.stat().st_mtime).astimezone() if target.exists() else None
     # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
     part = Path(name)
@@ -136,8 +141,35 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
         if target.exists():
             part.chmod(target.stat().st_mode)
         part.replace(target)
+    except Exception as error:
+        if written_before is not None:
+            error.add_note(f"{output} is still the old one, of {written_before:%Y-%m-%d %H:%M}.")
+        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[WholeRecord], None]]":
+    """Yield what notes the values of a record that could not be read; tell of them on stderr at the end.
+
+    Each path has one line, with the number of records and at most three ids, and never a value.
+    """
+    found: dict[str, dict[str, None]] = {}
+
+    def note(record: "WholeRecord") -> None:
+        for path in record.invalid:
+            kind = record.API_TYPE.removeprefix("customer_")
+            found.setdefault(f"{re.sub('[0-9]+(?=])', '', path)} of {{}} {kind}", {})[record.id] = None
+
+    yield note
+    for what, ids in found.items():
+        more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+        empty = ", the cells are empty" if in_cells else ""
+        some = f"{what.format(f'{len(ids):,}')}{'s' if len(ids) > 1 else ''}"
+        click.echo(f"{some} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
+    if strict and found:
+        raise click.exceptions.Exit(FAILED)
 
 
 @contextmanager
@@ -159,8 +191,10 @@ def confirm_deletion(what: str, *, yes: bool) -> None:
 
 def print_record(record: "Record") -> None:
     """Print a record to stdout, for people and programs."""
+    from ticketsource_async.export import json_text  # noqa: PLC0415
+
     with opened(Path("-"), "utf-8") as stdout:
-        stdout.write(json.dumps(record.to_dict(), ensure_ascii=False, indent=2) + "\n")
+        stdout.write(json_text(record.to_dict(), indent=2) + "\n")
 
 
 def _on_terminal(stream: TextIO | None) -> bool:
@@ -200,7 +234,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
             fail(f"nobody reads what is printed: {unread}", FAILED)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}{unread and f': {unread}'}", FAILED)
+        notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
+        fail(f"{where}{error.strerror or error}{unread and f': {unread}'}{notes}", FAILED)
     except errors.TicketSourceError as error:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
 

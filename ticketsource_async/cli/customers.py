@@ -1,6 +1,5 @@
 """The commands on customers that do more than look up: export, changes, forget, create, update, delete."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -28,6 +27,8 @@ from ticketsource_async.cli.common import (
     quiet_option,
     run,
     sandbox_option,
+    strict_option,
+    telling_unreadable,
     yes_option,
 )
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
@@ -63,6 +64,7 @@ def customers() -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many customers.")
 @excel_option
 @escape_option
+@strict_option
 @quiet_option
 @sandbox_option
 def export_customers(
@@ -73,16 +75,24 @@ def export_customers(
     limit: int | None,
     excel: bool,
     escape_formulas: bool,
+    strict: bool,
     quiet: bool,
     sandbox: bool,
 ) -> None:
-    """Stream every customer to stdout or a file, with what they consent to."""
+    """Stream every customer to stdout or a file, with what they consent to.
+
+    A value that cannot be read is an empty cell; at the end stderr tells which they are, and whose. Such a consent
+    counts as no.
+    """
     check_format(format_, excel=excel, escape_formulas=escape_formulas)
     if format_ == "parquet" and str(output) == "-":
         raise click.UsageError("--format parquet needs a file: name it with --output.")
 
     async def export() -> None:
-        with opened(output, "utf-8-sig" if excel else "utf-8") as stream:
+        with (
+            telling_unreadable(strict=strict, in_cells=format_ in ("csv", "parquet")) as note,
+            opened(output, "utf-8-sig" if excel else "utf-8") as stream,
+        ):
             async with box_office(sandbox=sandbox) as ts:
                 # The limit counts those written: without a filter these are those read, and no page too many is read.
                 listed = aiter(ts.customers.list(max_items=None if consent else limit, concurrency=8))
@@ -90,9 +100,9 @@ def export_customers(
                     _writer(stream, format_, escape_formulas=escape_formulas) as write,
                     progress("customers", quiet=quiet, rows_to=output) as shown,
                 ):
-                    left_out = await _write_customers(listed, write, consent, limit, shown)
-        if consent and not quiet:
-            click.echo(f"{left_out:,} left out: no consent to {' and '.join(consent)}.", err=True)
+                    left_out = await _write_customers(listed, write, note, consent, limit, shown)
+            if consent and not quiet:
+                click.echo(f"{left_out:,} left out: no consent to {' and '.join(consent)}.", err=True)
 
     run(export())
 
@@ -112,6 +122,7 @@ def _writer(
 async def _write_customers(
     listed: "AsyncGenerator[Customer, None]",
     write: "Callable[[Customer], None]",
+    note: "Callable[[Customer], None]",
     consent: tuple[str, ...],
     limit: int | None,
     shown: "tqdm[Any]",
@@ -121,6 +132,7 @@ async def _write_customers(
     async with aclosing(listed):
         async for customer in listed:
             shown.update()
+            note(customer)
             if not all(getattr(customer.consent, way, None) is True for way in consent):
                 left_out += 1
                 continue
@@ -175,8 +187,11 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
                 if rebind:
                     await remembered.rebind(ts)
                 changes = ts.customers.changes(remembered, remember=a_line_each, on_invalid=_telling(told))
-                with opened(output, "utf-8") as stream:
-                    failure = await _write_changes(changes, stream, told)
+                with (
+                    telling_unreadable(strict=False, in_cells=False) as note,
+                    opened(output, "utf-8") as stream,
+                ):
+                    failure = await _write_changes(changes, stream, told, note)
                 await remembered.remember_all()  # now that the file has its name
         if not quiet:
             click.echo(
@@ -196,14 +211,21 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
 
 
 async def _write_changes(
-    changes: "AsyncGenerator[Change, None]", stream: TextIOWrapper, told: Counter[str]
+    changes: "AsyncGenerator[Change, None]",
+    stream: TextIOWrapper,
+    told: Counter[str],
+    note: "Callable[[Customer], None]",
 ) -> TicketSourceError | None:
     """Write the changes, and return what failed for a single customer, if all others are told."""
+    from ticketsource_async.export import jsonl_writer  # noqa: PLC0415
+
+    write = jsonl_writer(stream)
     try:
         async with aclosing(changes):
             async for change in changes:
-                stream.write(json.dumps(change.to_dict(), ensure_ascii=False) + "\n")
+                write(change)
                 stream.flush()
+                _note_new(change, note)
                 told[type(change).__name__.lower()] += 1
                 told["consents"] += change.consent_changed
     except (NotFound, ServerError, InvalidResponse) as error:
@@ -211,6 +233,17 @@ async def _write_changes(
             raise
         return error
     return None
+
+
+def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
+    """Note what could not be read in a customer, unless that was so before."""
+    from attrs import evolve  # noqa: PLC0415 - help can do without
+
+    if change.after is not None and change.after.invalid:
+        before = getattr(change, "before", None)
+        known = before.invalid if before is not None else {}
+        new = {path: value for path, value in change.after.invalid.items() if path not in known}
+        note(evolve(change.after, invalid=new))
 
 
 def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
@@ -313,7 +346,7 @@ def update_customer(*, customer_id: str, **given: str | None) -> None:
                 before = await ts.customers.get(customer_id)
             after = cells.written(before, values)
             draft = cells.update_draft(before, after)
-            saved = await ts.customers.update(before, draft) if draft else before
+            saved = await ts.customers.update(before.id, draft) if draft else before
         print_record(saved)
         if ignored := cells.not_taken(before, after, saved):
             fail(f"the API did not take {' and '.join(ignored)}.", FAILED)

@@ -4,7 +4,6 @@ A line whose meaning is not certain is refused, whatever the others are.
 """
 
 import csv
-import json
 import re
 import string
 import sys
@@ -30,7 +29,7 @@ from ticketsource_async.cli.common import (
     quiet_option,
     run,
 )
-from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, ValidationFailed
+from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, UnreadableValue, ValidationFailed
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
@@ -107,6 +106,8 @@ def import_customers(
     how = _How(match, apply, give_consent)
 
     async def import_them() -> None:
+        from ticketsource_async.export import json_text  # noqa: PLC0415
+
         outcomes: Counter[str] = Counter()
         with opened(Path("-"), "utf-8") as stdout:
             async with box_office() as ts:
@@ -115,7 +116,7 @@ def import_customers(
                 for line in sorted(lines, key=lambda line: line.key in listed):
                     with _telling_where(line):
                         outcome = await _deal_with(ts, line, listed.get(line.key, []), how)
-                        stdout.write(json.dumps({"line": line.number, **outcome}, ensure_ascii=False) + "\n")
+                        stdout.write(json_text({"line": line.number, **outcome}) + "\n")
                         stdout.flush()
                     outcomes[str(outcome["outcome"])] += 1
         if not quiet:
@@ -253,7 +254,7 @@ async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", 
             return await _create(ts, line, how)
         shown = {"id": before.id}
         return await _update(ts, line, before, how)
-    except (_Refusal, ValidationFailed, NotFound) as refusal:
+    except (_Refusal, ValidationFailed, NotFound, UnreadableValue) as refusal:
         return {"outcome": "refused", **shown, "reason": str(refusal)}
     except (OutcomeUnknown, InvalidResponse) as error:
         return {"outcome": "unknown", **shown, "reason": str(error)}
@@ -304,8 +305,9 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How
     _check_consents({column: new for column, (_, new) in changes.items()}, how)
     for column in cells.OFTEN_DIGITS:
         _check_digits(column, *changes.get(column, (None, None)))
+    draft = cells.update_draft(before, after)
     if how.apply:
-        saved = await ts.customers.update(before, cells.update_draft(before, after))
+        saved = await ts.customers.update(before.id, draft)
         changes = cells.differing(before, saved)
         if ignored := cells.not_taken(before, after, saved):
             reason = f"the API did not take {' and '.join(ignored)}"

@@ -23,6 +23,8 @@ from ticketsource_async.cli.common import (
     quiet_option,
     run,
     sandbox_option,
+    strict_option,
+    telling_unreadable,
     yes_option,
 )
 from ticketsource_async.cli.customers import customers
@@ -30,9 +32,9 @@ from ticketsource_async.cli.customers import customers
 if TYPE_CHECKING:
     from ticketsource_async import Pager, StartFilter, TicketSource
     from ticketsource_async.export import Value
-    from ticketsource_async.models.base import Record
+    from ticketsource_async.models.base import WholeRecord
 
-    _Read = Pager[Any] | Awaitable[Record]
+    _Read = Pager[Any] | Awaitable[Any]
     _Row = tuple[Value, ...]
 
 GROUPS: Final = {
@@ -64,6 +66,7 @@ def _add_exports() -> None:
         for option in (
             sandbox_option,
             quiet_option,
+            strict_option,
             escape_option,
             excel_option,
             _days_option,
@@ -84,6 +87,7 @@ def _exporting(group: str) -> Callable[..., None]:
         last: datetime | None,
         excel: bool,
         escape_formulas: bool,
+        strict: bool,
         quiet: bool,
         sandbox: bool,
     ) -> None:
@@ -96,11 +100,14 @@ def _exporting(group: str) -> Callable[..., None]:
 
             start = StartFilter(first and first.date(), last and last.date()) if first or last else None
             columns = export.BOOKING_COLUMNS if group == "bookings" else export.PROGRAMME_COLUMNS
-            with opened(output, "utf-8-sig" if excel else "utf-8") as stream:
+            with (
+                telling_unreadable(strict=strict, in_cells=True) as note,
+                opened(output, "utf-8-sig" if excel else "utf-8") as stream,
+            ):
                 write = export.row_writer(stream, columns, format_, escape_formulas=escape_formulas)
                 async with box_office(sandbox=sandbox) as ts:
                     with progress(_COUNTED[group], quiet=quiet, rows_to=output) as shown:
-                        async with aclosing(_rows(ts, group, start)) as found:
+                        async with aclosing(_rows(ts, group, start, note)) as found:
                             async for rows in found:
                                 write(rows)
                                 shown.update()
@@ -110,17 +117,26 @@ def _exporting(group: str) -> Callable[..., None]:
     return export
 
 
-async def _rows(ts: "TicketSource", group: str, start: "StartFilter | None") -> "AsyncGenerator[list[_Row], None]":
-    """Yield the rows of each booking, or the row of each date."""
+async def _rows(
+    ts: "TicketSource", group: str, start: "StartFilter | None", note: "Callable[[WholeRecord], None]"
+) -> "AsyncGenerator[list[_Row], None]":
+    """Yield the rows of each booking, or the row of each date, and note what could not be read."""
     from ticketsource_async import export  # noqa: PLC0415
 
     if group == "bookings":
         async with aclosing(ts.all_bookings(start=start)) as bookings:
             async for event, event_date, booking in bookings:
+                note(event)
+                note(event_date)
+                note(booking)
                 yield export.booking_rows(event, event_date, booking)
     else:
         async with aclosing(ts.programme(start=start)) as programme:
             async for event, event_date, venue in programme:
+                note(event)
+                note(event_date)
+                if venue is not None:
+                    note(venue)
                 yield [export.programme_row(event, event_date, venue)]
 
 
@@ -133,35 +149,38 @@ def _days_option(command: Callable[..., None]) -> Callable[..., None]:
 def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Read]", *ids: str) -> None:
     """Add a command that prints one record as JSON, or a list as JSON Lines."""
 
-    def command(*, sandbox: bool, **given: str) -> None:
+    def command(*, sandbox: bool, strict: bool, **given: str) -> None:
         async def work() -> None:
             from ticketsource_async.pagination import Pager  # noqa: PLC0415
 
-            async with box_office(sandbox=sandbox) as ts:
-                with checked_ids(*ids):
-                    found = read(ts, *(given[metavar.lower()] for metavar in ids))
-                    record = None if isinstance(found, Pager) else await found
-                if isinstance(found, Pager):
-                    await _print_all(found)
-                elif record is not None:
-                    print_record(record)
+            with telling_unreadable(strict=strict, in_cells=False) as note:
+                async with box_office(sandbox=sandbox) as ts:
+                    with checked_ids(*ids):
+                        found = read(ts, *(given[metavar.lower()] for metavar in ids))
+                        record = None if isinstance(found, Pager) else await found
+                    if isinstance(found, Pager):
+                        await _print_all(found, note)
+                    elif record is not None:
+                        note(record)
+                        print_record(record)
 
         run(work())
 
-    made: Callable[..., None] = sandbox_option(command)
+    made: Callable[..., None] = sandbox_option(strict_option(command))
     for metavar in reversed(ids):
         made = click.argument(metavar.lower(), metavar=metavar, type=TEXT)(made)
     example = " ".join(["Example: ticketsource", group, name, *_EXAMPLES[group][: len(ids)]])
     GROUPS[group].command(name, help=explained, epilog=example)(made)
 
 
-async def _print_all(listed: "Pager[Any]") -> None:
+async def _print_all(listed: "Pager[Any]", note: "Callable[[WholeRecord], None]") -> None:
     from ticketsource_async import export  # noqa: PLC0415
 
     with opened(Path("-"), "utf-8") as stdout:
         write = export.jsonl_writer(stdout)
         async with aclosing(aiter(listed)) as records:
             async for record in records:
+                note(record)
                 write(record)
 
 

@@ -1,9 +1,10 @@
 """What the API returns (records) and what is sent to it (drafts).
 
-Plain values: nothing here reads JSON, knows an envelope or talks to anybody. `_wire/converters.py` does the mapping.
+Plain values: nothing here knows JSON, an envelope or the network. `forms.py` makes records of the API's rows, and
+`_wire/drafts.py` the bodies that send drafts.
 """
 
-from ticketsource_async.models.base import NOTHING, UNSET, Address, Consent, Links, Unset
+from ticketsource_async.models.base import UNSET, Address, Consent, Links, Unset
 from ticketsource_async.models.bookings import (
     Amount,
     Attendee,
@@ -28,6 +29,7 @@ from ticketsource_async.models.customers import (
     Note,
     NoteDraft,
 )
+from ticketsource_async.models.forms import NOTHING
 from ticketsource_async.models.shows import (
     BoxOffice,
     Event,

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import MAX_PREC, Decimal, localcontext
+from typing import ClassVar
 
 import attrs
 
-from ticketsource_async.models.base import Links, Record, last_segment, unknown
+from ticketsource_async.models.base import Links, Record, last_segment, unknown, unreadable
 
 
 @attrs.frozen
@@ -91,6 +92,9 @@ class Totals(Record):
 class Booking(Record):
     """A booking; what it comes to is in its lines (see `totals`), who made it and for which date in its links."""
 
+    API_TYPE: ClassVar = "booking"
+    ID_PREFIX: ClassVar = "bkg-"
+
     id: str
     ref: str | None = None
     lines: tuple[BookingLine, ...] | None = None
@@ -100,6 +104,7 @@ class Booking(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
     @property
     def customer_id(self) -> str | None:
@@ -175,6 +180,9 @@ class Attendee(Record):
 class Seat(Record):
     """A seat, or a place, of a booking."""
 
+    API_TYPE: ClassVar = "seat"
+    ID_PREFIX: ClassVar = "sea-"
+
     id: str
     is_booked: bool | None = None
     is_cancelled: bool | None = None
@@ -185,6 +193,7 @@ class Seat(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
     @property
     def booking_id(self) -> str | None:

@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ticketsource_async.models.base import UNSET, Address, Consent, Links, Record, Unset, last_segment, unknown
+from ticketsource_async.errors import UnreadableValue
+from ticketsource_async.models.base import (
+    UNSET,
+    Address,
+    Consent,
+    Links,
+    Record,
+    Unset,
+    last_segment,
+    unknown,
+    unreadable,
+)
+from ticketsource_async.models.forms import NOTHING, instead_of
 
 
 @attrs.frozen
@@ -23,12 +35,15 @@ class Membership(Record):
 class Customer(Record):
     """A customer; `title` is no longer used by TicketSource, `extra` keeps what this library does not know."""
 
+    API_TYPE: ClassVar = "customer"
+    ID_PREFIX: ClassVar = "cst-"
+
     id: str
     title: str | None = None
     first_name: str | None = None
     last_name: str | None = None
     address: Address | None = None
-    telephone: str | None = None
+    telephone: str | None = instead_of("phone")
     email: str | None = None
     membership: Membership | None = None
     consent: Consent | None = None
@@ -36,11 +51,15 @@ class Customer(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
 
 @attrs.frozen
 class Note(Record):
     """A note that staff keep on a customer."""
+
+    API_TYPE: ClassVar = "customer_note"
+    ID_PREFIX: ClassVar = "csn-"
 
     id: str
     description: str | None = None
@@ -49,6 +68,7 @@ class Note(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
     @property
     def customer_id(self) -> str | None:
@@ -75,6 +95,8 @@ def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
 
 class _Draft:
     __slots__ = ()
+
+    API_TYPE: ClassVar[str] = ""
 
     def __bool__(self) -> bool:
         """Say whether anything is set."""
@@ -119,6 +141,8 @@ class CustomerDraft(_Draft):
     `Consent` are taken too and send all their fields. `phone` comes back as `telephone`.
     """
 
+    API_TYPE: ClassVar = "customer"
+
     title: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     first_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     last_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
@@ -134,8 +158,9 @@ class CustomerDraft(_Draft):
     def diff(cls, before: Customer, after: Customer) -> Self:
         """Return the draft that turns `before` into `after`; it is false if there is nothing to send.
 
-        An address, membership or consent in which anything differs goes whole. What the API does not let us write (id,
-        times, links, `extra`) is not compared.
+        An address, membership or consent in which anything differs goes whole, with its `extra`. What the API does not
+        let us write (id, times, links, `extra`) is not compared, and a part with nothing in it equals None. Raises
+        `UnreadableValue` if a part would go whole that has a value which could not be read and is not set.
         """
         changes: dict[str, Any] = {}
         for name in ("title", "first_name", "last_name", "email"):
@@ -146,16 +171,36 @@ class CustomerDraft(_Draft):
         for name in ("address", "membership", "consent"):
             if _sent(getattr(before, name)) != _sent(getattr(after, name)):
                 changes[name] = getattr(after, name)
-        return cls(**changes)
+        draft = cls(**changes)
+        for customer in (before, after):
+            check_unreadable(customer, draft)
+        return draft
 
 
-def _sent(nested: Address | Membership | Consent | None) -> Address | Membership | Consent | None:
-    return None if nested is None else attrs.evolve(nested, extra={})
+def _sent(part: Address | Membership | Consent | None) -> Address | Membership | Consent | None:
+    bare = None if part is None else attrs.evolve(part, extra=NOTHING)
+    return None if bare is None or bare == type(bare)() else bare
+
+
+def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
+    """Raise `UnreadableValue` if a part in a draft would destroy a value of the customer that could not be read."""
+    for path in customer.invalid:
+        name, _, inner = path.partition(".")
+        part = getattr(draft, name, UNSET)
+        if inner and isinstance(part, Record) and getattr(part, inner, None) is None:
+            raise UnreadableValue(
+                f"{name} of {customer.id} cannot be sent whole: its {inner} could not be read, and would be cleared. "
+                f"Set {inner} too, or correct it in TicketSource first.",
+                customer.id,
+                path,
+            )
 
 
 @attrs.frozen
 class NoteDraft(_Draft):
     """A note to add to a customer; the API has no way to change one afterwards."""
+
+    API_TYPE: ClassVar = "customer_note"
 
     description: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     created_by: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import attrs
 
-from ticketsource_async.models.base import Address, Consent, Links, Record, last_segment, unknown
+from ticketsource_async.models.base import Address, Consent, Links, Record, last_segment, unknown, unreadable
 
 _DAY: Final = timedelta(days=1)
 _OPERATOR: Final = "filter[start][operator]"
@@ -36,6 +36,9 @@ class ThirdPartyConsent(Record):
 class Event(Record):
     """A show, without its venues and dates; `description` and `terms` are HTML, `category` is an open set."""
 
+    API_TYPE: ClassVar = "event"
+    ID_PREFIX: ClassVar = "evt-"
+
     id: str
     name: str | None = None
     reference: str | None = None
@@ -54,6 +57,7 @@ class Event(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
 
 @attrs.frozen
@@ -69,6 +73,9 @@ class BoxOffice(Record):
 class Venue(Record):
     """A place where an event is on."""
 
+    API_TYPE: ClassVar = "venue"
+    ID_PREFIX: ClassVar = "ven-"
+
     id: str
     name: str | None = None
     address: Address | None = None
@@ -77,6 +84,7 @@ class Venue(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
     @property
     def event_id(self) -> str | None:
@@ -92,6 +100,9 @@ class EventDate(Record):
     United Kingdom is not documented.
     """
 
+    API_TYPE: ClassVar = "date"
+    ID_PREFIX: ClassVar = "dat-"
+
     id: str
     doors_open: datetime | None = None
     start: datetime | None = None
@@ -105,6 +116,7 @@ class EventDate(Record):
     updated_at: datetime | None = None
     links: Links = attrs.field(factory=Links)
     extra: Mapping[str, object] = unknown()
+    invalid: Mapping[str, object] = unreadable()
 
     @property
     def event_id(self) -> str | None:

@@ -1,0 +1,53 @@
+"""From a draft to the body of a POST or PATCH; pure.
+
+What is UNSET is left out, None is null. A part of a record (`Address`, `Membership`, `Consent`) goes whole, with its
+`extra`, so that an API that replaces the part loses nothing.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from ticketsource_async import models
+
+
+def _whole(part: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+    known: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(part, converter, extra=override(omit=True))
+    return lambda value: {**known(value), **value.extra}
+
+
+def _make_converter() -> Converter:
+    converter = Converter()
+    for part in (models.Address, models.Membership, models.Consent):
+        converter.register_unstructure_hook(part, _whole(part, converter))
+    for draft in (
+        *(models.AddressDraft, models.MembershipDraft, models.ConsentDraft),
+        *(models.CustomerDraft, models.NoteDraft),
+    ):
+        # Only where the default is UNSET: with a default of None, an explicit None would be dropped.
+        converter.register_unstructure_hook(
+            draft, make_dict_unstructure_fn(draft, converter, _cattrs_omit_if_default=True)
+        )
+    return converter
+
+
+_converter: Final = _make_converter()
+
+
+def body(draft: models.CustomerDraft | models.NoteDraft, record_id: str | None = None) -> bytes:
+    """Return the body that sends a draft; an update names the record's id a second time, as the API wants it."""
+    named = {} if record_id is None else {"id": record_id}
+    data = {"type": draft.API_TYPE, **named, "attributes": _converter.unstructure(draft)}
+    return json.dumps({"data": data}, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):  # of an `extra`, which has none that a float cannot keep
+        return float(value)
+    assert isinstance(value, date)  # noqa: S101 - a draft has nothing else that JSON has not
+    return value.isoformat()
