@@ -31,6 +31,19 @@ async def _aiohttp(decode: Callable[[aiohttp.ClientResponse], Awaitable[Any]], u
     return count
 
 
+async def untyped(url: str, path: str) -> int:
+    """Stream all rows of a list as dicts, with aiohttp and msgspec."""
+    count, following = 0, _following(f"{url}{path}?page=1")
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
+        while following:
+            async with session.get(following) as response:
+                document = msgspec.json.decode(await response.read())
+            for row in document["data"]:
+                count += row["attributes"]["created_at"] is not None
+            following = _following(document["links"]["next"])
+    return count
+
+
 async def _httpx(with_email: Callable[[list[Any]], int], url: str) -> int:
     count, following = 0, _following(f"{url}/customers?page=1")
     async with httpx.AsyncClient(headers=HEADERS) as client:

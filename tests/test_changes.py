@@ -37,6 +37,8 @@ from ticketsource_async import (
     Updated,
 )
 from ticketsource_async import changes as room
+from ticketsource_async import customer_store as store_room
+from ticketsource_async.models.forms import read_row
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -438,7 +440,7 @@ async def test_an_empty_list_deletes_nobody_who_is_there(box: Sandbox, ts: Ticke
 
 async def test_a_row_that_cannot_be_read_is_neither_a_change_nor_deleted(api: MockedAPI, store: CustomerStore) -> None:
     """With `on_invalid` it is handed over once, and the customer stays as remembered; without, the loop ends."""
-    odd = customer_row(1, consent={"email": "false"})
+    odd = {**customer_row(1), "attributes": None}
     async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
         api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1), customer_row(2)]))
         api.answer("GET", "/customers?page=1&per_page=100", page([odd, customer_row(2, email="x@example.com")]))
@@ -455,10 +457,97 @@ async def test_a_row_that_cannot_be_read_is_neither_a_change_nor_deleted(api: Mo
 
     assert [change.id for change in skipped] == ["cst-xxxxxxxxxx2"]
     assert [change.fields for change in again if isinstance(change, Updated)] == [("email",)]
-    assert [error.json_path for error in errors] == [
-        "$.data[0].attributes.consent.email",
-        "$.data.attributes.consent.email",
-    ]
+    assert [error.json_path for error in errors] == ["$.data[0].attributes", "$.data.attributes"]
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return the fields in which two customers differ, each given by attributes of a row."""
+    return list(room._differing(*(read_row(customer_row(1, **given), Customer) for given in (before, after))))
+
+
+D, ODD_DAY = "2030-01-31", "31.12.2020"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        ({"membership": {"end_date": D}}, {"membership": {"end_date": ODD_DAY}}, []),
+        (
+            {"membership": {"end_date": D}},
+            {"membership": {"end_date": ODD_DAY, "identifier": "M"}},
+            ["membership.identifier"],
+        ),
+        ({"membership": {"end_date": ODD_DAY}}, {"membership": {"end_date": D}}, ["membership.end_date"]),
+        ({"membership": {"end_date": ODD_DAY}}, {"membership": {"end_date": None}}, ["membership.end_date"]),
+        ({"membership": {"end_date": ODD_DAY}}, {"membership": {"end_date": "1.1.2021"}}, []),
+        ({"membership": {"end_date": D}}, {"membership": "none"}, []),
+        ({"membership": None}, {"membership": {"identifier": "M", "end_date": ODD_DAY}}, ["membership.identifier"]),
+        ({"membership": {"end_date": D}}, {"membership": None}, ["membership"]),
+        ({"membership": {"end_date": D}}, {"membership": []}, ["membership.end_date"]),
+        ({"membership": None}, {"membership": {"identifier": None}}, []),
+        ({"membership": None}, {"membership": []}, []),
+        ({"consent": {"email": True}}, {"consent": {"email": 1}}, ["consent.email"]),
+        ({"consent": {"email": True}}, {"consent": "yes"}, ["consent"]),
+        ({"consent": {"email": 1}}, {"consent": {"email": None}}, ["consent.email"]),
+        ({"consent": {"email": 1}}, {"consent": {"email": 0}}, []),
+        ({"telephone": "1"}, {"telephone": ["2"]}, []),
+        ({"telephone": ["1"]}, {"telephone": ["2"]}, []),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_no_change_but_a_consent_is(
+    before: dict[str, Any], after: dict[str, Any], fields: list[str]
+) -> None:
+    """What a consumer has stays, since nobody knows better; a yes that cannot be read any more is no yes."""
+    assert differing(before, after) == fields
+
+
+async def test_a_withdrawal_is_told_though_another_field_cannot_be_read(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """The change names the consent alone, and `after` what could not be read; a good value is told when it is back."""
+    zoe = box.customers.ids()[0]
+    box.customers.update(zoe, {"consent": {"email": True}, "membership": {"end_date": D}})
+    await sync(ts, store)
+    rows = box.customers.rows(0, 25)
+    rows[0]["attributes"]["consent"]["email"] = False  # type: ignore[index]  # it is JSON
+    rows[0]["attributes"]["membership"]["end_date"] = ODD_DAY  # type: ignore[index]  # it is JSON
+    body = json.dumps({"data": rows, "links": {}})
+    box.fail(page=1, status=200, body=body, times=2)
+    (change,) = await sync(ts, store)
+    nothing = await sync(ts, store)
+    box.customers.update(zoe, {"consent": {"email": False}})
+    (later,) = await sync(ts, store)
+
+    assert isinstance(change, Updated)
+    assert (change.id, change.fields, change.consent_changed) == (zoe, ("consent.email",), True)
+    assert change.after.invalid == {"membership.end_date": ODD_DAY}
+    assert nothing == []
+    assert isinstance(later, Updated)
+    assert "membership.end_date" in later.fields
+
+
+async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its links have moved: no change is told, and none is unpacked twice."""
+    await sync(ts, store)
+    unpacked: list[bytes] = []
+    unpack = store_room._unpack
+
+    def counting(packed: bytes) -> Customer:
+        unpacked.append(packed)
+        return unpack(packed)
+
+    monkeypatch.setattr(store_room, "_unpack", counting)
+    rows = box.customers.rows(0, 25)
+    for row in rows:
+        row["links"]["bookings"] = "https://elsewhere.example/"  # type: ignore[index]  # it is JSON
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}), times=2)
+
+    assert await sync(ts, store) == []
+    assert len(unpacked) == 25
+    assert await sync(ts, store) == []
+    assert len(unpacked) == 25
 
 
 async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStore) -> None:

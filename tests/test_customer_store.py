@@ -8,6 +8,7 @@ import sys
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -40,7 +41,7 @@ ZOE = Customer(
     consent=Consent(email=True, post=False),
     created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
     links=Links(self_="https://x/1", extra={"shop": "https://x/shop"}),
-    extra={"score": Decimal("0.10"), "long": Decimal("0.12345678901234567890123"), "deep": [None, {"vip": True}]},
+    extra={"score": Decimal("0.10"), "long": "0.12345678901234567890123", "deep": [None, {"vip": True}]},
 )
 
 
@@ -177,8 +178,8 @@ def other_database(path: Path) -> None:
     database.close()
 
 
-def later_version(path: Path) -> None:
-    """Make a store as a later version of this library may have it."""
+def other_version(form: int, path: Path) -> None:
+    """Make a store as another version of this library may have it."""
 
     async def make() -> None:
         async with CustomerStore(path):
@@ -186,7 +187,7 @@ def later_version(path: Path) -> None:
 
     asyncio.run(make())
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 9")
+        database.execute(f"PRAGMA user_version = {form}")
     database.close()
 
 
@@ -195,7 +196,8 @@ def later_version(path: Path) -> None:
     [
         (lambda path: path.write_text("id,title\n" * 1000), "not a customer store but a file of another kind"),
         (other_database, "not a customer store but another database"),
-        (later_version, "has the form 9, which is not of this version"),
+        (partial(other_version, 1), "has the form 1 of another version .* this one reads form 2: name a new file"),
+        (partial(other_version, 9), "has the form 9 of another version .* this one reads form 2: upgrade"),
         (lambda path: path.mkdir(), "cannot be used"),
     ],
 )

@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import attrs
 import pytest
 from doubles import ONCE, answer, call, says, server, until
 
-from ticketsource_async import CustomerStore, RetryPolicy, TicketSource, errors
+from ticketsource_async import Address, Customer, CustomerStore, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
@@ -35,6 +36,7 @@ SAMPLES: dict[str, Any] = {
     "resource": "customer",
     "id": "cst-1",
     "json_path": "$.data.id",
+    "field": "address.postcode",
     "page": 3,
     "items": 200,
     "next_url": "https://elsewhere.example/",
@@ -139,6 +141,9 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
                 async with CustomerStore(path):
                     asked_for = path if kind == "StoreInUse" else path / "deeper"
                     return await produced(CustomerStore(asked_for).__aenter__())
+        elif kind == "UnreadableValue":
+            karl = Customer("cst-1", address=Address("1 High Street"), invalid={"address.postcode": ["x"]})
+            work = ts.customers.save(karl, attrs.evolve(karl, address=Address("2 High Street")))
         else:
             assert kind == "ConfigurationError"
             return await produced(configure())

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from doubles import BOOKING_ROW, DATE_ROW, EVENT_ROW, KARL_DRAFT, KARL_SENT, KEY, SEAT_ROW, VENUE_ROW, customer_row
+from doubles import BOOKING_ROW, DATE_ROW, EVENT_ROW, KEY, SEAT_ROW, VENUE_ROW, customer_row
 from yarl import URL
 
 from ticketsource_async import (
@@ -22,9 +22,7 @@ from ticketsource_async import (
     BoxOffice,
     Company,
     Consent,
-    ConsentDraft,
     Customer,
-    CustomerDraft,
     DiscountCode,
     Discounts,
     Donation,
@@ -33,9 +31,7 @@ from ticketsource_async import (
     EventImage,
     InvalidResponse,
     Links,
-    MembershipDraft,
     Note,
-    NoteDraft,
     Seat,
     SeatReference,
     ThirdPartyConsent,
@@ -43,7 +39,8 @@ from ticketsource_async import (
     Venue,
 )
 from ticketsource_async._wire import protocol
-from ticketsource_async.models.forms import NOTHING, OURS
+from ticketsource_async.models.forms import OURS
+from ticketsource_async.models.values import NOTHING
 
 ACCESS = protocol.Access.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
 SENT = protocol.build(ACCESS, "GET", URL("https://api.ticketsource.io/customers/cst-1"))

@@ -101,21 +101,25 @@ def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"consent": {"email": "false"}}, "Expected `bool | null`, got `str` - at `$.consent.email`"),
-        ({"consent": {"email": 1}}, "at `$.consent.email`"),
-        ({"email": 7}, "at `$.email`"),
-        ({"id": None}, "at `$.id`"),
-        ({"id": ""}, "Expected an id at $.id"),
+        ({"consent": {"email": "false"}}, "it gives no such value at $.consent.email"),
+        ({"consent": {"email": 1}}, "at $.consent.email"),
+        ({"consent": {"email": ""}}, "at $.consent.email"),
+        ({"email": 7}, "at $.email"),
+        ({"id": None}, "no usable id at $.id"),
+        ({"id": ""}, "no usable id at $.id"),
+        ({"id": 7}, "no usable id at $.id"),
         ({"consent_email": True}, "no 'consent_email', at $"),
         ({"consent": {"emial": True}}, "no 'emial', at $.consent"),
         ({"links": {"selfie": "x"}}, "no 'selfie', at $.links"),
-        ({"consent": []}, "at `$.consent`"),
-        ({"extra": []}, "Expected an object at $.extra"),
-        ({"consent": {"extra": None}}, "Expected an object at $.consent.extra"),
+        ({"consent": []}, "no object at $.consent"),
+        ({"extra": []}, "no object at $.extra"),
+        ({"invalid": []}, "no object at $.invalid"),
+        ({"consent": {"extra": None}}, "no object at $.consent.extra"),
         ({"links": {"self_": "x"}}, "no 'self_', at $.links"),
-        ({"created_at": "2024-05-01T09:30:00"}, "a time without its offset at $.created_at"),
-        ({"created_at": "2024-05-01"}, "at `$.created_at`"),
-        ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at `$.membership.start_date`"),
+        ({"created_at": "2024-05-01T09:30:00"}, "at $.created_at"),
+        ({"created_at": "2024-05-01"}, "at $.created_at"),
+        ({"created_at": "2024-05-01 09:30:00Z"}, "at $.created_at"),
+        ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at $.membership.start_date"),
     ],
 )
 def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: str) -> None:
@@ -132,7 +136,7 @@ def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
     data = json.loads(json.dumps(SOLD.to_dict()))
     data["lines"][0]["amount"]["net"] = net
 
-    with pytest.raises(ValueError, match=re.escape("Expected the text of a number at $.lines[0].amount.net")):
+    with pytest.raises(ValueError, match=re.escape("it gives no such value at $.lines[0].amount.net")):
         Booking.from_dict(data)
 
 

@@ -202,7 +202,8 @@ async def test_an_error_on_a_page_comes_after_the_items_before_it(ts: TicketSour
     assert [customer.id for customer in seen] == list(box.customers.ids(0, 20))
 
 
-BAD_ROWS = page([customer_row(1), customer_row(2, consent={"email": "false"}), customer_row(3)])
+NO_CUSTOMER = {**customer_row(2), "attributes": None}
+BAD_ROWS = page([customer_row(1), NO_CUSTOMER, customer_row(3)])
 
 
 async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: MockedAPI) -> None:
@@ -212,7 +213,7 @@ async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: M
     with pytest.raises(InvalidResponse) as caught:
         await mocked.customers.list().collect()
 
-    assert caught.value.json_path == "$.data[1].attributes.consent.email"
+    assert caught.value.json_path == "$.data[1].attributes"
     assert caught.value.id == "cst-xxxxxxxxxx2"
 
 
@@ -228,6 +229,22 @@ async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
 
     assert [c.id[-1] for c in customers] == ids
     assert [e.id for e in handed] == ["cst-xxxxxxxxxx2"]
+
+
+async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(
+    mocked: TicketSource, api: MockedAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so once for each path, without the value; the report counts the records."""
+    rows = [customer_row(n, consent={"email": "secret"}, images=[{"x": "secret"}]) for n in range(1, 4)]
+    api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)
+    pager = mocked.customers.list()
+
+    for _ in range(2):
+        assert [customer.consent and customer.consent.email for customer in await pager.collect()] == [None] * 3
+    assert pager.report == ListReport(passes=1, requests=1, unreadable=3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "customer.consent.email could not be read in a record: it is None there, `record.invalid` has the value."
+    ]
 
 
 @pytest.mark.parametrize(("max_items", "raises"), [(1, False), (None, True)])
@@ -625,7 +642,7 @@ async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSour
 
 async def test_an_invalid_row_is_told_once_however_often_the_list_is_read(mocked: TicketSource, api: MockedAPI) -> None:
     """Rows with an id and without one are handed over by the first pass alone."""
-    rows = [customer_row(1), customer_row(2, consent={"email": "false"}), {"type": "customer"}]
+    rows = [customer_row(1), NO_CUSTOMER, {"type": "customer"}]
     api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)
     handed: list[InvalidResponse] = []
     pager = mocked.customers.list(verify=True, on_invalid=handed.append)

@@ -239,10 +239,15 @@ def _differing(before: Customer, after: Customer) -> Iterator[str]:
 
     A field that cannot be read now is not among them, unless it is a consent; one that could not be read before is.
     """
-    for name in _different_paths(before, after, after.invalid):
-        if name.partition(".")[0] == "consent" or not _touches(after.invalid, name):
-            yield name
-    yield from (path for path in before.invalid if path != "type" and not _touches(after.invalid, path))
+    told = [
+        name
+        for name in _different_paths(before, after, after.invalid)
+        if name.partition(".")[0] == "consent" or not _touches(after.invalid, name)
+    ]
+    yield from told
+    for path in before.invalid:
+        if path != "type" and path not in told and not _touches(after.invalid, path):
+            yield path
 
 
 def _touches(invalid: Mapping[str, object], name: str) -> bool:
@@ -259,9 +264,10 @@ def _different_paths(before: Record, after: Record, invalid: Mapping[str, object
         part = new if isinstance(new, Record) else old
         if isinstance(part, Record):
             nothing = type(part)()
+            whole = old is None or new is None
             old, new = (nothing if value is None else value for value in (old, new))
-            # A part that came or went is told by its name, unless the consumer has to leave some of it alone.
-            if nothing in (old, new) and old != new and not (new != nothing and _touches(invalid, name)):
+            # A part that came or went is told by its name, unless some of it could not be read.
+            if whole and old != new and not (new != nothing and _touches(invalid, name)):
                 yield name
             else:
                 yield from _different_paths(old, new, invalid, f"{name}.")

@@ -16,6 +16,7 @@ TicketSourceError
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed
+├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
 │   └── StoreInUse             another process uses it

@@ -1,6 +1,7 @@
 """What a POST or PATCH sends of a draft."""
 
 import json
+from decimal import Decimal
 
 from doubles import KARL_DRAFT, KARL_SENT
 
@@ -26,9 +27,9 @@ def test_unset_is_left_out_none_is_null_and_an_update_names_the_id() -> None:
     }
 
 
-def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields_but_extra() -> None:
-    """An Address sends every field, None as null, and never what we do not know."""
-    draft = CustomerDraft(address=Address(line_1="1 High Street", extra={"county": "x"}))
+def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields() -> None:
+    """An Address sends every field, None as null, and what is unknown, which an API that replaces it would lose."""
+    draft = CustomerDraft(address=Address(line_1="1 High Street", extra={"county": "\ud800", "since": Decimal("1.5")}))
 
     assert json.loads(drafts.body(draft))["data"]["attributes"]["address"] == {
         "line_1": "1 High Street",
@@ -36,6 +37,8 @@ def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields_but_extra(
         "line_3": None,
         "line_4": None,
         "postcode": None,
+        "county": "\ud800",
+        "since": 1.5,
     }
 
 

@@ -140,9 +140,9 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
     "302": (says(answer(b"", "Location: https://elsewhere.example/", status=302)), alike(once("InvalidResponse"))),
     "not JSON": (says(answer(b"hello")), UNREADABLE),
     "wrong JSON": (says(answer(b'{"customers": []}')), UNREADABLE),
-    # The envelope is as promised, so the write was accepted; it is the record that cannot be read.
+    # The envelope is as promised, so the write was accepted; it is no customer that came back.
     "wrong type": (
-        says(answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {"first_name": 7}}}')),
+        says(answer(b'{"data": {"id": "cst-1", "type": "event", "attributes": {"name": "x"}}}')),
         {**alike(once("InvalidResponse")), "DELETE": once(None)},
     ),
     "not HTTP": (

@@ -394,7 +394,7 @@ async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: Ticket
     done, (told, other) = await import_(file, "--match", "id", "--apply", box=box)
 
     assert (done.code, told["outcome"], other["outcome"]) == (1, "refused", "updated")
-    assert "$.data.id" in told["reason"]
+    assert "$.data.attributes" in told["reason"]
 
 
 async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: TicketSource, file: Path) -> None:

@@ -55,7 +55,7 @@ async def test_every_kind_of_record_can_be_listed_and_got(shows: Sandbox) -> Non
 
 async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
     """An id of another kind ends with 2 and says what an id is here."""
-    for arguments in (["events", "get", "ven-1"], ["dates", "bookings", "x"], ["notes", "get", "cst-1", "evt-1"]):
+    for arguments in (["events", "get", "ven-1"], ["dates", "bookings", "../x"], ["notes", "get", "cst-1", "evt-1"]):
         done = await run(*arguments, box=shows)
 
         assert done.code == 2

@@ -21,7 +21,7 @@ from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async.errors import ErrorObject
-from ticketsource_async.models import forms
+from ticketsource_async.models import forms, values
 from ticketsource_async.models.base import WholeRecord
 
 T = TypeVar("T", bound=WholeRecord)
@@ -283,7 +283,7 @@ def _number(text: str) -> object:
     try:
         return int(text) if text.lstrip("-").isdigit() and len(text) < 4000 else Decimal(text)
     except ArithmeticError:  # 1e99999999999999999999
-        return forms.Unreadable(text)
+        return values.Unreadable(text)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -300,7 +300,7 @@ def _marked(value: object) -> object:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return forms.Unreadable(value)
+            return values.Unreadable(value)
     return value
 
 
@@ -430,7 +430,7 @@ _COLLECTIONS: Final = frozenset({"customers", "notes", "events", "venues", "date
 def checked_id(value: object, prefix: str) -> str:
     """Return the id, or that of a record; raise ValueError for what cannot be an id of this kind of record."""
     text = value if isinstance(value, str) else getattr(value, "id", None)
-    if not isinstance(text, str) or (found := forms.id_of(text, prefix)) is None:
+    if not isinstance(text, str) or (found := values.id_of(text, prefix)) is None:
         shown = repr(value) if text is None else repr(text)
         raise ValueError(f"an id here is {prefix!r} followed by letters and digits, as the API sends it, not {shown}")
     return found

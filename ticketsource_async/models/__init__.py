@@ -1,7 +1,7 @@
 """What the API returns (records) and what is sent to it (drafts).
 
-Plain values: nothing here knows JSON, an envelope or the network. `forms.py` makes records of the API's rows, and
-`_wire/drafts.py` the bodies that send drafts.
+Plain values: nothing here knows an envelope or the network. `values.py` and `forms.py` make records of the API's rows;
+`_wire/drafts.py` makes the bodies that send drafts.
 """
 
 from ticketsource_async.models.base import UNSET, Address, Consent, Links, Unset
@@ -29,7 +29,6 @@ from ticketsource_async.models.customers import (
     Note,
     NoteDraft,
 )
-from ticketsource_async.models.forms import NOTHING
 from ticketsource_async.models.shows import (
     BoxOffice,
     Event,
@@ -39,6 +38,7 @@ from ticketsource_async.models.shows import (
     ThirdPartyConsent,
     Venue,
 )
+from ticketsource_async.models.values import NOTHING
 
 __all__ = [
     "NOTHING",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from ticketsource_async.models import forms
-from ticketsource_async.models.forms import NOTHING
+from ticketsource_async.models.values import NOTHING, RECORD_KINDS
 
 
 class Unset(enum.Enum):
@@ -52,7 +52,7 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         if cls.API_TYPE:
-            forms.RECORD_KINDS[cls.API_TYPE] = cls.ID_PREFIX
+            RECORD_KINDS[cls.API_TYPE] = cls.ID_PREFIX
 
     def to_dict(self) -> dict[str, object]:
         """Return the record as JSON-able data, nested as the record is.

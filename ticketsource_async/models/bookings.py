@@ -92,8 +92,8 @@ class Totals(Record):
 class Booking(Record):
     """A booking; what it comes to is in its lines (see `totals`), who made it and for which date in its links."""
 
-    API_TYPE: ClassVar = "booking"
-    ID_PREFIX: ClassVar = "bkg-"
+    API_TYPE: ClassVar[str] = "booking"
+    ID_PREFIX: ClassVar[str] = "bkg-"
 
     id: str
     ref: str | None = None
@@ -180,8 +180,8 @@ class Attendee(Record):
 class Seat(Record):
     """A seat, or a place, of a booking."""
 
-    API_TYPE: ClassVar = "seat"
-    ID_PREFIX: ClassVar = "sea-"
+    API_TYPE: ClassVar[str] = "seat"
+    ID_PREFIX: ClassVar[str] = "sea-"
 
     id: str
     is_booked: bool | None = None

@@ -18,7 +18,8 @@ from ticketsource_async.models.base import (
     unknown,
     unreadable,
 )
-from ticketsource_async.models.forms import NOTHING, instead_of
+from ticketsource_async.models.forms import instead_of
+from ticketsource_async.models.values import NOTHING
 
 
 @attrs.frozen
@@ -35,8 +36,8 @@ class Membership(Record):
 class Customer(Record):
     """A customer; `title` is no longer used by TicketSource, `extra` keeps what this library does not know."""
 
-    API_TYPE: ClassVar = "customer"
-    ID_PREFIX: ClassVar = "cst-"
+    API_TYPE: ClassVar[str] = "customer"
+    ID_PREFIX: ClassVar[str] = "cst-"
 
     id: str
     title: str | None = None
@@ -58,8 +59,8 @@ class Customer(Record):
 class Note(Record):
     """A note that staff keep on a customer."""
 
-    API_TYPE: ClassVar = "customer_note"
-    ID_PREFIX: ClassVar = "csn-"
+    API_TYPE: ClassVar[str] = "customer_note"
+    ID_PREFIX: ClassVar[str] = "csn-"
 
     id: str
     description: str | None = None
@@ -141,7 +142,7 @@ class CustomerDraft(_Draft):
     `Consent` are taken too and send all their fields. `phone` comes back as `telephone`.
     """
 
-    API_TYPE: ClassVar = "customer"
+    API_TYPE: ClassVar[str] = "customer"
 
     title: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     first_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
@@ -200,7 +201,7 @@ def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
 class NoteDraft(_Draft):
     """A note to add to a customer; the API has no way to change one afterwards."""
 
-    API_TYPE: ClassVar = "customer_note"
+    API_TYPE: ClassVar[str] = "customer_note"
 
     description: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     created_by: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))

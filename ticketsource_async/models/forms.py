@@ -1,49 +1,27 @@
 """The two other forms of a record: a row, as the API sends it, and the dict of `to_dict`; pure.
 
 A row is kept whatever is in it. A value that is not what its field promises reads as None and goes to `invalid`; what
-is unknown goes to `extra`; nothing is guessed. What counts as readable is in the functions `_text` to `_parts` below.
+is unknown goes to `extra`; nothing is guessed. What counts as readable is in `values.py`.
 
 The reader of each class is generated from its annotations, field by field, as attrs and cattrs do it: a loop over the
 fields takes twice as long.
 """
 
 import linecache
-import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from operator import itemgetter
 from types import UnionType
-from typing import Any, Final, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
+from ticketsource_async.models import values
+from ticketsource_async.models.values import EXTRA, NOTHING, RECORD_KINDS, id_of, kept
+
 T = TypeVar("T")
-
-MOST_DIGITS: Final = 100
-"""How large or small an amount of money can be: a sum of larger ones would fill the memory."""
-
-
-class _Nothing(dict[str, object]):
-    """An empty dict that stays empty: all records in which nothing is unknown share one."""
-
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a record is frozen, and so are its `extra` and its `invalid`")
-
-    __setitem__: Any = _refuse
-    __ior__: Any = _refuse
-    setdefault: Any = _refuse
-    update: Any = _refuse
-
-    def __reduce__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING: Final[Mapping[str, object]] = _Nothing()
-
-RECORD_KINDS: Final[dict[str, str]] = {}
-"""The prefix of the ids of each documented kind of record, by the API's `type`."""
 
 
 class Refused(Exception):
@@ -52,26 +30,6 @@ class Refused(Exception):
     def __init__(self, what: str, path: str) -> None:
         super().__init__(what, path)
         self.what, self.path = what, path
-
-
-@attrs.frozen
-class Unreadable:
-    """A JSON value that Python cannot work with: a text that UTF-8 cannot hold, or a number beyond all bounds."""
-
-    text: str
-
-
-# Ids
-
-_PATH_SAFE: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]{1,200}")
-
-
-def id_of(value: object, prefix: str) -> str | None:
-    """Return the id in a value; None if it has characters that a path cannot have, or is of another kind of record."""
-    text = str(value) if value.__class__ is int else value
-    if not isinstance(text, str) or not _PATH_SAFE.fullmatch(text):
-        return None
-    return None if text[:4] != prefix and text[:4] in RECORD_KINDS.values() else text
 
 
 # From a row to a record
@@ -91,7 +49,7 @@ def read_row(row: object, cls: type[T]) -> T:
     if (api_type := row.get("type")) != kind.API_TYPE:
         if isinstance(api_type, str) and api_type in RECORD_KINDS:
             raise Refused(f"Expected the type {kind.API_TYPE!r}", ".type")
-        invalid["type"] = _kept(api_type)
+        invalid["type"] = kept(api_type)
     attributes = row.get("attributes")
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
@@ -101,181 +59,12 @@ def read_row(row: object, cls: type[T]) -> T:
         raise Refused("Expected fewer levels of nesting", ".attributes") from None
 
 
-# A path is None for the record itself, (path, name) for a field of it, and (path, 3) for an item of a list. It is made
-# a text only for a value that cannot be read, which is rare.
-_Path = tuple[Any, str | int] | None
-
-
-def _written(path: _Path) -> str:
-    if path is None:
-        return ""
-    above, last = _written(path[0]), path[1]
-    if isinstance(last, int):
-        return f"{above}[{last}]"
-    return f"{above}.{last}" if above else last
-
-
-def _flag(value: object, invalid: dict[str, object], path: _Path, name: str | int) -> None:
-    invalid[_written((path, name))] = _kept(value)
-
-
-def _text(value: object, invalid: dict[str, object], path: _Path, name: str) -> str | None:
-    if isinstance(value, str) or value is None:
-        return value
-    if value.__class__ is int or isinstance(value, Decimal):
-        return _digits(value)
-    _flag(value, invalid, path, name)
-    return None
-
-
-def _digits(number: object) -> str:
-    if isinstance(number, int) and number.bit_length() > 10_000:  # Python refuses to write out longer ones
-        number = Decimal(number)
-    return str(number)
-
-
-def _yes_or_no(value: object, invalid: dict[str, object], path: _Path, name: str) -> bool | None:
-    if value is True or value is False or value is None:
-        return value
-    if value != "":
-        _flag(value, invalid, path, name)
-    return None
-
-
-_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
-_OFFSET: Final = r"(Z|[+-][0-9]{2}:[0-5][0-9])"
-_MOMENT: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}{_OFFSET}")
-_DAY: Final = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})([T ]00:00:00(\.0+)?{_OFFSET}?)?")
-# MySQL's "no date", and what Carbon makes of it.
-_ZERO_DATE: Final = re.compile(rf"(0000-00-00|-0001-11-30)([T ]{_CLOCK}({_OFFSET}(:[0-5][0-9])?)?)?")
-
-
-def _moment(value: object, invalid: dict[str, object], path: _Path, name: str) -> datetime | None:
-    if isinstance(value, str):
-        if not value or _ZERO_DATE.fullmatch(value):
-            return None
-        try:
-            if _MOMENT.fullmatch(value):
-                return datetime.fromisoformat(value)
-        except ValueError:  # the 30th of February
-            pass
-    _flag(value, invalid, path, name)
-    return None
-
-
-@lru_cache(4096)  # days repeat
-def _day_in(text: str) -> date | None:
-    if not text or _ZERO_DATE.fullmatch(text):
-        return None
-    if (found := _DAY.fullmatch(text)) is None:
-        raise ValueError(text)
-    return date.fromisoformat(found[1])
-
-
-def _day(value: object, invalid: dict[str, object], path: _Path, name: str) -> date | None:
-    try:
-        if isinstance(value, str):
-            return _day_in(value)
-    except ValueError:
-        pass
-    _flag(value, invalid, path, name)
-    return None
-
-
-_AMOUNT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-
-
-def _money(value: object, invalid: dict[str, object], path: _Path, name: str) -> Decimal | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        amount = Decimal(value) if value.bit_length() < 400 else None  # which is more than MOST_DIGITS digits
-    elif isinstance(value, str):
-        if not value:
-            return None
-        amount = Decimal(value) if _AMOUNT.fullmatch(value) else None
-    else:
-        amount = value if isinstance(value, Decimal) else None
-    if amount is not None and abs(amount.adjusted()) <= MOST_DIGITS:
-        return amount
-    _flag(value, invalid, path, name)
-    return None
-
-
-def _part(value: object, invalid: dict[str, object], path: _Path, name: str, read: Callable[..., Any]) -> Any:
-    if isinstance(value, dict):
-        return read(value, invalid, (path, name))
-    if value == []:  # as PHP writes an empty object
-        return read({}, invalid, (path, name))
-    if value is not None and value != "":
-        _flag(value, invalid, path, name)
-    return None
-
-
-def _parts(value: object, invalid: dict[str, object], path: _Path, name: str, read: Callable[..., Any]) -> Any:
-    if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
-        value = list(value.values())  # as PHP writes a list with gaps
-    if not isinstance(value, list):
-        if value != "":
-            _flag(value, invalid, path, name)
-        return None
-    items = []
-    for index, item in enumerate(value):
-        if not isinstance(item, dict) and item != []:
-            _flag(item, invalid, (path, name), index)
-        # An item that cannot be read is an empty one, so that those behind it keep their places.
-        items.append(read(item if isinstance(item, dict) else {}, invalid, ((path, name), index)))
-    return tuple(items)
-
-
-def _links(value: object, invalid: dict[str, object], read: Callable[..., Any]) -> Any:
-    found = _part(value, invalid, None, "links", read)
-    return read({}, invalid, None) if found is None else found
-
-
-_EXTRA: Final = object()  # the key by which a dict of `to_dict` hands its `extra` over; no JSON has such a key
-
-
-def _rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
-    """Return what is unknown among the values of a record or a part."""
-    if _EXTRA in values:
-        return cast(Mapping[str, object], _kept(values[_EXTRA])) or NOTHING
-    return {name: _kept(value) for name, value in values.items() if name not in known} or NOTHING
-
-
-def _kept(value: object) -> object:
-    """Return a value as `extra` and `invalid` keep it: as JSON has it, but a number that JSON cannot keep as a text."""
-    kept = value
-    if isinstance(value, Unreadable):
-        kept = value.text
-    elif isinstance(value, int):
-        kept = value if value.bit_length() <= 10_000 else _digits(value)
-    elif isinstance(value, float | Decimal):
-        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        kept = exact if Decimal(repr(float(exact))) == exact else str(exact)
-    elif isinstance(value, Mapping):
-        kept = {name: _kept(inner) for name, inner in value.items()}
-    elif isinstance(value, list | tuple):
-        kept = [_kept(inner) for inner in value]
-    return kept
-
-
 # Readers, one for each class
 
 
 def instead_of(name: str) -> Any:
     """Return the field of a text that the API also sends under another name, which counts if this one is null."""
     return attrs.field(default=None, metadata={"instead": name})
-
-
-def _stand_in(
-    values: dict[str, object], extra: Mapping[str, object], value: str | None, name: str, instead: str, invalid: Any
-) -> tuple[str | None, Mapping[str, object]]:
-    """Return a text and `extra` after looking at the other name that the text may have."""
-    other = values.get(instead)
-    if value is None and name not in invalid:
-        value = _text(other, invalid, None, instead)
-    elif other is not None and other != value:
-        return value, extra
-    return value, {key: kept for key, kept in extra.items() if key != instead} or NOTHING
 
 
 def _is_record(cls: Any) -> bool:
@@ -317,7 +106,7 @@ def _kind(hint: object) -> tuple[str, type | None]:
         if choice in _KINDS:
             return _KINDS[choice], None
         if attrs.has(cast(type, choice)):
-            return "part", choice
+            return "part", cast(type, choice)
         if get_origin(choice) is tuple:
             return "parts", get_args(choice)[0]
     raise TypeError(f"no record can have a field of {hint}")
@@ -344,8 +133,9 @@ def _reader(cls: type) -> Callable[..., Any]:
     is_record = _is_record(cls)
     known = frozenset(f.key for f in fields)
     names: dict[str, Any] = {
-        "text": _text, "yes": _yes_or_no, "moment": _moment, "day": _day, "money": _money, "part": _part,
-        "parts": _parts, "links_of": _links, "stand_in": _stand_in, "rest": _rest, "NOTHING": NOTHING, "known": known,
+        "text": values.text, "yes": values.yes_or_no, "moment": values.moment, "day": values.day, "money": values.money,
+        "part": values.part, "parts": values.parts, "links_of": values.links_of, "stand_in": values.stand_in,
+        "rest": values.rest, "NOTHING": NOTHING, "known": known,
         "new": object.__new__, "Open": _open(cls), "cls": cls, "pick": itemgetter(*(f.key for f in fields)),
         "keys": tuple(f.key for f in fields), "unset": None if is_record else cls(),
         **{f"read_{f.name}": _reader(f.part) for f in fields if f.part is not None},
@@ -435,8 +225,8 @@ def _json(value: object) -> object:
         return {name: _json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
-    kept = _kept(value)
-    return float(kept) if isinstance(kept, Decimal) else kept
+    found = kept(value)
+    return float(found) if isinstance(found, Decimal) else found
 
 
 def from_dict(data: object, cls: type[T]) -> T:
@@ -452,18 +242,18 @@ def from_dict(data: object, cls: type[T]) -> T:
 
 
 def _undone(data: object, cls: Any) -> Any:
-    values, invalid = _values(data, cls, "$"), dict[str, object]()
+    given, invalid = _values(data, cls, "$"), dict[str, object]()
     if not isinstance(data, Mapping) or not _is_record(cls):
-        return _reader(cls)(values, invalid, None)
+        return _reader(cls)(given, invalid, None)
     record_id, before = data.get("id"), data.get("invalid", NOTHING)
     if not isinstance(record_id, str) or id_of(record_id, cast(Any, cls).ID_PREFIX) is None:
         raise _NotOurs("no usable id at $.id")
     if not isinstance(before, Mapping):
         raise _NotOurs("no object at $.invalid")
     links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
-    record = _reader(cls)(values, invalid, None, record_id, links)
+    record = _reader(cls)(given, invalid, None, record_id, links)
     # What could not be read then is not read now; what cannot be read now is told by the caller.
-    return attrs.evolve(record, invalid=_kept(before)) if before and not invalid else record
+    return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
 
 
 class _NotOurs(Exception):
@@ -477,8 +267,8 @@ def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
     fields = {field.key: field for field in fields_of(cls)}
     if unknown := data.keys() - fields.keys() - (OURS if _is_record(cls) else {"extra"}):
         raise _NotOurs(f"there is no {min(map(str, unknown))!r}, at {place}")
-    values: dict[Any, object] = {_EXTRA: data.get("extra", NOTHING)}
-    if not isinstance(values[_EXTRA], Mapping):
+    found: dict[Any, object] = {EXTRA: data.get("extra", NOTHING)}
+    if not isinstance(found[EXTRA], Mapping):
         raise _NotOurs(f"no object at {place}.extra")
     for key, field in fields.items():
         value, inner = data.get(key), f"{place}.{key}"
@@ -486,8 +276,8 @@ def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
             value = _values(value, cast(type, field.part), inner)
         elif field.kind == "parts" and isinstance(value, list | tuple):
             value = [_values(v, cast(type, field.part), f"{inner}[{i}]") for i, v in enumerate(value)]
-        values[key] = value
-    return values
+        found[key] = value
+    return found
 
 
 def _difference(given: object, ours: object, place: str) -> str | None:

@@ -36,8 +36,8 @@ class ThirdPartyConsent(Record):
 class Event(Record):
     """A show, without its venues and dates; `description` and `terms` are HTML, `category` is an open set."""
 
-    API_TYPE: ClassVar = "event"
-    ID_PREFIX: ClassVar = "evt-"
+    API_TYPE: ClassVar[str] = "event"
+    ID_PREFIX: ClassVar[str] = "evt-"
 
     id: str
     name: str | None = None
@@ -73,8 +73,8 @@ class BoxOffice(Record):
 class Venue(Record):
     """A place where an event is on."""
 
-    API_TYPE: ClassVar = "venue"
-    ID_PREFIX: ClassVar = "ven-"
+    API_TYPE: ClassVar[str] = "venue"
+    ID_PREFIX: ClassVar[str] = "ven-"
 
     id: str
     name: str | None = None
@@ -100,8 +100,8 @@ class EventDate(Record):
     United Kingdom is not documented.
     """
 
-    API_TYPE: ClassVar = "date"
-    ID_PREFIX: ClassVar = "dat-"
+    API_TYPE: ClassVar[str] = "date"
+    ID_PREFIX: ClassVar[str] = "dat-"
 
     id: str
     doors_open: datetime | None = None

@@ -1,0 +1,228 @@
+"""One odd value stops no command: the row is there, its cell is empty, and stderr tells whose it is."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import EXPORT, run, table
+
+from ticketsource_async import ConsentDraft, CustomerDraft, MembershipDraft, TicketSource
+from ticketsource_async.sandbox import Sandbox
+
+Change = Callable[[int, dict[str, Any]], None]
+
+
+def answer_with(box: Sandbox, change: Change, *, times: int | None = None) -> list[dict[str, Any]]:
+    """Let the box office list its customers with something odd in their attributes; return the rows."""
+    rows: list[dict[str, Any]] = json.loads(json.dumps(box.customers.rows(0, 100)))
+    for number, row in enumerate(rows):
+        change(number, row["attributes"])
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {}}), times=times)
+    return rows
+
+
+def odd_day(number: int, attributes: dict[str, Any]) -> None:
+    """Write the day of the fourth customer as people do."""
+    if number == 3:
+        attributes["membership"] = {"identifier": "M", "start_date": "31.12.2020", "end_date": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda n, a: a.update(address=[] if n == 4 else a["address"]), ""),
+        (lambda n, a: a.update(membership={"start_date": "0000-00-00"} if n == 4 else None), ""),
+        (lambda n, a: a.update(created_at=""), ""),
+        (lambda n, a: a.update(telephone=1632960001 if n == 4 else None), ""),
+        (
+            lambda n, a: a.update(membership={"start_date": "31.12.2020"}),
+            "membership.start_date of 25 customers could not be read, the cells are empty: ID0, ID1, ID2 and 22 more\n",
+        ),
+        (odd_day, "membership.start_date of 1 customer could not be read, the cells are empty: ID3\n"),
+        (
+            lambda n, a: a.update(consent={"email": n % 2, "post": None, "sms": "1"}),
+            "".join(
+                f"consent.{way} of 25 customers could not be read, the cells are empty: ID0, ID1, ID2 and 22 more\n"
+                for way in ("email", "sms")
+            ),
+        ),
+        (
+            lambda n, a: a.update(first_name="\ud800" if n == 3 else "Zoë"),
+            "first_name of 1 customer could not be read, the cells are empty: ID3\n",
+        ),
+    ],
+)
+async def test_an_export_has_every_row_and_tells_what_is_empty(
+    box: Sandbox, tmp_path: Path, change: Change, said: str
+) -> None:
+    """Exit 0, since all rows are there; 1 with `--strict`, if anything could not be read."""
+    rows = answer_with(box, change)
+    said = re.sub(r"ID(\d+)", lambda found: str(rows[int(found[1])]["id"]), said)
+    target = tmp_path / "all.csv"
+
+    done = await run(*EXPORT, "-o", str(target), box=box)
+    strict = await run(*EXPORT, "--strict", "-o", str(tmp_path / "strict.csv"), box=box)
+    lines = await run(*EXPORT, "--format", "jsonl", "--quiet", box=box)
+
+    assert (done.code, done.err) == (0, said)
+    assert (strict.code, strict.err) == (1 if said else 0, said)
+    assert lines.code == 0
+    assert lines.err == said.replace(", the cells are empty", "")
+    ids = [row["id"] for row in rows]
+    assert [row["id"] for row in table(target.read_text("utf-8"))] == ids
+    assert [json.loads(line)["id"] for line in lines.out.splitlines()] == ids
+    assert (tmp_path / "strict.csv").read_bytes() == target.read_bytes()
+
+
+@pytest.mark.parametrize("consent", [1, "1", "true", [], {"yes": True}])
+async def test_a_consent_that_cannot_be_read_is_no(box: Sandbox, consent: object) -> None:
+    """Nobody passes `--consent`."""
+    answer_with(box, lambda n, a: a["consent"].update(email=consent))
+
+    done = await run(*EXPORT, "--consent", "email", box=box)
+
+    assert (done.code, table(done.out)) == (0, [])
+    assert "25 left out: no consent to email.\n" in done.err
+
+
+async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandbox, tmp_path: Path) -> None:
+    """And of when; without an old file there is nothing to say."""
+    box.fail(status=501, times=2)
+    target = tmp_path / "all.csv"
+    first = await run(*EXPORT, "-o", str(target), box=box)
+    target.write_text("old")
+    os.utime(target, (moment := datetime(2026, 3, 1, 9, 30).astimezone().timestamp(), moment))
+
+    failed = await run(*EXPORT, "-o", str(target), box=box)
+
+    assert "the old one" not in first.err
+    assert failed.code == 75
+    assert failed.err.endswith(f"{target} is still the old one, of 2026-03-01 09:30.\n")
+    assert failed.err.count("\n") == 1
+
+
+async def test_money_written_as_text_is_money_and_what_is_none_is_told_by_its_place() -> None:
+    """The place in the list is left out, since it is the same trouble for each line."""
+    async with Sandbox(customers=5, events=1, dates_per_event=1, bookings_per_date=8, rate_limit=None) as box:
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            (_, event_date, _), *_ = [found async for found in ts.all_bookings()]
+            bookings: list[Any] = [b.to_dict() async for b in ts.dates.list_bookings(event_date)]
+        rows = [
+            {"id": b["id"], "type": "booking", "attributes": {"ref": b["ref"], "lines": lines}, "links": {}}
+            for number, b in enumerate(bookings)
+            for lines in [[{"amount": {"gross": "12.50", "net": "abc" if number else "-1"}}, {"amount": {"net": "?"}}]]
+        ]
+        box.fail(path=f"/dates/{event_date.id}/bookings", status=200, body=json.dumps({"data": rows, "links": {}}))
+
+        done = await run("bookings", "export", box=box)
+
+    assert done.code == 0
+    assert [row["gross"] for row in table(done.out)] == ["12.50", ""] * 8
+    ids = [row["id"] for row in rows]
+    assert done.err == (
+        f"lines[].amount.net of 8 bookings could not be read, the cells are empty: {', '.join(ids[:3])} and 5 more\n"
+    )
+
+
+async def test_get_and_list_show_the_record_with_what_could_not_be_read(box: Sandbox) -> None:
+    """The record has it in "invalid", stderr has the line."""
+    odd = json.loads(json.dumps(box.customers.rows(3, 4)))[0]
+    odd_day(3, odd["attributes"])
+    box.fail(path=f"/customers/{odd['id']}", status=200, body=json.dumps({"data": odd}))
+
+    done = await run("customers", "get", odd["id"], box=box)
+
+    assert (done.code, json.loads(done.out)["invalid"]) == (0, {"membership.start_date": "31.12.2020"})
+    assert done.err == f"membership.start_date of 1 customer could not be read: {odd['id']}\n"
+
+
+async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box: Sandbox, tmp_path: Path) -> None:
+    """The person comes with everything that could be read, and is named only when it is new."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    zoe = box.customers.ids()[3]
+    box.customers.update(zoe, {"consent": {"email": True}})
+    await run(*follow, box=box)
+
+    def withdrawn(number: int, attributes: dict[str, Any]) -> None:
+        odd_day(number, attributes)
+        if number == 3:
+            attributes["consent"]["email"] = False
+
+    answer_with(box, withdrawn, times=1)
+    first = await run(*follow, box=box)
+
+    def moved(number: int, attributes: dict[str, Any]) -> None:
+        withdrawn(number, attributes)
+        if number == 3:
+            attributes["last_name"] = "Moved"
+
+    answer_with(box, moved, times=1)
+    second = await run(*follow, "--quiet", box=box)
+
+    told = json.loads(first.out)
+    assert (told["id"], told["consent_changed"], "consent.email" in told["fields"]) == (zoe, True, True)
+    assert first.code == second.code == 0
+    assert f"membership.start_date of 1 customer could not be read: {zoe}\n" in first.err
+    assert json.loads(second.out)["fields"] == ["last_name"]
+    assert second.err == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("last_name", None),
+        ("consent_email", None),
+        ("membership_start_date", None),
+        ("membership_identifier", "membership of ID cannot be sent whole: its start_date could not be read"),
+    ],
+)
+async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost(
+    box: Sandbox, ts: TicketSource, tmp_path: Path, written: str, said: str | None
+) -> None:
+    """By `update` and by `import`: the line says which field, and what to do."""
+    consent = ConsentDraft(email=True)
+    zoe = await ts.customers.create(
+        CustomerDraft(email="zoe@example.com", consent=consent, membership=MembershipDraft(identifier="M"))
+    )
+    value = {"consent_email": "false", "membership_start_date": "2026-01-31"}.get(written, "New")
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,{written}\nzoe@example.com,{value}\n")
+    odd = json.loads(json.dumps(box.customers.get(zoe.id)))
+    odd["attributes"]["membership"]["start_date"] = "31.12.2020"
+    for _ in range(2):
+        box.fail(method="GET", path=f"/customers/{zoe.id}", status=200, body=json.dumps({"data": odd}))
+    box.requests.clear()
+
+    updated = await run("customers", "update", zoe.id, f"--{written.replace('_', '-')}", value, box=box)
+    rows = json.loads(json.dumps(box.customers.rows(0, 100)))
+    for row in rows:
+        if row["id"] == zoe.id:
+            row["attributes"] = odd["attributes"]
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {}}), times=2)
+    imported = await run("customers", "import", str(file), "--match", "email", "--apply", box=box)
+
+    outcome = json.loads(imported.out)
+    if said is None:
+        assert (updated.code, imported.code, outcome["outcome"]) == (0, 0, "updated")
+    else:
+        assert (updated.code, imported.code, outcome["outcome"]) == (1, 1, "refused")
+        for text in (updated.err, outcome["reason"]):
+            assert said.replace("ID", zoe.id) in text
+            assert "Set start_date too, or correct it in TicketSource first." in text
+        assert "PATCH" not in {request.method for request in box.requests}
+
+
+async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, tmp_path: Path) -> None:
+    """The odd person is in the list, and not in the file."""
+    answer_with(box, odd_day)
+    file = tmp_path / "people.csv"
+    file.write_text("email\nnew@example.com\n")
+
+    done = await run("customers", "import", str(file), "--match", "email", box=box)
+
+    assert (done.code, json.loads(done.out)["outcome"]) == (0, "would create")
