@@ -310,6 +310,7 @@ class Pager(Generic[T]):
             try:
                 if new[index]:
                     item = envelope.record(self._model, row, index)
+                    rows[index] = None  # the fewer objects there are, the less the garbage collector has to look at
             except InvalidResponse as error:
                 if not callable(self._on_invalid):
                     raise

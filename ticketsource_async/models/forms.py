@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from operator import itemgetter
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -54,12 +53,12 @@ def read_row(row: object, cls: type[T]) -> T:
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
     try:
-        return cast(T, _reader(kind)(attributes or {}, invalid, None, record_id, row.get("links")))
+        return cast(T, _readers(kind).read(attributes or {}, invalid, None, record_id, row.get("links")))
     except RecursionError:
         raise Refused("Expected fewer levels of nesting", ".attributes") from None
 
 
-# Readers, one for each class
+# Readers, one for each class and choice of names
 
 
 def instead_of(name: str) -> Any:
@@ -118,56 +117,83 @@ _LINES: Final[Mapping[str, str]] = {
     "moment": "None if {v} is None else moment({v}, invalid, path, {key!r})",
     "day": "None if {v} is None else day({v}, invalid, path, {key!r})",
     "money": "None if {v} is None else money({v}, invalid, path, {key!r})",
-    "part": "None if {v} is None else part({v}, invalid, path, {key!r}, read_{name})",
-    "parts": "None if {v} is None else parts({v}, invalid, path, {key!r}, read_{name})",
+    "part": "None if {v} is None else {name}_readers[tuple({v})]({v}, invalid, (path, {key!r})) "
+    "if {v}.__class__ is dict else part({v}, invalid, path, {key!r}, {name}_readers.read)",
+    "parts": "None if {v} is None else parts({v}, invalid, path, {key!r}, {name}_readers.read)",
 }
 
 
-@cache
-def _reader(cls: type) -> Callable[..., Any]:
-    """Return what makes a record, or a part, of its values.
+class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
+    """The readers of a class: one for each choice of names that its values come with, made when it is first met.
 
-    It takes the values, the dict of what cannot be read, and the path to the values; its id and links for a record.
+    A reader takes the values, the dict of what cannot be read, and the path to the values; for a record also its id and
+    its links. Most rows of a list come with the same names, so that none has to be looked up.
     """
-    fields = fields_of(cls)
-    is_record = _is_record(cls)
-    known = frozenset(f.key for f in fields)
-    names: dict[str, Any] = {
-        "text": values.text, "yes": values.yes_or_no, "moment": values.moment, "day": values.day, "money": values.money,
-        "part": values.part, "parts": values.parts, "links_of": values.links_of, "stand_in": values.stand_in,
-        "rest": values.rest, "NOTHING": NOTHING, "known": known,
-        "new": object.__new__, "Open": _open(cls), "cls": cls, "pick": itemgetter(*(f.key for f in fields)),
-        "keys": tuple(f.key for f in fields), "unset": None if is_record else cls(),
-        **{f"read_{f.name}": _reader(f.part) for f in fields if f.part is not None},
-    }  # fmt: skip
-    variables = [f"v_{f.name}" for f in fields]
-    targets = ", ".join(variables)
-    lines = [
-        "try:",
-        f"    {targets} = pick(values)",
-        f"    extra = NOTHING if len(values) == {len(fields)} else rest(values, known)",
-        "except KeyError:",
-        f"    {targets}{',' if len(fields) == 1 else ''} = map(values.get, keys)",
-        "    extra = rest(values, known)",
-    ]
-    if not is_record:  # records are frozen, so they can share a part in which nothing is set
-        lines.append(f"if extra is NOTHING and {' is None and '.join(variables)} is None: return unset")
-    lines.append("x = new(Open)")
-    for field, variable in zip(fields, variables, strict=True):
-        line = _LINES[field.kind].format(v=variable, key=field.key, name=field.name)
-        if field.instead:
-            lines.append(f"{variable} = {line}")
-            lines.append(f"if extra is not NOTHING and {field.instead!r} in values:")
-            arguments = f"values, extra, {variable}, {field.key!r}, {field.instead!r}, invalid"
-            lines.append(f"    {variable}, extra = stand_in({arguments})")
-            line = variable
-        lines.append(f"x.{field.name} = {line}")
-    if is_record:
-        names["read_links"] = _reader(get_type_hints(cls)["links"])
-        lines += ["x.id = id", "x.links = links_of(links, invalid, read_links)", "x.invalid = invalid or NOTHING"]
-    lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
-    arguments = "values, invalid, path, id, links" if is_record else "values, invalid, path"
-    return _function(f"read_{cls.__name__}", arguments, lines, names)
+
+    def __init__(self, cls: type) -> None:
+        super().__init__()
+        self._cls, self._fields, self._is_record = cls, fields_of(cls), _is_record(cls)
+        self._any = frozenset(f.instead for f in self._fields if f.instead) | {EXTRA}
+        names: dict[str, Any] = {
+            "text": values.text, "yes": values.yes_or_no, "moment": values.moment, "day": values.day,
+            "money": values.money, "part": values.part, "parts": values.parts, "links_of": values.links_of,
+            "stand_in": values.stand_in, "rest": values.rest, "kept": kept, "NOTHING": NOTHING,
+            "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _open(cls), "cls": cls,
+            "unset": None if self._is_record else cls(),
+            **{f"{f.name}_readers": _readers(f.part) for f in self._fields if f.part is not None},
+        }  # fmt: skip
+        if self._is_record:
+            names["links_readers"] = _readers(get_type_hints(cls)["links"])
+        self._names = names
+        self._general = self._make(None)
+
+    def read(self, given: dict[Any, object], *arguments: object) -> Any:
+        """Read values with whatever names they have."""
+        return self[tuple(given)](given, *arguments)
+
+    def __missing__(self, names: tuple[object, ...]) -> Callable[..., Any]:
+        if len(self) >= _MOST_READERS or not self._any.isdisjoint(names):
+            return self._general
+        made = self[names] = self._make(cast(tuple[str, ...], names))
+        return made
+
+    def _make(self, given: tuple[str, ...] | None) -> Callable[..., Any]:
+        """Generate the reader for values with these names in this order, or for any."""
+        names, variables = dict(self._names), {f.key: f"v_{f.name}" for f in self._fields}
+        if given is None:
+            lines = [f"{variable} = values.get({key!r})" for key, variable in variables.items()]
+            lines.append("extra = rest(values, known)")
+        else:
+            unknown = {name: f"u_{n}" for n, name in enumerate(given) if name not in variables}
+            names |= {f"name_{variable}": name for name, variable in unknown.items()}
+            lines = [f"{', '.join(variables.get(n) or unknown[n] for n in given)}, = values.values()"] if given else []
+            found = ", ".join(f"name_{variable}: kept({variable})" for variable in unknown.values())
+            lines.append(f"extra = {{{found}}}" if found else "extra = NOTHING")
+            variables = {key: variable for key, variable in variables.items() if key in given}
+        if not self._is_record:  # records are frozen, so they can share a part in which nothing is set
+            lines.append(f"if {' is None and '.join([*variables.values(), ''])}extra is NOTHING: return unset")
+        lines.append("x = new(Open)")
+        for field in self._fields:
+            variable = variables.get(field.key)
+            line = "None" if variable is None else _LINES[field.kind].format(v=variable, key=field.key, name=field.name)
+            if field.instead and given is None:
+                lines += [f"{variable} = {line}", f"if {field.instead!r} in values:"]
+                arguments = f"values, extra, {variable}, {field.key!r}, {field.instead!r}, invalid"
+                lines.append(f"    {variable}, extra = stand_in({arguments})")
+                line = str(variable)
+            lines.append(f"x.{field.name} = {line}")
+        if self._is_record:
+            links = "links_readers[tuple(links)](links, invalid, LINKS) if links.__class__ is dict else "
+            names["LINKS"] = (None, "links")
+            lines += ["x.id = id", f"x.links = {links}links_of(links, invalid, links_readers.read)"]
+            lines += ["x.invalid = invalid or NOTHING"]
+        lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
+        arguments = "values, invalid, path, id, links" if self._is_record else "values, invalid, path"
+        return _function(f"read_{self._cls.__name__}", arguments, lines, names)
+
+
+_readers: Final = cache(_Readers)
+_MOST_READERS: Final = 50  # of a class; a server that sends ever new names gets the general one, which is a little slower
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
@@ -244,14 +270,14 @@ def from_dict(data: object, cls: type[T]) -> T:
 def _undone(data: object, cls: Any) -> Any:
     given, invalid = _values(data, cls, "$"), dict[str, object]()
     if not isinstance(data, Mapping) or not _is_record(cls):
-        return _reader(cls)(given, invalid, None)
+        return _readers(cls).read(given, invalid, None)
     record_id, before = data.get("id"), data.get("invalid", NOTHING)
     if not isinstance(record_id, str) or id_of(record_id, cast(Any, cls).ID_PREFIX) is None:
         raise _NotOurs("no usable id at $.id")
     if not isinstance(before, Mapping):
         raise _NotOurs("no object at $.invalid")
     links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
-    record = _reader(cls)(given, invalid, None, record_id, links)
+    record = _readers(cls).read(given, invalid, None, record_id, links)
     # What could not be read then is not read now; what cannot be read now is told by the caller.
     return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
 

@@ -109,13 +109,13 @@ _ZERO_DATE: Final = re.compile(rf"(0000-00-00|-0001-11-30)([T ]{_CLOCK}({_OFFSET
 def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> datetime | None:
     """Return a date-time with its offset."""
     if isinstance(value, str):
-        if not value or _ZERO_DATE.fullmatch(value):
-            return None
         try:
             if _MOMENT.fullmatch(value):
                 return datetime.fromisoformat(value)
-        except ValueError:  # the 30th of February
+        except ValueError:  # the 30th of February, or the month 0
             pass
+        if not value or _ZERO_DATE.fullmatch(value):
+            return None
     _flag(value, invalid, path, name)
     return None
 
@@ -189,6 +189,8 @@ def parts(value: object, invalid: dict[str, object], path: Path, name: str, read
 
 def links_of(value: object, invalid: dict[str, object], read: Callable[..., Any]) -> Any:
     """Return the links of a record, empty ones if there are none."""
+    if isinstance(value, dict):
+        return read(value, invalid, (None, "links"))
     found = part(value, invalid, None, "links", read)
     return read({}, invalid, None) if found is None else found
 
