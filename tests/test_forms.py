@@ -49,7 +49,7 @@ SENT = protocol.build(ACCESS, "GET", URL("https://api.ticketsource.io/customers/
 def read(row: object, model: Any = Customer) -> Any:
     """Return the record that the bytes of an answer with this row give."""
     envelope = protocol.read(SENT, protocol.RawResponse(200, {}, json.dumps({"data": row}).encode()))
-    return envelope.record(model, envelope.data)
+    return envelope.record(model)
 
 
 def test_the_guides_customer_is_read_flat() -> None:
@@ -355,7 +355,7 @@ def changed(row: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 def read_text(text: str, model: Any) -> Any:
     """Return the record that an answer with this very text gives."""
     envelope = protocol.read(SENT, protocol.RawResponse(200, {}, f'{{"data": {text}}}'.encode()))
-    return envelope.record(model, envelope.data)
+    return envelope.record(model)
 
 
 def test_an_event_is_read_to_the_last_field() -> None:

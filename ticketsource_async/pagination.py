@@ -19,6 +19,7 @@ from ticketsource_async._wire.sender import Sender, end
 from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 from ticketsource_async.models.base import WholeRecord
+from ticketsource_async.models.forms import Refused, read_row
 
 _Ahead = deque[tuple[URL, asyncio.Task[protocol.Envelope]]]
 
@@ -307,25 +308,30 @@ class Pager(Generic[T]):
             if loop.left == 0:
                 break
             item: T | None = None
-            try:
-                if new[index]:
-                    item = envelope.record(self._model, row, index)
-                    rows[index] = None  # the fewer objects there are, the less the garbage collector has to look at
-            except InvalidResponse as error:
-                if not callable(self._on_invalid):
-                    raise
-                loop.report.invalid += 1
-                self._on_invalid(error)
+            if new[index]:
+                try:
+                    item = read_row(row, self._model)
+                except Refused as refused:
+                    self._refuse(loop, envelope.refused(refused, self._model, row, index))
+                rows[index] = None  # the fewer objects there are, the less the garbage collector has to look at
             kept = item is not None and (self._keeps is None or self._keeps(item))
             # Rows that nobody asked for do not count: the server may not filter at all.
             if loop.left is not None and (kept or self._keeps is None):
                 loop.left -= 1
             if kept:
-                items.append(record := cast(T, item))
-                if invalid := record.invalid:
-                    loop.report.unreadable += 1
-                    self._sender.note_invalid(record.API_TYPE, invalid)
+                items.append(cast(T, item))
+        for item in items:
+            if item.invalid:
+                loop.report.unreadable += 1
+                self._sender.note_invalid(item.API_TYPE, item.invalid)
         return items
+
+    def _refuse(self, loop: _Loop, error: InvalidResponse) -> None:
+        """Hand the error of a row over, or raise it."""
+        if not callable(self._on_invalid):
+            raise error
+        loop.report.invalid += 1
+        self._on_invalid(error)
 
     def _check(
         self, following: URL, request: protocol.Request, number: int, seen: Collection[str], loop: _Loop

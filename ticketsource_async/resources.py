@@ -115,7 +115,7 @@ class _Group:
         return await self._sender.send(protocol.build(self._sender.access, method, url, body), self._priority)
 
     def _record(self, envelope: protocol.Envelope, model: type[T], asked_for: str | None = None) -> T:
-        record = envelope.record(model, envelope.data)
+        record = envelope.record(model)
         if asked_for is not None and record.id != asked_for:
             what = f"the record asked for was {asked_for}"
             raise envelope.invalid(what, "$.data.id", resource=record.API_TYPE, record_id=record.id)

@@ -8,8 +8,8 @@ tells who consented to what, and when; whoever was deleted has no row that is st
 The list is first read into a table of its own, `crawled`, in chunks of pages. Where it goes on is kept with what was
 loaded, so that a run that is killed meanwhile repeats one chunk at most, if it began less than a day ago. When the list
 is whole, dlt compares it with `customers`. Rows shift while one reads, so who was not read is asked for by id before
-they count as deleted. A value that cannot be read is NULL, so such a consent is no yes. A row that is no customer at all
-stays as it is here, and the run ends with that error after all else.
+they count as deleted. A value that cannot be read is NULL, so such a consent is no yes. A customer whose row is no
+customer at all stays as they are here, and the run ends with that error after all else.
 
 A warehouse is for one box office: another API key is refused unless it finds somebody who is in here. It keeps those
 who were deleted, with their history: to erase a person, as data protection law asks, delete them in TicketSource, run

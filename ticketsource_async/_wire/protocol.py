@@ -148,14 +148,20 @@ class Envelope:
         """Return the error for contents that break the API's promise."""
         return _invalid(self.request, self.status, what, json_path, resource, record_id)
 
-    def record(self, model: type[T], row: object, index: int | None = None) -> T:
-        """Return the record in `data`, or in the entry of it at this index; raise `InvalidResponse` if it is none."""
+    def record(self, model: type[T]) -> T:
+        """Return the record in `data`; raise `InvalidResponse` if it is none."""
         try:
-            return forms.read_row(row, model)
+            return forms.read_row(self.data, model)
         except forms.Refused as error:
             refused = error
+        raise self.refused(refused, model, self.data)
+
+    def refused(
+        self, refused: forms.Refused, model: type[T], row: object, index: int | None = None
+    ) -> errors.InvalidResponse:
+        """Return the error for `data`, or for the entry of it at this index, that is no record."""
         place = "$.data" if index is None else f"$.data[{index}]"
-        raise self.invalid(refused.what, place + refused.path, resource=model.API_TYPE, record_id=id_in(row))
+        return self.invalid(refused.what, place + refused.path, resource=model.API_TYPE, record_id=id_in(row))
 
 
 def id_in(row: object) -> str | None:

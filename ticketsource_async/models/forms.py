@@ -53,7 +53,8 @@ def read_row(row: object, cls: type[T]) -> T:
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
     try:
-        return cast(T, _readers(kind).read(attributes or {}, invalid, None, record_id, row.get("links")))
+        given: dict[Any, object] = attributes or {}
+        return cast(T, _readers(kind)[tuple(given)](given, invalid, None, record_id, row.get("links")))
     except RecursionError:
         raise Refused("Expected fewer levels of nesting", ".attributes") from None
 
@@ -193,7 +194,9 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
 
 
 _readers: Final = cache(_Readers)
-_MOST_READERS: Final = 50  # of a class; a server that sends ever new names gets the general one, which is a little slower
+_MOST_READERS: Final = (
+    50  # of a class; a server that sends ever new names gets the general one, which is a little slower
+)
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:

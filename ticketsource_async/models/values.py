@@ -47,8 +47,10 @@ class Unreadable:
 _PATH_SAFE: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]{1,200}")
 
 
-def id_of(value: object, prefix: str) -> str | None:
+def id_of(value: Any, prefix: str) -> str | None:
     """Return the id in a value; None if it has characters that a path cannot have, or is of another kind of record."""
+    if value.__class__ is str and value.startswith(prefix) and value[len(prefix) :].isalnum() and value.isascii():
+        return value  # as documented
     found = str(value) if value.__class__ is int else value
     if not isinstance(found, str) or not _PATH_SAFE.fullmatch(found) or found == prefix:
         return None
