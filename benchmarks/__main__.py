@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import platform
 import re
 import subprocess
@@ -200,6 +201,7 @@ def main() -> None:
         return
     if wrong := set(given.parts) - set(parts):
         parser.error(f"there is no part {', '.join(sorted(wrong))}")
+    logging.getLogger("ticketsource_async").setLevel(logging.ERROR)  # `reading` has values that cannot be read
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, client and server apart")
     if given.full:
         parts["limiter"] = lambda: limiter(240, 60.0)

@@ -194,9 +194,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
 
 
 _readers: Final = cache(_Readers)
-_MOST_READERS: Final = (
-    50  # of a class; a server that sends ever new names gets the general one, which is a little slower
-)
+_MOST_READERS: Final = 50  # of a class; from there on a new choice of names is read by the general one, a little slower
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
