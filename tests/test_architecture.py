@@ -54,7 +54,7 @@ MAY_IMPORT = {
     },
     "time": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
     "random": {"_wire.sender", "ratelimit.redis", "sandbox"},
-    "logging": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
+    "logging": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox", "cli"},
     "attrs": WORDS | RULES | {"_wire.sender", "ratelimit.redis"} | COUNTER | {"cli", "sandbox"},
 }
 

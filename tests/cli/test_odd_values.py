@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import EXPORT, run, table
+from command import EXPORT, run, run_with_streams, table
 
 from ticketsource_async import ConsentDraft, CustomerDraft, MembershipDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -215,6 +215,17 @@ async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost
             assert said.replace("ID", zoe.id) in text
             assert "Set start_date too, or correct it in TicketSource first." in text
         assert "PATCH" not in {request.method for request in box.requests}
+
+
+async def test_stderr_has_nothing_else_of_it(box: Sandbox) -> None:
+    """In a process of its own no log line stands beside what the command says."""
+    rows = answer_with(box, odd_day)
+
+    done = await run_with_streams("", *EXPORT, box=box)
+
+    assert done.err == (
+        f"membership.start_date of 1 customer could not be read, the cells are empty: {rows[3]['id']}\n"
+    )
 
 
 async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, tmp_path: Path) -> None:

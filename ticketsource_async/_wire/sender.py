@@ -24,6 +24,7 @@ from ticketsource_async.ratelimit import Priority, RateLimiter
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("ticketsource_async")
+_READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command tells of it itself
 _WORTH_TELLING: Final = 0.001
 
 
@@ -304,7 +305,9 @@ class Sender:
         """Log, once for each path, that values of records of this kind could not be read; the values are not told."""
         for path in {f"{resource}.{re.sub('[0-9]+(?=])', '', path)}" for path in invalid} - self._noted:
             self._noted.add(path)
-            _LOG.warning("%s could not be read in a record: it is None there, `record.invalid` has the value.", path)
+            _READING_LOG.warning(
+                "%s could not be read in a record: it is None there, `record.invalid` has the value.", path
+            )
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""

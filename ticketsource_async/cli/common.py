@@ -5,6 +5,7 @@ The library and the sandbox are imported inside the functions, so that help and 
 
 import asyncio
 import errno
+import logging
 import os
 import re
 import signal
@@ -219,6 +220,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     from ticketsource_async import errors  # noqa: PLC0415
 
     signals: list[int] = []
+    reading = logging.getLogger("ticketsource_async.reading")
+    reading.disabled = True  # the command itself tells what could not be read, and whose it is
     try:
         asyncio.run(_unless_told_to_end(work, signals))
     except KeyboardInterrupt:
@@ -238,6 +241,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
         fail(f"{where}{error.strerror or error}{unread and f': {unread}'}{notes}", FAILED)
     except errors.TicketSourceError as error:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
+    finally:
+        reading.disabled = False
 
 
 async def _unless_told_to_end(work: Coroutine[None, None, None], signals: list[int]) -> None:
