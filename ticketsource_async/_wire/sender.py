@@ -88,7 +88,8 @@ class Sender:
         self._gates: dict[asyncio.AbstractEventLoop, tuple[asyncio.Semaphore, asyncio.Semaphore]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._helpers: set[asyncio.Task[Any]] = set()
-        self._noted: set[str] = set()
+        self._noted: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
         self.closed = False
 
     async def send(self, request: protocol.Request, priority: Priority = "interactive") -> protocol.Envelope:
@@ -303,11 +304,16 @@ class Sender:
 
     def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
         """Log, once for each path, that values of records of this kind could not be read; the values are not told."""
-        for path in {f"{resource}.{re.sub('[0-9]+(?=])', '', path)}" for path in invalid} - self._noted:
-            self._noted.add(path)
-            _READING_LOG.warning(
-                "%s could not be read in a record: it is None there, `record.invalid` has the value.", path
-            )
+        for path in invalid:
+            if (resource, path) in self._noted:
+                continue
+            whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] are told together
+            if whose not in self._told:
+                _READING_LOG.warning(
+                    "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
+                )
+            self._noted.add((resource, path))
+            self._told.add(whose)
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""
