@@ -92,6 +92,13 @@ class Program:
                 return
             time.sleep(0.05)
 
+    def end(self, number: signal.Signals) -> None:
+        """End the first process by a signal that lets it clean up; all of them at once if that takes long."""
+        self.processes[0].send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            self.processes[0].wait(10)
+        self.kill()
+
     def kill(self) -> None:
         """End all processes at once."""
         for process in self.processes:
@@ -180,8 +187,8 @@ class PostgresServer:
         )
 
     def stop(self) -> None:
-        """End it at once, and take its folder away."""
-        self._program.kill()
+        """End it, with its own children and shared memory, and take its folder away."""
+        self._program.end(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
 

@@ -72,6 +72,8 @@ def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "S
     from ticketsource_async.client import TicketSource  # noqa: PLC0415
 
     marker = request.node.get_closest_marker("ticketsource_client")
+    if marker is not None and marker.args:
+        raise pytest.UsageError("ticketsource_client takes options by name only, for example retry=...")
     options = {"base_url": ticketsource_sandbox.url, **(marker.kwargs if marker else {})}
     ts = TicketSource(ticketsource_sandbox.api_key, **options)
     yield ts

@@ -181,7 +181,8 @@ class Sender:
             request = request.again()
 
     def _instead_of_waiting(self) -> Waiting | None:
-        return next(reversed(self.instead_of_waiting), None)
+        latest = self.instead_of_waiting[-1:]  # a copy, since another thread may leave its block just now
+        return latest[0] if latest else None
 
     def _policy(self) -> RetryPolicy:
         policy, waiting = self._rules.policy, self._instead_of_waiting()
