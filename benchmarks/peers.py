@@ -19,27 +19,19 @@ def _following(next_url: str | None) -> str | None:
     return next_url and f"{next_url}&per_page=100"
 
 
-async def _aiohttp(decode: Callable[[aiohttp.ClientResponse], Awaitable[Any]], url: str) -> int:
-    count, following = 0, _following(f"{url}/customers?page=1")
+async def _aiohttp(
+    decode: Callable[[aiohttp.ClientResponse], Awaitable[Any]],
+    url: str,
+    path: str = "/customers",
+    counted: str = "email",
+) -> int:
+    count, following = 0, _following(f"{url}{path}?page=1")
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         while following:
             async with session.get(following) as response:
                 document = await decode(response)
             for row in document["data"]:
-                count += row["attributes"]["email"] is not None
-            following = _following(document["links"]["next"])
-    return count
-
-
-async def untyped(url: str, path: str) -> int:
-    """Stream all rows of a list as dicts, with aiohttp and msgspec."""
-    count, following = 0, _following(f"{url}{path}?page=1")
-    async with aiohttp.ClientSession(headers=HEADERS) as session:
-        while following:
-            async with session.get(following) as response:
-                document = msgspec.json.decode(await response.read())
-            for row in document["data"]:
-                count += row["attributes"]["created_at"] is not None
+                count += row["attributes"][counted] is not None
             following = _following(document["links"]["next"])
     return count
 
@@ -56,6 +48,11 @@ async def _httpx(with_email: Callable[[list[Any]], int], url: str) -> int:
 
 async def _msgspec(response: aiohttp.ClientResponse) -> Any:
     return msgspec.json.decode(await response.read())
+
+
+async def untyped(url: str, path: str) -> int:
+    """Stream all rows of any list as dicts, and count those with a `created_at`."""
+    return await _aiohttp(_msgspec, url, path, "created_at")
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:

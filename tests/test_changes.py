@@ -504,7 +504,7 @@ def test_a_field_that_cannot_be_read_is_no_change_but_a_consent_is(
 async def test_a_withdrawal_is_told_though_another_field_cannot_be_read(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The change names the consent alone, and `after` what could not be read; a good value is told when it is back."""
+    """The change names the consent alone, `after.invalid` has the other field; its next good value is a change."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}, "membership": {"end_date": D}})
     await sync(ts, store)
@@ -529,7 +529,7 @@ async def test_a_withdrawal_is_told_though_another_field_cannot_be_read(
 async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     box: Sandbox, ts: TicketSource, store: CustomerStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its links have moved: no change is told, and none is unpacked twice."""
+    """Only its links have moved: there is no change, and the record is unpacked once."""
     await sync(ts, store)
     unpacked: list[bytes] = []
     unpack = store_room._unpack

@@ -39,7 +39,7 @@ from ticketsource_async import (
     Venue,
 )
 from ticketsource_async._wire import protocol
-from ticketsource_async.models.forms import OURS
+from ticketsource_async.models.forms import OURS, _readers
 from ticketsource_async.models.values import NOTHING
 
 ACCESS = protocol.Access.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
@@ -528,3 +528,7 @@ def test_a_traceback_shows_the_line_of_the_generated_reader() -> None:
 
     lines = linecache.getlines("<generated ticketsource_async.models.forms.read_Customer>")
     assert lines[0].startswith("def read_Customer(")
+    for names, reader in _readers(Customer).items():
+        lines = linecache.getlines(reader.__code__.co_filename)
+        assert lines[0].startswith(f"def {reader.__name__}("), names
+    assert len({reader.__code__.co_filename for reader in _readers(Customer).values()}) == len(_readers(Customer))

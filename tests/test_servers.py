@@ -34,7 +34,7 @@ def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path
 
 
 def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
-    """After its time it is ended, and what it said until then is told."""
+    """After its time it is ended, and the error has what it said until then."""
     with pytest.raises(CannotStart, match=r"does not answer. It said:\nstill starting"):
         Program(
             tmp_path,
@@ -46,7 +46,7 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("said", "tries"), [("bind: Address already in use", 3), ("the disk is full", 1)])
 def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: int) -> None:
-    """Another port is tried; what else goes wrong is told at once."""
+    """Another port is tried; any other failure is raised at once."""
     tried: list[int] = []
 
     def start() -> str:

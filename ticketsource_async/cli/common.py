@@ -156,19 +156,19 @@ def telling_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[W
 
     Each path has one line, with the number of records and at most three ids, and never a value.
     """
-    found: dict[str, dict[str, None]] = {}
+    found: dict[tuple[str, str], dict[str, None]] = {}  # the ids, in their order, by path and kind of record
 
     def note(record: "WholeRecord") -> None:
         for path in record.invalid:
-            kind = record.API_TYPE.removeprefix("customer_")
-            found.setdefault(f"{re.sub('[0-9]+(?=])', '', path)} of {{}} {kind}", {})[record.id] = None
+            key = re.sub("[0-9]+(?=])", "", path), record.API_TYPE.removeprefix("customer_")
+            found.setdefault(key, {})[record.id] = None
 
     yield note
-    for what, ids in found.items():
+    for (path, kind), ids in found.items():
         more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
         empty = ", the cells are empty" if in_cells else ""
-        some = f"{what.format(f'{len(ids):,}')}{'s' if len(ids) > 1 else ''}"
-        click.echo(f"{some} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
+        whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
+        click.echo(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
     if strict and found:
         raise click.exceptions.Exit(FAILED)
 

@@ -155,7 +155,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
     def __missing__(self, names: tuple[object, ...]) -> Callable[..., Any]:
         if len(self) >= _MOST_READERS or not self._any.isdisjoint(names):
             return self._general
-        made = self[names] = self._make(cast(tuple[str, ...], names))
+        self[names] = made = self._make(cast(tuple[str, ...], names))
         return made
 
     def _make(self, given: tuple[str, ...] | None) -> Callable[..., Any]:
@@ -190,7 +190,9 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             lines += ["x.invalid = invalid or NOTHING"]
         lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
         arguments = "values, invalid, path, id, links" if self._is_record else "values, invalid, path"
-        return _function(f"read_{self._cls.__name__}", arguments, lines, names)
+        # Each has a name of its own, or a traceback would show the lines of another.
+        number = "" if given is None else f"_{len(self) + 1}"
+        return _function(f"read_{self._cls.__name__}{number}", arguments, lines, names)
 
 
 _readers: Final = cache(_Readers)
@@ -273,7 +275,7 @@ def _undone(data: object, cls: Any) -> Any:
     if not isinstance(data, Mapping) or not _is_record(cls):
         return _readers(cls).read(given, invalid, None)
     record_id, before = data.get("id"), data.get("invalid", NOTHING)
-    if not isinstance(record_id, str) or id_of(record_id, cast(Any, cls).ID_PREFIX) is None:
+    if not isinstance(record_id, str) or id_of(record_id, cls.ID_PREFIX) is None:
         raise _NotOurs("no usable id at $.id")
     if not isinstance(before, Mapping):
         raise _NotOurs("no object at $.invalid")

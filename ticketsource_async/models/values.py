@@ -191,8 +191,6 @@ def parts(value: object, invalid: dict[str, object], path: Path, name: str, read
 
 def links_of(value: object, invalid: dict[str, object], read: Callable[..., Any]) -> Any:
     """Return the links of a record, empty ones if there are none."""
-    if isinstance(value, dict):
-        return read(value, invalid, (None, "links"))
     found = part(value, invalid, None, "links", read)
     return read({}, invalid, None) if found is None else found
 
