@@ -285,7 +285,7 @@ KARL_DRAFT = CustomerDraft(
     last_name="Jenkins",
     address=AddressDraft(line_1="1 A Street", line_2="A Town", line_3="", line_4="", postcode="AB123CD"),
     email="karl@karljenkins.com",
-    phone="01234555678",
+    telephone="01234555678",
     membership=MembershipDraft(identifier="A12345BCD", start_date=date(2020, 1, 1), end_date=date(2021, 12, 31)),
     consent=ConsentDraft(email=True, post=False, sms=False),
 )

@@ -492,6 +492,8 @@ D, ODD_DAY = "2030-01-31", "31.12.2020"
         ({"consent": {"email": 1}}, {"consent": {"email": 0}}, []),
         ({"telephone": "1"}, {"telephone": ["2"]}, []),
         ({"telephone": ["1"]}, {"telephone": ["2"]}, []),
+        ({"address": {"line_1": [], "line_2": "2"}}, {"address": None}, ["address"]),
+        ({"telephone": "1"}, {"telephone": None, "phone": ["1"]}, []),
     ],
 )
 def test_a_field_that_cannot_be_read_is_no_change_but_a_consent_is(
@@ -524,6 +526,27 @@ async def test_a_withdrawal_is_told_though_another_field_cannot_be_read(
     assert nothing == []
     assert isinstance(later, Updated)
     assert "membership.end_date" in later.fields
+
+
+async def test_a_change_that_comes_again_names_no_field_that_cannot_be_read_by_now(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """The consumer would clear it; once it can be read again, it is named."""
+    zoe = box.customers.ids()[0]
+    box.customers.update(zoe, {"membership": {"end_date": D}})
+    await sync(ts, store)
+    box.customers.update(zoe, {"membership": {"end_date": "2031-01-31"}, "last_name": "New"})
+    await sync(ts, store, remember=False)
+    rows = box.customers.rows(0, 25)
+    rows[0]["attributes"]["membership"]["end_date"] = ODD_DAY  # type: ignore[index]  # it is JSON
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}), times=1)
+
+    odd, readable = await sync(ts, store, remember=False), await sync(ts, store)
+
+    for (change,), named in ((odd, False), (readable, True)):
+        assert isinstance(change, Updated)
+        assert ("membership.end_date" in change.fields) is named
+        assert "last_name" in change.fields
 
 
 async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
@@ -577,6 +600,13 @@ async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStor
     )
     assert updated.consent_changed
     assert runs[2:] == [[], []]
+
+
+def test_links_that_could_not_be_read_are_no_change() -> None:
+    """Links are not compared, whatever they were."""
+    odd, even = ({**customer_row(1), "links": {"self": link}} for link in (7, "https://elsewhere/1"))
+
+    assert list(room._differing(read_row(odd, Customer), read_row(even, Customer))) == []
 
 
 def test_a_change_is_told_as_json() -> None:

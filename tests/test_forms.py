@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 from doubles import BOOKING_ROW, DATE_ROW, EVENT_ROW, KEY, SEAT_ROW, VENUE_ROW, customer_row
 from yarl import URL
@@ -93,6 +94,7 @@ def test_whatever_may_be_null_or_left_out_is_none() -> None:
         ({"telephone": None}, None, {}),
         ({"telephone": "", "phone": None}, "", {}),
         ({"telephone": "1", "phone": "2"}, "1", {"phone": "2"}),
+        ({"telephone": None, "phone": ["2"]}, None, {}),
     ],
 )
 def test_telephone_is_read_with_phone_as_fall_back(attributes: dict[str, Any], telephone: Any, extra: Any) -> None:
@@ -301,6 +303,8 @@ def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> Non
     ("row", "path"),
     [
         (7, "$.data"),
+        ({"id": "cst-1", "type": json.loads("[" * 400 + "]" * 400), "attributes": {}}, "$.data"),
+        ({"id": "cst-1", "type": "customer", "attributes": {"vip": json.loads("[" * 400 + "]" * 400)}}, "$.data"),
         (None, "$.data"),
         ([], "$.data"),
         ({"type": "customer", "attributes": {}}, "$.data.id"),
@@ -423,6 +427,24 @@ def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -
     assert (wholly.gross, wholly.donations, wholly.refunds) == (None, None, Decimal("-2.5"))
     assert read(changed(BOOKING_ROW, "lines", []), Booking).totals() == Totals(*[Decimal(0)] * 6)
     assert read(changed(BOOKING_ROW, "lines", None), Booking).totals() == Totals(*[None] * 6)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "unknown"),
+    [
+        ("lines[0]", "x", {"gross", "fee", "fee_vat", "net", "refunds", "donations"}),
+        ("lines[0].is_refund", "no", {"refunds"}),
+        ("lines[0].line_type", [], {"donations"}),
+        ("lines[0].payment_method", [], set()),
+    ],
+)
+def test_a_sum_over_lines_of_which_the_kind_could_not_be_read_is_none(
+    path: str, value: object, unknown: set[str]
+) -> None:
+    """Else a refund or a donation would silently be missing from it."""
+    totals = read(changed(BOOKING_ROW, path, value), Booking).totals()
+
+    assert {name for name, amount in attrs.asdict(totals).items() if amount is None} == unknown
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_diff_sends_changed_texts_alone_and_nested_objects_whole() -> None:
     )
 
     assert CustomerDraft.diff(BEFORE, after) == CustomerDraft(
-        last_name=None, phone="07700 900123", consent=Consent(email=False, post=True, sms=False), membership=None
+        last_name=None, telephone="07700 900123", consent=Consent(email=False, post=True, sms=False), membership=None
     )
 
 

@@ -24,8 +24,10 @@ from doubles import (
 
 from ticketsource_async import (
     Address,
+    AddressDraft,
     Booking,
     Consent,
+    ConsentDraft,
     Customer,
     CustomerDraft,
     Event,
@@ -307,7 +309,7 @@ async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
     """An attribute sent as None is cleared, one that is not sent stays."""
     karl = await ts.customers.create(KARL_DRAFT)
 
-    cleared = await ts.customers.update(karl, CustomerDraft(phone=None, membership=None))
+    cleared = await ts.customers.update(karl, CustomerDraft(telephone=None, membership=None))
 
     assert (cleared.telephone, cleared.membership) == (None, None)
     assert (cleared.email, cleared.address, cleared.consent) == (karl.email, karl.address, karl.consent)
@@ -386,7 +388,7 @@ async def test_a_part_with_a_value_that_could_not_be_read_is_not_sent_whole(
         mocked.customers.update(before, CustomerDraft(address=moved.address)),
     ]
     for work in works:
-        with pytest.raises(UnreadableValue, match="Set postcode too, or correct it") as caught:
+        with pytest.raises(UnreadableValue, match="Set postcode too") as caught:
             await work
         assert (caught.value.id, caught.value.field) == (CST, "address.postcode")
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()}, repeat=True)
@@ -397,6 +399,53 @@ async def test_a_part_with_a_value_that_could_not_be_read_is_not_sent_whole(
 
     sent = [body["data"]["attributes"] for _, _, body in api.sent]
     assert [sorted(attributes) for attributes in sent] == [["address"], ["consent", "phone"], ["address"]]
+
+
+ODD = attrs.evolve(
+    Customer(CST, consent=Consent(email=True)),
+    invalid={"address": "1 High Street", "telephone": {}, "consent.sms": 1},
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "field", "advice"),
+    [
+        (attrs.evolve(ODD, address=Address("1 High Street")), "address", "CustomerDraft(address=AddressDraft(...))"),
+        (attrs.evolve(ODD, consent=Consent(email=False)), "consent.sms", "ConsentDraft(email=False)"),
+        (attrs.evolve(ODD, invalid={"address": "", "consent.sms": 1}), "telephone", "CustomerDraft(telephone=None)"),
+        (
+            attrs.evolve(ODD, invalid={"address": "", "telephone": {}}),
+            "consent.sms",
+            "CustomerDraft(consent=ConsentDraft(sms=None))",
+        ),
+    ],
+)
+async def test_save_neither_replaces_nor_clears_what_could_not_be_read(
+    mocked: TicketSource, after: Customer, field: str, advice: str
+) -> None:
+    """Nor does it send nothing without a word: the error says what does."""
+    with pytest.raises(UnreadableValue) as caught:
+        await mocked.customers.save(ODD, after)
+
+    assert (caught.value.id, caught.value.field) == (CST, field)
+    assert advice in str(caught.value)
+
+
+async def test_what_could_not_be_read_is_replaced_by_a_draft_of_it(mocked: TicketSource, api: MockedAPI) -> None:
+    """A draft sends what it names, so that nothing is destroyed by accident."""
+    api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()}, repeat=True)
+
+    await mocked.customers.update(ODD, CustomerDraft(address=AddressDraft(line_1="1 High Street")))
+    await mocked.customers.update(ODD, CustomerDraft(consent=ConsentDraft(email=False)))
+    await mocked.customers.update(ODD, CustomerDraft(telephone=None, address=None))
+    await mocked.customers.save(ODD, attrs.evolve(ODD, telephone="1", invalid={"address": "", "consent.sms": 1}))
+
+    assert [body["data"]["attributes"] for _, _, body in api.sent] == [
+        {"address": {"line_1": "1 High Street"}},
+        {"consent": {"email": False}},
+        {"phone": None, "address": None},
+        {"phone": "1"},
+    ]
 
 
 async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: TicketSource, api: MockedAPI) -> None:

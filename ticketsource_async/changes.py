@@ -17,7 +17,7 @@ from ticketsource_async.models.base import Record
 
 if TYPE_CHECKING:
     from ticketsource_async._wire.protocol import Access
-    from ticketsource_async.customer_store import CustomerStore
+    from ticketsource_async.customer_store import CustomerStore, Remembered
     from ticketsource_async.pagination import OnInvalid
     from ticketsource_async.resources import Customers
 
@@ -63,7 +63,7 @@ class Updated:
 
     Where a whole part came or went, its name alone is there: "address". Links are not compared. A field that cannot be
     read now is in `after.invalid` and, unless it is a consent, not in `fields`: apply `fields` only, so that what could
-    not be read does not clear what you have.
+    not be read does not clear what you have. `fields` is empty if nothing else differs.
     """
 
     before: Customer
@@ -220,10 +220,11 @@ async def _told(store: "CustomerStore", crawl: int, customers: Sequence[Customer
         fields = tuple(dict.fromkeys((*known.fields, *differing)))
         if new:
             found.append((Created(known.now, _have_consent(fields)), fields))
-        elif known.told is not None or fields:
+        elif known.told is not None or fields or _newly_unreadable(known):
             before = known.told if known.told is not None and known.record == known.now else known.record
             assert before is not None  # noqa: S101 - else they are new
-            found.append((Updated(before, known.now, fields), fields))
+            readable = tuple(name for name in fields if _is_told(known.now, name))
+            found.append((Updated(before, known.now, readable), fields))
     if found:
         store.check_latest(crawl)
         await store.tell(found)
@@ -239,20 +240,32 @@ def _differing(before: Customer, after: Customer) -> Iterator[str]:
 
     A field that cannot be read now is not among them, unless it is a consent; one that could not be read before is.
     """
-    told = [
-        name
-        for name in _different_paths(before, after, after.invalid)
-        if name.partition(".")[0] == "consent" or not _touches(after.invalid, name)
-    ]
+    told = [name for name in _different_paths(before, after, after.invalid) if _is_told(after, name)]
     yield from told
     for path in before.invalid:
-        if path != "type" and path not in told and not _touches(after.invalid, path):
+        if _is_compared(path) and not _touches(told, path) and not _touches(after.invalid, path):
             yield path
 
 
-def _touches(invalid: Mapping[str, object], name: str) -> bool:
-    """Say whether a field, the part that it is in, or a field in it could not be read."""
-    return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in invalid)
+def _newly_unreadable(known: "Remembered") -> bool:
+    """Say whether a field cannot be read any more."""
+    before = known.record
+    assert before is not None  # noqa: S101 - else they are new
+    return any(path not in before.invalid and _is_compared(path) for path in known.now.invalid)
+
+
+def _is_compared(path: str) -> bool:
+    return path.partition(".")[0] not in ("type", "links")
+
+
+def _is_told(after: Customer, name: str) -> bool:
+    """Say whether a field that differs is told: it can be read now, or is a consent."""
+    return name.partition(".")[0] == "consent" or not _touches(after.invalid, name)
+
+
+def _touches(paths: Iterable[str], name: str) -> bool:
+    """Say whether a field, the part that it is in, or a field in it is among these."""
+    return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in paths)
 
 
 def _different_paths(before: Record, after: Record, invalid: Mapping[str, object], prefix: str = "") -> Iterator[str]:

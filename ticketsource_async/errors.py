@@ -236,7 +236,7 @@ class PaginationError(TicketSourceError):
 
 
 class UnreadableValue(TicketSourceError, ValueError):
-    """A part cannot be sent whole: it has a value that could not be read, and sending would destroy it.
+    """A write would clear or replace a value that could not be read; nothing was sent.
 
     `id` names the record, `field` the dotted path to the value.
     """

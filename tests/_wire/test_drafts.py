@@ -16,7 +16,7 @@ def test_the_guides_create_example_is_sent_key_by_key() -> None:
 
 def test_unset_is_left_out_none_is_null_and_an_update_names_the_id() -> None:
     """Only what is set is sent, None as null, and the envelope of an update carries `data.id`."""
-    draft = CustomerDraft(phone=None, consent=ConsentDraft(sms=False), membership=MembershipDraft(end_date=None))
+    draft = CustomerDraft(telephone=None, consent=ConsentDraft(sms=False), membership=MembershipDraft(end_date=None))
 
     assert json.loads(drafts.body(draft, "cst-1")) == {
         "data": {

@@ -213,8 +213,52 @@ async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost
         assert (updated.code, imported.code, outcome["outcome"]) == (1, 1, "refused")
         for text in (updated.err, outcome["reason"]):
             assert said.replace("ID", zoe.id) in text
-            assert "Set start_date too, or correct it in TicketSource first." in text
+            assert "Set start_date too. Or correct it in TicketSource first." in text
         assert "PATCH" not in {request.method for request in box.requests}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "given", "sent"),
+    [
+        ({"telephone": {}}, ["--telephone", ""], {"phone": None}),
+        ({"telephone": None, "phone": []}, ["--telephone", "1"], {"phone": "1"}),
+        ({"address": {"line_1": "1", "line_2": {}}}, ["--address-line-2", ""], {"address": {"line_1": "1"}}),
+        ({"address": {"line_1": {}, "line_2": {}}}, ["--address-line-2", ""], "its line_1 could not be read"),
+        ({"address": "1 High Street"}, ["--address-line-1", "x"], "cannot be changed in part"),
+        ({"address": "1 High Street"}, ["--address-line-1", ""], "cannot be changed in part"),
+        ({"address": "1 High Street"}, ["--last-name", "New"], {"last_name": "New"}),
+        ({"consent": "yes"}, ["--consent-email", "false"], {"consent": {"email": False}}),
+        ({"consent": {"email": True, "sms": 1}}, ["--consent-email", "false"], {"consent": {"email": False}}),
+    ],
+)
+async def test_an_update_sends_what_is_given_and_destroys_nothing_that_could_not_be_read(
+    box: Sandbox, attributes: dict[str, Any], given: list[str], sent: dict[str, Any] | str
+) -> None:
+    """An empty text clears also what could not be read, if it is given for that very field."""
+    zoe = box.customers.ids()[3]
+    odd = json.loads(json.dumps(box.customers.get(zoe)))
+    odd["attributes"].update(attributes)
+    box.fail(method="GET", path=f"/customers/{zoe}", status=200, body=json.dumps({"data": odd}), times=1)
+    box.fail(method="PATCH", path=f"/customers/{zoe}", status=200, body=json.dumps({"data": odd}), times=1)
+
+    done = await run("customers", "update", zoe, *given, box=box)
+
+    bodies = [json.loads(request.body) for request in box.requests if request.method == "PATCH"]
+    if isinstance(sent, str):
+        assert (done.code, bodies) == (1, [])
+        assert sent in done.err
+        assert done.err.endswith("in TicketSource first.\n")
+    else:
+        (body,) = bodies
+        assert _without_nulls(body["data"]["attributes"], sent) == sent
+
+
+def _without_nulls(attributes: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a part what is null and not looked for."""
+    return {
+        name: {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
+        for name, value in attributes.items()
+    }
 
 
 async def test_stderr_has_nothing_else_of_it(box: Sandbox) -> None:
@@ -237,3 +281,54 @@ async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, 
     done = await run("customers", "import", str(file), "--match", "email", box=box)
 
     assert (done.code, json.loads(done.out)["outcome"]) == (0, "would create")
+
+
+async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cannot_be_read(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """The person would be there twice; lines for customers whose e-mail is known go on."""
+
+    def odd_email(number: int, attributes: dict[str, Any]) -> None:
+        attributes["email"] = ["new@example.com"] if number == 3 else f"{number}@example.com"
+
+    rows = answer_with(box, odd_email)
+    file = tmp_path / "people.csv"
+    file.write_text("email,last_name\nnew@example.com,New\n5@example.com,Newer\n")
+
+    done = await run("customers", "import", str(file), "--match", "email", box=box)
+
+    outcomes = {line["line"]: line for line in map(json.loads, done.out.splitlines())}
+    assert done.code == 1
+    assert [outcomes[line]["outcome"] for line in (2, 3)] == ["refused", "would update"]
+    assert f"that of {rows[3]['id']} could not be read: correct it in TicketSource first" in outcomes[2]["reason"]
+
+
+async def test_a_command_that_fails_later_has_told_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
+    """The first page had an odd value, the second does not come."""
+    rows = json.loads(json.dumps(box.customers.rows(0, 2)))
+    rows[0]["attributes"]["created_at"] = "yesterday"
+    body = json.dumps({"data": rows, "links": {"next": f"{box.url}/customers?page=2&per_page=100"}})
+    box.fail(path="/customers", status=200, body=body, times=1)
+    box.fail(path="/customers", status=501, times=1)
+
+    done = await run(*EXPORT, "-o", str(tmp_path / "all.csv"), box=box)
+
+    assert done.code == 75
+    assert done.err.startswith(
+        f"created_at of 1 customer could not be read, the cells are empty: {rows[0]['id']}\nticketsource: "
+    )
+
+
+async def test_changes_say_that_a_field_cannot_be_read_any_more(box: Sandbox, tmp_path: Path) -> None:
+    """Also if nothing else differs; the second time it is known."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    await run(*follow, box=box)
+    answer_with(box, odd_day)
+
+    first = await run(*follow, box=box)
+    again = await run(*follow, "--quiet", box=box)
+
+    told = json.loads(first.out)
+    assert (told["change"], told["fields"]) == ("updated", ["membership.identifier"])
+    assert "membership.start_date of 1 customer could not be read" in first.err
+    assert (again.out, again.err) == ("", "")

@@ -164,5 +164,5 @@ def mistakes(ts: TicketSource) -> None:
     ts.customers.list(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateLimit("240")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryPolicy(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    CustomerDraft(telephone="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CustomerDraft(phone="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ConsentDraft(email="false")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
@@ -29,9 +30,14 @@ def _make_converter() -> Converter:
         *(models.AddressDraft, models.MembershipDraft, models.ConsentDraft),
         *(models.CustomerDraft, models.NoteDraft),
     ):
+        names: dict[str, Any] = {
+            field.name: override(rename=field.metadata["sent_as"])
+            for field in attrs.fields(draft)
+            if "sent_as" in field.metadata
+        }
         # Only where the default is UNSET: with a default of None, an explicit None would be dropped.
         converter.register_unstructure_hook(
-            draft, make_dict_unstructure_fn(draft, converter, _cattrs_omit_if_default=True)
+            draft, make_dict_unstructure_fn(draft, converter, _cattrs_omit_if_default=True, **names)
         )
     return converter
 

@@ -43,14 +43,26 @@ def value_of(column: str, cell: str) -> str | bool | date:
 
 
 def written(before: "Customer", values: Values) -> "Customer":
-    """Return the customer with these values in the place of their own."""
+    """Return the customer with these values in the place of their own.
+
+    Raises `UnreadableValue` for some of an address or a membership that could not be read at all: the rest would be
+    cleared. A consent is sent by itself.
+    """
     from attrs import evolve  # noqa: PLC0415 - help can do without this and the models
 
+    from ticketsource_async.errors import UnreadableValue  # noqa: PLC0415
     from ticketsource_async.models import Address, Consent, Membership  # noqa: PLC0415
 
     empty: dict[str, Any] = {"address": Address(), "membership": Membership(), "consent": Consent()}
     changed, parts = _sorted(values)
     for part, given in parts.items():
+        if part in before.invalid and part != "consent":
+            raise UnreadableValue(
+                f"{part} of {before.id} could not be read, so it cannot be changed in part: correct it in TicketSource "
+                "first.",
+                before.id,
+                part,
+            )
         old = getattr(before, part)
         if old is not None or any(value is not None for value in given.values()):
             changed[part] = evolve(old or empty[part], **given)
@@ -69,9 +81,15 @@ def update_draft(before: "Customer", after: "Customer") -> "CustomerDraft":
     from attrs import evolve  # noqa: PLC0415 - as above
 
     from ticketsource_async.models import Consent, ConsentDraft, CustomerDraft  # noqa: PLC0415
+    from ticketsource_async.models.customers import check_unreadable  # noqa: PLC0415
 
     kept = {path: value for path, value in after.invalid.items() if path.partition(".")[0] != "consent"}
-    draft = CustomerDraft.diff(evolve(before, invalid=kept), evolve(after, invalid=kept))
+    unread = evolve(after, invalid=kept)
+    draft = CustomerDraft.diff(evolve(before, invalid=kept), unread)
+    for name in {path.partition(".")[0] for path in before.invalid.keys() - after.invalid.keys()} - {"consent"}:
+        # A value that could not be read reads as None, so one that is cleared shows no difference.
+        draft = evolve(draft, **{name: getattr(after, name)})
+    check_unreadable(unread, draft)
     if not isinstance(draft.consent, Consent):
         return draft
     old = before.consent or Consent()
@@ -115,8 +133,6 @@ def draft(values: Values) -> "CustomerDraft":
 
     drafts = {"address": AddressDraft, "membership": MembershipDraft, "consent": ConsentDraft}
     changed, parts = _sorted(values)
-    if "telephone" in changed:
-        changed["phone"] = changed.pop("telephone")
     for part, given in parts.items():
         changed[part] = drafts[part](**given)
     return CustomerDraft(**changed)

@@ -163,12 +163,14 @@ def telling_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[W
             key = re.sub("[0-9]+(?=])", "", path), record.API_TYPE.removeprefix("customer_")
             found.setdefault(key, {})[record.id] = None
 
-    yield note
-    for (path, kind), ids in found.items():
-        more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
-        empty = ", the cells are empty" if in_cells else ""
-        whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
-        click.echo(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
+    try:
+        yield note
+    finally:  # also if the command fails later on
+        for (path, kind), ids in found.items():
+            more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+            empty = ", the cells are empty" if in_cells else ""
+            whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
+            click.echo(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
     if strict and found:
         raise click.exceptions.Exit(FAILED)
 

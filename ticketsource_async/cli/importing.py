@@ -111,11 +111,11 @@ def import_customers(
         outcomes: Counter[str] = Counter()
         with opened(Path("-"), "utf-8") as stdout:
             async with box_office() as ts:
-                listed = await _by_email(ts, lines, quiet=quiet) if match == "email" else {}
+                listed, unknown = await _by_email(ts, lines, quiet=quiet) if match == "email" else ({}, [])
                 # Whoever signs up between the list and the line would be there twice.
                 for line in sorted(lines, key=lambda line: line.key in listed):
                     with _telling_where(line):
-                        outcome = await _deal_with(ts, line, listed.get(line.key, []), how)
+                        outcome = await _deal_with(ts, line, listed.get(line.key, []), unknown, how)
                         stdout.write(json_text({"line": line.number, **outcome}) + "\n")
                         stdout.flush()
                     outcomes[str(outcome["outcome"])] += 1
@@ -226,24 +226,34 @@ def _key_of(email: str) -> str:
     return email.strip().translate(_SMALL)
 
 
-async def _by_email(ts: "TicketSource", lines: list[_Line], *, quiet: bool) -> "dict[str, list[Customer]]":
-    """Return the customers whom the lines may be for, by e-mail in small letters."""
+async def _by_email(
+    ts: "TicketSource", lines: list[_Line], *, quiet: bool
+) -> "tuple[dict[str, list[Customer]], list[str]]":
+    """Return the customers whom the lines may be for, by e-mail in small letters, and the ids of those without one.
+
+    Those are the customers whose e-mail could not be read.
+    """
     wanted = {line.key for line in lines if not line.refused}
     found: dict[str, list[Customer]] = defaultdict(list)
+    unknown: list[str] = []
     if not wanted:
-        return found
+        return found, unknown
     listed = ts.customers.list(concurrency=8, verify=True)  # whoever is missed would be created again
     with progress("customers read", quiet=quiet) as shown:
         async for customer in listed:
             shown.update()
+            if "email" in customer.invalid:
+                unknown.append(customer.id)
             if customer.email is not None and (key := _key_of(customer.email)) in wanted:
                 found[key].append(customer)
     if not listed.report.complete:
         fail("the list of customers changes too fast to be sure who is there: try again later.", TRY_AGAIN_LATER)
-    return found
+    return found, unknown
 
 
-async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", how: _How) -> dict[str, object]:
+async def _deal_with(
+    ts: "TicketSource", line: _Line, listed: "list[Customer]", unknown: list[str], how: _How
+) -> dict[str, object]:
     """Return the outcome of a line, after writing it if that is to be done."""
     if line.refused:
         return {"outcome": "refused", "reason": line.refused}
@@ -251,6 +261,7 @@ async def _deal_with(ts: "TicketSource", line: _Line, listed: "list[Customer]", 
     try:
         before = await _get(ts, line.key) if how.match == "id" else _only(line, listed)
         if before is None:
+            _check_is_new(unknown)
             return await _create(ts, line, how)
         shown = {"id": before.id}
         return await _update(ts, line, before, how)
@@ -279,6 +290,16 @@ def _only(line: _Line, listed: "list[Customer]") -> "Customer | None":
         of = f"of {ids[0]}" if ids else "of nobody"
         raise _Refusal(f"its id is {line.id}, but its email is {of}; match by id to change an email")
     return listed[0] if listed else None
+
+
+def _check_is_new(unknown: list[str]) -> None:
+    """Raise _Refusal if a customer whose e-mail could not be read may be the one to create."""
+    if unknown:
+        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
+        raise _Refusal(
+            f"no customer is known to have this email, but that of {', '.join(unknown[:3])}{more} could not be read: "
+            "correct it in TicketSource first, or the person may be there twice"
+        )
 
 
 async def _create(ts: "TicketSource", line: _Line, how: _How) -> dict[str, object]:

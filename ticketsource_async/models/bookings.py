@@ -1,5 +1,6 @@
 """What was sold: bookings with their lines and money, and seats."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import MAX_PREC, Decimal, localcontext
@@ -78,7 +79,10 @@ class BookingConsent(Record):
 
 @attrs.frozen
 class Totals(Record):
-    """Sums over the lines of a booking; None where the API leaves an amount out that belongs to the sum."""
+    """Sums over the lines of a booking; None where an amount is missing, or it is not known whether one belongs there.
+
+    `refunds` is None if it could not be read of a line whether it is a refund, `donations` if its type could not.
+    """
 
     gross: Decimal | None
     fee: Decimal | None
@@ -129,9 +133,15 @@ class Booking(Record):
             fee=_sum(lines, "fee"),
             fee_vat=_sum(lines, "fee_vat"),
             net=_sum(lines, "net"),
-            refunds=_sum([line for line in lines if line.is_refund], "gross"),
-            donations=_sum([line for line in lines if line.line_type == "DONATION"], "gross"),
+            refunds=_sum([line for line in lines if line.is_refund], "gross") if self._reads("is_refund") else None,
+            donations=_sum([line for line in lines if line.line_type == "DONATION"], "gross")
+            if self._reads("line_type")
+            else None,
         )
+
+    def _reads(self, name: str) -> bool:
+        """Say whether a field could be read in every line."""
+        return not any(re.fullmatch(rf"lines\[[0-9]+](\.{name})?", path) for path in self.invalid)
 
 
 def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:

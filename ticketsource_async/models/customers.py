@@ -24,7 +24,7 @@ from ticketsource_async.models.values import NOTHING
 
 @attrs.frozen
 class Membership(Record):
-    """A membership; the dates are the calendar days as written, whatever time or zone the API added."""
+    """A membership; its dates are calendar days, without a zone."""
 
     identifier: str | None = None
     start_date: date | None = None
@@ -139,7 +139,7 @@ class CustomerDraft(_Draft):
 
     It is false while nothing is set. Whether the API merges a nested object that is sent in part into what it has, or
     replaces it, is not known: to be sure, send `address`, `membership` and `consent` whole; `Address`, `Membership` and
-    `Consent` are taken too and send all their fields. `phone` comes back as `telephone`.
+    `Consent` are taken too and send all their fields.
     """
 
     API_TYPE: ClassVar[str] = "customer"
@@ -149,7 +149,7 @@ class CustomerDraft(_Draft):
     last_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
     address: AddressDraft | Address | Unset | None = attrs.field(default=UNSET, validator=_only(AddressDraft, Address))
     email: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    phone: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
+    telephone: str | Unset | None = attrs.field(default=UNSET, validator=_only(str), metadata={"sent_as": "phone"})
     membership: MembershipDraft | Membership | Unset | None = attrs.field(
         default=UNSET, validator=_only(MembershipDraft, Membership)
     )
@@ -161,20 +161,29 @@ class CustomerDraft(_Draft):
 
         An address, membership or consent in which anything differs goes whole, with its `extra`. What the API does not
         let us write (id, times, links, `extra`) is not compared, and a part with nothing in it equals None. Raises
-        `UnreadableValue` if a part would go whole that has a value which could not be read and is not set.
+        `UnreadableValue` if a part would go whole that has a value which could not be read and is not set, and if
+        `after.invalid` lacks such a value of `before` that is not set either.
         """
         changes: dict[str, Any] = {}
-        for name in ("title", "first_name", "last_name", "email"):
+        for name in ("title", "first_name", "last_name", "email", "telephone"):
             if getattr(before, name) != getattr(after, name):
                 changes[name] = getattr(after, name)
-        if before.telephone != after.telephone:
-            changes["phone"] = after.telephone
         for name in ("address", "membership", "consent"):
             if _sent(getattr(before, name)) != _sent(getattr(after, name)):
                 changes[name] = getattr(after, name)
         draft = cls(**changes)
         for customer in (before, after):
             check_unreadable(customer, draft)
+        for path in before.invalid.keys() - after.invalid.keys():
+            name, _, inner = path.partition(".")
+            if name in attrs.fields_dict(cls) and _at(after, path) is None:
+                raise UnreadableValue(
+                    f"{path} of {before.id} could not be read, so None in its place is no change. To clear it, send "
+                    f"{_draft_of(name, f'{inner}=None') if inner else f'CustomerDraft({name}=None)'}; to keep it, "
+                    "leave it in `invalid`.",
+                    before.id,
+                    path,
+                )
         return draft
 
 
@@ -188,13 +197,31 @@ def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
     for path in customer.invalid:
         name, _, inner = path.partition(".")
         part = getattr(draft, name, UNSET)
-        if inner and isinstance(part, Record) and getattr(part, inner, None) is None:
-            raise UnreadableValue(
-                f"{name} of {customer.id} cannot be sent whole: its {inner} could not be read, and would be cleared. "
-                f"Set {inner} too, or correct it in TicketSource first.",
-                customer.id,
-                path,
-            )
+        if not isinstance(part, Record) or (inner and getattr(part, inner, None) is not None):
+            continue
+        if inner:
+            what = f"its {inner} could not be read, and would be cleared. Set {inner} too"
+        else:
+            what = f"it could not be read, and would be replaced. To replace it, send {_draft_of(name, '...')}"
+        alone = "; to change one consent, send CustomerDraft(consent=ConsentDraft(email=False))"
+        raise UnreadableValue(
+            f"{name} of {customer.id} cannot be sent whole: {what}{alone if name == 'consent' else ''}. Or correct it "
+            "in TicketSource first.",
+            customer.id,
+            path,
+        )
+
+
+def _at(customer: Customer, path: str) -> object:
+    value: object = customer
+    for name in path.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
+def _draft_of(part: str, given: str) -> str:
+    """Return how a draft of a part of a customer is written."""
+    return f"CustomerDraft({part}={part.title()}Draft({given}))"
 
 
 @attrs.frozen

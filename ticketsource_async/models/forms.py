@@ -44,19 +44,17 @@ def read_row(row: object, cls: type[T]) -> T:
     kind: Any = cls
     if (record_id := id_of(row.get("id"), kind.ID_PREFIX)) is None:
         raise Refused("Expected an id", ".id")
-    invalid: dict[str, object] = {}
-    if (api_type := row.get("type")) != kind.API_TYPE:
-        if isinstance(api_type, str) and api_type in RECORD_KINDS:
-            raise Refused(f"Expected the type {kind.API_TYPE!r}", ".type")
-        invalid["type"] = kept(api_type)
-    attributes = row.get("attributes")
+    api_type, attributes = row.get("type"), row.get("attributes")
+    if api_type != kind.API_TYPE and isinstance(api_type, str) and api_type in RECORD_KINDS:
+        raise Refused(f"Expected the type {kind.API_TYPE!r}", ".type")
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
     try:
+        invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": kept(api_type)}
         given: dict[Any, object] = attributes or {}
         return cast(T, _readers(kind)[tuple(given)](given, invalid, None, record_id, row.get("links")))
     except RecursionError:
-        raise Refused("Expected fewer levels of nesting", ".attributes") from None
+        raise Refused(f"Expected at most {values.MOST_LEVELS} levels of nesting", "") from None
 
 
 # Readers, one for each class and choice of names

@@ -109,7 +109,7 @@ _ZERO_DATE: Final = re.compile(rf"(0000-00-00|-0001-11-30)([T ]{_CLOCK}({_OFFSET
 
 
 def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> datetime | None:
-    """Return a date-time with its offset."""
+    """Return a date-time with its offset; what is shorter than a microsecond is dropped."""
     if isinstance(value, str):
         try:
             if _MOMENT.fullmatch(value):
@@ -205,8 +205,17 @@ def rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, objec
     return {name: kept(value) for name, value in values.items() if name not in known} or NOTHING
 
 
-def kept(value: object) -> object:
-    """Return a value as `extra` and `invalid` keep it: as JSON has it, but a number that JSON cannot keep as a text."""
+MOST_LEVELS: Final = 200
+"""How deep a value can be that a record keeps. A deeper one could not be written as JSON again by all that reads it."""
+
+
+def kept(value: object, levels: int = MOST_LEVELS) -> object:
+    """Return a value as `extra` and `invalid` keep it: as JSON has it, but a number that JSON cannot keep as a text.
+
+    Raises RecursionError for one that is too deep.
+    """
+    if levels < 0:
+        raise RecursionError
     as_kept = value
     if isinstance(value, Unreadable):
         as_kept = value.text
@@ -216,9 +225,9 @@ def kept(value: object) -> object:
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
         as_kept = exact if Decimal(repr(float(exact))) == exact else str(exact)
     elif isinstance(value, Mapping):
-        as_kept = {name: kept(inner) for name, inner in value.items()}
+        as_kept = {name: kept(inner, levels - 1) for name, inner in value.items()}
     elif isinstance(value, list | tuple):
-        as_kept = [kept(inner) for inner in value]
+        as_kept = [kept(inner, levels - 1) for inner in value]
     return as_kept
 
 
@@ -228,7 +237,7 @@ def stand_in(
     """Return a text and `extra` after looking at the other name that the text may have."""
     other = values.get(instead)
     if value is None and name not in invalid:
-        value = text(other, invalid, None, instead)
+        value = text(other, invalid, None, name)
     elif other is not None and other != value:
         return value, extra
     return value, {key: inner for key, inner in extra.items() if key != instead} or NOTHING
