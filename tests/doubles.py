@@ -206,7 +206,8 @@ class _Jumping(selectors.DefaultSelector):
 
 def our_tasks() -> set[asyncio.Task[Any]]:
     """Return the tasks that run, but for those in which the sandbox serves."""
-    return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task.get_coro())}
+    served = ("RequestHandler", "_accept_connection2")
+    return {task for task in asyncio.all_tasks() if not any(name in repr(task.get_coro()) for name in served)}
 
 
 async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], TicketSourceError | None]:

@@ -1,127 +1,134 @@
-"""The rooms and their shelves: a room imports only from shelves below its own."""
+"""The layers: a module imports only from its own layer and those below, and nothing in a circle."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
-MODELS = {"models", *(f"models.{name}" for name in ("base", "values", "forms", "bookings", "customers", "shows"))}
-WORDS = {"errors", "config", "call_events"} | MODELS
-RULES = {"_wire.protocol", "_wire.drafts", "_wire.retry"}
-MACHINES = {"ratelimit", "ratelimit.local", "ratelimit.redis", "_wire.transport", "_wire.sender"}
-COUNTER = {"pagination", "bulk", "changes", "customer_store", "_store_file", "resources", "fanout", "client"}
-CLI = {"cli", "cli.cells", "cli.common", "cli.customers", "cli.importing", "cli.records"}
-BELOW: dict[str, set[str]] = {
-    **dict.fromkeys(WORDS, WORDS),
-    **dict.fromkeys(RULES, WORDS | RULES),
-    **{room: WORDS - MODELS | RULES - {"_wire.drafts"} | MACHINES for room in MACHINES},
-    **{room: WORDS | RULES | MACHINES | COUNTER | {""} for room in COUNTER},
-    "export": WORDS | COUNTER,
-    **{room: WORDS | COUNTER | CLI | {"", "export", "sandbox"} for room in CLI},
-    "__main__": {"cli"},
-    "testing": {"_wire.sender"},
-    "pytest_plugin": {"client", "sandbox.server", "testing"},
-    "": WORDS | COUNTER,
-    "_wire": set(),
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("_version", "errors", "config", "call_events", "models"),
+    ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry"),
+    ("ratelimit", "_wire.transport", "_wire.sender", "_wire.tasks"),
+    ("pagination", "bulk", "sync", "resources", "listings", "client"),
+    ("export",),
+    ("cli", "__main__"),
+)
+"""From the ground up; a package stands for its modules."""
+
+APART: dict[str, tuple[str, ...]] = {
+    "": ("_version",),
+    "sandbox": ("sandbox",),
+    "testing": ("_wire.sender",),
+    "pytest_plugin": ("client", "sandbox", "testing"),
+    "_wire": (),
 }
+"""What stands beside the layers, and what it may import; the package itself finds its public names in the stub."""
+
+MAY_NOT_IMPORT = {"sync": ("client", "resources"), "_wire.transport": ("models",), "cli": ("_wire",)}
+
 MAY_IMPORT = {
-    "aiohttp": {"_wire.transport", "sandbox"},
-    "cattrs": {"_wire.drafts"},
-    "msgspec": {"_wire.protocol"},
-    "sqlite3": {"customer_store", "_store_file"},
-    "concurrent": {"customer_store", "pytest_plugin"},
-    "yarl": {"_wire.protocol", "pagination", "resources"},
-    "click": {"cli", "__main__"},
-    "tqdm": {"cli", "__main__"},
-    "pytest": {"pytest_plugin"},
-    "limits": {"ratelimit.redis"},
-    "redis": {"ratelimit.redis"},
-    "pyarrow": {"export"},
-    "asyncio": {
-        "_wire.transport",
-        "_wire.sender",
-        "ratelimit.local",
-        "ratelimit.redis",
-        "pagination",
-        "bulk",
-        "fanout",
-        "customer_store",
-        "cli",
-        "sandbox",
-        "pytest_plugin",
-    },
-    "time": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox"},
-    "random": {"_wire.sender", "ratelimit.redis", "sandbox"},
-    "logging": {"_wire.sender", "ratelimit.local", "ratelimit.redis", "sandbox", "cli"},
-    "attrs": WORDS | RULES | {"_wire.sender", "ratelimit.redis"} | COUNTER | {"cli", "sandbox"},
+    "aiohttp": ("_wire.transport", "client", "sandbox"),
+    "cattrs": ("_wire.drafts",),
+    "msgspec": ("_wire.response",),
+    "sqlite3": ("sync",),
+    "concurrent": ("sync.store", "pytest_plugin"),
+    "yarl": ("_wire", "pagination"),
+    "click": ("cli", "__main__"),
+    "tqdm": ("cli", "__main__"),
+    "pytest": ("pytest_plugin",),
+    "limits": ("ratelimit.redis",),
+    "redis": ("ratelimit.redis",),
+    "pyarrow": ("export",),
+    "asyncio": (
+        *("_wire.transport", "_wire.sender", "_wire.tasks", "ratelimit", "pagination", "bulk", "listings"),
+        *("sync.store", "cli", "sandbox", "pytest_plugin"),
+    ),
+    "time": ("_wire.sender", "ratelimit", "sandbox"),
+    "random": ("_wire.sender", "ratelimit.redis", "sandbox"),
+    "logging": ("_wire.sender", "ratelimit", "sandbox", "cli"),
 }
+"""Each library is known in few modules, so that it can be replaced there."""
 
 
-def rooms() -> list[str]:
+def modules() -> list[str]:
     """Return the dotted names of all modules, relative to the package."""
     paths = [p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py")]
     return sorted(".".join(p.parts).removesuffix("__init__").removesuffix(".") for p in paths)
 
 
-def source(room: str) -> Path:
-    """Return the file of a room."""
-    path = PACKAGE.joinpath(*room.split("."))
+def source(module: str) -> Path:
+    """Return the file of a module."""
+    path = PACKAGE.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def imports(room: str) -> Iterator[str]:
-    """Yield what a room imports when it runs, as absolute dotted names; TYPE_CHECKING blocks do not count."""
-    tree = ast.parse(source(room).read_text())
-    guarded = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in guarded:
-            continue
+def imports(module: str) -> Iterator[str]:
+    """Yield what a module imports, also for type checkers alone, as absolute dotted names."""
+    for node in ast.walk(ast.parse(source(module).read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports within the package are written out"
             base = node.module or ""
-            if node.level:
-                parents = ["ticketsource_async", *room.split(".")]
-                parents = parents[: len(parents) - node.level + (source(room).name == "__init__.py")]
-                base = ".".join([*parents, *filter(None, [node.module])])
             for alias in node.names:
                 deeper = f"{base}.{alias.name}".removeprefix("ticketsource_async.")
-                yield f"ticketsource_async.{deeper}" if deeper in rooms() else base
+                yield f"ticketsource_async.{deeper}" if deeper in modules() else base
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_a_room_imports_only_from_shelves_below(room: str) -> None:
-    """Each import within the package goes down, and the sandbox imports nothing outside of itself."""
-    within = {
-        name.removeprefix("ticketsource_async").removeprefix(".")
-        for name in imports(room)
-        if name.startswith("ticketsource_async")
-    }
-    if room.startswith("sandbox"):
-        assert all(name.startswith("sandbox") for name in within)
-    else:
-        assert within <= BELOW[room]
+def within(module: str) -> set[str]:
+    """Return the modules of the package that a module imports; the package itself stands for its public names."""
+    names = {name for name in imports(module) if name.partition(".")[0] == "ticketsource_async"}
+    return {name.removeprefix("ticketsource_async").removeprefix(".") for name in names}
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_a_room_imports_only_the_libraries_of_its_shelf(room: str) -> None:
-    """Each library is known in few rooms, so that it could be changed there."""
-    for name in imports(room):
+def is_in(module: str, names: tuple[str, ...]) -> bool:
+    """Say whether a module is one of these, or in one of these packages."""
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def layer(module: str) -> int | None:
+    """Return the number of the layer that a module is in, None for one beside them."""
+    return next((number for number, names in enumerate(LAYERS) if is_in(module, names)), None)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_from_its_layer_and_those_below(module: str) -> None:
+    """What stands beside the layers says itself what it imports."""
+    if (own := layer(module)) is None:
+        allowed = APART[module if module in APART else module.partition(".")[0]]
+        assert all(is_in(name, allowed) for name in within(module))
+        return
+    top = len(LAYERS) - 1
+    for name in within(module):
+        below = layer(name)
+        assert (below is not None and below <= own) or (own == top and name in ("", "sandbox", "_version"))
+        assert not any(is_in(module, (by,)) and is_in(name, names) for by, names in MAY_NOT_IMPORT.items())
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """There is no circle, also not by imports for type checkers alone."""
+    graph = {module: {name for name in within(module) if name != module} for module in modules()}
+    graph[""] = set()  # the public names are loaded when they are used
+
+    assert list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_the_libraries_of_its_own(module: str) -> None:
+    """A library that is not in the table may be imported anywhere."""
+    for name in imports(module):
         allowed = MAY_IMPORT.get(name.partition(".")[0])
-        assert allowed is None or room in allowed or room.partition(".")[0] in allowed, f"{room} imports {name}"
+        assert allowed is None or is_in(module, allowed), f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_no_file_and_no_function_is_too_long(room: str) -> None:
+@pytest.mark.parametrize("module", modules())
+def test_no_file_and_no_function_is_too_long(module: str) -> None:
     """A file has at most 450 lines, a function at most 60."""
-    text = source(room).read_text()
+    text = source(module).read_text()
     functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
     assert text.count("\n") <= 450

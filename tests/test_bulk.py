@@ -17,6 +17,7 @@ from ticketsource_async import (
     ConfigurationError,
     Customer,
     CustomerDraft,
+    InvalidID,
     LocalRateLimiter,
     NotFound,
     Outcome,
@@ -78,7 +79,7 @@ async def test_one_failure_spoils_nothing_else(ts: TicketSource, box: Sandbox) -
     assert [type(found[index].error) for index in range(5)] == [
         type(None),
         NotFound,
-        ValueError,
+        InvalidID,
         ServerError,
         type(None),
     ]
@@ -217,7 +218,7 @@ async def test_fail_fast_stops_at_the_first_failure_and_tells_of_the_writes_in_f
 
     assert isinstance(seen[0].error, ValidationFailed)
     assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in seen[1:])
-    assert bulk.unseen == []
+    assert bulk.undelivered == []
     done = {outcome.input.first_name for outcome in seen[1:]}
     assert set(first_names(box, 25)) <= done
     assert len(box.requests) <= 4
@@ -249,7 +250,7 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
                         await until(lambda: len(box.requests) >= 6)
                         raise ZeroDivisionError  # noqa: TRY301 - an error in the body of the loop is the case
             except ZeroDivisionError:
-                unseen_at_once = bulk.unseen
+                unseen_at_once = bulk.undelivered
         else:
             async for outcome in bulk:
                 seen.append(outcome)
@@ -258,10 +259,10 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
             gc.collect()
         await until(lambda: our_tasks() == before)
 
-    assert bulk.unseen == unseen_at_once or way != "raise"
+    assert bulk.undelivered == unseen_at_once or way != "raise"
     sent = set(first_names(box, 25))
-    unknown = [outcome for outcome in bulk.unseen if outcome.error]
-    assert sent <= {outcome.input.first_name for outcome in [*seen, *bulk.unseen]}
+    unknown = [outcome for outcome in bulk.undelivered if outcome.error]
+    assert sent <= {outcome.input.first_name for outcome in [*seen, *bulk.undelivered]}
     assert unknown
     assert all(isinstance(outcome.error, OutcomeUnknown) for outcome in unknown)
     assert [r.getMessage() for r in caplog.records if "was in flight when it was cancelled" in r.getMessage()]
@@ -286,7 +287,7 @@ async def test_a_failure_that_ends_it_is_not_lost_if_the_loop_is_cancelled_just_
             async with asyncio.timeout(0.1):
                 await outcomes_until_cancelled(bulk, seen)
 
-    assert [type(outcome.error) for outcome in [*seen, *bulk.unseen]] == [OutcomeUnknown]
+    assert [type(outcome.error) for outcome in [*seen, *bulk.undelivered]] == [OutcomeUnknown]
 
 
 async def test_no_call_begins_once_a_failure_is_known(box: Sandbox) -> None:
@@ -353,7 +354,7 @@ async def test_calls_that_wait_for_their_turn_are_untouched_when_it_is_cancelled
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 
-    assert bulk.unseen == []
+    assert bulk.undelivered == []
     assert len(box.customers) == 27
 
 

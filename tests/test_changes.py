@@ -36,10 +36,11 @@ from ticketsource_async import (
     TicketSource,
     Updated,
 )
-from ticketsource_async import changes as room
-from ticketsource_async import customer_store as store_room
-from ticketsource_async.models.forms import read_row
+from ticketsource_async.models.reader import read_row
+from ticketsource_async.resources import customers as operations
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.sync import changes as sync_changes
+from ticketsource_async.sync import store as sync_store
 
 
 @pytest.fixture(name="store")
@@ -127,10 +128,10 @@ async def test_a_consumer_that_ends_early_sees_the_rest_again(
 
 
 async def test_changes_can_be_remembered_by_hand(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
-    """With `remember=False` only what `remember` was called for is dealt with, in any order."""
-    told = await sync(ts, store, remember=False)
+    """With `acknowledge=False` only what `remember` was called for is dealt with, in any order."""
+    told = await sync(ts, store, acknowledge=False)
     for change in reversed(told[5:]):
-        await store.remember(change)
+        await store.acknowledge(change)
 
     assert await sync(ts, store) == told[:5]
     assert await sync(ts, store) == []
@@ -143,20 +144,20 @@ async def test_all_that_was_yielded_is_remembered_at_once(box: Sandbox, ts: Tick
     box.customers.delete([gone])
     for customer_id in others:
         box.customers.update(customer_id, {"last_name": "Changed"})
-    async with aclosing(ts.customers.changes(store, remember=False)) as changes:
+    async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
         assert [(await anext(changes)).id for _ in range(3)] == others[:3]
-        await store.remember_all()
+        await store.acknowledge_all()
         await anext(changes)
         await anext(changes)  # neither of which is dealt with
 
-    async with aclosing(ts.customers.changes(store, remember=False)) as changes:
+    async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
         in_hand = await anext(changes)
-        await store.remember_all()
+        await store.acknowledge_all()
     assert in_hand.id == others[3]
-    assert [change.id for change in await sync(ts, store, remember=False)] == [*others[4:], gone]
-    async with aclosing(ts.customers.changes(store, remember=False)):
+    assert [change.id for change in await sync(ts, store, acknowledge=False)] == [*others[4:], gone]
+    async with aclosing(ts.customers.changes(store, acknowledge=False)):
         pass  # not begun, so the one before is the latest
-    await store.remember_all()
+    await store.acknowledge_all()
     assert await sync(ts, store) == []
 
 
@@ -170,7 +171,7 @@ async def test_what_was_told_and_not_remembered_is_taken_back(
     await sync(ts, store)
     box.customers.update(wavering, {"consent": {"email": True}})
     [new] = box.customers.insert(1, at=0)
-    async with aclosing(ts.customers.changes(store, remember=remember)) as changes:
+    async with aclosing(ts.customers.changes(store, acknowledge=remember)) as changes:
         assert isinstance(await anext(changes), Created)
         if not remember:
             assert isinstance(await anext(changes), Updated)
@@ -193,17 +194,17 @@ async def test_a_withdrawal_is_marked_until_it_is_remembered(
     """However often it is told: the consumer may have dealt with the yes before it, and with nothing since."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": not known}})
-    await sync(ts, store, remember=known)
+    await sync(ts, store, acknowledge=known)
     box.customers.update(zoe, {"consent": {"email": True}})
-    await sync(ts, store, remember=False)
+    await sync(ts, store, acknowledge=False)
     box.customers.update(zoe, {"consent": {"email": False}})
     for _ in range(3):
-        change = next(change for change in await sync(ts, store, remember=False) if change.id == zoe)
+        change = next(change for change in await sync(ts, store, acknowledge=False) if change.id == zoe)
         assert isinstance(change, Updated if known else Created)
         assert change.consent_changed
         if isinstance(change, Updated):
             assert "consent.email" in change.fields
-    await store.remember_all()
+    await store.acknowledge_all()
 
     assert await sync(ts, store) == []
 
@@ -217,11 +218,11 @@ async def test_who_was_deleted_and_is_there_again_is_created_until_that_is_remem
     shown = [row for row in box.customers.rows(0, 25) if row["id"] != zoe]
     box.fail(page=1, status=200, body=json.dumps({"data": shown, "links": {}}))
     box.fail(path=f"/customers/{zoe}", status=404, body=json.dumps({"errors": [{"code": "not_found"}]}))
-    (deleted,) = await sync(ts, store, remember=False)
+    (deleted,) = await sync(ts, store, acknowledge=False)
     for _ in range(2):
-        (back,) = await sync(ts, store, remember=False)
+        (back,) = await sync(ts, store, acknowledge=False)
         assert (type(back), back.id) == (Created, zoe)
-    await store.remember_all()
+    await store.acknowledge_all()
 
     assert (type(deleted), deleted.id) == (Deleted, zoe)
     assert await sync(ts, store) == []
@@ -233,7 +234,7 @@ async def test_a_change_in_hand_that_failed_is_not_remembered_with_all_others(
     """`remember_all` is for loops that remember nothing themselves."""
     async with aclosing(ts.customers.changes(store)) as changes:
         in_hand = await anext(changes)
-    await store.remember_all()
+    await store.acknowledge_all()
 
     assert in_hand.id in {change.id for change in await sync(ts, store)}
 
@@ -244,7 +245,7 @@ async def test_who_comes_as_created_again_tells_of_a_withdrawal(
     """What was told first, and perhaps dealt with, was another consent; else no consent of somebody new is a change."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}})
-    first = await sync(ts, store, remember=False)
+    first = await sync(ts, store, acknowledge=False)
     box.customers.update(zoe, {"consent": {"email": False}})
 
     again = await sync(ts, store)
@@ -279,7 +280,7 @@ async def test_nobody_comes_twice_though_rows_shift(store: CustomerStore) -> Non
     """Somebody who is inserted further up pushes a row far on, which comes again: it is told once, by hand too."""
     async with Sandbox(customers=1500, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         box.fail(page=14, insert=1400)
-        told = await sync(ts, store, remember=False)
+        told = await sync(ts, store, acknowledge=False)
 
     assert max(Counter(change.id for change in told).values()) == 1
 
@@ -401,8 +402,8 @@ async def test_a_deletion_in_hand_comes_again_and_many_are_told(store: CustomerS
         box.customers.delete(gone)
         async with aclosing(ts.customers.changes(store)) as changes:
             in_hand = await anext(changes)
-        ended = await store.start_crawl() - 1
-        assert len([customer async for customer in store.unseen(ended)]) == 1200
+        ended = await store.start_sync_run() - 1
+        assert len([customer async for customer in store.not_seen(ended)]) == 1200
         rest = await sync(ts, store)
         assert await sync(ts, store) == []
 
@@ -462,7 +463,7 @@ async def test_a_row_that_cannot_be_read_is_neither_a_change_nor_deleted(api: Mo
 
 def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return the fields in which two customers differ, each given by attributes of a row."""
-    return list(room._differing(*(read_row(customer_row(1, **given), Customer) for given in (before, after))))
+    return list(sync_changes._differing(*(read_row(customer_row(1, **given), Customer) for given in (before, after))))
 
 
 D, ODD_DAY = "2030-01-31", "31.12.2020"
@@ -536,12 +537,12 @@ async def test_a_change_that_comes_again_names_no_field_that_cannot_be_read_by_n
     box.customers.update(zoe, {"membership": {"end_date": D}})
     await sync(ts, store)
     box.customers.update(zoe, {"membership": {"end_date": "2031-01-31"}, "last_name": "New"})
-    await sync(ts, store, remember=False)
+    await sync(ts, store, acknowledge=False)
     rows = box.customers.rows(0, 25)
     rows[0]["attributes"]["membership"]["end_date"] = ODD_DAY  # type: ignore[index]  # it is JSON
     box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}), times=1)
 
-    odd, readable = await sync(ts, store, remember=False), await sync(ts, store)
+    odd, readable = await sync(ts, store, acknowledge=False), await sync(ts, store)
 
     for (change,), named in ((odd, False), (readable, True)):
         assert isinstance(change, Updated)
@@ -555,13 +556,13 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     """Only its links have moved: there is no change, and the record is unpacked once."""
     await sync(ts, store)
     unpacked: list[bytes] = []
-    unpack = store_room._unpack
+    unpack = sync_store._unpack
 
     def counting(packed: bytes) -> Customer:
         unpacked.append(packed)
         return unpack(packed)
 
-    monkeypatch.setattr(store_room, "_unpack", counting)
+    monkeypatch.setattr(sync_store, "_unpack", counting)
     rows = box.customers.rows(0, 25)
     for row in rows:
         row["links"]["bookings"] = "https://elsewhere.example/"  # type: ignore[index]  # it is JSON
@@ -606,7 +607,7 @@ def test_links_that_could_not_be_read_are_no_change() -> None:
     """Links are not compared, whatever they were."""
     odd, even = ({**customer_row(1), "links": {"self": link}} for link in (7, "https://elsewhere/1"))
 
-    assert list(room._differing(read_row(odd, Customer), read_row(even, Customer))) == []
+    assert list(sync_changes._differing(read_row(odd, Customer), read_row(even, Customer))) == []
 
 
 def test_a_change_is_told_as_json() -> None:
@@ -688,7 +689,7 @@ class Mirror(RuleBasedStateMachine):
     async def follow(self, most: int, *, by_hand: bool = False) -> None:
         """Deal with so many changes at most."""
         if self.changes is None:
-            self.changes = self.ts.customers.changes(self.store, remember=not by_hand)
+            self.changes = self.ts.customers.changes(self.store, acknowledge=not by_hand)
         for _ in range(most):
             change = await anext(self.changes, None)
             if change is None:
@@ -699,7 +700,7 @@ class Mirror(RuleBasedStateMachine):
     @rule()
     def what_is_done_is_remembered_by_hand(self) -> None:
         """All that it took from loops that remember nothing themselves is remembered at once."""
-        self.loop.run(self.store.remember_all())
+        self.loop.run(self.store.acknowledge_all())
 
     def deal_with(self, change: Change) -> None:
         """Do in the mirror what a change says; a second time it does no harm."""
@@ -763,8 +764,7 @@ def test_a_mirror_equals_the_box_office_whatever_happens(tmp_path: Path, monkeyp
 
     Pages have four rows here, so that there are many.
     """
-    monkeypatch.setattr(room, "_ROWS_A_PAGE", 4)
-    monkeypatch.setattr(room, "_PAGES_AT_A_TIME", 2)
+    monkeypatch.setattr(operations, "_PAGES_OF_A_SYNC", {"per_page": 4, "concurrency": 2})
     Mirror.folder = tmp_path
 
     run_state_machine_as_test(

@@ -197,8 +197,8 @@ def test_from_env_reads_the_three_variables_and_an_option_wins(monkeypatch: pyte
     ts = TicketSource.from_env()
 
     assert "https://one.example" in repr(ts)
-    assert ts._sender.access.user_agent == "venue-sync/7"
-    assert ts._sender.access.secrets[0] == KEY
+    assert ts._sender.credentials.headers["User-Agent"] == "venue-sync/7"
+    assert ts._sender.credentials.secrets[0] == KEY
     assert "https://two.example" in repr(TicketSource.from_env(base_url="https://two.example"))
 
 
@@ -389,7 +389,7 @@ async def test_the_key_is_in_no_error_log_repr_or_pickle(
         call = ts.customers.list(per_page=10).collect() if listing else ts.customers.create(CustomerDraft(title="x"))
         with pytest.raises(TicketSourceError) as caught:
             await call
-        shown = f"{ts!r} {ts.customers!r} {ts.customers.list()!r} {ts._transport!r} {ts._sender.access!r}"
+        shown = f"{ts!r} {ts.customers!r} {ts.customers.list()!r} {ts._transport!r} {ts._sender.credentials!r}"
 
     error = caught.value
     assert error.__cause__ is None

@@ -29,8 +29,8 @@ from ticketsource_async import (
     TicketSource,
     Updated,
 )
-from ticketsource_async.customer_store import Remembered
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.sync.store import Stored
 
 ZOE = Customer(
     id="cst-1",
@@ -52,24 +52,24 @@ def _path(tmp_path: Path) -> Path:
 
 async def deal_with(store: CustomerStore, change: Change) -> None:
     """Tell a change and remember it, as a loop does."""
-    await store.tell([(change, ())])
-    await store.remember(change)
+    await store.mark_pending([(change, ())])
+    await store.acknowledge(change)
 
 
 async def known(store: CustomerStore) -> list[Customer]:
     """Return all that a store remembers."""
-    return [customer async for customer in store.unseen(await store.start_crawl())]
+    return [customer async for customer in store.not_seen(await store.start_sync_run())]
 
 
 async def test_a_customer_is_remembered_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
     """What is read from the file, opened again, is equal to what was remembered, unknown attributes included."""
     async with CustomerStore(path) as store:
-        await store.remember(Created(ZOE))
+        await store.acknowledge(Created(ZOE))
     async with CustomerStore(path) as store:
         assert await known(store) == [ZOE]
-        assert await store.remembered([ZOE]) == []
+        assert await store.differing([ZOE]) == []
         moved = attrs.evolve(ZOE, email="zoe@example.com")
-        assert await store.remembered([moved]) == [Remembered(moved, ZOE, None, deleted=False)]
+        assert await store.differing([moved]) == [Stored(moved, ZOE, None, deleted=False)]
         await deal_with(store, Updated(ZOE, moved, ("email",)))
         assert await known(store) == [moved]
         await deal_with(store, Deleted(moved))
@@ -94,7 +94,7 @@ async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
     erased = people[:300]
     async with CustomerStore(path) as store:
         for person in people:
-            await store.remember(Created(person))
+            await store.acknowledge(Created(person))
         assert {await store.erase(person.id) for person in erased} == {True}
         assert not await store.erase("cst-nobody")
         assert {person.id for person in await known(store)} == {person.id for person in people[300:]}
@@ -124,7 +124,7 @@ async def test_who_is_erased_while_a_loop_is_open_is_not_remembered_by_it(path: 
 async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
     """The file and its journal hold people's addresses."""
     async with CustomerStore(path) as store:
-        await store.remember(Created(ZOE))
+        await store.acknowledge(Created(ZOE))
         assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
         assert len(list(path.parent.iterdir())) == 2  # the file and its write-ahead log
 
@@ -136,7 +136,7 @@ async def test_a_file_that_is_there_becomes_private_and_a_link_is_followed(path:
     link.symlink_to(path.with_name("real.db"))
     for file in (path, link):
         async with CustomerStore(file) as store:
-            await store.remember(Created(ZOE))
+            await store.acknowledge(Created(ZOE))
 
     assert link.is_symlink()
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
@@ -162,7 +162,7 @@ asyncio.run(main())
         return await asyncio.to_thread(subprocess.check_output, [sys.executable, "-W", "error", "-c", code], text=True)
 
     async with CustomerStore(path) as store:
-        await store.remember(Created(ZOE))
+        await store.acknowledge(Created(ZOE))
         assert "is in use, by another process" in await other()
         assert (await other()).endswith(f"{path}\n")
         with pytest.raises(StoreInUse):
@@ -196,8 +196,8 @@ def other_version(form: int, path: Path) -> None:
     [
         (lambda path: path.write_text("id,title\n" * 1000), "not a customer store but a file of another kind"),
         (other_database, "not a customer store but another database"),
-        (partial(other_version, 1), "has the form 1 of another version .* this one reads form 2: name a new file"),
-        (partial(other_version, 9), "has the form 9 of another version .* this one reads form 2: upgrade"),
+        (partial(other_version, 1), "has the form 1 of another version .* this one reads form 3: name a new file"),
+        (partial(other_version, 9), "has the form 9 of another version .* this one reads form 3: upgrade"),
         (lambda path: path.mkdir(), "cannot be used"),
     ],
 )
@@ -226,7 +226,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
     """Before and after, and for a second opening, a `StoreError` says what to do; closing twice is fine."""
     store = CustomerStore(path)
     with pytest.raises(StoreError, match="not open: use `async with`"):
-        await store.remember(Created(ZOE))
+        await store.acknowledge(Created(ZOE))
     assert repr(store) == f"<CustomerStore {path} not opened>"
     async with store:
         assert repr(store) == f"<CustomerStore {path} open>"
@@ -235,7 +235,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
     await store.aclose()
     assert repr(store) == f"<CustomerStore {path} closed>"
     with pytest.raises(StoreError, match="is closed"):
-        await store.remember(Created(ZOE))
+        await store.acknowledge(Created(ZOE))
     with pytest.raises(StoreError, match="was opened before"):
         await store.__aenter__()
 
@@ -243,7 +243,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
 async def test_a_cancelled_remember_has_remembered(path: Path) -> None:
     """What is dealt with does not come again because its consumer is cancelled in the very moment."""
     async with CustomerStore(path) as store:
-        remembering = asyncio.create_task(store.remember(Created(ZOE)))
+        remembering = asyncio.create_task(store.acknowledge(Created(ZOE)))
         await asyncio.sleep(0)
         remembering.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -261,7 +261,7 @@ async def test_a_cancelled_beginning_leaves_no_loop_open(path: Path, box: Sandbo
             beginning.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await beginning
-        await store.rebind(ts)
+        await ts.customers.rebind(store)
 
 
 async def test_an_older_change_is_not_remembered_over_a_newer_one(path: Path) -> None:
@@ -270,12 +270,12 @@ async def test_an_older_change_is_not_remembered_over_a_newer_one(path: Path) ->
     async with CustomerStore(path) as store:
         await deal_with(store, Created(ZOE))
         await deal_with(store, Updated(ZOE, moved, ("email",)))
-        await store.tell([(Deleted(moved), ())])
+        await store.mark_pending([(Deleted(moved), ())])
         await deal_with(store, Created(ZOE))
-        await store.remember(Deleted(moved))
-        await store.remember(Updated(ZOE, moved, ("email",)))
+        await store.acknowledge(Deleted(moved))
+        await store.acknowledge(Updated(ZOE, moved, ("email",)))
         assert await known(store) == [ZOE]
-        assert await store.remembered([ZOE]) == []
+        assert await store.differing([ZOE]) == []
 
 
 async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: TicketSource) -> None:
@@ -294,7 +294,7 @@ async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: Tick
             box.customers.update(zoe, {"consent": {"email": False}})
             with pytest.raises(StoreInUse, match="loop over changes that began later"):
                 await anext(older)
-        await store.remember(withdrawn)
+        await store.acknowledge(withdrawn)
         again = [change async for change in ts.customers.changes(store)]
 
     assert [(change.id, change.consent_changed) for change in given] == [(zoe, True), (box.customers.ids()[1], False)]
@@ -311,18 +311,18 @@ async def test_a_new_key_is_taken_only_if_it_finds_somebody_remembered(path: Pat
         ):
             with pytest.raises(StoreError, match=f"is of {box.url}, not of {other.url}"):
                 await anext(elsewhere.customers.changes(store))
-            with pytest.raises(StoreError, match="none of 25 customers that it remembers is found"):
-                await store.rebind(elsewhere)
+            with pytest.raises(StoreError, match="none of 25 customers in it is found"):
+                await elsewhere.customers.rebind(store)
         async with TicketSource("skl-wrong", base_url=box.url) as wrong:
             with pytest.raises(Exception, match="401"):
-                await store.rebind(wrong)
+                await wrong.customers.rebind(store)
         assert [change async for change in ts.customers.changes(store)] == []
 
         box.api_key = "skl-rotated"
         async with TicketSource(box.api_key, base_url=box.url) as rotated:
             with pytest.raises(StoreError, match="was filled with another API key"):
                 await anext(rotated.customers.changes(store))
-            await store.rebind(rotated)
+            await rotated.customers.rebind(store)
             assert [change async for change in rotated.customers.changes(store)] == []
     assert b"skl-rotated" not in path.read_bytes()
 
@@ -343,7 +343,7 @@ async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: P
                 with pytest.raises(StoreError, match="name another file"):
                     await anext(elsewhere.customers.changes(store))
                 with pytest.raises(StoreError, match="loop over changes that is open"):
-                    await store.rebind(ts)
+                    await ts.customers.rebind(store)
         async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as same:
             with pytest.raises(StoreError, match="name another file"):
                 await anext(elsewhere.customers.changes(store))

@@ -37,6 +37,7 @@ SAMPLES: dict[str, Any] = {
     "id": "cst-1",
     "json_path": "$.data.id",
     "field": "address.postcode",
+    "value": "'evt-1'",
     "page": 3,
     "items": 200,
     "next_url": "https://elsewhere.example/",
@@ -141,6 +142,8 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
                 async with CustomerStore(path):
                     asked_for = path if kind == "StoreInUse" else path / "deeper"
                     return await produced(CustomerStore(asked_for).__aenter__())
+        elif kind == "InvalidID":
+            work = ts.customers.get("evt-1")
         elif kind == "UnreadableValue":
             karl = Customer("cst-1", address=Address("1 High Street"), invalid={"address.postcode": ["x"]})
             work = ts.customers.save(karl, attrs.evolve(karl, address=Address("2 High Street")))

@@ -23,7 +23,7 @@ from ticketsource_async import (
     ServerError,
     TicketSource,
 )
-from ticketsource_async._wire.protocol import Envelope
+from ticketsource_async._wire.response import Envelope
 from ticketsource_async.sandbox import Sandbox
 
 

@@ -1,15 +1,16 @@
 """One call for each of many inputs: bounded, as they complete, one failure spoiling nothing else."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
 from attrs import frozen
 
-from ticketsource_async._wire.sender import Sender, end
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.errors import ClientClosed, ConfigurationError, OutcomeUnknown, TicketSourceError
 from ticketsource_async.pagination import check_whole
 
@@ -37,11 +38,10 @@ class Bulk(Generic[In, Out]):
     """Calls for many inputs, made as the outcomes are taken: `async for outcome in bulk`, once.
 
     Inputs are read when there is room for their calls, so their number does not matter. An error of the inputs
-    themselves is raised when all that was started has come; `ClientClosed` likewise, if the client is closed meanwhile.
+    themselves is raised after the outcomes of all calls that had begun; so is `ClientClosed`, if the client is closed.
 
-    If the loop may be left early, by `break` or by an error in its body, put it into `async with aclosing(bulk)` (of
-    contextlib); a cancellation needs no such thing. Afterwards the inputs that the loop has not come to are untouched,
-    and `unseen` has the rest.
+    Use `async with bulk` if the loop may be left early, by `break` or by an error in its body; a cancellation needs no
+    such thing. Afterwards the inputs that the loop has not come to are untouched, and `undelivered` has the rest.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Bulk(Generic[In, Out]):
         *,
         concurrency: int = 8,
         fail_fast: bool = False,
-        in_turn: Callable[[In], object] | None = None,
+        serialize_by: Callable[[In], object] | None = None,
     ) -> None:
         check_whole("concurrency", concurrency, 1)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
@@ -61,38 +61,49 @@ class Bulk(Generic[In, Out]):
         self._inputs = inputs
         self._call = call
         self._fail_fast = fail_fast
-        self._in_turn = in_turn
-        self._latest: dict[object, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(concurrency)
-        self._running: set[asyncio.Task[None]] = set()
-        self._done: deque[Outcome[In, Out]] = deque()
-        self._news = asyncio.Event()
+        self._serialize_by = serialize_by
+        self._latest: dict[object, asyncio.Task[Outcome[In, Out]]] = {}
+        self._calls = TasksAhead[Outcome[In, Out]](concurrency)
+        self._in_hand: asyncio.Task[Outcome[In, Out]] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
 
     @property
-    def unseen(self) -> list[Outcome[In, Out]]:
-        """The outcomes that the loop was not given, in the order they came.
+    def undelivered(self) -> list[Outcome[In, Out]]:
+        """The outcomes that the loop was not given.
 
         When it was left early, these are the calls that had ended, and the writes that were cut off in flight: their
         error is an `OutcomeUnknown`, which is in the log as well. All other inputs that the loop was not given are as
         they were.
         """
-        return list(self._done)
+        return [task.result() for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
+
+    async def collect(self) -> list[Outcome[In, Out]]:
+        """Make all calls and return their outcomes, in the order of the inputs."""
+        async with self:
+            return sorted([outcome async for outcome in self], key=lambda outcome: outcome.index)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[In, Out], None]:
         if self._reader is not None:
             raise ConfigurationError("A bulk call can be looped over once, or it would write twice: make another.")
-        reader = self._reader = self._sender.start_until_closed(self._read())
-        reader.add_done_callback(lambda _: self._news.set())
+        reader = self._reader = asyncio.create_task(self._read())
+        reader.add_done_callback(self._calls.wake)
         try:
-            while self._done or self._running or not reader.done():
-                if self._done:
-                    yield self._done.popleft()
-                    self._room.release()
-                else:
-                    self._news.clear()
-                    await self._news.wait()
+            while self._calls or not reader.done():
+                for task in self._calls.ended():
+                    self._in_hand = task
+                    if not task.cancelled():
+                        yield task.result()
+                    self._calls.take(task)
+                await self._calls.until(lambda: bool(self._calls.ended()) or (reader.done() and not self._calls))
             self._sender.check_open()
             if not self._stopped:
                 reader.result()
@@ -100,62 +111,65 @@ class Bulk(Generic[In, Out]):
             await self.aclose()
 
     async def aclose(self) -> None:
-        """End what goes on, and return when it has ended; `unseen` is whole then."""
-        self._stopped = True
-        await end(self._begun())
-
-    def _begun(self) -> "list[asyncio.Task[None]]":
-        return [*self._running] if self._reader is None else [self._reader, *self._running]
+        """End what goes on, and return when it has ended; `undelivered` is whole then."""
+        self._stop()
+        if self._reader is not None:
+            await asyncio.gather(self._reader, return_exceptions=True)
+        await self._calls.aclose()
 
     def _stop(self) -> None:
         """Begin no further call, and cut off those that go on."""
         self._stopped = True
-        for task in self._begun():
-            if task is not asyncio.current_task():
-                task.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
+        self._calls.cancel()
 
     async def _read(self) -> None:
         """Begin the call for each input as soon as there is room for it."""
+        timer = asyncio.timeout(None)
+        try:
+            async with self._sender.until_closed(timer):
+                await self._begin_calls()
+        except TimeoutError:
+            if not timer.expired():  # one of the inputs' own
+                raise
+
+    async def _begin_calls(self) -> None:
         index = 0
-        await self._room.acquire()
+        await self._calls.until(lambda: not self._calls.full)
         async with aclosing(_each(self._inputs)) as inputs:
             async for item in inputs:
                 self._sender.check_open()
-                turn = None if self._in_turn is None else self._in_turn(item)
-                task = self._sender.start(self._one(index, item, self._latest.get(turn)))
-                self._running.add(task)
-                task.add_done_callback(partial(self._forget, turn))
-                if turn is not None:
-                    self._latest[turn] = task
+                key = None if self._serialize_by is None else self._serialize_by(item)
+                task = self._calls.start(self._one(index, item, self._latest.get(key)))
+                if key is not None:
+                    self._latest[key] = task
+                    task.add_done_callback(partial(self._forget, key))
                 index += 1
-                await self._room.acquire()
+                await self._calls.until(lambda: not self._calls.full)
 
-    def _forget(self, turn: object, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if self._latest.get(turn) is task:
-            del self._latest[turn]
-        self._news.set()
+    def _forget(self, key: object, task: "asyncio.Task[Outcome[In, Out]]") -> None:
+        if self._latest.get(key) is task:
+            del self._latest[key]
 
-    async def _one(self, index: int, item: In, before: "asyncio.Task[None] | None") -> None:
+    async def _one(self, index: int, item: In, before: "asyncio.Task[Outcome[In, Out]] | None") -> Outcome[In, Out]:
         error: Exception
         try:
             if before is not None:
                 await asyncio.wait([before])
-            self._done.append(Outcome(index, item, value=await self._call(item)))
+            return Outcome(index, item, value=await self._call(item))
         except asyncio.CancelledError as cancelled:
             if isinstance(cancelled.__cause__, OutcomeUnknown):
                 error = cancelled.__cause__
-            elif cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+            elif cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
                 raise  # and the input is untouched
             else:
                 error = TicketSourceError("The call was cancelled by something within it, such as a limiter.")
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is the outcome of this input alone
             error = failure
-        else:
-            return
-        self._done.append(Outcome(index, item, error=error))
         if self._fail_fast or isinstance(error, ClientClosed):
             self._stop()
+        return Outcome(index, item, error=error)
 
 
 async def _each(inputs: Iterable[In] | AsyncIterable[In]) -> AsyncGenerator[In, None]:

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
-from ticketsource_async import fanout
-from ticketsource_async._wire.protocol import Access
-from ticketsource_async._wire.sender import Rules, Sender
+from ticketsource_async import listings
+from ticketsource_async._version import __version__
+from ticketsource_async._wire.request import Credentials
+from ticketsource_async._wire.sender import Sender, SenderConfig
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
@@ -105,11 +106,17 @@ class TicketSource:
             limiter = shared(rate_limit)
         elif limiter is not None and rate_limit not in (None, _RATE_LIMIT):
             raise ConfigurationError("limiter takes the place of rate_limit: give one of them.")
-        access = Access.of(api_key, base_url, _default_user_agent() if user_agent is None else user_agent, auth)
+        user_agent = _default_user_agent() if user_agent is None else user_agent
         self._transport = Transport(
-            session, timeouts, max_body=max_body, trust_env=trust_env, trace_configs=trace_configs
+            session,
+            timeouts,
+            max_body=max_body,
+            max_connections=max_connections,
+            trust_env=trust_env,
+            trace_configs=trace_configs,
         )
-        self._sender = Sender(access, self._transport, Rules(retry, limiter, max_connections, on_event))
+        credentials = Credentials.of(api_key, base_url, user_agent, auth)
+        self._sender = Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event))
         self.customers = Customers(self._sender)
         self.notes = Notes(self._sender)
         self.events = Events(self._sender)
@@ -148,7 +155,7 @@ class TicketSource:
         Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues.
         """
         check_whole("concurrency", concurrency, 1)
-        return fanout.programme(self._sender, start, concurrency)
+        return listings.programme(self._sender, start, concurrency)
 
     def all_bookings(
         self, *, start: StartFilter | None = None, concurrency: int = 8
@@ -161,7 +168,7 @@ class TicketSource:
         Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
         """
         check_whole("concurrency", concurrency, 1)
-        return fanout.all_bookings(self._sender, start, concurrency)
+        return listings.all_bookings(self._sender, start, concurrency)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()
@@ -182,7 +189,7 @@ class TicketSource:
 
     def __repr__(self) -> str:
         state = "closed" if self._sender.closed else "open" if self._transport.open else "not opened"
-        return f"<TicketSource {self._sender.access.base_url} {state}>"
+        return f"<TicketSource {self._sender.credentials.base_url} {state}>"
 
     def __del__(self) -> None:
         sender = getattr(self, "_sender", None)  # absent if the constructor raised
@@ -213,6 +220,4 @@ def _check_kinds(timeouts: object, retry: object, rate_limit: object, on_event: 
 
 
 def _default_user_agent() -> str:
-    from ticketsource_async import __version__  # noqa: PLC0415 - the front door imports this file
-
     return f"ticketsource-async/{__version__} Python/{platform.python_version()}"

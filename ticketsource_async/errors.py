@@ -16,6 +16,7 @@ TicketSourceError
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed
+├── InvalidID                what was given for an id cannot be one
 ├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
@@ -233,6 +234,14 @@ class PaginationError(TicketSourceError):
         self.page = page
         self.items = items
         self.next_url = next_url
+
+
+class InvalidID(TicketSourceError, ValueError):
+    """What was given for an id cannot be one, so that nothing was sent; `value` is what was given."""
+
+    def __init__(self, message: str = "", value: str = "") -> None:
+        super().__init__(message, value)
+        self.value = value
 
 
 class UnreadableValue(TicketSourceError, ValueError):

@@ -14,14 +14,15 @@ from typing import Final, Generic, Literal, TypeVar, cast
 from attrs import define, field, frozen
 from yarl import URL
 
-from ticketsource_async._wire import protocol
-from ticketsource_async._wire.sender import Sender, end
+from ticketsource_async._wire import paging
+from ticketsource_async._wire.request import Request
+from ticketsource_async._wire.response import Envelope, id_in
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.call_events import PageEvent
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 from ticketsource_async.models.base import WholeRecord
-from ticketsource_async.models.forms import Refused, read_row
-
-_Ahead = deque[tuple[URL, asyncio.Task[protocol.Envelope]]]
+from ticketsource_async.models.reader import Refused, read_row
 
 T = TypeVar("T", bound=WholeRecord)
 
@@ -140,7 +141,7 @@ class Pager(Generic[T]):
         max_passes: int = 4,
         on_invalid: OnInvalid = "raise",
         query: Mapping[str, str] | None = None,
-        keeps: Callable[[T], bool] | None = None,
+        predicate: Callable[[T], bool] | None = None,
     ) -> None:
         check_whole("per_page", per_page, 1, 100)
         check_whole("start_page", start_page, 1)
@@ -162,7 +163,7 @@ class Pager(Generic[T]):
         self._max_passes = max_passes if verify else 1
         self._on_invalid = on_invalid
         self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
-        self._keeps = keeps
+        self._predicate = predicate
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"
@@ -204,23 +205,26 @@ class Pager(Generic[T]):
         With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
         first none, then more with every page that has one. They are dropped where the list goes on elsewhere.
         """
-        ahead: _Ahead = deque()
-        seen = {protocol.fingerprint(url)}
-        number, at_a_time = protocol.page_number(url.query.get("page")) or 1, 1
+        asked, ahead = deque[URL](), TasksAhead[Envelope](1)
+        seen = {paging.fingerprint(url)}
+        number, at_a_time = paging.page_number(url.query.get("page")) or 1, 1
         try:
             while loop.left != 0:
-                if ahead and protocol.fingerprint(ahead[0][0]) != protocol.fingerprint(url):
-                    await end(task for _, task in ahead)
-                    ahead.clear()
+                if asked and paging.fingerprint(asked[0]) != paging.fingerprint(url):
+                    await ahead.aclose()
+                    asked, ahead = deque[URL](), TasksAhead[Envelope](1)
                     concurrency = at_a_time = 1  # no further guess: this list does not go on as others do
                 if at_a_time > 1:
-                    self._ask(loop, ahead, url, at_a_time)
-                    if ahead[0][1].done():
+                    ahead.most = at_a_time
+                    self._ask(loop, asked, ahead, url)
+                    if ahead.ended():
                         # Before it is looked at, which takes a while, let the new ones go out: it takes a task, and
                         # within it another, to send one.
                         await asyncio.sleep(0)
                         await asyncio.sleep(0)
-                envelope = await (ahead.popleft()[1] if ahead else self._read(loop, url))
+                envelope = await (ahead.oldest() if asked else self._read(loop, url))
+                if asked:
+                    asked.popleft()
                 page, following = self._page(loop, envelope, number)
                 request = envelope.request
                 del envelope
@@ -234,11 +238,11 @@ class Pager(Generic[T]):
                     loop.last = url
                     return
                 self._check(following, request, number, seen, loop)
-                seen.add(protocol.fingerprint(following))
-                number = protocol.page_number(following.query.get("page")) or number + 1
+                seen.add(paging.fingerprint(following))
+                number = paging.page_number(following.query.get("page")) or number + 1
                 url, at_a_time = following, min(2 * at_a_time, concurrency)
         finally:
-            await end(task for _, task in ahead)
+            await ahead.aclose()
 
     async def _backward(self, loop: _Loop, first: URL) -> AsyncGenerator[Page[T], None]:
         """Read from the page without a `next`, as it is now, to the first.
@@ -255,7 +259,7 @@ class Pager(Generic[T]):
                 raise
         loop.forget_pages()
         url = loop.last
-        while (before := protocol.turned(url, -1, self._ours)) is not None:
+        while (before := paging.page_offset(url, -1, self._ours)) is not None:
             url = before
             page, _ = self._page(loop, await self._read(loop, url), int(url.query["page"]))
             yield page
@@ -269,21 +273,21 @@ class Pager(Generic[T]):
                 str(url),
             )
 
-    def _ask(self, loop: _Loop, ahead: _Ahead, url: URL, at_a_time: int) -> None:
-        """Ask for the page, and for those that should follow it, until so many are on their way."""
-        most = at_a_time if loop.left is None else min(at_a_time, -(-loop.left // self._per_page))
-        following = protocol.turned(ahead[-1][0], 1, self._ours) if ahead else url
-        while following is not None and len(ahead) < most and not any(_ends_list(task) for _, task in ahead):
-            ahead.append((following, self._sender.start(self._read(loop, following))))
-            following = protocol.turned(following, 1, self._ours)
+    def _ask(self, loop: _Loop, asked: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
+        """Ask for the page, and for those that should follow it, as many as may be on their way."""
+        if loop.left is not None:
+            ahead.most = min(ahead.most, -(-loop.left // self._per_page))
+        following = paging.page_offset(asked[-1], 1, self._ours) if asked else url
+        while following is not None and not ahead.full and not any(map(_ends_list, ahead.ended())):
+            asked.append(following)
+            _ = ahead.start(self._read(loop, following))  # `ahead` owns it
+            following = paging.page_offset(following, 1, self._ours)
 
-    async def _read(self, loop: _Loop, url: URL) -> protocol.Envelope:
+    async def _read(self, loop: _Loop, url: URL) -> Envelope:
         loop.report.requests += 1
-        return await self._sender.send(protocol.build(self._sender.access, "GET", url), "bulk")
+        return await self._sender.send(Request(self._sender.credentials, "GET", url), "bulk")
 
-    def _page(
-        self, loop: _Loop, envelope: protocol.Envelope, number: int
-    ) -> tuple[Page[T], URL | InvalidResponse | None]:
+    def _page(self, loop: _Loop, envelope: Envelope, number: int) -> tuple[Page[T], URL | InvalidResponse | None]:
         """Return the page, and where the list goes on: nowhere at its end, or to what is no address."""
         rows = envelope.data
         if not isinstance(rows, list):
@@ -294,15 +298,15 @@ class Pager(Generic[T]):
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0
         following: URL | InvalidResponse | None
         try:
-            following = protocol.next_url(envelope, self._ours)
+            following = paging.next_url(envelope, self._ours)
         except InvalidResponse as error:
             following = error
         next_url = str(following) if isinstance(following, URL) else None
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
 
-    def _items(self, loop: _Loop, rows: list[object], envelope: protocol.Envelope) -> list[T]:
+    def _items(self, loop: _Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
-        new = loop.which_are_new([protocol.id_in(row) for row in rows])
+        new = loop.which_are_new([id_in(row) for row in rows])
         items: list[T] = []
         for index, row in enumerate(rows):
             if loop.left == 0:
@@ -314,9 +318,9 @@ class Pager(Generic[T]):
                 except Refused as refused:
                     self._refuse(loop, envelope.refused(refused, self._model, row, index))
                 rows[index] = None  # the fewer objects there are, the less the garbage collector has to look at
-            kept = item is not None and (self._keeps is None or self._keeps(item))
+            kept = item is not None and (self._predicate is None or self._predicate(item))
             # Rows that nobody asked for do not count: the server may not filter at all.
-            if loop.left is not None and (kept or self._keeps is None):
+            if loop.left is not None and (kept or self._predicate is None):
                 loop.left -= 1
             if kept:
                 items.append(cast(T, item))
@@ -333,12 +337,10 @@ class Pager(Generic[T]):
         loop.report.invalid += 1
         self._on_invalid(error)
 
-    def _check(
-        self, following: URL, request: protocol.Request, number: int, seen: Collection[str], loop: _Loop
-    ) -> None:
+    def _check(self, following: URL, request: Request, number: int, seen: Collection[str], loop: _Loop) -> None:
         """Raise PaginationError if the `next` of a page must not be followed."""
         leaks = "it has the API key in it" if request.is_in(following) else None
-        reason = leaks or protocol.why_not_follow(following, request.url, seen, self._ours)
+        reason = leaks or paging.why_not_follow(following, request.url, seen, self._ours)
         if reason is None:
             return
         shown = request.scrub(str(following))
@@ -361,10 +363,8 @@ class Pager(Generic[T]):
         return [item async for item in self]
 
 
-def _ends_list(task: asyncio.Task[protocol.Envelope]) -> bool:
+def _ends_list(task: asyncio.Task[Envelope]) -> bool:
     """Say whether a page has come that is the last, or none has come at all."""
-    if not task.done():
-        return False
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
 
 

@@ -1,16 +1,17 @@
 """Whether to try again and what is known at the end, as tables."""
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async._wire import protocol, retry
-from ticketsource_async._wire.protocol import Access, Request
+from ticketsource_async._wire import retry
+from ticketsource_async._wire.request import Credentials, Request
 from ticketsource_async.config import RetryPolicy
 
-ACCESS = Access.of("skl-not-a-real-key", "https://api.ticketsource.io", "tests/1", "bearer")
+CREDENTIALS = Credentials.of("skl-not-a-real-key", "https://api.ticketsource.io", "tests/1", "bearer")
 POLICY = RetryPolicy()
 TOLD = [errors.ErrorObject(code="not_found")]
 LOST = errors.ConnectionLost("lost")
@@ -18,9 +19,9 @@ LOST = errors.ConnectionLost("lost")
 
 def request(method: str = "GET", path: str = "customers/cst-1", attempt: int = 1) -> Request:
     """Return an attempt of a call."""
-    made = protocol.build(ACCESS, method, ACCESS.base_url.joinpath(*path.split("/")))
+    made = Request(CREDENTIALS, method, CREDENTIALS.base_url.joinpath(*path.split("/")))
     for _ in range(attempt - 1):
-        made = made.again()
+        made = evolve(made, attempt=made.attempt + 1)
     return made
 
 

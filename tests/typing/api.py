@@ -75,7 +75,7 @@ async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], id
         assert_type(got.unwrap(), Customer)
     assert_type(ts.customers.get_many(ids), Bulk[str, Customer])
     created = ts.customers.create_many(CustomerDraft(first_name=name) for name in ("A", "B"))
-    assert_type(created.unseen, list[Outcome[CustomerDraft, Customer]])
+    assert_type(created.undelivered, list[Outcome[CustomerDraft, Customer]])
     ts.customers.update_many({"cst-1": CustomerDraft(first_name="A")})
     ts.customers.update_many(pairs)
     async for deleted in ts.customers.delete_many([customer for customer, _ in pairs]):

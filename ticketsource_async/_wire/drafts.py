@@ -45,8 +45,19 @@ def _make_converter() -> Converter:
 _converter: Final = _make_converter()
 
 
-def body(draft: models.CustomerDraft | models.NoteDraft, record_id: str | None = None) -> bytes:
-    """Return the body that sends a draft; an update names the record's id a second time, as the API wants it."""
+def body(
+    draft: models.CustomerDraft | models.NoteDraft,
+    kind: type[models.CustomerDraft | models.NoteDraft],
+    record_id: str | None = None,
+) -> bytes:
+    """Return the body that sends a draft; an update names the record's id a second time, as the API wants it.
+
+    Raises TypeError for another kind of draft than the call takes, and ValueError for one with nothing set.
+    """
+    if not isinstance(draft, kind):
+        raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}")
+    if not draft:
+        raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}
     data = {"type": draft.API_TYPE, **named, "attributes": _converter.unstructure(draft)}
     return json.dumps({"data": data}, separators=(",", ":"), default=_plain).encode()

@@ -5,7 +5,7 @@ The loop around them is in `sender.py`; it is our own, because stamina's sleep c
 """
 
 from ticketsource_async import errors
-from ticketsource_async._wire.protocol import Request, ids_in
+from ticketsource_async._wire.request import Request, ids_in
 from ticketsource_async.config import RetryPolicy
 
 _PASSING = (500, 502, 503, 504)

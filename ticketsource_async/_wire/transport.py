@@ -1,4 +1,4 @@
-"""One exchange with the server; the only file that knows aiohttp.
+"""One exchange with the server, and the connections for it; the only file that knows aiohttp.
 
 A request goes out once, plain data or a typed error comes back: no object of aiohttp leaves this file, since its errors
 carry the key. Nothing is tried again here.
@@ -11,8 +11,8 @@ import sys
 import urllib.request
 import warnings
 import zlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Final, cast
 from weakref import WeakSet
@@ -21,10 +21,14 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType
 
 from ticketsource_async import errors
-from ticketsource_async._wire.protocol import RawResponse, Request
+from ticketsource_async._wire.request import Request
+from ticketsource_async._wire.response import RawResponse
 from ticketsource_async.config import Timeouts
+from ticketsource_async.ratelimit import Priority
 
 _GZIP: Final = 31  # zlib's word for a stream with gzip's header
+
+_JSON: Final = {"Content-Type": "application/json"}
 
 _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
     # The first match counts: the particular stands before the general.
@@ -42,7 +46,10 @@ _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
 
 
 class Transport:
-    """Carry requests over a session of our own, opened late and once in each event loop, or over a borrowed one."""
+    """Carry requests over a session of our own, opened late and once in each event loop, or over a borrowed one.
+
+    At most `max_connections` requests are on their way at a time, in each event loop.
+    """
 
     def __init__(
         self,
@@ -50,6 +57,7 @@ class Transport:
         timeouts: Timeouts,
         *,
         max_body: int,
+        max_connections: int,
         trust_env: bool = False,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
@@ -65,6 +73,8 @@ class Transport:
             total=None, connect=timeouts.connect, sock_read=timeouts.response, ceil_threshold=inf
         )
         self._max_body = max_body
+        self._max_connections = max_connections
+        self._free: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore, asyncio.Semaphore] | None = None
         self._trust_env = trust_env
         self._trace_configs = list(trace_configs)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -84,6 +94,25 @@ class Transport:
     def _own(self) -> aiohttp.ClientSession | None:
         return None if self._borrowed or self._session is None or self._session.closed else self._session
 
+    @asynccontextmanager
+    async def connection(self, priority: Priority) -> AsyncIterator[None]:
+        """Hold one of the connections, after waiting for it.
+
+        The wait is outside of `exchange`, so that it is no part of any timeout. Bulk leaves one connection to
+        interactive calls, or these would wait for a slot behind it.
+        """
+        loop = asyncio.get_running_loop()
+        if self._free is None or self._free[0] is not loop:  # a semaphore belongs to a loop
+            most = self._max_connections
+            self._free = loop, asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
+        _, everybody, bulk = self._free
+        if priority == "bulk":
+            async with bulk, everybody:
+                yield
+        else:
+            async with everybody:
+                yield
+
     async def exchange(self, request: Request) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
         session = await self._usable_session()
@@ -95,12 +124,12 @@ class Transport:
                     request.method,
                     request.url,
                     data=request.body,
-                    headers=request.headers,
+                    headers={**request.credentials.headers, **(_JSON if request.body is not None else {})},
                     allow_redirects=False,
                     auto_decompress=False,
                     raise_for_status=False,
                     timeout=self._limits,
-                    proxy=self._proxy(request),
+                    proxy=self._proxy(request) if self._trust_env else None,
                     middlewares=(_send_once(),),
                 ) as response,
             ):
@@ -145,28 +174,27 @@ class Transport:
         return b"".join(pieces), ""
 
     async def _usable_session(self) -> aiohttp.ClientSession:
+        loop, session = asyncio.get_running_loop(), self._session
+        if session is not None and not session.closed and (self._borrowed or self._loop is loop):
+            return session
         if self._borrowed:
-            if self._session is None or self._session.closed:
-                raise errors.ClientClosed(
-                    "The aiohttp.ClientSession that this client borrows is closed: keep it open as long as the client."
-                )
-            return self._session
-        loop = asyncio.get_running_loop()
+            raise errors.ClientClosed(
+                "The aiohttp.ClientSession that this client borrows is closed: keep it open as long as the client."
+            )
         if self.open and self._loop is not loop and self._loop is not None and self._loop.is_running():
             raise errors.ConfigurationError(
                 "This TicketSource client is in use in another event loop that runs: make one for each loop."
             )
-        if self._session is None or self._session.closed or self._loop is not loop:
-            self.drop_if_dead()
-            self._session = aiohttp.ClientSession(
-                # No limit here: the sender bounds the connections, outside of aiohttp's timeouts.
-                connector=aiohttp.TCPConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=self._trace_configs,
-            )
-            self._loop = loop
-            self._keeper = _closed_with_its_loop(self._session)
-            await anext(self._keeper)
+        self.drop_if_dead()
+        self._session = aiohttp.ClientSession(
+            # No limit here: `connection` bounds them, outside of aiohttp's timeouts.
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._trace_configs,
+        )
+        self._loop = loop
+        self._keeper = _closed_with_its_loop(self._session)
+        await anext(self._keeper)
         return self._session
 
     def drop_if_dead(self) -> None:
@@ -195,7 +223,7 @@ class Transport:
 
     def _proxy(self, request: Request) -> str | None:
         # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
-        if not self._trust_env or urllib.request.proxy_bypass(request.url.host or ""):
+        if urllib.request.proxy_bypass(request.url.host or ""):
             return None
         return urllib.request.getproxies().get(request.url.scheme)
 

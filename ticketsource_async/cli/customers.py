@@ -185,14 +185,14 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
                 if rebind:
-                    await remembered.rebind(ts)
-                changes = ts.customers.changes(remembered, remember=a_line_each, on_invalid=_telling(told))
+                    await ts.customers.rebind(remembered)
+                changes = ts.customers.changes(remembered, acknowledge=a_line_each, on_invalid=_telling(told))
                 with (
                     telling_unreadable(strict=False, in_cells=False) as note,
                     opened(output, "utf-8") as stream,
                 ):
                     failure = await _write_changes(changes, stream, told, note)
-                await remembered.remember_all()  # now that the file has its name
+                await remembered.acknowledge_all()  # now that the file has its name
         if not quiet:
             click.echo(
                 f"{told['created']:,} created, {told['updated']:,} updated, {told['deleted']:,} deleted; "

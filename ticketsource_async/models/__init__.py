@@ -1,6 +1,6 @@
 """What the API returns (records) and what is sent to it (drafts).
 
-Plain values: nothing here knows an envelope or the network. `values.py` and `forms.py` make records of the API's rows;
+Plain values: nothing here knows an envelope or the network. `reader.py` makes records of the API's rows,
 `_wire/drafts.py` makes the bodies that send drafts.
 """
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from ticketsource_async.models import forms
+from ticketsource_async.models import dicts
 from ticketsource_async.models.values import NOTHING, RECORD_KINDS
 
 
@@ -61,7 +61,7 @@ class Record:
         money is the text of its number, as written: JSON's own would not keep it. What is in `extra` and `invalid` is
         as the API has it in its JSON, but a number that a float cannot keep is a text.
         """
-        return forms.to_dict(self)
+        return dicts.to_dict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Self:
@@ -69,7 +69,7 @@ class Record:
 
         Raises ValueError, naming the place, for what `to_dict` does not give: nothing is coerced, nothing dropped.
         """
-        return forms.from_dict(data, cls)
+        return dicts.from_dict(data, cls)
 
 
 class WholeRecord(Protocol):

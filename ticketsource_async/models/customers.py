@@ -18,7 +18,7 @@ from ticketsource_async.models.base import (
     unknown,
     unreadable,
 )
-from ticketsource_async.models.forms import instead_of
+from ticketsource_async.models.reader import instead_of
 from ticketsource_async.models.values import NOTHING
 
 

@@ -1,16 +1,18 @@
 """What keeps the number of requests within what the API allows: the protocol; the limiters are beside this file."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 Priority = Literal["interactive", "bulk"]
 """Whether somebody waits for this one call, or it is one of many."""
 
 
-def check_priority(priority: Priority) -> None:
-    """Raise ValueError unless it is one: who has none would wait in no line."""
-    if priority not in get_args(Priority):
-        raise ValueError(f'priority must be "interactive" or "bulk", not {priority!r}')
+PRIORITIES: Final = frozenset(get_args(Priority))
+
+
+def no_priority(given: object) -> ValueError:
+    """Return the error for what is no priority: it would wait in no line."""
+    return ValueError(f'priority must be "interactive" or "bulk", not {given!r}')
 
 
 class RateLimiter(Protocol):

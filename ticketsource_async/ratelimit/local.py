@@ -11,14 +11,13 @@ import logging
 import os
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf, isfinite
-from types import TracebackType
 from typing import Final
 
 from ticketsource_async.config import RateLimit
-from ticketsource_async.ratelimit import Priority, check_priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
@@ -42,8 +41,18 @@ class LocalRateLimiter:
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
-        check_priority(priority)
-        return _Slot(lambda: self._log(key).queue(), priority)
+        if priority not in PRIORITIES:
+            raise no_priority(priority)
+        return self._hold(key, priority)
+
+    @asynccontextmanager
+    async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
+        queue = self._log(key).queue()
+        await queue.wait(priority)
+        try:
+            yield
+        finally:
+            queue.give_back(None)
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
@@ -103,8 +112,9 @@ class _Log:
 
     def queue(self) -> "_Queue":
         """Return those who wait in the running event loop."""
-        self._drop_dead()
         loop = asyncio.get_running_loop()
+        if len(self._queues) != 1 or self._process != os.getpid() or loop not in self._queues:
+            self._drop_dead()
         if (queue := self._queues.get(loop)) is None:
             queue = self._queues[loop] = _Queue(self, loop)
         return queue
@@ -186,17 +196,14 @@ class _Queue:
             return await turn
         except BaseException:  # also GeneratorExit, if its loop is gone
             if turn.done() and not turn.cancelled():
-                self._give_back(turn.result())
+                self.give_back(turn.result())
             else:
                 line.pop(turn, None)
                 self.serve()
             raise
 
-    def release(self) -> None:
-        """Give a slot back whose request has ended now."""
-        self._give_back(None)
-
-    def _give_back(self, unused: float | None) -> None:
+    def give_back(self, unused: float | None) -> None:
+        """Give a slot back: its token if it was not used, None if its request has ended now."""
         if self._abandoned:
             return
         self._in_flight -= 1
@@ -213,7 +220,7 @@ class _Queue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self.waiting and not self._loop.is_closed():
+        while (self._interactive or self._bulk) and not self._loop.is_closed():
             bulk_turn = bool(self._bulk) and (not self._interactive or self._interactive_in_a_row >= _BULK_TURN)
             kept = self._log.kept if bulk_turn and self._interactive_in_a_row < _BULK_TURN else 0
             wait = self._log.free_at(kept) - self._log.clock()
@@ -228,18 +235,3 @@ class _Queue:
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
             self._in_flight += 1
             turn.set_result(token)
-
-
-class _Slot:
-    def __init__(self, queue: "Callable[[], _Queue]", priority: Priority) -> None:
-        self._find_queue = queue  # when it is entered: until then the log may be forgotten
-        self._priority: Priority = priority
-
-    async def __aenter__(self) -> None:
-        self._queue = self._find_queue()
-        await self._queue.wait(self._priority)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._queue.release()

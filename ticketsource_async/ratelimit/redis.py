@@ -19,7 +19,7 @@ from attrs import define, field
 
 from ticketsource_async.config import RateLimit
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
-from ticketsource_async.ratelimit import Priority, check_priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.ratelimit.local import KEPT_SHARE, LocalRateLimiter
 
 try:
@@ -115,7 +115,8 @@ class RedisRateLimiter:
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
-        check_priority(priority)
+        if priority not in PRIORITIES:
+            raise no_priority(priority)
         return self._slot(key, priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:

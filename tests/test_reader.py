@@ -30,7 +30,6 @@ from ticketsource_async import (
     Event,
     EventDate,
     EventImage,
-    InvalidResponse,
     Links,
     Note,
     Seat,
@@ -39,18 +38,19 @@ from ticketsource_async import (
     Totals,
     Venue,
 )
-from ticketsource_async._wire import protocol
-from ticketsource_async.models.forms import OURS, _readers
+from ticketsource_async._wire import response
+from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async.models.reader import OURS, Refused, checked_id, read_row, reader_of
 from ticketsource_async.models.values import NOTHING
 
-ACCESS = protocol.Access.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
-SENT = protocol.build(ACCESS, "GET", URL("https://api.ticketsource.io/customers/cst-1"))
+CREDENTIALS = Credentials.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
+SENT = Request(CREDENTIALS, "GET", URL("https://api.ticketsource.io/customers/cst-1"))
 
 
 def read(row: object, model: Any = Customer) -> Any:
     """Return the record that the bytes of an answer with this row give."""
-    envelope = protocol.read(SENT, protocol.RawResponse(200, {}, json.dumps({"data": row}).encode()))
-    return envelope.record(model)
+    envelope = response.read(SENT, response.RawResponse(200, {}, json.dumps({"data": row}).encode()))
+    return read_row(envelope.data, model)
 
 
 def test_the_guides_customer_is_read_flat() -> None:
@@ -296,37 +296,37 @@ def test_an_unknown_type_is_flagged_only(kind: object, flag: object) -> None:
 def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> None:
     """A number is its digits; and it is taken back the same way."""
     assert read({**customer_row(), "id": given}).id == record_id
-    assert protocol.checked_id(record_id, "cst-") == record_id
+    assert checked_id(record_id, Customer) == record_id
 
 
 @pytest.mark.parametrize(
     ("row", "path"),
     [
-        (7, "$.data"),
-        ({"id": "cst-1", "type": json.loads("[" * 400 + "]" * 400), "attributes": {}}, "$.data"),
-        ({"id": "cst-1", "type": "customer", "attributes": {"vip": json.loads("[" * 400 + "]" * 400)}}, "$.data"),
-        (None, "$.data"),
-        ([], "$.data"),
-        ({"type": "customer", "attributes": {}}, "$.data.id"),
-        ({"id": "", "attributes": {}}, "$.data.id"),
-        ({"id": True, "attributes": {}}, "$.data.id"),
-        ({"id": "../x", "attributes": {}}, "$.data.id"),
-        ({"id": "..", "attributes": {}}, "$.data.id"),
-        ({"id": "a b", "attributes": {}}, "$.data.id"),
-        ({"id": "evt-1", "attributes": {}}, "$.data.id"),
-        ({"id": 7.5, "attributes": {}}, "$.data.id"),
-        ({"id": "cst-1", "type": "venue", "attributes": {}}, "$.data.type"),
-        ({"id": "cst-1", "type": "customer"}, "$.data.attributes"),
-        ({"id": "cst-1", "type": "customer", "attributes": None}, "$.data.attributes"),
-        ({"id": "cst-1", "type": "customer", "attributes": "x"}, "$.data.attributes"),
+        (7, ""),
+        ({"id": "cst-1", "type": json.loads("[" * 400 + "]" * 400), "attributes": {}}, ""),
+        ({"id": "cst-1", "type": "customer", "attributes": {"vip": json.loads("[" * 400 + "]" * 400)}}, ""),
+        (None, ""),
+        ([], ""),
+        ({"type": "customer", "attributes": {}}, ".id"),
+        ({"id": "", "attributes": {}}, ".id"),
+        ({"id": True, "attributes": {}}, ".id"),
+        ({"id": "../x", "attributes": {}}, ".id"),
+        ({"id": "..", "attributes": {}}, ".id"),
+        ({"id": "a b", "attributes": {}}, ".id"),
+        ({"id": "evt-1", "attributes": {}}, ".id"),
+        ({"id": 7.5, "attributes": {}}, ".id"),
+        ({"id": "cst-1", "type": "venue", "attributes": {}}, ".type"),
+        ({"id": "cst-1", "type": "customer"}, ".attributes"),
+        ({"id": "cst-1", "type": "customer", "attributes": None}, ".attributes"),
+        ({"id": "cst-1", "type": "customer", "attributes": "x"}, ".attributes"),
     ],
 )
 def test_a_row_that_is_no_record_says_what_is_missing(row: object, path: str) -> None:
     """A row without id, attributes or the right type is refused at its place."""
-    with pytest.raises(InvalidResponse) as caught:
+    with pytest.raises(Refused) as caught:
         read(row)
 
-    assert caught.value.json_path == path
+    assert caught.value.path == path
 
 
 def test_a_note_is_read_with_its_customer() -> None:
@@ -358,8 +358,8 @@ def changed(row: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 
 def read_text(text: str, model: Any) -> Any:
     """Return the record that an answer with this very text gives."""
-    envelope = protocol.read(SENT, protocol.RawResponse(200, {}, f'{{"data": {text}}}'.encode()))
-    return envelope.record(model)
+    envelope = response.read(SENT, response.RawResponse(200, {}, f'{{"data": {text}}}'.encode()))
+    return read_row(envelope.data, model)
 
 
 def test_an_event_is_read_to_the_last_field() -> None:
@@ -548,9 +548,9 @@ def test_a_traceback_shows_the_line_of_the_generated_reader() -> None:
     """Somebody who debugs it can read it."""
     read(customer_row())
 
-    lines = linecache.getlines("<generated ticketsource_async.models.forms.read_Customer>")
+    lines = linecache.getlines("<generated ticketsource_async.models.reader.read_Customer>")
     assert lines[0].startswith("def read_Customer(")
-    for names, reader in _readers(Customer).items():
+    for names, reader in reader_of(Customer).items():
         lines = linecache.getlines(reader.__code__.co_filename)
         assert lines[0].startswith(f"def {reader.__name__}("), names
-    assert len({reader.__code__.co_filename for reader in _readers(Customer).values()}) == len(_readers(Customer))
+    assert len({reader.__code__.co_filename for reader in reader_of(Customer).values()}) == len(reader_of(Customer))

@@ -1,30 +1,21 @@
-"""The API's rules of the road, pure: build a request, read an answer, find the next page.
+"""From the answer of the server to what came in its envelope, or to the error that it means; pure."""
 
-No network, clock or logging here, and no single model: `transport.py` carries the request, `models/forms.py` makes
-records of what came back.
-"""
-
-import base64
-import hashlib
-import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal, NoReturn, Self, TypeVar, cast
-from urllib.parse import unquote
+from typing import Final, NoReturn, cast
 
 import msgspec
-from attrs import evolve, field, frozen
-from yarl import URL
+from attrs import field, frozen
 
 from ticketsource_async import errors
+from ticketsource_async._wire.request import Request
 from ticketsource_async.errors import ErrorObject
-from ticketsource_async.models import forms, values
+from ticketsource_async.models import values
 from ticketsource_async.models.base import WholeRecord
-
-T = TypeVar("T", bound=WholeRecord)
+from ticketsource_async.models.reader import Refused
 
 ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     400: (errors.ValidationFailed, "Correct what is named and call again."),
@@ -36,91 +27,6 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
 }
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
 _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
-
-
-@frozen
-class Access:
-    """Where calls go, and as whom."""
-
-    base_url: URL
-    user_agent: str
-    authorization: str = field(repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
-    limiter_key: str
-
-    @classmethod
-    def of(cls, api_key: str, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
-        """Check the settings; raise `ConfigurationError` naming the wrong one, never its value if it is the key."""
-        if not isinstance(api_key, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key):
-            raise errors.ConfigurationError(
-                "api_key is empty or has white space or other characters that a key cannot have: "
-                "pass the key (skl-...) as TicketSource shows it."
-            )
-        if not isinstance(user_agent, str) or not re.fullmatch(r"[\x20-\x7e]+", user_agent):
-            raise errors.ConfigurationError("user_agent must be one line of printable ASCII.")
-        basic = base64.b64encode(f"{api_key}:".encode()).decode()
-        if auth not in ("bearer", "basic"):
-            raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
-        authorization = f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}"
-        base = _checked_base(base_url)
-        limiter_key = hashlib.sha256(f"{base.origin()}\n{api_key}".encode()).hexdigest()
-        return cls(base, user_agent, authorization, (api_key, basic), limiter_key)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
-
-
-def _checked_base(text: str) -> URL:
-    try:
-        url = URL(text)
-    except (ValueError, TypeError):
-        url = URL()
-    if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
-    if not url.host or url.scheme not in ("https", "http"):
-        raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
-    if url.scheme == "http" and not _is_loopback(url.host):
-        raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-@frozen
-class Request:
-    """One attempt of a call as it is sent; `secrets` are what must never show in anything said about it."""
-
-    method: str
-    url: URL
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
-    attempt: int = 1
-
-    def __str__(self) -> str:
-        call = f"{self.method} {self.url.path_qs}"
-        return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
-
-    def is_in(self, url: URL) -> bool:
-        """Say whether an address has the key in it."""
-        text = unquote(str(url))
-        return any(secret in text for secret in self.secrets)
-
-    def again(self) -> Self:
-        """Return the next attempt."""
-        return evolve(self, attempt=self.attempt + 1)
-
-    def scrub(self, text: str) -> str:
-        """Return foreign text without the key, at a length fit for a message."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        text = re.sub(r"//[^/\s@]+@", "//***@", text)  # the password of a proxy
-        return text if len(text) <= 500 else text[:500] + "..."
 
 
 @frozen
@@ -148,16 +54,8 @@ class Envelope:
         """Return the error for contents that break the API's promise."""
         return _invalid(self.request, self.status, what, json_path, resource, record_id)
 
-    def record(self, model: type[T]) -> T:
-        """Return the record in `data`; raise `InvalidResponse` if it is none."""
-        try:
-            return forms.read_row(self.data, model)
-        except forms.Refused as error:
-            refused = error
-        raise self.refused(refused, model, self.data)
-
     def refused(
-        self, refused: forms.Refused, model: type[T], row: object, index: int | None = None
+        self, refused: Refused, model: type[WholeRecord], row: object, index: int | None = None
     ) -> errors.InvalidResponse:
         """Return the error for `data`, or for the entry of it at this index, that is no record."""
         place = "$.data" if index is None else f"$.data[{index}]"
@@ -168,19 +66,6 @@ def id_in(row: object) -> str | None:
     """Return the id in an entry of `data`, usable or not; None where there is none."""
     found = row.get("id") if isinstance(row, dict) else None
     return str(found) if found.__class__ in (str, int) else None
-
-
-def build(access: Access, method: str, url: URL, body: bytes | None = None) -> Request:
-    """Return the request, with who we are."""
-    headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",  # the only one that the transport can bound while it unpacks
-        "Authorization": access.authorization,
-        "User-Agent": access.user_agent,
-    }
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    return Request(method, url, headers, body, access.secrets)
 
 
 def read(request: Request, response: RawResponse) -> Envelope:
@@ -377,71 +262,3 @@ def _time(text: str) -> float | None:
         return moment.timestamp() if moment.tzinfo else None
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def next_url(envelope: Envelope, ours: Mapping[str, str]) -> URL | None:
-    """Return where `links.next` points, with the query parameters of ours that it lacks; None at the end.
-
-    Laravel drops the parameters of the request from its links unless told otherwise: followed as it stands, page 2
-    would come with ten rows that overlap page 1. `page` is the cursor and is never put back.
-    """
-    link = envelope.links.get("next")
-    if link is None:
-        return None
-    try:
-        url = envelope.request.url.join(URL(cast(str, link)))
-        return url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
-    except (ValueError, TypeError):
-        raise envelope.invalid("`next` is neither an address nor null", "$.links.next") from None
-
-
-def why_not_follow(url: URL, current: URL, seen: Collection[str], ours: Mapping[str, str]) -> str | None:
-    """Return why this next page must not be asked for, or None if it may."""
-    if (url.scheme, url.host, url.port) != (current.scheme, current.host, current.port) or url.user or url.password:
-        return "it leads to another origin, which must not get the API key"
-    if fingerprint(url) in seen:
-        return "that page was read before, so the list would never end"
-    page, here = url.query.get("page"), current.query.get("page")
-    if page is None and url.path == current.path and url.query.keys() <= ours.keys():
-        return "it names no page, so the list would start anew"
-    if (number := page_number(page)) is not None and (before := page_number(here)) is not None and number <= before:
-        return "it does not advance"
-    return None
-
-
-def turned(url: URL, pages: int, ours: Collection[str]) -> URL | None:
-    """Return the address of the page so many pages on; None where it would be a guess, or before the first.
-
-    It would be one if the address names no page, or has parameters besides ours, which may be a cursor.
-    """
-    number = page_number(url.query.get("page"))
-    if number is None or number + pages < 1 or not url.query.keys() <= set(ours):
-        return None
-    return url.update_query(page=str(number + pages))
-
-
-def page_number(text: str | None) -> int | None:
-    """Return the number in a `page` parameter, None if there is none."""
-    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
-
-
-def fingerprint(url: URL) -> str:
-    """Return a text that is equal for addresses of the same page."""
-    return f"{url.path}?{sorted(url.query.items())}"
-
-
-_COLLECTIONS: Final = frozenset({"customers", "notes", "events", "venues", "dates", "bookings", "seats"})
-
-
-def checked_id(value: object, prefix: str) -> str:
-    """Return the id, or that of a record; raise ValueError for what cannot be an id of this kind of record."""
-    text = value if isinstance(value, str) else getattr(value, "id", None)
-    if not isinstance(text, str) or (found := values.id_of(text, prefix)) is None:
-        shown = repr(value) if text is None else repr(text)
-        raise ValueError(f"an id here is {prefix!r} followed by letters and digits, as the API sends it, not {shown}")
-    return found
-
-
-def ids_in(url: URL) -> list[str]:
-    """Return the ids in a path."""
-    return [part for above, part in zip(url.parts, url.parts[1:], strict=False) if above in _COLLECTIONS]

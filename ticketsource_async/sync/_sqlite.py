@@ -1,6 +1,6 @@
 """The SQLite file of a `CustomerStore`: the SQL, and nothing of what it means.
 
-Everything here blocks, so `customer_store.py` runs it in a thread.
+Everything here blocks, so `store.py` runs it in a thread.
 """
 
 import os
@@ -13,31 +13,34 @@ from typing import Any, Final
 _Row = tuple[bytes | None, bytes | None, str | None]
 
 _APPLICATION: Final = 0x54536373  # by which a store is told from any other SQLite file
-_VERSION: Final = 2
+_VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
 
-# `record` is what a consumer has dealt with; `told` is what it was told last since then, and may have dealt with or
-# not: a record, or nothing but an empty text for a deletion; `fields` are all those that it was told to have changed
-# since then. A customer of whom it was told as created has no `record`.
+# `record` is the last version that was acknowledged; a customer yielded as created, and not acknowledged, has none.
+# `pending` is the last version that was yielded since then and is not acknowledged; it is empty for a deletion.
+# `fields` are all fields that were yielded since then as changed.
 _SCHEMA: Final = (
     "CREATE TABLE box_office (row INTEGER PRIMARY KEY CHECK (row = 1), base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
-    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, told BLOB, fields TEXT) WITHOUT ROWID",
+    "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, pending BLOB, fields TEXT) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
 
-# Only what was told last: to have dealt with what was told before that says nothing of it.
-_REMEMBER: Final = """
+# Only the version that is pending: to acknowledge an older one says nothing of it.
+_ACKNOWLEDGE: Final = """
     INSERT INTO customer (id, record) VALUES (?, ?)
-    ON CONFLICT (id) DO UPDATE SET record = excluded.record, told = NULL, fields = NULL WHERE told = excluded.record
+    ON CONFLICT (id) DO UPDATE SET record = excluded.record, pending = NULL, fields = NULL
+    WHERE pending = excluded.record
 """
-_REMEMBER_TOLD: Final = "UPDATE customer SET record = told, told = NULL, fields = NULL WHERE id = ? AND told != x''"
-_FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (told = x'' OR record IS NULL)"
-_TELL: Final[Mapping[str, str]] = {
-    "Created": "REPLACE INTO customer (told, fields, id) VALUES (?, ?, ?)",
-    "Updated": "UPDATE customer SET told = ?, fields = ? WHERE id = ?",
-    "Deleted": "UPDATE customer SET told = x'' WHERE id = ? AND record IS NOT NULL",
+_ACKNOWLEDGE_PENDING: Final = (
+    "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending != x''"
+)
+_FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (pending = x'' OR record IS NULL)"
+_MARK_PENDING: Final[Mapping[str, str]] = {
+    "created": "REPLACE INTO customer (pending, fields, id) VALUES (?, ?, ?)",
+    "updated": "UPDATE customer SET pending = ?, fields = ? WHERE id = ?",
+    "deleted": "UPDATE customer SET pending = x'' WHERE id = ? AND record IS NOT NULL",
 }
 
 
@@ -48,7 +51,7 @@ class StoreFile:
         self._path = path.resolve()  # through a link, which would count as existing
         with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._crawls = 0
+        self._sync_runs = 0
         self._erased: dict[str, int] = {}
         self._sql = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
@@ -78,7 +81,7 @@ class StoreFile:
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")
         run("PRAGMA temp_store = MEMORY")  # or `erase` would leave a copy of all in a file, deleted but not wiped
-        run("CREATE TEMP TABLE seen (crawl INTEGER, id TEXT, PRIMARY KEY (crawl, id)) WITHOUT ROWID")
+        run("CREATE TEMP TABLE seen (sync_run INTEGER, id TEXT, PRIMARY KEY (sync_run, id)) WITHOUT ROWID")
 
     def _one(self, query: str) -> Any:
         return self._sql.execute(query).fetchone()[0]
@@ -86,29 +89,31 @@ class StoreFile:
     def close(self) -> None:
         self._sql.close()
 
-    def remember(self, customer_id: str, record: bytes | None) -> None:
+    def acknowledge(self, customer_id: str, record: bytes | None) -> None:
         if record is None:
             self._sql.execute(_FORGET_DELETED, (customer_id,))
         elif customer_id not in self._erased:
-            self._sql.execute(_REMEMBER, (customer_id, record))
+            self._sql.execute(_ACKNOWLEDGE, (customer_id, record))
 
-    def remember_told(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
+    def acknowledge_pending(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
         with self._whole():
-            self._sql.executemany(_REMEMBER_TOLD, changed)
+            self._sql.executemany(_ACKNOWLEDGE_PENDING, changed)
             self._sql.executemany(_FORGET_DELETED, deleted)
 
     def renew(self, rows: Sequence[tuple[bytes, str, bytes]]) -> None:
         """Write records anew that are as they were, but in other bytes."""
         with self._whole():
-            self._sql.executemany("UPDATE customer SET record = ? WHERE id = ? AND record = ? AND told IS NULL", rows)
+            self._sql.executemany(
+                "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
+            )
 
-    def tell(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        # What a consumer has and we, after a loss of power, know nothing of, would never be corrected.
+    def mark_pending(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        # A change that was yielded, and that a loss of power removes from this file, would never be taken back.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
             for kind, values in rows:
                 if values[-1] not in self._erased:
-                    self._sql.execute(_TELL[kind], values)
+                    self._sql.execute(_MARK_PENDING[kind], values)
         self._sql.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
@@ -123,7 +128,7 @@ class StoreFile:
             raise
 
     def erase(self, customer_id: str) -> bool:
-        self._erased[customer_id] = self._crawls
+        self._erased[customer_id] = self._sync_runs
         known = self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,)).rowcount > 0
         self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
@@ -143,37 +148,37 @@ class StoreFile:
         query = "SELECT id FROM customer ORDER BY random() LIMIT ?"
         return [row[0] for row in self._sql.execute(query, (_ASKED_AT_MOST,))]
 
-    def start_crawl(self) -> int:
-        self._crawls += 1
-        return self._crawls
+    def start_sync_run(self) -> int:
+        self._sync_runs += 1
+        return self._sync_runs
 
-    def see(self, crawl: int, ids: Sequence[str]) -> list[bool]:
-        """Return of each whether the crawl sees it for the first time.
+    def mark_seen(self, sync_run: int, ids: Sequence[str]) -> list[bool]:
+        """Return for each customer whether this sync run sees them for the first time.
 
-        Whoever was erased before the crawl may be remembered again.
+        A customer who was erased before the sync run may be stored again.
         """
         for customer_id in self._erased.keys() & set(ids):
-            if self._erased[customer_id] < crawl:
+            if self._erased[customer_id] < sync_run:
                 del self._erased[customer_id]
         insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
-        return [self._sql.execute(insert, (crawl, customer_id)).rowcount > 0 for customer_id in ids]
+        return [self._sql.execute(insert, (sync_run, customer_id)).rowcount > 0 for customer_id in ids]
 
-    def remembered(self, ids: Sequence[str]) -> dict[str, _Row]:
+    def stored(self, ids: Sequence[str]) -> dict[str, _Row]:
         ids = [customer_id for customer_id in ids if customer_id not in self._erased]
         places = ", ".join("?" * len(ids))
-        query = f"SELECT id, record, told, fields FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
+        query = f"SELECT id, record, pending, fields FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
         found = {row[0]: row[1:] for row in self._sql.execute(query, ids)}
         return {customer_id: found.get(customer_id, (None, None, None)) for customer_id in ids}
 
-    def unseen(self, crawl: int, after: str) -> list[tuple[str, bytes]]:
+    def not_seen(self, sync_run: int, after: str) -> list[tuple[str, bytes]]:
         query = (
-            "SELECT id, coalesce(record, told) FROM customer WHERE id > ? AND NOT EXISTS "
-            "(SELECT 1 FROM seen WHERE crawl = ? AND seen.id = customer.id) ORDER BY id LIMIT ?"
+            "SELECT id, coalesce(record, pending) FROM customer WHERE id > ? AND NOT EXISTS "
+            "(SELECT 1 FROM seen WHERE sync_run = ? AND seen.id = customer.id) ORDER BY id LIMIT ?"
         )
-        return self._sql.execute(query, (after, crawl, _ROWS_AT_A_TIME)).fetchall()
+        return self._sql.execute(query, (after, sync_run, _ROWS_AT_A_TIME)).fetchall()
 
-    def end_crawl(self, crawl: int) -> None:
-        self._sql.execute("DELETE FROM seen WHERE crawl = ?", (crawl,))
+    def end_sync_run(self, sync_run: int) -> None:
+        self._sql.execute("DELETE FROM seen WHERE sync_run = ?", (sync_run,))
 
 
 class Refused(Exception):

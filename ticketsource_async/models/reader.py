@@ -1,26 +1,30 @@
-"""The two other forms of a record: a row, as the API sends it, and the dict of `to_dict`; pure.
+"""From a row, as the API sends it, to a record; pure.
 
 A row is kept whatever is in it. A value that is not what its field promises reads as None and goes to `invalid`; what
-is unknown goes to `extra`; nothing is guessed. What counts as readable is in `values.py`.
+is unknown goes to `extra`; nothing is guessed.
 
 The reader of each class is generated from its annotations, field by field, as attrs and cattrs do it: a loop over the
 fields takes twice as long.
 """
 
 import linecache
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
-from ticketsource_async.models import values
-from ticketsource_async.models.values import EXTRA, NOTHING, RECORD_KINDS, id_of, kept
+from ticketsource_async.errors import InvalidID
+from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, digits, kept
 
 T = TypeVar("T")
+
+MOST_DIGITS: Final = 100
+"""How large or small an amount of money can be: a sum of larger ones would fill the memory."""
 
 
 class Refused(Exception):
@@ -29,9 +33,6 @@ class Refused(Exception):
     def __init__(self, what: str, path: str) -> None:
         super().__init__(what, path)
         self.what, self.path = what, path
-
-
-# From a row to a record
 
 
 def read_row(row: object, cls: type[T]) -> T:
@@ -52,9 +53,196 @@ def read_row(row: object, cls: type[T]) -> T:
     try:
         invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": kept(api_type)}
         given: dict[Any, object] = attributes or {}
-        return cast(T, _readers(kind)[tuple(given)](given, invalid, None, record_id, row.get("links")))
+        return cast(T, reader_of(kind)[tuple(given)](given, invalid, None, record_id, row.get("links")))
     except RecursionError:
-        raise Refused(f"Expected at most {values.MOST_LEVELS} levels of nesting", "") from None
+        raise Refused(f"Expected at most {MOST_LEVELS} levels of nesting", "") from None
+
+
+# Ids
+
+
+_PATH_SAFE: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]{1,200}")
+
+
+def id_of(value: Any, prefix: str) -> str | None:
+    """Return the id in a value; None if it has characters that a path cannot have, or is of another kind of record."""
+    if value.__class__ is str and value.startswith(prefix) and value[len(prefix) :].isalnum() and value.isascii():
+        return value  # as documented
+    found = str(value) if value.__class__ is int else value
+    if not isinstance(found, str) or not _PATH_SAFE.fullmatch(found) or found == prefix:
+        return None
+    return None if found[:4] != prefix and found[:4] in RECORD_KINDS.values() else found
+
+
+def checked_id(given: object, kind: Any) -> str:
+    """Return the id of a record that a user gives, or gives the id of.
+
+    Raises `InvalidID` for what cannot be an id of this kind of record.
+    """
+    value = given if isinstance(given, str) else getattr(given, "id", None)
+    if isinstance(value, str) and (found := id_of(value, kind.ID_PREFIX)) is not None:
+        return found
+    shown = repr(given if value is None else value)
+    raise InvalidID(
+        f"an id here is {kind.ID_PREFIX!r} followed by letters and digits, as the API sends it, not {shown}", shown
+    )
+
+
+# Values. Each reader takes the value, the dict to note in what cannot be read, the path to where the value stands, and
+# its name.
+
+# A path is None for the record itself, (path, name) for a field of it, and (path, 3) for an item of a list. It is made
+# a text only for a value that cannot be read, which is rare.
+Path = tuple[Any, str | int] | None
+
+
+def _written(path: Path) -> str:
+    if path is None:
+        return ""
+    above, last = _written(path[0]), path[1]
+    if isinstance(last, int):
+        return f"{above}[{last}]"
+    return f"{above}.{last}" if above else last
+
+
+def _flag(value: object, invalid: dict[str, object], path: Path, name: str | int) -> None:
+    invalid[_written((path, name))] = kept(value)
+
+
+def text(value: object, invalid: dict[str, object], path: Path, name: str) -> str | None:
+    """Return a text; a number is the text of its digits."""
+    if isinstance(value, str) or value is None:
+        return value
+    if value.__class__ is int or isinstance(value, Decimal):
+        return digits(value)
+    _flag(value, invalid, path, name)
+    return None
+
+
+def yes_or_no(value: object, invalid: dict[str, object], path: Path, name: str) -> bool | None:
+    """Return true or false, from nothing but these: a consent is law."""
+    if value is True or value is False or value is None:
+        return value
+    if value != "":
+        _flag(value, invalid, path, name)
+    return None
+
+
+_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+_OFFSET: Final = r"(Z|[+-][0-9]{2}:[0-5][0-9])"
+_MOMENT: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}{_OFFSET}")
+_DAY: Final = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})([T ]00:00:00(\.0+)?{_OFFSET}?)?")
+# MySQL's "no date", and what Carbon makes of it.
+_ZERO_DATE: Final = re.compile(rf"(0000-00-00|-0001-11-30)([T ]{_CLOCK}({_OFFSET}(:[0-5][0-9])?)?)?")
+
+
+def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> datetime | None:
+    """Return a date-time with its offset; what is shorter than a microsecond is dropped."""
+    if isinstance(value, str):
+        try:
+            if _MOMENT.fullmatch(value):
+                return datetime.fromisoformat(value)
+        except ValueError:  # the 30th of February, or the month 0
+            pass
+        if not value or _ZERO_DATE.fullmatch(value):
+            return None
+    _flag(value, invalid, path, name)
+    return None
+
+
+@lru_cache(4096)  # days repeat
+def _day_in(written: str) -> date | None:
+    if not written or _ZERO_DATE.fullmatch(written):
+        return None
+    if (found := _DAY.fullmatch(written)) is None:
+        raise ValueError(written)
+    return date.fromisoformat(found[1])
+
+
+def day(value: object, invalid: dict[str, object], path: Path, name: str) -> date | None:
+    """Return a day; a time of exactly midnight behind it is dropped."""
+    try:
+        if isinstance(value, str):
+            return _day_in(value)
+    except ValueError:
+        pass
+    _flag(value, invalid, path, name)
+    return None
+
+
+_AMOUNT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def money(value: object, invalid: dict[str, object], path: Path, name: str) -> Decimal | None:
+    """Return an amount of money, exactly as it is written."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        amount = Decimal(value) if value.bit_length() < 400 else None  # which is more than MOST_DIGITS digits
+    elif isinstance(value, str):
+        if not value:
+            return None
+        amount = Decimal(value) if _AMOUNT.fullmatch(value) else None
+    else:
+        amount = value if isinstance(value, Decimal) else None
+    if amount is not None and abs(amount.adjusted()) <= MOST_DIGITS:
+        return amount
+    _flag(value, invalid, path, name)
+    return None
+
+
+def part(value: object, invalid: dict[str, object], path: Path, name: str, read: Callable[..., Any]) -> Any:
+    """Return a part of a record; `read` makes it of an object."""
+    if isinstance(value, dict):
+        return read(value, invalid, (path, name))
+    if value == []:  # as PHP writes an empty object
+        return read({}, invalid, (path, name))
+    if value is not None and value != "":
+        _flag(value, invalid, path, name)
+    return None
+
+
+def parts(value: object, invalid: dict[str, object], path: Path, name: str, read: Callable[..., Any]) -> Any:
+    """Return a list of parts as a tuple."""
+    if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
+        value = list(value.values())  # as PHP writes a list with gaps
+    if not isinstance(value, list):
+        if value != "":
+            _flag(value, invalid, path, name)
+        return None
+    items = []
+    for index, item in enumerate(value):
+        if not isinstance(item, dict) and item != []:
+            _flag(item, invalid, (path, name), index)
+        # An item that cannot be read is an empty one, so that those behind it keep their places.
+        items.append(read(item if isinstance(item, dict) else {}, invalid, ((path, name), index)))
+    return tuple(items)
+
+
+def links_of(value: object, invalid: dict[str, object], read: Callable[..., Any]) -> Any:
+    """Return the links of a record, empty ones if there are none."""
+    found = part(value, invalid, None, "links", read)
+    return read({}, invalid, None) if found is None else found
+
+
+EXTRA: Final = object()  # the key by which a dict of `to_dict` hands its `extra` over; no JSON has such a key
+
+
+def rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
+    """Return what is unknown among the values of a record or a part."""
+    if EXTRA in values:
+        return cast(Mapping[str, object], kept(values[EXTRA])) or NOTHING
+    return {name: kept(value) for name, value in values.items() if name not in known} or NOTHING
+
+
+def stand_in(
+    values: dict[str, object], extra: Mapping[str, object], value: str | None, name: str, instead: str, invalid: Any
+) -> tuple[str | None, Mapping[str, object]]:
+    """Return a text and `extra` after looking at the other name that the text may have."""
+    other = values.get(instead)
+    if value is None and name not in invalid:
+        value = text(other, invalid, None, name)
+    elif other is not None and other != value:
+        return value, extra
+    return value, {key: inner for key, inner in extra.items() if key != instead} or NOTHING
 
 
 # Readers, one for each class and choice of names
@@ -65,7 +253,8 @@ def instead_of(name: str) -> Any:
     return attrs.field(default=None, metadata={"instead": name})
 
 
-def _is_record(cls: Any) -> bool:
+def is_record(cls: Any) -> bool:
+    """Say whether a class is that of a whole record, not of a part."""
     return "id" in attrs.fields_dict(cls)
 
 
@@ -131,18 +320,18 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
 
     def __init__(self, cls: type) -> None:
         super().__init__()
-        self._cls, self._fields, self._is_record = cls, fields_of(cls), _is_record(cls)
+        self._cls, self._fields, self._is_record = cls, fields_of(cls), is_record(cls)
         self._any = frozenset(f.instead for f in self._fields if f.instead) | {EXTRA}
         names: dict[str, Any] = {
-            "text": values.text, "yes": values.yes_or_no, "moment": values.moment, "day": values.day,
-            "money": values.money, "part": values.part, "parts": values.parts, "links_of": values.links_of,
-            "stand_in": values.stand_in, "rest": values.rest, "kept": kept, "NOTHING": NOTHING,
+            "text": text, "yes": yes_or_no, "moment": moment, "day": day,
+            "money": money, "part": part, "parts": parts, "links_of": links_of,
+            "stand_in": stand_in, "rest": rest, "kept": kept, "NOTHING": NOTHING,
             "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _open(cls), "cls": cls,
             "unset": None if self._is_record else cls(),
-            **{f"{f.name}_readers": _readers(f.part) for f in self._fields if f.part is not None},
+            **{f"{f.name}_readers": reader_of(f.part) for f in self._fields if f.part is not None},
         }  # fmt: skip
         if self._is_record:
-            names["links_readers"] = _readers(get_type_hints(cls)["links"])
+            names["links_readers"] = reader_of(get_type_hints(cls)["links"])
         self._names = names
         self._general = self._make(None)
 
@@ -193,7 +382,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         return _function(f"read_{self._cls.__name__}{number}", arguments, lines, names)
 
 
-_readers: Final = cache(_Readers)
+reader_of: Final = cache(_Readers)
 _MOST_READERS: Final = 50  # of a class; from there on a new choice of names is read by the general one, a little slower
 
 
@@ -213,112 +402,3 @@ def _open(cls: type) -> type:
     """
     thawed = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     return type(f"Open{cls.__name__}", (cls,), thawed)
-
-
-# From a record to a dict and back
-
-
-def to_dict(record: Any) -> dict[str, object]:
-    """Return a record, or a part, as JSON-able data; see `Record.to_dict`."""
-    data: dict[str, object] = {}
-    is_record = hasattr(record, "id")
-    if is_record:
-        data["id"] = record.id
-    for field in fields_of(record.__class__):
-        value = getattr(record, field.name)
-        if value is not None and field.kind not in ("text", "yes"):
-            value = _WRITTEN[field.kind](value)
-        data[field.key] = value
-    if is_record:
-        links = to_dict(record.links)
-        data["links"] = {name: value for name, value in links.items() if value is not None}
-    data["extra"] = _json(record.extra)
-    if is_record and record.invalid:
-        data["invalid"] = _json(record.invalid)
-    return data
-
-
-_WRITTEN: Final[Mapping[str, Callable[[Any], object]]] = {
-    "moment": datetime.isoformat,
-    "day": date.isoformat,
-    "money": "{:f}".format,
-    "part": to_dict,
-    "parts": lambda parts: [to_dict(part) for part in parts],
-}
-
-
-def _json(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _json(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(inner) for inner in value]
-    found = kept(value)
-    return float(found) if isinstance(found, Decimal) else found
-
-
-def from_dict(data: object, cls: type[T]) -> T:
-    """Return the record, or the part, of such a dict; raise ValueError, naming the place, if `to_dict` gave it not."""
-    try:
-        record = _undone(data, cls)
-        place = _difference(data, to_dict(record), "$")
-    except _NotOurs as error:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
-    if place is not None:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: it gives no such value at {place}.")
-    return cast(T, record)
-
-
-def _undone(data: object, cls: Any) -> Any:
-    given, invalid = _values(data, cls, "$"), dict[str, object]()
-    if not isinstance(data, Mapping) or not _is_record(cls):
-        return _readers(cls).read(given, invalid, None)
-    record_id, before = data.get("id"), data.get("invalid", NOTHING)
-    if not isinstance(record_id, str) or id_of(record_id, cls.ID_PREFIX) is None:
-        raise _NotOurs("no usable id at $.id")
-    if not isinstance(before, Mapping):
-        raise _NotOurs("no object at $.invalid")
-    links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
-    record = _readers(cls).read(given, invalid, None, record_id, links)
-    # What could not be read then is not read now; what cannot be read now is told by the caller.
-    return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
-
-
-class _NotOurs(Exception):
-    """Data that `to_dict` did not give."""
-
-
-def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
-    """Return the values of a dict as a reader takes them."""
-    if not isinstance(data, Mapping):
-        raise _NotOurs(f"no object at {place}")
-    fields = {field.key: field for field in fields_of(cls)}
-    if unknown := data.keys() - fields.keys() - (OURS if _is_record(cls) else {"extra"}):
-        raise _NotOurs(f"there is no {min(map(str, unknown))!r}, at {place}")
-    found: dict[Any, object] = {EXTRA: data.get("extra", NOTHING)}
-    if not isinstance(found[EXTRA], Mapping):
-        raise _NotOurs(f"no object at {place}.extra")
-    for key, field in fields.items():
-        value, inner = data.get(key), f"{place}.{key}"
-        if field.kind == "part" and value is not None:
-            value = _values(value, cast(type, field.part), inner)
-        elif field.kind == "parts" and isinstance(value, list | tuple):
-            value = [_values(v, cast(type, field.part), f"{inner}[{i}]") for i, v in enumerate(value)]
-        found[key] = value
-    return found
-
-
-def _difference(given: object, ours: object, place: str) -> str | None:
-    """Return the first place where data is not what `to_dict` gives of it; an object may lack something."""
-    if isinstance(given, Mapping) and isinstance(ours, Mapping):
-        for name, value in given.items():
-            if name not in ours and not (value is None and place == "$.links"):
-                return f"{place}.{name}"
-            if (found := _difference(value, ours.get(name), f"{place}.{name}")) is not None:
-                return found
-        return None
-    if isinstance(given, list | tuple) and isinstance(ours, list) and len(given) == len(ours):
-        for index, (one, other) in enumerate(zip(given, ours, strict=True)):
-            if (found := _difference(one, other, f"{place}[{index}]")) is not None:
-                return found
-        return None
-    return None if type(given) is type(ours) and given == ours else place

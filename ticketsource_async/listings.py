@@ -5,12 +5,12 @@ leaves it early leaves nothing behind.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
-from ticketsource_async._wire.sender import Sender, end
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
 from ticketsource_async.resources import Dates, Events, Venues
 
@@ -43,7 +43,7 @@ def programme(
                 fetched.update({venue.id: venue for venue in await events.list_venues(event).collect()})
             return [(event, event_date, await venue_of(event_date)) for event_date in dates]
 
-    return _in_branches(sender, aiter(events.list()), branch, concurrency)
+    return _in_branches(aiter(events.list()), branch, concurrency)
 
 
 def all_bookings(
@@ -64,18 +64,17 @@ def all_bookings(
             async with gate:
                 return [(event, event_date, booking) async for booking in dates.list_bookings(event_date)]
 
-    pairs = _in_branches(sender, aiter(events.list()), dates_of, concurrency)
-    return _in_branches(sender, pairs, bookings_for, concurrency)
+    pairs = _in_branches(aiter(events.list()), dates_of, concurrency)
+    return _in_branches(pairs, bookings_for, concurrency)
 
 
 async def _in_branches(
-    sender: Sender,
     source: AsyncGenerator[In, None],
     work: Callable[[In], Coroutine[Any, Any, list[Out]]],
     concurrency: int,
 ) -> AsyncGenerator[Out, None]:
     """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time."""
-    branches: deque[asyncio.Task[list[Out]]] = deque()
+    branches = TasksAhead[list[Out]](concurrency)
     failure: Exception | None = None
     try:
         async with aclosing(source):
@@ -87,17 +86,17 @@ async def _in_branches(
                 except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
                     failure = error
                     continue
-                branches.append(sender.start(work(item)))
-                if len(branches) >= concurrency:
-                    for row in await branches.popleft():
+                _ = branches.start(work(item))  # `branches` owns it
+                if branches.full:
+                    for row in await branches.oldest():
                         yield row
             while branches:
-                for row in await branches.popleft():
+                for row in await branches.oldest():
                     yield row
             if failure is not None:
                 raise failure
     finally:
-        await end(branches)
+        await branches.aclose()
 
 
 @contextmanager

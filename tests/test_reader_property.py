@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticketsource_async import Booking, Customer, TicketSource
-from ticketsource_async.customer_store import _pack, _unpack
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.sync.store import _pack, _unpack
 
 HERE = "@@here@@"
 

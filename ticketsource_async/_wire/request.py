@@ -1,0 +1,106 @@
+"""What is sent: the credentials, and one attempt of a call; pure."""
+
+import base64
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, NoReturn, Self
+from urllib.parse import unquote
+
+from attrs import field, frozen
+from yarl import URL
+
+from ticketsource_async import errors
+
+
+@frozen
+class Credentials:
+    """Where calls go, and as whom."""
+
+    base_url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    limiter_key: str
+
+    @classmethod
+    def of(cls, api_key: str, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
+        """Check the settings; raise `ConfigurationError` naming the wrong one, never its value if it is the key."""
+        if not isinstance(api_key, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key):
+            raise errors.ConfigurationError(
+                "api_key is empty or has white space or other characters that a key cannot have: "
+                "pass the key (skl-...) as TicketSource shows it."
+            )
+        if not isinstance(user_agent, str) or not re.fullmatch(r"[\x20-\x7e]+", user_agent):
+            raise errors.ConfigurationError("user_agent must be one line of printable ASCII.")
+        basic = base64.b64encode(f"{api_key}:".encode()).decode()
+        if auth not in ("bearer", "basic"):
+            raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
+        base = _checked_base(base_url)
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",  # the only one that the transport can bound while it unpacks
+            "Authorization": f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}",
+            "User-Agent": user_agent,
+        }
+        limiter_key = hashlib.sha256(f"{base.origin()}\n{api_key}".encode()).hexdigest()
+        return cls(base, headers, (api_key, basic), limiter_key)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
+
+
+def _checked_base(text: str) -> URL:
+    try:
+        url = URL(text)
+    except (ValueError, TypeError):
+        url = URL()
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
+    if not url.host or url.scheme not in ("https", "http"):
+        raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@frozen
+class Request:
+    """One attempt of a call."""
+
+    credentials: Credentials = field(repr=False)
+    method: str
+    url: URL
+    body: bytes | None = field(default=None, repr=False)
+    attempt: int = 1
+
+    def __str__(self) -> str:
+        call = f"{self.method} {self.url.path_qs}"
+        return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
+
+    def is_in(self, url: URL) -> bool:
+        """Say whether an address has the key in it."""
+        text = unquote(str(url))
+        return any(secret in text for secret in self.credentials.secrets)
+
+    def scrub(self, text: str) -> str:
+        """Return foreign text without the key, at a length fit for a message."""
+        for secret in self.credentials.secrets:
+            text = text.replace(secret, "***")
+        text = re.sub(r"//[^/\s@]+@", "//***@", text)  # the password of a proxy
+        return text if len(text) <= 500 else text[:500] + "..."
+
+
+_COLLECTIONS: Final = frozenset({"customers", "notes", "events", "venues", "dates", "bookings", "seats"})
+
+
+def ids_in(url: URL) -> list[str]:
+    """Return the ids in a path."""
+    return [part for above, part in zip(url.parts, url.parts[1:], strict=False) if above in _COLLECTIONS]

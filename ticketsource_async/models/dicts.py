@@ -1,0 +1,119 @@
+"""From a record to the dict of `to_dict`, and back; pure."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar, cast, get_type_hints
+
+import attrs
+
+from ticketsource_async.models.reader import EXTRA, OURS, fields_of, id_of, is_record, reader_of
+from ticketsource_async.models.values import NOTHING, kept
+
+T = TypeVar("T")
+
+
+def to_dict(record: Any) -> dict[str, object]:
+    """Return a record, or a part, as JSON-able data; see `Record.to_dict`."""
+    data: dict[str, object] = {}
+    is_record = hasattr(record, "id")
+    if is_record:
+        data["id"] = record.id
+    for field in fields_of(record.__class__):
+        value = getattr(record, field.name)
+        if value is not None and field.kind not in ("text", "yes"):
+            value = _WRITTEN[field.kind](value)
+        data[field.key] = value
+    if is_record:
+        links = to_dict(record.links)
+        data["links"] = {name: value for name, value in links.items() if value is not None}
+    data["extra"] = _json(record.extra)
+    if is_record and record.invalid:
+        data["invalid"] = _json(record.invalid)
+    return data
+
+
+_WRITTEN: Final[Mapping[str, Callable[[Any], object]]] = {
+    "moment": datetime.isoformat,
+    "day": date.isoformat,
+    "money": "{:f}".format,
+    "part": to_dict,
+    "parts": lambda parts: [to_dict(part) for part in parts],
+}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(inner) for inner in value]
+    found = kept(value)
+    return float(found) if isinstance(found, Decimal) else found
+
+
+def from_dict(data: object, cls: type[T]) -> T:
+    """Return the record, or the part, of such a dict; raise ValueError, naming the place, if `to_dict` gave it not."""
+    try:
+        record = _undone(data, cls)
+        place = _difference(data, to_dict(record), "$")
+    except _NotOurs as error:
+        raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
+    if place is not None:
+        raise ValueError(f"This is no {cls.__name__} of to_dict: it gives no such value at {place}.")
+    return cast(T, record)
+
+
+def _undone(data: object, cls: Any) -> Any:
+    given, invalid = _values(data, cls, "$"), dict[str, object]()
+    if not isinstance(data, Mapping) or not is_record(cls):
+        return reader_of(cls).read(given, invalid, None)
+    record_id, before = data.get("id"), data.get("invalid", NOTHING)
+    if not isinstance(record_id, str) or id_of(record_id, cls.ID_PREFIX) is None:
+        raise _NotOurs("no usable id at $.id")
+    if not isinstance(before, Mapping):
+        raise _NotOurs("no object at $.invalid")
+    links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
+    record = reader_of(cls).read(given, invalid, None, record_id, links)
+    # What could not be read then is not read now; what cannot be read now is told by the caller.
+    return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
+
+
+class _NotOurs(Exception):
+    """Data that `to_dict` did not give."""
+
+
+def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
+    """Return the values of a dict as a reader takes them."""
+    if not isinstance(data, Mapping):
+        raise _NotOurs(f"no object at {place}")
+    fields = {field.key: field for field in fields_of(cls)}
+    if unknown := data.keys() - fields.keys() - (OURS if is_record(cls) else {"extra"}):
+        raise _NotOurs(f"there is no {min(map(str, unknown))!r}, at {place}")
+    found: dict[Any, object] = {EXTRA: data.get("extra", NOTHING)}
+    if not isinstance(found[EXTRA], Mapping):
+        raise _NotOurs(f"no object at {place}.extra")
+    for key, field in fields.items():
+        value, inner = data.get(key), f"{place}.{key}"
+        if field.kind == "part" and value is not None:
+            value = _values(value, cast(type, field.part), inner)
+        elif field.kind == "parts" and isinstance(value, list | tuple):
+            value = [_values(v, cast(type, field.part), f"{inner}[{i}]") for i, v in enumerate(value)]
+        found[key] = value
+    return found
+
+
+def _difference(given: object, ours: object, place: str) -> str | None:
+    """Return the first place where data is not what `to_dict` gives of it; an object may lack something."""
+    if isinstance(given, Mapping) and isinstance(ours, Mapping):
+        for name, value in given.items():
+            if name not in ours and not (value is None and place == "$.links"):
+                return f"{place}.{name}"
+            if (found := _difference(value, ours.get(name), f"{place}.{name}")) is not None:
+                return found
+        return None
+    if isinstance(given, list | tuple) and isinstance(ours, list) and len(given) == len(ours):
+        for index, (one, other) in enumerate(zip(given, ours, strict=True)):
+            if (found := _difference(one, other, f"{place}[{index}]")) is not None:
+                return found
+        return None
+    return None if type(given) is type(ours) and given == ours else place

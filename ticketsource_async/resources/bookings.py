@@ -1,0 +1,37 @@
+"""The operations on what was sold: bookings and seats, as the vendor's OpenAPI file has them."""
+
+from typing import Unpack
+
+from ticketsource_async.models import Booking, Seat
+from ticketsource_async.models.reader import checked_id
+from ticketsource_async.pagination import Pager
+from ticketsource_async.resources.base import ListOptions, Resource
+
+
+class Bookings(Resource):
+    """What was sold; read-only. The API lists bookings by date or customer."""
+
+    async def get(self, booking: str | Booking, /) -> Booking:
+        """Return one booking.
+
+        GET /bookings/{id}. Raises `NotFound`.
+        """
+        return await self._sender.record(self._priority, "GET", Booking, "bookings", checked_id(booking, Booking))
+
+    def list_seats(self, booking: str | Booking, /, **options: Unpack[ListOptions]) -> Pager[Seat]:
+        """Return the seats of a booking.
+
+        GET /bookings/{id}/seats
+        """
+        return self._list(Seat, options, "bookings", checked_id(booking, Booking), "seats")
+
+
+class Seats(Resource):
+    """Single seats; read-only. The API lists seats by booking."""
+
+    async def get(self, seat: str | Seat, /) -> Seat:
+        """Return one seat.
+
+        GET /seats/{id}. Raises `NotFound`.
+        """
+        return await self._sender.record(self._priority, "GET", Seat, "seats", checked_id(seat, Seat))

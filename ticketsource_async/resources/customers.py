@@ -1,0 +1,192 @@
+"""The operations on customers.
+
+The vendor's page: https://www.ticketsource.io/working-with-customers
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from typing import Final, TypeVar, Unpack, cast
+
+from ticketsource_async._wire import drafts
+from ticketsource_async.bulk import Bulk
+from ticketsource_async.errors import NotFound
+from ticketsource_async.models import Booking, Customer, CustomerDraft
+from ticketsource_async.models.customers import check_unreadable
+from ticketsource_async.models.reader import checked_id
+from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.resources.base import BulkOptions, ListOptions, Resource
+from ticketsource_async.sync.changes import Change, Source, changes
+from ticketsource_async.sync.store import Account, CustomerStore
+
+CustomerT = TypeVar("CustomerT", bound="str | Customer")
+_Update = tuple[str | Customer, CustomerDraft]
+
+_PAGES_OF_A_SYNC: Final[ListOptions] = {"per_page": 100, "concurrency": 4}
+
+
+class Customers(Resource):
+    """The people a box office knows."""
+
+    def list(self, **options: Unpack[ListOptions]) -> Pager[Customer]:
+        """Return all customers, in an order that the API does not tell.
+
+        GET /customers
+        """
+        return self._list(Customer, options, "customers")
+
+    async def get(self, customer: str | Customer, /) -> Customer:
+        """Return one customer.
+
+        GET /customers/{id}. Raises `NotFound`; ValueError for something that cannot be an id, before any request.
+        """
+        return await self._sender.record(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
+
+    async def create(self, draft: CustomerDraft, /) -> Customer:
+        """Create a customer and return the record as the API keeps it.
+
+        POST /customers. Never sent twice: raises `OutcomeUnknown` if the answer got lost; then look for the customer
+        before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
+        """
+        body = drafts.body(draft, CustomerDraft)
+        return await self._sender.record(self._priority, "POST", Customer, "customers", body=body)
+
+    async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
+        """Change what is set in the draft, nothing else, and return the record as it is now.
+
+        PATCH /customers/{id}. Tried again like a read: to set the same values again changes nothing, unless somebody
+        else has set others in between. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft
+        with nothing set; `UnreadableValue` if `customer` is a record and a part in the draft would destroy a value of
+        it that could not be read.
+        """
+        customer_id = checked_id(customer, Customer)
+        body = drafts.body(draft, CustomerDraft, customer_id)
+        if isinstance(customer, Customer):
+            check_unreadable(customer, draft)
+        return await self._sender.record(self._priority, "PATCH", Customer, "customers", customer_id, body=body)
+
+    async def save(self, before: Customer, after: Customer, /) -> Customer:
+        """Send what differs, nothing else, and return the record as it is now; nothing is sent if nothing differs.
+
+        An address, membership or consent in which anything differs goes whole, so that what somebody else has changed
+        in it since `before` was read is undone: read it just before. See `CustomerDraft.diff`.
+
+        PATCH /customers/{id}. Raises what `update` does; ValueError if these are two customers.
+        """
+        if before.id != after.id:
+            raise ValueError(f"these are two customers: {before.id} and {after.id}")
+        draft = CustomerDraft.diff(before, after)
+        return await self.update(before.id, draft) if draft else before
+
+    def changes(
+        self, store: CustomerStore, /, *, acknowledge: bool = True, on_invalid: OnInvalid = "raise"
+    ) -> AsyncGenerator[Change, None]:
+        """Return what changed since the last loop over this store: `Created`, `Updated` and `Deleted`.
+
+        A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again; or, if it
+        was taken back in TicketSource meanwhile, a change that takes it back. With `acknowledge=False` you call
+        `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
+        deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
+        the list is asked for by id, and is `Deleted` only if the API itself answers 404. If that call fails for one
+        customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
+
+        Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them.
+        Raises `StoreError` if the store is of another box office.
+        """
+        return changes(self._source, store, acknowledge=acknowledge, on_invalid=on_invalid)
+
+    def _source(self, on_invalid: OnInvalid) -> Source:
+        options: ListOptions = {**_PAGES_OF_A_SYNC, "on_invalid": on_invalid}
+        return Source(self.list(**options), self.get_many, self._account())
+
+    def _account(self) -> Account:
+        credentials = self._sender.credentials
+        return Account(str(credentials.base_url).rstrip("/"), credentials.limiter_key)
+
+    async def rebind(self, store: CustomerStore, /) -> None:
+        """Let a store go on with the API key and the base URL of this client.
+
+        GET /customers/{id} for at most 100 customers in the store, until one is found. Raises `StoreError`, and changes
+        nothing, if none is found, or while a loop over `changes` is open.
+        """
+        ids = await store.some_ids()
+        async with self.get_many(ids) as found:
+            async for outcome in found:
+                if outcome.error is None:
+                    break
+                if not isinstance(outcome.error, NotFound):
+                    raise outcome.error
+            else:
+                if ids:
+                    raise store.is_of_another_box_office(len(ids))
+        await store.rebind(self._account())
+
+    async def delete(self, customer: str | Customer, /) -> None:
+        """Delete a customer, for good; what becomes of their bookings is not documented.
+
+        DELETE /customers/{id}. Tried again like a read; a 404 after an attempt whose answer got lost means deleted.
+        Raises `NotFound`, `OutcomeUnknown`.
+        """
+        await self._sender.delete(self._priority, "customers", checked_id(customer, Customer))
+
+    def get_many(
+        self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerT, Customer]:
+        """Return these customers as they come; see `Bulk`.
+
+        GET /customers/{id} for each
+        """
+        return self._bulk(customers, Customers(self._sender, "bulk").get, options)
+
+    def create_many(
+        self, drafts: Iterable[CustomerDraft] | AsyncIterable[CustomerDraft], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerDraft, Customer]:
+        """Create a customer for each draft; see `Bulk`, and `create` for what each can end in.
+
+        POST /customers for each
+        """
+        return self._bulk(drafts, Customers(self._sender, "bulk").create, options)
+
+    def update_many(
+        self,
+        updates: Mapping[str, CustomerDraft] | Iterable[_Update] | AsyncIterable[_Update],
+        /,
+        **options: Unpack[BulkOptions],
+    ) -> Bulk[_Update, Customer]:
+        """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`.
+
+        Drafts for the same customer are sent one after another, in their order.
+
+        PATCH /customers/{id} for each
+        """
+        one = Customers(self._sender, "bulk")
+
+        async def update(change: _Update) -> Customer:
+            customer, draft = change
+            return await one.update(customer, draft=draft)
+
+        pairs = cast(Iterable[_Update], updates.items() if isinstance(updates, Mapping) else updates)
+        return self._bulk(pairs, update, options, serialize_by=_id_in)
+
+    def delete_many(
+        self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
+    ) -> Bulk[CustomerT, None]:
+        """Delete these customers, for good; see `Bulk`.
+
+        Of a list that is still being read, each deletion hides a row: pass `list(verify=True)`, or collect it first.
+
+        DELETE /customers/{id} for each
+        """
+        return self._bulk(customers, Customers(self._sender, "bulk").delete, options)
+
+    def list_bookings(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
+        """Return the bookings that a customer made.
+
+        GET /customers/{id}/bookings
+        """
+        return self._list(Booking, options, "customers", checked_id(customer, Customer), "bookings")
+
+
+def _id_in(change: object) -> str | None:
+    """Return whom a change is for, None if it is no change at all."""
+    customer = change[0] if isinstance(change, tuple | list) and change else None
+    customer_id = getattr(customer, "id", customer)
+    return customer_id if isinstance(customer_id, str) else None

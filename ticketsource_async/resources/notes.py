@@ -1,0 +1,50 @@
+"""The operations on the notes about a customer.
+
+The vendor's page: https://www.ticketsource.io/working-with-customers
+"""
+
+from typing import Unpack
+
+from ticketsource_async._wire import drafts
+from ticketsource_async.models import Customer, Note, NoteDraft
+from ticketsource_async.models.reader import checked_id
+from ticketsource_async.pagination import Pager
+from ticketsource_async.resources.base import ListOptions, Resource
+
+
+class Notes(Resource):
+    """What staff noted about a customer; a note cannot be changed, only added and deleted."""
+
+    def list(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Note]:
+        """Return the notes on a customer.
+
+        GET /customers/{id}/notes
+        """
+        return self._list(Note, options, "customers", checked_id(customer, Customer), "notes")
+
+    async def get(self, customer: str | Customer, note: str | Note, /) -> Note:
+        """Return one note.
+
+        GET /customers/{id}/notes/{note_id}. Raises `NotFound`.
+        """
+        ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
+        return await self._sender.record(self._priority, "GET", Note, "customers", *ids)
+
+    async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
+        """Add a note to a customer and return it.
+
+        POST /customers/{id}/notes. Never sent twice: raises `OutcomeUnknown` if the answer got lost. Raises `NotFound`,
+        `ValidationFailed`.
+        """
+        segments = "customers", checked_id(customer, Customer), "notes"
+        body = drafts.body(draft, NoteDraft)
+        return await self._sender.record(self._priority, "POST", Note, *segments, body=body)
+
+    async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
+        """Delete a note, for good.
+
+        DELETE /customers/{id}/notes/{note_id}. Tried again like a read; a 404 after an attempt whose answer got lost
+        means deleted. Raises `NotFound`, `OutcomeUnknown`.
+        """
+        ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
+        await self._sender.delete(self._priority, "customers", *ids)

@@ -1,0 +1,306 @@
+"""What changed among the customers since last time, for keeping another system in step.
+
+The API does not tell what changed, so each loop reads the whole list and compares it with a `CustomerStore`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, Literal
+
+import attrs
+from attrs import frozen
+
+from ticketsource_async.bulk import Bulk
+from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.models import Customer
+from ticketsource_async.models.base import Record
+from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.sync.store import Account, CustomerStore, Stored
+
+_SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
+
+
+@frozen
+class Created:
+    """A customer who is not in the store: a new one, or one whom the store has not met yet.
+
+    If it is yielded again, since it was not acknowledged, the customer may differ from the first time: in a consent as
+    well, which `consent_changed` says.
+    """
+
+    customer: Customer
+    consent_changed: bool = False
+
+    @property
+    def kind(self) -> Literal["created"]:
+        """What happened."""
+        return "created"
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.customer.id
+
+    @property
+    def after(self) -> Customer:
+        """The customer as they are now."""
+        return self.customer
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {
+            "change": self.kind,
+            "id": self.id,
+            "consent_changed": self.consent_changed,
+            "customer": self.customer.to_dict(),
+        }
+
+
+@frozen
+class Updated:
+    """A customer who differs from the store in `fields`, such as "email", "consent.post" or "extra.vip".
+
+    Where a whole part came or went, its name alone is there: "address". Links are not compared. A field that cannot be
+    read now is in `after.invalid` and, unless it is a consent, not in `fields`: apply `fields` only, so that what could
+    not be read does not clear what you have. `fields` is empty if nothing else differs.
+    """
+
+    before: Customer
+    after: Customer
+    fields: tuple[str, ...]
+
+    @property
+    def kind(self) -> Literal["updated"]:
+        """What happened."""
+        return "updated"
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.after.id
+
+    @property
+    def consent_changed(self) -> bool:
+        """Whether a consent differs: deal with these changes first."""
+        return _have_consent(self.fields)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {
+            "change": self.kind,
+            "id": self.id,
+            "fields": list(self.fields),
+            "consent_changed": self.consent_changed,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+        }
+
+
+@frozen
+class Deleted:
+    """A customer who is in the store and whom the API, asked by id, does not know any more."""
+
+    before: Customer
+
+    @property
+    def kind(self) -> Literal["deleted"]:
+        """What happened."""
+        return "deleted"
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.before.id
+
+    @property
+    def after(self) -> None:
+        """Nothing."""
+        return
+
+    @property
+    def consent_changed(self) -> bool:
+        """Never true. But a customer who is deleted may not be contacted either, so deal with these first too."""
+        return False
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {"change": self.kind, "id": self.id, "before": self.before.to_dict()}
+
+
+Change = Created | Updated | Deleted
+
+
+@frozen
+class Source:
+    """Where the customers come from: their list, calls by id, and whose they are."""
+
+    listed: Pager[Customer]
+    get_many: Callable[[AsyncIterable[Customer]], Bulk[Customer, Customer]]
+    account: Account
+
+
+async def changes(
+    source: Callable[[OnInvalid], Source], store: CustomerStore, *, acknowledge: bool, on_invalid: OnInvalid
+) -> AsyncGenerator[Change, None]:
+    """Yield what changed since the store was filled; see `Customers.changes`."""
+    unreadable: list[str] = []
+
+    def skip(error: InvalidResponse) -> None:
+        if error.id is not None:
+            unreadable.append(error.id)  # they are in the list, so they need not be asked for
+        if callable(on_invalid):
+            on_invalid(error)
+
+    customers = source(skip if callable(on_invalid) else "raise")
+    await store.check(customers.account)
+    sync_run = await store.start_sync_run()
+    try:
+        # Rows shift while the list is read, so a customer who was not in it is asked for before they count as deleted.
+        for found in (
+            _in_list(customers, store, sync_run, unreadable, acknowledge=acknowledge),
+            _by_id(customers, store, sync_run, on_invalid),
+        ):
+            async with aclosing(found):
+                async for change in found:
+                    store.check_latest(sync_run)
+                    if not acknowledge:
+                        store.mark_yielded(change)
+                    yield change
+                    if acknowledge:
+                        await store.acknowledge(change)
+    finally:
+        await store.end_sync_run(sync_run)
+
+
+async def _in_list(
+    customers: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
+) -> AsyncGenerator[Change, None]:
+    """Yield the changes of the customers who are in the list."""
+    async with aclosing(customers.listed.pages()) as pages:
+        async for page in pages:
+            if page.number == 1:  # the key is good, since it was answered
+                await store.bind(customers.account)
+            first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
+            unreadable.clear()
+            # A customer who comes again may have changed since. But a change that is not acknowledged would come twice.
+            met = [c for c, first in zip(page.items, first_time, strict=False) if first or acknowledge]
+            for change in await _pending(store, sync_run, met):
+                yield change
+
+
+async def _by_id(
+    customers: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid
+) -> AsyncGenerator[Change, None]:
+    """Yield the changes of the customers in the store who were not in the list."""
+    first_failure: TicketSourceError | None = None
+    failed = server_errors = 0
+    async with customers.get_many(store.not_seen(sync_run)) as asked:
+        async for outcome in asked:
+            before, error = outcome.input, outcome.error
+            if error is None:
+                for change in await _pending(store, sync_run, [outcome.unwrap()]):
+                    yield change
+            elif isinstance(error, NotFound) and error.is_from_api:
+                store.check_latest(sync_run)
+                await store.mark_pending([(deleted := Deleted(before), ())])
+                yield deleted
+            elif isinstance(error, InvalidResponse) and callable(on_invalid):
+                on_invalid(error)
+            elif isinstance(error, NotFound | ServerError | InvalidResponse):
+                first_failure = first_failure or error  # it concerns this customer: the others come first
+                failed += 1
+                server_errors += isinstance(error, ServerError)
+                if server_errors > _SERVER_ERRORS_AT_MOST:
+                    error.add_note(f"{failed} customers could not be asked for, so the others were not.")
+                    raise error
+            else:
+                raise error
+    if first_failure is not None:
+        raise first_failure
+
+
+async def _pending(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
+    """Return what changed in these, after noting it as pending.
+
+    If the consumer ends with a change in hand, it may have dealt with it or not. The note makes the next loop yield the
+    customer again, even if they are as before by then, or gone.
+    """
+    found: list[tuple[Change, Sequence[str]]] = []
+    for stored in await store.differing(customers):
+        new = stored.record is None or stored.deleted
+        befores = [stored.pending] if new else [stored.record, stored.pending]
+        differing = [name for before in befores if before is not None for name in _differing(before, stored.now)]
+        fields = tuple(dict.fromkeys((*stored.fields, *differing)))
+        if new:
+            found.append((Created(stored.now, _have_consent(fields)), fields))
+        elif stored.pending is not None or fields or _newly_unreadable(stored):
+            before = stored.pending if stored.pending is not None and stored.record == stored.now else stored.record
+            assert before is not None  # noqa: S101 - else they are new
+            readable = tuple(name for name in fields if _can_be_applied(stored.now, name))
+            found.append((Updated(before, stored.now, readable), fields))
+    if found:
+        store.check_latest(sync_run)
+        await store.mark_pending(found)
+    return [change for change, _ in found]
+
+
+def _have_consent(fields: Iterable[str]) -> bool:
+    return any(field.partition(".")[0] == "consent" for field in fields)
+
+
+def _differing(before: Customer, after: Customer) -> Iterator[str]:
+    """Yield the fields in which a customer differs.
+
+    A field that cannot be read now is not among them, unless it is a consent; one that could not be read before is.
+    """
+    names = [name for name in _different_paths(before, after, after.invalid) if _can_be_applied(after, name)]
+    yield from names
+    for path in before.invalid:
+        if _is_compared(path) and not _touches(names, path) and not _touches(after.invalid, path):
+            yield path
+
+
+def _newly_unreadable(stored: Stored) -> bool:
+    """Say whether a field cannot be read any more."""
+    before = stored.record
+    assert before is not None  # noqa: S101 - else they are new
+    return any(path not in before.invalid and _is_compared(path) for path in stored.now.invalid)
+
+
+def _is_compared(path: str) -> bool:
+    return path.partition(".")[0] not in ("type", "links")
+
+
+def _can_be_applied(after: Customer, name: str) -> bool:
+    """Say whether a field that differs belongs to `fields`: it can be read now, or is a consent."""
+    return name.partition(".")[0] == "consent" or not _touches(after.invalid, name)
+
+
+def _touches(paths: Iterable[str], name: str) -> bool:
+    """Say whether a field, the part that it is in, or a field in it is among these."""
+    return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in paths)
+
+
+def _different_paths(before: Record, after: Record, invalid: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    for field in attrs.fields(type(after)):  # type: ignore[arg-type]  # every record is attrs
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new or field.name in ("links", "invalid"):
+            continue
+        name = f"{prefix}{field.name}"
+        part = new if isinstance(new, Record) else old
+        if isinstance(part, Record):
+            nothing = type(part)()
+            whole = old is None or new is None
+            old, new = (nothing if value is None else value for value in (old, new))
+            # A part that came or went is named itself, unless some of it could not be read.
+            if whole and old != new and not (new != nothing and _touches(invalid, name)):
+                yield name
+            else:
+                yield from _different_paths(old, new, invalid, f"{name}.")
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from (f"{name}.{key}" for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT))
+        else:
+            yield name
+
+
+_ABSENT: Final = object()

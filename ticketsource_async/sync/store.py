@@ -1,0 +1,312 @@
+"""The file in which a sync keeps the customers of one box office: SQLite, used by one process at a time.
+
+`_sqlite.py` has the SQL, `CustomerStore` runs it in a thread of its own. What is a change is decided in `changes.py`.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self, TypeVar
+
+import attrs
+from attrs import frozen
+
+from ticketsource_async.errors import StoreError, StoreInUse
+from ticketsource_async.models import Customer
+from ticketsource_async.sync._sqlite import Refused, StoreFile
+
+T = TypeVar("T")
+
+
+@frozen
+class Account:
+    """What tells a box office from others, without its API key."""
+
+    base_url: str
+    key_hash: str
+
+
+@frozen
+class Stored:
+    """A customer as they are now, beside what the store has of them.
+
+    `record` is the last version that was acknowledged, None if there is none. `pending` is the last version that was
+    yielded since then and is not acknowledged; `deleted` says that the deletion was. `fields` are all fields that were
+    yielded since then as changed.
+    """
+
+    now: Customer
+    record: Customer | None
+    pending: Customer | None
+    deleted: bool
+    fields: tuple[str, ...] = ()
+
+
+class AnyChange(Protocol):
+    """What the store needs to know of a change."""
+
+    @property
+    def kind(self) -> Literal["created", "updated", "deleted"]:
+        """What happened."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        ...
+
+    @property
+    def after(self) -> Customer | None:
+        """The customer as they are now."""
+        ...
+
+
+class CustomerStore:
+    """The customers that `ts.customers.changes` compares with: `async with CustomerStore("customers.db") as store`.
+
+    The file is created if there is none, and its owner alone can read it. It has the id and the record of each
+    customer, a second record while a change is not acknowledged, the base URL, and a hash of the API key, since it is
+    for one box office. One process at a time may use it. Do not open the file yourself in that process: to close it
+    again ends the lock on it. What is acknowledged survives the death of the process at any moment; if the machine
+    loses power, the last changes may be yielded again. Opening it raises `StoreInUse`, and `StoreError` for a file that
+    cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="customer-store")
+        self._file: StoreFile | None = None
+        self._closed = False
+        self._bound: Account | None = None
+        self._open_sync_runs = self._latest = 0
+        self._yielded: dict[str, bool] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._closed or self._file is not None:
+            raise self._error("was opened before: make another CustomerStore")
+        try:
+            await self._do(self._open)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def _open(self) -> None:
+        self._file = StoreFile(self._path)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the file; may be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._file is not None:
+                await self._do(self._file.close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "not opened" if self._file is None else "open"
+        return f"<CustomerStore {self._path} {state}>"
+
+    async def acknowledge(self, change: AnyChange, /) -> None:
+        """Note that you have dealt with a change, so that it is not yielded again.
+
+        A loop over `changes` does so itself when you ask for the next change. Only the last change of a customer that
+        was yielded counts: to acknowledge an older one does nothing.
+        """
+        after = change.after
+        await self._do(self._opened.acknowledge, change.id, None if after is None else _pack(after))
+        self._yielded.pop(change.id, None)
+
+    async def acknowledge_all(self) -> None:
+        """Acknowledge all changes that the latest loop with `acknowledge=False` has yielded, even if it goes on."""
+        await self._do(
+            self._opened.acknowledge_pending,
+            [(customer_id,) for customer_id, deleted in self._yielded.items() if not deleted],
+            [(customer_id,) for customer_id, deleted in self._yielded.items() if deleted],
+        )
+        self._yielded = {}
+
+    async def erase(self, customer_id: str, /) -> bool:
+        """Remove a customer, with no trace left in the file, and return whether the store had them.
+
+        A loop over `changes` that is open does not store them again. As long as TicketSource has them, the next loop
+        yields them as `Created`: so delete them there first. Takes time, as the whole file is written anew.
+        """
+        return await self._do(self._opened.erase, customer_id)
+
+    async def some_ids(self) -> list[str]:
+        """Return the ids of at most 100 customers, chosen at random."""
+        return await self._do(self._opened.some_ids)
+
+    def is_of_another_box_office(self, asked: int) -> StoreError:
+        """Return the error for a store of which no customer was found, of so many that were asked for."""
+        return self._error(
+            f"is not of this box office: none of {asked} customers in it is found with this API key; use the key of "
+            "its box office, or begin with a new file"
+        )
+
+    async def rebind(self, account: Account) -> None:
+        """Take this box office in the place of the one before; see `ts.customers.rebind`.
+
+        Raises `StoreError` while a loop over `changes` is open.
+        """
+        if self._open_sync_runs:
+            raise self._error("has a loop over changes that is open: call rebind before it")
+        self._bound = account
+        await self._do(self._opened.bind, account.base_url, account.key_hash)
+
+    async def check(self, account: Account) -> None:
+        """Raise `StoreError` unless the store is of this box office, or as yet of none."""
+        before = self._bound or await self._do(self._box_office)
+        if before in (None, account):
+            return
+        if before.base_url != account.base_url:
+            raise self._error(
+                f"is of {before.base_url}, not of {account.base_url}: name another file; if the box office is the "
+                "same, at a new address, call ts.customers.rebind(store) first (the command: --rebind)"
+            )
+        raise self._error(
+            "was filled with another API key: name another file for another box office; if the key of this one was "
+            "replaced, call ts.customers.rebind(store) first (the command: --rebind)"
+        )
+
+    def _box_office(self) -> Account | None:
+        found = self._opened.box_office()
+        return None if found is None else Account(*found)
+
+    async def bind(self, account: Account) -> None:
+        """Take a box office that has answered for that of the store; until it is closed, even if it stays empty."""
+        await self.check(account)
+        self._bound = self._bound or account
+        await self.check(account)  # another may have been first
+        await self._do(self._opened.bind, account.base_url, account.key_hash)
+
+    async def start_sync_run(self) -> int:
+        """Return the number of a new sync run; it ends with `end_sync_run`."""
+        self._latest = sync_run = await self._do(self._opened.start_sync_run)
+        self._open_sync_runs += 1
+        self._yielded.clear()  # what an earlier loop has yielded, and nobody acknowledged, is yielded again
+        return sync_run
+
+    async def mark_seen(self, sync_run: int, ids: Sequence[str]) -> list[bool]:
+        """Note that a sync run has seen these, and return for each whether it is the first time."""
+        return await self._do(self._opened.mark_seen, sync_run, ids)
+
+    async def differing(self, customers: Sequence[Customer]) -> list[Stored]:
+        """Return what the store has of each customer who differs from it.
+
+        A customer who was erased since the sync run began is left out.
+        """
+        rows = await self._do(self._opened.stored, [customer.id for customer in customers])
+        found: list[Stored] = []
+        renewed: list[tuple[bytes, str, bytes]] = []
+        for now in customers:
+            record, pending, fields = rows.get(now.id, (b"", b"", None))
+            packed = _pack(now)
+            if now.id not in rows or (pending is None and record == packed):
+                continue
+            before = _unpack(record) if record else None
+            if record and before is not None and pending is None and attrs.evolve(before, links=now.links) == now:
+                renewed.append((packed, now.id, record))  # or it would be unpacked again every time
+                continue
+            found.append(
+                Stored(
+                    now,
+                    before,
+                    _unpack(pending) if pending else None,
+                    deleted=pending == b"",
+                    fields=tuple(json.loads(fields or "[]")),
+                )
+            )
+        if renewed:
+            await self._do(self._opened.renew, renewed)
+        return found
+
+    async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]]) -> None:
+        """Note the changes that are about to be yielded, with all fields in which a consumer may be behind."""
+        rows = [
+            (change.kind, (change.id,))
+            if change.after is None
+            else (change.kind, (_pack(change.after), json.dumps(fields), change.id))
+            for change, fields in changes
+        ]
+        await self._do(self._opened.mark_pending, rows)
+
+    def check_latest(self, sync_run: int) -> None:
+        """Raise `StoreInUse` if a later sync run has begun."""
+        if sync_run != self._latest:
+            raise self._error("is in use by a loop over changes that began later: end this one", StoreInUse)
+
+    def mark_yielded(self, change: AnyChange) -> None:
+        """Note that a change is yielded, for `acknowledge_all`."""
+        self._yielded[change.id] = change.after is None
+
+    async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
+        """Yield the customers in the store that a sync run has not seen."""
+        last = ""
+        while rows := await self._do(self._opened.not_seen, sync_run, last):
+            for _, record in rows:
+                yield _unpack(record)
+            last = rows[-1][0]
+
+    async def end_sync_run(self, sync_run: int) -> None:
+        """Forget whom a sync run has seen."""
+        self._open_sync_runs -= 1
+        if not self._closed:
+            await self._do(self._opened.end_sync_run, sync_run)
+
+    @property
+    def _opened(self) -> StoreFile:
+        if self._closed or self._file is None:
+            raise self._error("is closed" if self._closed else "is not open: use `async with`")
+        return self._file
+
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do work in the store's thread, to its end even if the caller is cancelled."""
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            await asyncio.wait([doing])
+            if not doing.cancelled():
+                doing.exception()  # nobody else will ask for it
+            raise
+        except (sqlite3.Error, OSError, Refused) as error:
+            failure = error
+        raise self._failed(failure)
+
+    def _failed(self, error: Exception) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            message = "is in use, by another process or elsewhere in this one: wait until that has ended"
+            return self._error(message, StoreInUse)
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._error("is not a customer store but a file of another kind: name another file")
+        if isinstance(error, Refused):
+            return self._error(str(error))
+        return self._error(f"cannot be used: {getattr(error, 'strerror', None) or error}")
+
+    def _error(self, what: str, kind: type[StoreError] = StoreError) -> StoreError:
+        return kind(f"The customer store {self._path} {what}.", str(self._path))
+
+
+def _pack(customer: Customer) -> bytes:
+    """Return a customer as the store keeps them: the same bytes for the same record."""
+    return json.dumps(customer.to_dict(), separators=(",", ":")).encode()
+
+
+def _unpack(packed: bytes) -> Customer:
+    return Customer.from_dict(json.loads(packed))
