@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry"),
     ("ratelimit", "_wire.transport", "_wire.sender", "_wire.tasks"),
     ("pagination", "bulk", "sync", "resources", "listings", "client"),
-    ("export",),
+    ("tables", "files"),
     ("cli", "__main__"),
 )
 """From the ground up; a package stands for its modules."""
@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "pytest": ("pytest_plugin",),
     "limits": ("ratelimit.redis",),
     "redis": ("ratelimit.redis",),
-    "pyarrow": ("export",),
+    "pyarrow": ("files.parquet",),
     "asyncio": (
         *("_wire.transport", "_wire.sender", "_wire.tasks", "ratelimit", "pagination", "bulk", "listings"),
         *("sync.store", "cli", "sandbox", "pytest_plugin"),

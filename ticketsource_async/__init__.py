@@ -6,8 +6,7 @@ library.
 
 import ast
 from functools import cache
-from importlib import import_module
-from importlib.resources import files
+from importlib import import_module, resources
 
 from ticketsource_async._version import __version__ as __version__
 
@@ -15,7 +14,7 @@ from ticketsource_async._version import __version__ as __version__
 @cache
 def _modules() -> dict[str, str]:
     """Return the module of each public name."""
-    stub = ast.parse(files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8"))
+    stub = ast.parse(resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in imports for alias in node.names if alias.name != "__version__"}
 

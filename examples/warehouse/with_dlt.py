@@ -38,29 +38,27 @@ from ticketsource_async import (
     TicketSource,
     TicketSourceError,
 )
-from ticketsource_async.export import COLUMNS, values_of
+from ticketsource_async.tables import CUSTOMERS
 
 PAGES_A_CHUNK = int(os.environ.get("PAGES_A_CHUNK", "100"))
 A_DAY = timedelta(days=1)  # a crawl that began before that would tell of people as they were, not as they are
-TYPES = {
-    **dict.fromkeys(("membership_start_date", "membership_end_date"), "date"),
-    **dict.fromkeys(("consent_email", "consent_post", "consent_sms"), "bool"),
-    **dict.fromkeys(("created_at", "updated_at"), "timestamp"),
+TYPES = {"day": "date", "yes": "bool", "moment": "timestamp"}
+TYPED: Any = {  # also if all is null
+    column.name: {"data_type": TYPES.get(column.kind, "text"), "nullable": True} for column in CUSTOMERS.columns
 }
-TYPED: Any = {name: {"data_type": TYPES.get(name, "text"), "nullable": True} for name in COLUMNS}  # also if all is null
-ALL = ", ".join(COLUMNS)
+ALL = ", ".join(CUSTOMERS.names)
 
 Row = dict[str, Any]
 
 
 def row_of(customer: Customer) -> Row:
-    return in_utc(values_of(customer))
+    return in_utc(CUSTOMERS.row(customer))
 
 
 def in_utc(values: tuple[Any, ...]) -> Row:
     """Return a row that is the same for the same moment, or dlt would take it for another version."""
     same = [value.astimezone(UTC) if isinstance(value, datetime) else value for value in values]
-    return dict(zip(COLUMNS, same, strict=True))
+    return dict(zip(CUSTOMERS.names, same, strict=True))
 
 
 def box_office() -> str:

@@ -15,8 +15,8 @@ from doubles import until
 from pyarrow import parquet
 
 from ticketsource_async import Customer, CustomerStore, TicketSource
-from ticketsource_async.export import COLUMNS, values_of
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import CUSTOMERS
 
 
 async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
@@ -25,7 +25,7 @@ async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sa
 
     assert (done.code, done.err) == (0, "")
     assert [row["id"] for row in table(done.out)] == list(many.customers.ids())
-    assert tuple(table(done.out)[0]) == COLUMNS
+    assert tuple(table(done.out)[0]) == CUSTOMERS.names
     assert 3 <= len(many.requests) <= 3 + 7  # eight pages at a time
 
 
@@ -149,8 +149,8 @@ async def test_json_and_parquet_have_everybody_and_lose_nothing(tmp_path: Path, 
     assert [Customer.from_dict(data) for data in json.loads(done.out)] == everybody
     assert [Customer.from_dict(json.loads(line)) for line in lines.out.splitlines()] == everybody
     read = parquet.read_table(tmp_path / "x.parquet")
-    assert read.column_names == list(COLUMNS)
-    assert [tuple(row.values()) for row in read.to_pylist()] == [values_of(customer) for customer in everybody]
+    assert read.column_names == list(CUSTOMERS.names)
+    assert [tuple(row.values()) for row in read.to_pylist()] == [CUSTOMERS.row(customer) for customer in everybody]
     assert (done.code, done.err, lines.err, file.code, file.out, file.err) == (0, "", "", 0, "", "")
 
 

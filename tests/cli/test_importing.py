@@ -12,8 +12,8 @@ from command import EXPORT, Done, run, run_with_streams, start
 from doubles import until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
-from ticketsource_async.cli.cells import draft
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import draft_of
 
 
 @pytest.fixture(name="file")
@@ -286,7 +286,7 @@ async def test_digits_that_became_a_number_are_refused(
     box: Sandbox, ts: TicketSource, file: Path, column: str, before: str, cell: str
 ) -> None:
     """A spreadsheet that dropped the plus or the zero before them does not take it away from the customer."""
-    zoe = await ts.customers.create(draft({column: before}))
+    zoe = await ts.customers.create(draft_of({column: before}))
     file.write_text(f"id,{column}\n{zoe.id},{cell}\n")
     done, (told,) = await import_(file, "--match", "id", "--apply", box=box)
     file.write_text(f"id,{column}\n{zoe.id},01632 960\n")

@@ -1,22 +1,34 @@
 """The `ticketsource` command: reads options, makes calls of the library, prints.
 
-The commands are in the rooms beside this one; here they are put together.
+The commands are in the modules beside this one. They are imported when their group is named, so that help is quick.
 """
 
-import asyncio
 import shlex
+from importlib import import_module
 from typing import Final
 
 import click
 from click.shell_completion import get_completion_class
 
 from ticketsource_async import __version__
-from ticketsource_async.cli.common import EXIT_CODES, INTERRUPTED, run
-from ticketsource_async.cli.customers import customers
-from ticketsource_async.cli.importing import import_customers
-from ticketsource_async.cli.records import GROUPS
+from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
+
+_GROUPS: Final = {
+    "customers": (
+        "Export, follow, import, look up and change customers.",
+        ("export", "lookup", "edit", "sync", "importing"),
+    ),
+    "notes": ("Look up the notes on a customer, add and delete them.", ("lookup", "edit")),
+    "bookings": ("Export bookings; look up single ones and their seats.", ("export", "lookup")),
+    "programme": ("Export what is on.", ("export",)),
+    "events": ("Look up events, their venues and dates.", ("lookup",)),
+    "venues": ("Look up venues and the dates there.", ("lookup",)),
+    "dates": ("Look up dates and the bookings for them.", ("lookup",)),
+    "seats": ("Look up seats.", ("lookup",)),
+}
+"""Each group of commands: what it is for, and the modules that have its commands."""
 
 
 class _Root(click.Group):
@@ -30,6 +42,18 @@ class _Root(click.Group):
             raise
 
 
+class _Group(Lazy, click.Group):
+    """A group whose commands are imported when somebody asks for them."""
+
+    @property
+    def commands(self) -> dict[str, click.Command]:  # type: ignore[override]  # an attribute there
+        """The commands by name."""
+        _, modules = _GROUPS[str(self.name)]
+        for module in modules:
+            import_module(f"{__name__}.{module}")
+        return COMMANDS[str(self.name)]
+
+
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, package_name="ticketsource-async", prog_name="ticketsource")
 def cli() -> None:
@@ -40,9 +64,8 @@ def cli() -> None:
     """
 
 
-customers.add_command(import_customers)
-for group in GROUPS.values():
-    cli.add_command(group)
+for _name, (_explained, _) in _GROUPS.items():
+    cli.add_command(_Group(_name, help=_explained))
 
 
 @cli.command(epilog="Example: ticketsource completion bash >> ~/.bashrc")
@@ -81,6 +104,8 @@ def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit:
     """
 
     async def serve() -> None:
+        import asyncio  # noqa: PLC0415 - help can do without
+
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
         limit = (rate_limit, 60) if rate_limit else None

@@ -3,7 +3,6 @@
 The library and the sandbox are imported inside the functions, so that help and completion are quick.
 """
 
-import asyncio
 import errno
 import logging
 import os
@@ -58,20 +57,38 @@ class _Text(click.types.StringParamType):
 
 TEXT: Final = _Text()
 
+SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
+SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
+
+COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
+"""The commands that are loaded, by group and name."""
+
+
+def command(name: str, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function: `@command("customers export")`."""
+    group, _, last = name.partition(" ")
+
+    def make(function: Callable[..., None]) -> click.Command:
+        made: click.Command = click.command(last, **options)(function)  # type: ignore[no-untyped-call]  # of its overloads
+        return COMMANDS.setdefault(group, {}).setdefault(last, made)
+
+    return make
+
+
+class Lazy:
+    """What has an attribute of click computed when it is asked for: click's own assignment to it is dropped."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not isinstance(getattr(type(self), name, None), property):
+            super().__setattr__(name, value)
+
+
 output_option = click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
-    help="Write to this file, which appears only when it is whole; - is stdout.",
-)
-excel_option = click.option(
-    "--excel", is_flag=True, help="Begin the CSV with the byte order mark that Excel needs to read UTF-8."
-)
-escape_option = click.option(
-    "--escape-formulas/--no-escape-formulas",
-    default=True,
-    help="Put a quote before CSV cells that a spreadsheet would run as a formula.  [default: on]",
+    help="Write to this file. It is written atomically: it appears when it is whole. - is stdout.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")
 strict_option = click.option(
@@ -81,12 +98,6 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 sandbox_option = click.option(
     "--sandbox", is_flag=True, help="Use a sample box office in this process: no account needed."
 )
-
-
-def check_format(format_: str, *, excel: bool, escape_formulas: bool) -> None:
-    """Refuse options of CSV for another format."""
-    if format_ != "csv" and (excel or not escape_formulas):
-        raise click.UsageError("--excel and --no-escape-formulas go with --format csv.")
 
 
 @asynccontextmanager
@@ -194,7 +205,7 @@ def confirm_deletion(what: str, *, yes: bool) -> None:
 
 def print_record(record: "Record") -> None:
     """Print a record to stdout, for people and programs."""
-    from ticketsource_async.export import json_text  # noqa: PLC0415
+    from ticketsource_async.files.json import json_text  # noqa: PLC0415
 
     with opened(Path("-"), "utf-8") as stdout:
         stdout.write(json_text(record.to_dict(), indent=2) + "\n")
@@ -219,6 +230,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     When nobody reads the pipe that it prints to, they have seen enough, unless `unread` tells what is amiss then, or
     when it cannot print at all.
     """
+    import asyncio  # noqa: PLC0415 - help can do without
+
     from ticketsource_async import errors  # noqa: PLC0415
 
     signals: list[int] = []
@@ -249,6 +262,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
 async def _unless_told_to_end(work: Coroutine[None, None, None], signals: list[int]) -> None:
     """Do the work; a signal to end cancels it, so that no part of a file stays behind."""
+    import asyncio  # noqa: PLC0415 - as above
+
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def end(number: int) -> None:

@@ -10,19 +10,19 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field  # not attrs, which takes a third of the time that help has
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
-from attrs import define, field, frozen
 
-from ticketsource_async.cli import cells
 from ticketsource_async.cli.common import (
     FAILED,
     TRY_AGAIN_LATER,
     box_office,
+    command,
     fail,
     opened,
     progress,
@@ -33,13 +33,13 @@ from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown,
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
+    from ticketsource_async.tables import Value
 
 _REFUSED: Final = ("refused", "unknown")
-_COLUMNS: Final = (*cells.READ_ONLY, *cells.WRITABLE)
 _SMALL: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-@define
+@dataclass
 class _Line:
     """A line of the file: whom it is for, what it would write, and why it is refused, if it is."""
 
@@ -48,12 +48,12 @@ class _Line:
     id: str = ""
     dated: bool = False
     updated_at: datetime | None = None
-    values: dict[str, cells.Value] = field(factory=dict)
+    values: "dict[str, Value]" = field(default_factory=dict)
     refused: str = ""
 
 
-@frozen
-class _How:
+@dataclass(frozen=True)
+class ImportOptions:
     """How lines find their customers, and what is to be done with them."""
 
     match: str
@@ -65,8 +65,9 @@ class _Refusal(Exception):
     """A line is not written, for a reason that concerns it alone."""
 
 
-@click.command(
-    "import", epilog="Example: ticketsource customers import corrected.csv --match id  (then again with --apply)"
+@command(
+    "customers import",
+    epilog="Example: ticketsource customers import corrected.csv --match id  (then again with --apply)",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
@@ -103,10 +104,10 @@ def import_customers(
     one import at a time: two at once may create the same customer twice.
     """
     lines = _read(file, match, escape_formulas=escape_formulas)
-    how = _How(match, apply, give_consent)
+    options = ImportOptions(match, apply, give_consent)
 
     async def import_them() -> None:
-        from ticketsource_async.export import json_text  # noqa: PLC0415
+        from ticketsource_async.files.json import json_text  # noqa: PLC0415
 
         outcomes: Counter[str] = Counter()
         with opened(Path("-"), "utf-8") as stdout:
@@ -115,7 +116,7 @@ def import_customers(
                 # Whoever signs up between the list and the line would be there twice.
                 for line in sorted(lines, key=lambda line: line.key in listed):
                     with _telling_where(line):
-                        outcome = await _deal_with(ts, line, listed.get(line.key, []), unknown, how)
+                        outcome = await _deal_with(ts, line, listed.get(line.key, []), unknown, options)
                         stdout.write(json_text({"line": line.number, **outcome}) + "\n")
                         stdout.flush()
                     outcomes[str(outcome["outcome"])] += 1
@@ -167,11 +168,12 @@ def _text_of(file: Path) -> TextIO:
 
 
 def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Line]:
-    from ticketsource_async.export import undefuse  # noqa: PLC0415 - help can do without the models
+    from ticketsource_async.files.csv import undefuse  # noqa: PLC0415 - help can do without
+    from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415
 
     reader = csv.reader(stream, strict=True)
     header = next(reader, [])
-    unknown = [name for name in header if name not in _COLUMNS]
+    unknown = [name for name in header if name not in CUSTOMERS.names]
     twice = [name for name, count in Counter(header).items() if count > 1]
     if unknown:
         separated = " Separate the cells by commas." if re.search("[;\t]", unknown[0]) else ""
@@ -191,6 +193,9 @@ def _lines(stream: TextIO, match: str, *, escape_formulas: bool) -> Iterator[_Li
 
 
 def _line(number: int, given: dict[str, str], match: str, surplus: int) -> _Line:
+    from ticketsource_async.cli import cells  # noqa: PLC0415 - as above
+    from ticketsource_async.tables import WRITABLE  # noqa: PLC0415
+
     for name in {"id", "email"} & given.keys():
         given[name] = given[name].strip()
     given.setdefault(match, "")
@@ -199,9 +204,7 @@ def _line(number: int, given: dict[str, str], match: str, surplus: int) -> _Line
     line.dated = bool("updated_at" in given and (line.id or given["updated_at"]))
     try:
         line.updated_at = _moment(given.get("updated_at", ""))
-        line.values = {
-            name: cells.value_of(name, cell) for name, cell in given.items() if cell and name in cells.WRITABLE
-        }
+        line.values = {name: cells.value_of(name, cell) for name, cell in given.items() if cell and name in WRITABLE}
     except ValueError as error:
         line.refused = str(error)
     if not line.key:
@@ -252,19 +255,19 @@ async def _by_email(
 
 
 async def _deal_with(
-    ts: "TicketSource", line: _Line, listed: "list[Customer]", unknown: list[str], how: _How
+    ts: "TicketSource", line: _Line, listed: "list[Customer]", unknown: list[str], options: ImportOptions
 ) -> dict[str, object]:
     """Return the outcome of a line, after writing it if that is to be done."""
     if line.refused:
         return {"outcome": "refused", "reason": line.refused}
     shown: dict[str, object] = {"id": listed[0].id} if len(listed) == 1 else {}
     try:
-        before = await _get(ts, line.key) if how.match == "id" else _only(line, listed)
+        before = await _get(ts, line.key) if options.match == "id" else _only(line, listed)
         if before is None:
             _check_is_new(unknown)
-            return await _create(ts, line, how)
+            return await _create(ts, line, options)
         shown = {"id": before.id}
-        return await _update(ts, line, before, how)
+        return await _update(ts, line, before, options)
     except (_Refusal, ValidationFailed, NotFound, UnreadableValue) as refusal:
         return {"outcome": "refused", **shown, "reason": str(refusal)}
     except (OutcomeUnknown, InvalidResponse) as error:
@@ -302,44 +305,49 @@ def _check_is_new(unknown: list[str]) -> None:
         )
 
 
-async def _create(ts: "TicketSource", line: _Line, how: _How) -> dict[str, object]:
-    _check_consents(line.values, how)
-    values = {column: cells.shown(value) for column, value in line.values.items()}
-    if not how.apply:
+async def _create(ts: "TicketSource", line: _Line, options: ImportOptions) -> dict[str, object]:
+    from ticketsource_async.tables import draft_of, to_json  # noqa: PLC0415 - as above
+
+    _check_consents(line.values, options)
+    values = {column: to_json(value) for column, value in line.values.items()}
+    if not options.apply:
         return {"outcome": "would create", "values": values}
-    created = await ts.customers.create(cells.draft(line.values))
+    created = await ts.customers.create(draft_of(line.values))
     return {"outcome": "created", "id": created.id, "values": values}
 
 
-async def _update(ts: "TicketSource", line: _Line, before: "Customer", how: _How) -> dict[str, object]:
-    values = {column: value for column, value in line.values.items() if column != how.match}
-    if how.apply and how.match == "email" and cells.written(before, values) != before:
+async def _update(ts: "TicketSource", line: _Line, before: "Customer", options: ImportOptions) -> dict[str, object]:
+    from ticketsource_async.cli import cells  # noqa: PLC0415 - as above
+    from ticketsource_async.tables import apply_values  # noqa: PLC0415
+
+    values = {column: value for column, value in line.values.items() if column != options.match}
+    if options.apply and options.match == "email" and apply_values(before, values) != before:
         before = await _get(ts, before.id)  # as they are by now, since parts are sent whole
         if _key_of(before.email or "") != line.key:
             raise _Refusal("the customer has another email by now")
-    after = cells.written(before, values)
+    after = apply_values(before, values)
     if after == before:
         return {"outcome": "unchanged", "id": before.id}
     changes = cells.differing(before, after)
     if line.dated and line.updated_at != before.updated_at:
         raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
-    _check_consents({column: new for column, (_, new) in changes.items()}, how)
+    _check_consents({column: new for column, (_, new) in changes.items()}, options)
     for column in cells.OFTEN_DIGITS:
         _check_digits(column, *changes.get(column, (None, None)))
     draft = cells.update_draft(before, after)
-    if how.apply:
+    if options.apply:
         saved = await ts.customers.update(before.id, draft)
         changes = cells.differing(before, saved)
         if ignored := cells.not_taken(before, after, saved):
             reason = f"the API did not take {' and '.join(ignored)}"
             return {"outcome": "unknown", "id": before.id, "reason": reason, "changes": changes}
-    return {"outcome": "updated" if how.apply else "would update", "id": before.id, "changes": changes}
+    return {"outcome": "updated" if options.apply else "would update", "id": before.id, "changes": changes}
 
 
-def _check_consents(written: Mapping[str, object], how: _How) -> None:
+def _check_consents(written: Mapping[str, object], options: ImportOptions) -> None:
     """Raise _Refusal for a consent that is given, unless it may be."""
     given = [column for column, value in written.items() if column.startswith("consent_") and value is True]
-    if given and not how.give_consent:
+    if given and not options.give_consent:
         raise _Refusal(f"the customer does not give {' and '.join(given)}; --give-consent lets a line do so")
 
 

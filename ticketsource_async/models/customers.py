@@ -165,10 +165,7 @@ class CustomerDraft(_Draft):
         `after.invalid` lacks such a value of `before` that is not set either.
         """
         changes: dict[str, Any] = {}
-        for name in ("title", "first_name", "last_name", "email", "telephone"):
-            if getattr(before, name) != getattr(after, name):
-                changes[name] = getattr(after, name)
-        for name in ("address", "membership", "consent"):
+        for name in attrs.fields_dict(cls):
             if _sent(getattr(before, name)) != _sent(getattr(after, name)):
                 changes[name] = getattr(after, name)
         draft = cls(**changes)
@@ -187,9 +184,12 @@ class CustomerDraft(_Draft):
         return draft
 
 
-def _sent(part: Address | Membership | Consent | None) -> Address | Membership | Consent | None:
-    bare = None if part is None else attrs.evolve(part, extra=NOTHING)
-    return None if bare is None or bare == type(bare)() else bare
+def _sent(value: object) -> object:
+    """Return a value as far as the API lets us write it; a part with nothing in it is None."""
+    if not isinstance(value, Address | Membership | Consent):
+        return value
+    bare = attrs.evolve(value, extra=NOTHING)
+    return None if bare == type(bare)() else bare
 
 
 def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from types import UnionType
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -262,13 +262,17 @@ OURS: Final = frozenset({"id", "links", "extra", "invalid"})
 """The fields of records that are no attributes."""
 
 
+Kind = Literal["text", "yes", "moment", "day", "money", "number", "part", "parts"]
+"""What a field, or the column of a table, holds."""
+
+
 @attrs.frozen
 class Field:
     """An attribute of a record or of a part: its name here, in JSON, its kind, and the class of a part."""
 
     name: str
     key: str
-    kind: str
+    kind: Kind
     part: type | None
     instead: str | None
 
@@ -284,10 +288,18 @@ def fields_of(cls: type) -> tuple[Field, ...]:
     )
 
 
-_KINDS: Final[Mapping[object, str]] = {str: "text", bool: "yes", datetime: "moment", date: "day", Decimal: "money"}
+_KINDS: Final[Mapping[object, Kind]] = {str: "text", bool: "yes", datetime: "moment", date: "day", Decimal: "money"}
 
 
-def _kind(hint: object) -> tuple[str, type | None]:
+def kind_of(cls: type, path: str) -> Kind:
+    """Return the kind of the field at a dotted path."""
+    *parts, last = path.split(".")
+    for name in parts:
+        cls = cast(type, _kind(get_type_hints(cls)[name])[1])
+    return _kind(get_type_hints(cls)[last])[0]
+
+
+def _kind(hint: object) -> tuple[Kind, type | None]:
     choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     for choice in choices:
         if choice in _KINDS:

@@ -1,0 +1,154 @@
+"""Tables as files: CSV and its guard, JSON, and what is no format."""
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from ticketsource_async import (
+    Address,
+    Amount,
+    Booking,
+    BookingLine,
+    ConfigurationError,
+    Consent,
+    Customer,
+    Donation,
+    Event,
+    EventDate,
+    Membership,
+)
+from ticketsource_async.files import FORMATS, format_named
+from ticketsource_async.files.csv import defuse, undefuse
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine
+
+ZOE = Customer(
+    id="cst-1",
+    first_name="Zoë",
+    last_name='=HYPERLINK("x")',
+    telephone="+44 (0)20 7946-0958",
+    address=Address(line_1="Flat 1,\n2 High Street", postcode="LS1 1AA"),
+    membership=Membership(identifier="-12", start_date=date(2024, 1, 31)),
+    consent=Consent(email=True, post=False),
+    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+    extra={"vip": True},
+)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=cmd|'/c calc'!A1",
+        "@SUM(A1)",
+        "+1+cmd|x",
+        "-2+3+cmd",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "=1+1",
+        "-",
+        "+x",
+        "\uff1d1",
+        "\uff0da",
+    ],
+)
+def test_a_cell_that_a_spreadsheet_would_run_is_defused(cell: str) -> None:
+    """A formula gets a quote before it."""
+    assert defuse(cell) == (cell if cell == "-" else f"'{cell}")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "",
+        "+447700900000",
+        "+44 (0)20 7946-0958",
+        "-12.50",
+        "01632 960001",
+        "Anne-Marie",
+        "a=b",
+        "O'=1",
+        "'n'",
+        "x@example.com",
+    ],
+)
+def test_phones_numbers_and_plain_text_stay_as_they_are(cell: str) -> None:
+    """What is no formula is not touched."""
+    assert defuse(cell) == cell
+
+
+@given(st.text("'=+-@\t 0a", max_size=6) | st.text())
+def test_what_was_defused_is_read_back_as_it_was(cell: str) -> None:
+    """Whatever a name begins with, quotes of its own included, and a quote is all that is ever added."""
+    assert undefuse(defuse(cell)) == cell
+    assert defuse(cell).removesuffix(cell) in ("", "'")
+
+
+@pytest.mark.parametrize(("escape", "name"), [(True, '\'=HYPERLINK("x")'), (False, '=HYPERLINK("x")')])
+def test_csv_is_read_back_as_it_was_written(escape: bool, name: str) -> None:
+    """Commas, quotes, line breaks and accents survive; the guard is on unless turned off."""
+    stream = io.StringIO(newline="")
+    with FORMATS["csv"].open(stream, CUSTOMERS, escape_formulas=escape) as write:
+        write(ZOE)
+        write(Customer(id="cst-2", first_name="cr\rlf\n"))
+
+    header, zoe, other = csv.reader(io.StringIO(stream.getvalue(), newline=""))
+
+    assert tuple(header) == CUSTOMERS.names
+    assert dict(zip(CUSTOMERS.names, zoe, strict=True))["last_name"] == name
+    assert dict(zip(CUSTOMERS.names, zoe, strict=True))["telephone"] == "+44 (0)20 7946-0958"
+    assert dict(zip(CUSTOMERS.names, zoe, strict=True))["address_line_1"] == "Flat 1,\n2 High Street"
+    assert other[2] == "cr\rlf\n"
+
+
+def test_json_lines_have_everything_one_customer_a_line() -> None:
+    """Each line is what `to_dict` gives, with accents as they are."""
+    stream = io.StringIO()
+    with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
+        write(ZOE)
+        write(Customer(id="cst-2", first_name="line\nbreak"))
+
+    lines = stream.getvalue().splitlines()
+
+    assert [json.loads(line)["id"] for line in lines] == ["cst-1", "cst-2"]
+    assert json.loads(lines[0]) == ZOE.to_dict()
+    assert "Zoë" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["xml", "", "CSV", "jsonlines"])
+def test_what_is_no_format_is_refused(name: str) -> None:
+    """Nothing is written in another format instead."""
+    with pytest.raises(ConfigurationError, match="choose one of csv, json, jsonl, parquet"):
+        format_named(name)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> None:
+    """Money keeps its digits, and times their moment, in a table of any kind."""
+    line = BookingLine(is_refund=False, amount=Amount(gross=Decimal("12.50")), donation=Donation(gift_aid=True))
+    start = datetime(2026, 1, 31, 19, 30, tzinfo=UTC)
+    row = SoldLine(Event("evt-1"), EventDate("dat-1", start=start), Booking("bkg-1", lines=(line,)), 1, line)
+    file = tmp_path / "lines"
+    with (
+        file.open("w", encoding="utf-8", newline="") as stream,
+        FORMATS[name].open(stream, BOOKINGS, escape_formulas=True) as write,
+    ):
+        write(row)
+
+    if name == "parquet":
+        (read,) = parquet.read_table(file).to_pylist()
+    elif name == "csv":
+        (read,) = csv.DictReader(io.StringIO(file.read_bytes().decode(), newline=""))
+    else:
+        (read,) = [data] if isinstance(data := json.loads(file.read_text("utf-8")), dict) else data
+
+    assert tuple(read) == BOOKINGS.names
+    assert (read["gross"], str(read["line"]), str(read["gift_aid"]).lower()) == ("12.50", "1", "true")
+    assert str(read["date_start"]).replace(" ", "T") == "2026-01-31T19:30:00+00:00"

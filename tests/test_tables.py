@@ -1,0 +1,55 @@
+"""What people see of records, column by column, and what is written back."""
+
+from datetime import UTC, date, datetime
+
+import attrs
+
+from ticketsource_async import Address, Consent, Customer, CustomerDraft, Membership, Unset
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, PROGRAMME, WRITABLE, Value, apply_values, draft_of, text_of
+
+ZOE = Customer(
+    id="cst-1",
+    first_name="Zoë",
+    last_name='=HYPERLINK("x")',
+    telephone="+44 (0)20 7946-0958",
+    address=Address(line_1="Flat 1,\n2 High Street", postcode="LS1 1AA"),
+    membership=Membership(identifier="-12", start_date=date(2024, 1, 31)),
+    consent=Consent(email=True, post=False),
+    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+    extra={"vip": True},
+)
+
+
+def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
+    """The cells stand under their columns; None is empty, booleans are true and false, dates ISO 8601."""
+    row = dict(zip(CUSTOMERS.names, map(text_of, CUSTOMERS.row(ZOE)), strict=True))
+
+    assert row["id"] == "cst-1"
+    assert row["address_line_1"] == "Flat 1,\n2 High Street"
+    assert (row["consent_email"], row["consent_post"], row["consent_sms"]) == ("true", "false", "")
+    assert (row["membership_start_date"], row["created_at"]) == ("2024-01-31", "2024-05-01T09:30:00+00:00")
+    assert (row["email"], row["updated_at"]) == ("", "")
+    assert CUSTOMERS.row(Customer(id="cst-2")) == ("cst-2", *[None] * (len(CUSTOMERS.names) - 1))
+
+
+def test_no_column_is_taken_away_or_moved() -> None:
+    """People's spreadsheets and programs count on the names and their order."""
+    assert CUSTOMERS.names[:3] == ("id", "title", "first_name")
+    assert CUSTOMERS.names[16:19] == ("consent_sms", "created_at", "updated_at")
+    assert (BOOKINGS.names[0], BOOKINGS.names[25]) == ("event_id", "updated_at")
+    assert (PROGRAMME.names[0], PROGRAMME.names[14]) == ("event_id", "book_now")
+
+
+def test_every_field_of_a_draft_has_a_column_that_writes_it() -> None:
+    """What people can see and the API takes can be written, and comes back in the record."""
+    samples: dict[str, Value] = {"yes": True, "day": date(2026, 1, 31)}
+    values = {name: samples.get(column.kind, name) for name, column in WRITABLE.items()}
+
+    draft = draft_of(values)
+    customer = apply_values(Customer("cst-1"), values)
+
+    fields = [getattr(draft, name) for name in attrs.fields_dict(CustomerDraft)]
+    parts = [field for field in fields if attrs.has(type(field))]
+    assert not any(isinstance(value, Unset) for part in parts for value in attrs.astuple(part, recurse=False))
+    assert not any(isinstance(field, Unset) for field in fields)
+    assert {name: column.get(customer) for name, column in WRITABLE.items()} == values

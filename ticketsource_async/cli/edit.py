@@ -1,0 +1,159 @@
+"""The commands that write one record: create, update and delete customers and notes."""
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ticketsource_async.cli.common import (
+    FAILED,
+    SAMPLE_CUSTOMER,
+    SAMPLE_NOTE,
+    TEXT,
+    box_office,
+    checked_ids,
+    command,
+    confirm_deletion,
+    fail,
+    print_record,
+    run,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from ticketsource_async.tables import Value
+
+
+class _WithFields(click.Command):
+    """A command with an option for each field that can be written, made when its options are asked for."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return all options, after those that were declared."""
+        from ticketsource_async.tables import WRITABLE  # noqa: PLC0415 - help of a group can do without
+
+        fields: list[click.Parameter] = [
+            click.Option(
+                [f"--{name.replace('_', '-')}", name],
+                type=click.Choice(["true", "false"]) if column.kind == "yes" else TEXT,
+                metavar={"day": "DAY", "text": "TEXT"}.get(column.kind),
+            )
+            for name, column in WRITABLE.items()
+        ]
+        *declared, help_option = super().get_params(ctx)
+        return [*declared, *fields, help_option]
+
+
+def _values(given: dict[str, str | None]) -> "dict[str, Value]":
+    """Return the values of the fields that were given."""
+    from ticketsource_async.cli import cells  # noqa: PLC0415 - help of a group can do without
+
+    values: dict[str, Value] = {}
+    for column, text in given.items():
+        if text is None:
+            continue
+        try:
+            values[column] = cells.value_of(column, text) if text else None
+        except ValueError as error:
+            raise click.UsageError(f"{error}.") from None
+    return values
+
+
+_NOTHING: Final = "Nothing to write: give at least one field, such as --last-name."
+
+
+@command(
+    "customers create",
+    cls=_WithFields,
+    epilog="Example: ticketsource customers create --first-name Karl --last-name Jenkins --consent-email true",
+)
+def create_customer(**given: str | None) -> None:
+    """Create a customer and print the record."""
+    values = {column: value for column, value in _values(given).items() if value is not None}
+    if not values:
+        raise click.UsageError(_NOTHING)
+
+    async def create() -> None:
+        from ticketsource_async.tables import draft_of  # noqa: PLC0415 - as above
+
+        async with box_office() as ts:
+            print_record(await ts.customers.create(draft_of(values)))
+
+    run(create(), unread="the customer is created.")
+
+
+@command(
+    "customers update",
+    cls=_WithFields,
+    epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false',
+)
+@click.argument("customer_id", metavar="ID", type=TEXT)
+def update_customer(*, customer_id: str, **given: str | None) -> None:
+    """Change the fields that are given, and print the record; an empty text clears a field."""
+    values = _values(given)
+    if not values:
+        raise click.UsageError(_NOTHING)
+
+    async def update() -> None:
+        from ticketsource_async.cli import cells  # noqa: PLC0415 - as above
+        from ticketsource_async.tables import apply_values  # noqa: PLC0415 - as above
+
+        async with box_office() as ts:
+            with checked_ids("ID"):
+                before = await ts.customers.get(customer_id)
+            after = apply_values(before, values)
+            draft = cells.update_draft(before, after)
+            saved = await ts.customers.update(before.id, draft) if draft else before
+        print_record(saved)
+        if ignored := cells.not_taken(before, after, saved):
+            fail(f"the API did not take {' and '.join(ignored)}.", FAILED)
+
+    run(update(), unread="the update is done.")
+
+
+@command("customers delete", epilog="Example: ticketsource customers delete cst-dQyWKER4Orw5glVX")
+@click.argument("customer_id", metavar="ID", type=TEXT)
+@yes_option
+def delete_customer(*, customer_id: str, yes: bool) -> None:
+    """Delete a customer, for good."""
+    confirm_deletion(f"customer {customer_id}", yes=yes)
+
+    async def delete() -> None:
+        async with box_office() as ts:
+            with checked_ids("ID"):
+                await ts.customers.delete(customer_id)
+
+    run(delete())
+
+
+@command("notes create", epilog=f'Example: ticketsource notes create {SAMPLE_CUSTOMER} "Needs leg room"')
+@click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
+@click.argument("description", metavar="TEXT", type=TEXT)
+@click.option("--created-by", metavar="NAME", type=TEXT, help="Who says so.")
+def create_note(*, customer_id: str, description: str, created_by: str | None) -> None:
+    """Add a note to a customer, and print it."""
+
+    async def create() -> None:
+        from ticketsource_async import NoteDraft  # noqa: PLC0415
+
+        draft = NoteDraft(description) if created_by is None else NoteDraft(description, created_by)
+        async with box_office() as ts:
+            with checked_ids("CUSTOMER_ID"):
+                note = await ts.notes.create(customer_id, draft)
+        print_record(note)
+
+    run(create(), unread="the note is created.")
+
+
+@command("notes delete", epilog=f"Example: ticketsource notes delete {SAMPLE_CUSTOMER} {SAMPLE_NOTE}")
+@click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
+@click.argument("note_id", metavar="NOTE_ID", type=TEXT)
+@yes_option
+def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
+    """Delete a note, for good."""
+    confirm_deletion(f"note {note_id}", yes=yes)
+
+    async def delete() -> None:
+        async with box_office() as ts:
+            with checked_ids("CUSTOMER_ID", "NOTE_ID"):
+                await ts.notes.delete(customer_id, note_id)
+
+    run(delete())

@@ -1,0 +1,169 @@
+"""The commands that keep another system in step with the customers: changes and forget."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ticketsource_async.cli.common import (
+    FAILED,
+    TEXT,
+    box_office,
+    command,
+    fail,
+    opened,
+    output_option,
+    progress,
+    quiet_option,
+    run,
+    telling_unreadable,
+)
+from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ticketsource_async import CallEvent, Change, Customer
+
+
+def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--store",
+        type=click.Path(exists=exists, dir_okay=False, path_type=Path),
+        required=True,
+        help="The file that remembers what was told"
+        + ("." if exists else "; it is made when it is not there. One for each box office."),
+    )
+
+
+@command("customers changes", epilog="Example: ticketsource customers changes --store customers.db -o changes.jsonl")
+@_store_option(exists=False)
+@output_option
+@click.option(
+    "--rebind",
+    is_flag=True,
+    help="Go on with another API key or address than the store was filled with, if one of the customers that it "
+    "remembers is found with them.",
+)
+@quiet_option
+def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) -> None:
+    """Write what changed since last time, a line of JSON for each change.
+
+    The first time everybody is new. A line has "change" (created, updated or deleted), "id", and the customer, as
+    they were "before" and are "after"; "consent_changed", and for updates "fields". All changes count as told when the
+    file of --output has its name; on stdout each does when its line is written, and what stands in a pipe when its
+    reader dies is lost. What does not count as told comes again. A customer who cannot be read is told on stderr.
+    """
+    if str(output) != "-" and output.resolve() == store.resolve():
+        raise click.UsageError("--output and --store are the same file.")
+    if output.is_file() and output.stat().st_size:
+        fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
+
+    a_line_each = str(output) == "-"
+
+    async def follow() -> None:
+        from ticketsource_async import CustomerStore  # noqa: PLC0415
+
+        told: Counter[str] = Counter()
+        with progress("customers", quiet=quiet, rows_to=output) as shown:
+            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
+                if rebind:
+                    await ts.customers.rebind(remembered)
+                changes = ts.customers.changes(remembered, acknowledge=a_line_each, on_invalid=_telling(told))
+                with (
+                    telling_unreadable(strict=False, in_cells=False) as note,
+                    opened(output, "utf-8") as stream,
+                ):
+                    failure = await _write_changes(changes, stream, told, note)
+                await remembered.acknowledge_all()  # now that the file has its name
+        if not quiet:
+            click.echo(
+                f"{told['created']:,} created, {told['updated']:,} updated, {told['deleted']:,} deleted; "
+                f"{told['consents']:,} changed a consent.",
+                err=True,
+            )
+        if failure is not None:
+            raise failure
+        if told["unreadable"]:
+            fail(f"{told['unreadable']:,} could not be read, and what changed in them is not told.", FAILED)
+
+    run(
+        follow(),
+        unread="what was printed last may count as told though nobody has it; take --output." if a_line_each else "",
+    )
+
+
+async def _write_changes(
+    changes: "AsyncGenerator[Change, None]",
+    stream: TextIOWrapper,
+    told: Counter[str],
+    note: "Callable[[Customer], None]",
+) -> TicketSourceError | None:
+    """Write the changes, and return what failed for a single customer, if all others are told."""
+    from ticketsource_async.files.json import write_line  # noqa: PLC0415 - help can do without
+
+    try:
+        async with aclosing(changes):
+            async for change in changes:
+                write_line(stream, change.to_dict())
+                stream.flush()
+                _note_new(change, note)
+                told[change.kind] += 1
+                told["consents"] += change.consent_changed
+    except (NotFound, ServerError, InvalidResponse) as error:
+        if "/customers/" not in error.path:  # it is the list, so that not all is told
+            raise
+        return error
+    return None
+
+
+def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
+    """Note what could not be read in a customer, unless that was so before."""
+    from attrs import evolve  # noqa: PLC0415 - help can do without
+
+    if change.after is not None and change.after.invalid:
+        before = getattr(change, "before", None)
+        known = before.invalid if before is not None else {}
+        new = {path: value for path, value in change.after.invalid.items() if path not in known}
+        note(evolve(change.after, invalid=new))
+
+
+def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
+    from ticketsource_async import PageEvent  # noqa: PLC0415
+
+    def count(event: "CallEvent") -> None:
+        if isinstance(event, PageEvent):
+            shown.update(event.rows)
+
+    return count
+
+
+def _telling(told: Counter[str]) -> Callable[[InvalidResponse], None]:
+    def tell(error: InvalidResponse) -> None:
+        told["unreadable"] += 1
+        click.echo(f"ticketsource: {error}", err=True)
+
+    return tell
+
+
+@command("customers forget", epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db")
+@click.argument("customer_id", metavar="ID", type=TEXT)
+@_store_option(exists=True)
+def forget_customer(*, customer_id: str, store: Path) -> None:
+    """Erase a customer from what `changes` remembers, without a trace.
+
+    In TicketSource they stay: delete them there first, or they come again as created.
+    """
+
+    async def forget() -> None:
+        from ticketsource_async import CustomerStore  # noqa: PLC0415
+
+        async with CustomerStore(store) as remembered:
+            if not await remembered.erase(customer_id):
+                click.echo(f"{store} remembers nobody with the id {customer_id}, and has no trace of them.", err=True)
+
+    run(forget())

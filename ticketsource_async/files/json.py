@@ -1,0 +1,47 @@
+"""JSON, as one array or as an object a line, with everything that an item has."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO, TypeVar
+
+from ticketsource_async.tables import Table
+
+T = TypeVar("T")
+
+
+def json_text(data: object, *, indent: int | None = None) -> str:
+    """Return data as JSON, in its own letters unless UTF-8 cannot hold one of them."""
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=indent)
+    return text
+
+
+@contextmanager
+def lines_writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+    """Yield what writes one item as a line."""
+    del escape_formulas  # no spreadsheet runs JSON
+    yield lambda item: write_line(stream, table.to_dict(item))
+
+
+def write_line(stream: TextIO, data: object) -> None:
+    """Write data as a line of JSON."""
+    stream.write(json_text(data) + "\n")
+
+
+@contextmanager
+def array_writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+    """Write an array, and yield what writes one item of it."""
+    del escape_formulas  # as above
+    before = "[\n"
+
+    def write(item: T) -> None:
+        nonlocal before
+        stream.write(before + json_text(table.to_dict(item)))
+        before = ",\n"
+
+    yield write
+    stream.write("\n]\n" if before == ",\n" else "[]\n")

@@ -1,0 +1,48 @@
+"""Parquet, with typed columns."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO, TypeVar
+
+from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.tables import Table, Value, to_json
+
+T = TypeVar("T")
+
+_ROWS_A_GROUP: Final = 10_000
+
+
+@contextmanager
+def writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+    """Yield what writes one item to the `buffer` of the stream; times are in UTC, money is text, so that it is exact.
+
+    Raises `ConfigurationError` without the extra `parquet`.
+    """
+    del escape_formulas  # no spreadsheet runs it
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
+    kinds = {"day": pa.date32(), "yes": pa.bool_(), "moment": pa.timestamp("us", "UTC"), "number": pa.int64()}
+    schema = pa.schema([(column.name, kinds.get(column.kind, pa.string())) for column in table.columns])
+    money = {index for index, column in enumerate(table.columns) if column.kind == "money"}
+    rows: list[tuple[Value, ...]] = []
+    with parquet.ParquetWriter(stream.buffer, schema) as file:
+
+        def write_group() -> None:
+            columns = [
+                pa.array(map(to_json, values) if index in money else values, schema.types[index])
+                for index, values in enumerate(zip(*rows, strict=True))
+            ]
+            file.write_table(pa.table(columns, schema=schema))
+            rows.clear()
+
+        def write(item: T) -> None:
+            rows.append(table.row(item))
+            if len(rows) >= _ROWS_A_GROUP:
+                write_group()
+
+        yield write
+        if rows:
+            write_group()

@@ -1,0 +1,261 @@
+"""Every table that people see, each column once: its name, its kind, how to get it and where to write it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+from attrs import evolve, frozen
+
+from ticketsource_async.errors import UnreadableValue
+from ticketsource_async.models import (
+    Address,
+    AddressDraft,
+    Booking,
+    BookingLine,
+    Consent,
+    ConsentDraft,
+    Customer,
+    CustomerDraft,
+    Event,
+    EventDate,
+    Membership,
+    MembershipDraft,
+    Venue,
+)
+from ticketsource_async.models.reader import Kind, kind_of
+
+T = TypeVar("T")
+
+Value = str | bool | int | date | Decimal | None
+
+
+@frozen
+class Column(Generic[T]):
+    """A column; `writes` is the field of a `CustomerDraft` that it sets, with that of the part, empty for none."""
+
+    name: str
+    kind: Kind
+    get: Callable[[T], Value]
+    writes: tuple[str, ...] = ()
+
+
+@frozen
+class Table(Generic[T]):
+    """A table of items of one kind; columns are only ever added, at its end.
+
+    `whole` gives all of an item as JSON-able data, if it has more than its columns.
+    """
+
+    columns: tuple[Column[T], ...]
+    whole: Callable[[T], dict[str, object]] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    def row(self, item: T) -> tuple[Value, ...]:
+        """Return the values of an item, one for each column."""
+        return tuple([column.get(item) for column in self.columns])
+
+    def to_dict(self, item: T) -> dict[str, object]:
+        """Return an item as JSON-able data."""
+        if self.whole is not None:
+            return self.whole(item)
+        return {column.name: to_json(column.get(item)) for column in self.columns}
+
+
+def _column(cls: type, path: str, name: str) -> Column[Any]:
+    """Return the column of a field, with the kind that the field has in its class."""
+    part, _, inner = path.rpartition(".")
+    draft = attrs.fields_dict(CustomerDraft).keys() if cls is Customer else ()
+    writes = tuple(path.split(".")) if path.partition(".")[0] in draft else ()
+    return Column(name, kind_of(cls, path), _getter(*part.split("."), inner) if part else _getter(inner), writes)
+
+
+def _getter(*names: str) -> Callable[[Any], Any]:
+    """Return what gets a field, None where a part on the way to it is None."""
+
+    def get(item: Any) -> Any:
+        for name in names:
+            if item is None:
+                return None
+            item = getattr(item, name)
+        return item
+
+    return get
+
+
+def text_of(value: Value) -> str:
+    """Return a value as the text of a cell: None is empty, days and times are in ISO 8601, money is as written."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def to_json(value: Value) -> str | bool | int | None:
+    """Return a value as JSON has it: days, times and money are texts."""
+    return value if isinstance(value, str | bool | int | None) else text_of(value)
+
+
+# Customers
+
+
+CUSTOMERS: Final = Table[Customer](
+    tuple(
+        _column(Customer, path, path.replace(".", "_"))
+        for path in (
+            *("id", "title", "first_name", "last_name"),
+            *("address.line_1", "address.line_2", "address.line_3", "address.line_4", "address.postcode"),
+            *("telephone", "email"),
+            *("membership.identifier", "membership.start_date", "membership.end_date"),
+            *("consent.email", "consent.post", "consent.sms"),
+            *("created_at", "updated_at"),
+        )
+    ),
+    Customer.to_dict,
+)
+WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
+"""The columns of `CUSTOMERS` that the API lets us write."""
+
+Values = Mapping[str, Value]
+"""What to write of a customer, by column; None clears."""
+
+_PARTS: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "address": (Address, AddressDraft),
+    "membership": (Membership, MembershipDraft),
+    "consent": (Consent, ConsentDraft),
+}
+
+
+def apply_values(before: Customer, values: Values) -> Customer:
+    """Return the customer with these values in the place of their own.
+
+    Raises `UnreadableValue` for some of an address or a membership that could not be read at all: the rest would be
+    cleared. A consent is sent by itself.
+    """
+    changed: dict[str, Any] = {}
+    for part, given in _by_part(values):
+        if not part:
+            changed |= given
+            continue
+        if part in before.invalid and part != "consent":
+            raise UnreadableValue(
+                f"{part} of {before.id} could not be read, so it cannot be changed in part: correct it in TicketSource "
+                "first.",
+                before.id,
+                part,
+            )
+        old = getattr(before, part)
+        if old is not None or any(value is not None for value in given.values()):
+            changed[part] = evolve(old or _PARTS[part][0](), **given)
+    # What is given anew need not be kept, though it could not be read.
+    anew = {".".join(WRITABLE[name].writes) for name in values}
+    return evolve(before, **changed, invalid={path: raw for path, raw in before.invalid.items() if path not in anew})
+
+
+def draft_of(values: Values) -> CustomerDraft:
+    """Return what creates a customer with these values."""
+    changed: dict[str, Any] = {}
+    for part, given in _by_part(values):
+        changed |= {part: _PARTS[part][1](**given)} if part else given
+    return CustomerDraft(**changed)
+
+
+def _by_part(values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the values of the customer itself, under no name, and those of each part."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        *part, field = WRITABLE[name].writes
+        parts.setdefault("".join(part), {})[field] = value
+    yield from parts.items()
+
+
+# Bookings
+
+
+@frozen
+class SoldLine:
+    """A row of the bookings: one line of a booking, `number` from 1; a booking without lines has one empty line."""
+
+    event: Event
+    date: EventDate
+    booking: Booking
+    number: int | None
+    line: BookingLine
+
+
+def sold_lines(event: Event, event_date: EventDate, booking: Booking) -> list[SoldLine]:
+    """Return the rows of a booking."""
+    if not booking.lines:
+        return [SoldLine(event, event_date, booking, None, BookingLine())]
+    return [SoldLine(event, event_date, booking, number, line) for number, line in enumerate(booking.lines, 1)]
+
+
+BOOKINGS: Final = Table[SoldLine](
+    (
+        _column(SoldLine, "event.id", "event_id"),
+        _column(SoldLine, "event.name", "event_name"),
+        _column(SoldLine, "date.id", "date_id"),
+        _column(SoldLine, "date.start", "date_start"),
+        _column(SoldLine, "booking.id", "booking_id"),
+        _column(SoldLine, "booking.ref", "ref"),
+        Column("customer_id", "text", lambda row: row.booking.customer_id),
+        _column(SoldLine, "booking.user_booked_by", "user_booked_by"),
+        Column("line", "number", lambda row: row.number),
+        _column(SoldLine, "line.line_type", "line_type"),
+        _column(SoldLine, "line.payment_method", "payment_method"),
+        _column(SoldLine, "line.is_refund", "is_refund"),
+        _column(SoldLine, "line.amount.gross", "gross"),
+        _column(SoldLine, "line.amount.fee", "fee"),
+        _column(SoldLine, "line.amount.fee_vat", "fee_vat"),
+        _column(SoldLine, "line.amount.net", "net"),
+        _column(SoldLine, "line.amount.discounts.automatic", "discount_automatic"),
+        _column(SoldLine, "line.amount.discounts.code.description", "discount_code"),
+        _column(SoldLine, "line.amount.discounts.code.amount", "discount_code_amount"),
+        _column(SoldLine, "line.donation.gift_aid", "gift_aid"),
+        _column(SoldLine, "booking.consent.third_party", "consent_third_party"),
+        _column(SoldLine, "booking.consent.email", "consent_email"),
+        _column(SoldLine, "booking.consent.post", "consent_post"),
+        _column(SoldLine, "booking.consent.sms", "consent_sms"),
+        _column(SoldLine, "booking.created_at", "created_at"),
+        _column(SoldLine, "booking.updated_at", "updated_at"),
+    )
+)
+
+
+# What is on
+
+
+@frozen
+class Performance:
+    """A row of the programme: a date with its event, and its venue if the API names one."""
+
+    event: Event
+    date: EventDate
+    venue: Venue | None
+
+
+PROGRAMME: Final = Table[Performance](
+    (
+        _column(Performance, "event.id", "event_id"),
+        _column(Performance, "event.name", "event_name"),
+        _column(Performance, "event.category", "category"),
+        _column(Performance, "event.genre", "genre"),
+        _column(Performance, "date.id", "date_id"),
+        _column(Performance, "date.start", "start"),
+        _column(Performance, "date.end", "end"),
+        _column(Performance, "date.doors_open", "doors_open"),
+        _column(Performance, "date.on_sale", "on_sale"),
+        _column(Performance, "date.public", "public"),
+        _column(Performance, "date.cancelled", "cancelled"),
+        Column("venue_id", "text", lambda row: row.date.venue_id),
+        _column(Performance, "venue.name", "venue_name"),
+        _column(Performance, "venue.address.postcode", "venue_postcode"),
+        Column("book_now", "text", lambda row: row.date.links.book_now),
+    )
+)
