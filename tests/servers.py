@@ -57,7 +57,8 @@ class Program:
     ) -> None:
         """Start the processes one after another, and return when `answers` raises nothing any more.
 
-        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed.
+        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed. Asks at
+        least once whether it answers, unless one has ended.
         """
         self._log = folder / "log.txt"
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -83,13 +84,15 @@ class Program:
 
     def _wait(self, answers: Callable[[], object], until: float) -> None:
         while True:
+            late = time.monotonic() > until
             ended = [process.args for process in self.processes if process.poll() is not None]
-            if ended or time.monotonic() > until:
+            if not ended:
+                with suppress(Exception):
+                    answers()
+                    return
+            if ended or late:
                 what = f"{ended[0]!r} ended" if ended else f"{self.processes[-1].args!r} does not answer"
                 raise CannotStart(f"{what}. It said:\n{self._log.read_text(errors='replace')[-3000:]}")
-            with suppress(Exception):
-                answers()
-                return
             time.sleep(0.05)
 
     def end(self, number: signal.Signals) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,25 @@ from servers import CannotStart, Program, on_a_free_port
 
 SILENT = "import time; time.sleep(3600)"
 COMPLAINS = "import sys; sys.exit('FATAL: the disk is full')"
+WHEN_THE_OTHER_HAS_SPOKEN = """
+import pathlib, time
+while not pathlib.Path("log.txt").read_text():
+    time.sleep(0.01)
+"""
 
 
 def never() -> None:
     """Answer never."""
     raise ConnectionRefusedError
+
+
+def never_but_wait_for_words(folder: Path) -> None:
+    """Answer never, and return only when the server has said something, or after a minute."""
+    for _ in range(6000):
+        if (folder / "log.txt").read_text():
+            break
+        time.sleep(0.01)
+    never()
 
 
 def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
@@ -24,7 +39,7 @@ def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path
         Program(
             tmp_path,
             [sys.executable, "-c", f"import os; print(os.getpid(), flush=True); {SILENT}"],
-            [sys.executable, "-c", f"import time; time.sleep(1); {COMPLAINS}"],
+            [sys.executable, "-c", f"{WHEN_THE_OTHER_HAS_SPOKEN}{COMPLAINS}"],
             answers=never,
         )
 
@@ -39,8 +54,8 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
         Program(
             tmp_path,
             [sys.executable, "-c", f"print('still starting', flush=True); {SILENT}"],
-            answers=never,
-            patience=1,
+            answers=lambda: never_but_wait_for_words(tmp_path),
+            patience=0,
         )
 
 
