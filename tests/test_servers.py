@@ -2,13 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import CannotStart, Program, on_a_free_port
+import servers
+from servers import CannotStart, Program, RabbitServer, free_ports, on_a_free_port
 
 SILENT = "import time; time.sleep(3600)"
 COMPLAINS = "import sys; sys.exit('FATAL: the disk is full')"
@@ -76,6 +79,46 @@ def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: 
     else:
         assert on_a_free_port(start) == "started"
     assert len(tried) == tries
+
+
+def test_a_port_that_is_taken_each_time_is_an_error_in_the_end() -> None:
+    """After five tries the server's own words are raised."""
+    tried: list[int] = []
+
+    def start() -> None:
+        tried.append(1)
+        raise CannotStart(f"try {len(tried)}: Address already in use")
+
+    with pytest.raises(CannotStart, match="try 5: Address already in use"):
+        on_a_free_port(start)
+    assert len(tried) == 5
+
+
+def test_ports_that_are_found_together_are_different() -> None:
+    """No port is given out twice in one call."""
+    assert len(set(free_ports(200))) == 200
+
+
+@pytest.mark.slow
+def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries other ports if its own, the one between nodes, or that of its names server is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+
+        def choices() -> Iterator[list[int]]:
+            for place in range(3):
+                ports = free_ports(3)
+                ports[place] = taken
+                yield ports
+            yield free_ports(3)
+
+        chosen = choices()
+        monkeypatch.setattr(servers, "free_ports", lambda _: next(chosen))
+        RabbitServer(tmp_path).stop()
+
+    assert list(chosen) == []
 
 
 def test_children_have_default_signals_whatever_the_parent_of_the_tests_ignores() -> None:
