@@ -75,7 +75,9 @@ def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
     assert server.stdout is not None
     try:
         lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
-        assert all(lines), server.communicate()[1]
+        if not all(lines):
+            server.terminate()  # it may still run, and `communicate` waits for its end
+            pytest.fail(server.communicate()[1])
         yield dict(line.split("=", 1) for line in lines)
     finally:
         server.terminate()
