@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,10 +21,16 @@ T = TypeVar("T")
 
 def free_port() -> int:
     """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(number: int) -> list[int]:
+    """Return different ports that nobody listens on."""
+    with ExitStack() as held:
+        found = [held.enter_context(socket.socket()) for _ in range(number)]
+        for free in found:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in found]
 
 
 def need(program: str) -> str:
@@ -57,7 +63,8 @@ class Program:
     ) -> None:
         """Start the processes one after another, and return when `answers` raises nothing any more.
 
-        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed.
+        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed. Asks at
+        least once whether it answers, unless one has ended.
         """
         self._log = folder / "log.txt"
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -83,13 +90,15 @@ class Program:
 
     def _wait(self, answers: Callable[[], object], until: float) -> None:
         while True:
+            late = time.monotonic() > until
             ended = [process.args for process in self.processes if process.poll() is not None]
-            if ended or time.monotonic() > until:
+            if not ended:
+                with suppress(Exception):
+                    answers()
+                    return
+            if ended or late:
                 what = f"{ended[0]!r} ended" if ended else f"{self.processes[-1].args!r} does not answer"
                 raise CannotStart(f"{what}. It said:\n{self._log.read_text(errors='replace')[-3000:]}")
-            with suppress(Exception):
-                answers()
-                return
             time.sleep(0.05)
 
     def end(self, number: signal.Signals) -> None:
@@ -107,13 +116,17 @@ class Program:
             process.wait()
 
 
+# What servers say when somebody else has their port; the last two are words of RabbitMQ and of its names server.
+PORT_IS_TAKEN = ("in use", "eaddrinuse", "port_already_used", "already a epmd running")
+
+
 def on_a_free_port(start: Callable[[], T]) -> T:
-    """Start a server; once more if somebody else has taken its port since it was found free."""
+    """Start a server; up to four times more if somebody else has taken its port since it was found free."""
     for _ in range(4):
         try:
             return start()
         except CannotStart as error:
-            if not any(words in str(error).lower() for words in ("in use", "eaddrinuse")):
+            if not any(words in str(error).lower() for words in PORT_IS_TAKEN):
                 raise
     return start()
 
@@ -200,7 +213,8 @@ class RabbitServer:
         on_a_free_port(self._start)
 
     def _start(self) -> None:
-        folder, port, between, names = self._folder, free_port(), free_port(), free_port()
+        folder = self._folder
+        port, between, names = free_ports(3)
         settings = {
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"test{port}@localhost",
@@ -218,10 +232,11 @@ class RabbitServer:
         }
         (folder / "plugins").write_text("[].")
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
-        # Its names server is started here, since it would start one that outlives it.
+        # Its names server is started here, since it would start one that outlives it. Without -d it does not say why it
+        # ends.
         self._program = Program(
             folder,
-            [need("epmd")],
+            [need("epmd"), "-d"],
             [need("rabbitmq-server")],
             env={"PATH": os.environ["PATH"], **settings},
             answers=lambda: _greets(port),

@@ -75,7 +75,9 @@ def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
     assert server.stdout is not None
     try:
         lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
-        assert all(lines), server.communicate()[1]
+        if not all(lines):
+            server.terminate()  # it may still run, and `communicate` waits for its end
+            pytest.fail(server.communicate()[1])
         yield dict(line.split("=", 1) for line in lines)
     finally:
         server.terminate()
@@ -110,12 +112,12 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 
 
 def test_every_error_is_explained() -> None:
-    """Each class that can be raised is in the table of docs/errors.md, to which the README leads."""
+    """Each class that can be raised has a row in the table of docs/errors.md, to which the README leads."""
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TicketSourceError)]
     table = (ROOT / "docs" / "errors.md").read_text()
 
     assert "(docs/errors.md)" in README
-    assert [k.__name__ for k in kinds if f"`{k.__name__}`" not in table] == []
+    assert [k.__name__ for k in kinds if f"| `{k.__name__}` |" not in table] == []
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)

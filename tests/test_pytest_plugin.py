@@ -166,3 +166,65 @@ def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester
     result = pytester.runpytest_subprocess("-W", "error", "--strict-markers")
 
     result.assert_outcomes(passed=4)
+
+
+def test_the_client_is_closed_in_a_loop_that_runs_in_another_thread(pytester: pytest.Pytester) -> None:
+    """The loop may go on after the test, or stop just when the client is to be closed."""
+    pytester.makepyfile("""
+        import asyncio, gc, threading, pytest
+
+        class Elsewhere(asyncio.SelectorEventLoop):
+            stops_when_looked_at = False
+
+            def is_running(self):
+                running = super().is_running()
+                if self.stops_when_looked_at:
+                    self.stops_when_looked_at = False
+                    self.end()
+                return running
+
+            def begin(self):
+                self.thread = threading.Thread(target=self.run_forever)
+                self.thread.start()
+
+            def end(self):
+                self.call_soon_threadsafe(self.stop)
+                self.thread.join()
+
+        @pytest.fixture
+        def elsewhere():
+            loop = Elsewhere()
+            loop.begin()
+            yield loop
+            if loop.is_running():
+                loop.end()
+            loop.close()
+            gc.collect()
+
+        @pytest.fixture
+        def closed(elsewhere):
+            clients = []
+            yield clients.append
+            assert ["closed" in repr(ts) for ts in clients] == [True]
+
+        def use(ts, loop):
+            asyncio.run_coroutine_threadsafe(ts.customers.list().first(), loop).result()
+
+        def test_loop_goes_on(elsewhere, closed, ticketsource_client):
+            closed(ticketsource_client)
+            use(ticketsource_client, elsewhere)
+
+        def test_loop_stops(elsewhere, closed, ticketsource_client):
+            closed(ticketsource_client)
+            use(ticketsource_client, elsewhere)
+            elsewhere.stops_when_looked_at = True
+
+        def test_loop_was_stopped(elsewhere, closed, ticketsource_client):
+            closed(ticketsource_client)
+            use(ticketsource_client, elsewhere)
+            elsewhere.end()
+    """)
+
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio", "--strict-markers")
+
+    result.assert_outcomes(passed=3)

@@ -2,20 +2,38 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import CannotStart, Program, on_a_free_port
+import servers
+from servers import CannotStart, Program, RabbitServer, free_ports, on_a_free_port
 
 SILENT = "import time; time.sleep(3600)"
 COMPLAINS = "import sys; sys.exit('FATAL: the disk is full')"
+WHEN_THE_OTHER_HAS_SPOKEN = """
+import pathlib, time
+while not pathlib.Path("log.txt").read_text():
+    time.sleep(0.01)
+"""
 
 
 def never() -> None:
     """Answer never."""
     raise ConnectionRefusedError
+
+
+def never_but_wait_for_words(folder: Path) -> None:
+    """Answer never, and return only when the server has said something, or after a minute."""
+    for _ in range(6000):
+        if (folder / "log.txt").read_text():
+            break
+        time.sleep(0.01)
+    never()
 
 
 def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
@@ -24,7 +42,7 @@ def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path
         Program(
             tmp_path,
             [sys.executable, "-c", f"import os; print(os.getpid(), flush=True); {SILENT}"],
-            [sys.executable, "-c", f"import time; time.sleep(1); {COMPLAINS}"],
+            [sys.executable, "-c", f"{WHEN_THE_OTHER_HAS_SPOKEN}{COMPLAINS}"],
             answers=never,
         )
 
@@ -39,8 +57,8 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
         Program(
             tmp_path,
             [sys.executable, "-c", f"print('still starting', flush=True); {SILENT}"],
-            answers=never,
-            patience=1,
+            answers=lambda: never_but_wait_for_words(tmp_path),
+            patience=0,
         )
 
 
@@ -61,6 +79,46 @@ def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: 
     else:
         assert on_a_free_port(start) == "started"
     assert len(tried) == tries
+
+
+def test_a_port_that_is_taken_each_time_is_an_error_in_the_end() -> None:
+    """After five tries the server's own words are raised."""
+    tried: list[int] = []
+
+    def start() -> None:
+        tried.append(1)
+        raise CannotStart(f"try {len(tried)}: Address already in use")
+
+    with pytest.raises(CannotStart, match="try 5: Address already in use"):
+        on_a_free_port(start)
+    assert len(tried) == 5
+
+
+def test_ports_that_are_found_together_are_different() -> None:
+    """No port is given out twice in one call."""
+    assert len(set(free_ports(200))) == 200
+
+
+@pytest.mark.slow
+def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries other ports if its own, the one between nodes, or that of its names server is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+
+        def choices() -> Iterator[list[int]]:
+            for place in range(3):
+                ports = free_ports(3)
+                ports[place] = taken
+                yield ports
+            yield free_ports(3)
+
+        chosen = choices()
+        monkeypatch.setattr(servers, "free_ports", lambda _: next(chosen))
+        RabbitServer(tmp_path).stop()
+
+    assert list(chosen) == []
 
 
 def test_children_have_default_signals_whatever_the_parent_of_the_tests_ignores() -> None:

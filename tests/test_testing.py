@@ -31,6 +31,31 @@ async def test_no_client_waits_and_afterwards_all_do(box: Sandbox) -> None:
     assert clock() >= 120
 
 
+@pytest.mark.virtual_time
+async def test_a_client_without_a_limit_waits_between_attempts_but_in_the_block(box: Sandbox) -> None:
+    """Before and after the block a call takes as long as the server asks for; no limiter waits in its place."""
+    clock = asyncio.get_running_loop().time
+    took: list[float] = []
+    async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+
+        async def call() -> None:
+            box.fail(status=429, headers={"Retry-After": "60"})
+            began = clock()
+            await ts.customers.list().first()
+            took.append(clock() - began)
+
+        await call()
+        with no_waiting() as skipped:
+            await call()
+        await call()
+
+    before, inside, after = took
+    assert skipped == [61.0]
+    assert before >= 60
+    assert inside < 1
+    assert after >= 60
+
+
 @pytest.mark.parametrize(("given", "attempts"), [({}, 4), ({"attempts": 2}, 2), ({"attempts": 1000}, 100)])
 async def test_attempts_are_capped(box: Sandbox, given: Any, attempts: int) -> None:
     """A policy for nights does not make a test loop for long; a policy of fewer attempts stays as it is."""

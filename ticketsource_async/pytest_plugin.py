@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
     from ticketsource_async.client import TicketSource
@@ -79,7 +80,23 @@ def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "S
     yield ts
     # The event loop of an async test is closed after this fixture, one of `asyncio.run` was closed before it.
     if (loop := ts._transport.loop) is not None:  # noqa: SLF001 - nobody else needs to know it
+        _close(ts, loop)
+
+
+def _close(ts: "TicketSource", loop: "asyncio.AbstractEventLoop") -> None:
+    """Close a client in its event loop, which may still run in another thread."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import wait  # noqa: PLC0415
+
+    if not loop.is_running():
         loop.run_until_complete(ts.aclose())
+        return
+    closed = asyncio.run_coroutine_threadsafe(ts.aclose(), loop)
+    while loop.is_running() and not closed.done():
+        wait([closed], timeout=0.1)
+    if not closed.done():  # the loop was stopped before the client was closed
+        loop.run_until_complete(asyncio.wrap_future(closed, loop=loop))
+    closed.result()
 
 
 @pytest.fixture
