@@ -165,7 +165,7 @@ class Bulk(Generic[In, Out]):
                 raise  # and the input is untouched
             else:
                 error = TicketSourceError("The call was cancelled by something within it, such as a limiter.")
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the outcome of this input alone
+        except Exception as failure:  # noqa: BLE001 - any failure is the outcome of this input alone
             error = failure
         if self._fail_fast or isinstance(error, ClientClosed):
             self._stop()

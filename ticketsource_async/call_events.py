@@ -1,4 +1,4 @@
-"""What `on_event` is told while calls travel: frozen values. No query, no header and no body is in them, ids are."""
+"""The events that `on_event` gets while calls are made: frozen values with ids, but no query, header or body."""
 
 from attrs import frozen
 
@@ -23,7 +23,7 @@ class AttemptEvent:
 
 @frozen(kw_only=True)
 class WaitEvent:
-    """A call has waited so many seconds for a free connection and a slot; less than a millisecond is not told."""
+    """A call has waited so many seconds for a free connection and a slot; less than a millisecond makes no event."""
 
     method: str
     path: str

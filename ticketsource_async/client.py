@@ -64,7 +64,7 @@ class ClientOptions(TypedDict, total=False):
     trace_configs: "Sequence[TraceConfig]"
     """aiohttp's own tracing for a session of our own, as OpenTelemetry has it. It sees headers, so also the key."""
     on_event: Callable[[CallEvent], None] | None
-    """A plain function that is told of every attempt, wait, retry and page; if it raises, that is logged."""
+    """A plain function that gets an event for every attempt, wait, retry and page; if it raises, that is logged."""
 
 
 class TicketSource:

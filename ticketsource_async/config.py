@@ -8,7 +8,7 @@ from attrs.validators import optional
 from ticketsource_async.errors import ConfigurationError
 
 _MANY: Final = 100_000
-_LONG: Final = 86_400.0  # a day: whoever means more has mistaken the unit
+_LONG: Final = 86_400.0  # a day: more than that is a mistake in the unit
 
 
 def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> None:
@@ -39,7 +39,7 @@ class Timeouts:
     total: float = field(default=60.0, validator=_seconds)
 
     def __attrs_post_init__(self) -> None:
-        # An attempt that `total` ends while it connects could not be told from one that was sent.
+        # If `total` ended an attempt while it connects, nobody could say whether it was sent.
         if self.connect >= self.total or self.response > self.total:
             raise ConfigurationError(
                 f"Timeouts.total of {self.total:g} s must be longer than connect ({self.connect:g} s) and at least as "

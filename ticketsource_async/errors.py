@@ -103,7 +103,7 @@ class NotFound(APIError):
     @property
     def is_from_api(self) -> bool:
         """Whether the API itself says so; else it may be a gateway, and the record still there."""
-        return any(told.get("code") == "not_found" for told in self.errors)
+        return any(entry.get("code") == "not_found" for entry in self.errors)
 
 
 class RateLimited(APIError):

@@ -1,7 +1,7 @@
 """Many calls as one listing: everything that is on, and everything that was sold.
 
-Each reads in branches, so many at a time, and yields in the order of the lists. No task outlives its loop: whoever
-leaves it early leaves nothing behind.
+Each reads in branches, so many at a time, and yields in the order of the lists. No task outlives its loop, also if
+the loop is left early.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def programme(
         return fetched[venue_id]
 
     async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None]]:
-        with _telling(event):
+        with _naming_branch(event):
             dates = await events.list_dates(event, start=start).collect()
             if dates:
                 fetched.update({venue.id: venue for venue in await events.list_venues(event).collect()})
@@ -54,13 +54,13 @@ def all_bookings(
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
     async def dates_of(event: Event) -> list[tuple[Event, EventDate]]:
-        with _telling(event):
+        with _naming_branch(event):
             async with gate:
                 return [(event, event_date) async for event_date in events.list_dates(event, start=start)]
 
     async def bookings_for(pair: tuple[Event, EventDate]) -> list[tuple[Event, EventDate, Booking]]:
         event, event_date = pair
-        with _telling(event, event_date):
+        with _naming_branch(event, event_date):
             async with gate:
                 return [(event, event_date, booking) async for booking in dates.list_bookings(event_date)]
 
@@ -100,7 +100,7 @@ async def _in_branches(
 
 
 @contextmanager
-def _telling(*records: Event | EventDate) -> Iterator[None]:
+def _naming_branch(*records: Event | EventDate) -> Iterator[None]:
     """Say on an error in which branch it happened."""
     try:
         yield

@@ -29,7 +29,7 @@ T = TypeVar("T", bound=WholeRecord)
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
-_PAGES_REMEMBERED: Final = 10  # for repeats; more if more are read at a time
+_PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
 
 
 @frozen
@@ -74,14 +74,14 @@ class _Loop:
     left: int | None
     known: set[str] | None
     last: URL
-    remembered: int
+    pages_compared: int
     pages: deque[set[str]] = field(factory=deque)
     recent: set[str] = field(factory=set)
     new: int = 0
     items: int = 0
 
     def which_are_new(self, ids: list[str | None]) -> list[bool]:
-        """Say of each row of a page whether it is to come: it has not yet, as far as that is remembered."""
+        """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""
         here = {record_id for record_id in ids if record_id is not None}
         unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
         if unseen and len(here) == len(ids):  # the usual page
@@ -94,13 +94,13 @@ class _Loop:
             self.known |= here
         self.recent |= here
         self.pages.append(here)
-        if len(self.pages) > self.remembered:
+        if len(self.pages) > self.pages_compared:
             self.recent -= self.pages.popleft()
         return new
 
     def _is_new(self, record_id: str | None, here: set[str]) -> bool:
         first_pass = self.report.passes == 1
-        if record_id is None:  # it is invalid, and told once
+        if record_id is None:  # it is invalid, and handed over once
             return first_pass
         known = self.known is not None and record_id in self.known
         if record_id in self.recent or record_id in here or (known and first_pass):
@@ -122,9 +122,9 @@ class Pager(Generic[T]):
     """A list that has not been asked for yet; every loop over it starts anew.
 
     Rows come as the API has them at the moment their page is read. It has only page numbers, so rows shift while one
-    reads: one deleted before the place where you read makes you miss another, which `verify` finds; one inserted there
-    makes one come again, which is dropped, as far as the ids of the last pages tell. `report` is of the loop that was
-    begun last.
+    reads. One that is deleted before the place where you read makes you miss another, which `verify` finds. One that is
+    inserted there makes another come again; it is dropped if its id was on one of the last pages. `report` is of the
+    loop that was begun last.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Pager(Generic[T]):
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
         first = self._url.with_query(self._ours)
-        loop = _Loop(report, self._max_items, known, first, max(_PAGES_REMEMBERED, self._concurrency + 1))
+        loop = _Loop(report, self._max_items, known, first, max(_PAGES_COMPARED, self._concurrency + 1))
         while report.passes < self._max_passes and not report.complete:
             report.passes += 1
             loop.new = 0
@@ -247,7 +247,7 @@ class Pager(Generic[T]):
     async def _backward(self, loop: _Loop, first: URL) -> AsyncGenerator[Page[T], None]:
         """Read from the page without a `next`, as it is now, to the first.
 
-        One page at a time, whatever the concurrency: a row that a deletion moves goes towards the pages still to be
+        One page at a time, with any concurrency: a row that a deletion moves goes towards the pages still to be
         read only because they are read in this order.
         """
         try:
@@ -292,7 +292,7 @@ class Pager(Generic[T]):
         rows = envelope.data
         if not isinstance(rows, list):
             raise envelope.invalid("`data` is not a list", "$.data")
-        self._sender.tell(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
+        self._sender.emit(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
         items = self._items(loop, rows, envelope)
         loop.items += len(items)
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0

@@ -353,9 +353,8 @@ async def test_an_on_event_that_raises_does_not_end_the_call(box: Sandbox, caplo
         karl = await ts.customers.create(CustomerDraft(first_name="Karl"))
 
     assert karl.first_name == "Karl"
-    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        "on_event raised on AttemptEvent."
-    ]
+    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert errors[-1] == "on_event raised on AttemptEvent."  # a wait of the call may have come before it
     assert "no such metric" in caplog.text
 
 

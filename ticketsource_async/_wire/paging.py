@@ -12,8 +12,8 @@ from ticketsource_async._wire.response import Envelope
 def next_url(envelope: Envelope, ours: Mapping[str, str]) -> URL | None:
     """Return where `links.next` points, with the query parameters of ours that it lacks; None at the end.
 
-    Laravel drops the parameters of the request from its links unless told otherwise: followed as it stands, page 2
-    would come with ten rows that overlap page 1. `page` is the cursor and is never put back.
+    Laravel leaves the parameters of the request out of its links by default. Page 2 would then have ten rows, and
+    overlap page 1. `page` is the cursor and is never put back.
     """
     link = envelope.links.get("next")
     if link is None:
@@ -40,9 +40,9 @@ def why_not_follow(url: URL, current: URL, seen: Collection[str], ours: Mapping[
 
 
 def page_offset(url: URL, pages: int, ours: Collection[str]) -> URL | None:
-    """Return the address of the page so many pages on; None where it would be a guess, or before the first.
+    """Return the URL `pages` away, or None if it cannot be predicted, or would be before the first.
 
-    It would be one if the address names no page, or has parameters besides ours, which may be a cursor.
+    It cannot be predicted if the URL names no page, or has parameters besides ours, which may be a cursor.
     """
     number = page_number(url.query.get("page"))
     if number is None or number + pages < 1 or not url.query.keys() <= set(ours):

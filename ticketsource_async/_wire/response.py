@@ -72,7 +72,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
     """Return what came in the envelope, or raise what the answer means."""
     if not 200 <= response.status < 300:
         raise _error(request, response)
-    if request.method == "DELETE":  # a 204 has no body, and whatever else is in there tells nothing
+    if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
         return Envelope(None, {}, request, response.status)
     document = _document(response)
     if "data" not in document:
@@ -213,8 +213,8 @@ def _error_objects(request: Request, response: RawResponse) -> list[ErrorObject]
 
 
 def _describe(request: Request, response: RawResponse) -> str:
-    if told := _error_objects(request, response):
-        return "; ".join(map(_tell, told))
+    if listed := _error_objects(request, response):
+        return "; ".join(map(_reason_in, listed))
     if isinstance(message := _document(response).get("message"), str):  # Laravel's own errors, outside of the API's
         return request.scrub(message).rstrip(".")
     if response.broken:
@@ -229,7 +229,7 @@ def _describe(request: Request, response: RawResponse) -> str:
     )
 
 
-def _tell(error: ErrorObject) -> str:
+def _reason_in(error: ErrorObject) -> str:
     said = [error.get("code", ""), (error.get("detail") or error.get("title") or "").rstrip(".")]
     return ": ".join(filter(None, said)) or "no reason given"
 

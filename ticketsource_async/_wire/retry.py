@@ -34,7 +34,7 @@ def wait_before_next(
 def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | None) -> float:
     """Return for how many seconds everybody with this key has to pause after a failed attempt, 0 for not at all.
 
-    A server that asks for more than `max_retry_after` pauses nobody: each call that asks is told so at once.
+    A server that asks for more than `max_retry_after` pauses nobody: each call raises the error at once.
     """
     if not isinstance(error, errors.RateLimited):
         return 0.0
@@ -110,7 +110,7 @@ def verdict(
 def ended(
     request: Request, unknown: errors.TicketSourceError | None, when: str, *, in_flight: bool
 ) -> errors.TicketSourceError:
-    """Return what it means for a call that it was ended from outside, as `when` tells, while it went on."""
+    """Return the error of a call that was ended from outside while it went on; `when` says by what."""
     doing = "in flight" if in_flight else "waiting"
     message = f"{request} was {doing} {when}."
     lost = errors.ConnectionLost(message, request.method, request.url.path, request.attempt)
@@ -127,7 +127,7 @@ def out_of_time(
     *,
     in_flight: bool,
 ) -> errors.TicketSourceError:
-    """Return what it means for a call that its deadline of so many seconds was over, in flight or while it waited."""
+    """Return the error of a call whose deadline of so many seconds was over, in flight or while it waited."""
     if not in_flight and last is not None:
         return verdict(request, last, unknown)
     phase, doing = ("deadline", "was in flight") if in_flight else ("slot", "waited for its turn")

@@ -29,8 +29,8 @@ from ticketsource_async.ratelimit import Priority, RateLimiter
 T = TypeVar("T", bound=WholeRecord)
 
 _LOG: Final = logging.getLogger("ticketsource_async")
-_READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command tells of it itself
-_WORTH_TELLING: Final = 0.001
+_READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports these itself
+_LEAST_WAIT: Final = 0.001
 
 
 @frozen
@@ -98,8 +98,8 @@ class Sender:
         self._transport = transport
         self._config = config
         self._scopes: set[_Scope] = set()
-        self._noted: set[tuple[str, str]] = set()
-        self._told: set[str] = set()
+        self._logged_paths: set[tuple[str, str]] = set()
+        self._logged_names: set[str] = set()
         self.closed = False
 
     def url(self, *segments: str) -> URL:
@@ -197,7 +197,7 @@ class Sender:
                 await self._pause(limiter, seconds)
             if wait is None:
                 raise retry.verdict(request, failure, call.unknown)
-            self._tell_retry(request, failure, wait, policy.attempts)
+            self._emit_retry(request, failure, wait, policy.attempts)
             if waiting is not None:
                 waiting.skipped.append(wait)
             await asyncio.sleep(wait if waiting is None else 0)
@@ -235,13 +235,13 @@ class Sender:
     async def _pause(self, limiter: RateLimiter, seconds: float) -> None:
         try:
             await limiter.pause(seconds, key=self.credentials.limiter_key)
-        except Exception:  # noqa: BLE001 - whatever it is, what is known of the call must not be lost by it
+        except Exception:  # noqa: BLE001 - no failure here may hide what is known of the call
             _LOG.exception("The rate limiter failed to pause; the call goes on.")
 
     async def _exchange(self, request: Request, waited: float) -> Envelope | errors.TicketSourceError:
         on_event = self._config.on_event
-        if on_event is not None and waited >= _WORTH_TELLING:
-            self.tell(WaitEvent(method=request.method, path=request.url.path, attempt=request.attempt, waited=waited))
+        if on_event is not None and waited >= _LEAST_WAIT:
+            self.emit(WaitEvent(method=request.method, path=request.url.path, attempt=request.attempt, waited=waited))
         began, raw = time.monotonic(), None
         outcome: Envelope | errors.TicketSourceError
         try:
@@ -254,7 +254,7 @@ class Sender:
         failed = type(outcome).__name__ if isinstance(outcome, errors.TicketSourceError) else None
         _LOG.debug("%s: %s after %.3f s", request, failed or status, elapsed)
         if on_event is not None:
-            self.tell(
+            self.emit(
                 AttemptEvent(
                     method=request.method,
                     path=request.url.path,
@@ -268,14 +268,14 @@ class Sender:
             )
         return outcome
 
-    def _tell_retry(self, request: Request, error: errors.TicketSourceError, wait: float, most: int) -> None:
+    def _emit_retry(self, request: Request, error: errors.TicketSourceError, wait: float, most: int) -> None:
         name = type(error).__name__
         _LOG.info(
             "%s %s: attempt %d of %d ended in %s, the next is in %.1f s.",
             *(request.method, request.url.path, request.attempt, most, name, wait),
         )
         status = getattr(error, "status", None)
-        self.tell(
+        self.emit(
             RetryEvent(
                 method=request.method,
                 path=request.url.path,
@@ -286,27 +286,27 @@ class Sender:
             )
         )
 
-    def tell(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent) -> None:
         """Hand an event to `on_event`; if that raises, the call goes on and the log says so."""
         if self._config.on_event is None:
             return
         try:
             self._config.on_event(event)
-        except Exception:  # noqa: BLE001 - whatever it is, the call must not end by it
+        except Exception:  # noqa: BLE001 - no failure here may end the call
             _LOG.exception("on_event raised on %s.", type(event).__name__)
 
     def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
-        """Log, once for each path, that values of records of this kind could not be read; the values are not told."""
+        """Log, once for each path, that values of records of this kind could not be read, without the values."""
         for path in invalid:
-            if (resource, path) in self._noted:
+            if (resource, path) in self._logged_paths:
                 continue
-            whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] are told together
-            if whose not in self._told:
+            whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] share one line of the log
+            if whose not in self._logged_names:
                 _READING_LOG.warning(
                     "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
                 )
-            self._noted.add((resource, path))
-            self._told.add(whose)
+            self._logged_paths.add((resource, path))
+            self._logged_names.add(whose)
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""

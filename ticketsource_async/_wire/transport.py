@@ -250,7 +250,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _send_once() -> ClientMiddlewareType:
-    """Return what keeps aiohttp from sending a request again by itself when a connection that it kept has broken.
+    """Return a middleware that lets aiohttp send a request only once, also if a connection that it reused is broken.
 
     The second time would pass no limiter, and a DELETE that was carried out would be answered 404. (The middlewares of
     a borrowed session are not run.)

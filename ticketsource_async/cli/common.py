@@ -35,8 +35,8 @@ INTERRUPTED: Final = 130
 EXIT_CODES: Final = """\b
 Exit codes:
   0    done (also when the reader of a pipe has seen enough of a list)
-  1    not all is done or told: the API or the file system refused, a line of
-       an import was refused, a row could not be read, nobody reads the pipe
+  1    not all is done: the API or the file system refused, a line of an
+       import was refused, a row could not be read, nobody reads the pipe
   2    wrong use of the command
   4    no API key, or the API does not accept it
   75   try again later: rate limit, server error, no connection, a store in use
@@ -162,8 +162,8 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
 
 
 @contextmanager
-def telling_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[WholeRecord], None]]":
-    """Yield what notes the values of a record that could not be read; tell of them on stderr at the end.
+def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[WholeRecord], None]]":
+    """Yield a function that notes the values of a record that could not be read; report them on stderr at the end.
 
     Each path has one line, with the number of records and at most three ids, and never a value.
     """
@@ -227,8 +227,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     """Do the work of a command, and end as `EXIT_CODES` says if it fails.
 
-    When nobody reads the pipe that it prints to, they have seen enough, unless `unread` tells what is amiss then, or
-    when it cannot print at all.
+    If nobody reads the pipe that it prints to, that is an ordinary end, unless `unread` says what is missing then. The
+    same text is added if it cannot print at all.
     """
     import asyncio  # noqa: PLC0415 - help can do without
 
@@ -236,9 +236,9 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
     signals: list[int] = []
     reading = logging.getLogger("ticketsource_async.reading")
-    reading.disabled = True  # the command itself tells what could not be read, and whose it is
+    reading.disabled = True  # the command itself reports what could not be read, and whose it is
     try:
-        asyncio.run(_unless_told_to_end(work, signals))
+        asyncio.run(_until_a_signal(work, signals))
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:
@@ -260,7 +260,7 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
         reading.disabled = False
 
 
-async def _unless_told_to_end(work: Coroutine[None, None, None], signals: list[int]) -> None:
+async def _until_a_signal(work: Coroutine[None, None, None], signals: list[int]) -> None:
     """Do the work; a signal to end cancels it, so that no part of a file stays behind."""
     import asyncio  # noqa: PLC0415 - as above
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, fields  # not attrs, which takes a third of the time that help has
+from dataclasses import dataclass, fields  # not attrs, which help would have to load
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -18,10 +18,10 @@ from ticketsource_async.cli.common import (
     output_option,
     progress,
     quiet_option,
+    reporting_unreadable,
     run,
     sandbox_option,
     strict_option,
-    telling_unreadable,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
             type=_Format([]),
             default="csv",
             show_default=True,
-            help="csv and parquet have a column for each field, json and jsonl all that the API tells.",
+            help="csv and parquet have a column for each field, json and jsonl everything that the API sends.",
         ),
     ):
         with_options = option(with_options)
@@ -113,7 +113,7 @@ def _export(
 
     async def export() -> None:
         with (
-            telling_unreadable(strict=options.strict, in_cells=file.has_cells) as note,
+            reporting_unreadable(strict=options.strict, in_cells=file.has_cells) as note,
             opened(options.output, "utf-8-sig" if options.excel else "utf-8") as stream,
         ):
             async with box_office(sandbox=options.sandbox) as ts:
@@ -143,7 +143,7 @@ def _export(
 def export_customers(options: Options, *, consent: tuple[str, ...], limit: int | None) -> None:
     """Stream every customer to stdout or a file, with what they consent to.
 
-    A value that cannot be read is an empty cell; at the end stderr tells which they are, and whose. Such a consent
+    A value that cannot be read is an empty cell; stderr names these at the end, and whose they are. Such a consent
     counts as no.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
@@ -169,11 +169,11 @@ def export_customers(options: Options, *, consent: tuple[str, ...], limit: int |
                 if written == limit:
                     break
 
-    def tell_left_out() -> None:
+    def say_how_many() -> None:
         if consent and not options.quiet:
             click.echo(f"{left_out:,} left out: no consent to {' and '.join(consent)}.", err=True)
 
-    _export(options, CUSTOMERS, "customers", customers, tell_left_out)
+    _export(options, CUSTOMERS, "customers", customers, say_how_many)
 
 
 def _days_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,6 @@
-"""The import of customers from a CSV: whom each line is for, what it would change, and, if told so, the change.
+"""The import of customers from a CSV: whom each line is for, what it would change, and with --apply the change.
 
-A line whose meaning is not certain is refused, whatever the others are.
+A line whose meaning is not certain is refused; the others are not.
 """
 
 import csv
@@ -10,7 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field  # not attrs, which takes a third of the time that help has
+from dataclasses import dataclass, field  # not attrs, which help would have to load
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -95,7 +95,7 @@ def import_customers(
 ) -> None:
     """Create or update customers from a CSV with the columns of the export, or some of them; - is stdin.
 
-    An empty cell leaves what is there. For each line of the file a line of JSON tells its outcome. A line is refused
+    An empty cell leaves what is there. For each line of the file, a line of JSON has its outcome. A line is refused
     if a cell is not what its column takes, if it is not certain whom it is for, or if its updated_at is not that of
     the customer any more; then the exit code is 1. A consent that stays is not sent, so that a withdrawal meanwhile
     stands; whether the API keeps the others then is not known, so look at the "changes" that it made.
@@ -113,16 +113,16 @@ def import_customers(
         with opened(Path("-"), "utf-8") as stdout:
             async with box_office() as ts:
                 listed, unknown = await _by_email(ts, lines, quiet=quiet) if match == "email" else ({}, [])
-                # Whoever signs up between the list and the line would be there twice.
+                # Customers who sign up between the list and the line would be there twice.
                 for line in sorted(lines, key=lambda line: line.key in listed):
-                    with _telling_where(line):
+                    with _reporting_where_it_ended(line):
                         outcome = await _deal_with(ts, line, listed.get(line.key, []), unknown, options)
                         stdout.write(json_text({"line": line.number, **outcome}) + "\n")
                         stdout.flush()
                     outcomes[str(outcome["outcome"])] += 1
         if not quiet:
-            told = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "no lines"
-            click.echo(told + ("." if apply else ". Nothing was written: --apply writes."), err=True)
+            counted = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "no lines"
+            click.echo(counted + ("." if apply else ". Nothing was written: --apply writes."), err=True)
         if any(outcomes[refused] for refused in _REFUSED):
             raise click.exceptions.Exit(FAILED)
 
@@ -130,7 +130,7 @@ def import_customers(
 
 
 @contextmanager
-def _telling_where(line: _Line) -> Iterator[None]:
+def _reporting_where_it_ended(line: _Line) -> Iterator[None]:
     """Say at which line the import ends, however it does."""
     try:
         yield
@@ -241,7 +241,7 @@ async def _by_email(
     unknown: list[str] = []
     if not wanted:
         return found, unknown
-    listed = ts.customers.list(concurrency=8, verify=True)  # whoever is missed would be created again
+    listed = ts.customers.list(concurrency=8, verify=True)  # a customer who is missed would be created again
     with progress("customers read", quiet=quiet) as shown:
         async for customer in listed:
             shown.update()

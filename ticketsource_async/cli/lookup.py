@@ -15,10 +15,10 @@ from ticketsource_async.cli.common import (
     command,
     opened,
     print_record,
+    reporting_unreadable,
     run,
     sandbox_option,
     strict_option,
-    telling_unreadable,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Rea
         async def work() -> None:
             from ticketsource_async.pagination import Pager  # noqa: PLC0415
 
-            with telling_unreadable(strict=strict, in_cells=False) as note:
+            with reporting_unreadable(strict=strict, in_cells=False) as note:
                 async with box_office(sandbox=sandbox) as ts:
                     with checked_ids(*ids):
                         found = read(ts, *(given[metavar.lower()] for metavar in ids))

@@ -19,8 +19,8 @@ from ticketsource_async.cli.common import (
     output_option,
     progress,
     quiet_option,
+    reporting_unreadable,
     run,
-    telling_unreadable,
 )
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
@@ -35,8 +35,8 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
         "--store",
         type=click.Path(exists=exists, dir_okay=False, path_type=Path),
         required=True,
-        help="The file that remembers what was told"
-        + ("." if exists else "; it is made when it is not there. One for each box office."),
+        help="The file with the customers as they were last time"
+        + ("." if exists else "; it is created if there is none. One for each box office."),
     )
 
 
@@ -46,17 +46,19 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 @click.option(
     "--rebind",
     is_flag=True,
-    help="Go on with another API key or address than the store was filled with, if one of the customers that it "
-    "remembers is found with them.",
+    help="Go on with another API key or address than the store was filled with, if one of the customers in it is found "
+    "with them.",
 )
 @quiet_option
 def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) -> None:
     """Write what changed since last time, a line of JSON for each change.
 
     The first time everybody is new. A line has "change" (created, updated or deleted), "id", and the customer, as
-    they were "before" and are "after"; "consent_changed", and for updates "fields". All changes count as told when the
-    file of --output has its name; on stdout each does when its line is written, and what stands in a pipe when its
-    reader dies is lost. What does not count as told comes again. A customer who cannot be read is told on stderr.
+    they were "before" and are "after"; "consent_changed", and for updates "fields".
+
+    With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
+    line is written, so what is still in a pipe when its reader ends is lost. A change that is not acknowledged comes
+    again. Customers who cannot be read are named on stderr.
     """
     if str(output) != "-" and output.resolve() == store.resolve():
         raise click.UsageError("--output and --store are the same file.")
@@ -68,42 +70,42 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     async def follow() -> None:
         from ticketsource_async import CustomerStore  # noqa: PLC0415
 
-        told: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         with progress("customers", quiet=quiet, rows_to=output) as shown:
-            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as remembered:
+            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
-                    await ts.customers.rebind(remembered)
-                changes = ts.customers.changes(remembered, acknowledge=a_line_each, on_invalid=_telling(told))
+                    await ts.customers.rebind(in_store)
+                changes = ts.customers.changes(in_store, acknowledge=a_line_each, on_invalid=_counting_skipped(counts))
                 with (
-                    telling_unreadable(strict=False, in_cells=False) as note,
+                    reporting_unreadable(strict=False, in_cells=False) as note,
                     opened(output, "utf-8") as stream,
                 ):
-                    failure = await _write_changes(changes, stream, told, note)
-                await remembered.acknowledge_all()  # now that the file has its name
+                    failure = await _write_changes(changes, stream, counts, note)
+                await in_store.acknowledge_all()  # now that the file has its name
         if not quiet:
             click.echo(
-                f"{told['created']:,} created, {told['updated']:,} updated, {told['deleted']:,} deleted; "
-                f"{told['consents']:,} changed a consent.",
+                f"{counts['created']:,} created, {counts['updated']:,} updated, {counts['deleted']:,} deleted; "
+                f"{counts['consents']:,} changed a consent.",
                 err=True,
             )
         if failure is not None:
             raise failure
-        if told["unreadable"]:
-            fail(f"{told['unreadable']:,} could not be read, and what changed in them is not told.", FAILED)
+        if counts["unreadable"]:
+            fail(f"{counts['unreadable']:,} could not be read, so their changes are missing.", FAILED)
 
     run(
         follow(),
-        unread="what was printed last may count as told though nobody has it; take --output." if a_line_each else "",
+        unread="the last lines may be acknowledged though nobody has read them; use --output." if a_line_each else "",
     )
 
 
 async def _write_changes(
     changes: "AsyncGenerator[Change, None]",
     stream: TextIOWrapper,
-    told: Counter[str],
+    counts: Counter[str],
     note: "Callable[[Customer], None]",
 ) -> TicketSourceError | None:
-    """Write the changes, and return what failed for a single customer, if all others are told."""
+    """Write the changes, and return what failed for a single customer, if the changes of all others are written."""
     from ticketsource_async.files.json import write_line  # noqa: PLC0415 - help can do without
 
     try:
@@ -112,10 +114,10 @@ async def _write_changes(
                 write_line(stream, change.to_dict())
                 stream.flush()
                 _note_new(change, note)
-                told[change.kind] += 1
-                told["consents"] += change.consent_changed
+                counts[change.kind] += 1
+                counts["consents"] += change.consent_changed
     except (NotFound, ServerError, InvalidResponse) as error:
-        if "/customers/" not in error.path:  # it is the list, so that not all is told
+        if "/customers/" not in error.path:  # it is the list, so changes are missing
             raise
         return error
     return None
@@ -142,28 +144,28 @@ def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
     return count
 
 
-def _telling(told: Counter[str]) -> Callable[[InvalidResponse], None]:
-    def tell(error: InvalidResponse) -> None:
-        told["unreadable"] += 1
+def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]:
+    def skip(error: InvalidResponse) -> None:
+        counts["unreadable"] += 1
         click.echo(f"ticketsource: {error}", err=True)
 
-    return tell
+    return skip
 
 
 @command("customers forget", epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db")
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @_store_option(exists=True)
 def forget_customer(*, customer_id: str, store: Path) -> None:
-    """Erase a customer from what `changes` remembers, without a trace.
+    """Erase a customer from the store of `changes`, without a trace.
 
-    In TicketSource they stay: delete them there first, or they come again as created.
+    They stay in TicketSource: delete them there first, or they come again as created.
     """
 
     async def forget() -> None:
         from ticketsource_async import CustomerStore  # noqa: PLC0415
 
-        async with CustomerStore(store) as remembered:
-            if not await remembered.erase(customer_id):
-                click.echo(f"{store} remembers nobody with the id {customer_id}, and has no trace of them.", err=True)
+        async with CustomerStore(store) as in_store:
+            if not await in_store.erase(customer_id):
+                click.echo(f"{store} has nobody with the id {customer_id}.", err=True)
 
     run(forget())

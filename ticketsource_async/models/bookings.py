@@ -150,7 +150,7 @@ def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
         part: Decimal | None = getattr(line.amount, name, None)
         if part is None:
             return None
-        with localcontext(prec=MAX_PREC):  # exact, whatever precision the program has set for itself
+        with localcontext(prec=MAX_PREC):  # exact, with any precision that the program has set
             total += part
     return total
 

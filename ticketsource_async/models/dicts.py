@@ -74,7 +74,7 @@ def _undone(data: object, cls: Any) -> Any:
         raise _NotOurs("no object at $.invalid")
     links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
     record = reader_of(cls).read(given, invalid, None, record_id, links)
-    # What could not be read then is not read now; what cannot be read now is told by the caller.
+    # What could not be read then is not read now; the caller reports what cannot be read now.
     return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
 
 

@@ -1,7 +1,7 @@
 """From a row, as the API sends it, to a record; pure.
 
-A row is kept whatever is in it. A value that is not what its field promises reads as None and goes to `invalid`; what
-is unknown goes to `extra`; nothing is guessed.
+A row is kept, odd as its values may be. A value that is not what its field promises reads as None and goes to
+`invalid`; what is unknown goes to `extra`; nothing is guessed.
 
 The reader of each class is generated from its annotations, field by field, as attrs and cattrs do it: a loop over the
 fields takes twice as long.
@@ -348,7 +348,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         self._general = self._make(None)
 
     def read(self, given: dict[Any, object], *arguments: object) -> Any:
-        """Read values with whatever names they have."""
+        """Read values with any names."""
         return self[tuple(given)](given, *arguments)
 
     def __missing__(self, names: tuple[object, ...]) -> Callable[..., Any]:

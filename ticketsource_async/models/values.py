@@ -43,7 +43,7 @@ def digits(number: object) -> str:
 
 
 MOST_LEVELS: Final = 200
-"""How deep a value can be that a record keeps. A deeper one could not be written as JSON again by all that reads it."""
+"""How deep a value can be that a record keeps. Other programs could not read a deeper one as JSON."""
 
 
 def kept(value: object, levels: int = MOST_LEVELS) -> object:

@@ -1,4 +1,4 @@
-"""What keeps the number of requests within what the API allows: the protocol; the limiters are beside this file."""
+"""The protocol of rate limiters, which keep the number of requests within what the API allows."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Literal, Protocol, get_args

@@ -2,8 +2,8 @@
 
 Ours, because no library frees a slot by the answer or can pause. The server counts a request somewhere between its
 start and its answer; a slot that is free again one window after the answer is therefore free no earlier than at the
-server, whatever the network does, and no margin has to be guessed. (Only an attempt that was given up, by a timeout or
-a cancellation, may still lie in a queue of the server and be counted later; a 429 then pauses.)
+server, however slow the network is, and no margin has to be guessed. (Only an attempt that was given up, by a timeout
+or a cancellation, may still lie in a queue of the server and be counted later; a 429 then pauses.)
 """
 
 import asyncio
@@ -84,7 +84,7 @@ def shared(rate: RateLimit) -> LocalRateLimiter:
 
 
 class _Log:
-    """The window of one key, as tokens: when each slot is free. Whoever takes one out puts one back.
+    """The window of one key, as tokens: when each slot is free. Each one that is taken out is put back.
 
     Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
     """

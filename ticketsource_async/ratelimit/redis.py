@@ -39,7 +39,7 @@ _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
-# Tells Redis of the pause that is known here, and returns what is left of the longest that is known to anybody. In one
+# Gives Redis the pause that is known here, and returns what is left of the longest that any process knows. In one
 # step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
 _PAUSE: Final = """
 local known, kept = tonumber(ARGV[1]), redis.call('pttl', KEYS[1])
@@ -123,14 +123,14 @@ class RedisRateLimiter:
         """Give out no slot of this key for so many seconds, in any process; a shorter pause ends no longer one."""
         if not isfinite(seconds) or seconds <= 0:
             return
-        await self._remember_pause(key, seconds, time.monotonic())
+        await self._note_pause(key, seconds, time.monotonic())
         if not self._is_away():
             try:
                 await self._pause_left(key)
             except _FAILURES as error:
                 self._went_away(error)
 
-    async def _remember_pause(self, key: str, seconds: float, since: float) -> None:
+    async def _note_pause(self, key: str, seconds: float, since: float) -> None:
         # Here too, for when Redis is away, or has come back and forgotten it.
         self._paused_until = {other: until for other, until in list(self._paused_until.items()) if until > since}
         self._paused_until[key] = max(self._paused_until.get(key, 0), since + seconds)
@@ -141,11 +141,11 @@ class RedisRateLimiter:
         """Return the seconds for which this key is paused, as anybody knows, and let everybody know."""
         asked = time.monotonic()
         known = self._paused_until.get(key, 0) - asked
-        # Rounded down, and counted from before the question, so that no pause grows by being told to and fro.
+        # Rounded down, and counted from before the question: a pause must not grow when it is passed on and back.
         name, milliseconds = f"{_PREFIX}:{key}:pause", max(int(known * 1000), 0)
         left = float(await _answer(lambda: self._desk().redis.eval(_PAUSE, 1, name, milliseconds))) / 1000
         if left > known:
-            await self._remember_pause(key, left, asked)
+            await self._note_pause(key, left, asked)
         return left
 
     @asynccontextmanager

@@ -33,8 +33,8 @@ class ListOptions(TypedDict, total=False):
     verify: bool
     """Whether to read the list again, from its end to its front and so on, until a pass finds nothing new.
 
-    Then nobody who is there throughout is missed and nobody comes twice, whatever is deleted while you read, and
-    whatever is added at the end. If rows are inserted further up as well, that cannot be promised. It takes at least
+    Then nobody who is there throughout is missed and nobody comes twice, also if rows are deleted anywhere or added at
+    the end while you read. If rows are inserted further up as well, that cannot be promised. It takes at least
     twice the requests, those from the end to the front one at a time, and keeps all ids in memory, about 100 bytes
     each. Not with `max_items` or `start_page`.
     """

@@ -27,7 +27,7 @@ class Customers(Resource):
     """The people a box office knows."""
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Customer]:
-        """Return all customers, in an order that the API does not tell.
+        """Return all customers, in an order that the API does not document.
 
         GET /customers
         """

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 _Row = tuple[bytes | None, bytes | None, str | None]
 
-_APPLICATION: Final = 0x54536373  # by which a store is told from any other SQLite file
+_APPLICATION: Final = 0x54536373  # which no other SQLite file has
 _VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
