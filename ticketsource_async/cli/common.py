@@ -188,11 +188,13 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
 
 @contextmanager
 def checked_ids(*metavars: str) -> Iterator[None]:
-    """Make wrong use of the ValueError that an id which cannot be one ends in."""
+    """Report an id that cannot be one as wrong use of the command."""
+    from ticketsource_async.errors import InvalidID  # noqa: PLC0415 - as above
+
     try:
         yield
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint=" ".join(metavars)) from None
+    except InvalidID as error:
+        raise click.BadParameter(str(error), param_hint=" ".join(metavars)) from None
 
 
 def confirm_deletion(what: str, *, yes: bool) -> None:

@@ -29,7 +29,14 @@ from ticketsource_async.cli.common import (
     quiet_option,
     run,
 )
-from ticketsource_async.errors import InvalidResponse, NotFound, OutcomeUnknown, UnreadableValue, ValidationFailed
+from ticketsource_async.errors import (
+    InvalidID,
+    InvalidResponse,
+    NotFound,
+    OutcomeUnknown,
+    UnreadableValue,
+    ValidationFailed,
+)
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
@@ -278,7 +285,7 @@ async def _get(ts: "TicketSource", customer_id: str) -> "Customer":
     """Return a customer as they are now; raise _Refusal if they cannot be had."""
     try:
         return await ts.customers.get(customer_id)
-    except (NotFound, ValueError):  # it can be no id
+    except (NotFound, InvalidID):
         raise _Refusal("there is no customer with this id") from None
     except InvalidResponse as error:
         raise _Refusal(str(error)) from None

@@ -84,7 +84,9 @@ def checked_id(given: object, kind: Any) -> str:
         return found
     shown = repr(given if value is None else value)
     raise InvalidID(
-        f"an id here is {kind.ID_PREFIX!r} followed by letters and digits, as the API sends it, not {shown}", shown
+        f"{shown} is not the id of a {kind.API_TYPE}: an id here is {kind.ID_PREFIX!r} followed by letters and digits. "
+        "Pass it as the API sends it, or pass the record.",
+        shown,
     )
 
 

@@ -36,7 +36,7 @@ class Customers(Resource):
     async def get(self, customer: str | Customer, /) -> Customer:
         """Return one customer.
 
-        GET /customers/{id}. Raises `NotFound`; ValueError for something that cannot be an id, before any request.
+        GET /customers/{id}. Raises `NotFound`; `InvalidID`, before any request, for what cannot be an id.
         """
         return await self._sender.record(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
