@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 APART: dict[str, tuple[str, ...]] = {
     "": ("_version",),
     "sandbox": ("sandbox",),
-    "testing": ("_wire.sender",),
+    "testing": ("_wire.sender", "config"),
     "pytest_plugin": ("client", "sandbox", "testing"),
     "_wire": (),
 }

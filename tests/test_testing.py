@@ -103,5 +103,5 @@ def test_an_error_in_the_block_ends_it_and_no_attempts_are_refused() -> None:
     """Nothing stays switched off after a test that fails."""
     with pytest.raises(ZeroDivisionError), no_waiting():
         raise ZeroDivisionError
-    with pytest.raises(ValueError, match="attempts must be 1 or more, not 0"), no_waiting(attempts=0):
+    with pytest.raises(ValueError, match="attempts must be a whole number, 1 or more, not 0"), no_waiting(attempts=0):
         raise AssertionError("the block must not begin")

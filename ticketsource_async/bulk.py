@@ -11,8 +11,8 @@ from attrs import frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
+from ticketsource_async.config import check_whole
 from ticketsource_async.errors import ClientClosed, ConfigurationError, OutcomeUnknown, TicketSourceError
-from ticketsource_async.pagination import check_whole
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -54,7 +54,7 @@ class Bulk(Generic[In, Out]):
         fail_fast: bool = False,
         serialize_by: Callable[[In], object] | None = None,
     ) -> None:
-        check_whole("concurrency", concurrency, 1)
+        check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
             raise TypeError(f"many inputs are an iterable or async iterable, not a {type(inputs).__name__}")
         self._sender = sender

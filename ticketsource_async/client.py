@@ -14,10 +14,9 @@ from ticketsource_async._wire.request import Credentials
 from ticketsource_async._wire.sender import Sender, SenderConfig
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
-from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts
+from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
-from ticketsource_async.pagination import check_whole
 from ticketsource_async.ratelimit import RateLimiter
 from ticketsource_async.ratelimit.local import shared
 from ticketsource_async.resources import Bookings, Customers, Dates, Events, Notes, Seats, Venues
@@ -93,7 +92,8 @@ class TicketSource:
         trace_configs: "Sequence[TraceConfig]" = (),
         on_event: Callable[[CallEvent], None] | None = None,
     ) -> None:
-        _check_whole(max_connections=max_connections, max_body=max_body)
+        check_whole("max_connections", max_connections)
+        check_whole("max_body", max_body)
         _check_kinds(timeouts, retry, rate_limit, on_event)
         if limiter is not None and not all(callable(getattr(limiter, name, None)) for name in ("slot", "pause")):
             raise ConfigurationError(f"limiter must be a RateLimiter, with `slot` and `pause`, not {limiter!r}.")
@@ -154,7 +154,7 @@ class TicketSource:
 
         Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues.
         """
-        check_whole("concurrency", concurrency, 1)
+        check_whole("concurrency", concurrency, error=ValueError)
         return listings.programme(self._sender, start, concurrency)
 
     def all_bookings(
@@ -167,7 +167,7 @@ class TicketSource:
 
         Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
         """
-        check_whole("concurrency", concurrency, 1)
+        check_whole("concurrency", concurrency, error=ValueError)
         return listings.all_bookings(self._sender, start, concurrency)
 
     async def __aenter__(self) -> Self:
@@ -199,12 +199,6 @@ class TicketSource:
         if self._transport.open and not sender.closed:
             message = f"unclosed {self!r}: use `async with` or `await ts.aclose()`"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
-
-
-def _check_whole(**settings: object) -> None:
-    for name, value in settings.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigurationError(f"{name} must be a whole number, 1 or more, not {value!r}.")
 
 
 def _check_kinds(timeouts: object, retry: object, rate_limit: object, on_event: object) -> None:

@@ -14,16 +14,21 @@ _LONG: Final = 86_400.0  # a day: more than that is a mistake in the unit
 def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < cast(float, value) <= _LONG:  # which nan is not
-        raise _refusal(owner, attribute.name, "seconds, more than 0 and at most a day", value)
+        name = f"{type(owner).__name__}.{attribute.name}"
+        raise ConfigurationError(f"{name} must be seconds, more than 0 and at most a day, not {value!r}.")
 
 
 def _whole(owner: object, attribute: "Attribute[int]", value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MANY:
-        raise _refusal(owner, attribute.name, f"a whole number from 1 to {_MANY:,}", value)
+    check_whole(f"{type(owner).__name__}.{attribute.name}", value, 1, _MANY)
 
 
-def _refusal(owner: object, name: str, wanted: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{type(owner).__name__}.{name} must be {wanted}, not {value!r}.")
+def check_whole(
+    name: str, value: object, least: int = 1, most: int | None = None, *, error: type[Exception] = ConfigurationError
+) -> None:
+    """Raise an error that names the setting unless it is a whole number within its bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = f", {least} or more" if most is None else f" from {least} to {most:,}"
+        raise error(f"{name} must be a whole number{bounds}, not {value!r}.")
 
 
 @frozen(kw_only=True)

@@ -20,6 +20,7 @@ from ticketsource_async._wire.response import Envelope, id_in
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.call_events import PageEvent
+from ticketsource_async.config import check_whole
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused, read_row
@@ -143,12 +144,12 @@ class Pager(Generic[T]):
         query: Mapping[str, str] | None = None,
         predicate: Callable[[T], bool] | None = None,
     ) -> None:
-        check_whole("per_page", per_page, 1, 100)
-        check_whole("start_page", start_page, 1)
+        check_whole("per_page", per_page, 1, 100, error=ValueError)
+        check_whole("start_page", start_page, error=ValueError)
         if max_items is not None:
-            check_whole("max_items", max_items, 0)
-        check_whole("concurrency", concurrency, 1)
-        check_whole("max_passes", max_passes, 2)
+            check_whole("max_items", max_items, 0, error=ValueError)
+        check_whole("concurrency", concurrency, error=ValueError)
+        check_whole("max_passes", max_passes, 2, error=ValueError)
         if verify and (max_items is not None or start_page > 1):
             raise ValueError("verify reads the whole list: leave max_items and start_page out")
         if on_invalid != "raise" and (not callable(on_invalid) or inspect.iscoroutinefunction(on_invalid)):
@@ -366,10 +367,3 @@ class Pager(Generic[T]):
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:
     """Say whether a page has come that is the last, or none has come at all."""
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
-
-
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raise ValueError naming the setting unless it is a whole number within its bounds."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
-        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} must be a whole number, {bounds}, not {value!r}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ticketsource_async._wire.sender import Sender, Waiting
+from ticketsource_async.config import check_whole
 
 __all__ = ["no_waiting"]
 
@@ -19,8 +20,7 @@ def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[flo
 
     Raises ValueError if `attempts` is less than 1.
     """
-    if attempts < 1:
-        raise ValueError(f"attempts must be 1 or more, not {attempts!r}.")
+    check_whole("attempts", attempts, error=ValueError)
     skipped: list[float] = []
     waiting = Waiting(skipped, attempts, limiter)
     Sender.instead_of_waiting.append(waiting)
