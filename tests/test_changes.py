@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 from doubles import KEY, ONCE, MockedAPI, customer_row, page, pointed_at
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from ticketsource_async import (
@@ -39,8 +38,7 @@ from ticketsource_async import (
 from ticketsource_async.models.reader import read_row
 from ticketsource_async.resources import customers as operations
 from ticketsource_async.sandbox import Sandbox
-from ticketsource_async.sync import changes as sync_changes
-from ticketsource_async.sync import store as sync_store
+from ticketsource_async.sync import changes as sync_changes, store as sync_store
 
 
 @pytest.fixture(name="store")

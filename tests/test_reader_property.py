@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from doubles import BOOKING_ROW, customer_row
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ticketsource_async import Booking, Customer, TicketSource
 from ticketsource_async.sandbox import Sandbox

@@ -10,8 +10,7 @@ from typing import Literal
 import pytest
 from attrs import define
 from doubles import VirtualLoop
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ticketsource_async import LocalRateLimiter, RateLimit, RateLimiter
 from ticketsource_async.ratelimit.local import shared
