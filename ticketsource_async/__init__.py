@@ -7,21 +7,32 @@ library.
 import ast
 from functools import cache
 from importlib import import_module, resources
+from types import ModuleType
 
 from ticketsource_async._version import __version__ as __version__
 
 
 @cache
 def _modules() -> dict[str, str]:
-    """Return the module of each public name."""
+    """Return the module of each public name; all that `models` imports is public."""
     stub = ast.parse(resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8"))
-    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: str(node.module) for node in imports for alias in node.names if alias.name != "__version__"}
+    found: dict[str, str] = {}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            module = str(node.module)
+            names = [alias.name for alias in node.names]
+            if names == ["*"]:
+                loaded = vars(import_module(module)).items()
+                names = [
+                    name for name, value in loaded if not name.startswith("_") and not isinstance(value, ModuleType)
+                ]
+            found |= dict.fromkeys(names, module)
+    return found
 
 
 def __getattr__(name: str) -> object:
     if name == "__all__":
-        return sorted(_modules())
+        return sorted(_modules().keys() - {"__version__"})
     if name.startswith("__") or (module := _modules().get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found = getattr(import_module(module), name)

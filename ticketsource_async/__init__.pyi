@@ -47,40 +47,7 @@ from ticketsource_async.errors import (
     UnreadableValue as UnreadableValue,
     ValidationFailed as ValidationFailed,
 )
-from ticketsource_async.models import (
-    UNSET as UNSET,
-    Address as Address,
-    AddressDraft as AddressDraft,
-    Amount as Amount,
-    Attendee as Attendee,
-    Booking as Booking,
-    BookingConsent as BookingConsent,
-    BookingLine as BookingLine,
-    BoxOffice as BoxOffice,
-    Company as Company,
-    Consent as Consent,
-    ConsentDraft as ConsentDraft,
-    Customer as Customer,
-    CustomerDraft as CustomerDraft,
-    DiscountCode as DiscountCode,
-    Discounts as Discounts,
-    Donation as Donation,
-    Event as Event,
-    EventDate as EventDate,
-    EventImage as EventImage,
-    Links as Links,
-    Membership as Membership,
-    MembershipDraft as MembershipDraft,
-    Note as Note,
-    NoteDraft as NoteDraft,
-    Seat as Seat,
-    SeatReference as SeatReference,
-    StartFilter as StartFilter,
-    ThirdPartyConsent as ThirdPartyConsent,
-    Totals as Totals,
-    Unset as Unset,
-    Venue as Venue,
-)
+from ticketsource_async.models import *  # noqa: F403 - they are listed there
 from ticketsource_async.pagination import (
     ListReport as ListReport,
     Page as Page,
@@ -92,7 +59,7 @@ from ticketsource_async.ratelimit import (
 from ticketsource_async.ratelimit.local import (
     LocalRateLimiter as LocalRateLimiter,
 )
-from ticketsource_async.resources import (
+from ticketsource_async.resources.base import (
     BulkOptions as BulkOptions,
     ListOptions as ListOptions,
 )

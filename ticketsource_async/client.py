@@ -19,7 +19,10 @@ from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
 from ticketsource_async.ratelimit import RateLimiter
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.resources import Bookings, Customers, Dates, Events, Notes, Seats, Venues
+from ticketsource_async.resources.bookings import Bookings, Seats
+from ticketsource_async.resources.customers import Customers
+from ticketsource_async.resources.events import Dates, Events, Venues
+from ticketsource_async.resources.notes import Notes
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
-from ticketsource_async.resources import Dates, Events, Venues
+from ticketsource_async.resources.events import Dates, Events, Venues
 
 In = TypeVar("In")
 Out = TypeVar("Out")

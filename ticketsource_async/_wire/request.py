@@ -5,7 +5,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, NoReturn, Self
+from typing import Literal, NoReturn, Self
 from urllib.parse import unquote
 
 from attrs import field, frozen
@@ -85,6 +85,11 @@ class Request:
         call = f"{self.method} {self.url.path_qs}"
         return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
 
+    def ids(self) -> list[str]:
+        """Return the ids in the path: /customers/{id}/notes/{id}."""
+        below = self.url.path.removeprefix(self.credentials.base_url.path.rstrip("/"))
+        return below.split("/")[2::2]
+
     def is_in(self, url: URL) -> bool:
         """Say whether an address has the key in it."""
         text = unquote(str(url))
@@ -96,11 +101,3 @@ class Request:
             text = text.replace(secret, "***")
         text = re.sub(r"//[^/\s@]+@", "//***@", text)  # the password of a proxy
         return text if len(text) <= 500 else text[:500] + "..."
-
-
-_COLLECTIONS: Final = frozenset({"customers", "notes", "events", "venues", "dates", "bookings", "seats"})
-
-
-def ids_in(url: URL) -> list[str]:
-    """Return the ids in a path."""
-    return [part for above, part in zip(url.parts, url.parts[1:], strict=False) if above in _COLLECTIONS]

@@ -5,7 +5,7 @@ The loop around them is in `sender.py`; it is our own, because stamina's sleep c
 """
 
 from ticketsource_async import errors
-from ticketsource_async._wire.request import Request, ids_in
+from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
 _PASSING = (500, 502, 503, 504)
@@ -101,7 +101,7 @@ def verdict(
         f"Look at the record before you send it again: {advice}.",
         request.method,
         request.url.path,
-        ids_in(request.url),
+        request.ids(),
         request.attempt,
         f"{type(unknown).__name__}: {unknown}",
     )

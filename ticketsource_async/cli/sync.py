@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -68,7 +68,7 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     a_line_each = str(output) == "-"
 
     async def follow() -> None:
-        from ticketsource_async import CustomerStore  # noqa: PLC0415
+        from ticketsource_async import Change, CustomerStore  # noqa: PLC0415 - help can do without
 
         counts: Counter[str] = Counter()
         with progress("customers", quiet=quiet, rows_to=output) as shown:
@@ -83,11 +83,8 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
                     failure = await _write_changes(changes, stream, counts, note)
                 await in_store.acknowledge_all()  # now that the file has its name
         if not quiet:
-            click.echo(
-                f"{counts['created']:,} created, {counts['updated']:,} updated, {counts['deleted']:,} deleted; "
-                f"{counts['consents']:,} changed a consent.",
-                err=True,
-            )
+            kinds = ", ".join(f"{counts[kind.__name__]:,} {kind.__name__.lower()}" for kind in get_args(Change))
+            click.echo(f"{kinds}; {counts['consents']:,} changed a consent.", err=True)
         if failure is not None:
             raise failure
         if counts["unreadable"]:
@@ -114,7 +111,7 @@ async def _write_changes(
                 write_line(stream, change.to_dict())
                 stream.flush()
                 _note_new(change, note)
-                counts[change.kind] += 1
+                counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed
     except (NotFound, ServerError, InvalidResponse) as error:
         if "/customers/" not in error.path:  # it is the list, so changes are missing

@@ -5,7 +5,7 @@ Everything here blocks, so `store.py` runs it in a thread.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -37,11 +37,9 @@ _ACKNOWLEDGE_PENDING: Final = (
     "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending != x''"
 )
 _FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (pending = x'' OR record IS NULL)"
-_MARK_PENDING: Final[Mapping[str, str]] = {
-    "created": "REPLACE INTO customer (pending, fields, id) VALUES (?, ?, ?)",
-    "updated": "UPDATE customer SET pending = ?, fields = ? WHERE id = ?",
-    "deleted": "UPDATE customer SET pending = x'' WHERE id = ? AND record IS NOT NULL",
-}
+_MARK_NEW: Final = "REPLACE INTO customer (pending, fields, id) VALUES (?, ?, ?)"
+_MARK_PENDING: Final = "UPDATE customer SET pending = ?, fields = ? WHERE id = ?"
+_MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND record IS NOT NULL"
 
 
 class StoreFile:
@@ -107,13 +105,18 @@ class StoreFile:
                 "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
             )
 
-    def mark_pending(self, rows: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    def mark_pending(self, rows: Sequence[tuple[str, bool, bytes | None, str]]) -> None:
+        """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields."""
         # A change that was yielded, and that a loss of power removes from this file, would never be taken back.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
-            for kind, values in rows:
-                if values[-1] not in self._erased:
-                    self._sql.execute(_MARK_PENDING[kind], values)
+            for customer_id, new, record, fields in rows:
+                if customer_id in self._erased:
+                    continue
+                if record is None:
+                    self._sql.execute(_MARK_DELETED, (customer_id,))
+                else:
+                    self._sql.execute(_MARK_NEW if new else _MARK_PENDING, (record, fields, customer_id))
         self._sql.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager

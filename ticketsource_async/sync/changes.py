@@ -42,6 +42,11 @@ class Created:
         return self.customer.id
 
     @property
+    def before(self) -> None:
+        """Nothing."""
+        return
+
+    @property
     def after(self) -> Customer:
         """The customer as they are now."""
         return self.customer

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import attrs
 from attrs import frozen
@@ -52,18 +52,18 @@ class AnyChange(Protocol):
     """What the store needs to know of a change."""
 
     @property
-    def kind(self) -> Literal["created", "updated", "deleted"]:
-        """What happened."""
-        ...
-
-    @property
     def id(self) -> str:
         """The customer's id."""
         ...
 
     @property
+    def before(self) -> Customer | None:
+        """The customer as they were, None if the store had nobody."""
+        ...
+
+    @property
     def after(self) -> Customer | None:
-        """The customer as they are now."""
+        """The customer as they are now, None if they are gone."""
         ...
 
 
@@ -238,9 +238,12 @@ class CustomerStore:
     async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]]) -> None:
         """Note the changes that are about to be yielded, with all fields in which a consumer may be behind."""
         rows = [
-            (change.kind, (change.id,))
-            if change.after is None
-            else (change.kind, (_pack(change.after), json.dumps(fields), change.id))
+            (
+                change.id,
+                change.before is None,
+                None if change.after is None else _pack(change.after),
+                json.dumps(fields),
+            )
             for change, fields in changes
         ]
         await self._do(self._opened.mark_pending, rows)
