@@ -484,7 +484,7 @@ async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way:
                     await reading
             else:
                 await ts.aclose()
-                assert our_tasks() - before == {reading}
+                assert our_tasks() - before <= {reading}
                 with pytest.raises(ClientClosed):
                     await reading
     assert our_tasks() == before

@@ -4,7 +4,7 @@ A name is loaded when it is first used, so that neither the pytest plugin nor `t
 library.
 """
 
-import ast
+import re
 from functools import cache
 from importlib import import_module, resources
 from types import ModuleType
@@ -15,18 +15,15 @@ from ticketsource_async._version import __version__ as __version__
 @cache
 def _modules() -> dict[str, str]:
     """Return the module of each public name; all that `models` imports is public."""
-    stub = ast.parse(resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8"))
+    stub = resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    for node in stub.body:
-        if isinstance(node, ast.ImportFrom):
-            module = str(node.module)
-            names = [alias.name for alias in node.names]
-            if names == ["*"]:
-                loaded = vars(import_module(module)).items()
-                names = [
-                    name for name, value in loaded if not name.startswith("_") and not isinstance(value, ModuleType)
-                ]
-            found |= dict.fromkeys(names, module)
+    # Not by `ast`: in Python 3.11 that fails if a finalizer formats a traceback meanwhile (cpython issue 106905).
+    for module, imported in re.findall(r"^from (\S+) import ([^(\n]+|\([^)]*\))", stub, re.MULTILINE):
+        names = re.findall(r"(\w+) as \w+", imported)
+        if not names:
+            loaded = vars(import_module(module)).items()
+            names = [n for n, value in loaded if not n.startswith("_") and not isinstance(value, ModuleType)]
+        found |= dict.fromkeys(names, module)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The door of the `ticketsource` command: it opens only if the extra `cli` is installed."""
+"""The entry point of the `ticketsource` command, which needs the extra `cli`."""
 
 import sys
 from typing import NoReturn

@@ -33,7 +33,7 @@ def check_whole(
 
 @frozen(kw_only=True)
 class Timeouts:
-    """Seconds that one attempt may take, its body included; what is waited for before it begins does not count.
+    """Time limits of one attempt in seconds, with its body. Waiting before the attempt does not count.
 
     `connect` is for name, connection and TLS; `response` for each silence of the server, up to its first word and
     between two pieces of its answer; `total` for all of it.

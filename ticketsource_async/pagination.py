@@ -219,9 +219,7 @@ class Pager(Generic[T]):
                     ahead.most = at_a_time
                     self._ask(loop, asked, ahead, url)
                     if ahead.ended():
-                        # Before it is looked at, which takes a while, let the new ones go out: it takes a task, and
-                        # within it another, to send one.
-                        await asyncio.sleep(0)
+                        # To read a page blocks the event loop: let the tasks of the new ones start, and send, first.
                         await asyncio.sleep(0)
                 envelope = await (ahead.oldest() if asked else self._read(loop, url))
                 if asked:
@@ -340,7 +338,7 @@ class Pager(Generic[T]):
 
     def _check(self, following: URL, request: Request, number: int, seen: Collection[str], loop: _Loop) -> None:
         """Raise PaginationError if the `next` of a page must not be followed."""
-        leaks = "it has the API key in it" if request.is_in(following) else None
+        leaks = "it has the API key in it" if request.key_is_in(following) else None
         reason = leaks or paging.why_not_follow(following, request.url, seen, self._ours)
         if reason is None:
             return
@@ -365,5 +363,5 @@ class Pager(Generic[T]):
 
 
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:
-    """Say whether a page has come that is the last, or none has come at all."""
+    """Say whether this page failed, or has no `next`."""
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None

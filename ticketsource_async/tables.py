@@ -122,6 +122,12 @@ CUSTOMERS: Final = Table[Customer](
 WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
 """The columns of `CUSTOMERS` that the API lets us write."""
 
+
+def is_consent(name: str) -> bool:
+    """Say whether a column is a consent to be contacted."""
+    return WRITABLE[name].writes[:1] == ("consent",)
+
+
 Values = Mapping[str, Value]
 """What to write of a customer, by column; None clears."""
 
@@ -153,7 +159,7 @@ def apply_values(before: Customer, values: Values) -> Customer:
         old = getattr(before, part)
         if old is not None or any(value is not None for value in given.values()):
             changed[part] = evolve(old or _PARTS[part][0](), **given)
-    # What is given anew need not be kept, though it could not be read.
+    # A new value replaces one that could not be read.
     anew = {".".join(WRITABLE[name].writes) for name in values}
     return evolve(before, **changed, invalid={path: raw for path, raw in before.invalid.items() if path not in anew})
 

@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 from command import EXPORT, run, run_with_streams, start, table
 from doubles import until
 
-from ticketsource_async import __version__
+from ticketsource_async import __version__, cli as cli_package
+from ticketsource_async.cli.common import COMMANDS
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -329,3 +332,12 @@ async def test_a_shell_completes_the_command(shell: str, monkeypatch: pytest.Mon
     assert f"_TICKETSOURCE_COMPLETE={shell}_complete" in script
     assert "export" in completed
     assert "update" not in completed
+
+
+def test_every_command_is_in_the_group_that_loads_it() -> None:
+    """A command whose module is not named for its group would not be there."""
+    for module in Path(cli_package.__file__).parent.glob("[a-z]*.py"):
+        import_module(f"ticketsource_async.cli.{module.stem}")
+
+    groups = {name: group for name, group in cli_package.cli.commands.items() if isinstance(group, click.Group)}
+    assert {name: group.commands for name, group in groups.items()} == COMMANDS

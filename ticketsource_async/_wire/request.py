@@ -90,7 +90,7 @@ class Request:
         below = self.url.path.removeprefix(self.credentials.base_url.path.rstrip("/"))
         return below.split("/")[2::2]
 
-    def is_in(self, url: URL) -> bool:
+    def key_is_in(self, url: URL) -> bool:
         """Say whether an address has the key in it."""
         text = unquote(str(url))
         return any(secret in text for secret in self.credentials.secrets)

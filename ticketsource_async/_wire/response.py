@@ -31,7 +31,10 @@ _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status f
 
 @frozen
 class RawResponse:
-    """An answer as plain data; header names are in lower case; what is wrong with a body that is empty for a reason."""
+    """An answer as plain data, with header names in lower case.
+
+    `broken` says why a body was thrown away; it is empty for a usable body.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)

@@ -53,7 +53,7 @@ class Waiting:
 
 @define
 class _Call:
-    """Where a call stands: enough to say what is known of it whenever it is ended from outside.
+    """The state of one call: enough to choose the error if the call is cancelled, closed or out of time.
 
     `request` is the attempt that was sent last, or is to be the first.
     """
@@ -80,7 +80,10 @@ class _Call:
 
 @define(eq=False)
 class _Scope:
-    """A piece of work that ends when the client is closed, and the task that does it."""
+    """A piece of work that ends when the client is closed, and the task that does it.
+
+    Its timer is that of the deadline: `aclose` moves it to now, since a timer ends work without cancelling its task.
+    """
 
     timer: asyncio.Timeout
     task: "asyncio.Task[object] | None" = field(factory=asyncio.current_task)
@@ -109,8 +112,8 @@ class Sender:
     async def record(
         self, priority: Priority, method: str, model: type[T], *segments: str, body: bytes | None = None
     ) -> T:
-        """Make a call and return the record that is answered; unless it creates one, that is the one with its id."""
-        request = Request(self.credentials, method, self.credentials.base_url.joinpath(*segments), body)
+        """Make a call and return its record; except for a POST, check that it has the id in the last segment."""
+        request = Request(self.credentials, method, self.url(*segments), body)
         envelope = await self.send(request, priority)
         try:
             record = read_row(envelope.data, model)
@@ -170,7 +173,7 @@ class Sender:
             scope.ended.set()
 
     def _unknown_to_caller(self, call: _Call) -> errors.OutcomeUnknown | None:
-        """Return, and log, that a write may have been done whose caller is cancelled; None if it was not."""
+        """Return, and log, the error of a cancelled call if its write may have been done; else return None."""
         done = call.answer is not None  # in the very moment of the cancellation
         error = retry.ended(call.request, call.unknown, "when it was cancelled", in_flight=call.in_flight or done)
         if not isinstance(error, errors.OutcomeUnknown):

@@ -71,7 +71,7 @@ for _name, (_explained, _) in _GROUPS.items():
 @cli.command(epilog="Example: ticketsource completion bash >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete this command, for its start-up file."""
+    """Print a script that completes this command; append it to the start-up file of your shell."""
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101 - click knows these three
     click.echo(made(cli, {}, "ticketsource", _COMPLETION_VARIABLE).source())
@@ -88,7 +88,14 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
 @click.option(
     "--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.", callback=_not_empty
 )
-@click.option("--customers", "count", type=click.IntRange(0, 200_000), default=1000, show_default=True)
+@click.option(
+    "--customers",
+    "count",
+    type=click.IntRange(0, 200_000),
+    default=1000,
+    show_default=True,
+    help="Number of sample customers.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other people.")
 @click.option(
     "--rate-limit",

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ticketsource_async.models import Consent, ConsentDraft, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_unreadable
-from ticketsource_async.tables import WRITABLE, to_json
+from ticketsource_async.tables import WRITABLE, is_consent, to_json
 
 OFTEN_DIGITS: Final = ("telephone", "address_postcode", "membership_identifier")
 """Texts that a spreadsheet takes for numbers, if they are digits alone."""
@@ -35,9 +35,9 @@ def value_of(column: str, cell: str) -> str | bool | date:
 def update_draft(before: Customer, after: Customer) -> CustomerDraft:
     """Return what turns `before` into `after`: as `CustomerDraft.diff`, but of the consents only what is sure.
 
-    Those are each that differs, and each no. A yes that stays may be withdrawn while the update is on its way, which
-    would undo that; a null may be refused, and with it a withdrawal. Raises `UnreadableValue` if an address or a
-    membership would go whole and lose a value that could not be read and is not given.
+    It has each consent that differs, and each that is false. A consent that stays true may be withdrawn while the
+    update is sent, and sending it would undo that. The API may refuse a null, and with it a withdrawal. Raises
+    `UnreadableValue` if an address or a membership that is sent would clear a value that could not be read.
     """
     kept = {path: value for path, value in after.invalid.items() if path.partition(".")[0] != "consent"}
     unread = evolve(after, invalid=kept)
@@ -67,10 +67,10 @@ def differing(before: Customer, after: Customer) -> dict[str, tuple[_Shown, _Sho
 
 
 def not_taken(before: Customer, after: Customer, saved: Customer) -> list[str]:
-    """Return the columns that were to change and are still as before, or, if a consent, not as they were to be."""
+    """Return the columns that the API did not change; a consent must be exactly as it was sent."""
     done = differing(before, saved)
     return [
         name
         for name, change in differing(before, after).items()
-        if name not in done or (WRITABLE[name].kind == "yes" and done[name] != change)
+        if name not in done or (is_consent(name) and done[name] != change)
     ]

@@ -38,7 +38,7 @@ Exit codes:
   1    not all is done: the API or the file system refused, a line of an
        import was refused, a row could not be read, nobody reads the pipe
   2    wrong use of the command
-  4    no API key, or the API does not accept it
+  4    no API key, the API does not accept it, or it may not do this
   75   try again later: rate limit, server error, no connection, a store in use
   130  Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP"""
 
@@ -76,7 +76,7 @@ def command(name: str, **options: Any) -> Callable[[Callable[..., None]], click.
 
 
 class Lazy:
-    """What has an attribute of click computed when it is asked for: click's own assignment to it is dropped."""
+    """Base of click classes that compute an attribute in a property; click's own assignment to it is ignored."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not isinstance(getattr(type(self), name, None), property):
@@ -92,7 +92,7 @@ output_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")
 strict_option = click.option(
-    "--strict", is_flag=True, help="End with 1 if a value could not be read, also if all rows are there."
+    "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if every row was written."
 )
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 sandbox_option = click.option(
@@ -114,8 +114,8 @@ async def box_office(
             yield ts
     elif not os.environ.get("TICKETSOURCE_API_KEY"):
         fail(
-            "no API key: set TICKETSOURCE_API_KEY to the key of your box office; to try it without one, "
-            "`ticketsource sandbox` serves a sample one, and what only reads takes --sandbox.",
+            "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
+            "--sandbox to an export or a look-up, or run `ticketsource sandbox`.",
             NOT_AUTHENTICATED,
         )
     else:

@@ -35,6 +35,7 @@ class _WithFields(click.Command):
                 [f"--{name.replace('_', '-')}", name],
                 type=click.Choice(["true", "false"]) if column.kind == "yes" else TEXT,
                 metavar={"day": "DAY", "text": "TEXT"}.get(column.kind),
+                help="A day such as 2026-01-31." if column.kind == "day" else None,
             )
             for name, column in WRITABLE.items()
         ]
@@ -127,7 +128,7 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
 @command("notes create", epilog=f'Example: ticketsource notes create {SAMPLE_CUSTOMER} "Needs leg room"')
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("description", metavar="TEXT", type=TEXT)
-@click.option("--created-by", metavar="NAME", type=TEXT, help="Who says so.")
+@click.option("--created-by", metavar="NAME", type=TEXT, help="The name of the person who wrote the note.")
 def create_note(*, customer_id: str, description: str, created_by: str | None) -> None:
     """Add a note to a customer, and print it."""
 

@@ -84,7 +84,8 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
             type=_Format([]),
             default="csv",
             show_default=True,
-            help="csv and parquet have a column for each field, json and jsonl everything that the API sends.",
+            help="csv and parquet have a column for each field. json and jsonl have the whole record of a customer; "
+            "for bookings and programme they have the same columns.",
         ),
     ):
         with_options = option(with_options)
@@ -143,8 +144,8 @@ def _export(
 def export_customers(options: Options, *, consent: tuple[str, ...], limit: int | None) -> None:
     """Stream every customer to stdout or a file, with what they consent to.
 
-    A value that cannot be read is an empty cell; stderr names these at the end, and whose they are. Such a consent
-    counts as no.
+    A value that cannot be read is left empty, and stderr lists these at the end. A consent that cannot be read does
+    not count as consent. If customers are deleted in TicketSource while the export runs, a customer can be missing.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
@@ -188,9 +189,11 @@ def _days_options(function: Callable[..., None]) -> Callable[..., None]:
         start = StartFilter(first and first.date(), last and last.date()) if first or last else None
         function(*arguments, start=start, **given)
 
-    day = click.DateTime(["%Y-%m-%d"])
-    made = click.option("--to", "last", type=day, help="Only dates that start on this day or before.")(with_days)
-    return click.option("--from", "first", type=day, help="Only dates that start on this day or after.")(made)
+    made: Callable[..., None] = with_days
+    for option, name, side in (("--to", "last", "before"), ("--from", "first", "after")):
+        explained = f"Only dates that start on this day, such as 2026-01-31, or {side}."
+        made = click.option(option, name, type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=explained)(made)
+    return made
 
 
 @command(

@@ -88,8 +88,8 @@ class _Refusal(Exception):
 @click.option(
     "--give-consent",
     is_flag=True,
-    help="Let a line give a consent that its customer does not give, or that of a new customer. Without this it is "
-    "refused, since the file may be older than a withdrawal.",
+    help="Allow a line to set a consent to true. Without this such a line is refused, since the file may be older than "
+    "a withdrawal.",
 )
 @click.option(
     "--escape-formulas/--no-escape-formulas",
@@ -103,9 +103,9 @@ def import_customers(
     """Create or update customers from a CSV with the columns of the export, or some of them; - is stdin.
 
     An empty cell leaves what is there. For each line of the file, a line of JSON has its outcome. A line is refused
-    if a cell is not what its column takes, if it is not certain whom it is for, or if its updated_at is not that of
-    the customer any more; then the exit code is 1. A consent that stays is not sent, so that a withdrawal meanwhile
-    stands; whether the API keeps the others then is not known, so look at the "changes" that it made.
+    if a cell is not what its column takes, if it is not certain whom it is for, or if the customer was changed after
+    the export; then the exit code is 1. The import does not send a consent that stays true. It is not known whether
+    the API then keeps the other consents: look at the "changes" in the output.
 
     New customers come first. To go on after a failure run it again: what is written already is then unchanged. Run
     one import at a time: two at once may create the same customer twice.
@@ -239,10 +239,7 @@ def _key_of(email: str) -> str:
 async def _by_email(
     ts: "TicketSource", lines: list[_Line], *, quiet: bool
 ) -> "tuple[dict[str, list[Customer]], list[str]]":
-    """Return the customers whom the lines may be for, by e-mail in small letters, and the ids of those without one.
-
-    Those are the customers whose e-mail could not be read.
-    """
+    """Return the customers for the lines, by e-mail, and the ids of customers whose e-mail could not be read."""
     wanted = {line.key for line in lines if not line.refused}
     found: dict[str, list[Customer]] = defaultdict(list)
     unknown: list[str] = []
@@ -353,7 +350,9 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", options: 
 
 def _check_consents(written: Mapping[str, object], options: ImportOptions) -> None:
     """Raise _Refusal for a consent that is given, unless it may be."""
-    given = [column for column, value in written.items() if column.startswith("consent_") and value is True]
+    from ticketsource_async.tables import is_consent  # noqa: PLC0415 - as above
+
+    given = [column for column, value in written.items() if value is True and is_consent(column)]
     if given and not options.give_consent:
         raise _Refusal(f"the customer does not give {' and '.join(given)}; --give-consent lets a line do so")
 

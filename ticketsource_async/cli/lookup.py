@@ -80,7 +80,9 @@ _EXAMPLES: Final = {
 
 def _add_readers() -> None:
     _add_reader("customers", "get", "Print one customer.", lambda ts, i: ts.customers.get(i), "ID")
-    _add_reader("customers", "bookings", "List their bookings.", lambda ts, i: ts.customers.list_bookings(i), "ID")
+    _add_reader(
+        "customers", "bookings", "List the bookings of a customer.", lambda ts, i: ts.customers.list_bookings(i), "ID"
+    )
     _add_reader("events", "list", "List all events.", lambda ts: ts.events.list())
     _add_reader("events", "get", "Print one event.", lambda ts, i: ts.events.get(i), "ID")
     _add_reader("events", "venues", "List the venues of an event.", lambda ts, i: ts.events.list_venues(i), "ID")

@@ -46,15 +46,15 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 @click.option(
     "--rebind",
     is_flag=True,
-    help="Go on with another API key or address than the store was filled with, if one of the customers in it is found "
-    "with them.",
+    help="Use this after the API key or the address of the API has changed. It works if one customer in the store is "
+    "found.",
 )
 @quiet_option
 def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) -> None:
     """Write what changed since last time, a line of JSON for each change.
 
-    The first time everybody is new. A line has "change" (created, updated or deleted), "id", and the customer, as
-    they were "before" and are "after"; "consent_changed", and for updates "fields".
+    The first time everybody is new. Each line has "change" and "id". A created line has "customer" too, an updated
+    line "before", "after" and "fields", a deleted line "before". Created and updated lines have "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
     line is written, so what is still in a pipe when its reader ends is lost. A change that is not acknowledged comes
@@ -155,7 +155,7 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
 def forget_customer(*, customer_id: str, store: Path) -> None:
     """Erase a customer from the store of `changes`, without a trace.
 
-    They stay in TicketSource: delete them there first, or they come again as created.
+    They stay in TicketSource. Delete them there first, or the next `changes` has them as created.
     """
 
     async def forget() -> None:

@@ -1,4 +1,4 @@
-"""JSON, as one array or as an object a line, with everything that an item has."""
+"""JSON, as one array or as an object a line, with what `Table.to_dict` gives."""
 
 import json
 from collections.abc import Callable, Iterator

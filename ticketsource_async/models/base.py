@@ -57,7 +57,7 @@ class Record:
     def to_dict(self) -> dict[str, object]:
         """Return the record as JSON-able data, nested as the record is.
 
-        Links that there are not are left out, and so is `invalid` where it is empty. Dates and times are in ISO 8601;
+        It leaves out missing links and an empty `invalid`. Dates and times are in ISO 8601;
         money is the text of its number, as written: JSON's own would not keep it. What is in `extra` and `invalid` is
         as the API has it in its JSON, but a number that a float cannot keep is a text.
         """

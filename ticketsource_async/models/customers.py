@@ -161,8 +161,8 @@ class CustomerDraft(_Draft):
 
         An address, membership or consent in which anything differs goes whole, with its `extra`. What the API does not
         let us write (id, times, links, `extra`) is not compared, and a part with nothing in it equals None. Raises
-        `UnreadableValue` if a part would go whole that has a value which could not be read and is not set, and if
-        `after.invalid` lacks such a value of `before` that is not set either.
+        `UnreadableValue` in two cases: a part that is sent would clear a value that could not be read, or `after`
+        drops such a value of `before` without a new one.
         """
         changes: dict[str, Any] = {}
         for name in attrs.fields_dict(cls):

@@ -52,7 +52,7 @@ def _json(value: object) -> object:
 
 
 def from_dict(data: object, cls: type[T]) -> T:
-    """Return the record, or the part, of such a dict; raise ValueError, naming the place, if `to_dict` gave it not."""
+    """Return the record, or the part, of such a dict; raise ValueError for data that `to_dict` does not give."""
     try:
         record = _undone(data, cls)
         place = _difference(data, to_dict(record), "$")

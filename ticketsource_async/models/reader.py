@@ -71,7 +71,8 @@ def id_of(value: Any, prefix: str) -> str | None:
     found = str(value) if value.__class__ is int else value
     if not isinstance(found, str) or not _PATH_SAFE.fullmatch(found) or found == prefix:
         return None
-    return None if found[:4] != prefix and found[:4] in RECORD_KINDS.values() else found
+    others = tuple(other for other in RECORD_KINDS.values() if other != prefix)
+    return None if not found.startswith(prefix) and found.startswith(others) else found
 
 
 def checked_id(given: object, kind: Any) -> str:

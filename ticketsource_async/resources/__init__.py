@@ -1,4 +1,4 @@
-"""The operations of the API, in groups named after the first segment of their path.
+"""The operations of the API, in groups: one file for each family of records.
 
 A method says which path, which draft and which model; everything else happens below. What every call can raise is in
 `errors.py`.

@@ -57,7 +57,7 @@ class BulkOptions(TypedDict, total=False):
 
 
 class Resource:
-    """A group of operations; `priority` is that of its single calls."""
+    """A group of operations; `priority` is that of its single calls, as pages of lists are always bulk."""
 
     def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender

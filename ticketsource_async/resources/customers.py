@@ -81,8 +81,8 @@ class Customers(Resource):
     ) -> AsyncGenerator[Change, None]:
         """Return what changed since the last loop over this store: `Created`, `Updated` and `Deleted`.
 
-        A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again; or, if it
-        was taken back in TicketSource meanwhile, a change that takes it back. With `acknowledge=False` you call
+        A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again. If the
+        customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
         `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
         deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
         the list is asked for by id, and is `Deleted` only if the API itself answers 404. If that call fails for one

@@ -27,7 +27,7 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
-# Only the version that is pending: to acknowledge an older one says nothing of it.
+# Only the pending version can be acknowledged; an older one changes nothing.
 _ACKNOWLEDGE: Final = """
     INSERT INTO customer (id, record) VALUES (?, ?)
     ON CONFLICT (id) DO UPDATE SET record = excluded.record, pending = NULL, fields = NULL
@@ -107,7 +107,7 @@ class StoreFile:
 
     def mark_pending(self, rows: Sequence[tuple[str, bool, bytes | None, str]]) -> None:
         """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields."""
-        # A change that was yielded, and that a loss of power removes from this file, would never be taken back.
+        # Written to the disk before it is yielded: after a loss of power the file must still know it.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
             for customer_id, new, record, fields in rows:

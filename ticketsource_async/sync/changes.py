@@ -187,7 +187,7 @@ async def _in_list(
                 await store.bind(customers.account)
             first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
-            # A customer who comes again may have changed since. But a change that is not acknowledged would come twice.
+            # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
             met = [c for c, first in zip(page.items, first_time, strict=False) if first or acknowledge]
             for change in await _pending(store, sync_run, met):
                 yield change
