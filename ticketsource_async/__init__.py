@@ -18,8 +18,9 @@ def _modules() -> dict[str, str]:
     stub = resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     # Not by `ast`: in Python 3.11 that fails if a finalizer formats a traceback meanwhile (cpython issue 106905).
-    for module, imported in re.findall(r"^from (\S+) import ([^(\n]+|\([^)]*\))", stub, re.MULTILINE):
-        names = re.findall(r"(\w+) as \w+", imported)
+    sections: list[tuple[str, str]] = re.findall(r"^from (\S+) import ([^(\n]+|\([^)]*\))", stub, re.MULTILINE)
+    for module, imported in sections:
+        names: list[str] = re.findall(r"(\w+) as \w+", imported)
         if not names:
             loaded = vars(import_module(module)).items()
             names = [n for n, value in loaded if not n.startswith("_") and not isinstance(value, ModuleType)]
