@@ -10,7 +10,7 @@ import traceback
 from typing import NamedTuple
 
 from click.testing import CliRunner
-from doubles import pointed_at
+from processes import pointed_at
 
 from ticketsource_async.cli import cli
 from ticketsource_async.sandbox import Sandbox

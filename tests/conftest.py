@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from doubles import KEY, ONCE, MockedAPI, VirtualLoop
+from loops import VirtualLoop
+from mocked import KEY, ONCE, MockedAPI
 from servers import PostgresServer, RabbitServer, RedisServer
 
-from ticketsource_async import TicketSource
+from ticketsource_async import CustomerStore, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
@@ -38,7 +39,7 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> L
 
 
 def pytest_configure() -> None:
-    """Start children with default signals, whatever the parent of this process has told it to ignore.
+    """Start children with default signals, also those that the parent of this process ignores.
 
     `nohup` ignores SIGHUP, and a script SIGINT in what it runs in the background. A child inherits that; it does not
     inherit a function that does nothing, as this process has from here on.
@@ -106,3 +107,15 @@ def _postgres_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.stop()
+
+
+@pytest.fixture(name="store")
+async def _store(tmp_path: Path) -> AsyncIterator[CustomerStore]:
+    async with CustomerStore(tmp_path / "customers.db") as store:
+        yield store
+
+
+@pytest.fixture(name="shows")
+async def _shows() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=30, events=4, dates_per_event=3, bookings_per_date=2, rate_limit=None) as shows:
+        yield shows

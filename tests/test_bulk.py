@@ -8,7 +8,9 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import pytest
-from doubles import ONCE, our_tasks, run_strictly, until
+from loops import our_tasks, until
+from mocked import ONCE
+from processes import run_strictly
 
 from ticketsource_async import (
     AuthenticationFailed,
@@ -228,14 +230,14 @@ async def test_fail_fast_stops_at_the_first_failure_and_tells_of_the_writes_in_f
 async def test_whatever_ends_it_early_no_write_is_forgotten(
     box: Sandbox, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of each draft it is known whether it was sent: seen, unseen, or untouched; the log tells of the uncertain."""
+    """Each draft is known to be delivered, undelivered, or untouched; the log has the uncertain ones."""
     caplog.set_level(logging.WARNING)
     before = our_tasks()
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         box.fail(method="POST", after=3, slow=3600, times=None)
         bulk = ts.customers.create_many(drafts(100), concurrency=6)
         seen: list[Outcome[Any, Any]] = []
-        unseen_at_once = []
+        undelivered_at_once = []
         if way == "cancel":
             taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
             await until(lambda: len(box.requests) == 9)
@@ -250,7 +252,7 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
                         await until(lambda: len(box.requests) >= 6)
                         raise ZeroDivisionError  # noqa: TRY301 - an error in the body of the loop is the case
             except ZeroDivisionError:
-                unseen_at_once = bulk.undelivered
+                undelivered_at_once = bulk.undelivered
         else:
             async for outcome in bulk:
                 seen.append(outcome)
@@ -259,7 +261,7 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
             gc.collect()
         await until(lambda: our_tasks() == before)
 
-    assert bulk.undelivered == unseen_at_once or way != "raise"
+    assert bulk.undelivered == undelivered_at_once or way != "raise"
     sent = set(first_names(box, 25))
     unknown = [outcome for outcome in bulk.undelivered if outcome.error]
     assert sent <= {outcome.input.first_name for outcome in [*seen, *bulk.undelivered]}

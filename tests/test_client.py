@@ -12,7 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import KEY, ONCE, run_strictly, until
+from loops import until
+from mocked import KEY, ONCE
+from processes import run_strictly
 
 from ticketsource_async import (
     AuthenticationFailed,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from doubles import run_with
+from processes import run_with
 
 import ticketsource_async
 from ticketsource_async import errors

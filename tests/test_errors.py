@@ -12,7 +12,9 @@ from typing import Any
 
 import attrs
 import pytest
-from doubles import ONCE, answer, call, says, server, until
+from loops import call, until
+from mocked import ONCE
+from talking import answer, says, server
 
 from ticketsource_async import Address, Customer, CustomerStore, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError

@@ -15,7 +15,8 @@ import aiohttp
 import dlt
 import duckdb
 import pytest
-from doubles import pointed_at, run_with, until
+from loops import until
+from processes import pointed_at, run_with
 from servers import free_port
 
 from ticketsource_async.sandbox import Sandbox

@@ -9,7 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import answer, call, our_tasks, read_request, run_strictly, server, until
+from loops import call, our_tasks, until
+from processes import run_strictly
+from talking import answer, read_request, server
 
 from ticketsource_async import (
     ClientClosed,

@@ -8,7 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from doubles import ONCE, our_tasks, read_until_it_raises, until
+from loops import our_tasks, read_until_it_raises, until
+from mocked import ONCE
 
 from ticketsource_async import ServerError, StartFilter, TicketSource
 from ticketsource_async.sandbox import Sandbox

@@ -7,8 +7,10 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from doubles import API, KEY, ONCE, MockedAPI, customer_row, our_tasks, page, read_until_it_raises, until
 from hypothesis import HealthCheck, given, settings, strategies
+from loops import our_tasks, read_until_it_raises, until
+from mocked import KEY, ONCE, MockedAPI
+from rows import API, customer_row, page
 
 from ticketsource_async import (
     AttemptEvent,

@@ -10,7 +10,8 @@ from typing import Any
 
 import attrs
 import pytest
-from doubles import BOOKING_ROW, DATE_ROW, EVENT_ROW, KEY, SEAT_ROW, VENUE_ROW, customer_row
+from mocked import KEY
+from rows import BOOKING_ROW, DATE_ROW, EVENT_ROW, SEAT_ROW, VENUE_ROW, customer_row
 from yarl import URL
 
 from ticketsource_async import (

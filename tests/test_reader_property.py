@@ -8,8 +8,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from doubles import BOOKING_ROW, customer_row
 from hypothesis import given, settings, strategies as st
+from rows import BOOKING_ROW, customer_row
 
 from ticketsource_async import Booking, Customer, TicketSource
 from ticketsource_async.sandbox import Sandbox

@@ -7,20 +7,8 @@ from typing import Any
 import attrs
 import pytest
 from attrs import evolve
-from doubles import (
-    BOOKING_ROW,
-    DATE_ROW,
-    EVENT_ROW,
-    KARL,
-    KARL_DRAFT,
-    KARL_SENT,
-    KEY,
-    SEAT_ROW,
-    VENUE_ROW,
-    MockedAPI,
-    customer_row,
-    page,
-)
+from mocked import KEY, MockedAPI
+from rows import BOOKING_ROW, DATE_ROW, EVENT_ROW, KARL, KARL_DRAFT, KARL_SENT, SEAT_ROW, VENUE_ROW, customer_row, page
 
 from ticketsource_async import (
     Address,

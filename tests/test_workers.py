@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import until
+from loops import until
 from servers import PostgresServer, RedisServer
 
 from ticketsource_async import LimiterUnavailable, NotFound, RateLimited, TicketSource

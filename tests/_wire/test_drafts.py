@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 
-from doubles import KARL_DRAFT, KARL_SENT
+from rows import KARL_DRAFT, KARL_SENT
 
 from ticketsource_async import Address, ConsentDraft, CustomerDraft, MembershipDraft, NoteDraft
 from ticketsource_async._wire import drafts

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from doubles import KEY, Talk, VirtualLoop, answer, call, says, server
+from loops import VirtualLoop, call
+from mocked import KEY
+from talking import Talk, answer, says, server
 
 from ticketsource_async import RetryPolicy, TicketSource, TicketSourceError
 from ticketsource_async.testing import no_waiting

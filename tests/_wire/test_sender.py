@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from doubles import KEY, ONCE, answer, call, says, server, until
+from loops import call, until
+from mocked import KEY, ONCE
+from talking import answer, says, server
 
 from ticketsource_async import (
     AttemptEvent,

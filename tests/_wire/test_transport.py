@@ -6,7 +6,9 @@ import inspect
 
 import aiohttp
 import pytest
-from doubles import KEY, ONCE, answer, call, read_request, says, server
+from loops import call
+from mocked import KEY, ONCE
+from talking import answer, read_request, says, server
 
 from ticketsource_async import (
     ConnectFailed,

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from command import EXPORT, run, run_with_streams, start, table
-from doubles import until
+from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
 from ticketsource_async.cli.common import COMMANDS

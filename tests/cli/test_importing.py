@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from command import EXPORT, Done, run, run_with_streams, start
-from doubles import until
+from loops import until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 from attrs import define
-from doubles import VirtualLoop
 from hypothesis import given, settings, strategies as st
+from loops import VirtualLoop
 
 from ticketsource_async import LocalRateLimiter, RateLimit, RateLimiter
 from ticketsource_async.ratelimit.local import shared

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from doubles import until
+from loops import until
 from redis.asyncio import Redis
 from servers import RedisServer
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from doubles import KARL, KARL_SENT, until
+from loops import until
+from rows import KARL, KARL_SENT
 
 import ticketsource_async.sandbox
 from ticketsource_async.sandbox import Fault, Sandbox

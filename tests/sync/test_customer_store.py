@@ -1,4 +1,4 @@
-"""The file in which a sync remembers customers."""
+"""The file in which a sync keeps customers."""
 
 import asyncio
 import random
@@ -51,18 +51,18 @@ def _path(tmp_path: Path) -> Path:
 
 
 async def deal_with(store: CustomerStore, change: Change) -> None:
-    """Tell a change and remember it, as a loop does."""
+    """Mark a change as pending and acknowledge it, as a loop does."""
     await store.mark_pending([(change, ())])
     await store.acknowledge(change)
 
 
 async def known(store: CustomerStore) -> list[Customer]:
-    """Return all that a store remembers."""
+    """Return all customers in a store."""
     return [customer async for customer in store.not_seen(await store.start_sync_run())]
 
 
-async def test_a_customer_is_remembered_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
-    """What is read from the file, opened again, is equal to what was remembered, unknown attributes included."""
+async def test_a_customer_is_stored_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
+    """What is read from the file, opened again, is equal to what was acknowledged, unknown attributes included."""
     async with CustomerStore(path) as store:
         await store.acknowledge(Created(ZOE))
     async with CustomerStore(path) as store:
@@ -106,8 +106,8 @@ async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
         assert people[300].id.encode() in text
 
 
-async def test_who_is_erased_while_a_loop_is_open_is_not_remembered_by_it(path: Path, many: Sandbox) -> None:
-    """Neither the change in hand nor one of this page brings them back, and on a later one they are not told of."""
+async def test_a_customer_who_is_erased_while_a_loop_is_open_is_not_stored_by_it(path: Path, many: Sandbox) -> None:
+    """Neither the change in hand nor one of this page brings them back; on a later page they are not yielded."""
     everybody = many.customers.ids()
     erased = [everybody[0], everybody[1], everybody[250]]
     async with CustomerStore(path) as store, TicketSource(many.api_key, base_url=many.url) as ts:
@@ -143,7 +143,7 @@ async def test_a_file_that_is_there_becomes_private_and_a_link_is_followed(path:
 
 
 async def test_one_process_at_a_time_uses_a_store(path: Path) -> None:
-    """A second one, in this process or another, is told so at once, and gets it when the first has ended."""
+    """A second one, in this process or another, gets the error at once, and the store when the first has ended."""
     code = f"""
 import asyncio
 from ticketsource_async import CustomerStore, StoreInUse
@@ -240,14 +240,14 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
         await store.__aenter__()
 
 
-async def test_a_cancelled_remember_has_remembered(path: Path) -> None:
+async def test_a_cancelled_acknowledge_has_acknowledged(path: Path) -> None:
     """What is dealt with does not come again because its consumer is cancelled in the very moment."""
     async with CustomerStore(path) as store:
-        remembering = asyncio.create_task(store.acknowledge(Created(ZOE)))
+        acknowledging = asyncio.create_task(store.acknowledge(Created(ZOE)))
         await asyncio.sleep(0)
-        remembering.cancel()
+        acknowledging.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await remembering
+            await acknowledging
         assert await known(store) == [ZOE]
 
 
@@ -264,7 +264,7 @@ async def test_a_cancelled_beginning_leaves_no_loop_open(path: Path, box: Sandbo
         await ts.customers.rebind(store)
 
 
-async def test_an_older_change_is_not_remembered_over_a_newer_one(path: Path) -> None:
+async def test_an_older_change_is_not_acknowledged_over_a_newer_one(path: Path) -> None:
     """Neither an update nor a deletion that was followed by something else."""
     moved = attrs.evolve(ZOE, email="moved@example.com")
     async with CustomerStore(path) as store:
@@ -279,7 +279,7 @@ async def test_an_older_change_is_not_remembered_over_a_newer_one(path: Path) ->
 
 
 async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: TicketSource) -> None:
-    """What the older one has in hand is of the past, so it neither goes on nor is remembered over what is newer."""
+    """What the older one has in hand is of the past, so it neither goes on nor is acknowledged over what is newer."""
     [zoe] = box.customers.insert(1, at=0)
     box.customers.update(zoe, {"consent": {"email": True}})
     async with CustomerStore(path) as store:
@@ -301,7 +301,7 @@ async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: Tick
     assert [(change.id, change.consent_changed) for change in again] == [(zoe, True)]
 
 
-async def test_a_new_key_is_taken_only_if_it_finds_somebody_remembered(path: Path, box: Sandbox) -> None:
+async def test_a_new_key_is_taken_only_if_it_finds_somebody_in_the_store(path: Path, box: Sandbox) -> None:
     """A rotated key is bound by `rebind`; one of another box office is not, nor one that the API does not accept."""
     async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as ts:
         assert len([change async for change in ts.customers.changes(store)]) == 25
@@ -328,7 +328,7 @@ async def test_a_new_key_is_taken_only_if_it_finds_somebody_remembered(path: Pat
 
 
 async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: Path, box: Sandbox) -> None:
-    """A first run with a wrong key does not bind the store; an open loop, or what was told, does."""
+    """A first run with a wrong key does not bind the store; an open loop, or what was yielded, does."""
     async with (
         Sandbox(customers=2, seed=9) as other,
         TicketSource(other.api_key, base_url=other.url) as elsewhere,
@@ -351,7 +351,7 @@ async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: P
 
 
 async def test_of_two_box_offices_that_begin_at_once_one_is_refused(path: Path, box: Sandbox) -> None:
-    """They are told apart when both have answered, and nobody of the refused one is noted."""
+    """They are yielded apart when both have answered, and nobody of the refused one is noted."""
     async with (
         Sandbox(customers=2, seed=9) as other,
         TicketSource(other.api_key, base_url=other.url) as elsewhere,

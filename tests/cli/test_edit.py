@@ -1,0 +1,94 @@
+"""The commands that write one record."""
+
+import json
+
+import pytest
+from command import run
+
+from ticketsource_async.sandbox import Sandbox
+
+
+async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -> None:
+    """The record is printed as it is, and the exit code says that it is not what was wanted."""
+    zoe = box.customers.ids()[0]
+    box.customers.update(zoe, {"consent": {"email": True}})
+    body = json.dumps({"data": box.customers.get(zoe)})
+    box.fail(method="PATCH", status=200, body=body)
+
+    done = await run("customers", "update", zoe, "--consent-email", "false", "--last-name", "New", box=box)
+
+    assert (done.code, json.loads(done.out)["consent"]["email"]) == (1, True)
+    assert done.err == "ticketsource: the API did not take last_name and consent_email.\n"
+
+
+async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
+    """Fields are options; an update sends what is given and clears what is empty; a deletion asks first."""
+    created = await run(
+        *("customers", "create", "--first-name", "Zoë", "--telephone", "01632 960001", "--address-line-1", "1 High St"),
+        *("--consent-email", "true", "--membership-start-date", "2026-01-31"),
+        box=box,
+    )
+    zoe = json.loads(created.out)
+    updated = await run(
+        *("customers", "update", zoe["id"], "--telephone", "", "--address-postcode", "LS1 1AA"),
+        *("--consent-email", "false"),
+        box=box,
+    )
+    same = await run("customers", "update", zoe["id"], "--first-name", "Zoë", box=box)
+    asked = await run("customers", "delete", zoe["id"], box=box)
+    deleted = await run("customers", "delete", zoe["id"], "--yes", box=box)
+    gone = await run("customers", "get", zoe["id"], box=box)
+
+    assert (zoe["first_name"], zoe["telephone"], zoe["consent"]["email"]) == ("Zoë", "01632 960001", True)
+    assert zoe["membership"]["start_date"] == "2026-01-31"
+    now = json.loads(updated.out)
+    assert (now["telephone"], now["consent"]["email"], now["first_name"]) == (None, False, "Zoë")
+    assert (now["address"]["line_1"], now["address"]["postcode"]) == ("1 High St", "LS1 1AA")
+    assert json.loads(same.out) == now
+    assert [r.method for r in box.requests] == ["POST", "GET", "PATCH", "GET", "DELETE", "GET"]
+    assert asked.code == 1
+    assert "for good?" in asked.err
+    assert (deleted.code, deleted.out, deleted.err) == (0, "", "")
+    assert gone.code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create",), "give at least one field"),
+        (("create", "--last-name", ""), "give at least one field"),
+        (("create", "--consent-email", "yes"), "'yes' is not one of"),
+        (("create", "--membership-end-date", "31/01/2026"), "is a day such as 2026-01-31"),
+        (("update", "cst-1"), "give at least one field"),
+        (("update", "bkg-1", "--title", "x"), "an id here is 'cst-'"),
+        (("delete", "bkg-1", "--yes"), "an id here is 'cst-'"),
+        (("changes",), "Missing option '--store'"),
+        (("create", "--last-name", "\udcff"), "it is not in UTF-8"),
+        (("get", "cst-\udcff"), "it is not in UTF-8"),
+    ],
+)
+async def test_what_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:
+    """It ends with 2, says what is wrong, and sends nothing."""
+    done = await run("customers", *arguments, box=box)
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert not box.requests
+
+
+async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
+    """It is printed as the API keeps it; the deletion asks unless told not to."""
+    customer_id = box.customers.ids()[0]
+
+    created = await run("notes", "create", customer_id, "Needs leg room", "--created-by", "Zoë", box=box)
+    note = json.loads(created.out)
+    asked = await run("notes", "delete", customer_id, note["id"], box=box)
+    deleted = await run("notes", "delete", customer_id, note["id"], "-y", box=box)
+    gone = await run("notes", "get", customer_id, note["id"], box=box)
+    wrong = await run("notes", "create", "evt-1", "x", box=box)
+
+    assert (note["description"], note["created_by"]) == ("Needs leg room", "Zoë")
+    assert asked.code == 1
+    assert (deleted.code, deleted.out, deleted.err, gone.code) == (0, "", "", 1)
+    assert wrong.code == 2
+    assert "an id here is 'cst-'" in wrong.err

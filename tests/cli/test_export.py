@@ -1,0 +1,193 @@
+"""The commands that export."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import termios
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from command import EXPORT, run, table
+from pyarrow import parquet
+
+from ticketsource_async import Customer, TicketSource
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import CUSTOMERS
+
+
+async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
+    """All customers are on stdout as CSV; stderr, which is no terminal, stays empty."""
+    done = await run(*EXPORT, box=many)
+
+    assert (done.code, done.err) == (0, "")
+    assert [row["id"] for row in table(done.out)] == list(many.customers.ids())
+    assert tuple(table(done.out)[0]) == CUSTOMERS.names
+    assert 3 <= len(many.requests) <= 3 + 7  # eight pages at a time
+
+
+async def test_export_needs_no_account_with_the_sandbox() -> None:
+    """`--sandbox` exports a sample box office without any setting."""
+    done = await run(*EXPORT, "--sandbox", "--format", "jsonl")
+
+    assert (done.code, done.err) == (0, "")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len({line["id"] for line in lines}) == len(lines) == 1000
+
+
+@pytest.mark.parametrize("ways", [("email",), ("post", "sms")])
+async def test_consent_lets_only_a_clear_yes_through(many: Sandbox, ways: tuple[str, ...]) -> None:
+    """With `--consent`, every row has each consent asked for, and nobody who gave it is missing."""
+    everybody = table((await run(*EXPORT, box=many)).out)
+
+    done = await run(*EXPORT, *(part for way in ways for part in ("--consent", way)), box=many)
+
+    wanted = [row["id"] for row in everybody if all(row[f"consent_{way}"] == "true" for way in ways)]
+    assert [row["id"] for row in table(done.out)] == wanted
+    assert 0 < len(wanted) < 300
+    assert done.err == f"{300 - len(wanted)} left out: no consent to {' and '.join(ways)}.\n"
+
+
+async def test_quiet_says_nothing_of_those_left_out(many: Sandbox) -> None:
+    """With `--quiet` stderr stays empty."""
+    done = await run(*EXPORT, "--consent", "email", "--quiet", box=many)
+
+    assert (done.code, done.err) == (0, "")
+
+
+async def test_limit_counts_the_customers_written(many: Sandbox) -> None:
+    """`--limit` gives so many rows, with a filter too, and asks for no page too many."""
+    plain = await run(*EXPORT, "--limit", "100", box=many)
+    assert len(many.requests) == 1
+    filtered = await run(*EXPORT, "--limit", "5", "--consent", "sms", box=many)
+
+    assert len(table(plain.out)) == 100
+    assert [row["consent_sms"] for row in table(filtered.out)] == ["true"] * 5
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "FILE")])
+async def test_excel_gets_its_byte_order_mark_only_when_asked_for(
+    many: Sandbox, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """`--excel` begins with the mark, on stdout and in a file; without it there is none."""
+    target = tmp_path / "x.csv"
+    options = tuple(str(target) if o == "FILE" else o for o in options)
+
+    plain = await run(*EXPORT, *options, box=many)
+    plain_text = target.read_text("utf-8") if options else plain.out
+    excel = await run(*EXPORT, "--excel", *options, box=many)
+    excel_text = target.read_text("utf-8") if options else excel.out
+
+    assert plain_text.startswith("id,")
+    assert excel_text == "\ufeff" + plain_text
+
+
+async def test_formulas_are_defused_by_default(box: Sandbox) -> None:
+    """A name that is a formula gets a quote; `--no-escape-formulas` leaves it."""
+    row = json.dumps(
+        {
+            "data": [
+                {"id": "cst-1", "type": "customer", "attributes": {"last_name": "=1+1", "telephone": "+447700900001"}}
+            ]
+        }
+    )
+    box.fail(status=200, body=row, times=2)
+
+    guarded = table((await run(*EXPORT, box=box)).out)
+    plain = table((await run(*EXPORT, "--no-escape-formulas", box=box)).out)
+
+    assert [(r["last_name"], r["telephone"]) for r in (*guarded, *plain)] == [
+        ("'=1+1", "+447700900001"),
+        ("=1+1", "+447700900001"),
+    ]
+
+
+def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
+    """Where stderr is a terminal, it counts the customers."""
+    ours, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [sys.executable, "-m", "ticketsource_async", *EXPORT, "--sandbox", "-o", str(tmp_path / "x.csv")]
+
+    subprocess.run(command, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+
+    assert b"1000 customers" in shown
+
+
+@pytest.mark.parametrize("customers", [0, 1, 300])
+async def test_json_and_parquet_have_everybody_and_lose_nothing(tmp_path: Path, customers: int) -> None:
+    """JSON is one array of records that are read back equal; Parquet has the columns of the CSV, typed."""
+    async with (
+        Sandbox(customers, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+    ):
+        done = await run(*EXPORT, "--format", "json", box=box)
+        lines = await run(*EXPORT, "--format", "jsonl", box=box)
+        file = await run(*EXPORT, "--format", "parquet", "-o", str(tmp_path / "x.parquet"), box=box)
+        everybody = await ts.customers.list().collect()
+
+    assert [Customer.from_dict(data) for data in json.loads(done.out)] == everybody
+    assert [Customer.from_dict(json.loads(line)) for line in lines.out.splitlines()] == everybody
+    read = parquet.read_table(tmp_path / "x.parquet")
+    assert read.column_names == list(CUSTOMERS.names)
+    assert [tuple(row.values()) for row in read.to_pylist()] == [CUSTOMERS.row(customer) for customer in everybody]
+    assert (done.code, done.err, lines.err, file.code, file.out, file.err) == (0, "", "", 0, "", "")
+
+
+async def test_parquet_needs_a_file_and_its_extra(box: Sandbox, tmp_path: Path) -> None:
+    """To stdout it is wrong use; without pyarrow one line says what to install, and no file is left."""
+    to_stdout = await run(*EXPORT, "--format", "parquet", box=box)
+    code = "import sys; sys.modules['pyarrow'] = None; from ticketsource_async.__main__ import main; main()"
+    arguments = (*EXPORT, "--sandbox", "--format", "parquet", "-o", str(tmp_path / "x.parquet"))
+    without = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, *arguments], capture_output=True, text=True
+    )
+
+    assert (to_stdout.code, to_stdout.out) == (2, "")
+    assert "--output" in to_stdout.err
+    assert without.returncode == 2
+    assert without.stderr == "ticketsource: Parquet needs an extra: pip install 'ticketsource-async[parquet]'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_bookings_are_exported_a_row_a_line_with_event_and_date(shows: Sandbox) -> None:
+    """Each line of each booking is a row; money is as written, and the filter is by the day of the date."""
+    whole = list(csv.DictReader(io.StringIO((await run("bookings", "export", box=shows)).out)))
+    few = await run("bookings", "export", "--from", "2026-01-04", "--to", "2026-01-10", "--format", "jsonl", box=shows)
+
+    assert len({row["booking_id"] for row in whole}) == 4 * 3 * 2
+    assert len(whole) > 24
+    for row in whole:
+        assert Decimal(row["net"]) == Decimal(row["gross"]) - Decimal(row["fee"]) - Decimal(row["fee_vat"])
+        assert row["event_name"]
+    assert any(row["gross"] == "-12.5" and row["is_refund"] == "true" for row in whole)
+    rows = [json.loads(line) for line in few.out.splitlines()]
+    assert {row["date_start"][:10] for row in rows} == {"2026-01-06", "2026-01-09", "2026-01-10"}
+    assert list(rows[0]) == list(whole[0])
+    assert rows[0]["gross"] == "12.5" or Decimal(rows[0]["gross"]) > 0
+
+
+async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Path) -> None:
+    """A date a row, with event and venue."""
+    target = tmp_path / "programme.csv"
+
+    done = await run("programme", "export", "-o", str(target), box=shows)
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    rows = list(csv.DictReader(io.StringIO(target.read_text("utf-8"))))
+    assert len({row["date_id"] for row in rows}) == len(rows) == 12
+    assert all(row["venue_name"] and row["event_name"] and row["start"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--from", "2026-02-01", "--to", "2026-01-01"], ["--from", "soon"], ["--format", "jsonl", "--excel"]]
+)
+async def test_what_cannot_be_exported_is_wrong_use(shows: Sandbox, wrong: list[str]) -> None:
+    """Days in the wrong order, no day, and Excel's mark in JSON end with 2."""
+    assert (await run("programme", "export", *wrong, box=shows)).code == 2

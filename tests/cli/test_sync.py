@@ -1,0 +1,171 @@
+"""The commands that keep another system in step."""
+
+import json
+import signal
+from pathlib import Path
+
+from command import run, start
+from loops import until
+
+from ticketsource_async import CustomerStore
+from ticketsource_async.sandbox import Sandbox
+
+
+async def test_changes_are_written_once_a_line_each(box: Sandbox, tmp_path: Path) -> None:
+    """First everybody is created; then come the changes, with what they were before; then nothing."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    first = await run(*follow, box=box)
+    gone, moved = box.customers.ids(0, 2)
+    box.customers.delete([gone])
+    before = box.customers.get(moved)
+    assert before is not None
+    box.customers.update(moved, {"last_name": "Zoë", "consent": {"email": True, "post": True, "sms": True}})
+    second = await run(*follow, box=box)
+    third = await run(*follow, "--quiet", box=box)
+
+    assert [json.loads(line)["change"] for line in first.out.splitlines()] == ["created"] * 25
+    assert first.err == "25 created, 0 updated, 0 deleted; 0 changed a consent.\n"
+    updated, deleted = map(json.loads, second.out.splitlines())
+    assert (updated["change"], updated["id"], updated["consent_changed"]) == ("updated", moved, True)
+    assert updated["before"]["last_name"] == before["attributes"]["last_name"]  # type: ignore[index]  # it is JSON
+    assert updated["after"]["last_name"] == "Zoë"
+    assert (deleted["change"], deleted["id"], deleted["before"]["id"]) == ("deleted", gone, gone)
+    assert second.err == "0 created, 1 updated, 1 deleted; 1 changed a consent.\n"
+    assert third == (0, "", "")
+
+
+async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
+    """What was not written comes again; what stood in the pipe does not, so it says to take a file."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    many.fail(page=3, slow=0.4)
+    process = await start(*follow, box=many)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    first = await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
+    err = (await process.stderr.read()).decode()
+    again = await run(*follow, box=many)
+
+    assert await process.wait() == 1
+    assert err.startswith("ticketsource: nobody reads what is printed: the last lines may be acknowledged ")
+    told = {json.loads(line)["id"] for line in again.out.splitlines()}
+    assert json.loads(first)["id"] not in told
+    assert len(told) >= 100  # at least those of the page that was slow
+
+
+async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: Sandbox, tmp_path: Path) -> None:
+    """A run that fails or is ended leaves no file and tells all again; a file that is still there is not replaced."""
+    target = tmp_path / "changes.jsonl"
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
+    many.fail(page=3, status=501)
+    failed = await run(*follow, box=many)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    many.fail(page=2, slow=60)
+    ended = await start(*follow, box=many)
+    await until(lambda: many.requests[-1].query["page"] == "2")
+    ended.send_signal(signal.SIGTERM)
+    await ended.communicate()
+    left_again = sorted(path.name for path in tmp_path.iterdir())
+    done = await run(*follow, box=many)
+    kept = await run(*follow, box=many)
+    lines = target.read_text("utf-8").splitlines()
+    target.unlink()
+    nothing = await run(*follow, box=many)
+
+    assert (failed.code, ended.returncode, done.code) == (75, 143, 0)
+    assert left == left_again == ["customers.db"]
+    assert [json.loads(line)["id"] for line in lines] == list(many.customers.ids())
+    assert (kept.code, kept.err) == (
+        1,
+        f"ticketsource: {target} is there already: deal with its changes and take it away first.\n",
+    )
+    assert (nothing.code, target.read_text()) == (0, "")
+
+
+async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sandbox, tmp_path: Path) -> None:
+    """The changes of all others are in it and count as told; the exit code is that of the failure."""
+    target = tmp_path / "changes.jsonl"
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
+    await run(*follow, box=box)
+    target.unlink()
+    gone, changed = box.customers.ids(0, 2)
+    box.customers.delete([gone])
+    box.customers.update(changed, {"last_name": "Changed"})
+    box.fail(path=f"/customers/{gone}", status=404, html=True)
+    failed = await run(*follow, box=box)
+    told = [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]
+    target.unlink()
+    done = await run(*follow, box=box)
+
+    assert (failed.code, told) == (1, [changed])
+    assert f"GET /customers/{gone} was answered 404" in failed.err
+    assert failed.err.startswith("0 created, 1 updated, 0 deleted; 0 changed a consent.\n")
+    assert (done.code, [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]) == (0, [gone])
+
+
+async def test_the_store_is_no_place_for_the_changes(box: Sandbox, tmp_path: Path) -> None:
+    """The file of changes would replace it."""
+    store = tmp_path / "customers.db"
+
+    done = await run("customers", "changes", "--store", str(store), "-o", f"{tmp_path}/./customers.db", box=box)
+
+    assert (done.code, done.out, len(box.requests)) == (2, "", 0)
+    assert "are the same file" in done.err
+
+
+async def test_a_row_that_cannot_be_read_ends_the_changes_with_1_and_the_others_are_written(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """It is named on stderr, and comes when it can be read."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    rows = box.customers.rows(0, 25)
+    odd = str(rows[3]["id"])
+    rows[3]["attributes"] = None
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+
+    done = await run(*follow, box=box)
+    again = await run(*follow, box=box)
+
+    assert done.code == 1
+    assert odd in done.err
+    assert done.err.endswith("ticketsource: 1 could not be read, so their changes are missing.\n")
+    assert odd not in done.out
+    assert [json.loads(line)["id"] for line in (*done.out.splitlines(), *again.out.splitlines())][-1] == odd
+    assert (again.code, len(again.out.splitlines()), len(done.out.splitlines())) == (0, 1, 24)
+
+
+async def test_a_new_key_and_a_person_to_forget(box: Sandbox, tmp_path: Path) -> None:
+    """`--rebind` goes on with another key; `forget` erases somebody from the store, so that they would come again."""
+    store = ("--store", str(tmp_path / "customers.db"))
+    none = await run("customers", "changes", *store, key=None)
+    assert list(tmp_path.iterdir()) == []
+    await run("customers", "changes", *store, box=box)
+    box.api_key = "skl-new"
+    refused = await run("customers", "changes", *store, box=box)
+    taken = await run("customers", "changes", *store, "--rebind", box=box)
+    someone = box.customers.ids()[7]
+    forgot = await run("customers", "forget", someone, *store)
+    nobody = await run("customers", "forget", someone, *store)
+    again = await run("customers", "changes", *store, box=box)
+    missing = await run("customers", "forget", someone, "--store", str(tmp_path / "other.db"))
+
+    assert (none.code, refused.code, taken.code, taken.out) == (4, 1, 0, "")
+    assert "--rebind" in refused.err
+    assert (forgot, nobody.code, missing.code) == ((0, "", ""), 0, 2)
+    assert f"has nobody with the id {someone}" in nobody.err
+    assert [json.loads(line)["id"] for line in again.out.splitlines()] == [someone]
+
+
+async def test_a_store_in_use_is_try_again_later_and_another_box_office_a_failure(box: Sandbox, tmp_path: Path) -> None:
+    """While another process has the store the command ends with 75; with the key of another box office with 1."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    async with CustomerStore(tmp_path / "customers.db"):
+        busy = await run(*follow, box=box)
+    await run(*follow, box=box)
+    async with Sandbox(customers=3, seed=9, rate_limit=None) as other:
+        wrong = await run(*follow, box=other)
+
+    assert (busy.code, busy.out, busy.err.count("\n")) == (75, "", 1)
+    assert "in use" in busy.err
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (1, "", 1)
+    assert "name another file" in wrong.err

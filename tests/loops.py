@@ -1,0 +1,88 @@
+"""Help with event loops: one in virtual time, the tasks that run, and waiting for something."""
+
+import asyncio
+import selectors
+from collections.abc import AsyncIterable, Callable
+from typing import Any, TypeVar
+
+from ticketsource_async import (
+    CustomerDraft,
+    TicketSource,
+    TicketSourceError,
+)
+
+T = TypeVar("T")
+
+
+async def call(ts: TicketSource, method: str) -> object:
+    """Make the call on a customer that goes with a method."""
+    if method == "POST":
+        return await ts.customers.create(CustomerDraft(first_name="Karl"))
+    if method == "PATCH":
+        return await ts.customers.update("cst-1", CustomerDraft(first_name="Karl"))
+    if method == "DELETE":
+        await ts.customers.delete("cst-1")
+        return None
+    return await ts.customers.get("cst-1")
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer when nothing else is to be done; sockets in it are real ones.
+
+    What happens in a thread or in another process takes no time at all, so a test in virtual time has none of them.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        super().__init__(_Jumping(self))
+
+    def time(self) -> float:
+        """Return the seconds that have passed."""
+        return self._now
+
+    def jump(self, seconds: float) -> None:
+        """Let so much time pass; nothing that is tested here takes a year."""
+        self._now += seconds
+        if self._now > 31_536_000:
+            raise AssertionError("somebody waits for what will never happen")
+
+
+class _Jumping(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if not ready and timeout != 0 and len(self.get_map()) > 1:
+            # A busy machine may need a moment to carry bytes from one socket to another; one is the loop's own.
+            ready = super().select(5 if timeout is None else 0.05 if timeout >= 1 else 0.002)
+        if not ready and timeout is None:
+            raise AssertionError("everybody waits, and nothing will ever happen")
+        if not ready and timeout is not None:
+            self._loop.jump(timeout)
+        return ready
+
+
+def our_tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks that run, but for those in which the sandbox serves."""
+    served = ("RequestHandler", "_accept_connection2")
+    return {task for task in asyncio.all_tasks() if not any(name in repr(task.get_coro()) for name in served)}
+
+
+async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], TicketSourceError | None]:
+    """Return the items that came before the error, and the error."""
+    seen: list[T] = []
+    try:
+        async for item in items:
+            seen.append(item)  # noqa: PERF401 - a comprehension would lose them
+    except TicketSourceError as error:
+        return seen, error
+    return seen, None
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the event loop turn until something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)

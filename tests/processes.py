@@ -1,0 +1,37 @@
+"""Programs in processes of their own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+from ticketsource_async.sandbox import Sandbox
+
+# A machine that is slow just now is no finding.
+_PRELUDE = """
+import logging
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
+"""
+
+
+async def _run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
+    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+    return await _run("-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments)
+
+
+def pointed_at(box: Sandbox) -> dict[str, str]:
+    """Return this process's environment with the two variables of a sandbox."""
+    return {**os.environ, "TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
+
+
+async def run_with(*arguments: str, box: Sandbox) -> tuple[str, str]:
+    """Run Python with nothing but the two variables of a sandbox set; return what it printed."""
+    return await _run("-W", "error", *arguments, environment=pointed_at(box))

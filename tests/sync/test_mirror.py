@@ -1,0 +1,276 @@
+"""A mirror that is kept in step equals the box office, also after kills and with many customers."""
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from mocked import ONCE
+from processes import pointed_at
+
+from ticketsource_async import (
+    Change,
+    Created,
+    Customer,
+    CustomerStore,
+    Deleted,
+    TicketSource,
+)
+from ticketsource_async.resources import customers as operations
+from ticketsource_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+
+class Mirror(RuleBasedStateMachine):
+    """Another system, kept in step with a box office where people come, change and go while it is read."""
+
+    folder: ClassVar[Path]
+    numbers = count(1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = self.folder / f"{next(self.numbers)}.db"
+        self.loop = asyncio.Runner()
+        self.box = Sandbox(customers=23, rate_limit=None)
+        self.ts = self.loop.run(self.begin())
+        self.store = self.loop.run(CustomerStore(self.path).__aenter__())
+        self.known: dict[str, Customer] = {}
+        self.changes: AsyncGenerator[Change, None] | None = None
+
+    async def begin(self) -> TicketSource:
+        """Start the box office."""
+        await self.box.start()
+        return TicketSource(self.box.api_key, base_url=self.box.url, retry=ONCE, rate_limit=None)
+
+    def somebody(self, number: int) -> list[str]:
+        """Return the id of somebody who is there, if anybody is."""
+        ids = self.box.customers.ids()
+        return [ids[number % len(ids)]] if ids else []
+
+    @rule(place=st.integers(0, 40), people=st.integers(1, 6))
+    def people_come(self, place: int, people: int) -> None:
+        """New rows may appear anywhere in the list."""
+        self.box.customers.insert(people, at=min(place, len(self.box.customers)))
+
+    @rule(number=st.integers(0, 40), people=st.integers(1, 8))
+    def people_go(self, number: int, people: int) -> None:
+        """Rows before the place that is read now may vanish too."""
+        for _ in range(people):
+            self.box.customers.delete(self.somebody(number))
+
+    @rule(number=st.integers(0, 40), email=st.booleans(), sms=st.booleans())
+    def somebody_changes_their_mind(self, number: int, email: bool, sms: bool) -> None:
+        """A consent is given or withdrawn."""
+        for customer_id in self.somebody(number):
+            self.box.customers.update(customer_id, {"consent": {"email": email, "sms": sms}})
+
+    @rule(number=st.integers(0, 40), name=st.sampled_from(["Zoë", "", "O'Neill"]))
+    def somebody_changes_their_name(self, number: int, name: str) -> None:
+        """An attribute changes, and perhaps back."""
+        for customer_id in self.somebody(number):
+            self.box.customers.update(customer_id, {"last_name": name})
+
+    @rule(most=st.integers(1, 30), by_hand=st.booleans())
+    def the_mirror_follows(self, most: int, by_hand: bool) -> None:
+        """It takes some changes, and may leave the loop standing while more happens."""
+        self.loop.run(self.follow(most, by_hand=by_hand))
+
+    async def follow(self, most: int, *, by_hand: bool = False) -> None:
+        """Deal with so many changes at most."""
+        if self.changes is None:
+            self.changes = self.ts.customers.changes(self.store, acknowledge=not by_hand)
+        for _ in range(most):
+            change = await anext(self.changes, None)
+            if change is None:
+                self.changes = None
+                return
+            self.deal_with(change)
+
+    @rule()
+    def what_is_done_is_acknowledged_by_hand(self) -> None:
+        """All changes that it took from loops with `acknowledge=False` are acknowledged at once."""
+        self.loop.run(self.store.acknowledge_all())
+
+    def deal_with(self, change: Change) -> None:
+        """Do in the mirror what a change says; a second time it does no harm."""
+        if isinstance(change, Deleted):
+            assert self.box.customers.get(change.id) is None, "a false deletion"
+            self.known.pop(change.id, None)
+        elif isinstance(change, Created):
+            self.known[change.id] = change.after
+        else:  # as a mirror does that writes what is said to differ, and nothing else
+            names = {field.partition(".")[0] for field in change.fields}
+            differing = {name: getattr(change.after, name) for name in names}
+            self.known[change.id] = attrs.evolve(self.known[change.id], **differing)
+
+    @precondition(lambda self: self.changes is not None)
+    @rule(in_hand=st.booleans())
+    def the_mirror_crashes(self, in_hand: bool) -> None:
+        """It dies, perhaps with a change in hand that it has not dealt with, and starts again."""
+
+        async def crash() -> None:
+            assert self.changes is not None
+            if in_hand:
+                await anext(self.changes, None)
+            await self.changes.aclose()
+            self.changes = None
+            await self.store.aclose()
+            self.store = await CustomerStore(self.path).__aenter__()
+
+        self.loop.run(crash())
+
+    @rule()
+    def all_is_quiet(self) -> None:
+        """When nothing happens for the length of a sync, the mirror is as the box office."""
+
+        async def check() -> None:
+            if self.changes is not None:
+                await self.changes.aclose()
+                self.changes = None
+            await self.follow(sys.maxsize)
+            assert self.changes is None
+            truth = [customer async for customer in self.ts.customers.list()]
+            assert self.known == {customer.id: customer for customer in truth}
+            assert len(truth) == len(self.box.customers)
+
+        self.loop.run(check())
+
+    def teardown(self) -> None:
+        """End with a quiet run, and leave nothing open."""
+        self.all_is_quiet()
+
+        async def end() -> None:
+            await self.store.aclose()
+            await self.ts.aclose()
+            await self.box.stop()
+
+        self.loop.run(end())
+        self.loop.close()
+
+
+def test_a_mirror_equals_the_box_office_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any sequence of edits, syncs and crashes, a quiet run makes the mirror true, and nobody is deleted falsely.
+
+    Pages have four rows here, so that there are many.
+    """
+    monkeypatch.setattr(operations, "_PAGES_OF_A_SYNC", {"per_page": 4, "concurrency": 2})
+    Mirror.folder = tmp_path
+
+    run_state_machine_as_test(
+        Mirror, settings=settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
+    )
+
+
+_SYNC = r"""
+import asyncio, json, re, sys
+from pathlib import Path
+from ticketsource_async import CustomerStore, TicketSource
+
+async def main():
+    with open(sys.argv[2], "a") as journal:
+        async with TicketSource.from_env(rate_limit=None) as ts, CustomerStore(sys.argv[1]) as store:
+            async for change in ts.customers.changes(store):
+                print(json.dumps(change.to_dict()), file=journal, flush=True)
+    # Not ru_maxrss, which begins with what the process that started this one takes.
+    print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
+
+asyncio.run(main())
+"""
+
+
+def start_sync(box: Sandbox, store: Path, journal: Path) -> "subprocess.Popen[str]":
+    """Start a process that writes every change into a journal and prints at the end how many MB it took at most."""
+    journal.touch()
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", _SYNC, str(store), str(journal)],
+        env=pointed_at(box),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_of(journal: Path) -> list[dict[str, Any]]:
+    """Return the changes in a journal, without a last one that was cut off in the middle."""
+    return [json.loads(line) for line in journal.read_text().split("\n")[:-1]]
+
+
+@pytest.mark.slow
+@pytest.mark.ticketsource_sandbox(customers=1500, rate_limit=None)
+def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
+    ticketsource_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What was finished before a kill -9 never comes again, and all that was not does, deletions too."""
+    box, chance, store = ticketsource_sandbox, random.Random(7), tmp_path / "customers.db"
+    mirror: dict[str, Any] = {}
+    finished: dict[str, dict[str, Any]] = {}  # the last change of each customer
+    killed = Counter[str]()
+    while killed.total() < 20:
+        journal = tmp_path / f"{killed.total()}.jsonl"
+        process = start_sync(box, store, journal)
+        at = chance.choice([0, 5, 31, 36, 90] if mirror else [0, 90, 700])
+        while process.poll() is None and journal.read_bytes().count(b"\n") < at:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        changes = lines_of(journal)
+        journal.unlink()
+        in_hand = changes[-1:] if process.returncode == -signal.SIGKILL else []
+        killed.update(change["change"] for change in in_hand or [{"change": "none"}])
+        apply(changes, mirror, finished)
+        for change in in_hand:
+            finished.pop(change["id"], None)
+        for customer_id in chance.sample(box.customers.ids(), 30):
+            box.customers.update(customer_id, {"consent": {"email": chance.random() < 0.5}})
+        box.customers.delete(chance.sample(box.customers.ids(), 5))
+    last = start_sync(box, store, tmp_path / "last.jsonl")
+    last.communicate()
+    apply(lines_of(tmp_path / "last.jsonl"), mirror, finished)
+
+    async def truth() -> dict[str, Any]:
+        async with TicketSource(box.api_key, base_url=box.url) as ts:
+            return {customer.id: customer.to_dict() async for customer in ts.customers.list()}
+
+    assert last.returncode == 0
+    assert mirror == asyncio.run(truth())
+    assert {"created", "updated"} < set(killed)
+
+
+def apply(changes: list[dict[str, Any]], mirror: dict[str, Any], finished: dict[str, dict[str, Any]]) -> None:
+    """Do in a mirror what changes say, none of which may be the last that was finished of its customer."""
+    for change in changes:
+        assert change != finished.get(change["id"])
+        finished[change["id"]] = change
+        if change["change"] == "deleted":
+            mirror.pop(change["id"], None)
+        else:
+            mirror[change["id"]] = change.get("after") or change["customer"]
+
+
+@pytest.mark.slow
+@pytest.mark.ticketsource_sandbox(customers=100_000, rate_limit=None)
+def test_a_hundred_thousand_customers_take_no_more_memory_than_a_few(
+    ticketsource_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The first sync and one without changes stay within 80 MB, of which a sync of nobody takes half."""
+    first = start_sync(ticketsource_sandbox, tmp_path / "customers.db", tmp_path / "first.jsonl")
+    most, _ = first.communicate()
+    second = start_sync(ticketsource_sandbox, tmp_path / "customers.db", tmp_path / "second.jsonl")
+    again, _ = second.communicate()
+
+    assert (tmp_path / "first.jsonl").read_bytes().count(b"\n") == 100_000
+    assert (tmp_path / "second.jsonl").read_bytes() == b""
+    assert int(most) < 80
+    assert int(again) < 80

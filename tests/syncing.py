@@ -1,0 +1,17 @@
+"""One run of a sync."""
+
+from typing import Any
+
+from ticketsource_async import (
+    Change,
+    CustomerStore,
+    TicketSource,
+)
+
+
+async def sync(ts: TicketSource, store: CustomerStore, **options: Any) -> list[Change]:
+    """Deal with every change."""
+    return [change async for change in ts.customers.changes(store, **options)]
+
+
+D, ODD_DAY = "2030-01-31", "31.12.2020"
