@@ -40,8 +40,8 @@ class Bulk(Generic[In, Out]):
     Inputs are read when there is room for their calls, so their number does not matter. An error of the inputs
     themselves is raised after the outcomes of all calls that had begun; so is `ClientClosed`, if the client is closed.
 
-    Use `async with bulk` if the loop may be left early, by `break` or by an error in its body; a cancellation needs no
-    such thing. Afterwards the inputs that the loop has not come to are untouched, and `undelivered` has the rest.
+    Use `async with bulk` if the loop may end early: by `break`, or by an error or a cancellation in its body.
+    Afterwards the inputs that the loop has not come to are untouched, and `undelivered` has the rest.
     """
 
     def __init__(
@@ -67,6 +67,8 @@ class Bulk(Generic[In, Out]):
         self._in_hand: asyncio.Task[Outcome[In, Out]] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
+        self._closed_by: ClientClosed | None = None
+        self._collected: list[Outcome[In, Out]] = []
 
     @property
     def undelivered(self) -> list[Outcome[In, Out]]:
@@ -76,12 +78,19 @@ class Bulk(Generic[In, Out]):
         error is an `OutcomeUnknown`, which is in the log as well. All other inputs that the loop was not given are as
         they were.
         """
-        return [task.result() for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
+        waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
+        return [*self._collected, *(task.result() for task in waiting)]
 
     async def collect(self) -> list[Outcome[In, Out]]:
-        """Make all calls and return their outcomes, in the order of the inputs."""
+        """Make all calls and return their outcomes, in the order of the inputs.
+
+        If it ends early, by a cancellation or an error, `undelivered` has the outcomes.
+        """
         async with self:
-            return sorted([outcome async for outcome in self], key=lambda outcome: outcome.index)
+            async for outcome in self:
+                self._collected.append(outcome)
+        collected, self._collected = self._collected, []
+        return sorted(collected, key=lambda outcome: outcome.index)
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,7 +113,8 @@ class Bulk(Generic[In, Out]):
                         yield task.result()
                     self._calls.take(task)
                 await self._calls.until(lambda: bool(self._calls.ended()) or (reader.done() and not self._calls))
-            self._sender.check_open()
+            if self._closed_by is not None:
+                raise self._closed_by
             if not self._stopped:
                 reader.result()
         finally:
@@ -133,6 +143,7 @@ class Bulk(Generic[In, Out]):
         except TimeoutError:
             if not timer.expired():  # one of the inputs' own
                 raise
+        self._sender.check_open()
 
     async def _begin_calls(self) -> None:
         index = 0
@@ -140,6 +151,8 @@ class Bulk(Generic[In, Out]):
         async with aclosing(_each(self._inputs)) as inputs:
             async for item in inputs:
                 self._sender.check_open()
+                if self._stopped:  # inputs may swallow the cancellation
+                    return
                 key = None if self._serialize_by is None else self._serialize_by(item)
                 task = self._calls.start(self._one(index, item, self._latest.get(key)))
                 if key is not None:
@@ -167,6 +180,8 @@ class Bulk(Generic[In, Out]):
                 error = TicketSourceError("The call was cancelled by something within it, such as a limiter.")
         except Exception as failure:  # noqa: BLE001 - any failure is the outcome of this input alone
             error = failure
+        if isinstance(error, ClientClosed):
+            self._closed_by = error
         if self._fail_fast or isinstance(error, ClientClosed):
             self._stop()
         return Outcome(index, item, error=error)

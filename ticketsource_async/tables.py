@@ -94,6 +94,8 @@ def text_of(value: Value) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # as in `to_dict`: no exponent
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

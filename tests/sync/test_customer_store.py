@@ -64,7 +64,7 @@ async def known(store: CustomerStore) -> list[Customer]:
 async def test_a_customer_is_stored_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
     """What is read from the file, opened again, is equal to what was acknowledged, unknown attributes included."""
     async with CustomerStore(path) as store:
-        await store.acknowledge(Created(ZOE))
+        await deal_with(store, Created(ZOE))
     async with CustomerStore(path) as store:
         assert await known(store) == [ZOE]
         assert await store.differing([ZOE]) == []
@@ -94,7 +94,7 @@ async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
     erased = people[:300]
     async with CustomerStore(path) as store:
         for person in people:
-            await store.acknowledge(Created(person))
+            await deal_with(store, Created(person))
         assert {await store.erase(person.id) for person in erased} == {True}
         assert not await store.erase("cst-nobody")
         assert {person.id for person in await known(store)} == {person.id for person in people[300:]}
@@ -124,7 +124,7 @@ async def test_a_customer_who_is_erased_while_a_loop_is_open_is_not_stored_by_it
 async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
     """The file and its journal hold people's addresses."""
     async with CustomerStore(path) as store:
-        await store.acknowledge(Created(ZOE))
+        await deal_with(store, Created(ZOE))
         assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
         assert len(list(path.parent.iterdir())) == 2  # the file and its write-ahead log
 
@@ -136,7 +136,7 @@ async def test_a_file_that_is_there_becomes_private_and_a_link_is_followed(path:
     link.symlink_to(path.with_name("real.db"))
     for file in (path, link):
         async with CustomerStore(file) as store:
-            await store.acknowledge(Created(ZOE))
+            await deal_with(store, Created(ZOE))
 
     assert link.is_symlink()
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
@@ -162,7 +162,7 @@ asyncio.run(main())
         return await asyncio.to_thread(subprocess.check_output, [sys.executable, "-W", "error", "-c", code], text=True)
 
     async with CustomerStore(path) as store:
-        await store.acknowledge(Created(ZOE))
+        await deal_with(store, Created(ZOE))
         assert "is in use, by another process" in await other()
         assert (await other()).endswith(f"{path}\n")
         with pytest.raises(StoreInUse):
@@ -226,7 +226,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
     """Before and after, and for a second opening, a `StoreError` says what to do; closing twice is fine."""
     store = CustomerStore(path)
     with pytest.raises(StoreError, match="not open: use `async with`"):
-        await store.acknowledge(Created(ZOE))
+        await deal_with(store, Created(ZOE))
     assert repr(store) == f"<CustomerStore {path} not opened>"
     async with store:
         assert repr(store) == f"<CustomerStore {path} open>"
@@ -235,7 +235,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
     await store.aclose()
     assert repr(store) == f"<CustomerStore {path} closed>"
     with pytest.raises(StoreError, match="is closed"):
-        await store.acknowledge(Created(ZOE))
+        await deal_with(store, Created(ZOE))
     with pytest.raises(StoreError, match="was opened before"):
         await store.__aenter__()
 
@@ -243,6 +243,7 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
 async def test_a_cancelled_acknowledge_has_acknowledged(path: Path) -> None:
     """What is dealt with does not come again because its consumer is cancelled in the very moment."""
     async with CustomerStore(path) as store:
+        await store.mark_pending([(Created(ZOE), ())])
         acknowledging = asyncio.create_task(store.acknowledge(Created(ZOE)))
         await asyncio.sleep(0)
         acknowledging.cancel()

@@ -60,10 +60,17 @@ class _Call:
 
     request: Request
     priority: Priority
+    cancelling: int
     in_flight: bool = False
     answer: Envelope | None = None
     last: errors.TicketSourceError | None = None
     unknown: errors.TicketSourceError | None = None
+
+    def check_is_wanted(self) -> None:
+        """Raise CancelledError if somebody has asked the task to end since the call began."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() > self.cancelling:
+            raise asyncio.CancelledError
 
     def note(self, outcome: Envelope | errors.TicketSourceError) -> None:
         """Take down how the attempt in flight ended."""
@@ -138,7 +145,8 @@ class Sender:
         If the caller is cancelled while a write may have been done, the log says so, and `__cause__` of the
         CancelledError, as far as that is passed on.
         """
-        call = _Call(request, priority)
+        task = asyncio.current_task()
+        call = _Call(request, priority, 0 if task is None else task.cancelling())
         timer = asyncio.timeout(seconds := self._config.retry.deadline)
         try:
             async with self.until_closed(timer):
@@ -214,8 +222,9 @@ class Sender:
             key, priority = self.credentials.limiter_key, call.priority
             slot = nullcontext() if limiter is None else limiter.slot(key=key, priority=priority)
             async with self._transport.connection(priority), slot:
-                call.request, call.in_flight = request, True
                 try:
+                    call.check_is_wanted()  # a slot may have swallowed the end of the call
+                    call.request, call.in_flight = request, True
                     call.note(await self._exchange(request, time.monotonic() - asked_at))
                     noted = True
                 except BaseException as error:

@@ -69,8 +69,11 @@ def differing(before: Customer, after: Customer) -> dict[str, tuple[_Shown, _Sho
 def not_taken(before: Customer, after: Customer, saved: Customer) -> list[str]:
     """Return the columns that the API did not change; a consent must be exactly as it was sent."""
     done = differing(before, saved)
-    return [
+    kept = [
         name
         for name, change in differing(before, after).items()
         if name not in done or (is_consent(name) and done[name] != change)
     ]
+    # A value that could not be read and was cleared reads as None before and after.
+    cleared = before.invalid.keys() - after.invalid.keys()
+    return kept + [n for n, c in WRITABLE.items() if (path := ".".join(c.writes)) in cleared and path in saved.invalid]

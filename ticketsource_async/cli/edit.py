@@ -88,7 +88,7 @@ def create_customer(**given: str | None) -> None:
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
 def update_customer(*, customer_id: str, **given: str | None) -> None:
-    """Change the fields that are given, and print the record; an empty text clears a field."""
+    """Change the fields that are given, and print the record; an empty text clears a text or a day."""
     values = _values(given)
     if not values:
         raise click.UsageError(_NOTHING)

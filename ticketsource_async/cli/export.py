@@ -114,7 +114,7 @@ def _export(
 
     async def export() -> None:
         with (
-            reporting_unreadable(strict=options.strict, in_cells=file.has_cells) as note,
+            reporting_unreadable(strict=options.strict, in_cells=file.has_cells or table.whole is None) as note,
             opened(options.output, "utf-8-sig" if options.excel else "utf-8") as stream,
         ):
             async with box_office(sandbox=options.sandbox) as ts:

@@ -333,6 +333,8 @@ async def _update(ts: "TicketSource", line: _Line, before: "Customer", options: 
     if after == before:
         return {"outcome": "unchanged", "id": before.id}
     changes = cells.differing(before, after)
+    if line.dated and "updated_at" in before.invalid:
+        raise _Refusal("the updated_at of the customer could not be read, so the file may be older: correct it first")
     if line.dated and line.updated_at != before.updated_at:
         raise _Refusal(f"the customer was changed at {before.updated_at}, since the file was written: export again")
     _check_consents({column: new for column, (_, new) in changes.items()}, options)

@@ -28,11 +28,7 @@ _SCHEMA: Final = (
 )
 
 # Only the pending version can be acknowledged; an older one changes nothing.
-_ACKNOWLEDGE: Final = """
-    INSERT INTO customer (id, record) VALUES (?, ?)
-    ON CONFLICT (id) DO UPDATE SET record = excluded.record, pending = NULL, fields = NULL
-    WHERE pending = excluded.record
-"""
+_ACKNOWLEDGE: Final = "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending = ?"
 _ACKNOWLEDGE_PENDING: Final = (
     "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending != x''"
 )

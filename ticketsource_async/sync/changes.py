@@ -14,6 +14,7 @@ from ticketsource_async.bulk import Bulk
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 from ticketsource_async.models import Customer
 from ticketsource_async.models.base import Record
+from ticketsource_async.models.reader import fields_of
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.sync.store import Account, CustomerStore, Stored
 
@@ -241,7 +242,7 @@ async def _pending(store: CustomerStore, sync_run: int, customers: Sequence[Cust
         elif stored.pending is not None or fields or _newly_unreadable(stored):
             before = stored.pending if stored.pending is not None and stored.record == stored.now else stored.record
             assert before is not None  # noqa: S101 - else they are new
-            readable = tuple(name for name in fields if _can_be_applied(stored.now, name))
+            readable = tuple(dict.fromkeys(part for name in fields for part in _applicable(stored.now, name)))
             found.append((Updated(before, stored.now, readable), fields))
     if found:
         store.check_latest(sync_run)
@@ -250,19 +251,40 @@ async def _pending(store: CustomerStore, sync_run: int, customers: Sequence[Cust
 
 
 def _have_consent(fields: Iterable[str]) -> bool:
-    return any(field.partition(".")[0] == "consent" for field in fields)
+    return any(map(_is_consent, fields))
+
+
+def _is_consent(path: str) -> bool:
+    return path.partition(".")[0] == "consent"
 
 
 def _differing(before: Customer, after: Customer) -> Iterator[str]:
-    """Yield the fields in which a customer differs.
+    """Yield the fields in which a customer differs, as far as they can be applied.
 
-    A field that cannot be read now is not among them, unless it is a consent; one that could not be read before is.
+    A field that could not be read before, and can be now, is among them.
     """
-    names = [name for name in _different_paths(before, after, after.invalid) if _can_be_applied(after, name)]
-    yield from names
-    for path in before.invalid:
-        if _is_compared(path) and not _touches(names, path) and not _touches(after.invalid, path):
-            yield path
+    unreadable = [path for path in before.invalid if _is_compared(path)]
+    # A consent that cannot be read now is a change only if it could be read before, or reads otherwise.
+    unreadable = [path for path in unreadable if not (_is_consent(path) and _touches(after.invalid, path))]
+    yielded: list[str] = []
+    for path in (*_different_paths(before, after, after.invalid), *unreadable):
+        for name in _applicable(after, path):
+            if not _touches(yielded, name):
+                yielded.append(name)
+                yield name
+
+
+def _applicable(after: Customer, name: str) -> Iterator[str]:
+    """Yield a field that differs, unless it cannot be read now and is no consent.
+
+    Of a part in which something cannot be read, the fields that can be read are yielded one by one.
+    """
+    if _is_consent(name) or not _touches(after.invalid, name):
+        yield name
+    elif not any(f"{name}.".startswith(f"{path}.") for path in after.invalid):
+        part = getattr(after, name)
+        names = [*(f.name for f in fields_of(part.__class__)), *(f"extra.{key}" for key in part.extra)]
+        yield from (f"{name}.{inner}" for inner in names if f"{name}.{inner}" not in after.invalid)
 
 
 def _newly_unreadable(stored: Stored) -> bool:
@@ -274,11 +296,6 @@ def _newly_unreadable(stored: Stored) -> bool:
 
 def _is_compared(path: str) -> bool:
     return path.partition(".")[0] not in ("type", "links")
-
-
-def _can_be_applied(after: Customer, name: str) -> bool:
-    """Say whether a field that differs belongs to `fields`: it can be read now, or is a consent."""
-    return name.partition(".")[0] == "consent" or not _touches(after.invalid, name)
 
 
 def _touches(paths: Iterable[str], name: str) -> bool:

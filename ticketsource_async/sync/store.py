@@ -131,13 +131,13 @@ class CustomerStore:
         self._yielded.pop(change.id, None)
 
     async def acknowledge_all(self) -> None:
-        """Acknowledge all changes that the latest loop with `acknowledge=False` has yielded, even if it goes on."""
+        """Acknowledge all changes that the latest loop with `acknowledge=False` has yielded so far; it may go on."""
+        yielded, self._yielded = self._yielded, {}  # before the wait, in which a loop may yield more
         await self._do(
             self._opened.acknowledge_pending,
-            [(customer_id,) for customer_id, deleted in self._yielded.items() if not deleted],
-            [(customer_id,) for customer_id, deleted in self._yielded.items() if deleted],
+            [(customer_id,) for customer_id, deleted in yielded.items() if not deleted],
+            [(customer_id,) for customer_id, deleted in yielded.items() if deleted],
         )
-        self._yielded = {}
 
     async def erase(self, customer_id: str, /) -> bool:
         """Remove a customer, with no trace left in the file, and return whether the store had them.
