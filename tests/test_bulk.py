@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
+import aiohttp
 import pytest
 from loops import our_tasks, until
 from mocked import ONCE
@@ -479,3 +480,102 @@ async def test_leaving_anything_early_is_silent_in_debug_mode_with_warnings_as_e
 
     assert out == "[]\n"
     assert [line for line in err.splitlines() if "nobody knows whether it took effect" not in line] == []
+
+
+@pytest.mark.parametrize("way", ["cancel", "close", "inputs"])
+async def test_collect_that_ends_early_loses_no_outcome_of_a_write(box: Sandbox, way: str) -> None:
+    """What was created is in `undelivered`, however `collect` ends."""
+
+    def inputs() -> Iterator[CustomerDraft]:
+        yield from drafts(20)
+        if way == "inputs":
+            raise LookupError("no more")
+        yield from drafts(500)
+
+    async with TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as ts:
+        before = set(box.customers.ids())
+        bulk = ts.customers.create_many(inputs(), concurrency=2)
+        collecting = asyncio.create_task(bulk.collect())
+        await until(lambda: len(box.customers.ids()) >= len(before) + 10)
+        if way == "cancel":
+            collecting.cancel()
+        if way == "close":
+            await ts.aclose()
+        with pytest.raises((asyncio.CancelledError, ClientClosed, LookupError)):
+            await collecting
+
+    created = {outcome.value.id for outcome in bulk.undelivered if outcome.value is not None}
+    uncertain = [outcome for outcome in bulk.undelivered if isinstance(outcome.error, OutcomeUnknown)]
+    missing = set(box.customers.ids()) - before - created
+    assert created <= set(box.customers.ids())
+    assert len(missing) <= len(uncertain)
+
+
+async def test_collect_gives_all_outcomes_in_the_order_of_the_inputs(ts: TicketSource, box: Sandbox) -> None:
+    """Also if a call fails; nothing is left undelivered."""
+    ids = [*box.customers.ids(0, 5), "cst-nobody"]
+    bulk = ts.customers.get_many(ids, concurrency=3)
+
+    outcomes = await bulk.collect()
+
+    assert [outcome.input for outcome in outcomes] == ids
+    assert [type(outcome.error) for outcome in outcomes] == [*[type(None)] * 5, NotFound]
+    assert bulk.undelivered == []
+
+
+async def test_no_call_begins_after_a_failure_that_never_waited(ts: TicketSource, box: Sandbox) -> None:
+    """An id that cannot be one fails before any request; with `fail_fast` nothing is deleted after it."""
+    ids = box.customers.ids()
+
+    async with ts.customers.delete_many(["bad/id", *ids[:6]], concurrency=1, fail_fast=True) as bulk:
+        outcomes = [outcome async for outcome in bulk]
+
+    assert [type(outcome.error) for outcome in outcomes] == [InvalidID]
+    assert box.customers.ids() == ids
+
+
+async def test_inputs_that_swallow_their_cancellation_begin_no_further_call(ts: TicketSource, box: Sandbox) -> None:
+    """The loop was left, so the input that comes then is untouched."""
+
+    async def inputs() -> AsyncIterator[CustomerDraft]:
+        yield drafts(1)[0]
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            yield CustomerDraft(first_name="Late")
+
+    before = len(box.customers.ids())
+    async with ts.customers.create_many(inputs()) as bulk:
+        async for _ in bulk:
+            break
+
+    assert len(box.customers.ids()) == before + 1
+    assert bulk.undelivered == []
+
+
+async def test_a_closed_session_of_somebody_else_ends_the_loop_with_an_error(box: Sandbox) -> None:
+    """Inputs that were never tried must not look like the end of the inputs."""
+    async with aiohttp.ClientSession() as session:
+        ts = TicketSource(box.api_key, base_url=box.url, session=session)
+
+        async def read() -> None:
+            async for outcome in ts.customers.get_many(box.customers.ids(), concurrency=2):
+                if outcome.index == 3:
+                    await session.close()
+
+        with pytest.raises(ClientClosed):
+            await read()
+        await ts.aclose()
+
+
+async def test_a_client_that_is_closed_after_the_last_outcome_has_come_is_no_error(
+    ts: TicketSource, box: Sandbox
+) -> None:
+    """Everything was done."""
+    found = []
+    async for outcome in ts.customers.get_many(box.customers.ids(0, 3)):
+        found.append(outcome)
+        if len(found) == 3:
+            await ts.aclose()
+
+    assert [outcome.error for outcome in found] == [None] * 3

@@ -1,10 +1,12 @@
 """What people see of records, column by column, and what is written back."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import attrs
+import pytest
 
-from ticketsource_async import Address, Consent, Customer, CustomerDraft, Membership, Unset
+from ticketsource_async import Address, Amount, Consent, Customer, CustomerDraft, Membership, Unset
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, PROGRAMME, WRITABLE, Value, apply_values, draft_of, text_of
 
 ZOE = Customer(
@@ -30,6 +32,12 @@ def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
     assert (row["membership_start_date"], row["created_at"]) == ("2024-01-31", "2024-05-01T09:30:00+00:00")
     assert (row["email"], row["updated_at"]) == ("", "")
     assert CUSTOMERS.row(Customer(id="cst-2")) == ("cst-2", *[None] * (len(CUSTOMERS.names) - 1))
+
+
+@pytest.mark.parametrize(("amount", "cell"), [("-1E2", "-100"), ("1e-7", "0.0000001"), ("0.10", "0.10")])
+def test_money_in_a_cell_is_as_in_to_dict(amount: str, cell: str) -> None:
+    """No exponent, which a spreadsheet would round, and all digits."""
+    assert text_of(Decimal(amount)) == cell == Amount(gross=Decimal(amount)).to_dict()["gross"]
 
 
 def test_no_column_is_taken_away_or_moved() -> None:

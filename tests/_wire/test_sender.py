@@ -13,6 +13,7 @@ from talking import answer, says, server
 from ticketsource_async import (
     AttemptEvent,
     CallEvent,
+    ClientClosed,
     ConnectionLost,
     CustomerDraft,
     LocalRateLimiter,
@@ -386,3 +387,30 @@ async def test_no_more_than_the_answer_of_a_stale_connection_is_lost() -> None:
             await ts.customers.get("cst-1")
 
     assert seen == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("way", ["close", "cancel", "deadline"])
+async def test_nothing_is_sent_after_the_end_of_a_call_that_its_limiter_has_swallowed(box: Sandbox, way: str) -> None:
+    """The slot comes too late."""
+    asked = asyncio.Event()
+
+    class Late(Limiter):
+        @asynccontextmanager
+        async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
+            asked.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            yield
+
+    retry = RetryPolicy(attempts=1, deadline=0.05 if way == "deadline" else None)
+    async with TicketSource(box.api_key, base_url=box.url, limiter=Late(), retry=retry) as ts:
+        calling = asyncio.create_task(ts.customers.create(CustomerDraft(first_name="Karl")))
+        await asked.wait()
+        if way == "close":
+            await ts.aclose()
+        if way == "cancel":
+            calling.cancel()
+        with pytest.raises((ClientClosed, asyncio.CancelledError, RequestTimedOut)):
+            await calling
+
+    assert not box.requests

@@ -303,6 +303,38 @@ async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cann
     assert f"that of {rows[3]['id']} could not be read: correct it in TicketSource first" in outcomes[2]["reason"]
 
 
+async def test_a_line_of_an_old_file_is_refused_if_the_time_of_the_last_change_cannot_be_read(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """The export has an empty cell for it, which must not be taken for "never changed"."""
+    zoe = box.customers.ids()[3]
+    odd = json.loads(json.dumps(box.customers.get(zoe)))
+    odd["attributes"].update(last_name="Changed by staff", updated_at="31.12.2025 10:00")
+    box.fail(method="GET", path=f"/customers/{zoe}", status=200, body=json.dumps({"data": odd}), times=2)
+    file = tmp_path / "people.csv"
+    file.write_text(f"id,last_name,updated_at\n{zoe},Old,\n")
+
+    done = await run("customers", "import", str(file), "--match", "id", "--apply", box=box)
+
+    assert (done.code, json.loads(done.out)["outcome"]) == (1, "refused")
+    assert "updated_at of the customer could not be read" in done.out
+    assert "PATCH" not in {request.method for request in box.requests}
+
+
+async def test_an_update_that_did_not_clear_what_could_not_be_read_is_a_failure(box: Sandbox) -> None:
+    """The API answers with the same odd value."""
+    zoe = box.customers.ids()[3]
+    odd = json.loads(json.dumps(box.customers.get(zoe)))
+    odd["attributes"]["title"] = {"a": 1}
+    for method in ("GET", "PATCH"):
+        box.fail(method=method, path=f"/customers/{zoe}", status=200, body=json.dumps({"data": odd}), times=1)
+
+    done = await run("customers", "update", zoe, "--title", "", box=box)
+
+    assert done.code == 1
+    assert done.err.endswith("the API did not take title.\n")
+
+
 async def test_a_command_that_fails_later_has_told_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
     """The first page had an odd value, the second does not come."""
     rows = json.loads(json.dumps(box.customers.rows(0, 2)))

@@ -280,3 +280,32 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     assert len(unpacked) == 25
     assert await sync(ts, store) == []
     assert len(unpacked) == 25
+
+
+async def test_what_a_loop_yields_while_all_is_acknowledged_is_acknowledged_next(
+    ts: TicketSource, store: CustomerStore, box: Sandbox
+) -> None:
+    """No change is acknowledged unseen, and none is forgotten."""
+    async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
+        await anext(changes)
+        acknowledging = asyncio.create_task(store.acknowledge_all())
+        await asyncio.sleep(0)
+        seen = [change async for change in changes]
+        await acknowledging
+        await store.acknowledge_all()
+
+    assert len(seen) == len(box.customers.ids()) - 1
+    assert await sync(ts, store) == []
+
+
+async def test_an_old_change_brings_nobody_back(ts: TicketSource, store: CustomerStore, box: Sandbox) -> None:
+    """Neither a customer whose deletion was acknowledged, nor one who was erased."""
+    first, second, *_ = await sync(ts, store)
+    box.customers.delete([first.id])
+    await sync(ts, store)
+    await store.erase(second.id)
+
+    await store.acknowledge(first)
+    await store.acknowledge(second)
+
+    assert [(type(change), change.id) for change in await sync(ts, store)] == [(Created, second.id)]

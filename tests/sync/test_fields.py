@@ -133,6 +133,25 @@ async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStor
     assert runs[2:] == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        (
+            {"address": "weird"},
+            {"address": {"line_1": "12 High St", "line_2": None, "postcode": ["x"]}},
+            ["address.line_1", "address.line_2", "address.line_3", "address.line_4"],
+        ),
+        ({"address": "weird"}, {"address": {"line_1": "12 High St"}}, ["address"]),
+        ({"address": {"line_2": ["x"]}}, {"address": {"line_1": ["x"], "line_2": "2"}}, ["address.line_2"]),
+    ],
+)
+def test_of_a_part_that_can_be_read_again_in_part_the_readable_fields_are_named(
+    before: dict[str, Any], after: dict[str, Any], fields: list[str]
+) -> None:
+    """Else a line that was cleared meanwhile would stay for ever in the other system."""
+    assert differing(before, after) == fields
+
+
 def test_links_that_could_not_be_read_are_no_change() -> None:
     """Links are not compared, whatever they were."""
     odd, even = ({**customer_row(1), "links": {"self": link}} for link in (7, "https://elsewhere/1"))
