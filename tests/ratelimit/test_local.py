@@ -226,7 +226,7 @@ async def test_a_slot_granted_to_a_task_that_is_cancelled_before_it_runs_is_free
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
     clock[0] = 60.0
-    limiter._logs["k"].queue().serve()
+    limiter._windows["k"].queue().serve()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -291,7 +291,7 @@ def test_a_limiter_outlives_its_event_loop() -> None:
     loop.close()
 
     async def wait_a_window() -> None:
-        limiter._logs["k"].queue()  # now it is seen that the loop is gone
+        limiter._windows["k"].queue()  # now it is seen that the loop is gone
         clock[0] = 61.0
 
     async def use_both() -> None:
@@ -380,7 +380,7 @@ async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:
 
     clock[0] = 60.0
     async with limiter.slot(key="c", priority="bulk"):
-        assert list(limiter._logs) == ["c"]
+        assert list(limiter._windows) == ["c"]
 
 
 async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:

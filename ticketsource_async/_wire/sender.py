@@ -116,7 +116,7 @@ class Sender:
         """Return the address of a path of the API."""
         return self.credentials.base_url.joinpath(*segments)
 
-    async def record(
+    async def call(
         self, priority: Priority, method: str, model: type[T], *segments: str, body: bytes | None = None
     ) -> T:
         """Make a call and return its record; except for a POST, check that it has the id in the last segment."""

@@ -37,7 +37,7 @@ class LocalRateLimiter:
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._per = rate.limit // rate.share, rate.per
         self._clock = clock
-        self._logs: dict[str, _Log] = {}
+        self._windows: dict[str, _Window] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
@@ -47,7 +47,7 @@ class LocalRateLimiter:
 
     @asynccontextmanager
     async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
-        queue = self._log(key).queue()
+        queue = self._window(key).queue()
         await queue.wait(priority)
         try:
             yield
@@ -56,22 +56,22 @@ class LocalRateLimiter:
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
-        self._log(key).pause(seconds)
+        self._window(key).pause(seconds)
 
-    def _log(self, key: str) -> "_Log":
-        if (log := self._logs.get(key)) is None:
+    def _window(self, key: str) -> "_Window":
+        if (window := self._windows.get(key)) is None:
             self._forget_idle()
-            log = self._logs.setdefault(key, _Log(self._limit, self._per, self._clock))
-        return log
+            window = self._windows.setdefault(key, _Window(self._limit, self._per, self._clock))
+        return window
 
     def _forget_idle(self) -> None:
-        for key, log in list(self._logs.items()):
-            if log.idle:
-                self._logs.pop(key, None)
+        for key, window in list(self._windows.items()):
+            if window.idle:
+                self._windows.pop(key, None)
 
     def __repr__(self) -> str:
         self._forget_idle()
-        keys = "".join(f", key {key[:8]}: {log}" for key, log in self._logs.items())
+        keys = "".join(f", key {key[:8]}: {window}" for key, window in self._windows.items())
         return f"<LocalRateLimiter {self._limit} per {self._per:g} s{keys}>"
 
 
@@ -83,7 +83,7 @@ def shared(rate: RateLimit) -> LocalRateLimiter:
     return _shared.setdefault(rate, LocalRateLimiter(rate))
 
 
-class _Log:
+class _Window:
     """The window of one key, as tokens: when each slot is free. Each one that is taken out is put back.
 
     Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
@@ -172,8 +172,8 @@ class _Log:
 class _Queue:
     """Those who wait for a slot of one key in one event loop, and the timer that wakes the next."""
 
-    def __init__(self, log: _Log, loop: asyncio.AbstractEventLoop) -> None:
-        self._log = log
+    def __init__(self, window: _Window, loop: asyncio.AbstractEventLoop) -> None:
+        self._window = window
         self._loop = loop
         self._interactive: OrderedDict[asyncio.Future[float], None] = OrderedDict()
         self._bulk: OrderedDict[asyncio.Future[float], None] = OrderedDict()
@@ -207,7 +207,7 @@ class _Queue:
         if self._abandoned:
             return
         self._in_flight -= 1
-        self._log.put_back(unused)
+        self._window.put_back(unused)
         self.serve()
 
     def abandon(self) -> int:
@@ -222,15 +222,15 @@ class _Queue:
             self._timer = None
         while (self._interactive or self._bulk) and not self._loop.is_closed():
             bulk_turn = bool(self._bulk) and (not self._interactive or self._interactive_in_a_row >= _BULK_TURN)
-            kept = self._log.kept if bulk_turn and self._interactive_in_a_row < _BULK_TURN else 0
-            wait = self._log.free_at(kept) - self._log.clock()
-            token = self._log.take() if wait <= 0 else None
+            kept = self._window.kept if bulk_turn and self._interactive_in_a_row < _BULK_TURN else 0
+            wait = self._window.free_at(kept) - self._window.clock()
+            token = self._window.take() if wait <= 0 else None
             if token is None:
                 self._timer = self._loop.call_later(max(wait, _LEAST_SLEEP), self.serve)
                 return
             turn, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
             if turn.done():  # cancelled, and not yet gone from the line
-                self._log.put_back(token)
+                self._window.put_back(token)
                 continue
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
             self._in_flight += 1

@@ -16,7 +16,7 @@ class Bookings(Resource):
 
         GET /bookings/{id}. Raises `NotFound`.
         """
-        return await self._sender.record(self._priority, "GET", Booking, "bookings", checked_id(booking, Booking))
+        return await self._sender.call(self._priority, "GET", Booking, "bookings", checked_id(booking, Booking))
 
     def list_seats(self, booking: str | Booking, /, **options: Unpack[ListOptions]) -> Pager[Seat]:
         """Return the seats of a booking.
@@ -34,4 +34,4 @@ class Seats(Resource):
 
         GET /seats/{id}. Raises `NotFound`.
         """
-        return await self._sender.record(self._priority, "GET", Seat, "seats", checked_id(seat, Seat))
+        return await self._sender.call(self._priority, "GET", Seat, "seats", checked_id(seat, Seat))

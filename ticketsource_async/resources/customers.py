@@ -38,7 +38,7 @@ class Customers(Resource):
 
         GET /customers/{id}. Raises `NotFound`; `InvalidID`, before any request, for what cannot be an id.
         """
-        return await self._sender.record(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
+        return await self._sender.call(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
     async def create(self, draft: CustomerDraft, /) -> Customer:
         """Create a customer and return the record as the API keeps it.
@@ -47,7 +47,7 @@ class Customers(Resource):
         before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
         """
         body = drafts.body(draft, CustomerDraft)
-        return await self._sender.record(self._priority, "POST", Customer, "customers", body=body)
+        return await self._sender.call(self._priority, "POST", Customer, "customers", body=body)
 
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
@@ -61,7 +61,7 @@ class Customers(Resource):
         body = drafts.body(draft, CustomerDraft, customer_id)
         if isinstance(customer, Customer):
             check_unreadable(customer, draft)
-        return await self._sender.record(self._priority, "PATCH", Customer, "customers", customer_id, body=body)
+        return await self._sender.call(self._priority, "PATCH", Customer, "customers", customer_id, body=body)
 
     async def save(self, before: Customer, after: Customer, /) -> Customer:
         """Send what differs, nothing else, and return the record as it is now; nothing is sent if nothing differs.

@@ -23,7 +23,7 @@ class Events(Resource):
 
         GET /events/{id}. Raises `NotFound`.
         """
-        return await self._sender.record(self._priority, "GET", Event, "events", checked_id(event, Event))
+        return await self._sender.call(self._priority, "GET", Event, "events", checked_id(event, Event))
 
     def list_venues(self, event: str | Event, /, **options: Unpack[ListOptions]) -> Pager[Venue]:
         """Return the venues that an event is on at.
@@ -52,7 +52,7 @@ class Venues(Resource):
 
         GET /venues/{id}. Raises `NotFound`.
         """
-        return await self._sender.record(self._priority, "GET", Venue, "venues", checked_id(venue, Venue))
+        return await self._sender.call(self._priority, "GET", Venue, "venues", checked_id(venue, Venue))
 
     def list_dates(
         self, venue: str | Venue, /, *, start: StartFilter | None = None, **options: Unpack[ListOptions]
@@ -74,7 +74,7 @@ class Dates(Resource):
 
         GET /dates/{id}. Raises `NotFound`.
         """
-        return await self._sender.record(self._priority, "GET", EventDate, "dates", checked_id(date, EventDate))
+        return await self._sender.call(self._priority, "GET", EventDate, "dates", checked_id(date, EventDate))
 
     def list_bookings(self, date: str | EventDate, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
         """Return the bookings for a date.

@@ -28,7 +28,7 @@ class Notes(Resource):
         GET /customers/{id}/notes/{note_id}. Raises `NotFound`.
         """
         ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
-        return await self._sender.record(self._priority, "GET", Note, "customers", *ids)
+        return await self._sender.call(self._priority, "GET", Note, "customers", *ids)
 
     async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
         """Add a note to a customer and return it.
@@ -38,7 +38,7 @@ class Notes(Resource):
         """
         segments = "customers", checked_id(customer, Customer), "notes"
         body = drafts.body(draft, NoteDraft)
-        return await self._sender.record(self._priority, "POST", Note, *segments, body=body)
+        return await self._sender.call(self._priority, "POST", Note, *segments, body=body)
 
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
         """Delete a note, for good.

@@ -146,10 +146,10 @@ class Source:
 
 
 async def changes(
-    source: Callable[[OnInvalid], Source], store: CustomerStore, *, acknowledge: bool, on_invalid: OnInvalid
+    make_source: Callable[[OnInvalid], Source], store: CustomerStore, *, acknowledge: bool, on_invalid: OnInvalid
 ) -> AsyncGenerator[Change, None]:
     """Yield what changed since the store was filled; see `Customers.changes`."""
-    unreadable: list[str] = []
+    unreadable: list[str] = []  # ids of rows that were skipped since the last page
 
     def skip(error: InvalidResponse) -> None:
         if error.id is not None:
@@ -157,14 +157,14 @@ async def changes(
         if callable(on_invalid):
             on_invalid(error)
 
-    customers = source(skip if callable(on_invalid) else "raise")
-    await store.check(customers.account)
+    source = make_source(skip if callable(on_invalid) else "raise")
+    await store.check(source.account)
     sync_run = await store.start_sync_run()
     try:
         # Rows shift while the list is read, so a customer who was not in it is asked for before they count as deleted.
         for found in (
-            _in_list(customers, store, sync_run, unreadable, acknowledge=acknowledge),
-            _by_id(customers, store, sync_run, on_invalid),
+            _in_list(source, store, sync_run, unreadable, acknowledge=acknowledge),
+            _by_id(source, store, sync_run, on_invalid),
         ):
             async with aclosing(found):
                 async for change in found:
@@ -179,32 +179,33 @@ async def changes(
 
 
 async def _in_list(
-    customers: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
+    source: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
 ) -> AsyncGenerator[Change, None]:
     """Yield the changes of the customers who are in the list."""
-    async with aclosing(customers.listed.pages()) as pages:
+    async with aclosing(source.listed.pages()) as pages:
         async for page in pages:
             if page.number == 1:  # the key is good, since it was answered
-                await store.bind(customers.account)
+                await store.bind(source.account)
             first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
             # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
-            met = [c for c, first in zip(page.items, first_time, strict=False) if first or acknowledge]
-            for change in await _pending(store, sync_run, met):
+            in_page = zip(page.items, first_time[: len(page.items)], strict=True)
+            met = [customer for customer, first in in_page if first or acknowledge]
+            for change in await _changes_of(store, sync_run, met):
                 yield change
 
 
 async def _by_id(
-    customers: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid
+    source: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid
 ) -> AsyncGenerator[Change, None]:
     """Yield the changes of the customers in the store who were not in the list."""
     first_failure: TicketSourceError | None = None
     failed = server_errors = 0
-    async with customers.get_many(store.not_seen(sync_run)) as asked:
+    async with source.get_many(store.not_seen(sync_run)) as asked:
         async for outcome in asked:
             before, error = outcome.input, outcome.error
             if error is None:
-                for change in await _pending(store, sync_run, [outcome.unwrap()]):
+                for change in await _changes_of(store, sync_run, [outcome.unwrap()]):
                     yield change
             elif isinstance(error, NotFound) and error.is_from_api:
                 store.check_latest(sync_run)
@@ -225,7 +226,7 @@ async def _by_id(
         raise first_failure
 
 
-async def _pending(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
+async def _changes_of(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
     """Return what changed in these, after noting it as pending.
 
     If the consumer ends with a change in hand, it may have dealt with it or not. The note makes the next loop yield the

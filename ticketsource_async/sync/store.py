@@ -214,9 +214,11 @@ class CustomerStore:
         found: list[Stored] = []
         renewed: list[tuple[bytes, str, bytes]] = []
         for now in customers:
-            record, pending, fields = rows.get(now.id, (b"", b"", None))
+            if now.id not in rows:
+                continue
+            record, pending, fields = rows[now.id]
             packed = _pack(now)
-            if now.id not in rows or (pending is None and record == packed):
+            if pending is None and record == packed:
                 continue
             before = _unpack(record) if record else None
             if record and before is not None and pending is None and attrs.evolve(before, links=now.links) == now:
