@@ -40,11 +40,11 @@ from ticketsource_async import (
     Venue,
 )
 from ticketsource_async._wire import response
-from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async.models.reader import OURS, Refused, checked_id, read_row, reader_of
 from ticketsource_async.models.values import NOTHING
 
-CREDENTIALS = Credentials.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
+CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", "bearer")
 SENT = Request(CREDENTIALS, "GET", URL("https://api.ticketsource.io/customers/cst-1"))
 
 

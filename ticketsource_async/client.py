@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
 from ticketsource_async import listings
 from ticketsource_async._version import __version__
-from ticketsource_async._wire.request import Credentials
+from ticketsource_async._wire.request import Credentials, Secret
 from ticketsource_async._wire.sender import Sender, SenderConfig
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
@@ -95,6 +95,8 @@ class TicketSource:
         trace_configs: "Sequence[TraceConfig]" = (),
         on_event: Callable[[CallEvent], None] | None = None,
     ) -> None:
+        key = Secret(api_key)
+        del api_key  # or a report with locals of an error below would show it
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
         _check_kinds(timeouts, retry, rate_limit, on_event)
@@ -118,7 +120,7 @@ class TicketSource:
             trust_env=trust_env,
             trace_configs=trace_configs,
         )
-        credentials = Credentials.of(api_key, base_url, user_agent, auth)
+        credentials = Credentials.of(key, base_url, user_agent, auth)
         self._sender = Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event))
         self.customers = Customers(self._sender)
         self.notes = Notes(self._sender)
@@ -134,8 +136,7 @@ class TicketSource:
 
         An option given here wins over the environment; a variable that is empty counts as not set.
         """
-        api_key = os.environ.get("TICKETSOURCE_API_KEY", "")
-        if not api_key:
+        if not os.environ.get("TICKETSOURCE_API_KEY"):
             raise ConfigurationError(
                 "TICKETSOURCE_API_KEY is not set: set it to the API key of the box office (skl-...)."
             )
@@ -145,7 +146,7 @@ class TicketSource:
         if user_agent := os.environ.get("TICKETSOURCE_USER_AGENT"):
             found["user_agent"] = user_agent
         found.update(options)
-        return cls(api_key, **found)
+        return cls(os.environ["TICKETSOURCE_API_KEY"], **found)
 
     def programme(
         self, *, start: StartFilter | None = None, concurrency: int = 8
@@ -191,6 +192,8 @@ class TicketSource:
         await self._sender.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_sender"):
+            return "<TicketSource that could not be built>"
         state = "closed" if self._sender.closed else "open" if self._transport.open else "not opened"
         return f"<TicketSource {self._sender.credentials.base_url} {state}>"
 

@@ -5,10 +5,10 @@ from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire import paging
-from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async._wire.response import Envelope
 
-CREDENTIALS = Credentials.of("skl-not-a-real-key", "https://api.ticketsource.io", "tests/1", "bearer")
+CREDENTIALS = Credentials.of(Secret("skl-not-a-real-key"), "https://api.ticketsource.io", "tests/1", "bearer")
 HERE = "https://api.ticketsource.io/customers?page=2&per_page=100"
 OURS = {"page": "1", "per_page": "100"}
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from ticketsource_async import errors
-from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async._wire.request import Credentials, Request, Secret
 
 KEY = "skl-not-a-real-key"
+CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", "bearer")
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ KEY = "skl-not-a-real-key"
 )
 def test_the_key_goes_into_the_header_in_either_notation(auth: Any, header: str) -> None:
     """Bearer carries the key, Basic has it as the user name with an empty password."""
-    credentials = Credentials.of(KEY, "https://api.ticketsource.io", "tests/1", auth)
+    credentials = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", auth)
 
     assert credentials.headers["Authorization"] == header
 
@@ -24,7 +25,7 @@ def test_the_key_goes_into_the_header_in_either_notation(auth: Any, header: str)
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
 def test_no_repr_shows_the_key_and_foreign_text_is_scrubbed_of_it(auth: Any) -> None:
     """Neither repr nor scrubbed text has the key, in clear or in Base64."""
-    credentials = Credentials.of(KEY, "https://api.ticketsource.io", "tests/1", auth)
+    credentials = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", auth)
     sent = Request(credentials, "GET", credentials.base_url)
 
     shown = f"{credentials!r} {sent!r} {sent} {sent.scrub(str(credentials.headers))}"
@@ -34,11 +35,22 @@ def test_no_repr_shows_the_key_and_foreign_text_is_scrubbed_of_it(auth: Any) -> 
     assert len(sent.scrub("x" * 10_000)) < 600
 
 
+@pytest.mark.parametrize("password", ["pa55", "pa/55", "p:a/5@5"])
+def test_the_password_of_a_proxy_is_scrubbed(password: str) -> None:
+    """A raw slash in it does not end it."""
+    sent = Request(CREDENTIALS, "GET", CREDENTIALS.base_url)
+
+    assert (
+        sent.scrub(f"no way to http://me:{password}@proxy:8080 (refused)")
+        == "no way to http://***@proxy:8080 (refused)"
+    )
+
+
 @pytest.mark.parametrize("key", ["", " ", "skl-a b", "skl-a\n", "skl-ä", None, b"skl-a"])
 def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: Any) -> None:
     """White space, line ends and other characters in a key are a ConfigurationError that does not show the key."""
     with pytest.raises(errors.ConfigurationError, match="api_key") as caught:
-        Credentials.of(key, "https://api.ticketsource.io", "tests/1", "bearer")
+        Credentials.of(Secret(key), "https://api.ticketsource.io", "tests/1", "bearer")
 
     assert "skl-a" not in str(caught.value)
 
@@ -70,12 +82,12 @@ def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: Any) -> Non
 def test_the_base_url_must_be_https_unless_it_is_this_machine(base_url: Any, fits: bool) -> None:
     """Everything but https, or http on loopback, is a ConfigurationError that names base_url."""
     if fits:
-        url = Credentials.of(KEY, base_url, "tests/1", "bearer").base_url
+        url = Credentials.of(Secret(KEY), base_url, "tests/1", "bearer").base_url
         assert str(url.joinpath("customers", "cst-1")).endswith("/customers/cst-1")
         assert "//customers" not in str(url.joinpath("customers"))
     else:
         with pytest.raises(errors.ConfigurationError, match="base_url") as caught:
-            Credentials.of(KEY, base_url, "tests/1", "bearer")
+            Credentials.of(Secret(KEY), base_url, "tests/1", "bearer")
         assert "pw" not in str(caught.value)
 
 
@@ -84,4 +96,4 @@ def test_other_wrong_settings_are_named(setting: str, value: str) -> None:
     """A user agent that would break the header and an unknown kind of authentication are refused by name."""
     settings: dict[str, Any] = {"user_agent": "tests/1", "auth": "bearer", setting: value}
     with pytest.raises(errors.ConfigurationError, match=setting):
-        Credentials.of(KEY, "https://api.ticketsource.io", **settings)
+        Credentials.of(Secret(KEY), "https://api.ticketsource.io", **settings)

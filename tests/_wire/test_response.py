@@ -6,11 +6,11 @@ import pytest
 
 from ticketsource_async import errors
 from ticketsource_async._wire import response
-from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async._wire.response import Envelope, RawResponse
 
 KEY = "skl-not-a-real-key"
-CREDENTIALS = Credentials.of(KEY, "https://api.ticketsource.io", "tests/1", "bearer")
+CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", "bearer")
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 
 

@@ -7,10 +7,10 @@ from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire import retry
-from ticketsource_async._wire.request import Credentials, Request
+from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async.config import RetryPolicy
 
-CREDENTIALS = Credentials.of("skl-not-a-real-key", "https://api.ticketsource.io", "tests/1", "bearer")
+CREDENTIALS = Credentials.of(Secret("skl-not-a-real-key"), "https://api.ticketsource.io", "tests/1", "bearer")
 POLICY = RetryPolicy()
 TOLD = [errors.ErrorObject(code="not_found")]
 LOST = errors.ConnectionLost("lost")

@@ -15,6 +15,13 @@ from ticketsource_async import errors
 
 
 @frozen
+class Secret:
+    """An API key, of which no repr and so no traceback with locals shows anything."""
+
+    value: str = field(repr=False)
+
+
+@frozen
 class Credentials:
     """Where calls go, and as whom."""
 
@@ -24,27 +31,28 @@ class Credentials:
     limiter_key: str
 
     @classmethod
-    def of(cls, api_key: str, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
+    def of(cls, api_key: Secret, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
         """Check the settings; raise `ConfigurationError` naming the wrong one, never its value if it is the key."""
-        if not isinstance(api_key, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key):
+        if not isinstance(api_key.value, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key.value):
             raise errors.ConfigurationError(
                 "api_key is empty or has white space or other characters that a key cannot have: "
                 "pass the key (skl-...) as TicketSource shows it."
             )
         if not isinstance(user_agent, str) or not re.fullmatch(r"[\x20-\x7e]+", user_agent):
             raise errors.ConfigurationError("user_agent must be one line of printable ASCII.")
-        basic = base64.b64encode(f"{api_key}:".encode()).decode()
         if auth not in ("bearer", "basic"):
             raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
         base = _checked_base(base_url)
+        # From here on nothing is raised, since these locals hold the key.
+        key, basic = api_key.value, base64.b64encode(f"{api_key.value}:".encode()).decode()
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",  # the only one that the transport can bound while it unpacks
-            "Authorization": f"Bearer {api_key}" if auth == "bearer" else f"Basic {basic}",
+            "Authorization": f"Bearer {key}" if auth == "bearer" else f"Basic {basic}",
             "User-Agent": user_agent,
         }
-        limiter_key = hashlib.sha256(f"{base.origin()}\n{api_key}".encode()).hexdigest()
-        return cls(base, headers, (api_key, basic), limiter_key)
+        limiter_key = hashlib.sha256(f"{base.origin()}\n{key}".encode()).hexdigest()
+        return cls(base, headers, (key, basic), limiter_key)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
@@ -99,5 +107,5 @@ class Request:
         """Return foreign text without the key, at a length fit for a message."""
         for secret in self.credentials.secrets:
             text = text.replace(secret, "***")
-        text = re.sub(r"//[^/\s@]+@", "//***@", text)  # the password of a proxy
+        text = re.sub(r"//\S+@", "//***@", text)  # the password of a proxy, which may have a raw slash
         return text if len(text) <= 500 else text[:500] + "..."

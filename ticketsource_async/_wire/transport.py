@@ -139,8 +139,12 @@ class Transport:
                     headers.setdefault(name.lower(), value)
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure = _failure(request, error, self._timeouts)
-        # Raised out here: inside the block above, `__context__` would hold aiohttp's error, and that holds the key.
+            failure: BaseException = _failure(request, error, self._timeouts)
+        except BaseException as error:  # noqa: BLE001 - above all a cancellation: it is raised again below
+            failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None
+        # Raised out here, and without what is below: aiohttp's errors, and the locals of its frames, hold the key, and
+        # whatever reports errors with locals (Sentry by default) would show it.
         raise failure
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:

@@ -1,0 +1,171 @@
+"""No report of an error shows the API key, with the locals of all frames and however the call has ended."""
+
+import asyncio
+import base64
+import io
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rich.console
+import rich.traceback
+import sentry_sdk
+from mocked import KEY
+from sentry_sdk.transport import Transport
+
+from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, Timeouts
+from ticketsource_async.sandbox import Sandbox
+
+BASIC = base64.b64encode(f"{KEY}:".encode()).decode()
+
+Way = Callable[[Awaitable[object]], Awaitable[object]]
+
+
+async def timed_out(work: Awaitable[object]) -> None:
+    """Cut work off by a timeout."""
+    async with asyncio.timeout(0.1):
+        await work
+
+
+async def waited_for(work: Awaitable[object]) -> None:
+    """Cut work off by `wait_for`."""
+    await asyncio.wait_for(work, 0.1)
+
+
+async def cancelled(work: Awaitable[object]) -> None:
+    """Cancel the task of work."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await task
+
+
+async def in_a_failing_group(work: Awaitable[object]) -> None:
+    """Let another task of its group fail."""
+
+    async def fail() -> None:
+        await asyncio.sleep(0.1)
+        raise LookupError("another task")
+
+    async def call() -> None:
+        try:
+            await work
+        except asyncio.CancelledError as error:
+            raise RuntimeError("told elsewhere") from error
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call())
+        group.create_task(fail())
+
+
+class Kept(Transport):
+    """Keeps what Sentry would send."""
+
+    sent: list[bytes]
+
+    def capture_envelope(self, envelope: Any) -> None:
+        """Keep it."""
+        self.sent.append(envelope.serialize())
+
+
+@pytest.fixture(name="sentry")
+def _sentry() -> Iterator[list[bytes]]:
+    Kept.sent = []
+    with sentry_sdk.new_scope():
+        sentry_sdk.init(dsn="http://public@127.0.0.1:9/1", transport=Kept, default_integrations=False)
+        yield Kept.sent
+        sentry_sdk.init()
+
+
+def reports(error: BaseException, sentry: list[bytes]) -> str:
+    """Return everything that reports with locals say of an error."""
+    written = io.StringIO()
+    console = rich.console.Console(file=written, width=200)
+    kind, value, frames = type(error), error, error.__traceback__
+    console.print(
+        rich.traceback.Traceback.from_exception(kind, value, frames, show_locals=True, locals_max_string=10_000)
+    )
+    sentry_sdk.capture_exception(error)
+    assert sentry, "Sentry has sent nothing"
+    plain = "".join(traceback.TracebackException(kind, value, frames, capture_locals=True).format())
+    return written.getvalue() + plain + b"".join(sentry).decode()
+
+
+def ours_of(error: BaseException) -> list[str]:
+    """Return the locals of all frames of the package."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [repr(frame.f_locals) for frame in frames if "ticketsource_async" in Path(frame.f_code.co_filename).parts]
+
+
+def files_of(error: BaseException | None) -> Iterator[str]:
+    """Yield the files of all frames of an error and of those that it is linked to."""
+    if error is None:
+        return
+    yield from (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+    for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+        yield from files_of(other)
+
+
+@pytest.mark.parametrize("way", [timed_out, waited_for, cancelled, in_a_failing_group])
+@pytest.mark.parametrize("auth", ["bearer", "basic"])
+async def test_a_call_that_is_cut_off_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
+    """Nor does a report of it have a frame of the HTTP library, whose locals hold the headers."""
+    async with (
+        Sandbox(customers=1, api_key=KEY, latency=5) as box,
+        TicketSource(KEY, base_url=box.url, auth=auth) as ts,
+    ):
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
+            await way(ts.customers.create(CustomerDraft(first_name="Karl")))
+
+    told = reports(caught.value, sentry)
+    assert KEY not in told
+    assert BASIC not in told
+    assert not any("aiohttp" in Path(file).parts for file in files_of(caught.value))
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 401}, {"cut": "after_write"}, {"body": "<html>"}, {"slow": 5}]
+)
+async def test_a_call_that_fails_shows_no_key(sentry: list[bytes], fault: dict[str, Any]) -> None:
+    """Whether the API answers with an error, with nothing, or too late."""
+    times, retry = Timeouts(connect=0.1, response=0.2, total=0.3), RetryPolicy(attempts=1)
+    async with (
+        Sandbox(customers=1, api_key=KEY) as box,
+        TicketSource(KEY, base_url=box.url, timeouts=times, retry=retry) as ts,
+    ):
+        box.fail(**fault)
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
+            await ts.customers.create(CustomerDraft(first_name="Karl"))
+
+    told = reports(caught.value, sentry)
+    assert KEY not in told
+    assert BASIC not in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"base_url": "ftp://x"}, {"auth": "digest"}, {"user_agent": ""}, {"max_body": 0}, {"retry": 3}, {"limiter": 1}],
+)
+def test_a_client_that_cannot_be_built_shows_no_key(sentry: list[bytes], wrong: dict[str, Any]) -> None:
+    """Whatever else is wrong."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
+        TicketSource(_key(), **wrong)
+
+    frames = ours_of(caught.value)
+    assert KEY not in str(frames)
+    assert KEY not in str(caught.value)
+
+
+def _key() -> str:
+    return KEY
+
+
+def test_a_key_that_cannot_be_one_is_not_shown_either(sentry: list[bytes]) -> None:
+    """It may be a good one with a line end."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
+        TicketSource("".join([_key(), chr(10)]))
+
+    frames = ours_of(caught.value)
+    assert KEY not in str(frames)
