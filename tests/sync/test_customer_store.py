@@ -1,6 +1,7 @@
 """The file in which a sync keeps customers."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import subprocess
@@ -198,13 +199,14 @@ def other_version(form: int, path: Path) -> None:
         (other_database, "not a customer store but another database"),
         (partial(other_version, 1), "has the form 1 of another version .* this one reads form 3: name a new file"),
         (partial(other_version, 9), "has the form 9 of another version .* this one reads form 3: upgrade"),
-        (lambda path: path.mkdir(), "cannot be used"),
+        (lambda path: path.mkdir(), "is not a regular file"),
+        (lambda path: os.mkfifo(path, 0o644), "is not a regular file"),
     ],
 )
 def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(path: Path, make: object, said: str) -> None:
     """The error names the file and what it is instead."""
     make(path)  # type: ignore[operator]  # a table of functions
-    before = path.read_bytes() if path.is_file() else None
+    before, mode = path.read_bytes() if path.is_file() else None, path.stat().st_mode
 
     async def open_it() -> None:
         await CustomerStore(path).__aenter__()
@@ -214,6 +216,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(path: Path, make: 
     assert caught.value.path == str(path)
     assert str(path) in str(caught.value)
     assert (path.read_bytes() if path.is_file() else None) == before
+    assert path.stat().st_mode == mode
 
 
 async def test_a_missing_folder_is_said(path: Path) -> None:

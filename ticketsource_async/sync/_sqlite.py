@@ -43,6 +43,9 @@ class StoreFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()  # through a link, which would count as existing
+        # Before anything is touched: to change the mode of a device could break the machine.
+        if self._path.exists() and not self._path.is_file():
+            raise Refused("is not a regular file: name another file")
         with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._sync_runs = 0
