@@ -275,7 +275,7 @@ async def test_a_next_that_echoes_the_key_does_not_get_it_into_the_error(mocked:
 
 @pytest.mark.parametrize("link", [f"{API}/customers?page=2&token={KEY}", f"{API}/{KEY}/customers?page=2"])
 async def test_a_next_with_the_key_in_it_is_not_followed(mocked: TicketSource, api: MockedAPI, link: str) -> None:
-    """An address is told in errors, logs and events, so the key must be in none."""
+    """Errors, logs and events show addresses, so no address may have the key in it."""
     api.answer("GET", "/customers?page=1&per_page=100", page([], link))
 
     with pytest.raises(PaginationError, match="it has the API key in it") as caught:
@@ -504,11 +504,11 @@ async def drained(items: AsyncIterator[object]) -> None:
 def shifting(box: Sandbox, change: Callable[[], None]) -> TicketSource:
     """Return a client of which each answer lets the box office change."""
 
-    def tell(event: CallEvent) -> None:
+    def on_event(event: CallEvent) -> None:
         if isinstance(event, AttemptEvent):
             change()
 
-    return TicketSource(box.api_key, base_url=box.url, rate_limit=None, on_event=tell)
+    return TicketSource(box.api_key, base_url=box.url, rate_limit=None, on_event=on_event)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -562,7 +562,7 @@ def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: 
 
 
 async def test_a_list_at_rest_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
-    """Forward, then backward from the last page; the report tells it, and the pages of both passes come."""
+    """One pass goes forward, one goes backward from the last page. The report counts both, and all their pages come."""
     pager = ts.customers.list(per_page=10, verify=True)
     pages = [(page.number, len(page.items)) async for page in pager.pages()]
 
@@ -643,7 +643,9 @@ async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSour
     assert len(seen) == 2
 
 
-async def test_an_invalid_row_is_told_once_however_often_the_list_is_read(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_an_invalid_row_is_reported_once_however_often_the_list_is_read(
+    mocked: TicketSource, api: MockedAPI
+) -> None:
     """Rows with an id and without one are handed over by the first pass alone."""
     rows = [customer_row(1), NO_CUSTOMER, {"type": "customer"}]
     api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)

@@ -12,7 +12,7 @@ from ticketsource_async.testing import no_waiting
 
 @pytest.mark.virtual_time
 async def test_no_client_waits_and_afterwards_all_do(box: Sandbox) -> None:
-    """In the block a client that was made before it neither backs off nor pauses; the skipped waits are told."""
+    """In the block a client that was made before it neither backs off nor pauses; the skipped waits have events."""
     clock = asyncio.get_running_loop().time
     limiter = LocalRateLimiter(RateLimit(1, per=120), clock=clock)
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:

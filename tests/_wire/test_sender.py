@@ -1,4 +1,4 @@
-"""The way of one call: its waits, its attempts, its deadline, and what is told of it."""
+"""The way of one call: its waits, its attempts, its deadline, and the events of it."""
 
 import asyncio
 import logging
@@ -304,7 +304,7 @@ async def test_an_interactive_call_does_not_wait_behind_lists_for_a_connection(b
         await asyncio.gather(*lists, return_exceptions=True)
 
 
-async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:
+async def test_every_attempt_wait_retry_and_page_has_an_event(box: Sandbox) -> None:
     """A list of two pages with one failure: seven events, with paths, attempts, times and the quota."""
     events: list[CallEvent] = []
     async with Sandbox(customers=25) as limited:
@@ -335,7 +335,7 @@ async def test_every_attempt_wait_retry_and_page_is_told(box: Sandbox) -> None:
 
 
 async def test_an_attempt_without_an_answer_has_no_status(box: Sandbox) -> None:
-    """A cut connection is told by the name of its error; no event is told twice, and nothing waited."""
+    """The event of a cut connection has the name of the error. It comes once, and nothing waited."""
     events: list[CallEvent] = []
     box.fail(cut="before")
     async with TicketSource(box.api_key, base_url=box.url, on_event=events.append, retry=ONCE, rate_limit=None) as ts:

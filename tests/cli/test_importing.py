@@ -100,7 +100,7 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_lines_then_do_it(
 async def test_a_line_that_is_not_certain_is_refused_and_the_others_are_not(
     box: Sandbox, ts: TicketSource, file: Path, match: str, row: str, reason: str
 ) -> None:
-    """The reason is told, the exit code is 1, and the line beside it is written."""
+    """The outcome gives the reason, the exit code is 1, and the line beside it is written."""
     for _ in range(2):
         await ts.customers.create(CustomerDraft(email="Twice@example.com"))
     good = await ts.customers.create(CustomerDraft(email="good@example.com"))
@@ -161,7 +161,7 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
     consent = ConsentDraft(email=False, post=True)
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text("email,consent_email,consent_post\nzoe@example.com,true,\n")
-    refused, (told,) = await import_(file, "--match", "email", "--apply", box=box)
+    refused, (outcome,) = await import_(file, "--match", "email", "--apply", box=box)
     file.write_text("email,consent_email,consent_post\nzoe@example.com,,false\n")
     _, (withdrawn,) = await import_(file, "--match", "email", "--apply", box=box)
     file.write_text("email,consent_email,consent_post\nzoe@example.com,true,\n")
@@ -170,9 +170,9 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
     file.write_text("email,consent_sms\nnew@example.com,true\n")
     _, (new,) = await import_(file, "--match", "email", "--apply", box=box)
 
-    assert (new["outcome"], new["reason"]) == ("refused", told["reason"].replace("email", "sms"))
-    assert (refused.code, told["outcome"], told["id"]) == (1, "refused", zoe.id)
-    assert told["reason"] == "the customer does not give consent_email; --give-consent lets a line do so"
+    assert (new["outcome"], new["reason"]) == ("refused", outcome["reason"].replace("email", "sms"))
+    assert (refused.code, outcome["outcome"], outcome["id"]) == (1, "refused", zoe.id)
+    assert outcome["reason"] == "the customer does not give consent_email; --give-consent lets a line do so"
     assert withdrawn["changes"] == {"consent_post": [True, False]}
     assert given["changes"] == {"consent_email": [False, True]}
     now = await ts.customers.get(zoe)
@@ -226,7 +226,7 @@ async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
 
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
-async def test_what_became_of_the_other_consents_is_told(file: Path, nested: Literal["merge", "replace"]) -> None:
+async def test_what_became_of_the_other_consents_is_reported(file: Path, nested: Literal["merge", "replace"]) -> None:
     """A yes that stays is not sent; should the API take that for none, the line's changes say so."""
     async with (
         Sandbox(customers=0, nested=nested, rate_limit=None) as box,
@@ -235,22 +235,24 @@ async def test_what_became_of_the_other_consents_is_told(file: Path, nested: Lit
         consent = ConsentDraft(email=True, post=True, sms=False)
         await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
         file.write_text("email,consent_post\nzoe@example.com,false\n")
-        _, (told,) = await import_(file, "--match", "email", "--apply", box=box)
+        _, (outcome,) = await import_(file, "--match", "email", "--apply", box=box)
 
     lost = {"consent_email": [True, False]} if nested == "replace" else {}
-    assert told["changes"] == {**lost, "consent_post": [True, False]}
+    assert outcome["changes"] == {**lost, "consent_post": [True, False]}
 
 
-async def test_what_the_api_does_not_take_is_not_told_as_updated(box: Sandbox, ts: TicketSource, file: Path) -> None:
+async def test_what_the_api_does_not_take_is_not_reported_as_updated(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
     """A withdrawal that did not arrive does not look done."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True)))
     file.write_text("email,last_name,consent_email\nzoe@example.com,New,false\n")
     box.fail(method="PATCH", status=200, body=json.dumps({"data": box.customers.get(zoe.id)}))
 
-    done, (told,) = await import_(file, "--match", "email", "--apply", box=box)
+    done, (outcome,) = await import_(file, "--match", "email", "--apply", box=box)
 
-    assert (done.code, told["outcome"], told["changes"]) == (1, "unknown", {})
-    assert told["reason"] == "the API did not take last_name and consent_email"
+    assert (done.code, outcome["outcome"], outcome["changes"]) == (1, "unknown", {})
+    assert outcome["reason"] == "the API did not take last_name and consent_email"
 
 
 async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
@@ -288,12 +290,12 @@ async def test_digits_that_became_a_number_are_refused(
     """A spreadsheet that dropped the plus or the zero before them does not take it away from the customer."""
     zoe = await ts.customers.create(draft_of({column: before}))
     file.write_text(f"id,{column}\n{zoe.id},{cell}\n")
-    done, (told,) = await import_(file, "--match", "id", "--apply", box=box)
+    done, (outcome,) = await import_(file, "--match", "id", "--apply", box=box)
     file.write_text(f"id,{column}\n{zoe.id},01632 960\n")
     _, (other,) = await import_(file, "--match", "id", "--apply", box=box)
 
-    assert (done.code, told["outcome"]) == (1, "refused")
-    assert f"{column} {before!r} became the number {cell}" in told["reason"]
+    assert (done.code, outcome["outcome"]) == (1, "refused")
+    assert f"{column} {before!r} became the number {cell}" in outcome["reason"]
     assert other["outcome"] == "updated"
 
 
@@ -306,9 +308,9 @@ async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
     box.fail(page=1, status=200, body=json.dumps(row))
     file.write_text(f"email\n{theirs.replace('ss', 'ß').replace(chr(0x212A), 'k')}\n")
 
-    _, (told,) = await import_(file, "--match", "email", box=box)
+    _, (outcome,) = await import_(file, "--match", "email", box=box)
 
-    assert told["outcome"] == "would create"
+    assert outcome["outcome"] == "would create"
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,7 @@ async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, c
     assert not box.requests
 
 
-async def test_what_the_api_refuses_is_told_and_the_rest_goes_on(box: Sandbox, file: Path) -> None:
+async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbox, file: Path) -> None:
     """Its reason is in the line; a create whose answer got lost is unknown, and found by the next run."""
     file.write_text("email,last_name\nnot an address,X\nlost@example.com,Lost\nnew@example.com,New\n")
     box.fail(method="POST", after=1, cut="after_write")
@@ -351,7 +353,7 @@ async def test_what_the_api_refuses_is_told_and_the_rest_goes_on(box: Sandbox, f
 
 
 async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, file: Path) -> None:
-    """Lines before it are written and told; it says where it ended, and ends with the code of the failure."""
+    """Lines before it are written and reported; it says where it ended, and ends with the code of the failure."""
     file.write_text("email\none@example.com\ntwo@example.com\n")
     box.fail(method="POST", after=1, status=401)
 
@@ -366,7 +368,7 @@ async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, 
 
 @pytest.mark.parametrize("how", ["closed pipe", "SIGINT", "SIGTERM"])
 async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how: str) -> None:
-    """Nobody takes a half import for a whole one: the exit code is not 0, and the line is told."""
+    """Nobody takes a half import for a whole one: the exit code is not 0, and the message names the line."""
     file.write_text("email\none@example.com\ntwo@example.com\nthree@example.com\n")
     box.fail(method="POST", after=1, slow=0.4 if how == "closed pipe" else 60)
     process = await start("customers", "import", str(file), "--match", "email", "--apply", box=box)
@@ -391,10 +393,10 @@ async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: Ticket
     box.fail(method="GET", path=f"/customers/{odd}", status=200, body='{"data": {"id": 7}}')
     file.write_text(f"id,last_name\n{odd},New\n{zoe},New\n")
 
-    done, (told, other) = await import_(file, "--match", "id", "--apply", box=box)
+    done, (outcome, other) = await import_(file, "--match", "id", "--apply", box=box)
 
-    assert (done.code, told["outcome"], other["outcome"]) == (1, "refused", "updated")
-    assert "$.data.attributes" in told["reason"]
+    assert (done.code, outcome["outcome"], other["outcome"]) == (1, "refused", "updated")
+    assert "$.data.attributes" in outcome["reason"]
 
 
 async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: TicketSource, file: Path) -> None:
@@ -407,9 +409,9 @@ async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: Tick
     await until(lambda: any(request.path == f"/customers/{zoe.id}" for request in box.requests))
     box.customers.update(zoe.id, {"email": "moved@example.com"})
 
-    _, (told,) = await importing
+    _, (outcome,) = await importing
 
-    assert (told["outcome"], told["reason"]) == ("refused", "the customer has another email by now")
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", "the customer has another email by now")
     assert writes(box) == []
 
 
@@ -426,7 +428,7 @@ async def test_a_list_that_never_holds_still_is_try_again_later(file: Path) -> N
     assert writes(box) == []
 
 
-async def test_formulas_are_taken_as_they_are_if_told_so(box: Sandbox, file: Path) -> None:
+async def test_formulas_are_taken_as_they_are_if_an_option_says_so(box: Sandbox, file: Path) -> None:
     """Without the guard of the export, a quote before a formula is part of the name."""
     file.write_text("email,last_name\nnew@example.com,'=x\n")
 

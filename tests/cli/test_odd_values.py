@@ -1,4 +1,4 @@
-"""One odd value stops no command: the row is there, its cell is empty, and stderr tells whose it is."""
+"""One odd value stops no command: the row is there, its cell is empty, and stderr says whose it is."""
 
 import json
 import os
@@ -106,7 +106,7 @@ async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandb
     assert failed.err.count("\n") == 1
 
 
-async def test_money_written_as_text_is_money_and_what_is_none_is_told_by_its_place() -> None:
+async def test_money_written_as_text_is_money_and_what_is_none_is_named_by_its_place() -> None:
     """The place in the list is left out, since it is the same trouble for each line."""
     async with Sandbox(customers=5, events=1, dates_per_event=1, bookings_per_date=8, rate_limit=None) as box:
         async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -164,8 +164,8 @@ async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box
     answer_with(box, moved, times=1)
     second = await run(*follow, "--quiet", box=box)
 
-    told = json.loads(first.out)
-    assert (told["id"], told["consent_changed"], "consent.email" in told["fields"]) == (zoe, True, True)
+    change = json.loads(first.out)
+    assert (change["id"], change["consent_changed"], "consent.email" in change["fields"]) == (zoe, True, True)
     assert first.code == second.code == 0
     assert f"membership.start_date of 1 customer could not be read: {zoe}\n" in first.err
     assert json.loads(second.out)["fields"] == ["last_name"]
@@ -335,7 +335,7 @@ async def test_an_update_that_did_not_clear_what_could_not_be_read_is_a_failure(
     assert done.err.endswith("the API did not take title.\n")
 
 
-async def test_a_command_that_fails_later_has_told_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
+async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
     """The first page had an odd value, the second does not come."""
     rows = json.loads(json.dumps(box.customers.rows(0, 2)))
     rows[0]["attributes"]["created_at"] = "yesterday"
@@ -360,7 +360,7 @@ async def test_changes_say_that_a_field_cannot_be_read_any_more(box: Sandbox, tm
     first = await run(*follow, box=box)
     again = await run(*follow, "--quiet", box=box)
 
-    told = json.loads(first.out)
-    assert (told["change"], told["fields"]) == ("updated", ["membership.identifier"])
+    change = json.loads(first.out)
+    assert (change["change"], change["fields"]) == ("updated", ["membership.identifier"])
     assert "membership.start_date of 1 customer could not be read" in first.err
     assert (again.out, again.err) == ("", "")

@@ -48,13 +48,13 @@ async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, t
 
     assert await process.wait() == 1
     assert err.startswith("ticketsource: nobody reads what is printed: the last lines may be acknowledged ")
-    told = {json.loads(line)["id"] for line in again.out.splitlines()}
-    assert json.loads(first)["id"] not in told
-    assert len(told) >= 100  # at least those of the page that was slow
+    yielded = {json.loads(line)["id"] for line in again.out.splitlines()}
+    assert json.loads(first)["id"] not in yielded
+    assert len(yielded) >= 100  # at least those of the page that was slow
 
 
 async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: Sandbox, tmp_path: Path) -> None:
-    """A run that fails or is ended leaves no file and tells all again; a file that is still there is not replaced."""
+    """A run that fails or is ended leaves no file, and its changes come again; a file still there is not replaced."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
     many.fail(page=3, status=501)
@@ -83,7 +83,7 @@ async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: San
 
 
 async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sandbox, tmp_path: Path) -> None:
-    """The changes of all others are in it and count as told; the exit code is that of the failure."""
+    """The file has the changes of all others, which are acknowledged. The exit code is that of the failure."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
     await run(*follow, box=box)
@@ -93,11 +93,11 @@ async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sand
     box.customers.update(changed, {"last_name": "Changed"})
     box.fail(path=f"/customers/{gone}", status=404, html=True)
     failed = await run(*follow, box=box)
-    told = [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]
+    changes = [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]
     target.unlink()
     done = await run(*follow, box=box)
 
-    assert (failed.code, told) == (1, [changed])
+    assert (failed.code, changes) == (1, [changed])
     assert f"GET /customers/{gone} was answered 404" in failed.err
     assert failed.err.startswith("0 created, 1 updated, 0 deleted; 0 changed a consent.\n")
     assert (done.code, [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]) == (0, [gone])

@@ -285,7 +285,7 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
 async def test_what_a_loop_yields_while_all_is_acknowledged_is_acknowledged_next(
     ts: TicketSource, store: CustomerStore, box: Sandbox
 ) -> None:
-    """No change is acknowledged unseen, and none is forgotten."""
+    """No change is acknowledged before it is yielded. The next call acknowledges the changes that came later."""
     async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
         await anext(changes)
         acknowledging = asyncio.create_task(store.acknowledge_all())
