@@ -151,3 +151,15 @@ def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> N
     assert tuple(read) == BOOKINGS.names
     assert (read["gross"], str(read["line"]), str(read["gift_aid"]).lower()) == ("12.50", "1", "true")
     assert str(read["date_start"]).replace(" ", "T") == "2026-01-31T19:30:00+00:00"
+
+
+@pytest.mark.parametrize("character", ["\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2067", "\u200f"])
+def test_json_has_control_characters_as_escapes(character: str) -> None:
+    """A terminal would obey them, and JSON is the same with them as escapes."""
+    name = f"a{character}b"
+    stream = io.StringIO()
+    with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
+        write(Customer(id="cst-1", first_name=name))
+
+    assert character not in stream.getvalue()
+    assert json.loads(stream.getvalue())["first_name"] == name

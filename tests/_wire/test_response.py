@@ -196,3 +196,29 @@ def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
     assert isinstance(refused, errors.NotFound)
     assert refused.request_id == "r-***"
     assert KEY not in repr(broken.to_dict())
+
+
+def test_a_page_that_is_made_to_be_slow_is_described_at_once() -> None:
+    """A title that never ends is looked for in the beginning of the page, once."""
+    error = failure(RawResponse(500, {"content-type": "text/html"}, b"<title" * 120_000))
+
+    assert "an HTML page." in str(error)
+
+
+def test_of_many_reasons_the_first_are_given_and_the_others_counted() -> None:
+    """The message stays one that people can read."""
+    entry = {"code": "x", "detail": "Too long " * 500}
+    error = failure(RawResponse(422, {}, json.dumps({"errors": [entry] * 2_000}).encode()))
+
+    assert "; and 1,980 more. " in str(error)
+    assert len(str(error)) < 20_000
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x00", "\x07", "\r", "\x9b", "\u202e", "\u2066", "\u2028"])
+def test_no_control_character_of_the_api_is_in_a_message(character: str) -> None:
+    """A terminal would obey it."""
+    error = failure(RawResponse(422, {}, error_body(422, detail=f"Not{character}[31mgood")))
+
+    assert character not in str(error)
+    assert character not in str(error.to_dict())
+    assert character.encode("unicode_escape").decode() in str(error)

@@ -5,7 +5,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Literal, NoReturn, Self
+from typing import Final, Literal, NoReturn, Self
 from urllib.parse import unquote
 
 from attrs import field, frozen
@@ -79,6 +79,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+# Of C0 and C1, and what turns the direction of a text: a terminal would obey them.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 @frozen
 class Request:
     """One attempt of a call."""
@@ -104,8 +108,9 @@ class Request:
         return any(secret in text for secret in self.credentials.secrets)
 
     def scrub(self, text: str) -> str:
-        """Return foreign text without the key, at a length fit for a message."""
+        """Return foreign text without the key and without control characters, at a length fit for a message."""
         for secret in self.credentials.secrets:
             text = text.replace(secret, "***")
         text = re.sub(r"//\S+@", "//***@", text)  # the password of a proxy, which may have a raw slash
+        text = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         return text if len(text) <= 500 else text[:500] + "..."

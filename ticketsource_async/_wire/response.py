@@ -25,6 +25,8 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     422: (errors.ValidationFailed, "Correct what is named and call again."),
     429: (errors.RateLimited, "Wait before the next call; the API allows 240 requests a minute."),
 }
+_MOST_REASONS: Final = 20
+_MOST_SEARCHED: Final = 65_536
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
 _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
 
@@ -217,7 +219,8 @@ def _error_objects(request: Request, response: RawResponse) -> list[ErrorObject]
 
 def _describe(request: Request, response: RawResponse) -> str:
     if listed := _error_objects(request, response):
-        return "; ".join(map(_reason_in, listed))
+        more = f"; and {len(listed) - _MOST_REASONS:,} more" if len(listed) > _MOST_REASONS else ""
+        return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
     if isinstance(message := _document(response).get("message"), str):  # Laravel's own errors, outside of the API's
         return request.scrub(message).rstrip(".")
     if response.broken:
@@ -226,7 +229,8 @@ def _describe(request: Request, response: RawResponse) -> str:
         return "an empty body"
     if not _is_html(response):
         return f"{len(response.body)} bytes that are not what the API sends"
-    title = re.search(rb"<title[^>]*>([^<]{1,200})", response.body, re.IGNORECASE)
+    # Bounded, or a page of "<title" again and again would be searched for half a minute.
+    title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_SEARCHED], re.IGNORECASE)
     return (
         f"an HTML page titled {request.scrub(title[1].decode(errors='replace').strip())!r}" if title else "an HTML page"
     )

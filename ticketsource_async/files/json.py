@@ -1,18 +1,24 @@
 """JSON, as one array or as an object a line, with what `Table.to_dict` gives."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO, TypeVar
+from typing import Final, TextIO, TypeVar
 
 from ticketsource_async.tables import Table
 
 T = TypeVar("T")
 
 
+# C1, line separators, and what turns the direction of a text: a terminal would obey them.
+_CONTROLS: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def json_text(data: object, *, indent: int | None = None) -> str:
-    """Return data as JSON, in its own letters unless UTF-8 cannot hold one of them."""
+    """Return data as JSON, in its own letters but for control characters, or if UTF-8 cannot hold one of them."""
     text = json.dumps(data, ensure_ascii=False, indent=indent)
+    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
         text.encode()
     except UnicodeEncodeError:
