@@ -460,3 +460,18 @@ async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: P
         _, (outcome,) = await import_(file, "--match", "email", "--apply", box=box)
 
     assert outcome == {"line": 2, "outcome": "unchanged", "id": hidden.id}
+
+
+async def test_of_many_lines_with_the_same_key_a_few_are_named(box: Sandbox, tmp_path: Path) -> None:
+    """The output grows with the file, not with its square."""
+    file = tmp_path / "people.csv"
+    file.write_text("email,last_name\n" + "zoe@example.com,New\n" * 3_000 + ",Nobody\n" * 3_000)
+
+    done = await run("customers", "import", str(file), "--match", "email", box=box)
+
+    reasons = [json.loads(line)["reason"] for line in done.out.splitlines()]
+    assert done.code == 1
+    assert len(reasons) == 6_000
+    assert reasons[0] == "lines 3, 4, 5 and 2,996 more have the same email"
+    assert reasons[-1] == "it has no email, by which to find the customer"
+    assert len(done.out) < 1_000_000

@@ -159,9 +159,11 @@ def _read(file: Path, match: str, *, escape_formulas: bool) -> list[_Line]:
     for line in lines:
         of_key[line.key].append(line.number)
     for line in lines:
-        others = [str(number) for number in of_key[line.key] if number != line.number]
-        if line.key and others:
-            have = f"lines {', '.join(others)} have" if len(others) > 1 else f"line {others[0]} has"
+        alike = of_key[line.key]
+        if line.key and len(alike) > 1:
+            others = [str(number) for number in alike[:4] if number != line.number][:3]
+            more = f" and {len(alike) - 1 - len(others):,} more" if len(alike) - 1 > len(others) else ""
+            have = f"lines {', '.join(others)}{more} have" if len(alike) > 2 else f"line {others[0]} has"
             line.refused = f"{have} the same {match}"
     return lines
 
