@@ -85,6 +85,11 @@ def passing(kind: str) -> dict[str, Ends]:
     return {"GET": again(kind), "POST": once("OutcomeUnknown"), "PATCH": unknown, "DELETE": unknown}
 
 
+def unsure(kind: str) -> dict[str, Ends]:
+    """Expect no retry, and an unknown outcome for every write."""
+    return {**alike(once("OutcomeUnknown")), "GET": once(kind)}
+
+
 def alike(ends: Ends) -> dict[str, Ends]:
     """Expect the same for every method."""
     return dict.fromkeys(METHODS, ends)
@@ -139,7 +144,9 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
     "503 in HTML": (says(answer(HTML, "Content-Type: text/html", status=503)), passing("AccessBlocked")),
     "504": (error(504), passing("ServerError")),
     "403 wall": (says(answer(HTML, "Content-Type: text/html", status=403)), alike(once("AccessBlocked"))),
-    "302": (says(answer(b"", "Location: https://elsewhere.example/", status=302)), alike(once("InvalidResponse"))),
+    "302": (says(answer(b"", "Location: https://elsewhere.example/", status=302)), unsure("InvalidResponse")),
+    "408": (says(answer(b"", status=408)), unsure("APIError")),
+    "499": (says(answer(b"", status=499)), unsure("APIError")),
     "not JSON": (says(answer(b"hello")), UNREADABLE),
     "wrong JSON": (says(answer(b'{"customers": []}')), UNREADABLE),
     # The envelope is as promised, so the write was accepted; it is no customer that came back.

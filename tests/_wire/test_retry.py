@@ -164,7 +164,10 @@ def test_a_429_pauses_everybody_for_as_long_as_it_asks(
         ("POST", errors.AccessBlocked("x", 403), False),
         ("POST", errors.AccessBlocked("x", 503), True),
         ("POST", errors.InvalidResponse("x", status=201), True),
-        ("POST", errors.InvalidResponse("x", status=302), False),
+        ("POST", errors.InvalidResponse("x", status=302), True),
+        ("POST", errors.APIError("x", 408), True),
+        ("POST", errors.APIError("x", 499), True),
+        ("POST", errors.APIError("x", 409), False),
         ("POST", errors.InvalidResponse("not HTTP"), True),
     ],
 )

@@ -71,7 +71,9 @@ def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
         case errors.RequestTimedOut(phase=phase):
             return phase not in ("connect", "slot")
         case errors.InvalidResponse(status=status):
-            return status == 0 or 200 <= status < 300  # 0: it was not even HTTP
+            return status < 400  # 0: it was not even HTTP; a redirect may follow a write that was done
+        case errors.APIError(status=408 | 499):  # a gateway's, which gave up on the API
+            return True
         case _:
             return False
 
