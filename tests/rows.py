@@ -1,12 +1,16 @@
 """Rows as the API sends them, and drafts."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from ticketsource_async import (
+    Address,
     AddressDraft,
+    Consent,
     ConsentDraft,
+    Customer,
     CustomerDraft,
+    Membership,
     MembershipDraft,
 )
 
@@ -244,3 +248,16 @@ SEAT_ROW = _row(
 
 
 """One row of each read-only kind, as the API sends it."""
+
+ZOE = Customer(
+    id="cst-1",
+    first_name="Zoë",
+    last_name='=HYPERLINK("x")',
+    telephone="+44 (0)20 7946-0958",
+    address=Address(line_1="Flat 1,\n2 High Street", postcode="LS1 1AA"),
+    membership=Membership(identifier="-12", start_date=date(2024, 1, 31)),
+    consent=Consent(email=True, post=False),
+    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+    extra={"vip": True},
+)
+"""A customer whose values a file may easily spoil."""

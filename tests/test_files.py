@@ -3,42 +3,28 @@
 import csv
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 from pyarrow import parquet
+from rows import ZOE
 
 from ticketsource_async import (
-    Address,
     Amount,
     Booking,
     BookingLine,
     ConfigurationError,
-    Consent,
     Customer,
     Donation,
     Event,
     EventDate,
-    Membership,
 )
 from ticketsource_async.files import FORMATS, format_named
 from ticketsource_async.files.csv import defuse, undefuse
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine
-
-ZOE = Customer(
-    id="cst-1",
-    first_name="Zoë",
-    last_name='=HYPERLINK("x")',
-    telephone="+44 (0)20 7946-0958",
-    address=Address(line_1="Flat 1,\n2 High Street", postcode="LS1 1AA"),
-    membership=Membership(identifier="-12", start_date=date(2024, 1, 31)),
-    consent=Consent(email=True, post=False),
-    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
-    extra={"vip": True},
-)
 
 
 @pytest.mark.parametrize(

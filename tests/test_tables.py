@@ -1,25 +1,14 @@
 """What people see of records, column by column, and what is written back."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 import attrs
 import pytest
+from rows import ZOE
 
-from ticketsource_async import Address, Amount, Consent, Customer, CustomerDraft, Membership, Unset
+from ticketsource_async import Amount, Customer, CustomerDraft, Unset
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, PROGRAMME, WRITABLE, Value, apply_values, draft_of, text_of
-
-ZOE = Customer(
-    id="cst-1",
-    first_name="Zoë",
-    last_name='=HYPERLINK("x")',
-    telephone="+44 (0)20 7946-0958",
-    address=Address(line_1="Flat 1,\n2 High Street", postcode="LS1 1AA"),
-    membership=Membership(identifier="-12", start_date=date(2024, 1, 31)),
-    consent=Consent(email=True, post=False),
-    created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
-    extra={"vip": True},
-)
 
 
 def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:

@@ -40,6 +40,11 @@ class Column(Generic[T]):
     get: Callable[[T], Value]
     writes: tuple[str, ...] = ()
 
+    @property
+    def path(self) -> str:
+        """The dotted path of the field that it writes, as `record.invalid` has it."""
+        return ".".join(self.writes)
+
 
 @frozen
 class Table(Generic[T]):
@@ -162,7 +167,7 @@ def apply_values(before: Customer, values: Values) -> Customer:
         if old is not None or any(value is not None for value in given.values()):
             changed[part] = evolve(old or _PARTS[part][0](), **given)
     # A new value replaces one that could not be read.
-    anew = {".".join(WRITABLE[name].writes) for name in values}
+    anew = {WRITABLE[name].path for name in values}
     return evolve(before, **changed, invalid={path: raw for path, raw in before.invalid.items() if path not in anew})
 
 

@@ -35,7 +35,7 @@ async def test_changes_are_written_once_a_line_each(box: Sandbox, tmp_path: Path
 
 
 async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
-    """What was not written comes again; what stood in the pipe does not, so it says to take a file."""
+    """Changes that were not written come again. Those in the pipe do not, so the error says to use a file."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     many.fail(page=3, slow=0.4)
     process = await start(*follow, box=many)
@@ -54,7 +54,7 @@ async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, t
 
 
 async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: Sandbox, tmp_path: Path) -> None:
-    """A run that fails or is ended leaves no file, and its changes come again; a file still there is not replaced."""
+    """A run that fails or is ended leaves no file, and its changes come again. An old file is not replaced."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
     many.fail(page=3, status=501)
@@ -135,7 +135,7 @@ async def test_a_row_that_cannot_be_read_ends_the_changes_with_1_and_the_others_
 
 
 async def test_a_new_key_and_a_person_to_forget(box: Sandbox, tmp_path: Path) -> None:
-    """`--rebind` goes on with another key; `forget` erases somebody from the store, so that they would come again."""
+    """`--rebind` goes on with another key. `forget` erases a customer from the store; the next run has them again."""
     store = ("--store", str(tmp_path / "customers.db"))
     none = await run("customers", "changes", *store, key=None)
     assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,7 @@ async def test_a_second_sync_yields_what_changed_and_nothing_else(
 async def test_a_consumer_that_ends_early_sees_the_rest_again(
     box: Sandbox, ts: TicketSource, store: CustomerStore, how: str
 ) -> None:
-    """What it came back from is dealt with; what it had in hand, and all after it, comes again."""
+    """A change is acknowledged when the next is asked for. The one in hand, and all after it, come again."""
     seen: list[str] = []
     holding = asyncio.Event()
 

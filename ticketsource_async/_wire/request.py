@@ -12,6 +12,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
+from ticketsource_async.models.values import CONTROLS
 
 
 @frozen
@@ -79,8 +80,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-# Of C0 and C1, and what turns the direction of a text: a terminal would obey them.
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
 
 
 @frozen

@@ -76,4 +76,4 @@ def not_taken(before: Customer, after: Customer, saved: Customer) -> list[str]:
     ]
     # A value that could not be read and was cleared reads as None before and after.
     cleared = before.invalid.keys() - after.invalid.keys()
-    return kept + [n for n, c in WRITABLE.items() if (path := ".".join(c.writes)) in cleared and path in saved.invalid]
+    return kept + [name for name, column in WRITABLE.items() if column.path in cleared & saved.invalid.keys()]

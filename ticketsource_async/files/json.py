@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO, TypeVar
 
+from ticketsource_async.models.values import CONTROLS
 from ticketsource_async.tables import Table
 
 T = TypeVar("T")
 
-
-# C1, line separators, and what turns the direction of a text: a terminal would obey them.
-_CONTROLS: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile(f"[{CONTROLS}]")  # `json` escapes the others itself
 
 
 def json_text(data: object, *, indent: int | None = None) -> str:

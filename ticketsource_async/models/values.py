@@ -28,6 +28,10 @@ RECORD_KINDS: Final[dict[str, str]] = {}
 """The prefix of the ids of each documented kind of record, by the API's `type`."""
 
 
+CONTROLS: Final = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""Characters, for a regular expression, that a terminal would obey: DEL and C1, separators, marks of direction."""
+
+
 @frozen
 class Unreadable:
     """A JSON value that Python cannot work with: a text that UTF-8 cannot hold, or a number beyond all bounds."""
