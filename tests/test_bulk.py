@@ -211,10 +211,11 @@ async def test_an_error_of_the_inputs_is_raised_after_what_was_started(ts: Ticke
     assert len(seen) == 5
 
 
-async def test_fail_fast_stops_at_the_first_failure_and_tells_of_the_writes_in_flight(box: Sandbox) -> None:
-    """The failure comes, then what was cut off in flight; the inputs that had no turn are untouched."""
+@pytest.mark.parametrize("before", [0, 3])
+async def test_fail_fast_yields_the_failure_and_then_the_writes_that_it_cut_off(box: Sandbox, before: int) -> None:
+    """This is the order of their ends, whichever input came first; the inputs that had no turn are untouched."""
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
-        box.fail(method="POST", status=422)
+        box.fail(method="POST", status=422, after=before)
         box.fail(method="POST", slow=3600, times=None)
         bulk = ts.customers.create_many(drafts(100), concurrency=4, fail_fast=True)
         seen = [outcome async for outcome in bulk]

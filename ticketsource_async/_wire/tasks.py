@@ -16,6 +16,7 @@ class TasksAhead(Generic[T]):
     def __init__(self, most: int) -> None:
         self.most = most
         self._tasks: dict[asyncio.Task[T], None] = {}  # those that are not taken, in the order of their start
+        self._ended: dict[asyncio.Task[T], None] = {}  # those of them that have ended, in the order of their end
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -30,23 +31,32 @@ class TasksAhead(Generic[T]):
         """Start work; look first whether it is `full`."""
         task = asyncio.create_task(work)
         self._tasks[task] = None
-        task.add_done_callback(self.wake)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: "asyncio.Task[T]") -> None:
+        if task in self._tasks:
+            self._ended[task] = None
+        self.wake()
 
     async def oldest(self) -> T:
         """Take the result of what was started first."""
         task = next(iter(self._tasks))
-        del self._tasks[task]
+        self._remove(task)
         return await task
 
     def ended(self) -> "list[asyncio.Task[T]]":
-        """Return the tasks that have ended and are not taken."""
-        return [task for task in self._tasks if task.done()]
+        """Return the tasks that have ended and are not taken, in the order in which they ended."""
+        return list(self._ended)
 
     def take(self, task: "asyncio.Task[T]") -> None:
         """Make room for another task."""
-        del self._tasks[task]
+        self._remove(task)
         self.wake()
+
+    def _remove(self, task: "asyncio.Task[T]") -> None:
+        del self._tasks[task]
+        self._ended.pop(task, None)
 
     def wake(self, _: object = None) -> None:
         """Let all go on who wait in `until`."""
