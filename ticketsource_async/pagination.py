@@ -9,7 +9,7 @@ import inspect
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, TypeVar
 
 from attrs import define, field, frozen
 from yarl import URL
@@ -306,23 +306,25 @@ class Pager(Generic[T]):
     def _items(self, loop: _Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
         new = loop.which_are_new([id_in(row) for row in rows])
+        item: T | None
         items: list[T] = []
-        for index, row in enumerate(rows):
+        for index, is_new in enumerate(new):
             if loop.left == 0:
                 break
-            item: T | None = None
-            if new[index]:
+            # The fewer objects there are, the less the garbage collector has to look at.
+            row, rows[index] = rows[index], None
+            item = None
+            if is_new:
                 try:
                     item = read_row(row, self._model)
                 except Refused as refused:
                     self._refuse(loop, envelope.refused(refused, self._model, row, index))
-                rows[index] = None  # the fewer objects there are, the less the garbage collector has to look at
-            kept = item is not None and (self._predicate is None or self._predicate(item))
+            is_kept = item is not None and (self._predicate is None or self._predicate(item))
             # Rows that nobody asked for do not count: the server may not filter at all.
-            if loop.left is not None and (kept or self._predicate is None):
+            if loop.left is not None and (is_kept or self._predicate is None):
                 loop.left -= 1
-            if kept:
-                items.append(cast(T, item))
+            if item is not None and is_kept:
+                items.append(item)
         for item in items:
             if item.invalid:
                 loop.report.unreadable += 1

@@ -70,7 +70,9 @@ class Envelope:
 def id_in(row: object) -> str | None:
     """Return the id in an entry of `data`, usable or not; None where there is none."""
     found = row.get("id") if isinstance(row, dict) else None
-    return str(found) if found.__class__ in (str, int) else None
+    if isinstance(found, str):
+        return found
+    return str(found) if found.__class__ is int else None
 
 
 def read(request: Request, response: RawResponse) -> Envelope:

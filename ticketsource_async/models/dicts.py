@@ -73,7 +73,7 @@ def _undone(data: object, cls: Any) -> Any:
     if not isinstance(before, Mapping):
         raise _NotOurs("no object at $.invalid")
     links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
-    record = reader_of(cls).read(given, invalid, None, record_id, links)
+    record = reader_of(cls).read(given, invalid, record_id, links)
     # What could not be read then is not read now; the caller reports what cannot be read now.
     return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
 

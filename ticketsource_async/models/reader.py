@@ -53,9 +53,10 @@ def read_row(row: object, cls: type[T]) -> T:
     try:
         invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": kept(api_type)}
         given: dict[Any, object] = attributes or {}
-        return cast(T, reader_of(kind)[tuple(given)](given, invalid, None, record_id, row.get("links")))
+        record: T = reader_of(kind)[tuple(given)](given, invalid, record_id, row.get("links"))
     except RecursionError:
         raise Refused(f"Expected at most {MOST_LEVELS} levels of nesting", "") from None
+    return record
 
 
 # Ids
@@ -154,21 +155,21 @@ def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> 
 
 
 @lru_cache(4096)  # days repeat
-def _day_in(written: str) -> date | None:
+def _day_in(written: str) -> date | Literal["no day"] | None:
     if not written or _ZERO_DATE.fullmatch(written):
         return None
-    if (found := _DAY.fullmatch(written)) is None:
-        raise ValueError(written)
-    return date.fromisoformat(found[1])
+    found = _DAY.fullmatch(written)
+    try:
+        return date.fromisoformat(found[1]) if found else "no day"
+    except ValueError:  # the 30th of February, or the month 0
+        return "no day"
 
 
 def day(value: object, invalid: dict[str, object], path: Path, name: str) -> date | None:
     """Return a day; a time of exactly midnight behind it is dropped."""
-    try:
-        if isinstance(value, str):
-            return _day_in(value)
-    except ValueError:
-        pass
+    found = _day_in(value) if isinstance(value, str) else "no day"
+    if found != "no day":
+        return found
     _flag(value, invalid, path, name)
     return None
 
@@ -192,18 +193,18 @@ def money(value: object, invalid: dict[str, object], path: Path, name: str) -> D
     return None
 
 
-def part(value: object, invalid: dict[str, object], path: Path, name: str, read: Callable[..., Any]) -> Any:
-    """Return a part of a record; `read` makes it of an object."""
+def part(value: object, invalid: dict[str, object], path: Path, name: str, readers: "_Readers") -> Any:
+    """Return a part of a record."""
     if isinstance(value, dict):
-        return read(value, invalid, (path, name))
+        return readers.read(value, invalid, (path, name))
     if value == []:  # as PHP writes an empty object
-        return read({}, invalid, (path, name))
+        return readers.read({}, invalid, (path, name))
     if value is not None and value != "":
         _flag(value, invalid, path, name)
     return None
 
 
-def parts(value: object, invalid: dict[str, object], path: Path, name: str, read: Callable[..., Any]) -> Any:
+def parts(value: object, invalid: dict[str, object], path: Path, name: str, readers: "_Readers") -> Any:
     """Return a list of parts as a tuple."""
     if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
         value = list(value.values())  # as PHP writes a list with gaps
@@ -212,18 +213,20 @@ def parts(value: object, invalid: dict[str, object], path: Path, name: str, read
             _flag(value, invalid, path, name)
         return None
     items = []
+    above = path, name
     for index, item in enumerate(value):
-        if not isinstance(item, dict) and item != []:
-            _flag(item, invalid, (path, name), index)
-        # An item that cannot be read is an empty one, so that those behind it keep their places.
-        items.append(read(item if isinstance(item, dict) else {}, invalid, ((path, name), index)))
+        if not isinstance(item, dict):
+            if item != []:
+                _flag(item, invalid, above, index)
+            item = {}  # noqa: PLW2901 - an empty one, so that those behind it keep their places
+        items.append(readers[tuple(item)](item, invalid, (above, index)))
     return tuple(items)
 
 
-def links_of(value: object, invalid: dict[str, object], read: Callable[..., Any]) -> Any:
+def links_of(value: object, invalid: dict[str, object], readers: "_Readers") -> Any:
     """Return the links of a record, empty ones if there are none."""
-    found = part(value, invalid, None, "links", read)
-    return read({}, invalid, None) if found is None else found
+    found = part(value, invalid, None, "links", readers)
+    return readers.read({}, invalid, None) if found is None else found
 
 
 EXTRA: Final = object()  # the key by which a dict of `to_dict` hands its `extra` over; no JSON has such a key
@@ -315,22 +318,22 @@ def _kind(hint: object) -> tuple[Kind, type | None]:
 
 
 _LINES: Final[Mapping[str, str]] = {
-    "text": "{v} if {v}.__class__ is str or {v} is None else text({v}, invalid, path, {key!r})",
-    "yes": "{v} if {v} is None or {v} is True or {v} is False else yes({v}, invalid, path, {key!r})",
-    "moment": "None if {v} is None else moment({v}, invalid, path, {key!r})",
-    "day": "None if {v} is None else day({v}, invalid, path, {key!r})",
-    "money": "None if {v} is None else money({v}, invalid, path, {key!r})",
-    "part": "None if {v} is None else {name}_readers[tuple({v})]({v}, invalid, (path, {key!r})) "
-    "if {v}.__class__ is dict else part({v}, invalid, path, {key!r}, {name}_readers.read)",
-    "parts": "None if {v} is None else parts({v}, invalid, path, {key!r}, {name}_readers.read)",
+    "text": "{v} if {v}.__class__ is str or {v} is None else text({v}, invalid, {path}, {key!r})",
+    "yes": "{v} if {v} is None or {v} is True or {v} is False else yes({v}, invalid, {path}, {key!r})",
+    "moment": "None if {v} is None else moment({v}, invalid, {path}, {key!r})",
+    "day": "None if {v} is None else day({v}, invalid, {path}, {key!r})",
+    "money": "None if {v} is None else money({v}, invalid, {path}, {key!r})",
+    "part": "None if {v} is None else {name}_readers[tuple({v})]({v}, invalid, ({path}, {key!r})) "
+    "if {v}.__class__ is dict else part({v}, invalid, {path}, {key!r}, {name}_readers)",
+    "parts": "None if {v} is None else parts({v}, invalid, {path}, {key!r}, {name}_readers)",
 }
 
 
 class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
     """The readers of a class: one for each choice of names that its values come with, made when it is first met.
 
-    A reader takes the values, the dict of what cannot be read, and the path to the values; for a record also its id and
-    its links. Most rows of a list come with the same names, so that none has to be looked up.
+    A reader takes the values, the dict of what cannot be read, and for a part the path to the values, for a record its
+    id and its links. Most rows of a list come with the same names, so that none has to be looked up.
     """
 
     def __init__(self, cls: type) -> None:
@@ -363,6 +366,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
     def _make(self, given: tuple[str, ...] | None) -> Callable[..., Any]:
         """Generate the reader for values with these names in this order, or for any."""
         names, variables = dict(self._names), {f.key: f"v_{f.name}" for f in self._fields}
+        path = "None" if self._is_record else "path"
         if given is None:
             lines = [f"{variable} = values.get({key!r})" for key, variable in variables.items()]
             lines.append("extra = rest(values, known)")
@@ -378,7 +382,9 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         lines.append("x = new(Open)")
         for field in self._fields:
             variable = variables.get(field.key)
-            line = "None" if variable is None else _LINES[field.kind].format(v=variable, key=field.key, name=field.name)
+            line = "None"
+            if variable is not None:
+                line = _LINES[field.kind].format(v=variable, path=path, key=field.key, name=field.name)
             if field.instead and given is None:
                 lines += [f"{variable} = {line}", f"if {field.instead!r} in values:"]
                 arguments = f"values, extra, {variable}, {field.key!r}, {field.instead!r}, invalid"
@@ -386,12 +392,11 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
                 line = str(variable)
             lines.append(f"x.{field.name} = {line}")
         if self._is_record:
-            links = "links_readers[tuple(links)](links, invalid, LINKS) if links.__class__ is dict else "
-            names["LINKS"] = (None, "links")
-            lines += ["x.id = id", f"x.links = {links}links_of(links, invalid, links_readers.read)"]
+            links = "links_readers[tuple(links)](links, invalid, (None, 'links')) if links.__class__ is dict else "
+            lines += ["x.id = id", f"x.links = {links}links_of(links, invalid, links_readers)"]
             lines += ["x.invalid = invalid or NOTHING"]
         lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
-        arguments = "values, invalid, path, id, links" if self._is_record else "values, invalid, path"
+        arguments = "values, invalid, id, links" if self._is_record else "values, invalid, path"
         # Each has a name of its own, or a traceback would show the lines of another.
         number = "" if given is None else f"_{len(self) + 1}"
         return _function(f"read_{self._cls.__name__}{number}", arguments, lines, names)

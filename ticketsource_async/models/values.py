@@ -55,6 +55,8 @@ def kept(value: object, levels: int = MOST_LEVELS) -> object:
 
     Raises RecursionError for one that is too deep.
     """
+    if isinstance(value, str) or value is None:  # as most are
+        return value
     if levels < 0:
         raise RecursionError
     as_kept = value
