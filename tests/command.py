@@ -10,6 +10,7 @@ import traceback
 from typing import NamedTuple
 
 from click.testing import CliRunner
+from mocked import KEY
 from processes import pointed_at
 
 from ticketsource_async.cli import cli
@@ -26,9 +27,13 @@ class Done(NamedTuple):
     err: str
 
 
-async def run(*arguments: str, box: Sandbox | None = None, key: str | None = None) -> Done:
-    """Run the command to its end, in a thread of this process, with nothing of the caller's settings."""
-    runner = CliRunner(env=dict.fromkeys(k for k in os.environ if k.startswith("TICKETSOURCE_")) | _settings(box, key))
+async def run(*arguments: str, box: Sandbox | None = None, key: str | None = None, url: str = "") -> Done:
+    """Run the command to its end, in a thread of this process, with nothing of the caller's settings.
+
+    It talks to the sandbox, or to the server at `url`.
+    """
+    settings = {"TICKETSOURCE_BASE_URL": url, "TICKETSOURCE_API_KEY": KEY} if url else _settings(box, key)
+    runner = CliRunner(env=dict.fromkeys(k for k in os.environ if k.startswith("TICKETSOURCE_")) | settings)
     done = await asyncio.to_thread(runner.invoke, cli, arguments, prog_name="ticketsource")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         traceback.print_exception(done.exception)

@@ -105,7 +105,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "AccessBlocked": {"status": 403, "html": True},
     "ConnectionLost": {"cut": "body"},
     "InvalidResponse": {"body": "<html>"},
-    "PaginationError": {"next": "loop"},
+    "PaginationError": {"next": "cursor", "times": 2},
 }
 
 

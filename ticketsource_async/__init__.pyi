@@ -8,6 +8,7 @@ from ticketsource_async.bulk import (
 from ticketsource_async.call_events import (
     AttemptEvent as AttemptEvent,
     CallEvent as CallEvent,
+    ListEndedEvent as ListEndedEvent,
     PageEvent as PageEvent,
     RetryEvent as RetryEvent,
     WaitEvent as WaitEvent,

@@ -53,4 +53,14 @@ class PageEvent:
     rows: int
 
 
-CallEvent = AttemptEvent | WaitEvent | RetryEvent | PageEvent
+@frozen(kw_only=True)
+class ListEndedEvent:
+    """A list that seems to go on for ever was not read beyond this page, so rows may be missing; `reason` says why."""
+
+    method: str
+    path: str
+    page: int
+    reason: str
+
+
+CallEvent = AttemptEvent | WaitEvent | RetryEvent | PageEvent | ListEndedEvent

@@ -15,7 +15,7 @@ TicketSourceError
 │   └── RequestTimedOut        too slow; `phase` says where
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
-├── PaginationError          a `links.next` that must not be followed
+├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
 ├── InvalidID                what was given for an id cannot be one
 ├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
@@ -224,7 +224,7 @@ class InvalidResponse(TicketSourceError):
 
 
 class PaginationError(TicketSourceError):
-    """The `links.next` of page `page` must not be followed; `items` rows were yielded before."""
+    """The `links.next` of page `page` must not be followed and pages have no numbers; `items` rows came before."""
 
     def __init__(
         self, message: str = "", path: str = "", page: int = 0, items: int = 0, next_url: str | None = None

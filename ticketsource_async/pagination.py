@@ -6,6 +6,7 @@ is on its way, waits for it in tasks, which end with the loop.
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
@@ -15,11 +16,12 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from ticketsource_async._wire import paging
+from ticketsource_async._wire.paging import Following
 from ticketsource_async._wire.request import Request
 from ticketsource_async._wire.response import Envelope, id_in
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
-from ticketsource_async.call_events import PageEvent
+from ticketsource_async.call_events import ListEndedEvent, PageEvent
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 from ticketsource_async.models.base import WholeRecord
@@ -30,7 +32,10 @@ T = TypeVar("T", bound=WholeRecord)
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
+_LOG: Final = logging.getLogger("ticketsource_async")
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
+_MOST_EMPTY: Final = 10  # pages in a row
+_MOST_REPEATED: Final = 3
 
 
 @frozen
@@ -55,7 +60,8 @@ class ListReport:
     rows dropped because they had come on this page or one shortly before, `invalid` those that `on_invalid` took, and
     `found_later` those that the first pass had missed. `unreadable` are the records with a value that could not be
     read, which they have in `record.invalid`. `complete` says that a later pass has found nothing new, so it is never
-    true without `verify`.
+    true without `verify`. `ended` says why a list that seems to go on for ever was not followed further; it is None for
+    a list that was read to its end.
     """
 
     passes: int = 0
@@ -65,6 +71,7 @@ class ListReport:
     found_later: int = 0
     unreadable: int = 0
     complete: bool = False
+    ended: str | None = None
 
 
 @define
@@ -78,19 +85,38 @@ class _Loop:
     pages_compared: int
     pages: deque[set[str]] = field(factory=deque)
     recent: set[str] = field(factory=set)
+    whole_pages: set[int] = field(factory=set)  # for each page of this pass a hash of its ids
+    latest: int | None = None
     new: int = 0
     items: int = 0
+    rows: int = 0  # on the page read last, and how many of them had not come in this pass
+    fresh: int = 0
+    fresh_pages: int = 0
+    empty: int = 0  # pages in a row without rows, with the rows of the page before, and with none that is fresh
+    same: int = 0
+    repeated: int = 0
 
     def which_are_new(self, ids: list[str | None]) -> list[bool]:
         """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""
         here = {record_id for record_id in ids if record_id is not None}
+        whole = hash(frozenset(here))
+        self.same = self.same + 1 if whole == self.latest and here else 0
+        self.latest = whole
         unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
-        if unseen and len(here) == len(ids):  # the usual page
+        if whole in self.whole_pages and here:  # the list has begun again, or has grown much at its front
+            older = here - self.recent
+            self.recent |= older
+            new = [self._is_new(record_id, here) for record_id in ids]
+            self.recent -= older
+            here = set()
+        elif unseen and len(here) == len(ids):  # the usual page
             new = [True] * len(ids)
             self.new += len(here)
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
+        self.whole_pages.add(whole)
+        self.fresh = len(here)
         if self.known is not None:
             self.known |= here
         self.recent |= here
@@ -117,6 +143,23 @@ class _Loop:
         """Forget what came lately, since it is to be read again."""
         self.recent.clear()
         self.pages.clear()
+        self.whole_pages.clear()
+        self.fresh_pages = self.empty = self.same = self.repeated = 0
+
+    def why_end(self) -> str | None:
+        """Return why the page read last should be the end although it has a `next`; None if it should not.
+
+        Many rows that are added at the front of a list make whole pages come again, but no more than were read before.
+        """
+        self.empty = 0 if self.rows else self.empty + 1
+        self.fresh_pages += self.fresh > 0
+        if self.rows:
+            self.repeated = 0 if self.fresh else self.repeated + 1
+        if self.empty == _MOST_EMPTY:
+            return f"{_MOST_EMPTY} pages in a row have no rows"
+        if self.same >= _MOST_REPEATED or self.repeated >= max(_MOST_REPEATED, self.fresh_pages + 1):
+            return f"{self.repeated} pages in a row have only rows that came before"
+        return None
 
 
 class Pager(Generic[T]):
@@ -177,12 +220,13 @@ class Pager(Generic[T]):
                 del page  # or it would be kept until the next has come
 
     async def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Yield page by page until there is no `next`, or `max_items` rows were read.
+        """Yield page by page to the end of the list, or until `max_items` rows were read.
 
-        A page without rows does not end the list. Raises `PaginationError`, after the page was yielded, if its `next`
-        leads to another origin, to a page read before, or nowhere, and `InvalidResponse` if it is no address. A row
-        that was dropped, or that `on_invalid` took, counts towards `max_items`. With `verify` the pages of all passes
-        come, with the rows that have not come before.
+        The end is a `next` of null. Where `next` is missing or leads astray, the page after is asked for by its number,
+        and is the end if it has no new row. `report.ended` says so if a list was not followed further because it seems
+        to go on for ever. Raises `PaginationError`, after the page was yielded, if its `next` leads astray and pages
+        have no numbers. A row that was dropped, or that `on_invalid` took, counts towards `max_items`. With `verify`
+        the pages of all passes come, with the rows that have not come before.
         """
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
@@ -198,10 +242,10 @@ class Pager(Generic[T]):
                 async for page in pages:
                     yield page
                     del page
-            report.complete = report.passes > 1 and not loop.new
+            report.complete = report.passes > 1 and not loop.new and report.ended is None
 
     async def _forward(self, loop: _Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
-        """Read from this page to the one without a `next`.
+        """Read from this page to the last.
 
         With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
         first none, then more with every page that has one. They are dropped where the list goes on elsewhere.
@@ -209,6 +253,7 @@ class Pager(Generic[T]):
         asked, ahead = deque[URL](), TasksAhead[Envelope](1)
         seen = {paging.fingerprint(url)}
         number, at_a_time = paging.page_number(url.query.get("page")) or 1, 1
+        came_by = Following(url)
         try:
             while loop.left != 0:
                 if asked and paging.fingerprint(asked[0]) != paging.fingerprint(url):
@@ -221,25 +266,28 @@ class Pager(Generic[T]):
                     if ahead.ended():
                         # To read a page blocks the event loop: let the tasks of the new ones start, and send, first.
                         await asyncio.sleep(0)
-                envelope = await (ahead.oldest() if asked else self._read(loop, url))
+                try:
+                    envelope = await (ahead.oldest() if asked else self._read(loop, url))
+                except NotFound:
+                    if not came_by.by_number:
+                        raise
+                    self._log_end(came_by, number)
+                    return
                 if asked:
                     asked.popleft()
-                page, following = self._page(loop, envelope, number)
-                request = envelope.request
+                page, following = self._page(loop, envelope, number, seen)
                 del envelope
+                if came_by.by_number and not loop.fresh:
+                    self._log_end(came_by, number)
+                    return
+                loop.last = url
                 yield page
                 del page
-                if loop.left == 0:
+                if loop.left == 0 or (next_url := self._next_url(loop, following, number)) is None:
                     return
-                if isinstance(following, InvalidResponse):
-                    raise following
-                if following is None:
-                    loop.last = url
-                    return
-                self._check(following, request, number, seen, loop)
-                seen.add(paging.fingerprint(following))
-                number = paging.page_number(following.query.get("page")) or number + 1
-                url, at_a_time = following, min(2 * at_a_time, concurrency)
+                seen.add(paging.fingerprint(next_url))
+                number = paging.page_number(next_url.query.get("page")) or number + 1
+                url, came_by, at_a_time = next_url, following, min(2 * at_a_time, concurrency)
         finally:
             await ahead.aclose()
 
@@ -260,7 +308,7 @@ class Pager(Generic[T]):
         url = loop.last
         while (before := paging.page_offset(url, -1, self._ours)) is not None:
             url = before
-            page, _ = self._page(loop, await self._read(loop, url), int(url.query["page"]))
+            page, _ = self._page(loop, await self._read(loop, url), int(url.query["page"]), ())
             yield page
         if url.query.get("page") != "1":
             raise PaginationError(
@@ -286,8 +334,8 @@ class Pager(Generic[T]):
         loop.report.requests += 1
         return await self._sender.send(Request(self._sender.credentials, "GET", url), "bulk")
 
-    def _page(self, loop: _Loop, envelope: Envelope, number: int) -> tuple[Page[T], URL | InvalidResponse | None]:
-        """Return the page, and where the list goes on: nowhere at its end, or to what is no address."""
+    def _page(self, loop: _Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
+        """Return the page, and where the list goes on."""
         rows = envelope.data
         if not isinstance(rows, list):
             raise envelope.invalid("`data` is not a list", "$.data")
@@ -295,16 +343,45 @@ class Pager(Generic[T]):
         items = self._items(loop, rows, envelope)
         loop.items += len(items)
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0
-        following: URL | InvalidResponse | None
-        try:
-            following = paging.next_url(envelope, self._ours)
-        except InvalidResponse as error:
-            following = error
-        next_url = str(following) if isinstance(following, URL) else None
+        following = paging.following(envelope, self._ours, seen, len(rows))
+        next_url = None if following.url is None else str(following.url)
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
+
+    def _next_url(self, loop: _Loop, following: Following, number: int) -> URL | None:
+        """Return the address of the page after the one of this number; None if the list is not to be read further."""
+        if following.url is None:
+            if following.wrong:
+                raise PaginationError(
+                    f"The `next` of page {number} of {self._url.path} must not be followed: {following.wrong} "
+                    f"({following.link}). {loop.items} items were yielded so far; what comes after was not read. Tell "
+                    "TicketSource support.",
+                    self._url.path,
+                    number,
+                    loop.items,
+                    following.link,
+                )
+            return None
+        if (reason := loop.why_end()) is None:
+            return following.url
+        loop.report.ended = (
+            f"The list at {self._url.path} was not read beyond page {number}, though it has a `next`: {reason}."
+        )
+        _LOG.warning("%s", loop.report.ended)
+        self._sender.emit(ListEndedEvent(method="GET", path=self._url.path, page=number, reason=reason))
+        return None
+
+    def _log_end(self, came_by: Following, number: int) -> None:
+        """Log that a list has ended with a page whose `next` was wrong."""
+        if came_by.wrong:
+            _LOG.warning(
+                "The list at %s has ended: the `next` before page %d was not followed, since %s (%s), and that page, "
+                "asked for by its number, has no new row.",
+                *(self._url.path, number, came_by.wrong, came_by.link),
+            )
 
     def _items(self, loop: _Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
+        loop.rows = len(rows)
         new = loop.which_are_new([id_in(row) for row in rows])
         item: T | None
         items: list[T] = []
@@ -337,22 +414,6 @@ class Pager(Generic[T]):
             raise error
         loop.report.invalid += 1
         self._on_invalid(error)
-
-    def _check(self, following: URL, request: Request, number: int, seen: Collection[str], loop: _Loop) -> None:
-        """Raise PaginationError if the `next` of a page must not be followed."""
-        leaks = "it has the API key in it" if request.key_is_in(following) else None
-        reason = leaks or paging.why_not_follow(following, request.url, seen, self._ours)
-        if reason is None:
-            return
-        shown = request.scrub(str(following))
-        raise PaginationError(
-            f"The `next` of page {number} of {self._url.path} must not be followed: {reason} ({shown}). "
-            f"{loop.items} items were yielded so far; what comes after was not read. Tell TicketSource support.",
-            self._url.path,
-            number,
-            loop.items,
-            shown,
-        )
 
     async def first(self) -> T | None:
         """Return the first item, or None if there is none."""

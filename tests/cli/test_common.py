@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from command import EXPORT, run, run_with_streams, start, table
+from lists import Query, people, serving
 from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
@@ -95,7 +96,7 @@ async def test_a_file_that_cannot_be_written_is_said_before_anything_is_asked_fo
         ({"status": 403, "html": True}, 1, "user agent"),
         ({"status": 400}, 1, "answered 400"),
         ({"body": "<html>"}, 1, "HTML"),
-        ({"next": "loop"}, 1, "must not be followed"),
+        ({"next": "cursor", "times": 2}, 1, "must not be followed"),
     ],
 )
 async def test_a_failure_is_one_line_and_an_exit_code(
@@ -110,6 +111,24 @@ async def test_a_failure_is_one_line_and_an_exit_code(
     assert done.err.startswith("ticketsource: ")
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+async def test_a_list_that_goes_on_for_ever_is_written_as_far_as_it_has_rows_and_told(tmp_path: Path) -> None:
+    """The file is there; one line says that rows may be missing, and the exit code is 1."""
+    target = tmp_path / "customers.csv"
+
+    def answer(query: Query) -> dict[str, object]:
+        return {"data": people(3), "links": {"next": f"?page={int(query['page']) + 1}"}}
+
+    async with serving(answer) as (url, _):
+        done = await run(*EXPORT, "-o", str(target), url=url)
+
+    assert done.code == 1
+    assert len(table(target.read_text())) == 3
+    assert done.err.splitlines()[-1] == (
+        "ticketsource: the list at /customers was not read beyond page 4: 3 pages in a row have only rows that came "
+        "before. Rows may be missing."
+    )
 
 
 async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> None:

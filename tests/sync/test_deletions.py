@@ -153,7 +153,7 @@ async def test_a_deletion_in_hand_comes_again_and_many_are_yielded(store: Custom
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [({"page": 1, "status": 500}, ServerError), ({"page": 1, "next": "loop"}, PaginationError)],
+    [({"page": 1, "status": 500}, ServerError), ({"next": "cursor", "times": 2}, PaginationError)],
 )
 async def test_a_sync_run_that_does_not_reach_its_end_deletes_nobody(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any], error: type[Exception]

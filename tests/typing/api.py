@@ -18,6 +18,7 @@ from ticketsource_async import (
     CustomerDraft,
     InvalidResponse,
     Links,
+    ListEndedEvent,
     ListReport,
     LocalRateLimiter,
     MembershipDraft,
@@ -121,6 +122,8 @@ def tell(event: CallEvent) -> None:
             assert_type(event.wait, float)
         case PageEvent():
             assert_type(event.rows, int)
+        case ListEndedEvent():
+            assert_type(event.reason, str)
         case _:
             assert_never(event)
 

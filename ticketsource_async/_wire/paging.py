@@ -4,39 +4,71 @@ import re
 from collections.abc import Collection, Mapping
 from typing import cast
 
+from attrs import frozen
 from yarl import URL
 
 from ticketsource_async._wire.response import Envelope
 
 
-def next_url(envelope: Envelope, ours: Mapping[str, str]) -> URL | None:
-    """Return where `links.next` points, with the query parameters of ours that it lacks; None at the end.
+@frozen
+class Following:
+    """Where a list goes on after a page; `url` is None where it ends.
 
-    Laravel leaves the parameters of the request out of its links by default. Page 2 would then have ten rows, and
-    overlap page 1. `page` is the cursor and is never put back.
+    `by_number` says that the page was not named by `next`, but comes after the other: without a new row there, the list
+    has ended. `wrong` is what is wrong with `next`, if anything, and `link` is that `next`, fit for a message.
     """
-    link = envelope.links.get("next")
+
+    url: URL | None
+    by_number: bool = False
+    wrong: str = ""
+    link: str = ""
+
+
+def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str], rows: int) -> Following:
+    """Return where a list goes on after a page of so many rows; `seen` has the fingerprints of the pages read so far.
+
+    Of `next` only the query counts, put to the address of the list: behind a proxy, scheme, host, port and path of a
+    link can be wrong, and the key must not go elsewhere. Query parameters of ours that it lacks are put back, since
+    Laravel leaves those of the request out of its links by default; page 2 would then have ten rows, and overlap page
+    1. `page` is the cursor and is never put back.
+    """
+    here = envelope.request.url
+    link = envelope.links.get("next", "")
     if link is None:
-        return None
+        return Following(None)
+    after = page_offset(here, 1, ours)
+    if link == "" or link is False:
+        return Following(after if rows >= _full_page(envelope, ours) else None, by_number=True)
     try:
-        url = envelope.request.url.join(URL(cast(str, link)))
-        return url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
+        url = here.with_query(URL(cast(str, link)).query)
+        url = url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
     except (ValueError, TypeError):
-        raise envelope.invalid("`next` is neither an address nor null", "$.links.next") from None
+        wrong = "it is neither an address nor null"
+    else:
+        leaks = envelope.request.key_is_in(url)
+        wrong = "it has the API key in it" if leaks else _why_not_follow(url, here, seen, ours)
+        if not wrong:
+            return Following(url)
+    return Following(after, by_number=True, wrong=wrong, link=envelope.request.scrub(str(link)))
 
 
-def why_not_follow(url: URL, current: URL, seen: Collection[str], ours: Mapping[str, str]) -> str | None:
-    """Return why this next page must not be asked for, or None if it may."""
-    if (url.scheme, url.host, url.port) != (current.scheme, current.host, current.port) or url.user or url.password:
-        return "it leads to another origin, which must not get the API key"
+def _full_page(envelope: Envelope, ours: Mapping[str, str]) -> int:
+    """Return the number of rows of a full page, which the API may have set lower than it was asked to."""
+    said = page_number(str(envelope.meta.get("per_page")))
+    asked = int(ours["per_page"])
+    return min(said, asked) if said else asked
+
+
+def _why_not_follow(url: URL, here: URL, seen: Collection[str], ours: Mapping[str, str]) -> str:
+    """Return why this next page must not be asked for; an empty text if it may be."""
     if fingerprint(url) in seen:
         return "that page was read before, so the list would never end"
-    page, here = url.query.get("page"), current.query.get("page")
-    if page is None and url.path == current.path and url.query.keys() <= ours.keys():
+    page, current = url.query.get("page"), here.query.get("page")
+    if page is None and url.query.keys() <= ours.keys():
         return "it names no page, so the list would start anew"
-    if (number := page_number(page)) is not None and (before := page_number(here)) is not None and number <= before:
+    if (number := page_number(page)) is not None and (before := page_number(current)) is not None and number <= before:
         return "it does not advance"
-    return None
+    return ""
 
 
 def page_offset(url: URL, pages: int, ours: Collection[str]) -> URL | None:

@@ -46,12 +46,13 @@ class RawResponse:
 
 @frozen
 class Envelope:
-    """What came in the envelope and on which call; `links` is empty where the API left it out."""
+    """What came in the envelope and on which call; `links` and `meta` are empty where the API left them out."""
 
     data: object = field(repr=False)
     links: Mapping[str, object]
     request: Request
     status: int
+    meta: Mapping[str, object] = field(factory=dict[str, object], repr=False)
 
     def invalid(
         self, what: str, json_path: str, *, resource: str = "", record_id: str | None = None
@@ -87,7 +88,8 @@ def read(request: Request, response: RawResponse) -> Envelope:
     links = document.get("links") or {}  # PHP writes an empty object as []
     if not isinstance(links, dict):
         raise _invalid(request, response.status, "`links` is not an object", "$.links")
-    return Envelope(document["data"], links, request, response.status)
+    meta = document.get("meta")
+    return Envelope(document["data"], links, request, response.status, meta if isinstance(meta, dict) else {})
 
 
 def _invalid(

@@ -60,6 +60,8 @@ TEXT: Final = _Text()
 SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
 SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
 
+_INCOMPLETE: Final = "ticketsource_async.incomplete"
+
 COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 """The commands that are loaded, by group and name."""
 
@@ -104,13 +106,16 @@ sandbox_option = click.option(
 async def box_office(
     *, sandbox: bool = False, on_event: "Callable[[CallEvent], None] | None" = None
 ) -> AsyncIterator["TicketSource"]:
-    """Yield a client for the box office of the environment, or for a sample one."""
+    """Yield a client for the box office of the environment, or for a sample one.
+
+    What its lists lack is told on stderr at once, and makes the exit code of the command 1 if it ends well.
+    """
     from ticketsource_async import TicketSource  # noqa: PLC0415
 
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
-        async with Sandbox() as box, TicketSource(box.api_key, base_url=box.url) as ts:
+        async with Sandbox() as box, TicketSource(box.api_key, base_url=box.url, on_event=_telling(on_event)) as ts:
             yield ts
     elif not os.environ.get("TICKETSOURCE_API_KEY"):
         fail(
@@ -119,8 +124,25 @@ async def box_office(
             NOT_AUTHENTICATED,
         )
     else:
-        async with TicketSource.from_env(on_event=on_event) as ts:
+        async with TicketSource.from_env(on_event=_telling(on_event)) as ts:
             yield ts
+
+
+def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
+    """Return what tells people of the events that matter to them, and passes all of them on."""
+    from ticketsource_async import ListEndedEvent  # noqa: PLC0415 - as above
+
+    context = click.get_current_context()
+
+    def tell(event: "CallEvent") -> None:
+        if isinstance(event, ListEndedEvent):
+            where = f"the list at {event.path} was not read beyond page {event.page}"
+            click.echo(f"ticketsource: {where}: {event.reason}. Rows may be missing.", err=True)
+            context.meta[_INCOMPLETE] = True
+        if on_event is not None:
+            on_event(event)
+
+    return tell
 
 
 @contextmanager
@@ -241,6 +263,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     reading.disabled = True  # the command itself reports what could not be read, and whose it is
     try:
         asyncio.run(_until_a_signal(work, signals))
+        if click.get_current_context().meta.get(_INCOMPLETE):
+            raise click.exceptions.Exit(FAILED)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from attrs import define, field, frozen
 
 Cut = Literal["before", "after_write", "body"]
-Next = Literal["cross-origin", "loop", "back", "missing", "no-links", "relative"]
+Next = Literal["cross-origin", "loop", "back", "cursor", "missing", "no-links", "relative"]
 
 
 @define
@@ -33,8 +33,8 @@ class Fault:
     - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
       "body" of the answer
     - `slow`: pause so many seconds between the pieces of the body
-    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "missing" (no
-      `next`), "no-links" (neither links nor meta), "relative"
+    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "cursor" (a
+      page without a number, the same each time), "missing" (no `next`), "no-links" (neither links nor meta), "relative"
     - `insert`, `delete`: put so many new customers at the front of the list, take so many away from there, before
       answering as usual
     """
@@ -131,6 +131,7 @@ def astray(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict
             "cross-origin": f"http://elsewhere.example{urlsplit(url).path}{after}",
             "loop": f"{url}?page={page}",
             "back": f"{url}?page=1",
+            "cursor": "?cursor=x",
             "relative": after,
         }[kind]
     }
