@@ -1,5 +1,6 @@
 """A server of one list, whose pages a test can make as odd as it likes."""
 
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,25 +36,48 @@ def ordinary(rows: list[dict[str, Any]], query: Query) -> dict[str, Any]:
     return page_of(rows, query, next_=f"?page={number + 1}&per_page={size}" if more else None)
 
 
-@asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
-    """Serve what a function makes of each query; yield the address, and the queries that came.
+class Served:
+    """A server that goes on: its address, the queries that came, and how it stops to listen and listens again."""
 
-    The function returns an object to send as JSON, or a whole response.
-    """
-    asked: list[dict[str, str]] = []
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[dict[str, str]] = []
+        self._answer = answer
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self.runner = web.AppRunner(app, shutdown_timeout=1)
+        self._site: web.TCPSite | None = None
+        self._port = 0
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        asked.append(dict(request.query) | ({} if request.path == "/customers" else {"path": request.path}))
-        made = answer(asked[-1])
+    @property
+    def url(self) -> str:
+        """The address, the same after a pause."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def listen(self) -> None:
+        """Take connections."""
+        await self.runner.setup()
+        self._site = web.TCPSite(self.runner, "127.0.0.1", self._port)
+        await self._site.start()
+        self._port = self.runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """End all connections and take none."""
+        await self.runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(dict(request.query) | ({} if request.path == "/customers" else {"path": request.path}))
+        made = self._answer(self.asked[-1])
+        if inspect.isawaitable(made):
+            made = await made
         return made if isinstance(made, web.StreamResponse) else web.Response(text=json.dumps(made))
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[Served]:
+    """Serve what a function makes of each query, at once or after a while: an object to send as JSON, or a response."""
+    served = Served(answer)
+    await served.listen()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield "http://{}:{}".format(*runner.addresses[0][:2]), asked
+        yield served
     finally:
-        await runner.cleanup()
+        await served.stop()

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "config", "call_events", "models"),
     ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry"),
     ("ratelimit", "_wire.transport", "_wire.sender", "_wire.tasks"),
-    ("pagination", "bulk", "sync", "resources", "listings", "client"),
+    ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
     ("tables", "files"),
     ("cli", "__main__"),
 )
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "msgspec": ("_wire.response",),
     "sqlite3": ("sync",),
     "concurrent": ("sync.store", "pytest_plugin"),
-    "yarl": ("_wire", "pagination"),
+    "yarl": ("_wire", "list_progress", "broken_pages", "pagination"),
     "click": ("cli", "__main__"),
     "tqdm": ("cli", "__main__"),
     "pytest": ("pytest_plugin",),

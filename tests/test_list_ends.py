@@ -24,11 +24,17 @@ async def read(
 ) -> tuple[list[str], ListReport, list[int]]:
     """Return the ids that a list yields, its report, and the numbers of the pages that were asked for."""
     async with (
-        serving(answer) as (url, asked),
-        TicketSource(KEY, base_url=url, retry=ONCE, on_event=(events if events is not None else []).append) as ts,
+        serving(answer) as served,
+        TicketSource(
+            KEY, base_url=served.url, retry=ONCE, on_event=(events if events is not None else []).append
+        ) as ts,
     ):
         pager = ts.customers.list(**options)
-        return [customer.id async for customer in pager], pager.report, [int(query.get("page", 0)) for query in asked]
+        return (
+            [customer.id async for customer in pager],
+            pager.report,
+            [int(query.get("page", 0)) for query in served.asked],
+        )
 
 
 def ids(number: int) -> list[str]:

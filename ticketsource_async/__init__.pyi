@@ -48,9 +48,11 @@ from ticketsource_async.errors import (
     UnreadableValue as UnreadableValue,
     ValidationFailed as ValidationFailed,
 )
+from ticketsource_async.list_progress import (
+    ListReport as ListReport,
+)
 from ticketsource_async.models import *  # noqa: F403 - they are listed there
 from ticketsource_async.pagination import (
-    ListReport as ListReport,
     Page as Page,
     Pager as Pager,
 )

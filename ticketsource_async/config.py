@@ -8,6 +8,7 @@ from attrs.validators import optional
 from ticketsource_async.errors import ConfigurationError
 
 _MANY: Final = 100_000
+_PATIENCE: Final[float | None] = 120.0
 _LONG: Final = 86_400.0  # a day: more than that is a mistake in the unit
 
 
@@ -59,12 +60,18 @@ class RetryPolicy:
     The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`, and
     never less than the server asked for; if it asks for more than `max_retry_after`, the call ends at once. `deadline`
     bounds one call with all of its attempts and waits; None leaves it to them.
+
+    The calls of a job (pages of lists, bulk calls, listings, syncs) are more patient, if the client has had an answer
+    before: while the API cannot be reached, or answers that it cannot work, they go on for `patience` seconds after the
+    first failure that no good answer has followed. Waits that the server asks for do not count. None makes them as
+    impatient as single calls.
     """
 
     attempts: int = field(default=4, validator=_whole)
     wait_initial: float = field(default=0.5, validator=_seconds)
     wait_max: float = field(default=30.0, validator=_seconds)
     max_retry_after: float = field(default=120.0, validator=_seconds)
+    patience: float | None = field(default=_PATIENCE, validator=optional(_seconds))
     deadline: float | None = field(default=None, validator=optional(_seconds))
 
 

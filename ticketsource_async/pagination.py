@@ -9,21 +9,24 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, Generic, Literal, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 from yarl import URL
 
 from ticketsource_async._wire import paging
 from ticketsource_async._wire.paging import Following
 from ticketsource_async._wire.request import Request
 from ticketsource_async._wire.response import Envelope, id_in
+from ticketsource_async._wire.retry import is_outage
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
+from ticketsource_async.broken_pages import PageInParts, is_broken
 from ticketsource_async.call_events import ListEndedEvent, PageEvent
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
+from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError, ServerError, TicketSourceError
+from ticketsource_async.list_progress import ListReport, Loop
 from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused, read_row
 
@@ -34,8 +37,7 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
-_MOST_EMPTY: Final = 10  # pages in a row
-_MOST_REPEATED: Final = 3
+_MOST_BROKEN: Final = 5
 
 
 @frozen
@@ -50,116 +52,6 @@ class Page(Generic[T]):
     per_page: int
     next_url: str | None
     raw_links: Mapping[str, object]
-
-
-@define
-class ListReport:
-    """What a loop over a list has met with so far.
-
-    `passes` over the list have begun, and `requests` were made for its pages, retries not counted. `duplicates` are the
-    rows dropped because they had come on this page or one shortly before, `invalid` those that `on_invalid` took, and
-    `found_later` those that the first pass had missed. `unreadable` are the records with a value that could not be
-    read, which they have in `record.invalid`. `complete` says that a later pass has found nothing new, so it is never
-    true without `verify`. `ended` says why a list that seems to go on for ever was not followed further; it is None for
-    a list that was read to its end.
-    """
-
-    passes: int = 0
-    requests: int = 0
-    duplicates: int = 0
-    invalid: int = 0
-    found_later: int = 0
-    unreadable: int = 0
-    complete: bool = False
-    ended: str | None = None
-
-
-@define
-class _Loop:
-    """Where one loop over a list stands: what may still come, what has, and in `last` the page without a `next`."""
-
-    report: ListReport
-    left: int | None
-    known: set[str] | None
-    last: URL
-    pages_compared: int
-    pages: deque[set[str]] = field(factory=deque)
-    recent: set[str] = field(factory=set)
-    whole_pages: set[int] = field(factory=set)  # for each page of this pass a hash of its ids
-    latest: int | None = None
-    new: int = 0
-    items: int = 0
-    rows: int = 0  # on the page read last, and how many of them had not come in this pass
-    fresh: int = 0
-    fresh_pages: int = 0
-    empty: int = 0  # pages in a row without rows, with the rows of the page before, and with none that is fresh
-    same: int = 0
-    repeated: int = 0
-
-    def which_are_new(self, ids: list[str | None]) -> list[bool]:
-        """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""
-        here = {record_id for record_id in ids if record_id is not None}
-        whole = hash(frozenset(here))
-        self.same = self.same + 1 if whole == self.latest and here else 0
-        self.latest = whole
-        unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
-        if whole in self.whole_pages and here:  # the list has begun again, or has grown much at its front
-            older = here - self.recent
-            self.recent |= older
-            new = [self._is_new(record_id, here) for record_id in ids]
-            self.recent -= older
-            here = set()
-        elif unseen and len(here) == len(ids):  # the usual page
-            new = [True] * len(ids)
-            self.new += len(here)
-        else:
-            here = set()
-            new = [self._is_new(record_id, here) for record_id in ids]
-        self.whole_pages.add(whole)
-        self.fresh = len(here)
-        if self.known is not None:
-            self.known |= here
-        self.recent |= here
-        self.pages.append(here)
-        if len(self.pages) > self.pages_compared:
-            self.recent -= self.pages.popleft()
-        return new
-
-    def _is_new(self, record_id: str | None, here: set[str]) -> bool:
-        first_pass = self.report.passes == 1
-        if record_id is None:  # it is invalid, and handed over once
-            return first_pass
-        known = self.known is not None and record_id in self.known
-        if record_id in self.recent or record_id in here or (known and first_pass):
-            self.report.duplicates += 1
-            return False
-        here.add(record_id)
-        if known:
-            return False
-        self.new += 1
-        return True
-
-    def forget_pages(self) -> None:
-        """Forget what came lately, since it is to be read again."""
-        self.recent.clear()
-        self.pages.clear()
-        self.whole_pages.clear()
-        self.fresh_pages = self.empty = self.same = self.repeated = 0
-
-    def why_end(self) -> str | None:
-        """Return why the page read last should be the end although it has a `next`; None if it should not.
-
-        Many rows that are added at the front of a list make whole pages come again, but no more than were read before.
-        """
-        self.empty = 0 if self.rows else self.empty + 1
-        self.fresh_pages += self.fresh > 0
-        if self.rows:
-            self.repeated = 0 if self.fresh else self.repeated + 1
-        if self.empty == _MOST_EMPTY:
-            return f"{_MOST_EMPTY} pages in a row have no rows"
-        if self.same >= _MOST_REPEATED or self.repeated >= max(_MOST_REPEATED, self.fresh_pages + 1):
-            return f"{self.repeated} pages in a row have only rows that came before"
-        return None
 
 
 class Pager(Generic[T]):
@@ -231,7 +123,7 @@ class Pager(Generic[T]):
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
         first = self._url.with_query(self._ours)
-        loop = _Loop(report, self._max_items, known, first, max(_PAGES_COMPARED, self._concurrency + 1))
+        loop = Loop(report, self._max_items, known, first, max(_PAGES_COMPARED, self._concurrency + 1))
         while report.passes < self._max_passes and not report.complete:
             report.passes += 1
             loop.new = 0
@@ -244,7 +136,7 @@ class Pager(Generic[T]):
                     del page
             report.complete = report.passes > 1 and not loop.new and report.ended is None
 
-    async def _forward(self, loop: _Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
+    async def _forward(self, loop: Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
         """Read from this page to the last.
 
         With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
@@ -291,7 +183,7 @@ class Pager(Generic[T]):
         finally:
             await ahead.aclose()
 
-    async def _backward(self, loop: _Loop, first: URL) -> AsyncGenerator[Page[T], None]:
+    async def _backward(self, loop: Loop, first: URL) -> AsyncGenerator[Page[T], None]:
         """Read from the page without a `next`, as it is now, to the first.
 
         One page at a time, with any concurrency: a row that a deletion moves goes towards the pages still to be
@@ -320,7 +212,7 @@ class Pager(Generic[T]):
                 str(url),
             )
 
-    def _ask(self, loop: _Loop, asked: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
+    def _ask(self, loop: Loop, asked: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
         """Ask for the page, and for those that should follow it, as many as may be on their way."""
         if loop.left is not None:
             ahead.most = min(ahead.most, -(-loop.left // self._per_page))
@@ -330,11 +222,41 @@ class Pager(Generic[T]):
             _ = ahead.start(self._read(loop, following))  # `ahead` owns it
             following = paging.page_offset(following, 1, self._ours)
 
-    async def _read(self, loop: _Loop, url: URL) -> Envelope:
-        loop.report.requests += 1
-        return await self._sender.send(Request(self._sender.credentials, "GET", url), "bulk")
+    async def _read(self, loop: Loop, url: URL) -> Envelope:
+        """Return a page; one that the API cannot answer while it answers others is read in parts."""
+        try:
+            return await self._ask_for(loop, url, _whole_api_fails)
+        except (ServerError, InvalidResponse) as error:
+            number = paging.page_number(url.query.get("page"))
+            if not is_broken(error) or error.attempts == 1 or number is None:
+                raise
+            failure: ServerError | InvalidResponse = error
+        size = int(url.query["per_page"])
+        row_behind = number * size + size // 2 + 1
+        for page, per_page in ((number - 1 or 2, size), (row_behind, 1)):  # its neighbour may be broken too
+            with suppress(TicketSourceError):
+                await self._ask_for(loop, url.update_query(page=str(page), per_page=str(per_page)), _whole_api_fails)
+                return await self._read_in_parts(loop, url, failure)
+        if isinstance(failure, InvalidResponse):
+            raise failure
+        return await self._ask_for(loop, url, is_outage)
 
-    def _page(self, loop: _Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
+    async def _read_in_parts(self, loop: Loop, url: URL, error: TicketSourceError) -> Envelope:
+        loop.broken_pages += 1
+        if loop.broken_pages > _MOST_BROKEN:
+            raise error
+        number, size = int(url.query["page"]), int(url.query["per_page"])
+        page = PageInParts(lambda part: self._ask_for(loop, part, _nothing), url, number, size, error)
+        rows = await page.read()
+        following = f"?page={number + 1}" if page.next and not page.ended else page.next
+        return Envelope(rows, {"next": following}, Request(self._sender.credentials, "GET", url), 200)
+
+    async def _ask_for(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
+        loop.report.requests += 1
+        request = Request(self._sender.credentials, "GET", url)
+        return await self._sender.send(request, "bulk", patient_with=patient_with)
+
+    def _page(self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
         """Return the page, and where the list goes on."""
         rows = envelope.data
         if not isinstance(rows, list):
@@ -347,7 +269,7 @@ class Pager(Generic[T]):
         next_url = None if following.url is None else str(following.url)
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
 
-    def _next_url(self, loop: _Loop, following: Following, number: int) -> URL | None:
+    def _next_url(self, loop: Loop, following: Following, number: int) -> URL | None:
         """Return the address of the page after the one of this number; None if the list is not to be read further."""
         if following.url is None:
             if following.wrong:
@@ -379,7 +301,7 @@ class Pager(Generic[T]):
                 *(self._url.path, number, came_by.wrong, came_by.link),
             )
 
-    def _items(self, loop: _Loop, rows: list[object], envelope: Envelope) -> list[T]:
+    def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
         loop.rows = len(rows)
         new = loop.which_are_new([id_in(row) for row in rows])
@@ -395,7 +317,8 @@ class Pager(Generic[T]):
                 try:
                     item = read_row(row, self._model)
                 except Refused as refused:
-                    self._refuse(loop, envelope.refused(refused, self._model, row, index))
+                    told = row if isinstance(row, InvalidResponse) else None
+                    self._refuse(loop, told or envelope.refused(refused, self._model, row, index))
             is_kept = item is not None and (self._predicate is None or self._predicate(item))
             # Rows that nobody asked for do not count: the server may not filter at all.
             if loop.left is not None and (is_kept or self._predicate is None):
@@ -408,7 +331,7 @@ class Pager(Generic[T]):
                 self._sender.note_invalid(item.API_TYPE, item.invalid)
         return items
 
-    def _refuse(self, loop: _Loop, error: InvalidResponse) -> None:
+    def _refuse(self, loop: Loop, error: InvalidResponse) -> None:
         """Hand the error of a row over, or raise it."""
         if not callable(self._on_invalid):
             raise error
@@ -428,3 +351,12 @@ class Pager(Generic[T]):
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:
     """Say whether this page failed, or has no `next`."""
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
+
+
+def _whole_api_fails(error: TicketSourceError) -> bool:
+    """Say whether the page is not the cause of a failure, which may be over in a minute."""
+    return is_outage(error) and not is_broken(error)
+
+
+def _nothing(_: TicketSourceError) -> bool:
+    return False

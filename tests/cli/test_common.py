@@ -120,8 +120,8 @@ async def test_a_list_that_goes_on_for_ever_is_written_as_far_as_it_has_rows_and
     def answer(query: Query) -> dict[str, object]:
         return {"data": people(3), "links": {"next": f"?page={int(query['page']) + 1}"}}
 
-    async with serving(answer) as (url, _):
-        done = await run(*EXPORT, "-o", str(target), url=url)
+    async with serving(answer) as served:
+        done = await run(*EXPORT, "-o", str(target), url=served.url)
 
     assert done.code == 1
     assert len(table(target.read_text())) == 3

@@ -8,26 +8,42 @@ from ticketsource_async import errors
 from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
-_PASSING = (500, 502, 503, 504)
+_PASSING = (500, 502, 503, 504, *range(520, 528), 530)  # from 520 on, Cloudflare's own
 _GUARD = 1.0  # Laravel says whole seconds, up to one too few
+_WINDOW = 60.0  # of the rate limit, as the vendor has it
 _MOST_DOUBLINGS = 60
+# As aiohttp calls them: nothing that time mends.
+_NO_OUTAGE = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
 
 
 def wait_before_next(
-    policy: RetryPolicy, request: Request, error: errors.TicketSourceError, *, chance: float, left: float | None
+    policy: RetryPolicy,
+    request: Request,
+    error: errors.TicketSourceError,
+    *,
+    chance: float,
+    left: float | None,
+    patience: float | None = None,
 ) -> float | None:
     """Return the seconds to wait before the next attempt, None to stop.
 
-    `chance` is random, from 0 to 1; `left` are the seconds until the deadline, None if there is none.
+    `chance` is random, from 0 to 1; `left` are the seconds until the deadline, None if there is none. `patience` are
+    the seconds for which a part of a job goes on beyond `policy.attempts`; None for a single call.
     """
     asked = error.retry_after if isinstance(error, errors.APIError) else None
-    if request.attempt >= policy.attempts or not _may_be_repeated(request, error):
+    if not _may_be_repeated(request, error, in_job=patience is not None):
+        return None
+    if request.attempt >= policy.attempts and not patience:
         return None
     if asked is not None and asked > policy.max_retry_after:
         return None
     wait = chance * min(policy.wait_max, policy.wait_initial * 2.0 ** min(request.attempt - 1, _MOST_DOUBLINGS))
     if asked is not None:
         wait = max(wait, asked + _GUARD)
+    elif patience is not None and isinstance(error, errors.RateLimited):
+        wait = _WINDOW
+    elif patience is not None and request.attempt >= policy.attempts:
+        wait = min(wait, patience)  # the last attempt is at its end
     return None if left is not None and wait >= left else wait
 
 
@@ -43,7 +59,20 @@ def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | No
     return error.retry_after + _GUARD if error.retry_after <= policy.max_retry_after else 0.0
 
 
-def _may_be_repeated(request: Request, error: errors.TicketSourceError) -> bool:
+def is_outage(error: errors.TicketSourceError) -> bool:
+    """Say whether an attempt failed in a way that may be over in a minute, for all calls alike."""
+    match error:
+        case errors.ConnectFailed(cause=cause):
+            return not cause.startswith(_NO_OUTAGE)
+        case errors.ConnectionLost() | errors.RequestTimedOut() | errors.RateLimited():
+            return True
+        case errors.AccessBlocked(status=status) | errors.APIError(status=status):
+            return status in (408, 425, *_PASSING)
+        case _:
+            return False
+
+
+def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_job: bool) -> bool:
     match error:
         case errors.ConnectFailed() | errors.RateLimited():  # nothing was processed
             return True
@@ -53,8 +82,10 @@ def _may_be_repeated(request: Request, error: errors.TicketSourceError) -> bool:
             return False
         case errors.ConnectionLost() | errors.RequestTimedOut():
             passes = True
-        case errors.ServerError(status=status) | errors.AccessBlocked(status=status):
-            passes = status in _PASSING
+        case errors.AccessBlocked(status=status) | errors.APIError(status=status):
+            passes = status in (408, 425, *_PASSING)
+        case errors.InvalidResponse(status=status):  # a page that was cut or mixed up on its way
+            return in_job and request.method == "GET" and 200 <= status < 300
         case _:
             passes = False
     # Setting the same values again, or deleting the same record, changes nothing; creating again makes a second one.

@@ -31,6 +31,7 @@ T = TypeVar("T", bound=WholeRecord)
 _LOG: Final = logging.getLogger("ticketsource_async")
 _READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports these itself
 _LEAST_WAIT: Final = 0.001
+_MOST_EXCUSED: Final = 3600.0  # or a server that asks to wait again and again would be obeyed for ever
 
 
 @frozen
@@ -55,12 +56,18 @@ class Waiting:
 class _Call:
     """The state of one call: enough to choose the error if the call is cancelled, closed or out of time.
 
-    `request` is the attempt that was sent last, or is to be the first.
+    `request` is the attempt that was sent last, or is to be the first. `good_answers` are those that the client had got
+    before it; `outrun` counts the attempts that failed while other calls got one. `excused` are the seconds that the
+    server asked to wait for.
     """
 
     request: Request
     priority: Priority
     cancelling: int
+    good_answers: int
+    patient_with: Callable[[errors.TicketSourceError], bool]
+    outrun: int = 0
+    excused: float = 0.0
     in_flight: bool = False
     answer: Envelope | None = None
     last: errors.TicketSourceError | None = None
@@ -110,6 +117,8 @@ class Sender:
         self._scopes: set[_Scope] = set()
         self._logged_paths: set[tuple[str, str]] = set()
         self._logged_names: set[str] = set()
+        self._good_answers = 0
+        self._failing_since: float | None = None  # the first failure after the last good answer, by the loop's clock
         self.closed = False
 
     def url(self, *segments: str) -> URL:
@@ -139,14 +148,22 @@ class Sender:
         """Delete the record at a path."""
         await self.send(Request(self.credentials, "DELETE", self.url(*segments)), priority)
 
-    async def send(self, request: Request, priority: Priority = "interactive") -> Envelope:
+    async def send(
+        self,
+        request: Request,
+        priority: Priority = "interactive",
+        *,
+        patient_with: Callable[[errors.TicketSourceError], bool] = retry.is_outage,
+    ) -> Envelope:
         """Return what came in the envelope, or raise what went wrong.
+
+        A call that is "bulk" is patient with these errors, see `RetryPolicy`.
 
         If the caller is cancelled while a write may have been done, the log says so, and `__cause__` of the
         CancelledError, as far as that is passed on.
         """
         task = asyncio.current_task()
-        call = _Call(request, priority, 0 if task is None else task.cancelling())
+        call = _Call(request, priority, 0 if task is None else task.cancelling(), self._good_answers, patient_with)
         timer = asyncio.timeout(seconds := self._config.retry.deadline)
         try:
             async with self.until_closed(timer):
@@ -199,20 +216,42 @@ class Sender:
                 limiter = limiter if waiting.limiter else None
             await self._attempt(call, request, limiter)
             if call.answer is not None:
+                self._good_answers, self._failing_since = self._good_answers + 1, None
                 return
             failure = cast(errors.TicketSourceError, call.last)
-            deadline = timer.when()
-            left = None if deadline is None else deadline - asyncio.get_running_loop().time()
-            wait = retry.wait_before_next(policy, request, failure, chance=chance, left=left)
+            deadline, now = timer.when(), asyncio.get_running_loop().time()
+            left = None if deadline is None else deadline - now
+            patience = self._patience_left(call, failure, now)
+            if waiting is not None and patience is not None:
+                patience = 0.0
+            wait = retry.wait_before_next(policy, request, failure, chance=chance, left=left, patience=patience)
             if limiter is not None and (seconds := retry.pause(policy, failure, wait)):
                 await self._pause(limiter, seconds)
             if wait is None:
                 raise retry.verdict(request, failure, call.unknown)
+            if isinstance(failure, errors.APIError) and failure.retry_after is not None:
+                call.excused = min(call.excused + wait, _MOST_EXCUSED)
             self._emit_retry(request, failure, wait, policy.attempts)
             if waiting is not None:
                 waiting.skipped.append(wait)
             await asyncio.sleep(wait if waiting is None else 0)
             request = evolve(request, attempt=request.attempt + 1)
+
+    def _patience_left(self, call: _Call, failure: errors.TicketSourceError, now: float) -> float | None:
+        """Return for how many seconds a failed call that is part of a job may go on; None if it is not part of one.
+
+        It may not be patient while other calls get their answers: then it fails for a reason of its own.
+        """
+        if self._failing_since is None and retry.is_outage(failure):
+            self._failing_since = now
+        policy = self._config.retry
+        if call.priority != "bulk" or not self._good_answers or policy.patience is None or policy.attempts == 1:
+            return None
+        if self._good_answers > call.good_answers:
+            call.good_answers, call.outrun = self._good_answers, call.outrun + 1
+        if self._failing_since is None or call.outrun >= policy.attempts or not call.patient_with(failure):
+            return 0.0
+        return max(0.0, self._failing_since + policy.patience + call.excused - now)
 
     async def _attempt(self, call: _Call, request: Request, limiter: RateLimiter | None) -> None:
         asked_at = time.monotonic()

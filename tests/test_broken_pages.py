@@ -1,0 +1,149 @@
+"""Pages that the API cannot answer because of a row in them: all other rows come, and the row is told."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+from aiohttp import web
+from lists import Query, ordinary, part, people, serving
+from loops import read_until_it_raises
+from mocked import KEY, ONCE
+
+from ticketsource_async import InvalidResponse, RetryPolicy, ServerError, TicketSource
+from ticketsource_async.testing import no_waiting
+
+
+def breaking(rows: list[dict[str, Any]], bad: Collection[int], *, body: str | None = None) -> Callable[[Query], Any]:
+    """Answer with pages, but with a 500, or this body, for all that have one of the bad rows."""
+
+    def answer(query: Query) -> Any:
+        number, size = int(query["page"]), int(query["per_page"])
+        if any((number - 1) * size <= place < number * size for place in bad):
+            return web.Response(status=500) if body is None else web.Response(text=body)
+        return ordinary(rows, query)
+
+    return answer
+
+
+async def read(
+    answer: Callable[[Query], Any], *, retry: RetryPolicy | None = None, **options: Any
+) -> tuple[list[str], list[InvalidResponse], int]:
+    """Return the ids that came, the rows that were told, and the number of requests."""
+    told: list[InvalidResponse] = []
+    with no_waiting():
+        async with (
+            serving(answer) as served,
+            TicketSource(KEY, base_url=served.url, retry=retry or RetryPolicy(), rate_limit=None) as ts,
+        ):
+            pager = ts.customers.list(on_invalid=told.append, **options)
+            found = [customer.id async for customer in pager]
+            assert pager.report.invalid == len(told)
+            return found, told, len(served.asked)
+
+
+def ids(number: int, *, but: Collection[int] = ()) -> list[str]:
+    """Return the ids of so many people without those at some places."""
+    return [row["id"] for place, row in enumerate(people(number)) if place not in but]
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("body", [None, '{"data": [{"id": "cst-', "<b>Warning</b>", '{"oops": 1}'])
+async def test_one_row_among_3000_that_breaks_its_page_is_told_and_all_others_come(
+    body: str | None, concurrency: int
+) -> None:
+    """The error names the page and the place."""
+    found, told, asked = await read(breaking(people(3000), [1234], body=body), concurrency=concurrency)
+
+    assert found == ids(3000, but=[1234])
+    assert [(error.json_path, error.path) for error in told] == [("$.data[34]", "/customers")]
+    assert "Row 35 of page 13 of /customers cannot be read" in str(told[0])
+    assert asked < 30 + 40 + concurrency
+
+
+@pytest.mark.parametrize("bad", [[0], [99], [100], [249], [0, 1, 2, 3, 4], [100, 149, 150, 199, 175], [0, 100, 200]])
+@pytest.mark.parametrize("per_page", [100, 10])
+async def test_rows_that_break_their_pages_may_stand_anywhere(bad: list[int], per_page: int) -> None:
+    """Up to five of a page, on the first and the last page as well."""
+    found, told, _ = await read(breaking(people(250), bad), per_page=per_page)
+
+    assert found == ids(250, but=bad)
+    assert len(told) == len(bad)
+
+
+async def test_a_broken_last_row_leaves_the_list_an_end() -> None:
+    """Whether more follows is not known of it, so the next page is asked for."""
+    found, told, _ = await read(breaking(people(100), [99]))
+
+    assert (found, len(told)) == (ids(99), 1)
+
+
+@pytest.mark.parametrize("per_page", [7, 1, 30, 64])
+async def test_pages_of_any_size_are_read_in_parts(per_page: int) -> None:
+    """Parts are of sizes that divide the page."""
+    found, told, _ = await read(breaking(people(130), [65]), per_page=per_page)
+
+    assert found == ids(130, but=[65])
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "bad", [[0, 1, 2, 3, 4, 5], [0, 100, 200, 300, 400, 500]], ids=["six rows of a page", "six pages"]
+)
+async def test_more_than_five_rows_or_pages_end_the_list_with_the_error_of_the_page(bad: list[int]) -> None:
+    """Then it is no matter of single rows."""
+    with pytest.raises(ServerError) as caught:
+        await read(breaking(people(700), bad))
+
+    assert (caught.value.status, caught.value.attempts) == (500, 4)
+
+
+@pytest.mark.parametrize("least", [10, 100])
+async def test_a_page_whose_parts_have_more_rows_than_asked_for_fails_as_a_whole(least: int) -> None:
+    """Rows of a part that is none would come twice, or not at all."""
+
+    def answer(query: Query) -> Any:
+        return breaking(people(250), [123])({**query, "per_page": str(max(least, int(query["per_page"])))})
+
+    with pytest.raises(ServerError):
+        await read(answer)
+
+
+async def test_a_page_whose_parts_have_fewer_rows_and_a_next_fails_as_a_whole() -> None:
+    """Nobody knows which rows a part of another size has."""
+
+    def answer(query: Query) -> Any:
+        made = breaking(people(250), [123])(query)
+        size = int(query["per_page"])
+        return made if size == 100 or isinstance(made, web.Response) else {**made, "data": part(people(250), query)[:3]}
+
+    with pytest.raises(ServerError):
+        await read(answer)
+
+
+async def test_a_row_that_breaks_its_page_raises_if_invalid_rows_do() -> None:
+    """The rows of the pages before come first."""
+    with no_waiting():
+        async with serving(breaking(people(250), [150])) as served, TicketSource(KEY, base_url=served.url) as ts:
+            seen, error = await read_until_it_raises(ts.customers.list())
+
+    assert len(seen) == 100
+    assert isinstance(error, InvalidResponse)
+    assert "Row 51 of page 2" in str(error)
+
+
+@pytest.mark.parametrize("retry", [ONCE, RetryPolicy(attempts=4)])
+async def test_a_server_that_fails_as_a_whole_is_not_asked_for_parts(retry: RetryPolicy) -> None:
+    """Neither is one of which nobody knows, because a call is made once."""
+    answer = breaking(people(250), range(100, 250))
+    failing = iter([False, *([True] * 1000)])
+
+    with pytest.raises(ServerError):
+        await read(lambda query: web.Response(status=500) if next(failing) else answer(query), retry=retry)
+
+
+async def test_a_verified_list_tells_a_broken_row_once() -> None:
+    """However often it is read."""
+    found, told, _ = await read(breaking(people(250), [150]), verify=True)
+
+    assert found == ids(250, but=[150])
+    assert len(told) == 1

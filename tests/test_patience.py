@@ -1,0 +1,285 @@
+"""Jobs that go on through an outage of a minute, and end when it is none; time is virtual, the sockets are real."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from lists import Query, Served, ordinary, people, serving
+from mocked import KEY
+
+from ticketsource_async import (
+    CallEvent,
+    Customer,
+    CustomerDraft,
+    LocalRateLimiter,
+    Pager,
+    RateLimit,
+    RateLimited,
+    RetryEvent,
+    RetryPolicy,
+    ServerError,
+    TicketSource,
+    TicketSourceError,
+)
+
+pytestmark = pytest.mark.virtual_time
+
+Reply = Callable[[], web.StreamResponse]
+
+
+def now() -> float:
+    """Return the virtual time in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def client(served: Served, **options: Any) -> TicketSource:
+    """Return a client whose limiter goes by the virtual time."""
+    limiter = LocalRateLimiter(RateLimit(), clock=asyncio.get_running_loop().time)
+    return TicketSource(KEY, base_url=served.url, limiter=limiter, **options)
+
+
+def status(number: int, **headers: str) -> Reply:
+    """Answer with a status."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda: web.Response(status=number, headers=named)
+
+
+def cut() -> web.StreamResponse:
+    """Break the connection."""
+    raise ConnectionResetError
+
+
+def half_a_body() -> web.StreamResponse:
+    """Answer with JSON that was cut."""
+    return web.Response(text='{"data": [')
+
+
+def out_between(begin: float, end: float, reply: Reply) -> Callable[[Query], Any]:
+    """Answer with pages of 500 people, but between two moments with something else."""
+    rows = people(500)
+
+    def answer(query: Query) -> Any:
+        return reply() if begin <= now() < end else ordinary(rows, query)
+
+    return answer
+
+
+async def read_slowly(pager: Pager[Customer]) -> int:
+    """Read a list with a pause of a second after each page; return the number of rows."""
+    found = 0
+    async for page in pager.pages():
+        found += len(page.items)
+        await asyncio.sleep(1)
+    return found
+
+
+OUTAGES = {
+    **{str(number): status(number) for number in (408, 500, 503, 522)},
+    "reset": cut,
+    "429 that says nothing": status(429),
+}
+
+
+@pytest.mark.parametrize(("outage", "concurrency"), [*((outage, 1) for outage in OUTAGES), ("503", 4)])
+async def test_a_list_goes_on_after_an_outage_of_90_seconds(outage: str, concurrency: int) -> None:
+    """All rows come, and hardly any request is wasted meanwhile."""
+    async with serving(out_between(3, 93, OUTAGES[outage])) as served, client(served) as ts:
+        pager = ts.customers.list(concurrency=concurrency)
+        assert await read_slowly(pager) == 500
+
+    assert pager.report.invalid == 0
+    assert len(served.asked) < 15 + 25 * concurrency
+
+
+async def test_a_list_goes_on_after_nobody_has_listened_for_a_while() -> None:
+    """Connections that are refused are an outage too."""
+    async with serving(out_between(0, 0, cut)) as served, client(served) as ts:
+        reading = asyncio.create_task(read_slowly(ts.customers.list()))
+        await asyncio.sleep(3.5)
+        await served.stop()
+        await asyncio.sleep(60)
+        assert not reading.done()
+        await served.listen()
+        assert await reading == 500
+
+
+@pytest.mark.parametrize(("outage", "kind"), [("503", ServerError), ("500", ServerError), ("reset", TicketSourceError)])
+async def test_a_list_is_given_up_two_minutes_after_the_last_good_answer(
+    outage: str, kind: type[TicketSourceError]
+) -> None:
+    """The error is that of the last attempt; its rows have come."""
+    async with serving(out_between(3, 9999, OUTAGES[outage])) as served, client(served) as ts:
+        with pytest.raises(kind) as caught:
+            await read_slowly(ts.customers.list())
+        ended = now()
+
+    assert 123 <= ended <= 125
+    assert caught.value.attempts > 4  # type: ignore[attr-defined]  # all of these have it
+
+
+@pytest.mark.parametrize(
+    "policy", [RetryPolicy(attempts=1), RetryPolicy(patience=None), RetryPolicy(patience=10), RetryPolicy(deadline=10)]
+)
+async def test_a_policy_can_be_less_patient(policy: RetryPolicy) -> None:
+    """One attempt means one; a deadline bounds each call as ever."""
+    async with (
+        serving(out_between(3, 9999, status(503))) as served,
+        client(served, retry=policy) as ts,
+    ):
+        with pytest.raises(ServerError) as caught:
+            await read_slowly(ts.customers.list())
+
+        assert now() <= 3 + 10 + 1
+        assert caught.value.attempts == 1 or policy.attempts > 1
+
+
+async def test_a_job_that_has_had_no_answer_yet_is_as_impatient_as_a_single_call() -> None:
+    """A wrong address is told within seconds."""
+    async with serving(lambda _: web.Response(status=503)) as served, client(served) as ts:
+        with pytest.raises(ServerError) as caught:
+            await ts.customers.list().collect()
+
+    assert caught.value.attempts == 4
+
+
+async def test_a_single_call_is_not_patient() -> None:
+    """Somebody waits for it."""
+    async with serving(out_between(3, 9999, status(503))) as served, client(served) as ts:
+        await ts.customers.list().first()
+        await asyncio.sleep(5)
+        with pytest.raises(ServerError) as caught:
+            await ts.customers.get("cst-1")
+
+    assert caught.value.attempts == 4
+
+
+async def test_after_an_outage_that_was_too_long_the_other_calls_of_a_job_are_given_up_at_once() -> None:
+    """A thousand calls do not wait for two minutes each."""
+    async with serving(out_between(3, 99999, status(503))) as served, client(served) as ts:
+        await ts.customers.list().first()
+        await asyncio.sleep(5)
+        outcomes = await ts.customers.get_many([f"cst-{n}" for n in range(40)], concurrency=4).collect()
+
+    assert all(isinstance(outcome.error, ServerError) for outcome in outcomes)
+    assert now() < 5 + 120 + 10 * 8
+
+
+async def test_waits_that_the_server_asks_for_do_not_count() -> None:
+    """Three minutes of them are waited for, and the job is whole."""
+    reply = status(429, Retry_After="100")
+    async with serving(out_between(3, 200, reply)) as served, client(served) as ts:
+        assert await read_slowly(ts.customers.list()) == 500
+        events: list[CallEvent] = []
+
+    assert now() > 200
+    assert events == []
+
+
+@pytest.mark.slow
+async def test_a_server_that_asks_to_wait_again_and_again_is_obeyed_for_about_an_hour() -> None:
+    """Then the job ends with what the server said."""
+    reply = status(429, Retry_After="100")
+    async with serving(out_between(3, 99999, reply)) as served, client(served) as ts:
+        with pytest.raises(RateLimited):
+            await read_slowly(ts.customers.list())
+
+    assert 3600 < now() < 4200
+
+
+async def test_a_429_that_says_nothing_is_followed_by_the_wait_of_a_window() -> None:
+    """In a job, where nobody waits for a single call."""
+    waits: list[float] = []
+
+    def note(event: CallEvent) -> None:
+        if isinstance(event, RetryEvent):
+            waits.append(event.wait)
+
+    async with (
+        serving(out_between(3, 25, status(429))) as served,
+        client(served, on_event=note) as ts,
+    ):
+        assert await read_slowly(ts.customers.list()) == 500
+
+    assert waits == [60.0]
+
+
+async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
+    """What is no JSON is a moment's failure in a job; in a single call it is an error at once."""
+    bad = iter(range(3))
+
+    def answer(query: Query) -> Any:
+        if query.get("page") == "2" and next(bad, None) is not None:
+            return half_a_body()
+        return ordinary(people(250), query)
+
+    async with serving(answer) as served, client(served) as ts:
+        assert await read_slowly(ts.customers.list()) == 250
+
+    assert [query["page"] for query in served.asked] == ["1", "2", "2", "2", "2", "3"]
+
+
+async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_never_sent_twice() -> None:
+    """A PATCH is sent again; a POST only if it was not sent."""
+    posted: list[str] = []
+
+    def answer(query: Query) -> Any:
+        if 5 <= now() < 60:
+            return web.Response(status=503)
+        return {"data": people(10)[int(query.get("path", "/9")[-1])]}
+
+    ids = [row["id"] for row in people(8)]
+    async with serving(answer) as served, client(served) as ts:
+        await ts.customers.get(ids[0])
+        await asyncio.sleep(5)
+        updated = await ts.customers.update_many(
+            {customer_id: CustomerDraft(first_name="Karl") for customer_id in ids}, concurrency=4
+        ).collect()
+        await served.stop()
+        creating = asyncio.create_task(
+            ts.customers.create_many([CustomerDraft(first_name=name) for name in "abc"]).collect()
+        )
+        await asyncio.sleep(30)
+        before = len(served.asked)
+        await served.listen()
+        created = await creating
+
+    assert [outcome.error for outcome in (*updated, *created)] == [None] * 11
+    assert len(served.asked) - before == 3
+    assert posted == []
+
+
+async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soon() -> None:
+    """It is no outage: the job does not wait for it."""
+    rows = people(40)
+    bad = rows[3]["id"]
+
+    async def answer(query: Query) -> Any:
+        await asyncio.sleep(1)
+        asked_for = query["path"].rpartition("/")[2]
+        return web.Response(status=502) if asked_for == bad else {"data": next(r for r in rows if r["id"] == asked_for)}
+
+    async with serving(answer) as served, client(served) as ts:
+        bulk = ts.customers.get_many([row["id"] for row in rows[1:]], concurrency=2)
+        ended = {outcome.input: (outcome.error, now()) async for outcome in bulk}
+
+    assert [customer_id for customer_id, (error, _) in ended.items() if error is not None] == [bad]
+    assert ended[bad][1] < 60
+
+
+@pytest.mark.parametrize("left_by", ["cancellation", "aclose"])
+async def test_a_patient_wait_can_be_ended(left_by: str) -> None:
+    """A cancellation and `aclose` are ordinary ways out."""
+    async with serving(out_between(2, 9999, status(503))) as served, client(served) as ts:
+        reading = asyncio.create_task(read_slowly(ts.customers.list()))
+        await asyncio.sleep(60)
+        if left_by == "aclose":
+            await ts.aclose()
+        else:
+            reading.cancel()
+        ended = now()
+        with pytest.raises((asyncio.CancelledError, TicketSourceError)):
+            await reading
+
+    assert now() == ended
