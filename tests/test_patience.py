@@ -171,10 +171,8 @@ async def test_waits_that_the_server_asks_for_do_not_count() -> None:
     reply = status(429, Retry_After="100")
     async with serving(out_between(3, 200, reply)) as served, client(served) as ts:
         assert await read_slowly(ts.customers.list()) == 500
-        events: list[CallEvent] = []
 
     assert now() > 200
-    assert events == []
 
 
 @pytest.mark.slow
@@ -222,7 +220,6 @@ async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
 
 async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_never_sent_twice() -> None:
     """A PATCH is sent again; a POST only if it was not sent."""
-    posted: list[str] = []
 
     def answer(query: Query) -> Any:
         if 5 <= now() < 60:
@@ -245,9 +242,9 @@ async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_n
         await served.listen()
         created = await creating
 
-    assert [outcome.error for outcome in (*updated, *created)] == [None] * 11
+    assert [outcome.error for outcome in updated] == [None] * 8
+    assert [outcome.error for outcome in created] == [None] * 3
     assert len(served.asked) - before == 3
-    assert posted == []
 
 
 async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soon() -> None:
