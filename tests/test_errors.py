@@ -43,6 +43,10 @@ SAMPLES: dict[str, Any] = {
     "page": 3,
     "items": 200,
     "next_url": "https://elsewhere.example/",
+    "branches": [
+        {"event_id": "evt-1", "date_id": "dat-1", "venue_id": None, "error": "NotFound", "message": "It is gone."}
+    ],
+    "count": 31,
 }
 
 
@@ -106,6 +110,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "ConnectionLost": {"cut": "body"},
     "InvalidResponse": {"body": "<html>"},
     "PaginationError": {"next": "cursor", "times": 2},
+    "BranchesFailed": {"status": 404, "after": 1},
 }
 
 
@@ -114,7 +119,8 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         if kind in FAULTS:
             box.fail(**FAULTS[kind])
-            work: Awaitable[object] = ts.customers.list(per_page=10).collect()
+            listed = ts.customers.list(per_page=10).collect
+            work: Awaitable[object] = read_programme(ts) if kind == "BranchesFailed" else listed()
         elif kind == "OutcomeUnknown":
             box.fail(cut="after_write")
             work = call(ts, "POST")
@@ -153,6 +159,12 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             assert kind == "ConfigurationError"
             return await produced(configure())
         return await produced(work)
+
+
+async def read_programme(ts: TicketSource) -> None:
+    """Read what is on."""
+    async for _ in ts.programme():
+        pass
 
 
 async def configure() -> None:

@@ -1,17 +1,42 @@
 """Many calls as one listing: whole, in order, bounded, and leaving nothing behind."""
 
 import asyncio
+import json
+import pickle
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import date
 from decimal import Decimal
+from typing import Any, Literal, cast
 
 import pytest
 from loops import our_tasks, read_until_it_raises, until
 from mocked import ONCE
 
-from ticketsource_async import ServerError, StartFilter, TicketSource
+from ticketsource_async import (
+    AccessBlocked,
+    APIError,
+    AuthenticationFailed,
+    Booking,
+    BranchesFailed,
+    ClientClosed,
+    ConnectFailed,
+    ConnectionLost,
+    Event,
+    EventDate,
+    FailedBranch,
+    InvalidResponse,
+    LocalRateLimiter,
+    NotFound,
+    PaginationError,
+    PermissionDenied,
+    RateLimit,
+    RateLimited,
+    ServerError,
+    StartFilter,
+    TicketSource,
+)
 from ticketsource_async.sandbox import Sandbox
 
 START = StartFilter.between(date(2026, 1, 10), date(2026, 1, 20))
@@ -27,6 +52,12 @@ async def _hall() -> AsyncIterator[Sandbox]:
 async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
     async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
         yield desk
+
+
+def ids(row: tuple[Event, EventDate, Booking]) -> tuple[str, str, str]:
+    """Return the ids of a row of all bookings."""
+    event, event_date, booking = row
+    return event.id, event_date.id, booking.id
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -108,31 +139,381 @@ async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
         assert 2 <= max(at_once) <= 4
 
 
-async def test_a_branch_that_fails_raises_with_its_ids_and_ends_the_others(desk: TicketSource, hall: Sandbox) -> None:
-    """The rows before it came; the error says event and date; no task is left."""
+async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_those_that_failed(
+    desk: TicketSource, hall: Sandbox
+) -> None:
+    """One event is deleted meanwhile and the list of one date is broken: nothing else is missing or out of order."""
     before = our_tasks()
-    (event,) = await desk.events.list(max_items=1).collect()
-    third = (await desk.events.list_dates(event).collect())[2]
+    everything = [ids(row) async for row in desk.all_bookings()]
+    first, second = await desk.events.list(max_items=2).collect()
+    third = (await desk.events.list_dates(first).collect())[2]
     hall.fail(path=f"/dates/{third.id}/bookings", status=500)
+    hall.fail(path=f"/events/{second.id}/dates", status=404)
 
     seen, error = await read_until_it_raises(desk.all_bookings())
 
-    assert isinstance(error, ServerError)
-    assert error.__notes__ == [f"This was in the branch of {event.id} and {third.id}."]
-    assert len(seen) == 6
+    assert [ids(row) for row in seen] == [row for row in everything if row[0] != second.id and row[1] != third.id]
+    assert isinstance(error, BranchesFailed)
+    assert error.count == 2
+    assert [(b["event_id"], b["date_id"], b["venue_id"], b["error"]) for b in error.branches] == [
+        (first.id, third.id, None, "ServerError"),
+        (second.id, None, None, "NotFound"),
+    ]
+    assert f"GET /events/{second.id}/dates" in error.branches[1]["message"]
+    for told in (
+        "but for 2 of its branches",
+        f"date {third.id} of event {first.id} could not be read: GET /dates/{third.id}/bookings",
+        f"event {second.id} could not be read: GET /events/{second.id}/dates",
+    ):
+        assert told in str(error)
     assert our_tasks() == before
 
 
-async def test_what_was_read_before_a_list_that_fails_comes_before_its_error(desk: TicketSource, hall: Sandbox) -> None:
-    """The bookings of the first event are not lost because the dates of the second cannot be read."""
-    first, second = await desk.events.list(max_items=2).collect()
-    hall.fail(path=f"/events/{second.id}/dates", status=500)
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"status": 404}, NotFound),
+        ({"status": 404, "html": True}, NotFound),
+        ({"status": 403}, PermissionDenied),
+        ({"status": 409}, APIError),
+        ({"status": 500}, ServerError),
+        ({"cut": "body"}, ConnectionLost),
+        ({"body": "<html>"}, InvalidResponse),
+        ({"next": "cross-origin"}, PaginationError),
+    ],
+)
+async def test_a_function_takes_the_branches_that_fail_and_nothing_is_raised(
+    desk: TicketSource, hall: Sandbox, fault: dict[str, Any], kind: type[Exception], concurrency: int
+) -> None:
+    """`on_branch_error` gets each branch with its records and its error, in the order of the rows."""
+    events = await desk.events.list().collect()
+    date_gone = (await desk.events.list_dates(events[4]).collect())[1]
+    hall.fail(path=f"/events/{events[1].id}/dates", **fault)
+    hall.fail(path=f"/dates/{date_gone.id}/bookings", **fault)
+    failed: list[FailedBranch] = []
 
-    seen, error = await read_until_it_raises(desk.all_bookings())
+    rows = [row async for row in desk.all_bookings(concurrency=concurrency, on_branch_error=failed.append)]
+
+    assert len(rows) == (11 * 4 - 1) * 3
+    assert [(f.event, f.date, f.venue_id, type(f.error)) for f in failed] == [
+        (events[1], None, None, kind),
+        (events[4], date_gone, None, kind),
+    ]
+    assert all(f.error.__traceback__ is None for f in failed)
+    assert [str(pickle.loads(pickle.dumps(f))) for f in failed] == [str(f) for f in failed]
+
+
+async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> None:
+    """The rows of a branch are all there or none is: its first page is not taken for all of it."""
+    async with (
+        Sandbox(customers=30, events=3, dates_per_event=1, bookings_per_date=150, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        second = (await desk.events.list().collect())[1]
+        (its_date,) = await desk.events.list_dates(second).collect()
+        box.fail(path=f"/dates/{its_date.id}/bookings", page=2, status=500)
+        failed: list[FailedBranch] = []
+
+        seen = Counter([event.id async for event, _, _ in desk.all_bookings(on_branch_error=failed.append)])
+
+    assert sorted(seen.values()) == [150, 150]
+    assert second.id not in seen
+    assert [f.event.id for f in failed] == [second.id]
+
+
+async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number() -> None:
+    """Of 30 failed branches the message names 20 and counts the rest; the error itself has them all."""
+    async with (
+        Sandbox(customers=5, events=200, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        gone = [event.id for event in await desk.events.list().collect()][::6][:30]
+        for event_id in gone:
+            box.fail(path=f"/events/{event_id}/dates", status=404)
+
+        seen, error = await read_until_it_raises(desk.programme())
+
+    assert len(seen) == 170
+    assert isinstance(error, BranchesFailed)
+    assert error.count == 30
+    assert [branch["event_id"] for branch in error.branches] == gone
+    assert [event_id for event_id in gone if event_id in str(error)] == gone[:20]
+    assert "10 more" in str(error)
+
+
+async def test_the_error_stays_small_however_many_branches_fail_and_however_long_their_errors_are() -> None:
+    """Of 1,010 branches, each with a long story, the error keeps a thousand, each shortened, and counts all."""
+    story = {"code": "not_found", "detail": "x" * 400}
+    async with (
+        Sandbox(customers=5, events=1010, dates_per_event=1, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        for event in await desk.events.list().collect():
+            box.fail(path=f"/events/{event.id}/dates", status=404, body=json.dumps({"errors": [story] * 20}))
+
+        seen, error = await read_until_it_raises(desk.programme())
+
+    assert seen == []
+    assert isinstance(error, BranchesFailed)
+    assert (error.count, len(error.branches)) == (1010, 1000)
+    assert "990 more" in str(error)
+    assert len(str(error)) < 12_000
+    assert len(json.dumps(error.args)) < 800_000
+
+
+@pytest.mark.parametrize("listing", ["programme", "all_bookings"])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"status": 401}, AuthenticationFailed),
+        ({"status": 403, "html": True}, AccessBlocked),
+        ({"status": 429, "headers": {"Retry-After": "900"}}, RateLimited),
+    ],
+)
+async def test_what_no_other_branch_could_survive_ends_the_listing(
+    desk: TicketSource, hall: Sandbox, listing: str, fault: dict[str, Any], kind: type[Exception]
+) -> None:
+    """The key, the wall and the limit are the same for all branches; the rows before come, and the error says where."""
+    events = await desk.events.list().collect()
+    hall.fail(path=f"/events/{events[0].id}/dates", status=404)
+    hall.fail(path=f"/events/{events[2].id}/dates", **fault)
+    failed: list[FailedBranch] = []
+    hall.requests.clear()
+
+    seen, error = await read_until_it_raises(getattr(desk, listing)(concurrency=1, on_branch_error=failed.append))
+
+    assert isinstance(error, kind)
+    assert error.__notes__ == [f"This was in the branch of {events[2].id}."]
+    assert {row[0].id for row in seen} == {events[1].id}
+    assert [f.event for f in failed] == [events[0]]
+    assert not any(events[4].id in request.path for request in hall.requests)
+
+
+async def test_an_error_that_ends_the_listing_tells_which_branches_had_failed_before(
+    desk: TicketSource, hall: Sandbox
+) -> None:
+    """Without a function to take them, they are in a note of that error."""
+    first, second = await desk.events.list(max_items=2).collect()
+    hall.fail(path=f"/events/{first.id}/dates", status=404)
+    hall.fail(path=f"/events/{second.id}/dates", status=401)
+
+    _, error = await read_until_it_raises(desk.programme())
+
+    assert isinstance(error, AuthenticationFailed)
+    assert len(error.__notes__) == 2
+    assert f"event {first.id} could not be read: GET /events/{first.id}/dates" in error.__notes__[1]
+
+
+async def test_a_server_that_is_gone_ends_the_listing() -> None:
+    """When no connection can be made, no other branch is tried."""
+    failed: list[FailedBranch] = []
+    async with Sandbox(customers=5, events=50, rate_limit=None) as box:
+        desk = TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None)
+        rows = desk.all_bookings(concurrency=1, on_branch_error=failed.append)
+        await anext(rows)
+    async with desk, aclosing(rows):
+        _, error = await read_until_it_raises(rows)
+
+    assert isinstance(error, ConnectFailed)
+    assert len(failed) < 10  # those on a connection that was kept
+
+
+async def test_a_closed_client_ends_the_listing_and_no_branch_is_called_failed(desk: TicketSource) -> None:
+    """`aclose` in the middle raises ClientClosed."""
+    failed: list[FailedBranch] = []
+    async with aclosing(desk.all_bookings(on_branch_error=failed.append)) as rows:
+        await anext(rows)
+        await desk.aclose()
+        _, error = await read_until_it_raises(rows)
+
+    assert isinstance(error, ClientClosed)
+    assert failed == []
+
+
+async def test_a_cancellation_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+    """A task that is cancelled while it reads ends as cancelled and leaves no other task."""
+    before = our_tasks()
+    first = await desk.events.list().first()
+    assert first is not None
+    hall.fail(path=f"/events/{first.id}/dates", slow=3600)
+    failed: list[FailedBranch] = []
+
+    async def read() -> None:
+        async for _ in desk.programme(on_branch_error=failed.append):
+            pass
+
+    reading = asyncio.create_task(read())
+    await until(lambda: any(first.id in request.path for request in hall.requests))
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert failed == []
+    assert our_tasks() == before
+
+
+async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> None:
+    """A limiter that raises its own error ends the listing: nobody knows what it means."""
+
+    class Broken(LocalRateLimiter):
+        @asynccontextmanager
+        async def slot(self, *, key: str, priority: Literal["interactive", "bulk"]) -> AsyncGenerator[None, None]:
+            if len(box.requests) >= 3:
+                raise ZeroDivisionError
+            async with super().slot(key=key, priority=priority):
+                yield
+
+    async with (
+        Sandbox(customers=5, events=12, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, limiter=Broken(RateLimit(240))) as desk,
+    ):
+        with pytest.raises(ZeroDivisionError):
+            _ = [row async for row in desk.programme()]
+
+
+@pytest.mark.parametrize("listing", ["programme", "all_bookings"])
+async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_what_had_begun(listing: str) -> None:
+    """The second page of events fails: the rows of the first page come, then that error, with what failed before."""
+    async with (
+        Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        first = await desk.events.list().first()
+        assert first is not None
+        box.fail(path=f"/events/{first.id}/dates", status=404)
+        box.fail(path="/events", page=2, status=500)
+
+        seen, error = await read_until_it_raises(getattr(desk, listing)())
 
     assert isinstance(error, ServerError)
-    assert error.__notes__ == [f"This was in the branch of {second.id}."]
-    assert {event.id for event, _, _ in seen} == {first.id}
+    assert error.path == "/events"
+    assert len(seen) == 99
+    assert first.id in error.__notes__[0]
+
+
+@pytest.mark.parametrize(("listing", "concurrency"), [("programme", 1), ("all_bookings", 1), ("all_bookings", 8)])
+async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: str, concurrency: int) -> None:
+    """A server under repair is not asked ten thousand times; what the API says is gone does not count."""
+    async with (
+        Sandbox(customers=5, events=300, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        events = await desk.events.list().collect()
+        for event in events[20:180]:
+            box.fail(path=f"/events/{event.id}/dates", status=404)
+        failed: list[FailedBranch] = []
+        rows = [row async for row in getattr(desk, listing)(on_branch_error=failed.append)]
+        assert (len(rows), len(failed)) == (140, 160)
+
+        for event in events[20:]:
+            box.fail(path=f"/events/{event.id}/dates", status=503, times=None)
+        failed.clear()
+        seen, error = await read_until_it_raises(
+            getattr(desk, listing)(concurrency=concurrency, on_branch_error=failed.append)
+        )
+
+    assert isinstance(error, ServerError)
+    assert len(seen) == 20
+    assert 100 - concurrency <= len(failed) < 120
+    assert "in a row: no other branch is tried" in error.__notes__[0]
+    assert len(error.__notes__) == 2
+
+
+async def test_an_error_of_the_function_itself_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+    """What `on_branch_error` raises is raised, and no task is left."""
+    before = our_tasks()
+    first = await desk.events.list().first()
+    assert first is not None
+    hall.fail(path=f"/events/{first.id}/dates", status=404)
+
+    def stop(failed: FailedBranch) -> None:
+        raise KeyError(failed.event.id)
+
+    with pytest.raises(KeyError, match=first.id):
+        _ = [row async for row in desk.programme(on_branch_error=stop)]
+    assert our_tasks() == before
+
+
+async def test_a_venue_that_is_gone_costs_none_of_its_dates(desk: TicketSource, hall: Sandbox) -> None:
+    """The dates come without the venue, still with its id; the error at the end names the venue, once."""
+    everything = [row async for row in desk.programme()]
+    first = everything[0][0]
+    gone = everything[0][1].venue_id
+    hall.fail(path=f"/events/{first.id}/venues", status=200, body='{"data": []}')
+    hall.fail(path=f"/venues/{gone}", status=404)
+    hall.requests.clear()
+
+    seen, error = await read_until_it_raises(desk.programme())
+
+    assert [row[:2] for row in seen] == [row[:2] for row in everything]
+    assert [date.venue_id for _, date, venue in seen if venue is None] == [gone] * 4
+    assert sum(request.path == f"/venues/{gone}" for request in hall.requests) == 1
+    assert isinstance(error, BranchesFailed)
+    assert [(b["event_id"], b["date_id"], b["venue_id"], b["error"]) for b in error.branches] == [
+        (first.id, None, gone, "NotFound")
+    ]
+    assert f"venue {gone} of event {first.id} could not be read: GET /venues/{gone}" in str(error)
+
+
+@pytest.mark.parametrize("segment", ["evt-1", "ven-\x1b[31m\u202e", "ven-" + "x" * 5_000 + "!"])
+async def test_a_venue_link_that_leads_to_no_id_costs_its_date_the_venue_only(
+    desk: TicketSource, hall: Sandbox, segment: str
+) -> None:
+    """Nobody is asked for what cannot be an id, and neither its letters nor its length get into a message raw."""
+    first = await desk.events.list().first()
+    assert first is not None
+    links = {"venue": f"https://api.example/venues/{segment}"}
+    row = {"id": "dat-1", "type": "date", "attributes": {}, "links": links}
+    hall.fail(path=f"/events/{first.id}/dates", status=200, body=json.dumps({"data": [row]}))
+
+    seen, error = await read_until_it_raises(desk.programme())
+
+    assert len(seen) == 1 + 11 * 4
+    assert (seen[0][1].id, seen[0][2]) == ("dat-1", None)
+    assert isinstance(error, BranchesFailed)
+    assert [branch["error"] for branch in error.branches] == ["InvalidID"]
+    assert f"a venue of event {first.id} could not be read: " in str(error)
+    assert str(error).isprintable()
+    assert len(str(error)) < 1000
+
+
+@pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": '{"data": [{"id": 7}]}'}])
+async def test_venues_whose_list_is_broken_are_fetched_by_their_ids(
+    desk: TicketSource, hall: Sandbox, fault: dict[str, Any]
+) -> None:
+    """The list of an event's venues fails: nothing is missing, since each venue can be asked for."""
+    everything = [row async for row in desk.programme()]
+    hall.fail(path=f"/events/{everything[0][0].id}/venues", **fault)
+
+    assert [row async for row in desk.programme()] == everything
+
+
+async def test_a_key_that_is_refused_at_a_venue_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+    """Neither the list of venues nor a venue hides what no other branch could survive."""
+    first = await desk.events.list().first()
+    assert first is not None
+    hall.fail(path=f"/events/{first.id}/venues", status=401)
+
+    seen, error = await read_until_it_raises(desk.programme())
+
+    assert seen == []
+    assert isinstance(error, AuthenticationFailed)
+    assert error.__notes__ == [f"This was in the branch of {first.id}."]
+
+
+@pytest.mark.parametrize("wrong", ["raise", 7])
+async def test_what_cannot_take_failed_branches_is_refused_at_once(desk: TicketSource, wrong: Any) -> None:
+    """Neither a text nor a coroutine function is a function to call."""
+
+    async def later(_: FailedBranch) -> None:
+        raise AssertionError
+
+    for given in (wrong, cast(Any, later)):
+        with pytest.raises(ValueError, match="on_branch_error"):
+            desk.programme(on_branch_error=given)
+        with pytest.raises(ValueError, match="on_branch_error"):
+            desk.all_bookings(on_branch_error=given)
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])

@@ -26,6 +26,8 @@ from ticketsource_async.errors import (
     AccessBlocked as AccessBlocked,
     APIError as APIError,
     AuthenticationFailed as AuthenticationFailed,
+    BranchError as BranchError,
+    BranchesFailed as BranchesFailed,
     ClientClosed as ClientClosed,
     ConfigurationError as ConfigurationError,
     ConnectFailed as ConnectFailed,
@@ -50,6 +52,9 @@ from ticketsource_async.errors import (
 )
 from ticketsource_async.list_progress import (
     ListReport as ListReport,
+)
+from ticketsource_async.listings import (
+    FailedBranch as FailedBranch,
 )
 from ticketsource_async.models import *  # noqa: F403 - they are listed there
 from ticketsource_async.pagination import (

@@ -16,6 +16,7 @@ from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.listings import FailedBranch
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
 from ticketsource_async.ratelimit import RateLimiter
 from ticketsource_async.ratelimit.local import shared
@@ -149,30 +150,47 @@ class TicketSource:
         return cls(os.environ["TICKETSOURCE_API_KEY"], **found)
 
     def programme(
-        self, *, start: StartFilter | None = None, concurrency: int = 8
+        self,
+        *,
+        start: StartFilter | None = None,
+        concurrency: int = 8,
+        on_branch_error: Callable[[FailedBranch], None] | None = None,
     ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
         """Return everything that is on: each date with its event and venue, None where the API names no venue.
 
-        `concurrency` events are read at a time. An error has a note that names its event; leave the loop with
-        `contextlib.aclosing` if you leave it early.
+        `concurrency` events are read at a time. An event whose dates cannot be read has no row here. A venue that
+        cannot be read is None on its dates, which still have their `venue_id`. After all other rows `BranchesFailed`
+        names them, or `on_branch_error` is called with each as its turn comes, and nothing is raised at the end.
 
-        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues.
+        What concerns all events ends the listing after the rows before it: a failure of the list of events, a refused
+        key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that is no
+        `TicketSourceError`, and the last of a hundred failures in a row. (A 404 of the API itself is none: the API is
+        well.) Such an error has a note that names its event. Leave the loop with `contextlib.aclosing` if you leave it
+        early.
+
+        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues;
+        GET /venues/{id} for a venue that is not there.
         """
         check_whole("concurrency", concurrency, error=ValueError)
-        return listings.programme(self._sender, start, concurrency)
+        return listings.programme(self._sender, start, concurrency, on_branch_error)
 
     def all_bookings(
-        self, *, start: StartFilter | None = None, concurrency: int = 8
+        self,
+        *,
+        start: StartFilter | None = None,
+        concurrency: int = 8,
+        on_branch_error: Callable[[FailedBranch], None] | None = None,
     ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
         """Return every booking of the box office with its event and date.
 
-        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An error has a note
-        that names its event and date; leave the loop with `contextlib.aclosing` if you leave it early.
+        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An event whose
+        dates, or a date whose bookings cannot be read has no row here: `BranchesFailed` and `on_branch_error` tell of
+        them as in `programme`, and what concerns all of them ends the listing as there.
 
         Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
         """
         check_whole("concurrency", concurrency, error=ValueError)
-        return listings.all_bookings(self._sender, start, concurrency)
+        return listings.all_bookings(self._sender, start, concurrency, on_branch_error)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

@@ -16,6 +16,7 @@ TicketSourceError
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
+├── BranchesFailed           some events, dates or venues of a listing could not be read
 ├── InvalidID                what was given for an id cannot be one
 ├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
@@ -234,6 +235,29 @@ class PaginationError(TicketSourceError):
         self.page = page
         self.items = items
         self.next_url = next_url
+
+
+class BranchError(TypedDict):
+    """One branch of a listing that could not be read: the ids that lead to it, the class of its error, and its text."""
+
+    event_id: str
+    date_id: str | None
+    venue_id: str | None
+    error: str
+    message: str
+
+
+class BranchesFailed(TicketSourceError):
+    """Some branches of a listing could not be read; the rows of all others were yielded before.
+
+    `count` says how many, `branches` which: the first thousand. Pass `on_branch_error` to the listing for all of them.
+    """
+
+    def __init__(self, message: str = "", branches: Iterable[BranchError] = (), count: int = 0) -> None:
+        branches = list(branches)
+        super().__init__(message, branches, count)
+        self.branches = branches
+        self.count = count
 
 
 class InvalidID(TicketSourceError, ValueError):

@@ -1,80 +1,212 @@
 """Many calls as one listing: everything that is on, and everything that was sold.
 
-Each reads in branches, so many at a time, and yields in the order of the lists. No task outlives its loop, also if
-the loop is left early.
+Each reads in branches, so many at a time, and yields in the order of the lists. A branch is an event, or a date. Its
+rows are yielded when all of them are there, so a branch that fails yields none. No task outlives its loop, also if the
+loop is left early.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing, contextmanager
-from typing import Any, TypeVar
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
+
+from attrs import define, field, frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
+from ticketsource_async.errors import (
+    AccessBlocked,
+    AuthenticationFailed,
+    BranchError,
+    BranchesFailed,
+    ClientClosed,
+    ConfigurationError,
+    ConnectFailed,
+    InvalidID,
+    LimiterUnavailable,
+    NotFound,
+    RateLimited,
+    RequestTimedOut,
+    TicketSourceError,
+)
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
 from ticketsource_async.resources.events import Dates, Events, Venues
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_MOST_NAMED: Final = 20
+_MOST_KEPT: Final = 1_000
+_MOST_IN_A_ROW: Final = 100
+_MOST_LETTERS: Final = 500  # of an error, which may have many reasons
+_CONCERN_ALL: Final = (
+    *(AuthenticationFailed, AccessBlocked, RateLimited, ConnectFailed),
+    *(LimiterUnavailable, ClientClosed, ConfigurationError),
+)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else text[:_MOST_LETTERS] + "..."
+
+
+@frozen
+class FailedBranch:
+    """A branch of a listing that could not be read, and why.
+
+    It is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates there have
+    no venue.
+    """
+
+    event: Event
+    date: EventDate | None
+    venue_id: str | None
+    error: TicketSourceError
+
+    def __str__(self) -> str:
+        part = f"date {self.date.id} of " if self.date else f"venue {self.venue_id} of " if self.venue_id else ""
+        if isinstance(self.error, InvalidID):  # it may have any letters, and the error has it escaped
+            part = "a venue of "
+        return f"{part}event {self.event.id} could not be read: {_shortened(str(self.error))}"
+
+
+OnBranchError = Callable[[FailedBranch], None]
+
 
 def programme(
-    sender: Sender, start: StartFilter | None, concurrency: int
+    sender: Sender, start: StartFilter | None, concurrency: int, on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
     """Return every date of every event with its venue."""
-    events, venues = Events(sender), Venues(sender, "bulk")
-    fetched: dict[str, Venue] = {}
-    one_at_a_time = asyncio.Lock()
+    _check_callable(on_branch_error)
+    branches = _Branches()
+    events, venues = Events(sender), _AllVenues(sender, branches)
 
-    async def venue_of(event_date: EventDate) -> Venue | None:
-        venue_id = event_date.venue_id
-        if venue_id is None:
-            return None
-        if venue_id not in fetched:  # not in the list of its event
-            async with one_at_a_time:
-                if venue_id not in fetched:
-                    fetched[venue_id] = await venues.get(venue_id)
-        return fetched[venue_id]
+    async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None] | FailedBranch] | FailedBranch:
+        dates = await branches.read(events.list_dates(event, start=start).collect(), event)
+        if isinstance(dates, FailedBranch):
+            return dates
+        if dates:
+            await venues.read_list(event)
+        gone: list[FailedBranch] = []
+        rows = [(event, event_date, await venues.get(event, event_date.venue_id, gone)) for event_date in dates]
+        return [*rows, *gone]
 
-    async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None]]:
-        with _naming_branch(event):
-            dates = await events.list_dates(event, start=start).collect()
-            if dates:
-                fetched.update({venue.id: venue for venue in await events.list_venues(event).collect()})
-            return [(event, event_date, await venue_of(event_date)) for event_date in dates]
-
-    return _in_branches(aiter(events.list()), branch, concurrency)
+    return _yield_rows(_in_branches(aiter(events.list()), branch, concurrency), on_branch_error)
 
 
 def all_bookings(
-    sender: Sender, start: StartFilter | None, concurrency: int
+    sender: Sender, start: StartFilter | None, concurrency: int, on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
     """Return every booking for every date of every event."""
-    events, dates = Events(sender), Dates(sender)
+    _check_callable(on_branch_error)
+    branches, events, dates = _Branches(), Events(sender), Dates(sender)
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
-    async def dates_of(event: Event) -> list[tuple[Event, EventDate]]:
-        with _naming_branch(event):
-            async with gate:
-                return [(event, event_date) async for event_date in events.list_dates(event, start=start)]
+    async def dates_of(event: Event) -> list[tuple[Event, EventDate]] | FailedBranch:
+        async with gate:
+            found = await branches.read(events.list_dates(event, start=start).collect(), event)
+        return found if isinstance(found, FailedBranch) else [(event, event_date) for event_date in found]
 
-    async def bookings_for(pair: tuple[Event, EventDate]) -> list[tuple[Event, EventDate, Booking]]:
+    async def bookings_for(
+        pair: tuple[Event, EventDate] | FailedBranch,
+    ) -> list[tuple[Event, EventDate, Booking]] | FailedBranch:
+        if isinstance(pair, FailedBranch):
+            return pair
         event, event_date = pair
-        with _naming_branch(event, event_date):
-            async with gate:
-                return [(event, event_date, booking) async for booking in dates.list_bookings(event_date)]
+        async with gate:
+            found = await branches.read(dates.list_bookings(event_date).collect(), event, event_date)
+        return found if isinstance(found, FailedBranch) else [(event, event_date, booking) for booking in found]
 
     pairs = _in_branches(aiter(events.list()), dates_of, concurrency)
-    return _in_branches(pairs, bookings_for, concurrency)
+    return _yield_rows(_in_branches(pairs, bookings_for, concurrency), on_branch_error)
+
+
+def _check_callable(on_branch_error: object) -> None:
+    if on_branch_error is not None and (not callable(on_branch_error) or inspect.iscoroutinefunction(on_branch_error)):
+        raise ValueError("on_branch_error must be a plain function, called with each FailedBranch")
+
+
+class _Branches:
+    """What is read for one listing, each part on its own."""
+
+    def __init__(self) -> None:
+        self._failures_in_a_row = 0
+
+    async def read(
+        self,
+        reading: Coroutine[Any, Any, Out],
+        event: Event,
+        event_date: EventDate | None = None,
+        venue_id: str | None = None,
+    ) -> Out | FailedBranch:
+        """Return what a branch reads, or its failure; raise what concerns all, with a note that names this branch.
+
+        If so many fail while none can be read, that concerns all.
+        """
+        try:
+            found = await reading
+        except Exception as error:
+            if isinstance(error, TicketSourceError) and _is_of_one_branch(error):
+                is_gone = isinstance(error, NotFound) and error.is_from_api  # and the API itself is well
+                self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
+                if self._failures_in_a_row < _MOST_IN_A_ROW:
+                    # The frames of its traceback hold what was read of the branch.
+                    return FailedBranch(event, event_date, venue_id, error.with_traceback(None))
+                error.add_note(f"It is failure {self._failures_in_a_row} in a row: no other branch is tried.")
+            ids = event.id if event_date is None else f"{event.id} and {event_date.id}"
+            error.add_note(f"This was in the branch of {ids}.")
+            raise
+        self._failures_in_a_row = 0
+        return found
+
+
+def _is_of_one_branch(error: TicketSourceError) -> bool:
+    """Say whether other branches may be read although this error has ended one."""
+    if isinstance(error, RequestTimedOut):
+        return error.phase not in ("connect", "slot")
+    return not isinstance(error, _CONCERN_ALL)
+
+
+class _AllVenues:
+    """The venues of all events; each is asked for once at most."""
+
+    def __init__(self, sender: Sender, branches: _Branches) -> None:
+        self._branches = branches
+        self._events = Events(sender)
+        self._venues = Venues(sender, "bulk")
+        self._fetched: dict[str, Venue | None] = {}  # None for one that could not be read
+        self._one_at_a_time = asyncio.Lock()
+
+    async def read_list(self, event: Event) -> None:
+        """Read the venues of an event at once, if possible: otherwise `get` asks for each."""
+        found = await self._branches.read(self._events.list_venues(event).collect(), event)
+        if not isinstance(found, FailedBranch):
+            self._fetched.update({venue.id: venue for venue in found})
+
+    async def get(self, event: Event, venue_id: str | None, gone: list[FailedBranch]) -> Venue | None:
+        """Return a venue, None without an id; add one that cannot be read to those that are gone, the first time."""
+        if venue_id is None:
+            return None
+        if venue_id not in self._fetched:  # not in the list of its event
+            async with self._one_at_a_time:
+                if venue_id not in self._fetched:
+                    found = await self._branches.read(self._venues.get(venue_id), event, venue_id=venue_id)
+                    if isinstance(found, FailedBranch):
+                        gone.append(found)
+                    self._fetched[venue_id] = None if isinstance(found, FailedBranch) else found
+        return self._fetched[venue_id]
 
 
 async def _in_branches(
     source: AsyncGenerator[In, None],
-    work: Callable[[In], Coroutine[Any, Any, list[Out]]],
+    work: Callable[[In], Coroutine[Any, Any, Sequence[Out] | FailedBranch]],
     concurrency: int,
-) -> AsyncGenerator[Out, None]:
-    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time."""
-    branches = TasksAhead[list[Out]](concurrency)
+) -> AsyncGenerator[Out | FailedBranch, None]:
+    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time.
+
+    In the place of the rows of a branch that failed comes its failure.
+    """
+    branches = TasksAhead[Sequence[Out] | FailedBranch](concurrency)
     failure: Exception | None = None
     try:
         async with aclosing(source):
@@ -88,10 +220,10 @@ async def _in_branches(
                     continue
                 _ = branches.start(work(item))  # `branches` owns it
                 if branches.full:
-                    for row in await branches.oldest():
+                    for row in _rows(await branches.oldest()):
                         yield row
             while branches:
-                for row in await branches.oldest():
+                for row in _rows(await branches.oldest()):
                     yield row
             if failure is not None:
                 raise failure
@@ -99,11 +231,60 @@ async def _in_branches(
         await branches.aclose()
 
 
-@contextmanager
-def _naming_branch(*records: Event | EventDate) -> Iterator[None]:
-    """Say on an error in which branch it happened."""
+def _rows(found: Sequence[Out] | FailedBranch) -> Sequence[Out | FailedBranch]:
+    return [found] if isinstance(found, FailedBranch) else found
+
+
+async def _yield_rows(
+    found: AsyncGenerator[Out | FailedBranch, None], on_branch_error: OnBranchError | None
+) -> AsyncGenerator[Out, None]:
+    """Yield the rows; hand each failed branch over, or raise them together at the end."""
+    failed = _Failed()
     try:
-        yield
+        async with aclosing(found):
+            async for row in found:
+                if not isinstance(row, FailedBranch):
+                    yield row
+                elif on_branch_error is not None:
+                    on_branch_error(row)
+                else:
+                    failed.add(row)
     except Exception as error:
-        error.add_note(f"This was in the branch of {' and '.join(record.id for record in records)}.")
+        if failed.count:
+            error.add_note(f"The listing until then is whole but for {failed}")
         raise
+    if failed.count:
+        raise BranchesFailed(
+            f"The listing is whole but for {failed} Read these again, or pass on_branch_error to get each as it fails.",
+            failed.branches,
+            failed.count,
+        )
+
+
+@define
+class _Failed:
+    """The branches that have failed, as far as the error at the end has them."""
+
+    count: int = 0
+    named: list[str] = field(factory=list)
+    branches: list[BranchError] = field(factory=list)
+
+    def add(self, failed: FailedBranch) -> None:
+        """Count a branch; keep what the error says of it, unless there are many."""
+        self.count += 1
+        if len(self.named) < _MOST_NAMED:
+            self.named.append(str(failed))
+        if len(self.branches) < _MOST_KEPT:
+            self.branches.append(
+                {
+                    "event_id": failed.event.id,
+                    "date_id": failed.date.id if failed.date else None,
+                    "venue_id": failed.venue_id,
+                    "error": type(failed.error).__name__,
+                    "message": _shortened(str(failed.error)),
+                }
+            )
+
+    def __str__(self) -> str:
+        more = f" {self.count - len(self.named):,} more could not be read." if self.count > len(self.named) else ""
+        return f"{self.count:,} of its branches: {' '.join(self.named)}{more}"

@@ -11,11 +11,16 @@ from ticketsource_async import (
     AddressDraft,
     APIError,
     AttemptEvent,
+    Booking,
+    BranchError,
+    BranchesFailed,
     Bulk,
     CallEvent,
     ConsentDraft,
     Customer,
     CustomerDraft,
+    EventDate,
+    FailedBranch,
     InvalidResponse,
     Links,
     ListEndedEvent,
@@ -35,8 +40,10 @@ from ticketsource_async import (
     RetryEvent,
     RetryPolicy,
     TicketSource,
+    TicketSourceError,
     Timeouts,
     Unset,
+    Venue,
     WaitEvent,
 )
 
@@ -81,6 +88,18 @@ async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], id
     ts.customers.update_many(pairs)
     async for deleted in ts.customers.delete_many([customer for customer, _ in pairs]):
         assert_type(deleted, Outcome[Customer, None])
+
+
+async def listings(ts: TicketSource) -> None:
+    """Read what is on and what was sold."""
+    failed: list[FailedBranch] = []
+    async for _, _, venue in ts.programme(on_branch_error=failed.append):
+        assert_type(venue, Venue | None)
+    async for _, _, booking in ts.all_bookings(on_branch_error=print):
+        assert_type(booking, Booking)
+    assert_type(failed[0].date, EventDate | None)
+    assert_type(failed[0].error, TicketSourceError)
+    assert_type(BranchesFailed().branches, list[BranchError])
 
 
 async def writing(ts: TicketSource, before: Customer, after: Customer) -> None:
