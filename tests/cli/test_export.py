@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from ticketsource_async import Customer, TicketSource
 from ticketsource_async.sandbox import Sandbox
-from ticketsource_async.tables import CUSTOMERS
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS
 
 
 async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
@@ -191,3 +191,126 @@ async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Pat
 async def test_what_cannot_be_exported_is_wrong_use(shows: Sandbox, wrong: list[str]) -> None:
     """Days in the wrong order, no day, and Excel's mark in JSON end with 2."""
     assert (await run("programme", "export", *wrong, box=shows)).code == 2
+
+
+async def events_of(box: Sandbox) -> list[str]:
+    """Return the ids of all events, in their order."""
+    async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+        return [event.id async for event in ts.events.list()]
+
+
+@pytest.mark.parametrize("what", ["bookings", "programme"])
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+async def test_one_event_that_is_deleted_meanwhile_costs_its_own_rows_only(
+    shows: Sandbox, tmp_path: Path, what: str, kind: str
+) -> None:
+    """The file replaces the old one and has all other rows; stderr names the event and why, the exit code is 1."""
+    gone = (await events_of(shows))[1]
+    target = tmp_path / f"x.{kind}"
+    target.write_text("old")
+    shows.fail(path=f"/events/{gone}/dates", status=404)
+
+    done = await run(what, "export", "--format", kind, "-o", str(target), box=shows)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert done.err.startswith(f"ticketsource: event {gone} could not be read: GET /events/{gone}/dates")
+    rows = rows_in(target, kind)
+    assert len({row["event_id"] for row in rows}) == 3
+    assert gone not in {row["event_id"] for row in rows}
+    assert len({row["date_id"] for row in rows}) == 9
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def rows_in(path: Path, kind: str) -> list[dict[str, str]]:
+    """Return the rows of an exported file."""
+    if kind == "parquet":
+        rows: list[dict[str, str]] = parquet.read_table(path).to_pylist()
+        return rows
+    text = path.read_text("utf-8")
+    if kind == "csv":
+        return table(text)
+    return [json.loads(line) for line in text.splitlines()] if kind == "jsonl" else list(json.loads(text))
+
+
+async def test_of_many_that_fail_twenty_are_named_and_the_rest_is_counted() -> None:
+    """Thirty of sixty events fail: thirty are on stdout, stderr has 21 lines."""
+    async with Sandbox(5, events=60, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box:
+        gone = (await events_of(box))[::2]
+        for event in gone:
+            box.fail(path=f"/events/{event}/dates", status=404)
+
+        done = await run("bookings", "export", box=box)
+
+    assert done.code == 1
+    assert len({row["event_id"] for row in table(done.out)}) == 30
+    lines = done.err.splitlines()
+    assert [line.split()[2] for line in lines[:-1]] == gone[:20]
+    assert lines[-1] == "ticketsource: 10 more could not be read."
+
+
+async def test_a_broken_date_is_named_with_its_event_also_with_quiet(shows: Sandbox) -> None:
+    """`--quiet` silences no failure."""
+    async with TicketSource(shows.api_key, base_url=shows.url) as ts:
+        event, event_date, _ = await anext(ts.all_bookings())
+    shows.fail(path=f"/dates/{event_date.id}/bookings", status=501)
+
+    done = await run("bookings", "export", "--quiet", box=shows)
+
+    assert done.code == 1
+    assert done.err.startswith(f"ticketsource: date {event_date.id} of event {event.id} could not be read: GET /dates/")
+    assert len({row["date_id"] for row in table(done.out)}) == 11
+
+
+async def test_a_venue_that_is_gone_leaves_its_cells_empty_and_is_named(shows: Sandbox) -> None:
+    """The dates there are exported, with the id of the venue."""
+    everything = table((await run("programme", "export", box=shows)).out)
+    gone = everything[0]["venue_id"]
+    shows.fail(path=f"/events/{everything[0]['event_id']}/venues", status=404)
+    shows.fail(path=f"/venues/{gone}", status=404)
+
+    done = await run("programme", "export", box=shows)
+
+    assert done.code == 1
+    assert done.err.startswith(f"ticketsource: venue {gone} of event {everything[0]['event_id']} could not be read: ")
+    assert [row["date_id"] for row in table(done.out)] == [row["date_id"] for row in everything]
+    assert {(row["venue_id"], row["venue_name"]) for row in table(done.out) if not row["venue_name"]} == {(gone, "")}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbox, tmp_path: Path, kind: str) -> None:
+    """When every event fails, the old file is worth more than an empty one; stdout gets a whole empty table."""
+    for event in await events_of(shows):
+        shows.fail(path=f"/events/{event}/dates", status=404, times=None)
+    target = tmp_path / "bookings"
+    target.write_text("old")
+
+    done = await run("bookings", "export", "--format", kind, "-o", str(target), box=shows)
+    printed = await run("bookings", "export", "--format", kind, box=shows)
+
+    assert (done.code, printed.code) == (1, 1)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["bookings"]
+    lines = done.err.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith(
+        f"ticketsource: no row could be read, so {target} was not written. {target} is still the old one, of "
+    )
+    assert printed.out == ("[]\n" if kind == "json" else ",".join(BOOKINGS.names) + "\r\n")
+
+
+async def test_what_ends_the_whole_export_keeps_its_code_and_names_what_had_failed_before(
+    shows: Sandbox, tmp_path: Path
+) -> None:
+    """A key that is refused half-way ends with 4 and leaves the old file."""
+    first, second, *_ = await events_of(shows)
+    target = tmp_path / "x.csv"
+    target.write_text("old")
+    shows.fail(path=f"/events/{first}/dates", status=404)
+    shows.fail(path=f"/events/{second}/dates", status=401)
+
+    done = await run("programme", "export", "-o", str(target), box=shows)
+
+    assert (done.code, target.read_text()) == (4, "old")
+    assert f"event {first} could not be read: " in done.err
+    assert done.err.splitlines()[-1].startswith(f"ticketsource: GET /events/{second}/dates")

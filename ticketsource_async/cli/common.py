@@ -16,14 +16,14 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
 
 import click
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, TicketSource
+    from ticketsource_async import CallEvent, FailedBranch, TicketSource
     from ticketsource_async.models.base import Record, WholeRecord
 
 FAILED: Final = 1
@@ -32,11 +32,14 @@ NOT_AUTHENTICATED: Final = 4
 TRY_AGAIN_LATER: Final = 75
 INTERRUPTED: Final = 130
 
+_MOST_NAMED: Final = 20
+
 EXIT_CODES: Final = """\b
 Exit codes:
   0    done (also when the reader of a pipe has seen enough of a list)
   1    not all is done: the API or the file system refused, a line of an
-       import was refused, a row could not be read, nobody reads the pipe
+       import was refused, a row, an event or a date could not be read,
+       nobody reads the pipe
   2    wrong use of the command
   4    no API key, the API does not accept it, or it may not do this
   75   try again later: rate limit, server error, no connection, a store in use
@@ -206,6 +209,34 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
             click.echo(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
     if strict and found:
         raise click.exceptions.Exit(FAILED)
+
+
+class LeftOut:
+    """The branches of a listing that could not be read: give it as `on_branch_error`, and use it with `with`.
+
+    At the end of that each has a line on stderr, or is counted if there are many, and the exit code is 1.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lines: list[str] = []
+
+    def __call__(self, failed: "FailedBranch") -> None:
+        """Take a branch that could not be read."""
+        self.count += 1
+        if len(self._lines) < _MOST_NAMED:
+            self._lines.append(str(failed))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for line in self._lines:
+            click.echo(f"ticketsource: {line}", err=True)
+        if more := self.count - len(self._lines):
+            click.echo(f"ticketsource: {more:,} more could not be read.", err=True)
+        if self.count and kind is None:  # else the error that ends the command has a code
+            raise click.exceptions.Exit(FAILED)
 
 
 @contextmanager

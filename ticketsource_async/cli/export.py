@@ -12,6 +12,7 @@ import click
 
 from ticketsource_async.cli.common import (
     Lazy,
+    LeftOut,
     box_office,
     command,
     opened,
@@ -29,9 +30,16 @@ if TYPE_CHECKING:
     from ticketsource_async.models.base import WholeRecord
     from ticketsource_async.tables import Performance, SoldLine, Table
 
-    _Note = Callable[[WholeRecord], None]
-
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What an export calls for each record, each step of its progress, and each branch that could not be read."""
+
+    note: "Callable[[WholeRecord], None]"
+    count: Callable[[], object]
+    left_out: LeftOut
 
 
 @dataclass(frozen=True)
@@ -96,14 +104,14 @@ def _export(
     options: Options,
     table: "Table[T]",
     counted: str,
-    items: "Callable[[TicketSource, _Note, Callable[[], object]], AsyncGenerator[T, None]]",
+    items: "Callable[[TicketSource, Hooks], AsyncGenerator[T, None]]",
     at_end: Callable[[], None] = lambda: None,
 ) -> None:
     """Write the items to the file that the options name, and call `at_end` when all are written.
 
-    `items` gets the box office, and two functions to call: for each record, to note what could not be read in it, and
-    for each step of the progress.
+    If branches are left out and there is no item at all, the file keeps its old contents.
     """
+    from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as below
     from ticketsource_async.files import format_named  # noqa: PLC0415 - help can do without
 
     file = format_named(options.format)
@@ -114,17 +122,23 @@ def _export(
 
     async def export() -> None:
         with (
+            LeftOut() as left_out,
             reporting_unreadable(strict=options.strict, in_cells=file.has_cells or table.whole is None) as note,
             opened(options.output, "utf-8-sig" if options.excel else "utf-8") as stream,
         ):
+            written = 0
             async with box_office(sandbox=options.sandbox) as ts:
                 with (
                     file.open(stream, table, escape_formulas=options.escape_formulas) as write,
                     progress(counted, quiet=options.quiet, rows_to=options.output) as shown,
                 ):
-                    async with aclosing(items(ts, note, shown.update)) as found:
+                    async with aclosing(items(ts, Hooks(note, shown.update, left_out))) as found:
                         async for item in found:
                             write(item)
+                            written += 1
+            if left_out.count and not written:
+                kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
+                raise TicketSourceError(f"no row could be read{kept}.")
             at_end()
 
     run(export())
@@ -151,17 +165,15 @@ def export_customers(options: Options, *, consent: tuple[str, ...], limit: int |
 
     left_out = 0
 
-    async def customers(
-        ts: "TicketSource", note: "_Note", count: Callable[[], object]
-    ) -> "AsyncGenerator[Customer, None]":
+    async def customers(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[Customer, None]":
         nonlocal left_out
         written = 0
         # The limit counts those written: without a filter these are those read, and no page too many is read.
         listed = aiter(ts.customers.list(max_items=None if consent else limit, concurrency=8))
         async with aclosing(listed):
             async for customer in listed:
-                count()
-                note(customer)
+                hooks.count()
+                hooks.note(customer)
                 if not all(getattr(customer.consent, way, None) is True for way in consent):
                     left_out += 1
                     continue
@@ -203,17 +215,20 @@ def _days_options(function: Callable[..., None]) -> Callable[..., None]:
 @_export_options
 @_days_options
 def export_bookings(options: Options, *, start: "StartFilter | None") -> None:
-    """Stream every booking, one row for each of its lines, with its event and date."""
+    """Stream every booking, one row for each of its lines, with its event and date.
+
+    If an event or a date cannot be read, the rows of all others are written, stderr names it, and the exit code is 1.
+    """
     from ticketsource_async.tables import BOOKINGS, sold_lines  # noqa: PLC0415 - as above
 
-    async def lines(ts: "TicketSource", note: "_Note", count: Callable[[], object]) -> "AsyncGenerator[SoldLine, None]":
-        async with aclosing(ts.all_bookings(start=start)) as bookings:
+    async def lines(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[SoldLine, None]":
+        async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as bookings:
             async for event, event_date, booking in bookings:
                 for record in (event, event_date, booking):
-                    note(record)
+                    hooks.note(record)
                 for line in sold_lines(event, event_date, booking):
                     yield line
-                count()
+                hooks.count()
 
     _export(options, BOOKINGS, "bookings", lines)
 
@@ -225,18 +240,19 @@ def export_bookings(options: Options, *, start: "StartFilter | None") -> None:
 @_export_options
 @_days_options
 def export_programme(options: Options, *, start: "StartFilter | None") -> None:
-    """Stream every date of every event, with its venue."""
+    """Stream every date of every event, with its venue.
+
+    If an event or a venue cannot be read, the rest is written, stderr names it, and the exit code is 1.
+    """
     from ticketsource_async.tables import PROGRAMME, Performance  # noqa: PLC0415 - as above
 
-    async def performances(
-        ts: "TicketSource", note: "_Note", count: Callable[[], object]
-    ) -> "AsyncGenerator[Performance, None]":
-        async with aclosing(ts.programme(start=start)) as programme:
+    async def performances(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[Performance, None]":
+        async with aclosing(ts.programme(start=start, on_branch_error=hooks.left_out)) as programme:
             async for event, event_date, venue in programme:
                 for record in (event, event_date, venue):
                     if record is not None:
-                        note(record)
+                        hooks.note(record)
                 yield Performance(event, event_date, venue)
-                count()
+                hooks.count()
 
     _export(options, PROGRAMME, "dates", performances)
