@@ -33,7 +33,11 @@ class WaitEvent:
 
 @frozen(kw_only=True)
 class RetryEvent:
-    """The attempt of this number has failed, and there will be another after `wait` seconds."""
+    """The attempt of this number has failed, and there will be another after `wait` seconds.
+
+    `failing_for` are the seconds since the first failure that no good answer of any call has followed; `patience` are
+    those after which a call of a job is given up, None for one that has a number of attempts alone.
+    """
 
     method: str
     path: str
@@ -41,6 +45,8 @@ class RetryEvent:
     status: int | None
     error: str
     wait: float
+    failing_for: float
+    patience: float | None
 
 
 @frozen(kw_only=True)

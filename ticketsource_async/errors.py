@@ -240,7 +240,7 @@ class PaginationError(TicketSourceError):
 class BranchError(TypedDict):
     """One branch of a listing that could not be read: the ids that lead to it, the class of its error, and its text."""
 
-    event_id: str
+    event_id: str | None
     date_id: str | None
     venue_id: str | None
     error: str

@@ -1,8 +1,8 @@
 """Many calls as one listing: everything that is on, and everything that was sold.
 
 Each reads in branches, so many at a time, and yields in the order of the lists. A branch is an event, or a date. Its
-rows are yielded when all of them are there, so a branch that fails yields none. No task outlives its loop, also if the
-loop is left early.
+rows are yielded when all of them are there, so a branch that fails yields none; a single row that cannot be read costs
+no other. No task outlives its loop, also if the loop is left early.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from ticketsource_async.errors import (
     ConfigurationError,
     ConnectFailed,
     InvalidID,
+    InvalidResponse,
     LimiterUnavailable,
     NotFound,
     RateLimited,
@@ -55,19 +56,27 @@ class FailedBranch:
     """A branch of a listing that could not be read, and why.
 
     It is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates there have
-    no venue.
+    no venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or, without an `event`,
+    of events; all others of that list are there.
     """
 
-    event: Event
+    event: Event | None
     date: EventDate | None
     venue_id: str | None
     error: TicketSourceError
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is one row of a list."""
+        return isinstance(self.error, InvalidResponse) and self.error.json_path.startswith("$.data[")
 
     def __str__(self) -> str:
         part = f"date {self.date.id} of " if self.date else f"venue {self.venue_id} of " if self.venue_id else ""
         if isinstance(self.error, InvalidID):  # it may have any letters, and the error has it escaped
             part = "a venue of "
-        return f"{part}event {self.event.id} could not be read: {_shortened(str(self.error))}"
+        whose = f"event {self.event.id}" if self.event else "the list of events"
+        row = "a row of " if self.is_row else ""
+        return f"{row}{part}{whose} could not be read: {_shortened(str(self.error))}"
 
 
 OnBranchError = Callable[[FailedBranch], None]
@@ -82,16 +91,17 @@ def programme(
     events, venues = Events(sender), _AllVenues(sender, branches)
 
     async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None] | FailedBranch] | FailedBranch:
-        dates = await branches.read(events.list_dates(event, start=start).collect(), event)
+        odd: list[InvalidResponse] = []
+        dates = await branches.read(events.list_dates(event, start=start, on_invalid=odd.append).collect(), event)
         if isinstance(dates, FailedBranch):
             return dates
         if dates:
             await venues.read_list(event)
-        gone: list[FailedBranch] = []
+        gone = [FailedBranch(event, None, None, error) for error in odd]
         rows = [(event, event_date, await venues.get(event, event_date.venue_id, gone)) for event_date in dates]
         return [*rows, *gone]
 
-    return _yield_rows(_in_branches(aiter(events.list()), branch, concurrency), on_branch_error)
+    return _yield_rows(_in_branches(_all_events(events), branch, concurrency), on_branch_error)
 
 
 def all_bookings(
@@ -102,23 +112,42 @@ def all_bookings(
     branches, events, dates = _Branches(), Events(sender), Dates(sender)
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
-    async def dates_of(event: Event) -> list[tuple[Event, EventDate]] | FailedBranch:
+    async def dates_of(event: Event) -> list[tuple[Event, EventDate] | FailedBranch] | FailedBranch:
+        odd: list[InvalidResponse] = []
         async with gate:
-            found = await branches.read(events.list_dates(event, start=start).collect(), event)
-        return found if isinstance(found, FailedBranch) else [(event, event_date) for event_date in found]
+            found = await branches.read(events.list_dates(event, start=start, on_invalid=odd.append).collect(), event)
+        if isinstance(found, FailedBranch):
+            return found
+        gone = (FailedBranch(event, None, None, error) for error in odd)
+        return [*((event, event_date) for event_date in found), *gone]
 
     async def bookings_for(
-        pair: tuple[Event, EventDate] | FailedBranch,
-    ) -> list[tuple[Event, EventDate, Booking]] | FailedBranch:
-        if isinstance(pair, FailedBranch):
-            return pair
+        pair: tuple[Event, EventDate],
+    ) -> list[tuple[Event, EventDate, Booking] | FailedBranch] | FailedBranch:
         event, event_date = pair
+        odd: list[InvalidResponse] = []
         async with gate:
-            found = await branches.read(dates.list_bookings(event_date).collect(), event, event_date)
-        return found if isinstance(found, FailedBranch) else [(event, event_date, booking) for booking in found]
+            listed = dates.list_bookings(event_date, on_invalid=odd.append)
+            found = await branches.read(listed.collect(), event, event_date)
+        if isinstance(found, FailedBranch):
+            return found
+        gone = (FailedBranch(event, event_date, None, error) for error in odd)
+        return [*((event, event_date, booking) for booking in found), *gone]
 
-    pairs = _in_branches(aiter(events.list()), dates_of, concurrency)
+    pairs = _in_branches(_all_events(events), dates_of, concurrency)
     return _yield_rows(_in_branches(pairs, bookings_for, concurrency), on_branch_error)
+
+
+async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
+    """Yield all events, and the rows of their list that cannot be read."""
+    odd: list[InvalidResponse] = []
+    async with aclosing(events.list(on_invalid=odd.append).pages()) as pages:
+        async for page in pages:
+            for event in page.items:
+                yield event
+            for error in odd:
+                yield FailedBranch(None, None, None, error)
+            odd.clear()
 
 
 def _check_callable(on_branch_error: object) -> None:
@@ -198,7 +227,7 @@ class _AllVenues:
 
 
 async def _in_branches(
-    source: AsyncGenerator[In, None],
+    source: AsyncGenerator[In | FailedBranch, None],
     work: Callable[[In], Coroutine[Any, Any, Sequence[Out] | FailedBranch]],
     concurrency: int,
 ) -> AsyncGenerator[Out | FailedBranch, None]:
@@ -218,7 +247,8 @@ async def _in_branches(
                 except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
                     failure = error
                     continue
-                _ = branches.start(work(item))  # `branches` owns it
+                # `branches` owns it.
+                _ = branches.start(_itself(item) if isinstance(item, FailedBranch) else work(item))
                 if branches.full:
                     for row in _rows(await branches.oldest()):
                         yield row
@@ -229,6 +259,10 @@ async def _in_branches(
                 raise failure
     finally:
         await branches.aclose()
+
+
+async def _itself(failed: FailedBranch) -> FailedBranch:
+    return failed
 
 
 def _rows(found: Sequence[Out] | FailedBranch) -> Sequence[Out | FailedBranch]:
@@ -277,7 +311,7 @@ class _Failed:
         if len(self.branches) < _MOST_KEPT:
             self.branches.append(
                 {
-                    "event_id": failed.event.id,
+                    "event_id": failed.event.id if failed.event else None,
                     "date_id": failed.date.id if failed.date else None,
                     "venue_id": failed.venue_id,
                     "error": type(failed.error).__name__,

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import click
 import pytest
+from aiohttp import web
 from command import EXPORT, run, run_with_streams, start, table
-from lists import Query, people, serving
+from lists import Query, ordinary, people, serving
 from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
 from ticketsource_async.cli.common import COMMANDS
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.testing import no_waiting
 
 
 async def test_without_a_key_one_line_says_both_ways_on() -> None:
@@ -129,6 +131,48 @@ async def test_a_list_that_goes_on_for_ever_is_written_as_far_as_it_has_rows_and
         "ticketsource: the list at /customers was not read beyond page 4: 3 pages in a row have only rows that came "
         "before. Rows may be missing."
     )
+
+
+async def test_a_row_that_makes_its_page_fail_is_left_out_and_told(
+    tmp_path: Path, ticketsource_no_waiting: object
+) -> None:
+    """The file has all others; one line says which row is missing, and the exit code is 1."""
+    target = tmp_path / "customers.csv"
+
+    def answer(query: Query) -> object:
+        size = int(query["per_page"])
+        failing = (int(query["page"]) - 1) * size <= 123 < int(query["page"]) * size
+        return web.Response(status=500) if failing else ordinary(people(250), query)
+
+    async with serving(answer) as served:
+        done = await run(*EXPORT, "-o", str(target), url=served.url)
+
+    assert done.code == 1
+    assert len(table(target.read_text())) == 249
+    assert done.err.startswith("ticketsource: Row 24 of page 2 of /customers cannot be read")
+    assert done.err.count("\n") == 1
+
+
+async def test_a_command_says_what_it_waits_for_and_until_when(tmp_path: Path) -> None:
+    """A wait that the API asks for is told at once; it goes on then, and `--quiet` says nothing."""
+    asked_to_wait = iter([True, False, False, True])
+
+    def answer(query: Query) -> object:
+        if query["page"] == "2" and next(asked_to_wait):
+            return web.Response(status=429, headers={"Retry-After": "9"})
+        return ordinary(people(150), query)
+
+    async with serving(answer) as served:
+        with no_waiting():
+            said = await run(*EXPORT, "-o", str(tmp_path / "a.csv"), url=served.url)
+            _ = next(asked_to_wait)
+            quiet = await run(*EXPORT, "-o", str(tmp_path / "b.csv"), "--quiet", url=served.url)
+
+    assert (said.code, quiet.code) == (0, 0)
+    assert said.err == (
+        "ticketsource: waiting: GET /customers ended in RateLimited (429). The next attempt is in 10 s.\n"
+    )
+    assert quiet.err == ""
 
 
 async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> None:

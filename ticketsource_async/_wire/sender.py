@@ -231,7 +231,7 @@ class Sender:
                 raise retry.verdict(request, failure, call.unknown)
             if isinstance(failure, errors.APIError) and failure.retry_after is not None:
                 call.excused = min(call.excused + wait, _MOST_EXCUSED)
-            self._emit_retry(request, failure, wait, policy.attempts)
+            self._emit_retry(request, failure, wait, policy.attempts, now, patience)
             if waiting is not None:
                 waiting.skipped.append(wait)
             await asyncio.sleep(wait if waiting is None else 0)
@@ -319,11 +319,20 @@ class Sender:
             )
         return outcome
 
-    def _emit_retry(self, request: Request, error: errors.TicketSourceError, wait: float, most: int) -> None:
+    def _emit_retry(
+        self,
+        request: Request,
+        error: errors.TicketSourceError,
+        wait: float,
+        most: int,
+        now: float,
+        patience: float | None,
+    ) -> None:
         name = type(error).__name__
+        bound = f"of {most}" if not patience else f"(it is given up in {patience:.0f} s)"
         _LOG.info(
-            "%s %s: attempt %d of %d ended in %s, the next is in %.1f s.",
-            *(request.method, request.url.path, request.attempt, most, name, wait),
+            "%s %s: attempt %d %s ended in %s, the next is in %.1f s.",
+            *(request.method, request.url.path, request.attempt, bound, name, wait),
         )
         status = getattr(error, "status", None)
         self.emit(
@@ -334,6 +343,8 @@ class Sender:
                 status=status,
                 error=name,
                 wait=wait,
+                failing_for=now - (now if self._failing_since is None else self._failing_since),
+                patience=patience or None,
             )
         )
 

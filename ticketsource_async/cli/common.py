@@ -11,10 +11,12 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
 
@@ -23,7 +25,7 @@ import click
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, FailedBranch, TicketSource
+    from ticketsource_async import CallEvent, FailedBranch, InvalidResponse, RetryEvent, TicketSource
     from ticketsource_async.models.base import Record, WholeRecord
 
 FAILED: Final = 1
@@ -33,6 +35,7 @@ TRY_AGAIN_LATER: Final = 75
 INTERRUPTED: Final = 130
 
 _MOST_NAMED: Final = 20
+_LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
@@ -133,12 +136,19 @@ async def box_office(
 
 def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
     """Return what tells people of the events that matter to them, and passes all of them on."""
-    from ticketsource_async import ListEndedEvent  # noqa: PLC0415 - as above
+    from ticketsource_async import ListEndedEvent, RetryEvent  # noqa: PLC0415 - as above
 
     context = click.get_current_context()
+    quiet = context.params.get("quiet", False)
+    told_at = -inf
 
     def tell(event: "CallEvent") -> None:
-        if isinstance(event, ListEndedEvent):
+        nonlocal told_at
+        if isinstance(event, RetryEvent) and not quiet and event.failing_for + event.wait >= _LONG_WAIT:
+            if time.monotonic() - told_at >= _LONG_WAIT:
+                told_at = time.monotonic()
+                _write_line(_waiting(event))
+        elif isinstance(event, ListEndedEvent):
             where = f"the list at {event.path} was not read beyond page {event.page}"
             click.echo(f"ticketsource: {where}: {event.reason}. Rows may be missing.", err=True)
             context.meta[_INCOMPLETE] = True
@@ -146,6 +156,23 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
             on_event(event)
 
     return tell
+
+
+def _waiting(event: "RetryEvent") -> str:
+    """Return what a command waits for, and until when."""
+    what = f"{event.method} {event.path} ended in {event.error}" + (f" ({event.status})" if event.status else "")
+    since = f", for {event.failing_for:.0f} s now" if event.failing_for >= 1 else ""
+    until = ""
+    if event.patience is not None:
+        until = f" It is given up at {datetime.now() + timedelta(seconds=event.patience):%H:%M:%S}."  # noqa: DTZ005 - people's own time
+    return f"ticketsource: waiting: {what}{since}. The next attempt is in {event.wait:.0f} s.{until}"
+
+
+def _write_line(line: str) -> None:
+    """Write a line to stderr, above a progress bar if there is one."""
+    from tqdm import tqdm  # noqa: PLC0415 - as below
+
+    tqdm.write(line, file=sys.stderr)
 
 
 @contextmanager
@@ -212,17 +239,17 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
 
 
 class LeftOut:
-    """The branches of a listing that could not be read: give it as `on_branch_error`, and use it with `with`.
+    """Rows of a list, or branches of a listing, that could not be read: to give as `on_invalid` or `on_branch_error`.
 
-    At the end of that each has a line on stderr, or is counted if there are many, and the exit code is 1.
+    At the end of its `with`, each has a line on stderr, or is counted if there are many, and the exit code is 1.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._lines: list[str] = []
 
-    def __call__(self, failed: "FailedBranch") -> None:
-        """Take a branch that could not be read."""
+    def __call__(self, failed: "FailedBranch | InvalidResponse") -> None:
+        """Take what could not be read."""
         self.count += 1
         if len(self._lines) < _MOST_NAMED:
             self._lines.append(str(failed))

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hooks:
-    """What an export calls for each record, each step of its progress, and each branch that could not be read."""
+    """What an export calls for each record, each step of its progress, and each row or branch it cannot read."""
 
     note: "Callable[[WholeRecord], None]"
     count: Callable[[], object]
@@ -159,7 +159,8 @@ def export_customers(options: Options, *, consent: tuple[str, ...], limit: int |
     """Stream every customer to stdout or a file, with what they consent to.
 
     A value that cannot be read is left empty, and stderr lists these at the end. A consent that cannot be read does
-    not count as consent. If customers are deleted in TicketSource while the export runs, a customer can be missing.
+    not count as consent. A row that cannot be read at all is left out: stderr names it, and the exit code is 1. If
+    customers are deleted in TicketSource while the export runs, a customer can be missing.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
@@ -169,7 +170,8 @@ def export_customers(options: Options, *, consent: tuple[str, ...], limit: int |
         nonlocal left_out
         written = 0
         # The limit counts those written: without a filter these are those read, and no page too many is read.
-        listed = aiter(ts.customers.list(max_items=None if consent else limit, concurrency=8))
+        most = None if consent else limit
+        listed = aiter(ts.customers.list(max_items=most, concurrency=8, on_invalid=hooks.left_out))
         async with aclosing(listed):
             async for customer in listed:
                 hooks.count()
