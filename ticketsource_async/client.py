@@ -60,7 +60,9 @@ class ClientOptions(TypedDict, total=False):
     """A session to borrow: it is neither changed nor closed. By default the client opens its own.
 
     Give its connector at least `max_connections`, since aiohttp counts the wait for its pool as part of the request,
-    and give the session no `auth`. Its middlewares are not run.
+    and give the session no `auth`. Its middlewares are not run. If the API, or a proxy, may send a second answer to a
+    request, give the connector `force_close=True`: aiohttp takes what waits on a kept connection for the answer to the
+    next call. A session of our own never does that for a write, and for a read not if it came before the read was sent.
     """
     trust_env: bool
     """Whether a session of our own takes proxies from HTTPS_PROXY and the like; default no."""

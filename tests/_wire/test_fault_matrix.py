@@ -147,6 +147,11 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
     "530": (says(answer(b"error code: 1033", status=530)), passing("ServerError")),
     "519": (says(answer(b"", status=519)), unsure("ServerError")),
     "403 wall": (says(answer(HTML, "Content-Type: text/html", status=403)), alike(once("AccessBlocked"))),
+    "101": (says(b"HTTP/1.1 101 X\r\n\r\n"), unsure("InvalidResponse")),
+    "101 with an upgrade": (
+        says(b"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n\x00\x00\x12\x04"),
+        unsure("InvalidResponse"),
+    ),
     "302": (says(answer(b"", "Location: https://elsewhere.example/", status=302)), unsure("InvalidResponse")),
     "408": (says(answer(b"", status=408)), passing("APIError")),
     "425": (says(answer(b"", status=425)), alike(again("APIError")) | {"POST": once("APIError")}),

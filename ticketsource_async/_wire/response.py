@@ -113,6 +113,8 @@ def _invalid(
 
 def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     status, path = response.status, request.url.path
+    if status < 200:
+        return _invalid(request, status, "a change of protocol that was not asked for")
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
         return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
