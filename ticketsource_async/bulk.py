@@ -12,7 +12,13 @@ from attrs import frozen
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import ClientClosed, ConfigurationError, OutcomeUnknown, TicketSourceError
+from ticketsource_async.errors import (
+    ClientClosed,
+    ConfigurationError,
+    InvalidResponse,
+    OutcomeUnknown,
+    TicketSourceError,
+)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -75,7 +81,8 @@ class Bulk(Generic[In, Out]):
         """The outcomes that the loop was not given.
 
         When it was left early, these are the calls that had ended, and the writes that were cut off in flight: their
-        error is an `OutcomeUnknown`, which is in the log as well. All other inputs that the loop was not given are as
+        error is an `OutcomeUnknown` (`InvalidResponse` for an accepted update whose record was being read), which is in
+        the log as well. All other inputs that the loop was not given are as
         they were.
         """
         waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
@@ -172,7 +179,7 @@ class Bulk(Generic[In, Out]):
                 await asyncio.wait([before])
             return Outcome(index, item, value=await self._call(item))
         except asyncio.CancelledError as cancelled:
-            if isinstance(cancelled.__cause__, OutcomeUnknown):
+            if isinstance(cancelled.__cause__, OutcomeUnknown | InvalidResponse):
                 error = cancelled.__cause__
             elif cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
                 raise  # and the input is untouched

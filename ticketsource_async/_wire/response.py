@@ -25,6 +25,7 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     422: (errors.ValidationFailed, "Correct what is named and call again."),
     429: (errors.RateLimited, "Wait before the next call; the API allows 240 requests a minute."),
 }
+_BARE: Final = (b"", b"{}", b"[]", b"null")
 _MOST_REASONS: Final = 20
 _MOST_SEARCHED: Final = 65_536
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
@@ -83,6 +84,8 @@ def read(request: Request, response: RawResponse) -> Envelope:
     if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
         return Envelope(None, {}, request, response.status)
     document = _document(response)
+    if request.method == "PATCH" and _is_bare(response, document):
+        return Envelope(None, {}, request, response.status)
     if "data" not in document:
         raise _invalid(request, response.status, f"{_describe(request, response)} instead of a `data` envelope")
     links = document.get("links") or {}  # PHP writes an empty object as []
@@ -90,6 +93,13 @@ def read(request: Request, response: RawResponse) -> Envelope:
         raise _invalid(request, response.status, "`links` is not an object", "$.links")
     meta = document.get("meta")
     return Envelope(document["data"], links, request, response.status, meta if isinstance(meta, dict) else {})
+
+
+def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
+    """Say whether an answer is one of the API, which reports no failure, and has no record."""
+    if response.broken or not document:
+        return not response.broken and response.body.strip() in _BARE
+    return not {"data", "errors", "error"} & document.keys()
 
 
 def _invalid(

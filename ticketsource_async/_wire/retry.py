@@ -140,6 +140,15 @@ def verdict(
     )
 
 
+def updated_unread(refused: errors.InvalidResponse, why: str) -> errors.InvalidResponse:
+    """Return the error of an update that was accepted with an answer that has no record, and no read gave it later."""
+    return errors.InvalidResponse(
+        f"{refused.method} {refused.path} was accepted ({refused.status}), but the answer has no usable record, and it "
+        f"could not be read afterwards: {why} Get the record later; the update need not be sent again.",
+        *refused.args[1:],
+    )
+
+
 def ended(
     request: Request, unknown: errors.TicketSourceError | None, when: str, *, in_flight: bool
 ) -> errors.TicketSourceError:

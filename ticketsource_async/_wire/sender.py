@@ -126,23 +126,50 @@ class Sender:
         return self.credentials.base_url.joinpath(*segments)
 
     async def call(
-        self, priority: Priority, method: str, model: type[T], *segments: str, body: bytes | None = None
+        self,
+        priority: Priority,
+        method: str,
+        model: type[T],
+        *segments: str,
+        body: bytes | None = None,
+        until: float | None = None,
     ) -> T:
-        """Make a call and return its record; except for a POST, check that it has the id in the last segment."""
+        """Make a call and return its record; except for a POST, check that it has the id in the last segment.
+
+        `until` is the time of the event loop at which it ends, instead of a deadline of its own.
+        """
+        if until is None and (seconds := self._config.retry.deadline) is not None:
+            until = asyncio.get_running_loop().time() + seconds
         request = Request(self.credentials, method, self.url(*segments), body)
-        envelope = await self.send(request, priority)
+        envelope = await self.send(request, priority, until)
         try:
             record = read_row(envelope.data, model)
         except Refused as error:
-            refused = error
+            refused = envelope.refused(error, model, envelope.data)
         else:
             if method != "POST" and record.id != segments[-1]:
                 what = f"the record asked for was {segments[-1]}"
-                raise envelope.invalid(what, "$.data.id", resource=model.API_TYPE, record_id=record.id)
+                other = envelope.invalid(what, "$.data.id", resource=model.API_TYPE, record_id=record.id)
+                raise retry.verdict(envelope.request, other, other if method == "PATCH" else None)
             if record.invalid:
                 self.note_invalid(model.API_TYPE, record.invalid)
             return record
-        raise envelope.refused(refused, model, envelope.data)
+        if method == "PATCH":
+            return await self._read_updated(refused, priority, model, *segments, until=until)
+        raise refused
+
+    async def _read_updated(
+        self, refused: errors.InvalidResponse, priority: Priority, model: type[T], *segments: str, until: float | None
+    ) -> T:
+        """Return a record whose update was accepted with an answer that has none; the update is not sent again."""
+        try:
+            return await self.call(priority, "GET", model, *segments, until=until)
+        except Exception as error:
+            raise retry.updated_unread(refused, str(error) or type(error).__name__) from error
+        except asyncio.CancelledError as cancelled:
+            cancelled.__cause__ = retry.updated_unread(refused, "the call was cancelled.")
+            _LOG.warning("%s", cancelled.__cause__)
+            raise
 
     async def delete(self, priority: Priority, *segments: str) -> None:
         """Delete the record at a path."""
@@ -152,19 +179,22 @@ class Sender:
         self,
         request: Request,
         priority: Priority = "interactive",
+        until: float | None = None,
         *,
         patient_with: Callable[[errors.TicketSourceError], bool] = retry.is_outage,
     ) -> Envelope:
         """Return what came in the envelope, or raise what went wrong.
 
-        A call that is "bulk" is patient with these errors, see `RetryPolicy`.
+        `until` is the time of the event loop at which it ends, instead of a deadline of its own. A call that is "bulk"
+        is patient with the errors that `patient_with` names, see `RetryPolicy`.
 
         If the caller is cancelled while a write may have been done, the log says so, and `__cause__` of the
         CancelledError, as far as that is passed on.
         """
         task = asyncio.current_task()
         call = _Call(request, priority, 0 if task is None else task.cancelling(), self._good_answers, patient_with)
-        timer = asyncio.timeout(seconds := self._config.retry.deadline)
+        seconds = self._config.retry.deadline
+        timer = asyncio.timeout(seconds) if until is None else asyncio.timeout_at(until)
         try:
             async with self.until_closed(timer):
                 await self._until_answered(call, timer)

@@ -53,9 +53,10 @@ class Customers(Resource):
         """Change what is set in the draft, nothing else, and return the record as it is now.
 
         PATCH /customers/{id}. Tried again like a read: to set the same values again changes nothing, unless somebody
-        else has set others in between. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`; ValueError for a draft
-        with nothing set; `UnreadableValue` if `customer` is a record and a part in the draft would destroy a value of
-        it that could not be read.
+        else has set others in between. If it is accepted with an answer that has no record, GET /customers/{id}
+        follows, and if that fails, `InvalidResponse` says so. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`;
+        ValueError for a draft with nothing set; `UnreadableValue` if `customer` is a record and a part in the draft
+        would destroy a value of it that could not be read.
         """
         customer_id = checked_id(customer, Customer)
         body = drafts.body(draft, CustomerDraft, customer_id)
