@@ -8,7 +8,7 @@ import re
 import select
 import socket
 import struct
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
@@ -179,12 +179,16 @@ class Chaos:
     deleted: set[str] = field(factory=set)
     last_names: dict[str, str] = field(factory=dict)
     connections: set["asyncio.Task[None]"] = field(factory=set)
-    faults: Counter[str] = field(factory=Counter)
+    opened: int = 0
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Deal with one connection."""
+        """Deal with one connection; one in fifty is reset before anything is read."""
+        self.opened += 1
         try:
+            if random.Random(f"{self.seed} connection {self.opened}").random() < 0.02:
+                _reset(writer)
+                return
             while await self._one(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -216,9 +220,7 @@ class Chaos:
                 await reader.read()
                 return False
             elif step is End.RESET:
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                writer.transport.abort()
+                _reset(writer)
                 return False
             else:
                 return step is End.KEEP
@@ -247,7 +249,6 @@ class Chaos:
             keep=True,
         )
         self.arrivals[token].append(Arrival(method, token, fault, done))
-        self.faults[f"{method} {fault}"] += 1
         return scripts[fault](Asked(chance, right, written, status, method))
 
     @staticmethod
@@ -285,6 +286,12 @@ def _page(query: dict[str, list[str]]) -> object:
     ids = READERS[(page - 1) * size : page * size]
     following = f"/customers?page={page + 1}&per_page={size}" if page * size < len(READERS) else None
     return {"data": [row(customer_id, name_of(customer_id)) for customer_id in ids], "links": {"next": following}}
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 def _waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

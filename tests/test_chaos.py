@@ -207,7 +207,7 @@ async def cut_off(chance: random.Random, work: Coroutine[Any, Any, None]) -> Non
 @asynccontextmanager
 async def client(run: Run, chance: random.Random) -> AsyncIterator[Client]:
     """Open a client of a random make."""
-    deadline = chance.choice([0.5, 2.0, 5.0])
+    deadline = chance.choice([0.7, 3.0, 6.0])
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {}
         if chance.random() < 0.2:
@@ -221,7 +221,7 @@ async def client(run: Run, chance: random.Random) -> AsyncIterator[Client]:
             retry=RetryPolicy(attempts=chance.choice([1, 3]), wait_initial=0.1, wait_max=0.3, deadline=deadline),
             rate_limit=chance.choice([None, None, RateLimit(600, per=1.0)]),
             max_body=30_000,
-            max_connections=chance.choice([4, 30]),
+            max_connections=chance.choice([8, 30]),
             **options,
         )
         await stack.enter_async_context(ts)
@@ -242,7 +242,7 @@ async def calls_of_one_client(run: Run, chance: random.Random, most: int) -> Non
                     await one.ts.aclose()
 
         async with asyncio.TaskGroup() as group:
-            for number in range(chance.choice([5, 60])):
+            for number in range(chance.choice([6, 40])):
                 group.create_task(work(random.Random(f"{chance.random()} {number}")))
 
 
@@ -329,6 +329,10 @@ async def run_chaos(seed: int, calls: int) -> Run:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.removeHandler(kept)
                 logger.setLevel(level)
+    callers = {ended.token for ended in run.ended}
+    for arrival in (arrival for each in server.arrivals.values() for arrival in each):
+        if arrival.done and arrival.token not in callers:
+            run.wrong.append(f"{arrival.method} {arrival.token} was done, and nobody has asked for it")
     for ended in run.ended:
         if wrong := judge(run, ended):
             faults = [(arrival.fault, arrival.done) for arrival in server.arrivals.get(ended.token, ())]
