@@ -1,7 +1,7 @@
 """Each operation as it goes over the wire: method, path, query, body, and the type that comes back."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import attrs
@@ -488,10 +488,10 @@ STARTS = {
 @pytest.mark.parametrize(
     ("start", "operator", "value", "kept"),
     [
-        (StartFilter.on(DAY), "after", "2026-05-09", {"on"}),
+        (StartFilter.on(DAY), "after", "2026-05-08", {"on"}),
         (StartFilter.before(DAY), "before", "2026-05-11", {"before"}),
         (StartFilter.after(DAY), "after", "2026-05-09", {"after"}),
-        (StartFilter.between(date(2026, 5, 9), DAY), "after", "2026-05-08", {"on", "2026-05-09T23:59:59+01:00"}),
+        (StartFilter.between(date(2026, 5, 9), DAY), "after", "2026-05-07", {"on", "2026-05-09T23:59:59+01:00"}),
     ],
 )
 async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
@@ -521,6 +521,22 @@ async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked:
     dates = await mocked.events.list_dates("evt-1", start=StartFilter.after(DAY), max_items=1).collect()
 
     assert [d.id for d in dates] == ["dat-9"]
+
+
+@pytest.mark.parametrize("zone", [timezone(timedelta(hours=-12)), UTC, timezone(timedelta(hours=14))])
+@pytest.mark.parametrize(
+    "start", [StartFilter.on(DAY), StartFilter.between(DAY, DAY), StartFilter.after(DAY), StartFilter.before(DAY)]
+)
+def test_a_date_filter_asks_for_all_that_it_keeps_in_any_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
+    """Also if the server compares days of its own zone, and does not include the day that is named."""
+    asked = start.query()
+    bound = date.fromisoformat(asked["filter[start][value]"])
+    moments = [datetime(2026, 5, 7, hour % 24, tzinfo=UTC) + timedelta(days=hour // 24) for hour in range(7 * 24)]
+
+    kept = [moment for moment in moments if start.keeps(EventDate("dat-1", start=moment))]
+
+    days = [moment.astimezone(zone).date() for moment in kept]
+    assert all(day > bound if asked["filter[start][operator]"] == "after" else day < bound for day in days)
 
 
 def test_a_date_filter_at_the_ends_of_the_calendar_asks_for_everything() -> None:

@@ -10,8 +10,16 @@ from ticketsource_async.tables import Table, text_of
 
 T = TypeVar("T")
 
-_FORMULA_STARTS: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the last four are full-width forms of the first four
-_NUMBER_OR_PHONE: Final = re.compile(r"[+-]?[\d\s().-]+")
+# A spreadsheet that separates cells by something else than commas, such as `;` in much of Europe, takes a part of a cell
+# for a cell of its own, and a line break in it for a new row. So a formula may begin behind each of these, too.
+_SEPARATORS: Final = r";|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+_BEGIN: Final = rf"(?<![^{_SEPARATORS}])"
+_SPACE: Final = rf"(?![{_SEPARATORS}])\s"
+_NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+[+-]?(?:[\d().-]|{_SPACE})++")
+# The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
+_FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
+_FORMULA_BEGINS: Final = re.compile(_BEGIN + _FORMULA)
+_QUOTED_FORMULA: Final = re.compile(f"{_BEGIN}'{_FORMULA}")
 
 
 @contextmanager
@@ -28,16 +36,14 @@ def writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = True) -> 
 
 
 def defuse(cell: str) -> str:
-    """Return the cell, with a quote before it if a spreadsheet would run it; plain numbers and phones stay.
+    """Return the cell, with a quote before all that a spreadsheet would run; a cell that is a number or a phone stays.
 
-    A cell that is such a one behind quotes gets another, so that `undefuse` gives back what was there.
+    What has quotes before it gets another, so that `undefuse` gives back what was there. A number behind a separator
+    is no exception: with the next cell it may be a formula.
     """
-    bare = cell.lstrip("'")
-    if bare and bare[0] in _FORMULA_STARTS and not _NUMBER_OR_PHONE.fullmatch(bare):
-        return f"'{cell}"
-    return cell
+    return cell if _NUMBER_OR_PHONE.fullmatch(cell) else _FORMULA_BEGINS.sub("'", cell)
 
 
 def undefuse(cell: str) -> str:
     """Return the cell as it was before `defuse`."""
-    return cell[1:] if cell.startswith("'") and defuse(cell[1:]) == cell else cell
+    return cell if _NUMBER_OR_PHONE.fullmatch(cell) else _QUOTED_FORMULA.sub("", cell)

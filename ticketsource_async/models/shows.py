@@ -176,13 +176,14 @@ class StartFilter:
         return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
     def query(self) -> dict[str, str]:
-        """Return what to ask the server for: more than is kept, as nobody knows what its bounds include.
+        """Return what to ask the server for: a day more than is kept on each side, also if its bounds are exclusive.
 
-        It takes one bound, so the first counts where there are two.
+        Nobody knows what its bounds include, or in which zone its days are. It takes one bound, so the first counts
+        where there are two.
         """
         try:
             if self.first is not None:
-                return {_OPERATOR: "after", _VALUE: str(self.first - _DAY * (1 if self.last else 2))}
+                return {_OPERATOR: "after", _VALUE: str(self.first - 2 * _DAY)}
             if self.last is not None:
                 return {_OPERATOR: "before", _VALUE: str(self.last + 2 * _DAY)}
         except OverflowError:  # at the ends of the calendar nothing is outside
