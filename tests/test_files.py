@@ -47,8 +47,8 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(cell: str) -> None:
     assert defuse(cell) == f"'{cell}"
 
 
-@pytest.mark.parametrize("separator", [";", "|", "\t", "\r", "\n", "\r\n", "\v", "\f", "\x1e", "\x85", "\u2028", ";;\n"])
-@pytest.mark.parametrize("formula", ["=1", "+1", "+1+x", "-1+x", "-1", "@SUM(1)", "\uff1d1", " =1", '"=1', "''=1", "' \"'=1"])
+@pytest.mark.parametrize("separator", [*";|\t\r\n\v\f\x1e\x85\u2028", "\r\n", ";;\n"])
+@pytest.mark.parametrize("formula", ["=1", "+1", "+1+x", "-1", "@SUM(1)", "\uff1d1", " =1", '"=1', "''=1", "' \"'=1"])
 @pytest.mark.parametrize("before", ["", "a", "'", '"', "=2"])
 def test_a_formula_behind_another_separator_is_defused(before: str, separator: str, formula: str) -> None:
     """Where lists are separated by `;`, a spreadsheet takes what is behind one in a cell for a cell of its own."""

@@ -1,12 +1,21 @@
 """What a POST or PATCH sends of a draft."""
 
 import json
+import pickle
+from copy import deepcopy
 from decimal import Decimal
 
+import pytest
 from rows import KARL_DRAFT, KARL_SENT
 
-from ticketsource_async import Address, ConsentDraft, CustomerDraft, MembershipDraft, NoteDraft
+from ticketsource_async import Address, ConsentDraft, Customer, CustomerDraft, MembershipDraft, NoteDraft
 from ticketsource_async._wire import drafts
+from ticketsource_async._wire.request import Credentials, Request, Secret
+from ticketsource_async._wire.response import RawResponse, read
+from ticketsource_async.models.reader import read_row
+
+CREDENTIALS = Credentials.of(Secret("skl-test"), "https://api.ticketsource.io", "tests/1", "bearer")
+GET = Request(CREDENTIALS, "GET", CREDENTIALS.base_url.joinpath("customers", "cst-1"))
 
 
 def test_the_guides_create_example_is_sent_key_by_key() -> None:
@@ -40,6 +49,28 @@ def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields() -> None:
         "county": "\ud800",
         "since": 1.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("number", "sent"),
+    [
+        *((number, number) for number in ("1", "0", "-0.0", "1.50", "0.1", "12345678901234567890.123", "9" * 5000)),
+        *(("1e5", "1E+5"), ("1e400", "1E+400"), ("-1e-400", "-1E-400")),
+        *((number, number) for number in ("1e99999999999999999999", "-1e-99999999999999999999")),
+    ],
+)
+@pytest.mark.parametrize("part", ["address", "membership", "consent"])
+def test_an_unknown_number_goes_back_as_the_number_that_came(part: str, number: str, sent: str) -> None:
+    """One that a float cannot keep does not become a text when its part is sent whole, nor a text a number."""
+    row = '{"data": {"id": "cst-1", "type": "customer", "attributes": {"%s": {"x": [{"y": %s}], "z": "%s"}}}}'
+    customer = read_row(read(GET, RawResponse(200, {}, (row % (part, number, number)).encode())).data, Customer)
+    customer = pickle.loads(pickle.dumps(deepcopy(customer)))
+
+    body = drafts.body(CustomerDraft(**{part: getattr(customer, part)}), CustomerDraft).decode()
+
+    assert f'"x":[{{"y":{sent}}}]' in body
+    assert f'"z":"{number}"' in body
+    assert Customer.from_dict(json.loads(json.dumps(customer.to_dict()))) == customer
 
 
 def test_a_note_draft_has_the_type_of_a_note() -> None:

@@ -5,7 +5,7 @@ What is UNSET is left out, None is null. A part of a record (`Address`, `Members
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +15,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ticketsource_async import models
+from ticketsource_async.models.values import NumberText
 
 
 def _whole(part: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
@@ -60,11 +61,15 @@ def body(
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}
     data = {"type": draft.API_TYPE, **named, "attributes": _converter.unstructure(draft)}
-    return json.dumps({"data": data}, separators=(",", ":"), default=_plain).encode()
+    return _json({"data": data}).encode()
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):  # of an `extra`, which has none that a float cannot keep
-        return float(value)
-    assert isinstance(value, date)  # noqa: S101 - a draft has nothing else that JSON has not
-    return value.isoformat()
+def _json(value: object) -> str:
+    """Return JSON with each number as it came, which `json` cannot write: it would make a float of it."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join([f"{json.dumps(name)}:{_json(inner)}" for name, inner in value.items()]) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, Decimal | NumberText):
+        return str(value)
+    return json.dumps(value.isoformat() if isinstance(value, date) else value)

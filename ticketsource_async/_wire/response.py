@@ -195,7 +195,7 @@ def _number(text: str) -> object:
     try:
         return int(text) if text.lstrip("-").isdigit() and len(text) < 4000 else Decimal(text)
     except ArithmeticError:  # 1e99999999999999999999
-        return values.Unreadable(text)
+        return values.Unreadable(values.NumberText(text))
 
 
 def _refuse(constant: str) -> NoReturn:

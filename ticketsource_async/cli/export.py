@@ -81,7 +81,7 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--escape-formulas/--no-escape-formulas",
             default=True,
-            help="Put a quote before CSV cells that a spreadsheet would run as a formula.  [default: on]",
+            help="Put a quote before what a spreadsheet would run as a formula in the cells of a CSV.  [default: on]",
         ),
         click.option(
             "--excel", is_flag=True, help="Begin the CSV with the byte order mark that Excel needs to read UTF-8."

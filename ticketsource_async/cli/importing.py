@@ -94,7 +94,7 @@ class _Refusal(Exception):
 @click.option(
     "--escape-formulas/--no-escape-formulas",
     default=True,
-    help="Take away the quote that the export puts before a cell that is a formula.  [default: on]",
+    help="Take away the quotes that the export puts before formulas.  [default: on]",
 )
 @quiet_option
 def import_customers(

@@ -10,8 +10,8 @@ from ticketsource_async.tables import Table, text_of
 
 T = TypeVar("T")
 
-# A spreadsheet that separates cells by something else than commas, such as `;` in much of Europe, takes a part of a cell
-# for a cell of its own, and a line break in it for a new row. So a formula may begin behind each of these, too.
+# A spreadsheet that separates cells by something else than commas, such as `;` in much of Europe, takes a part of a
+# cell for a cell of its own, and a line break in it for a new row. So a formula may begin behind each of these, too.
 _SEPARATORS: Final = r";|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _BEGIN: Final = rf"(?<![^{_SEPARATORS}])"
 _SPACE: Final = rf"(?![{_SEPARATORS}])\s"

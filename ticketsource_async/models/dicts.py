@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast, get_type_hints
 import attrs
 
 from ticketsource_async.models.reader import EXTRA, OURS, fields_of, id_of, is_record, reader_of
-from ticketsource_async.models.values import NOTHING, kept
+from ticketsource_async.models.values import NOTHING, NumberText, kept
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ def _json(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
     found = kept(value)
+    if isinstance(found, NumberText):
+        return str(found)  # not all that writes JSON takes a class of its own
     return float(found) if isinstance(found, Decimal) else found
 
 

@@ -32,6 +32,12 @@ CONTROLS: Final = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 """Characters, for a regular expression, that a terminal would obey: DEL and C1, separators, marks of direction."""
 
 
+class NumberText(str):
+    """The text of a number that a float cannot keep: a text in `extra`, sent back as the number that it is."""
+
+    __slots__ = ()
+
+
 @frozen
 class Unreadable:
     """A JSON value that Python cannot work with: a text that UTF-8 cannot hold, or a number beyond all bounds."""
@@ -63,10 +69,10 @@ def kept(value: object, levels: int = MOST_LEVELS) -> object:
     if isinstance(value, Unreadable):
         as_kept = value.text
     elif isinstance(value, int):
-        as_kept = value if value.bit_length() <= 10_000 else digits(value)
+        as_kept = value if value.bit_length() <= 10_000 else NumberText(digits(value))
     elif isinstance(value, float | Decimal):
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        as_kept = exact if Decimal(repr(float(exact))) == exact else str(exact)
+        as_kept = exact if Decimal(repr(float(exact))) == exact else NumberText(exact)
     elif isinstance(value, Mapping):
         as_kept = {name: kept(inner, levels - 1) for name, inner in value.items()}
     elif isinstance(value, list | tuple):
