@@ -12,7 +12,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async.models.values import CONTROLS
+from ticketsource_async.models.values import visible
 
 
 @frozen
@@ -80,7 +80,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-_CONTROLS: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
+_MOST_SHOWN: Final = 500
+_MOST_READ: Final = 20_000
 
 
 @frozen
@@ -111,6 +112,7 @@ class Request:
         """Return foreign text without the key and without control characters, at a length fit for a message."""
         for secret in self.credentials.secrets:
             text = text.replace(secret, "***")
-        text = re.sub(r"//\S+@", "//***@", text)  # the password of a proxy, which may have a raw slash
-        text = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-        return text if len(text) <= 500 else text[:500] + "..."
+        # The password of a proxy may have a raw slash. Possessive, or many slashes would take the square of their time.
+        text = re.sub(r"//\S++", lambda found: re.sub(r"..+@", "//***@", found[0]), text[:_MOST_READ])
+        text = visible(text[: _MOST_SHOWN + 1])
+        return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."

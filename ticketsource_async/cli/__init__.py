@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ticketsource_async import __version__
-from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run
+from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 
@@ -32,10 +32,16 @@ _GROUPS: Final = {
 
 
 class _Root(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options in front of the name of a group."""
+        with saying_what_is_wrong():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, of which click makes an Abort."""
         try:
-            return super().invoke(ctx)
+            with saying_what_is_wrong():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort) as ended:
             if KeyboardInterrupt in (type(ended), type(ended.__context__)):
                 raise click.exceptions.Exit(INTERRUPTED) from None
@@ -119,7 +125,7 @@ def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit:
         async with Sandbox(count, seed, api_key=api_key, port=port, rate_limit=limit) as box:
             key = shlex.quote(box.api_key)
             click.echo(f"export TICKETSOURCE_BASE_URL={box.url}\nexport TICKETSOURCE_API_KEY={key}")
-            click.echo(f"Serving {count:,} sample customers; Ctrl-C stops.", err=True)
+            say(f"Serving {count:,} sample customers; Ctrl-C stops.")
             await asyncio.Event().wait()
 
     run(serve())

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from io import TextIOWrapper
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TextIO
 
 import click
 
@@ -182,14 +182,14 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed", "stdout")
         # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
-        stdout = TextIOWrapper(sys.stdout.buffer, encoding=encoding, newline="")
+        stdout = _text_to(sys.stdout.buffer, encoding)
         try:
             yield stdout
         finally:
             stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
         return
     if output.exists() and not output.is_file():  # /dev/null, a named pipe: nothing to put in its place
-        with output.open("w", encoding=encoding, newline="") as stream:
+        with output.open("wb") as device, _text_to(device, encoding) as stream:
             yield stream
         return
     target = output.resolve()  # through a link, so that the link stays
@@ -213,6 +213,22 @@ def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
         part.unlink(missing_ok=True)
 
 
+class _OnTerminal(TextIOWrapper):
+    """A stream to a terminal, which must not obey what the API sends; lines and tabs stay."""
+
+    def write(self, text: str) -> int:
+        from ticketsource_async.models.values import visible  # noqa: PLC0415
+
+        parts = re.split(r"(\t|\r?\n)", text)
+        parts[::2] = map(visible, parts[::2])
+        return super().write("".join(parts))
+
+
+def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
+    """Return a stream that writes text to stdout or a device, as it is unless that is a terminal."""
+    return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
+
+
 @contextmanager
 def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[WholeRecord], None]]":
     """Yield a function that notes the values of a record that could not be read; report them on stderr at the end.
@@ -233,7 +249,7 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
             more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
             empty = ", the cells are empty" if in_cells else ""
             whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
-            click.echo(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}", err=True)
+            say(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}")
     if strict and found:
         raise click.exceptions.Exit(FAILED)
 
@@ -282,7 +298,9 @@ def confirm_deletion(what: str, *, yes: bool) -> None:
     if not yes and sys.stdin is None:
         raise click.UsageError("stdin is closed, so nobody can be asked: add --yes.")
     if not yes:
-        click.confirm(f"Delete the {what} for good?", abort=True, err=True)
+        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+
+        click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
 
 
 def print_record(record: "Record") -> None:
@@ -376,7 +394,27 @@ def _exit_code(error: Exception) -> int:
             return FAILED
 
 
+def say(message: str) -> None:
+    """Print one line on stderr, with nothing that a terminal would obey."""
+    from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+
+    click.echo(visible(message), err=True)
+
+
+@contextmanager
+def saying_what_is_wrong() -> Iterator[None]:
+    """Let an error of click say nothing that a terminal would obey."""
+    try:
+        yield
+    except click.ClickException as error:
+        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+
+        shown = "\n".join(map(visible, error.message.split("\n")))
+        error.message = shown  # type: ignore[misc]  # each class of click's errors is built and shown in its own way
+        raise
+
+
 def fail(message: str, code: int) -> NoReturn:
     """End the command with one line on stderr."""
-    click.echo(f"ticketsource: {message}", err=True)
+    say(f"ticketsource: {message}")
     raise click.exceptions.Exit(code)

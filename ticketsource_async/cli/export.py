@@ -22,6 +22,7 @@ from ticketsource_async.cli.common import (
     reporting_unreadable,
     run,
     sandbox_option,
+    say,
     strict_option,
 )
 
@@ -186,7 +187,7 @@ def export_customers(options: Options, *, consent: tuple[str, ...], limit: int |
 
     def say_how_many() -> None:
         if consent and not options.quiet:
-            click.echo(f"{left_out:,} left out: no consent to {' and '.join(consent)}.", err=True)
+            say(f"{left_out:,} left out: no consent to {' and '.join(consent)}.")
 
     _export(options, CUSTOMERS, "customers", customers, say_how_many)
 

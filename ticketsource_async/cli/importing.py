@@ -28,6 +28,7 @@ from ticketsource_async.cli.common import (
     progress,
     quiet_option,
     run,
+    say,
 )
 from ticketsource_async.errors import (
     InvalidID,
@@ -129,7 +130,7 @@ def import_customers(
                     outcomes[str(outcome["outcome"])] += 1
         if not quiet:
             counted = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "no lines"
-            click.echo(counted + ("." if apply else ". Nothing was written: --apply writes."), err=True)
+            say(counted + ("." if apply else ". Nothing was written: --apply writes."))
         if any(outcomes[refused] for refused in _REFUSED):
             raise click.exceptions.Exit(FAILED)
 
@@ -142,7 +143,7 @@ def _reporting_where_it_ended(line: _Line) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        click.echo(f"The import ended at line {line.number}: run it again to go on.", err=True)
+        say(f"The import ended at line {line.number}: run it again to go on.")
         raise
 
 

@@ -21,6 +21,7 @@ from ticketsource_async.cli.common import (
     quiet_option,
     reporting_unreadable,
     run,
+    say,
 )
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
@@ -84,7 +85,7 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
                 await in_store.acknowledge_all()  # now that the file has its name
         if not quiet:
             kinds = ", ".join(f"{counts[kind.__name__]:,} {kind.__name__.lower()}" for kind in get_args(Change))
-            click.echo(f"{kinds}; {counts['consents']:,} changed a consent.", err=True)
+            say(f"{kinds}; {counts['consents']:,} changed a consent.")
         if failure is not None:
             raise failure
         if counts["unreadable"]:
@@ -144,7 +145,7 @@ def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
 def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]:
     def skip(error: InvalidResponse) -> None:
         counts["unreadable"] += 1
-        click.echo(f"ticketsource: {error}", err=True)
+        say(f"ticketsource: {error}")
 
     return skip
 
@@ -163,6 +164,6 @@ def forget_customer(*, customer_id: str, store: Path) -> None:
 
         async with CustomerStore(store) as in_store:
             if not await in_store.erase(customer_id):
-                click.echo(f"{store} has nobody with the id {customer_id}.", err=True)
+                say(f"{store} has nobody with the id {customer_id}.")
 
     run(forget())

@@ -1,5 +1,6 @@
 """What records keep of JSON that they have no field for, or cannot read; pure."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NoReturn
@@ -30,6 +31,14 @@ RECORD_KINDS: Final[dict[str, str]] = {}
 
 CONTROLS: Final = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 """Characters, for a regular expression, that a terminal would obey: DEL and C1, separators, marks of direction."""
+
+
+_OBEYED: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
+
+
+def visible(text: str) -> str:
+    r"""Return text with an escape, such as \x1b, for each character that a terminal would obey."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class NumberText(str):
