@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import os
-from collections import deque
+import sys
+import threading
+from collections import Counter, deque
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import pytest
@@ -381,6 +384,60 @@ async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:
     clock[0] = 60.0
     async with limiter.slot(key="c", priority="bulk"):
         assert list(limiter._windows) == ["c"]
+
+
+async def test_a_new_key_costs_the_same_however_many_keys_there_are() -> None:
+    """Only a few windows are looked at for each, and yet all that are at rest are forgotten in time."""
+    times, now = [0], [0.0]
+
+    def clock() -> float:
+        times[0] += 1
+        return now[0]
+
+    limiter = LocalRateLimiter(RateLimit(2, per=60), clock=clock)
+
+    async def use(key: str) -> int:
+        before = times[0]
+        async with limiter.slot(key=key, priority="bulk"):
+            return times[0] - before
+
+    assert max([await use(f"early {n}") for n in range(2000)]) < 10
+    now[0] = 60.0
+    assert max([await use(f"late {n}") for n in range(2000)]) < 10
+    assert not [key for key in limiter._windows if key.startswith("early")]
+    now[0] = 120.0
+    assert repr(limiter) == "<LocalRateLimiter 2 per 60 s>"
+
+
+def test_no_slot_is_given_out_twice_while_another_thread_forgets_its_key() -> None:
+    """Six event loops use forty keys that are at rest again and again: of each, one slot is held at a time."""
+    limiter = LocalRateLimiter(RateLimit(1, per=0.0001))
+    held, most = Counter[str](), Counter[str]()
+    lock = threading.Lock()
+
+    async def use(first: int) -> None:
+        for n in range(300):
+            key = str((first + n * n) % 40)
+            async with limiter.slot(key=key, priority="bulk"):
+                with lock:
+                    held[key] += 1
+                    most[key] = max(most[key], held[key])
+                await asyncio.sleep(0)
+                with lock:
+                    held[key] -= 1
+
+    async def one_loop(first: int) -> None:
+        await asyncio.gather(*(use(first + n) for n in range(5)))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(asyncio.run, [one_loop(7 * n) for n in range(6)]))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert set(most.values()) == {1}
 
 
 async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:

@@ -22,6 +22,7 @@ from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 _LOG: Final = logging.getLogger("ticketsource_async")
 KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
 _BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
+_LOOKED_AT: Final = 2  # so many keys are looked at for each new one, or there could be more and more
 _LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early must not spin
 
 
@@ -30,14 +31,15 @@ class LocalRateLimiter:
 
     First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
     one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. It has no task, thread or lock of
-    its own, works in any number of event loops, and forgets a key one window after its last use. `clock` is in
-    seconds and never goes back.
+    its own, and works in any number of event loops. As new keys come, it forgets those that were not used for a
+    window. `clock` is in seconds and never goes back.
     """
 
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._per = rate.limit // rate.share, rate.per
         self._clock = clock
         self._windows: dict[str, _Window] = {}
+        self._in_turn: deque[str] = deque()  # the keys, in the order in which they are looked at to be forgotten
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
@@ -47,8 +49,13 @@ class LocalRateLimiter:
 
     @asynccontextmanager
     async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
-        queue = self._window(key).queue()
-        await queue.wait(priority)
+        while True:
+            queue = (window := self._window(key)).queue()
+            token = await queue.wait(priority)
+            if window.forgotten_in != os.getpid():
+                break
+            queue.give_back(token)
+            await asyncio.sleep(0)
         try:
             yield
         finally:
@@ -56,22 +63,42 @@ class LocalRateLimiter:
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
-        self._window(key).pause(seconds)
+        (window := self._window(key)).pause(seconds)
+        while window.forgotten_in == os.getpid():
+            await asyncio.sleep(0)
+            (window := self._window(key)).pause(seconds)
 
     def _window(self, key: str) -> "_Window":
         if (window := self._windows.get(key)) is None:
-            self._forget_idle()
-            window = self._windows.setdefault(key, _Window(self._limit, self._per, self._clock))
+            self._forget_idle(_LOOKED_AT)
+            made = _Window(self._limit, self._per, self._clock)
+            window = self._windows.setdefault(key, made)
+            if window is made:
+                self._in_turn.append(key)
         return window
 
-    def _forget_idle(self) -> None:
-        for key, window in list(self._windows.items()):
+    def _forget_idle(self, most: int) -> None:
+        """Look at so many keys, those that were not looked at for longest, and forget which nobody uses any more.
+
+        Another thread may take a slot meanwhile. So a window is marked before it is looked at: a slot that is taken
+        later, from a window with the mark, is given back, and one that was taken before shows that it is in use.
+        """
+        for _ in range(most):
+            try:
+                key = self._in_turn.popleft()
+            except IndexError:
+                return
+            window = self._windows[key]
+            window.forgotten_in = os.getpid()
             if window.idle:
-                self._windows.pop(key, None)
+                del self._windows[key]  # and the mark stays
+            else:
+                window.forgotten_in = 0
+                self._in_turn.append(key)
 
     def __repr__(self) -> str:
-        self._forget_idle()
-        keys = "".join(f", key {key[:8]}: {window}" for key, window in self._windows.items())
+        self._forget_idle(len(self._in_turn))
+        keys = "".join(f", key {key[:8]}: {window}" for key, window in list(self._windows.items()))
         return f"<LocalRateLimiter {self._limit} per {self._per:g} s{keys}>"
 
 
@@ -97,6 +124,7 @@ class _Window:
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
+        self.forgotten_in = 0  # the process that forgets it: in the child of a fork the mark of the parent says nothing
 
     @property
     def idle(self) -> bool:
