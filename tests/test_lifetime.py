@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from loops import call, our_tasks, until
-from processes import run_strictly
+from processes import run_strictly, run_with
 from talking import answer, read_request, server
 
 from ticketsource_async import (
@@ -220,6 +220,7 @@ ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
 use(ts)
 use(ts)
 gc.collect()
+asyncio.run(ts.aclose())
 del ts
 gc.collect()
 ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
@@ -263,6 +264,30 @@ gc.collect()
 async def test_debug_mode_and_warnings_as_errors_are_silent(box: Sandbox, loop: list[str]) -> None:
     """Lists, breaks, timeouts, writes and errors, under asyncio's loop and uvloop: not a word on stderr."""
     assert await run_strictly(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
+
+
+LEFT = """
+import asyncio, gc, sys
+from ticketsource_async import TicketSource
+
+ts = TicketSource(sys.argv[2], base_url=sys.argv[1])
+loop = asyncio.new_event_loop()
+print(loop.run_until_complete(ts.customers.list().first()).id)
+loop.close()
+gc.collect()
+gc.disable()
+gc.callbacks.append(lambda phase, info: print("collected"))
+del ts
+gc.callbacks.clear()
+"""
+
+
+async def test_a_client_that_goes_collects_no_garbage(box: Sandbox) -> None:
+    """Its event loop is closed and it was not: that is no reason to stop the program for a whole collection."""
+    out, err = await run_with("-c", LEFT, box.url, box.api_key, box=box)
+
+    assert out.split() == [box.customers.ids()[0]]
+    assert "Unclosed" not in err
 
 
 async def test_a_session_of_a_dead_loop_is_dropped_without_a_warning(box: Sandbox) -> None:

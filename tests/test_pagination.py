@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -180,6 +182,34 @@ async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
 
     assert [c.id[-1] for c in customers] == ids
     assert [e.id for e in handed] == ["cst-xxxxxxxxxx2"]
+
+
+@pytest.mark.parametrize("rows", [2500, pytest.param(10_000_000, marks=pytest.mark.slow)])
+async def test_a_page_of_any_number_of_invalid_rows_tells_each_and_lets_others_go_on(
+    ts: TicketSource, box: Sandbox, rows: int
+) -> None:
+    """Each row is counted and handed over, and other tasks have their turn meanwhile."""
+    good = json.dumps(customer_row(1)).encode()
+    box.fail(status=200, body=b'{"data": [' + b"{}," * rows + good + b"]}")
+    told, turns = Counter[str](), set[int]()
+
+    async def others() -> None:
+        while True:
+            turns.add(told.total())
+            await asyncio.sleep(0)
+
+    def tell(error: InvalidResponse) -> None:
+        told[error.json_path if told.total() < 3 else "$.data[...].id"] += 1
+
+    other = asyncio.create_task(others())
+    pager = ts.customers.list(on_invalid=tell)
+    customers = await pager.collect()
+    other.cancel()
+
+    assert [customer.id for customer in customers] == [customer_row(1)["id"]]
+    assert pager.report.invalid == told.total() == rows
+    assert [told[f"$.data[{n}].id"] for n in range(3)] == [1, 1, 1]
+    assert len([turn for turn in turns if 0 < turn < rows]) >= rows // 1000
 
 
 async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(

@@ -36,6 +36,7 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
 _LOG: Final = logging.getLogger("ticketsource_async")
+_ROWS_AT_ONCE: Final = 1000
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
 _MOST_BROKEN: Final = 5
 
@@ -167,7 +168,7 @@ class Pager(Generic[T]):
                     return
                 if asked:
                     asked.popleft()
-                page, following = self._page(loop, envelope, number, seen)
+                page, following = await self._page(loop, envelope, number, seen)
                 del envelope
                 if came_by.by_number and not loop.fresh:
                     self._log_end(came_by, number)
@@ -200,7 +201,7 @@ class Pager(Generic[T]):
         url = loop.last
         while (before := paging.page_offset(url, -1, self._ours)) is not None:
             url = before
-            page, _ = self._page(loop, await self._read(loop, url), int(url.query["page"]), ())
+            page, _ = await self._page(loop, await self._read(loop, url), int(url.query["page"]), ())
             yield page
         if url.query.get("page") != "1":
             raise PaginationError(
@@ -256,13 +257,13 @@ class Pager(Generic[T]):
         request = Request(self._sender.credentials, "GET", url)
         return await self._sender.send(request, "bulk", patient_with=patient_with)
 
-    def _page(self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
+    async def _page(self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
         """Return the page, and where the list goes on."""
         rows = envelope.data
         if not isinstance(rows, list):
             raise envelope.invalid("`data` is not a list", "$.data")
         self._sender.emit(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
-        items = self._items(loop, rows, envelope)
+        items = await self._items(loop, rows, envelope)
         loop.items += len(items)
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0
         following = paging.following(envelope, self._ours, seen, len(rows))
@@ -301,7 +302,7 @@ class Pager(Generic[T]):
                 *(self._url.path, number, came_by.wrong, came_by.link),
             )
 
-    def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
+    async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
         loop.rows = len(rows)
         new = loop.which_are_new([id_in(row) for row in rows])
@@ -310,6 +311,8 @@ class Pager(Generic[T]):
         for index, is_new in enumerate(new):
             if loop.left == 0:
                 break
+            if index % _ROWS_AT_ONCE == _ROWS_AT_ONCE - 1:  # more than was asked for, maybe a million
+                await asyncio.sleep(0)
             # The fewer objects there are, the less the garbage collector has to look at.
             row, rows[index] = rows[index], None
             item = None

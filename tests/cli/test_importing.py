@@ -84,6 +84,17 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_lines_then_do_it(
     assert again.err == "2 unchanged.\n"
 
 
+async def test_an_email_of_many_customers_is_refused_in_few_words(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """Ten of them are named, and the others counted."""
+    made = [await ts.customers.create(CustomerDraft(email="same@example.com")) for _ in range(13)]
+    file.write_text("email,last_name\nsame@example.com,x\n")
+
+    _, (refused,) = await import_(file, "--match", "email", box=box)
+
+    ids = ", ".join(customer.id for customer in made[:10])
+    assert refused["reason"] == f"13 customers have this email: {ids} and 3 more"
+
+
 @pytest.mark.parametrize(
     ("match", "row", "reason"),
     [

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Collection, Mapping
-from typing import cast
+from typing import Final, cast
 
 from attrs import frozen
 from yarl import URL
 
 from ticketsource_async._wire.response import Envelope
+
+_LONGEST: Final = 8192
 
 
 @frozen
@@ -40,6 +42,8 @@ def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str]
     if link == "" or link is False:
         return Following(after if rows >= _full_page(envelope, ours) else None, by_number=True)
     try:
+        if len(cast(str, link)) > _LONGEST:  # a host of a million characters takes seconds to read
+            raise ValueError(link)
         url = here.with_query(URL(cast(str, link)).query)
         url = url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
     except (ValueError, TypeError):

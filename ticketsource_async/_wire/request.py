@@ -112,7 +112,7 @@ class Request:
         """Return foreign text without the key and without control characters, at a length fit for a message."""
         for secret in self.credentials.secrets:
             text = text.replace(secret, "***")
-        # The password of a proxy may have a raw slash. Possessive, or many slashes would take the square of their time.
-        text = re.sub(r"//\S++", lambda found: re.sub(r"..+@", "//***@", found[0]), text[:_MOST_READ])
+        # The password of a proxy may have a raw slash. `//\S+@` alone takes far too long for a text of many slashes.
+        text = re.sub(r"//\S++", lambda found: re.sub(r"\A//.+@", "//***@", found[0]), text[:_MOST_READ])
         text = visible(text[: _MOST_SHOWN + 1])
         return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."

@@ -27,6 +27,8 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
 }
 _BARE: Final = (b"", b"{}", b"[]", b"null")
 _MOST_REASONS: Final = 20
+_MOST_ERRORS: Final = 100
+_MOST_OBJECTS: Final = 1_000_000  # an answer of the API has one for each hundred bytes or so
 _MOST_SEARCHED: Final = 65_536
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
 _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
@@ -87,7 +89,8 @@ def read(request: Request, response: RawResponse) -> Envelope:
     if request.method == "PATCH" and _is_bare(response, document):
         return Envelope(None, {}, request, response.status)
     if "data" not in document:
-        raise _invalid(request, response.status, f"{_describe(request, response)} instead of a `data` envelope")
+        found = _describe(request, response, document)
+        raise _invalid(request, response.status, f"{found} instead of a `data` envelope")
     links = document.get("links") or {}  # PHP writes an empty object as []
     if not isinstance(links, dict):
         raise _invalid(request, response.status, "`links` is not an object", "$.links")
@@ -125,12 +128,14 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     status, path = response.status, request.url.path
     if status < 200:
         return _invalid(request, status, "a change of protocol that was not asked for")
+    document = _document(response)
+    described = _describe(request, response, document)
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
         return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
-    if _is_wall(response):
+    if _is_wall(response, document):
         return errors.AccessBlocked(
-            f"{request} was answered {status} by a wall in front of the API ({_describe(request, response)}), "
+            f"{request} was answered {status} by a wall in front of the API ({described}), "
             "not by the API; the key may be good. Ask TicketSource support for the user agent they hand out to "
             "integrators and pass it as user_agent (or in TICKETSOURCE_USER_AGENT).",
             status,
@@ -140,9 +145,9 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
         )
     kind, advice = ERRORS.get(status, _SERVER_ERROR if status >= 500 else _OTHER_ERROR)
     return kind(
-        f"{request} was answered {status}: {_describe(request, response)}. {advice}",
+        f"{request} was answered {status}: {described}. {advice}",
         status,
-        _error_objects(request, response),
+        _error_objects(request, document)[0],
         request.method,
         path,
         request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
@@ -151,9 +156,9 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     )
 
 
-def _is_wall(response: RawResponse) -> bool:
+def _is_wall(response: RawResponse, document: Mapping[str, object]) -> bool:
     if response.status == 403:  # the API itself would say why, in JSON
-        return "cf-mitigated" in response.headers or not _document(response)
+        return "cf-mitigated" in response.headers or not document
     if response.status == 503:  # a page that says when to come back is of a gateway under repair
         return "cf-mitigated" in response.headers or (_is_html(response) and "retry-after" not in response.headers)
     return False
@@ -170,7 +175,14 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _NOT_JSON: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
 
 
+def _has_too_many_objects(body: bytes) -> bool:
+    """Say whether a body may have so many objects that they fill the memory: `{},` takes thirty times its length."""
+    return len(body) > 2 * _MOST_OBJECTS and body.count(b"{") + body.count(b"[") > _MOST_OBJECTS
+
+
 def _document(response: RawResponse) -> Mapping[str, object]:
+    if _has_too_many_objects(response.body):
+        return {}
     try:
         document = _DECODER.decode(response.body)
     except _NOT_JSON:
@@ -216,11 +228,12 @@ def _marked(value: object) -> object:
     return value
 
 
-def _error_objects(request: Request, response: RawResponse) -> list[ErrorObject]:
-    listed = _document(response).get("errors")
+def _error_objects(request: Request, document: Mapping[str, object]) -> tuple[list[ErrorObject], int]:
+    """Return the first error objects, and how many there are in all."""
+    listed = document.get("errors")
     found = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     wanted = {"id": str, "status": int, "code": str, "title": str, "detail": str}
-    return [
+    objects = [
         cast(
             ErrorObject,
             {
@@ -229,22 +242,30 @@ def _error_objects(request: Request, response: RawResponse) -> list[ErrorObject]
                 if isinstance(value := entry.get(name), kind)
             },
         )
-        for entry in found
+        for entry in found[:_MOST_ERRORS]
     ]
+    return objects, len(found)
 
 
-def _describe(request: Request, response: RawResponse) -> str:
-    if listed := _error_objects(request, response):
-        more = f"; and {len(listed) - _MOST_REASONS:,} more" if len(listed) > _MOST_REASONS else ""
+def _describe(request: Request, response: RawResponse, document: Mapping[str, object]) -> str:
+    listed, in_all = _error_objects(request, document)
+    if listed:
+        more = f"; and {in_all - _MOST_REASONS:,} more" if in_all > _MOST_REASONS else ""
         return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
-    if isinstance(message := _document(response).get("message"), str):  # Laravel's own errors, outside of the API's
+    if isinstance(message := document.get("message"), str):  # Laravel's own errors, outside of the API's
         return request.scrub(message).rstrip(".")
     if response.broken:
         return response.broken
     if not response.body.strip():
         return "an empty body"
     if not _is_html(response):
-        return f"{len(response.body)} bytes that are not what the API sends"
+        many = _has_too_many_objects(response.body) and not document
+        wrong = f"with more than {_MOST_OBJECTS:,} objects" if many else "that are not what the API sends"
+        return f"{len(response.body)} bytes {wrong}"
+    return _describe_page(request, response)
+
+
+def _describe_page(request: Request, response: RawResponse) -> str:
     # Bounded, or a page of "<title" again and again would be searched for half a minute.
     title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_SEARCHED], re.IGNORECASE)
     return (

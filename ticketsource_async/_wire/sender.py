@@ -32,6 +32,7 @@ _LOG: Final = logging.getLogger("ticketsource_async")
 _READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports these itself
 _LEAST_WAIT: Final = 0.001
 _MOST_EXCUSED: Final = 3600.0  # or a server that asks to wait again and again would be obeyed for ever
+_MOST_PATHS: Final = 10_000
 
 
 @frozen
@@ -397,8 +398,9 @@ class Sender:
                 _READING_LOG.warning(
                     "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
                 )
-            self._logged_paths.add((resource, path))
             self._logged_names.add(whose)
+            if len(self._logged_paths) < _MOST_PATHS:  # which only save the time to make `whose`
+                self._logged_paths.add((resource, path))
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""

@@ -200,7 +200,7 @@ class Transport:
             raise errors.ConfigurationError(
                 "This TicketSource client is in use in another event loop that runs: make one for each loop."
             )
-        self.drop_if_dead()
+        self._drop_quietly_if_dead()
         self._session = aiohttp.ClientSession(
             connector=_Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -212,21 +212,26 @@ class Transport:
         return self._session
 
     def drop_if_dead(self) -> None:
-        """Let go of a session of our own whose event loop was closed before it, without a warning.
+        """Let go of a session of our own whose event loop was closed before it.
 
-        Its sockets are closed as they are; nothing can be written to them any more.
+        Its sockets are closed as they are, when they are collected: nothing can be written to them any more.
         """
         session = self._own()
         if session is None or self.open or sys.is_finalizing():
             return
+        connector = cast(aiohttp.BaseConnector, session.connector)
+        session.detach()
+        with suppress(StopIteration):
+            next(connector.close().__await__())  # it never waits: without its loop it forgets, and no more
+        self._session = self._keeper = self._loop = None
+
+    def _drop_quietly_if_dead(self) -> None:
+        """As `drop_if_dead`, but without a warning of the sockets; it takes a while."""
+        if self._own() is None or self.open:
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            connector = cast(aiohttp.BaseConnector, session.connector)
-            session.detach()
-            with suppress(StopIteration):
-                next(connector.close().__await__())  # it never waits: without its loop it forgets, and no more
-            del session, connector
-            self._session = self._keeper = self._loop = None
+            self.drop_if_dead()
             gc.collect()  # now, since each of its connections warns when it goes
 
     def leave_to_parent(self) -> None:
@@ -243,6 +248,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close a session of our own."""
+        self._drop_quietly_if_dead()
         keeper, self._keeper, loop = self._keeper, None, self._loop
         if keeper is not None and loop is asyncio.get_running_loop():
             await keeper.aclose()

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
     from ticketsource_async.tables import Value
 
+_MOST_IDS: Final = 10
 _REFUSED: Final = ("refused", "unknown")
 _SMALL: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -295,7 +296,8 @@ def _only(line: _Line, listed: "list[Customer]") -> "Customer | None":
     """Return the one customer with the line's e-mail, None if there is none; raise _Refusal if it is not certain."""
     ids = [customer.id for customer in listed]
     if len(ids) > 1:
-        raise _Refusal(f"{len(ids)} customers have this email: {', '.join(ids)}")
+        more = f" and {len(ids) - _MOST_IDS:,} more" if len(ids) > _MOST_IDS else ""
+        raise _Refusal(f"{len(ids):,} customers have this email: {', '.join(ids[:_MOST_IDS])}{more}")
     if line.id and ids != [line.id]:
         of = f"of {ids[0]}" if ids else "of nobody"
         raise _Refusal(f"its id is {line.id}, but its email is {of}; match by id to change an email")

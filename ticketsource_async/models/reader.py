@@ -358,7 +358,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         return self[tuple(given)](given, *arguments)
 
     def __missing__(self, names: tuple[object, ...]) -> Callable[..., Any]:
-        if len(self) >= _MOST_READERS or not self._any.isdisjoint(names):
+        if len(self) >= _MOST_READERS or len(names) > _MOST_NAMES or not self._any.isdisjoint(names):
             return self._general
         self[names] = made = self._make(cast(tuple[str, ...], names))
         return made
@@ -403,7 +403,9 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
 
 
 reader_of: Final = cache(_Readers)
-_MOST_READERS: Final = 50  # of a class; from there on a new choice of names is read by the general one, a little slower
+# Of a class, and of a choice of names. Beyond these the general reader reads, a little slower.
+_MOST_READERS: Final = 50
+_MOST_NAMES: Final = 200
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
