@@ -257,7 +257,9 @@ class Pager(Generic[T]):
         request = Request(self._sender.credentials, "GET", url)
         return await self._sender.send(request, "bulk", patient_with=patient_with)
 
-    async def _page(self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]) -> tuple[Page[T], Following]:
+    async def _page(
+        self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]
+    ) -> tuple[Page[T], Following]:
         """Return the page, and where the list goes on."""
         rows = envelope.data
         if not isinstance(rows, list):

@@ -368,3 +368,15 @@ async def test_of_two_box_offices_that_begin_at_once_one_is_refused(path: Path, 
         assert StoreError in refused  # the other has its first change, or is the older loop of the two
         there = other if refused[0] is StoreError else box
         assert {customer.id for customer in await known(store)} <= set(there.customers.ids())
+
+
+async def test_a_page_of_any_number_of_customers_is_compared(path: Path) -> None:
+    """An API that sends its whole list at once sends more than one query of SQLite can name."""
+    ids = [f"cst-{number}" for number in range(260_000)]
+    async with CustomerStore(path) as store:
+        await store.mark_pending([(Created(Customer(ids[-1])), ())])
+
+        rows = await store._do(store._opened.stored, ids)
+
+    assert len(rows) == len(ids)
+    assert [customer_id for customer_id, row in rows.items() if any(row)] == [ids[-1]]

@@ -133,6 +133,13 @@ async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStor
     assert runs[2:] == [[], []]
 
 
+def test_thousands_of_unknown_attributes_that_differ_are_named_at_once() -> None:
+    """Each is named once, also one whose name begins like another's."""
+    names = [*(f"n{number}" for number in range(30_000)), "n1.x"]
+
+    assert differing({}, dict.fromkeys(names, True)) == [f"extra.{name}" for name in names]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "fields"),
     [

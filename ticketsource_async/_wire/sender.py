@@ -363,7 +363,7 @@ class Sender:
         bound = f"of {most}" if not patience else f"(it is given up in {patience:.0f} s)"
         _LOG.info(
             "%s %s: attempt %d %s ended in %s, the next is in %.1f s.",
-            *(request.method, request.url.path, request.attempt, bound, name, wait),
+            *(request.method, request.url.raw_path, request.attempt, bound, name, wait),
         )
         status = getattr(error, "status", None)
         self.emit(

@@ -167,9 +167,12 @@ class StoreFile:
 
     def stored(self, ids: Sequence[str]) -> dict[str, _Row]:
         ids = [customer_id for customer_id in ids if customer_id not in self._erased]
-        places = ", ".join("?" * len(ids))
-        query = f"SELECT id, record, pending, fields FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
-        found = {row[0]: row[1:] for row in self._sql.execute(query, ids)}
+        found: dict[str, _Row] = {}
+        for start in range(0, len(ids), _ROWS_AT_A_TIME):
+            some = ids[start : start + _ROWS_AT_A_TIME]
+            places = ", ".join("?" * len(some))
+            query = f"SELECT id, record, pending, fields FROM customer WHERE id IN ({places})"  # noqa: S608 - question marks alone
+            found |= {row[0]: row[1:] for row in self._sql.execute(query, some)}
         return {customer_id: found.get(customer_id, (None, None, None)) for customer_id in ids}
 
     def not_seen(self, sync_run: int, after: str) -> list[tuple[str, bytes]]:

@@ -267,11 +267,12 @@ def _differing(before: Customer, after: Customer) -> Iterator[str]:
     unreadable = [path for path in before.invalid if _is_compared(path)]
     # A consent that cannot be read now is a change only if it could be read before, or reads otherwise.
     unreadable = [path for path in unreadable if not (_is_consent(path) and _touches(after.invalid, path))]
-    yielded: list[str] = []
-    for path in (*_different_paths(before, after, after.invalid), *unreadable):
+    different = [name for path in _different_paths(before, after, after.invalid) for name in _applicable(after, path)]
+    yield from different
+    for path in unreadable:
         for name in _applicable(after, path):
-            if not _touches(yielded, name):
-                yielded.append(name)
+            if not _touches(different, name):
+                different.append(name)
                 yield name
 
 
