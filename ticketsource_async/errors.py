@@ -61,7 +61,8 @@ class TicketSourceError(Exception):
 class APIError(TicketSourceError):
     """The API answered `status`; statuses without a class of their own (405, 409 ...) raise this one itself.
 
-    `errors` are the API's own error objects, `retry_after` is in seconds, `attempts` counts the requests sent.
+    `errors` are the API's own error objects, at most a hundred. `retry_after` is in seconds, `attempts` counts the
+    requests sent.
     """
 
     def __init__(

@@ -18,6 +18,8 @@ _SPACE: Final = rf"(?![{_SEPARATORS}])\s"
 _NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+[+-]?(?:[\d().-]|{_SPACE})++")
 # The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
 _FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
+# Most cells are like this, and it is quick to see.
+_HARMLESS: Final = re.compile(rf"(?:[^-=+@\uff1d\uff0b\uff0d\uff20'\"\s][^{_SEPARATORS}]*)?")
 _FORMULA_BEGINS: Final = re.compile(_BEGIN + _FORMULA)
 _QUOTED_FORMULA: Final = re.compile(f"{_BEGIN}'{_FORMULA}")
 
@@ -41,7 +43,9 @@ def defuse(cell: str) -> str:
     What has quotes before it gets another, so that `undefuse` gives back what was there. A number behind a separator
     is no exception: with the next cell it may be a formula.
     """
-    return cell if _NUMBER_OR_PHONE.fullmatch(cell) else _FORMULA_BEGINS.sub("'", cell)
+    if _HARMLESS.fullmatch(cell) or _NUMBER_OR_PHONE.fullmatch(cell):
+        return cell
+    return _FORMULA_BEGINS.sub("'", cell)
 
 
 def undefuse(cell: str) -> str:
