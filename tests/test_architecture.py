@@ -47,7 +47,7 @@ MAY_IMPORT = {
         *("_wire.transport", "_wire.sender", "_wire.tasks", "ratelimit", "pagination", "bulk", "listings"),
         *("sync.store", "cli", "sandbox", "pytest_plugin"),
     ),
-    "time": ("_wire.sender", "ratelimit", "sandbox"),
+    "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),
     "random": ("_wire.sender", "ratelimit.redis", "sandbox"),
     "logging": ("_wire.sender", "pagination", "ratelimit", "sandbox", "cli"),
 }

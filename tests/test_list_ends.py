@@ -163,8 +163,7 @@ async def test_where_a_next_leads_astray_pages_are_asked_for_by_number(
     found, report, asked = await read(answer, per_page=10, concurrency=concurrency)
 
     assert found == ids(35)
-    assert asked[:5] == [1, 2, 3, 4, 5]
-    assert concurrency > 1 or len(asked) == 5
+    assert asked == [1, 2, 3, 4, 5] or (concurrency > 1 and {1, 2, 3, 4, 5} <= set(asked))
     assert (report.ended, report.duplicates) == (None, 0)
     assert "The list at /customers has ended" in caplog.text
     assert reason in caplog.text
