@@ -49,7 +49,7 @@ MAY_IMPORT = {
     ),
     "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),
     "random": ("_wire.sender", "ratelimit.redis", "sandbox"),
-    "logging": ("_wire.sender", "pagination", "ratelimit", "sandbox", "cli"),
+    "logging": ("_wire.sender", "pagination", "ratelimit", "sync._sqlite", "sandbox", "cli"),
 }
 """Each library is known in few modules, so that it can be replaced there."""
 

@@ -286,11 +286,15 @@ class LimiterUnavailable(TicketSourceError):
 
 
 class StoreError(TicketSourceError):
-    """The customer store at `path` cannot be used, or is of another box office; nothing in it was changed."""
+    """The customer store at `path` cannot be used, or is of another box office; nothing in it was changed.
 
-    def __init__(self, message: str = "", path: str = "") -> None:
-        super().__init__(message, path)
+    `id` is that of the customer whose row is damaged, if it is about one.
+    """
+
+    def __init__(self, message: str = "", path: str = "", id: str = "") -> None:  # noqa: A002 - as in InvalidResponse
+        super().__init__(message, path, id)
         self.path = path
+        self.id = id
 
 
 class StoreInUse(StoreError):

@@ -3,19 +3,23 @@
 Everything here blocks, so `store.py` runs it in a thread.
 """
 
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 _Row = tuple[bytes | None, bytes | None, str | None]
 
+_log = logging.getLogger("ticketsource_async.sync")
+
 _APPLICATION: Final = 0x54536373  # which no other SQLite file has
 _VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
+_BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the names that SQLite gives to the file and to those beside it
 
 # `record` is the last version that was acknowledged; a customer yielded as created, and not acknowledged, has none.
 # `pending` is the last version that was yielded since then and is not acknowledged; it is empty for a deletion.
@@ -41,11 +45,14 @@ _MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND recor
 class StoreFile:
     """The SQLite file; each method is whole or not done at all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, chmod: Callable[[Path, int], None] = os.chmod) -> None:
         self._path = path.resolve()  # through a link, which would count as existing
-        # Before anything is touched: to change the mode of a device could break the machine.
-        if self._path.exists() and not self._path.is_file():
-            raise Refused("is not a regular file: name another file")
+        self._chmod = chmod
+        # Before anything is touched: to change the mode or the owner of a device could break the machine.
+        for file in self._files():
+            if not file.is_file():
+                beside = "" if file == self._path else f"cannot be used, since {file} beside it "
+                raise Refused(f"{beside}is not a regular file: name another file")
         with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._sync_runs = 0
@@ -57,13 +64,17 @@ class StoreFile:
             self._sql.close()
             raise
 
+    def _files(self) -> list[Path]:
+        """Return the file and those beside it, as far as they are there."""
+        files = [self._path.with_name(self._path.name + end) for end in _BESIDE]
+        return [file for file in files if os.path.lexists(file)]
+
     def _open(self) -> None:
         run = self._sql.execute
         run("PRAGMA locking_mode = EXCLUSIVE")  # the lock of the first transaction is kept until the file is closed
         run("BEGIN EXCLUSIVE")
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if self._one("SELECT count(*) FROM sqlite_master") == application == version == 0:
-            self._path.chmod(0o600)  # an empty file may have been there
             for statement in _SCHEMA:
                 run(statement)
         elif application != _APPLICATION:
@@ -73,12 +84,25 @@ class StoreFile:
                 f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
                 + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
             )
+        elif self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would be a new customer
+            raise Refused(damaged("its pages do not fit together"))
         run("COMMIT")
+        self._make_private()
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")
         run("PRAGMA temp_store = MEMORY")  # or `erase` would leave a copy of all in a file, deleted but not wiped
         run("CREATE TEMP TABLE seen (sync_run INTEGER, id TEXT, PRIMARY KEY (sync_run, id)) WITHOUT ROWID")
+
+    def _make_private(self) -> None:
+        """Let nobody but the owner read the files: an empty one may have been there, or a copy with other modes."""
+        for file in self._files():
+            try:
+                if file.stat().st_mode & 0o077:
+                    self._chmod(file, 0o600)
+            except OSError as error:
+                _log.warning("Others may be able to read %s: its mode cannot be changed (%s).", file, error.strerror)
+                return  # the others are as it is
 
     def _one(self, query: str) -> Any:
         return self._sql.execute(query).fetchone()[0]
@@ -138,9 +162,11 @@ class StoreFile:
 
     def box_office(self) -> tuple[str, str] | None:
         """Return whose customers they are; while there are none it may be any."""
-        found: tuple[str, str] | None = self._sql.execute(
-            "SELECT base_url, key_hash FROM box_office WHERE EXISTS (SELECT 1 FROM customer)"
-        ).fetchone()
+        if self._sql.execute("SELECT 1 FROM customer LIMIT 1").fetchone() is None:
+            return None
+        found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
+        if found is None:  # with the key of another box office, all customers would count as deleted
+            raise Refused(damaged("it does not say whose customers it has"))
         return found
 
     def bind(self, base_url: str, key_hash: str) -> None:
@@ -188,3 +214,8 @@ class StoreFile:
 
 class Refused(Exception):
     """The file is not one that this version of the library can use."""
+
+
+def damaged(why: str) -> str:
+    """Return what is said of a file that is damaged as a whole."""
+    return f"is damaged ({why}): put back a copy of it, or name a new file, in which everybody is new"

@@ -6,20 +6,21 @@
 import asyncio
 import json
 import os
+import re
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 import attrs
 from attrs import frozen
 
 from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
-from ticketsource_async.sync._sqlite import Refused, StoreFile
+from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
 
 T = TypeVar("T")
 
@@ -220,17 +221,18 @@ class CustomerStore:
             packed = _pack(now)
             if pending is None and record == packed:
                 continue
-            before = _unpack(record) if record else None
-            if record and before is not None and pending is None and attrs.evolve(before, links=now.links) == now:
+            before = None if record is None else self._read(now.id, record)
+            same = before is not None and attrs.evolve(before, links=now.links) == now
+            if same and record is not None and pending is None:
                 renewed.append((packed, now.id, record))  # or it would be unpacked again every time
                 continue
             found.append(
                 Stored(
                     now,
                     before,
-                    _unpack(pending) if pending else None,
+                    None if pending in (None, b"") else self._read(now.id, pending),
                     deleted=pending == b"",
-                    fields=tuple(json.loads(fields or "[]")),
+                    fields=self._read_fields(now.id, fields),
                 )
             )
         if renewed:
@@ -263,9 +265,12 @@ class CustomerStore:
         """Yield the customers in the store that a sync run has not seen."""
         last = ""
         while rows := await self._do(self._opened.not_seen, sync_run, last):
-            for _, record in rows:
-                yield _unpack(record)
-            last = rows[-1][0]
+            for customer_id, record in rows:
+                customer = self._read(customer_id, record)
+                if customer_id <= last:  # else this would never end; not every SQLite finds that when it opens the file
+                    raise self._error(damaged("its rows are not in order"))
+                last = customer_id
+                yield customer
 
     async def end_sync_run(self, sync_run: int) -> None:
         """Forget whom a sync run has seen."""
@@ -289,7 +294,7 @@ class CustomerStore:
             if not doing.cancelled():
                 doing.exception()  # nobody else will ask for it
             raise
-        except (sqlite3.Error, OSError, Refused) as error:
+        except (sqlite3.Error, OSError, Refused, UnicodeDecodeError) as error:
             failure = error
         raise self._failed(failure)
 
@@ -302,10 +307,54 @@ class CustomerStore:
             return self._error("is not a customer store but a file of another kind: name another file")
         if isinstance(error, Refused):
             return self._error(str(error))
-        return self._error(f"cannot be used: {getattr(error, 'strerror', None) or error}")
+        if isinstance(error, OSError) or code in _OF_THE_DISK:
+            reason = getattr(error, "strerror", None) or error
+            return self._error(
+                f"cannot be used ({reason}): look at its folder, its permissions and the space on the disk"
+            )
+        return self._error(damaged(ascii(str(error))))
 
-    def _error(self, what: str, kind: type[StoreError] = StoreError) -> StoreError:
-        return kind(f"The customer store {self._path} {what}.", str(self._path))
+    def _read(self, customer_id: str, packed: bytes) -> Customer:
+        """Return a customer as the file has them; raise `StoreError` for what this library has not written."""
+        try:
+            if (customer := _unpack(packed)).id == customer_id:
+                return customer
+        except (ValueError, TypeError, RecursionError):
+            pass  # as below
+        raise self._row_damaged(customer_id)
+
+    def _read_fields(self, customer_id: str, packed: str | None) -> tuple[str, ...]:
+        try:
+            fields = json.loads(packed or "[]")
+            if all(name.partition(".")[0] in _FIELDS for name in fields):
+                return tuple(fields)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            pass  # as below
+        raise self._row_damaged(customer_id)
+
+    def _row_damaged(self, customer_id: str) -> StoreError:
+        # Else it may be anything, people's data too.
+        if re.fullmatch(r"[\w-]{1,50}", str(customer_id), re.ASCII) is None:
+            return self._error(damaged("the id of a customer cannot be read"))
+        return self._error(
+            f"is damaged in the row of the customer {customer_id}: put back a copy of the file, or call "
+            "store.erase(id) (the command: customers forget). The next loop then yields the customer as created or, if "
+            "TicketSource has deleted them, not at all",
+            customer_id=str(customer_id),
+        )
+
+    def _error(self, what: str, kind: type[StoreError] = StoreError, customer_id: str = "") -> StoreError:
+        return kind(f"The customer store {self._path} {what}.", str(self._path), customer_id)
+
+
+_FIELDS: Final = frozenset(field.name for field in attrs.fields(Customer))
+_OF_THE_DISK: Final = frozenset(
+    {
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL),
+    }
+)
+"""The errors of SQLite that do not tell that the file is damaged."""
 
 
 def _pack(customer: Customer) -> bytes:
