@@ -143,7 +143,7 @@ async def test_only_the_query_of_a_next_counts(link: str, concurrency: int) -> N
         ("?per_page=10", "names no page"),
         ("https://api.ticketsource.io/customers", "names no page"),
         ("javascript:alert(1)", "names no page"),
-        ("http://[oops", "neither an address nor null"),
+        ("http://[oops", "names no page"),
         (7, "neither an address nor null"),
         (True, "neither an address nor null"),
         ([], "neither an address nor null"),

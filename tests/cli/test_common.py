@@ -61,18 +61,15 @@ async def test_a_file_is_readable_by_its_owner_alone_unless_it_was_by_others(man
     assert other.read_text() == "of another run"
 
 
-async def test_a_linked_file_stays_linked_and_a_pipe_is_written_to(many: Sandbox, tmp_path: Path) -> None:
-    """A symbolic link is followed, and what is no file is not replaced."""
+async def test_a_linked_file_stays_linked(many: Sandbox, tmp_path: Path) -> None:
+    """A symbolic link is followed."""
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
 
     await run(*EXPORT, "-o", str(tmp_path / "link.csv"), box=many)
-    to_null = await run(*EXPORT, "-o", "/dev/null", box=many)
 
     assert (tmp_path / "link.csv").is_symlink()
     assert len(table((tmp_path / "real.csv").read_text("utf-8"))) == 300
-    assert to_null.code == 0
-    assert Path("/dev/null").is_char_device()
 
 
 async def test_a_file_that_cannot_be_written_is_said_before_anything_is_asked_for(
@@ -263,17 +260,18 @@ async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: 
     [
         (">&-", ("customers", "export"), 1, "ticketsource: stdout: it is closed\n"),
         (">&-", ("customers", "get", "ID"), 1, "ticketsource: stdout: it is closed\n"),
-        (">&-", ("customers", "export", "-o", "/dev/null"), 0, ""),
+        (">&-", ("customers", "export", "-o", "FILE"), 0, ""),
         ("2>&-", ("customers", "export", "--consent", "email"), 0, ""),
         ("2>&-", ("customers", "get", "cst-nobody"), 1, ""),
         ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so nobody can be asked: add --yes."),
     ],
 )
 async def test_a_closed_stream_is_no_reason_for_a_traceback(
-    box: Sandbox, closed: str, arguments: tuple[str, ...], code: int, said: str
+    box: Sandbox, tmp_path: Path, closed: str, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     """Without stdout there is nowhere to write to, without stderr nothing is said, without stdin nobody is asked."""
-    arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
+    given = {"ID": box.customers.ids()[0], "FILE": str(tmp_path / "x.csv")}
+    arguments = tuple(given.get(part, part) for part in arguments)
 
     done = await run_with_streams(closed, *arguments, box=box)
 

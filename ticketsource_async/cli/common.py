@@ -3,24 +3,23 @@
 The library and the sandbox are imported inside the functions, so that help and completion are quick.
 """
 
-import errno
 import logging
 import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TextIO
 
 import click
+
+from ticketsource_async.cli.output import opened
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -173,60 +172,6 @@ def _write_line(line: str) -> None:
     from tqdm import tqdm  # noqa: PLC0415 - as below
 
     tqdm.write(line, file=sys.stderr)
-
-
-@contextmanager
-def opened(output: Path, encoding: str) -> Iterator[TextIOWrapper]:
-    """Yield a stream to stdout or to a file that takes its name only when all went well."""
-    if str(output) == "-":
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "it is closed", "stdout")
-        # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
-        stdout = _text_to(sys.stdout.buffer, encoding)
-        try:
-            yield stdout
-        finally:
-            stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
-        return
-    if output.exists() and not output.is_file():  # /dev/null, a named pipe: nothing to put in its place
-        with output.open("wb") as device, _text_to(device, encoding) as stream:
-            yield stream
-        return
-    target = output.resolve()  # through a link, so that the link stays
-    written_before = datetime.fromtimestamp(target.stat().st_mtime).astimezone() if target.exists() else None
-    # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode)
-        part.replace(target)
-    except Exception as error:
-        if written_before is not None:
-            error.add_note(f"{output} is still the old one, of {written_before:%Y-%m-%d %H:%M}.")
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _OnTerminal(TextIOWrapper):
-    """A stream to a terminal, which must not obey what the API sends; lines and tabs stay."""
-
-    def write(self, text: str) -> int:
-        from ticketsource_async.models.values import visible  # noqa: PLC0415
-
-        parts = re.split(r"(\t|\r?\n)", text)
-        parts[::2] = map(visible, parts[::2])
-        return super().write("".join(parts))
-
-
-def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
-    """Return a stream that writes text to stdout or a device, as it is unless that is a terminal."""
-    return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from ticketsource_async.cli.common import (
     LeftOut,
     box_office,
     command,
-    opened,
     output_option,
     progress,
     quiet_option,
@@ -25,6 +24,7 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
+from ticketsource_async.cli.output import opened
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource

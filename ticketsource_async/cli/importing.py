@@ -24,12 +24,12 @@ from ticketsource_async.cli.common import (
     box_office,
     command,
     fail,
-    opened,
     progress,
     quiet_option,
     run,
     say,
 )
+from ticketsource_async.cli.output import opened
 from ticketsource_async.errors import (
     InvalidID,
     InvalidResponse,
@@ -157,6 +157,8 @@ def _read(file: Path, match: str, *, escape_formulas: bool) -> list[_Line]:
         raise click.UsageError(f"{file} is not in UTF-8: save it as 'CSV UTF-8'.") from None
     except csv.Error as error:
         raise click.UsageError(f"{file} is not a CSV: {error}.") from None
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}", FAILED)
     of_key: dict[str, list[int]] = defaultdict(list)
     for line in lines:
         of_key[line.key].append(line.number)

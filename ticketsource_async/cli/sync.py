@@ -1,5 +1,6 @@
 """The commands that keep another system in step with the customers: changes and forget."""
 
+import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -15,7 +16,6 @@ from ticketsource_async.cli.common import (
     box_office,
     command,
     fail,
-    opened,
     output_option,
     progress,
     quiet_option,
@@ -23,6 +23,7 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
+from ticketsource_async.cli.output import opened
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
 if TYPE_CHECKING:
@@ -61,16 +62,15 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     line is written, so what is still in a pipe when its reader ends is lost. A change that is not acknowledged comes
     again. Customers who cannot be read are named on stderr.
     """
-    if str(output) != "-" and output.resolve() == store.resolve():
+    if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
-    if output.is_file() and output.stat().st_size:
-        fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
-
     a_line_each = str(output) == "-"
 
     async def follow() -> None:
         from ticketsource_async import Change, CustomerStore  # noqa: PLC0415 - help can do without
 
+        if output.is_file() and output.stat().st_size:
+            fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
         counts: Counter[str] = Counter()
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:

@@ -46,7 +46,7 @@ class StoreFile:
     """The SQLite file; each method is whole or not done at all."""
 
     def __init__(self, path: Path, chmod: Callable[[Path, int], None] = os.chmod) -> None:
-        self._path = path.resolve()  # through a link, which would count as existing
+        self._path = Path(os.path.realpath(path))  # through a link, which would count as existing
         self._chmod = chmod
         # Before anything is touched: to change the mode or the owner of a device could break the machine.
         for file in self._files():

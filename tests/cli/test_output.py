@@ -1,0 +1,179 @@
+"""The files that the command writes, and the pipes and devices that it writes to."""
+
+import asyncio
+import errno
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from command import EXPORT, run, start, table
+from loops import until
+from nodes import NODES
+
+from ticketsource_async.cli.common import run as run_coroutine
+from ticketsource_async.cli.output import opened
+from ticketsource_async.sandbox import Sandbox
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def _ended_by_kill(target: Path, box: Sandbox) -> Path:
+    """Kill an export to this file while it waits for its second page, and return the part that it leaves."""
+    before = set(target.parent.iterdir())
+    box.fail(page=2, slow=60)
+    process = await start(*EXPORT, "-o", str(target), box=box)
+    asked = len(box.requests)
+    await until(lambda: len(box.requests) >= asked + 2)
+    process.kill()
+    await process.communicate()
+    (part,) = set(target.parent.iterdir()) - before
+    return part
+
+
+async def test_what_a_killed_run_left_is_removed_by_the_next_to_the_same_name(many: Sandbox, tmp_path: Path) -> None:
+    """Also if that fails. A part of a file of another name stays."""
+    target = tmp_path / "customers.csv"
+    part = await _ended_by_kill(target, many)
+    of_another = await _ended_by_kill(tmp_path / "more-customers.csv", many)
+    await run(*EXPORT, "-o", str(tmp_path / "customers.csv.x"), box=many)
+    there = part.exists()
+    many.fail(page=3, status=501)
+    failed = await run(*EXPORT, "-o", str(target), box=many)
+
+    assert part.name.startswith("customers.csv.")
+    assert (there, part.exists(), failed.code) == (True, False, 75)
+    await _ended_by_kill(target, many)
+    assert (await run(*EXPORT, "-o", str(target), box=many)).code == 0
+    assert _names(tmp_path) == sorted(["customers.csv", "customers.csv.x", of_another.name])
+
+
+async def test_the_part_of_a_run_that_goes_on_is_not_removed(many: Sandbox, tmp_path: Path) -> None:
+    """Two runs to the same name end well, and the file is that of the one which ends last."""
+    target = tmp_path / "customers.csv"
+    many.fail(page=2, slow=60)
+    slow = await start(*EXPORT, "-o", str(target), box=many)
+    await until(lambda: len(many.requests) >= 2)
+    (part,) = tmp_path.iterdir()
+    other = await run(*EXPORT, "-o", str(target), box=many)
+    names = _names(tmp_path)
+    slow.send_signal(signal.SIGTERM)
+    await slow.communicate()
+
+    assert (other.code, names) == (0, ["customers.csv", part.name])
+    assert _names(tmp_path) == ["customers.csv"]
+
+
+@pytest.mark.parametrize("kind", NODES)
+async def test_what_only_has_the_name_of_a_part_is_left_alone(box: Sandbox, tmp_path: Path, kind: str) -> None:
+    """It is no regular file, so the command has not made it."""
+    named = tmp_path / "customers.csv.ticketsource-abcd1234.part"
+    NODES[kind](named)
+    before = named.lstat()
+
+    done = await run(*EXPORT, "-o", str(tmp_path / "customers.csv"), box=box)
+
+    assert done.code == 0
+    assert (named.lstat().st_ino, named.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_file_that_cannot_be_replaced_is_kept_under_a_name_that_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on Windows, when Excel has it open; here a folder has taken its name meanwhile. The next run leaves it too."""
+    target = tmp_path / "customers.csv"
+
+    async def write(text: str, *, meanwhile: Callable[[], None]) -> None:
+        with opened(target, "utf-8") as stream:
+            stream.write(text)
+            meanwhile()
+
+    with pytest.raises(click.exceptions.Exit) as ended:
+        run_coroutine(write("whole", meanwhile=target.mkdir))
+    (kept,) = (path for path in tmp_path.iterdir() if path != target)
+    target.rmdir()
+    run_coroutine(write("next", meanwhile=lambda: None))
+
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == (
+        f"ticketsource: {target}: Is a directory. The new file is complete and stays as {kept}: close the program that "
+        "has customers.csv open, then rename it.\n"
+    )
+    assert (kept.read_text(), kept.suffix, target.read_text()) == ("whole", ".csv", "next")
+    assert _names(tmp_path) == sorted([target.name, kept.name])
+
+
+def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As vfat and some network mounts do; the file is written."""
+    target = tmp_path / "customers.csv"
+    target.write_text("old")
+    target.chmod(0o640)
+
+    def refuse(file: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
+
+    with opened(target, "utf-8", chmod=refuse) as stream:
+        stream.write("new")
+
+    assert target.read_text() == "new"
+    assert capsys.readouterr().err == (
+        f"Look who may read {target}: its mode cannot be set to 640 (Operation not permitted).\n"
+    )
+    assert _names(tmp_path) == ["customers.csv"]
+
+
+async def test_a_pipe_is_written_to_and_read_from_as_it_is(box: Sandbox, tmp_path: Path) -> None:
+    """It is neither replaced nor made private."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o644)
+    before = pipe.stat()
+    export = await start(*EXPORT, "-o", str(pipe), box=box)
+    text = await asyncio.to_thread(pipe.read_text, "utf-8")
+    await export.communicate()
+    importing = await start("customers", "import", str(pipe), "--match", "id", box=box)
+    await asyncio.to_thread(pipe.write_text, text, "utf-8")
+    out, _ = await importing.communicate()
+
+    assert (export.returncode, importing.returncode) == (0, 0)
+    assert (len(table(text)), out.count(b'"unchanged"')) == (25, 25)
+    assert (pipe.stat().st_ino, pipe.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert _names(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize("kind", sorted({"device", "socket"} & NODES.keys()))
+async def test_a_device_is_written_to_as_it_is_and_what_cannot_be_opened_is_said(
+    box: Sandbox, tmp_path: Path, kind: str
+) -> None:
+    """It is neither replaced nor made private."""
+    node = tmp_path / "node"
+    NODES[kind](node)
+    before = node.stat()
+
+    export = await run(*EXPORT, "-o", str(node), box=box)
+    follow = await run("customers", "changes", "--store", str(tmp_path / "store.db"), "-o", str(node), box=box)
+    importing = await run("customers", "import", str(node), "--match", "id", box=box)
+
+    after = node.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    if kind == "device":
+        assert (export.code, follow.code) == (0, 0)
+        assert (importing.code, "no column 'id'" in importing.err) == (2, True)
+    else:
+        assert (export.code, follow.code, importing.code) == (1, 1, 1)
+        assert export.err == importing.err == f"ticketsource: {node}: No such device or address\n"
+
+
+async def test_a_link_that_leads_to_itself_is_no_reason_for_a_traceback(box: Sandbox, tmp_path: Path) -> None:
+    """The file takes its place; a store does not."""
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+
+    follow = await run("customers", "changes", "--store", str(loop), box=box)
+    export = await run(*EXPORT, "-o", str(loop), box=box)
+
+    assert (follow.code, "is not a regular file" in follow.err) == (1, True)
+    assert (export.code, len(table(loop.read_text("utf-8")))) == (0, 25)

@@ -1,0 +1,150 @@
+"""Where rows go: to stdout, to a pipe or device as it is, or to a file that appears when it is whole."""
+
+import errno
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+
+if TYPE_CHECKING or sys.platform != "win32":
+    import fcntl
+
+_MARK: Final = ".ticketsource-"  # between the name of a file and the rest of that of its part, so that no other has one
+
+
+@contextmanager
+def opened(output: Path, encoding: str, chmod: Callable[[Path, int], None] = os.chmod) -> Iterator[TextIOWrapper]:
+    """Yield a stream to stdout or to a file that takes its name only when all went well."""
+    if str(output) == "-":
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed", "stdout")
+        # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
+        stdout = _text_to(sys.stdout.buffer, encoding)
+        try:
+            yield stdout
+        finally:
+            stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
+    elif output.exists() and not output.is_file():  # a device, a named pipe: nothing to put in its place
+        with output.open("wb") as device, _text_to(device, encoding) as stream:
+            yield stream
+    else:
+        with _replacing(output, encoding, chmod) as stream:
+            yield stream
+
+
+class _OnTerminal(TextIOWrapper):
+    """A stream to a terminal, which must not obey what the API sends; lines and tabs stay."""
+
+    def write(self, text: str) -> int:
+        from ticketsource_async.models.values import visible  # noqa: PLC0415
+
+        parts = re.split(r"(\t|\r?\n)", text)
+        parts[::2] = map(visible, parts[::2])
+        return super().write("".join(parts))
+
+
+def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
+    """Return a stream that writes text to stdout or a device, as it is unless that is a terminal."""
+    return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
+
+
+@contextmanager
+def _replacing(output: Path, encoding: str, chmod: Callable[[Path, int], None]) -> Iterator[TextIOWrapper]:
+    """Yield a stream to a part of a file, which takes the place of the file when all went well."""
+    target = Path(os.path.realpath(output))  # through a link, so that the link stays
+    before = target.stat() if target.exists() else None
+    _remove_left_parts(target)
+    handle, part = _new_part(target)
+    lock = None if sys.platform == "win32" else os.dup(handle)  # to hold the lock until the part is no more
+    try:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
+        _set_mode(part, 0o600 if before is None else stat.S_IMODE(before.st_mode), output, chmod)
+        _replace(output, target, part)
+    except Exception as error:
+        if before is not None:
+            written = datetime.fromtimestamp(before.st_mtime).astimezone()
+            error.add_note(f"{output} is still the old one, of {written:%Y-%m-%d %H:%M}.")
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _new_part(target: Path) -> tuple[int, Path]:
+    """Make the part of a file, with a lock that tells as long as it is open that somebody writes it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}{_MARK}", suffix=".part")
+        if _lock(handle) and (part := Path(name)).exists():
+            return handle, part
+        os.close(handle)  # another run has taken it for one that was left, and removes it
+
+
+def _lock(handle: int) -> bool:
+    """Lock a file as long as it is open; return False if another has locked it."""
+    if sys.platform != "win32":  # where nobody can remove a file that is open
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # this file system has no locks, so no part of a file is removed there
+    return True
+
+
+def _remove_left_parts(target: Path) -> None:
+    """Remove what runs to the same name have left that were killed, unless somebody still writes it."""
+    left = re.compile(rf"{re.escape(target.name + _MARK)}[a-z0-9_]{{8}}\.part")
+    with suppress(OSError):  # a folder that cannot be listed
+        for part in target.parent.iterdir():
+            if left.fullmatch(part.name) and part.is_file() and not part.is_symlink():
+                with suppress(OSError):  # it is locked, gone already, or another user's
+                    _remove_unlocked(part)
+
+
+def _remove_unlocked(part: Path) -> None:
+    if sys.platform == "win32":
+        part.unlink()
+        return
+    handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink()
+    finally:
+        os.close(handle)
+
+
+def _set_mode(part: Path, mode: int, output: Path, chmod: Callable[[Path, int], None]) -> None:
+    try:
+        if stat.S_IMODE(part.stat().st_mode) != mode:
+            chmod(part, mode)
+    except OSError as error:
+        click.echo(f"Look who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).", err=True)
+
+
+def _replace(output: Path, target: Path, part: Path) -> None:
+    """Give a part the name of the file; if that cannot be, keep it under another name, which the error tells."""
+    try:
+        part.replace(target)
+    except OSError as error:
+        mark = part.name.removeprefix(target.name + _MARK).removesuffix(".part")
+        kept = part.rename(target.with_name(f"{target.stem}.{mark}{target.suffix}"))
+        failure = OSError(error.errno, error.strerror, str(output))
+        failure.add_note(
+            f"The new file is complete and stays as {output.with_name(kept.name)}: close the program that has "
+            f"{output.name} open, then rename it."
+        )
+        raise failure from None
