@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ratelimit", "_wire.transport", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
     ("tables", "files"),
-    ("cli", "__main__"),
+    ("cli", "_signals", "__main__"),
 )
 """From the ground up; a package stands for its modules."""
 
@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "pyarrow": ("files.parquet",),
     "asyncio": (
         *("_wire.transport", "_wire.sender", "_wire.tasks", "ratelimit", "pagination", "bulk", "listings"),
-        *("sync.store", "cli", "sandbox", "pytest_plugin"),
+        *("sync.store", "cli", "_signals", "sandbox", "pytest_plugin"),
     ),
     "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),
     "random": ("_wire.sender", "ratelimit.redis", "sandbox"),

@@ -4,9 +4,8 @@ A name is loaded when it is first used, so that neither the pytest plugin nor `t
 library.
 """
 
-import re
 from functools import cache
-from importlib import import_module, resources
+from importlib import import_module
 from types import ModuleType
 
 from ticketsource_async._version import __version__ as __version__
@@ -15,6 +14,10 @@ from ticketsource_async._version import __version__ as __version__
 @cache
 def _modules() -> dict[str, str]:
     """Return the module of each public name; all that `models` imports is public."""
+    # Only here: they take 30 ms, in which the command cannot yet end quietly at Ctrl-C.
+    import re  # noqa: PLC0415
+    from importlib import resources  # noqa: PLC0415
+
     stub = resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     # Not by `ast`: in Python 3.11 that fails if a finalizer formats a traceback meanwhile (cpython issue 106905).

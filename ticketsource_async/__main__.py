@@ -3,9 +3,12 @@
 import sys
 from typing import NoReturn
 
+from ticketsource_async._signals import leave_at_signals
+
 
 def main() -> NoReturn:
     """Run the command, or say how to install it."""
+    leave_at_signals()
     try:
         import click  # noqa: F401, PLC0415 - asked first, so that a module missing elsewhere is not taken for this
         import tqdm  # noqa: F401, PLC0415

@@ -6,9 +6,7 @@ The library and the sandbox are imported inside the functions, so that help and 
 import logging
 import os
 import re
-import signal
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TextIO
 
 import click
 
+from ticketsource_async._signals import Ending, asking
 from ticketsource_async.cli.output import opened
 
 if TYPE_CHECKING:
@@ -245,7 +244,8 @@ def confirm_deletion(what: str, *, yes: bool) -> None:
     if not yes:
         from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
-        click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
+        with asking():
+            click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
 
 
 def print_record(record: "Record") -> None:
@@ -279,19 +279,18 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
     from ticketsource_async import errors  # noqa: PLC0415
 
-    signals: list[int] = []
     reading = logging.getLogger("ticketsource_async.reading")
     reading.disabled = True  # the command itself reports what could not be read, and whose it is
+    ending = Ending()
     try:
-        asyncio.run(_until_a_signal(work, signals))
+        with ending:
+            asyncio.run(ending.cancelling(work))
         if click.get_current_context().meta.get(_INCOMPLETE):
             raise click.exceptions.Exit(FAILED)
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:
-        if not signals:
+        if ending.number is None:
             raise
-        raise click.exceptions.Exit(128 + signals[0]) from None
+        raise click.exceptions.Exit(128 + ending.number) from None
     except BrokenPipeError:
         # Else the interpreter complains when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -305,24 +304,6 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
     finally:
         reading.disabled = False
-
-
-async def _until_a_signal(work: Coroutine[None, None, None], signals: list[int]) -> None:
-    """Do the work; a signal to end cancels it, so that no part of a file stays behind."""
-    import asyncio  # noqa: PLC0415 - as above
-
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def end(number: int) -> None:
-        signals.append(number)
-        assert task is not None  # noqa: S101 - this runs in one
-        task.cancel()
-
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():  # others get no signals
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
-                loop.add_signal_handler(number, end, number)
-    await work
 
 
 def _exit_code(error: Exception) -> int:

@@ -109,8 +109,9 @@ def import_customers(
     the export; then the exit code is 1. The import does not send a consent that stays true. It is not known whether
     the API then keeps the other consents: look at the "changes" in the output.
 
-    New customers come first. To go on after a failure run it again: what is written already is then unchanged. Run
-    one import at a time: two at once may create the same customer twice.
+    New customers come first. To go on after a failure run it again: what is written already is then unchanged. If you
+    interrupt it, wait a minute first: TicketSource may still be creating a customer, and the next import would create
+    the same one again. Run one import at a time, for the same reason.
     """
     lines = _read(file, match, escape_formulas=escape_formulas)
     options = ImportOptions(match, apply, give_consent)
@@ -124,7 +125,7 @@ def import_customers(
                 listed, unknown = await _by_email(ts, lines, quiet=quiet) if match == "email" else ({}, [])
                 # Customers who sign up between the list and the line would be there twice.
                 for line in sorted(lines, key=lambda line: line.key in listed):
-                    with _reporting_where_it_ended(line):
+                    with _reporting_where_it_ended(line, writing=apply):
                         outcome = await _deal_with(ts, line, listed.get(line.key, []), unknown, options)
                         stdout.write(json_text({"line": line.number, **outcome}) + "\n")
                         stdout.flush()
@@ -139,12 +140,17 @@ def import_customers(
 
 
 @contextmanager
-def _reporting_where_it_ended(line: _Line) -> Iterator[None]:
+def _reporting_where_it_ended(line: _Line, *, writing: bool) -> Iterator[None]:
     """Say at which line the import ends, however it does."""
+    from asyncio import CancelledError  # noqa: PLC0415 - help can do without
+
     try:
         yield
-    except BaseException:
-        say(f"The import ended at line {line.number}: run it again to go on.")
+    except BaseException as error:
+        first = ""
+        if writing and isinstance(error, CancelledError):
+            first = "wait a minute, since TicketSource may still be at work on that line, then "
+        say(f"The import ended at line {line.number}: {first}run it again to go on.")
         raise
 
 

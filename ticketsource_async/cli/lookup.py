@@ -13,13 +13,13 @@ from ticketsource_async.cli.common import (
     box_office,
     checked_ids,
     command,
-    opened,
     print_record,
     reporting_unreadable,
     run,
     sandbox_option,
     strict_option,
 )
+from ticketsource_async.cli.output import opened
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

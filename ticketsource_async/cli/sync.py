@@ -69,8 +69,7 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
     async def follow() -> None:
         from ticketsource_async import Change, CustomerStore  # noqa: PLC0415 - help can do without
 
-        if output.is_file() and output.stat().st_size:
-            fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
+        _check_is_free(output)
         counts: Counter[str] = Counter()
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
@@ -95,6 +94,11 @@ def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) ->
         follow(),
         unread="the last lines may be acknowledged though nobody has read them; use --output." if a_line_each else "",
     )
+
+
+def _check_is_free(output: Path) -> None:
+    if output.is_file() and output.stat().st_size:
+        fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
 
 
 async def _write_changes(
