@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
 
 import click
 
@@ -285,7 +285,8 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     try:
         with ending:
             asyncio.run(ending.cancelling(work))
-        if click.get_current_context().meta.get(_INCOMPLETE):
+        context = click.get_current_context(silent=True)
+        if context is not None and context.meta.get(_INCOMPLETE):
             raise click.exceptions.Exit(FAILED)
     except asyncio.CancelledError:
         if ending.number is None:
