@@ -4,19 +4,21 @@ A name is loaded when it is first used, so that neither the pytest plugin nor `t
 library.
 """
 
-from functools import cache
 from importlib import import_module
-from types import ModuleType
 
 from ticketsource_async._version import __version__ as __version__
 
+_found: dict[str, str] = {}
 
-@cache
+
 def _modules() -> dict[str, str]:
     """Return the module of each public name; all that `models` imports is public."""
+    if _found:
+        return _found
     # Only here: they take 30 ms, in which the command cannot yet end quietly at Ctrl-C.
     import re  # noqa: PLC0415
     from importlib import resources  # noqa: PLC0415
+    from types import ModuleType  # noqa: PLC0415
 
     stub = resources.files(__name__).joinpath("__init__.pyi").read_text(encoding="utf-8")
     found: dict[str, str] = {}
@@ -28,7 +30,8 @@ def _modules() -> dict[str, str]:
             loaded = vars(import_module(module)).items()
             names = [n for n, value in loaded if not n.startswith("_") and not isinstance(value, ModuleType)]
         found |= dict.fromkeys(names, module)
-    return found
+    _found.update(found)
+    return _found
 
 
 def __getattr__(name: str) -> object:

@@ -1,13 +1,16 @@
 """The entry point of the `ticketsource` command, which needs the extra `cli`."""
 
 import sys
-from typing import NoReturn
-
-from ticketsource_async._signals import leave_at_signals
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command, or say how to install it."""
+    import signal  # noqa: PLC0415 - with nothing before it, since Ctrl-C prints a traceback until the next lines
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from ticketsource_async._signals import leave_at_signals  # noqa: PLC0415 - as above
+
     leave_at_signals()
     try:
         import click  # noqa: F401, PLC0415 - asked first, so that a module missing elsewhere is not taken for this
@@ -18,7 +21,6 @@ def main() -> NoReturn:
     from ticketsource_async.cli import cli  # noqa: PLC0415 - needs click
 
     cli(prog_name="ticketsource")
-    raise AssertionError("click ends the process")
 
 
 if __name__ == "__main__":
