@@ -101,6 +101,14 @@ async def test_it_goes_on_after_redis_was_restarted_or_has_forgotten_its_scripts
     assert done == 100
 
 
+async def test_keys_that_nobody_uses_leave_nothing_behind(redis_server: RedisServer) -> None:
+    """A process that serves thousands of keys does not grow with them."""
+    async with RedisRateLimiter(redis_server.url, 10, 60) as limiter:
+        await asyncio.gather(*(take(limiter, key=str(n % 50)) for n in range(100)))
+
+        assert len(limiter._desk().turns) == 0
+
+
 async def test_a_limit_is_never_exceeded_in_any_window(redis_server: RedisServer) -> None:
     """Of many that ask at once, no more than the limit get a slot in one window."""
     async with RedisRateLimiter(redis_server.url, 10, 1) as limiter:

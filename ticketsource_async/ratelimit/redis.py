@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from math import isfinite
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from attrs import define, field
 
@@ -57,7 +58,7 @@ class _Desk:
 
     redis: "Redis"
     storage: RedisStorage
-    turns: dict[tuple[str, Priority], asyncio.Lock] = field(factory=dict)
+    turns: "WeakValueDictionary[tuple[str, Priority], asyncio.Lock]" = field(factory=WeakValueDictionary)
 
 
 class RedisRateLimiter:
