@@ -69,13 +69,13 @@ class PageInParts:
         return await self.ask(self.url.update_query(page=str(start // size + 1), per_page=str(size)))
 
     async def _add(self, part: Envelope, start: int, size: int) -> None:
-        rows, self.next = part.data, part.links.get("next", "")
-        if not isinstance(rows, list) or len(rows) > size or (len(rows) < size and self.next):
+        rows, self.next = part.rows(), part.links.get("next", "")
+        if len(rows) > size or (len(rows) < size and self.next):
             raise self.error
         if rows and size > 1 and not self.checked:
             # A server that does not mind `per_page` would give the rows of another place.
-            first = (await self._ask(start, 1)).data
-            if not isinstance(first, list) or [id_in(row) for row in first] != [id_in(rows[0])]:
+            first = (await self._ask(start, 1)).rows()
+            if [id_in(row) for row in first] != [id_in(rows[0])]:
                 raise self.error
             self.checked = True
         self.rows.extend(rows)

@@ -34,13 +34,17 @@ from typing import TypedDict
 
 
 class ErrorObject(TypedDict, total=False):
-    """One entry of the API's `errors` list; the API may leave any of these out."""
+    """One entry of the API's `errors`; the API may leave any of these out.
+
+    Errors that come by field, or as plain texts, have the text in `detail`.
+    """
 
     id: str
     status: int
     code: str
     title: str
     detail: str
+    field: str
 
 
 class TicketSourceError(Exception):
@@ -88,7 +92,7 @@ class APIError(TicketSourceError):
 
 
 class ValidationFailed(APIError):
-    """The API refused what was sent (400, 422); `errors` says what is wrong."""
+    """The API refused what was sent (400, 422); `errors` says what is wrong, and in which `field` if the API does."""
 
 
 class AuthenticationFailed(APIError):

@@ -261,9 +261,7 @@ class Pager(Generic[T]):
         self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]
     ) -> tuple[Page[T], Following]:
         """Return the page, and where the list goes on."""
-        rows = envelope.data
-        if not isinstance(rows, list):
-            raise envelope.invalid("`data` is not a list", "$.data")
+        rows = envelope.rows()
         self._sender.emit(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
         items = await self._items(loop, rows, envelope)
         loop.items += len(items)

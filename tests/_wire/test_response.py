@@ -75,7 +75,24 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
         (b" \n", "an empty body"),
         (b'{"message": "Too Many Attempts."}', "Too Many Attempts"),
         (b'{"errors": [{"code": "a"}, {"title": "B"}, {}, 7]}', "a; B; no reason given"),
-        (b'{"errors": {"email": ["bad"]}}', "30 bytes that are not what the API sends"),
+        (b'{"errors": {"email": ["bad"]}}', "email: bad"),
+        (b'\xef\xbb\xbf{"message": "Server Error"}', "Server Error"),
+        (b'{"error": "Unauthenticated."}', "Unauthenticated"),
+        (
+            b'<br />\n<b>Warning</b>:  Array in <b>/srv/Customer.php</b> on line <b>12</b><br />\n{"data": []}',
+            "PHP's 'warning' (of Customer.php, line 12) before the JSON",
+        ),
+        (
+            b'PHP Deprecated:  strlen(): {"a" in C:\\app\\helpers.php(7) : eval()\'d code on line 3\n{}',
+            "PHP's 'deprecated' (of helpers.php, line 3) before the JSON",
+        ),
+        (
+            b'{"data": [{"name": "Karl"}]}\nFatal error: Allowed memory in /srv/x.php on line 9',
+            "PHP's 'fatal error' (of x.php, line 9) behind the JSON",
+        ),
+        (b'{"name": "Karl"}{"name": "Eva"}', "15 characters behind the JSON"),
+        (b'connected to db1\n{"data": []}', "17 characters before the JSON"),
+        (b'{"data": [{"name": "Karl"}, {"na', "32 bytes that are not what the API sends"),
         (b'{"errors": [{"code": 7, "detail": null}]}', "no reason given"),
         (b'{"n": 1e99999999999999999999}', "29 bytes that are not what the API sends"),
         (b'["x"]', "5 bytes that are not what the API sends"),
@@ -100,7 +117,12 @@ def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str)
     [
         (403, {"content-type": "text/html; charset=UTF-8"}, b"x", True),
         (403, {}, HTML, True),
-        (503, {}, HTML, True),
+        (503, {}, HTML, False),
+        (503, {}, b"<html><title>Just a moment...</title><script>window._cf_chl_opt = {};</script>", True),
+        (503, {"retry-after": "30"}, b'<html><script src="/cdn-cgi/challenge-platform/h/g/orchestrate">', True),
+        (503, {"cf-mitigated": "challenge"}, b"", True),
+        (503, {"server": "cloudflare", "cf-ray": "8f"}, b"<html><title>Be right back.</title>", False),
+        (503, {}, b"", False),
         (503, {"retry-after": "30"}, HTML, False),
         (503, {"cf-mitigated": "challenge", "retry-after": "30"}, HTML, True),
         (403, {}, b"error code: 1010", True),
@@ -143,7 +165,12 @@ def test_a_wall_in_front_of_the_api_is_told_from_the_api(
         ({"retry-after": "1000000000"}, 1e9),
         ({"retry-after": "9" * 400}, None),
         ({"x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 30.0),
-        ({"x-ratelimit-reset": "1", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 0.0),
+        ({"x-ratelimit-reset": "1795514000", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 0.0),
+        ({"x-ratelimit-reset": "1", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 1.0),
+        ({"x-ratelimit-reset": "45"}, 45.0),
+        ({"x-ratelimit-reset": " 0.5 "}, 0.5),
+        ({"x-ratelimit-reset": "99999999"}, 99_999_999.0),
+        ({"x-ratelimit-reset": "100000000"}, None),
         ({"x-ratelimit-reset": "soon", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, None),
         ({"x-ratelimit-reset": "1795514430"}, None),
         ({"retry-after": "2", "x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, 2.0),
@@ -262,3 +289,103 @@ def test_a_long_text_is_described_at_once(piece: str) -> None:
     assert "//***@proxy" in str(error)
     assert len(str(error)) < 1000
     assert KEY not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (429, {"retry-after": "900"}, "The API asks to wait 900 s. Wait before"),
+        (429, {"retry-after": "1000000000"}, "The API asks to wait 1,000,000,000 s. "),
+        (429, {"x-ratelimit-reset": "1795514430", "date": "Tue, 24 Nov 2026 10:00:00 GMT"}, "asks to wait 30 s. "),
+        (503, {"retry-after": "1.5"}, "The API asks to wait 1.5 s. The server is overloaded or under repair"),
+    ],
+)
+def test_a_wait_that_the_api_asks_for_is_told_with_its_length(status: int, headers: dict[str, str], said: str) -> None:
+    """Whoever is told to come back later is told when."""
+    assert said in str(failure(RawResponse(status, headers, b"")))
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        (
+            {"email": ["The email must be valid.", "It is taken."], "address.postcode": ["Too long."]},
+            [
+                {"field": "email", "detail": "The email must be valid."},
+                {"field": "email", "detail": "It is taken."},
+                {"field": "address.postcode", "detail": "Too long."},
+            ],
+        ),
+        ({"email": "bad"}, [{"field": "email", "detail": "bad"}]),
+        (
+            {"email": "bad", "title": "too long"},
+            [{"field": "email", "detail": "bad"}, {"field": "title", "detail": "too long"}],
+        ),
+        (
+            {"email": {"0": "bad", "2": "worse"}},
+            [{"field": "email", "detail": "bad"}, {"field": "email", "detail": "worse"}],
+        ),
+        ({"email": {"unique": "taken"}}, [{"field": "email", "detail": "taken"}]),
+        ({"email": [{"code": "taken"}]}, [{"code": "taken", "field": "email"}]),
+        ({"email": [], "phone": None, "sms": [7, ["x"]]}, []),
+        (["Too long.", {"code": "x"}, 7, None], [{"detail": "Too long."}, {"code": "x"}]),
+        ({"0": {"code": "x"}, "2": "Too long."}, [{"code": "x"}, {"detail": "Too long."}]),
+        ("Too long.", [{"detail": "Too long."}]),
+        ({"status": 422, "code": "x", "detail": "Too long."}, [{"code": "x", "detail": "Too long.", "status": 422}]),
+        ({f"bad {KEY}": [f"\x1b {KEY}"]}, [{"field": "bad ***", "detail": "\\x1b ***"}]),
+        ({}, []),
+        (None, []),
+        (7, []),
+    ],
+)
+def test_errors_by_field_or_as_plain_texts_are_read(listed: object, found: list[errors.ErrorObject]) -> None:
+    """Laravel sends an object of lists in the place of the API's own objects, others send texts."""
+    error = failure(
+        RawResponse(422, {}, json.dumps({"message": "The given data was invalid.", "errors": listed}).encode())
+    )
+
+    assert isinstance(error, errors.ValidationFailed)
+    assert error.errors == found
+    if not found:
+        assert "The given data was invalid. " in str(error)
+
+
+def test_the_message_names_the_fields_that_were_refused() -> None:
+    """One can correct them without looking into the error."""
+    body = {"message": "The given data was invalid.", "errors": {"email": ["It is taken."], "phone": ["Too long."]}}
+
+    error = failure(RawResponse(422, {}, json.dumps(body).encode()), "POST")
+
+    assert str(error).startswith("POST /customers/cst-1 was answered 422: email: It is taken; phone: Too long. Correct")
+
+
+@pytest.mark.parametrize("marks", [b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 3, b"\n\xef\xbb\xbf \xef\xbb\xbf\r\n"])
+def test_a_byte_order_mark_before_the_json_is_left_out(marks: bytes) -> None:
+    """PHP sends one for each of its files that begins with one."""
+    assert response.read(request(), RawResponse(200, {}, marks + b'{"data": {"n": 1}}')).data == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [(b"null", []), (b"{}", []), (b"[]", []), (b'{"0": 1, "2": 3}', [1, 3]), (b'{"7": 1}', [1]), (b"[1]", [1])],
+)
+def test_a_list_is_read_in_each_form_that_php_gives_it(data: bytes, rows: list[object]) -> None:
+    """A list with gaps comes as an object with numeric keys, an empty one as null."""
+    assert response.read(request(), RawResponse(200, {}, b'{"data": %b}' % data)).rows() == rows
+
+
+@pytest.mark.parametrize("data", [b'{"id": "cst-1"}', b'{"0": 1, "x": 2}', b'{"-1": 1}', b'"x"', b"7", b"false"])
+def test_what_is_no_list_is_refused(data: bytes) -> None:
+    """One record is not taken for a list of its fields."""
+    with pytest.raises(errors.InvalidResponse, match="`data` is not a list"):
+        response.read(request(), RawResponse(200, {}, b'{"data": %b}' % data)).rows()
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a' * 30_000, b"x" * 60_000 + b'{"', b"Warning " * 9_000 + b"{}", b'{"a": 1}' * 9_000]
+)
+def test_text_beside_json_is_looked_for_within_bounds(text: bytes) -> None:
+    """A body that is made to be slow is described at once, and none of it is shown."""
+    error = failure(RawResponse(200, {}, b"<" + text))
+
+    assert len(str(error)) < 300

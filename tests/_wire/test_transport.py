@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import inspect
+import zlib
 
 import aiohttp
 import pytest
@@ -171,7 +172,8 @@ async def test_no_request_is_sent_again_because_a_kept_connection_broke(method: 
     assert kept == [method]
 
 
-GZIPPED = gzip.compress(b'{"data": []}')
+LIST = b'{"data": []}'
+GZIPPED = gzip.compress(LIST)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,16 @@ GZIPPED = gzip.compress(b'{"data": []}')
         (b'{"data": []}', "identity", None),
         (gzip.compress(b" " * 50_000_000), "gzip", "more than 1,000 bytes"),
         (b'{"data": ["' + b"x" * 2000 + b'"]}', "identity", "more than 1,000 bytes"),
-        (GZIPPED + b" " * 5000, "gzip", "goes on after its gzip"),
+        (GZIPPED + b" " * 5000, "gzip", "more than 1,000 bytes"),
+        (GZIPPED + b"<html>", "gzip", "goes on after its gzip"),
+        (GZIPPED * 2 + GZIPPED[:-12], "gzip", "gzip ends too early"),
+        (GZIPPED + gzip.compress(b" " * 50_000_000), "gzip", "more than 1,000 bytes"),
+        (gzip.compress(b"") * 200, "gzip", "more than 1,000 bytes"),
+        (zlib.compress(b" " * 50_000_000), "deflate", "more than 1,000 bytes"),
+        (zlib.compress(LIST)[:-12], "deflate", "deflate ends too early"),
+        (zlib.compress(LIST)[:1], "deflate", "deflate ends too early"),
+        (zlib.compress(LIST) * 2, "deflate", "goes on after its deflate"),
+        (b"hello", "deflate", "not the deflate it claims to be"),
         (b'{"data": []}', "gzip", "not the gzip it claims to be"),
         (GZIPPED[:-12], "gzip", "gzip ends too early"),
         (b'{"data": []}', "br", "an encoding that was not asked for"),

@@ -93,6 +93,7 @@ class Request:
     url: URL
     body: bytes | None = field(default=None, repr=False)
     attempt: int = 1
+    followed: bool = False  # a redirect, which happens once
 
     def __str__(self) -> str:
         call = f"{self.method} {self.url.path_qs}"

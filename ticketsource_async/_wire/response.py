@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final, NoReturn, cast
 
 import msgspec
 from attrs import field, frozen
+from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire.request import Request
@@ -16,6 +17,7 @@ from ticketsource_async.errors import ErrorObject
 from ticketsource_async.models import values
 from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused
+from ticketsource_async.models.values import as_list
 
 ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     400: (errors.ValidationFailed, "Correct what is named and call again."),
@@ -24,12 +26,16 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     404: (errors.NotFound, "Check the id: the record may have been deleted, or belong to another box office."),
     422: (errors.ValidationFailed, "Correct what is named and call again."),
     429: (errors.RateLimited, "Wait before the next call; the API allows 240 requests a minute."),
+    503: (errors.ServerError, "The server is overloaded or under repair: try again later."),
 }
 _BARE: Final = (b"", b"{}", b"[]", b"null")
 _MOST_REASONS: Final = 20
 _MOST_ERRORS: Final = 100
 _MOST_OBJECTS: Final = 1_000_000  # an answer of the API has one for each hundred bytes or so
 _MOST_SEARCHED: Final = 65_536
+_MOST_TRIED: Final = 5
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a time of day: this one was in 1973
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
 _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
 
@@ -49,13 +55,24 @@ class RawResponse:
 
 @frozen
 class Envelope:
-    """What came in the envelope and on which call; `links` and `meta` are empty where the API left them out."""
+    """What came in the envelope and on which call; `links` and `meta` are empty where the API left them out.
+
+    `moved` is where to ask instead, and then nothing came.
+    """
 
     data: object = field(repr=False)
     links: Mapping[str, object]
     request: Request
     status: int
     meta: Mapping[str, object] = field(factory=dict[str, object], repr=False)
+    moved: URL | None = None
+
+    def rows(self) -> list[object]:
+        """Return the rows of a list; raise `InvalidResponse` if `data` is none."""
+        rows = [] if self.data is None else as_list(self.data)
+        if rows is None:
+            raise self.invalid("`data` is not a list", "$.data")
+        return rows
 
     def invalid(
         self, what: str, json_path: str, *, resource: str = "", record_id: str | None = None
@@ -82,6 +99,8 @@ def id_in(row: object) -> str | None:
 def read(request: Request, response: RawResponse) -> Envelope:
     """Return what came in the envelope, or raise what the answer means."""
     if not 200 <= response.status < 300:
+        if (moved := _same_but_for_a_slash(request, response)) is not None:
+            return Envelope(None, {}, request, response.status, moved)
         raise _error(request, response)
     if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
         return Envelope(None, {}, request, response.status)
@@ -103,6 +122,22 @@ def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
     if response.broken or not document:
         return not response.broken and response.body.strip() in _BARE
     return not {"data", "errors", "error"} & document.keys()
+
+
+def _same_but_for_a_slash(request: Request, response: RawResponse) -> URL | None:
+    """Return where a redirect of a read leads if it is our own address, with a slash at its end or without."""
+    if response.status not in _REDIRECTS or request.method != "GET" or request.followed:
+        return None
+    ours = request.url
+    try:
+        url = ours.join(URL(response.headers.get("location", "")))
+    except ValueError:
+        return None
+    same_origin = (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port)
+    same_query = sorted(url.query.items()) == sorted(ours.query.items())  # Symfony sorts it
+    by_a_slash = url.path == f"{ours.path}/" or f"{url.path}/" == ours.path
+    nothing_else = not (url.user or url.password or url.fragment)
+    return url if same_origin and same_query and by_a_slash and nothing_else else None
 
 
 def _invalid(
@@ -144,29 +179,39 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
             request.attempt,
         )
     kind, advice = ERRORS.get(status, _SERVER_ERROR if status >= 500 else _OTHER_ERROR)
+    wait = asked_wait(status, response.headers)
+    asks = f"The API asks to wait {wait:,.15g} s. " if wait else ""
     return kind(
-        f"{request} was answered {status}: {described}. {advice}",
+        f"{request} was answered {status}: {described}. {asks}{advice}",
         status,
         _error_objects(request, document)[0],
         request.method,
         path,
         request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
-        asked_wait(status, response.headers),
+        wait,
         request.attempt,
     )
+
+
+# What is in the page by which Cloudflare asks for a browser, now and in earlier years.
+_CHALLENGE: Final = re.compile(
+    rb"/cdn-cgi/challenge-platform/|_cf_chl_|challenges\.cloudflare\.com|cf-browser-verification"
+)
 
 
 def _is_wall(response: RawResponse, document: Mapping[str, object]) -> bool:
     if response.status == 403:  # the API itself would say why, in JSON
         return "cf-mitigated" in response.headers or not document
-    if response.status == 503:  # a page that says when to come back is of a gateway under repair
-        return "cf-mitigated" in response.headers or (_is_html(response) and "retry-after" not in response.headers)
+    if response.status == 503:  # any other page is that of a server under repair
+        return "cf-mitigated" in response.headers or (
+            _is_html(response) and _CHALLENGE.search(response.body[:_MOST_SEARCHED]) is not None
+        )
     return False
 
 
 def _is_html(response: RawResponse) -> bool:
     declared = "html" in response.headers.get("content-type", "")
-    return declared or re.match(rb"\s*<(!doctype\s+)?html", response.body, re.IGNORECASE) is not None
+    return declared or re.match(rb"<(!doctype\s+)?html", _without_marks(response.body), re.IGNORECASE) is not None
 
 
 # Money is exact, digit for digit; a float would make 0.1 of 0.10.
@@ -183,11 +228,17 @@ def _has_too_many_objects(body: bytes) -> bool:
 def _document(response: RawResponse) -> Mapping[str, object]:
     if _has_too_many_objects(response.body):
         return {}
+    body = response.body if response.body[:1] == b"{" else _without_marks(response.body)
     try:
-        document = _DECODER.decode(response.body)
+        document = _DECODER.decode(body)
     except _NOT_JSON:
-        document = _decode_anything(response.body)
+        document = _decode_anything(body)
     return document if isinstance(document, dict) else {}
+
+
+def _without_marks(body: bytes) -> bytes:
+    """Return a body without white space and byte order marks at its start: PHP sends one for each file that has one."""
+    return re.sub(rb"\A(?:\xef\xbb\xbf|\s)+", b"", body)
 
 
 def _decode_anything(body: bytes) -> object:
@@ -228,23 +279,36 @@ def _marked(value: object) -> object:
     return value
 
 
+_TEXTS: Final = ("id", "code", "title", "detail", "field")
+
+
 def _error_objects(request: Request, document: Mapping[str, object]) -> tuple[list[ErrorObject], int]:
     """Return the first error objects, and how many there are in all."""
-    listed = document.get("errors")
-    found = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    wanted = {"id": str, "status": int, "code": str, "title": str, "detail": str}
-    objects = [
-        cast(
-            ErrorObject,
-            {
-                name: request.scrub(value) if isinstance(value, str) else value
-                for name, kind in wanted.items()
-                if isinstance(value := entry.get(name), kind)
-            },
-        )
-        for entry in found[:_MOST_ERRORS]
-    ]
-    return objects, len(found)
+    found: list[ErrorObject] = []
+    count = 0
+    for entry in _entries(document.get("errors")):
+        count += 1
+        if count <= _MOST_ERRORS:
+            texts = {name: request.scrub(text) for name in _TEXTS if isinstance(text := entry.get(name), str)}
+            status = {"status": entry["status"]} if isinstance(entry.get("status"), int) else {}
+            found.append(cast(ErrorObject, texts | status))
+    return found, count
+
+
+def _entries(listed: object) -> Iterator[Mapping[str, object]]:
+    """Yield each error in `errors`: objects as the API sends them, plain texts, or texts by field as Laravel does."""
+    fields: Iterable[tuple[str, object]] = [("", listed)]
+    if isinstance(listed, dict) and as_list(listed) is None:
+        is_one_object = any(isinstance(listed.get(name), str) for name in ("code", "detail"))
+        fields = [("", [listed])] if is_one_object else listed.items()
+    for name, said in fields:
+        of_field = {"field": name} if name else {}
+        several = said.values() if isinstance(said, dict) else said if isinstance(said, list) else [said]
+        for entry in several:
+            if isinstance(entry, str):
+                yield {**of_field, "detail": entry}
+            elif isinstance(entry, dict):
+                yield {**entry, **of_field}
 
 
 def _describe(request: Request, response: RawResponse, document: Mapping[str, object]) -> str:
@@ -252,12 +316,17 @@ def _describe(request: Request, response: RawResponse, document: Mapping[str, ob
     if listed:
         more = f"; and {in_all - _MOST_REASONS:,} more" if in_all > _MOST_REASONS else ""
         return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
-    if isinstance(message := document.get("message"), str):  # Laravel's own errors, outside of the API's
-        return request.scrub(message).rstrip(".")
+    for name in ("message", "error"):  # Laravel's own errors, outside of the API's
+        if isinstance(message := document.get(name), str):
+            return request.scrub(message).rstrip(".")
     if response.broken:
         return response.broken
     if not response.body.strip():
         return "an empty body"
+    return _beside_json(_without_marks(response.body)) or _describe_page(request, response)
+
+
+def _describe_page(request: Request, response: RawResponse) -> str:
     if not _is_html(response):
         many = _has_too_many_objects(response.body) and not document
         wrong = f"with more than {_MOST_OBJECTS:,} objects" if many else "that are not what the API sends"
@@ -273,25 +342,60 @@ def _describe_page(request: Request, response: RawResponse) -> str:
     )
 
 
+_ENVELOPE: Final = re.compile(rb"\{\s*[\"}]")
+_PHP_SAYS: Final = re.compile(r"\b(warning|notice|deprecated|fatal error|parse error)\b", re.IGNORECASE)
+_PHP_FILE: Final = re.compile(r"([\w.-]{1,80}\.php)\b[^\n]{0,60}? on line \D{0,10}([0-9]{1,9})")
+
+
+def _beside_json(body: bytes) -> str | None:
+    """Return what stands before or behind the JSON of a body, None if nothing does; never in its own words."""
+    # They may hold people's data.
+    starts = [0] if body[:1] == b"{" else [found.start() for found in _ENVELOPE.finditer(body[:_MOST_SEARCHED])]
+    for start in starts[:_MOST_TRIED]:
+        text = body[start:].decode(errors="replace")
+        try:
+            end = json.JSONDecoder().raw_decode(text)[1]
+        except (ValueError, RecursionError):
+            continue
+        before, behind = body[:start].decode(errors="replace"), text[end:]
+        where, beside = ("before", before) if before else ("behind", behind)
+        if not beside.strip():
+            return None
+        says, file = (pattern.search(beside[:_MOST_SEARCHED]) for pattern in (_PHP_SAYS, _PHP_FILE))
+        if says and file:
+            return f"PHP's {says[1].lower()!r} (of {file[1]}, line {file[2]}) {where} the JSON"
+        return f"{len(beside):,} characters {where} the JSON"
+    return None
+
+
 def _reason_in(error: ErrorObject) -> str:
-    said = [error.get("code", ""), (error.get("detail") or error.get("title") or "").rstrip(".")]
+    said = [
+        error.get("field", ""),
+        error.get("code", ""),
+        (error.get("detail") or error.get("title") or "").rstrip("."),
+    ]
     return ": ".join(filter(None, said)) or "no reason given"
 
 
 def asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
     """Return the seconds that the server asks to wait, 0 or more; None if it does not, or talks nonsense.
 
-    That is `Retry-After`, or on a 429 without it `X-RateLimit-Reset`. A time of day is read against the server's own
-    `Date`, so that a wrong clock on either side does no harm.
+    That is `Retry-After`, or on a 429 without it `X-RateLimit-Reset`, which is seconds or a time of day. A time of day
+    is read against the server's own `Date`, so that a wrong clock on either side does no harm.
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text):
-        return float(text)
+    if (seconds := _seconds(text)) is not None:
+        return seconds
     now, until = _time(headers.get("date", "")), _time(text)
-    reset = headers.get("x-ratelimit-reset", "")
-    if until is None and status == 429 and re.fullmatch("[0-9]{1,15}", reset):
-        until = float(reset)
+    if until is None and status == 429:
+        until = _seconds(headers.get("x-ratelimit-reset", "").strip())
+        if until is not None and until < _MOST_SECONDS:
+            return until
     return None if now is None or until is None else max(0.0, until - now)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
 
 
 def quota_left(headers: Mapping[str, str]) -> int | None:

@@ -112,19 +112,27 @@ def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
 def is_deleted(request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None) -> bool:
     """Say whether a DELETE has done its work, though it was answered 404: an earlier attempt may have.
 
-    Only the API itself can say that there is no such record: a gateway's 404 has no `errors`.
+    Only the API itself can say that there is no such record.
     """
     return (
-        request.method == "DELETE" and unknown is not None and isinstance(error, errors.NotFound) and bool(error.errors)
+        request.method == "DELETE"
+        and unknown is not None
+        and isinstance(error, errors.NotFound)
+        and _is_of_the_api(error)
     )
+
+
+def _is_of_the_api(error: errors.APIError) -> bool:
+    """Say whether the API itself has answered: a gateway names no code and no field."""
+    return any("code" in entry or "field" in entry for entry in error.errors)
 
 
 def verdict(
     request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None
 ) -> errors.TicketSourceError:
     """Return what to raise when a call ends in `error`; `unknown` is its latest attempt of unknown fate, if any."""
-    # If the API itself refuses it, so it has done before. A gateway's page has no `errors` and says nothing.
-    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and bool(error.errors)
+    # If the API itself refuses it, so it has done before. A gateway's page says nothing.
+    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _is_of_the_api(error)
     if unknown is None or refused:
         return error
     why = str(error) if error is unknown else f"{unknown} Then: {error}"

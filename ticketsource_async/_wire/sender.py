@@ -71,6 +71,7 @@ class _Call:
     excused: float = 0.0
     in_flight: bool = False
     answer: Envelope | None = None
+    moved: URL | None = None
     last: errors.TicketSourceError | None = None
     unknown: errors.TicketSourceError | None = None
 
@@ -84,7 +85,7 @@ class _Call:
         """Take down how the attempt in flight ended."""
         self.in_flight = False
         if isinstance(outcome, Envelope):
-            self.answer = outcome
+            self.answer, self.moved = (outcome, None) if outcome.moved is None else (None, outcome.moved)
         elif retry.is_deleted(self.request, outcome, self.unknown):
             self.answer = Envelope(None, {}, self.request, 404)
         else:
@@ -249,6 +250,9 @@ class Sender:
             if call.answer is not None:
                 self._good_answers, self._failing_since = self._good_answers + 1, None
                 return
+            if call.moved is not None:  # which takes a slot of its own
+                request, call.moved = evolve(request, url=call.moved, followed=True), None
+                continue
             failure = cast(errors.TicketSourceError, call.last)
             deadline, now = timer.when(), asyncio.get_running_loop().time()
             left = None if deadline is None else deadline - now

@@ -10,7 +10,6 @@ import os
 import sys
 import urllib.request
 import warnings
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -27,10 +26,11 @@ from aiohttp.tracing import Trace
 from ticketsource_async import errors
 from ticketsource_async._wire.request import Request
 from ticketsource_async._wire.response import RawResponse
+from ticketsource_async._wire.unpacking import Broken, Unpacking, too_large
 from ticketsource_async.config import Timeouts
 from ticketsource_async.ratelimit import Priority
 
-_GZIP: Final = 31  # zlib's word for a stream with gzip's header
+_MOST_OF_A_HEADER: Final = 65_536  # bytes; aiohttp's own bound is 8 kB, which a policy in a header can pass
 
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -142,6 +142,8 @@ class Transport:
                     timeout=self._limits,
                     proxy=self._proxy(request) if self._trust_env else None,
                     middlewares=(_send_once(),),
+                    max_line_size=_MOST_OF_A_HEADER,
+                    max_field_size=_MOST_OF_A_HEADER,
                 ) as response,
             ):
                 body, broken = await self._body(response)
@@ -159,33 +161,22 @@ class Transport:
         raise failure
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
-        """Return the body, unpacked; or nothing and what is wrong with it, with the connection cut.
-
-        Ours, because aiohttp unpacks a piece before anybody can look at its size: a few kilobytes can hold gigabytes.
-        """
+        """Return the body, unpacked; or nothing and what is wrong with it, with the connection cut."""
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        unpack = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
         pieces: list[bytes] = []
-        left, broken = self._max_body, ""
-        if unpack is None and encoding not in ("identity", ""):
-            broken = "a body in an encoding that was not asked for"
-        async for piece in response.content.iter_any():
-            try:
-                pieces.append(piece if unpack is None else unpack.decompress(piece, left + 1))
-            except zlib.error:
-                broken = "a body that is not the gzip it claims to be"
-            left -= len(pieces[-1]) if pieces else 0
-            if unpack is not None and unpack.unused_data:
-                broken = "a body that goes on after its gzip"
-            if left < 0:
-                broken = f"a body of more than {self._max_body:,} bytes"
-            if broken:
-                break
-        if unpack is not None and pieces and not unpack.eof:
-            broken = broken or "a body whose gzip ends too early"
-        if broken:
+        left = self._max_body
+        try:
+            unpacking = None if encoding in ("identity", "") else Unpacking(encoding, left)
+            async for piece in response.content.iter_any():
+                pieces.append(piece if unpacking is None else unpacking.piece(piece))
+                left -= len(pieces[-1])
+                if left < 0:
+                    raise too_large(self._max_body)
+            if unpacking is not None:
+                unpacking.end()
+        except Broken as broken:
             response.close()
-            return b"", broken
+            return b"", str(broken)
         return b"".join(pieces), ""
 
     async def _usable_session(self) -> aiohttp.ClientSession:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 import attrs
 
 from ticketsource_async.errors import InvalidID
-from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, digits, kept
+from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, kept
 
 T = TypeVar("T")
 
@@ -206,15 +206,14 @@ def part(value: object, invalid: dict[str, object], path: Path, name: str, reade
 
 def parts(value: object, invalid: dict[str, object], path: Path, name: str, readers: "_Readers") -> Any:
     """Return a list of parts as a tuple."""
-    if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
-        value = list(value.values())  # as PHP writes a list with gaps
-    if not isinstance(value, list):
+    found = as_list(value)
+    if found is None:
         if value != "":
             _flag(value, invalid, path, name)
         return None
     items = []
     above = path, name
-    for index, item in enumerate(value):
+    for index, item in enumerate(found):
         if not isinstance(item, dict):
             if item != []:
                 _flag(item, invalid, above, index)

@@ -61,6 +61,13 @@ def digits(number: object) -> str:
     return str(number)
 
 
+def as_list(value: object) -> list[Any] | None:
+    """Return a list, else None. PHP writes one that has gaps as an object with numeric keys."""
+    if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
+        return list(value.values())
+    return value if isinstance(value, list) else None
+
+
 MOST_LEVELS: Final = 200
 """How deep a value can be that a record keeps. Other programs could not read a deeper one as JSON."""
 

@@ -1,0 +1,87 @@
+"""Unpack a body within a bound; pure.
+
+Ours, because aiohttp unpacks a piece before anybody can look at its size: a few kilobytes can hold gigabytes.
+"""
+
+import zlib
+from typing import Any, Final
+
+_GZIP: Final = 31  # zlib's words for a stream with gzip's header, with its own, and with none
+_ZLIB: Final = 15
+_RAW: Final = -15
+_MOST_MEMBERS: Final = 1000
+_PADDING: Final = b"\0 \t\r\n"
+_NAMES: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+
+
+class Broken(Exception):
+    """A body that cannot be used; its text says what it is."""
+
+
+def too_large(most: int) -> Broken:
+    """Return what to raise for a body of more than `most` bytes."""
+    return Broken(f"a body of more than {most:,} bytes")
+
+
+class Unpacking:
+    """Unpack one body, piece by piece; nothing is unpacked beyond `most` bytes.
+
+    A gzip may have several members, and white space or zeros behind them. What calls itself deflate comes with zlib's
+    header or without it.
+    """
+
+    def __init__(self, encoding: str, most: int) -> None:
+        if encoding not in _NAMES:
+            raise Broken("a body in an encoding that was not asked for")
+        self._name = _NAMES[encoding]
+        self._most = self._left = most
+        self._packed_left = most + most // 8 + 1024  # what is longer has members and blocks with nothing in them
+        self._members = 0
+        self._stream: Any = zlib.decompressobj(_GZIP)  # zlib gives the type no name
+        self._within = False
+        self._first = b""
+
+    def piece(self, packed: bytes) -> bytes:
+        """Return what is in the next piece, at most one byte more than is left; raise `Broken`."""
+        self._packed_left -= len(packed)
+        if self._packed_left < 0:
+            raise too_large(self._most)
+        unpacked: list[bytes] = []
+        packed = packed if self._within else self._begin(packed)
+        while packed and self._left >= 0:
+            try:
+                unpacked.append(self._stream.decompress(packed, self._left + 1))
+            except zlib.error:
+                raise self._is_not_packed() from None
+            self._left -= len(unpacked[-1])
+            packed = self._begin(self._stream.unused_data) if self._stream.eof else b""
+        return b"".join(unpacked)
+
+    def end(self) -> None:
+        """Raise `Broken` if the body is not whole; one with nothing in it is."""
+        if self._within or self._first:
+            raise Broken(f"a body whose {self._name} ends too early")
+
+    def _begin(self, packed: bytes) -> bytes:
+        """Begin a member, and return what there is of it: nothing if this is padding, or too little to tell."""
+        self._within = False
+        if self._members:
+            packed = packed.lstrip(_PADDING)
+        if self._name == "deflate" and len(packed) + len(self._first) == 1 and not self._members:
+            self._first = packed
+            return b""
+        packed, self._first = self._first + packed, b""
+        if not packed:
+            return b""
+        self._members, self._within = self._members + 1, True
+        if self._members > (_MOST_MEMBERS if self._name == "gzip" else 1):
+            raise self._is_not_packed()
+        # RFC 1950: the method is 8, and the first two bytes are a multiple of 31. No raw deflate begins so.
+        has_header = packed[0] & 15 == 8 and int.from_bytes(packed[:2], "big") % 31 == 0
+        self._stream = zlib.decompressobj(_GZIP if self._name == "gzip" else _ZLIB if has_header else _RAW)
+        return packed
+
+    def _is_not_packed(self) -> Broken:
+        if self._members > 1:
+            return Broken(f"a body that goes on after its {self._name}")
+        return Broken(f"a body that is not the {self._name} it claims to be")
