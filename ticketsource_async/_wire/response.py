@@ -323,18 +323,14 @@ def _describe(request: Request, response: RawResponse, document: Mapping[str, ob
         return response.broken
     if not response.body.strip():
         return "an empty body"
+    if _has_too_many_objects(response.body):
+        return f"{len(response.body)} bytes with more than {_MOST_OBJECTS:,} objects"
     return _beside_json(_without_marks(response.body)) or _describe_page(request, response)
 
 
 def _describe_page(request: Request, response: RawResponse) -> str:
     if not _is_html(response):
-        many = _has_too_many_objects(response.body) and not document
-        wrong = f"with more than {_MOST_OBJECTS:,} objects" if many else "that are not what the API sends"
-        return f"{len(response.body)} bytes {wrong}"
-    return _describe_page(request, response)
-
-
-def _describe_page(request: Request, response: RawResponse) -> str:
+        return f"{len(response.body)} bytes that are not what the API sends"
     # Bounded, or a page of "<title" again and again would be searched for half a minute.
     title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_SEARCHED], re.IGNORECASE)
     return (

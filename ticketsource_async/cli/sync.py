@@ -24,7 +24,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.output import opened
-from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -118,6 +118,8 @@ async def _write_changes(
                 _note_new(change, note)
                 counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed
+    except InvalidID as error:
+        return error
     except (NotFound, ServerError, InvalidResponse) as error:
         if "/customers/" not in error.path:  # it is the list, so changes are missing
             raise

@@ -8,7 +8,7 @@ from typing import Final, TypeVar, Unpack, cast
 
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
-from ticketsource_async.errors import NotFound
+from ticketsource_async.errors import InvalidID, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_unreadable
 from ticketsource_async.models.reader import checked_id
@@ -113,7 +113,7 @@ class Customers(Resource):
             async for outcome in found:
                 if outcome.error is None:
                     break
-                if not isinstance(outcome.error, NotFound):
+                if not isinstance(outcome.error, NotFound | InvalidID):
                     raise outcome.error
             else:
                 if ids:

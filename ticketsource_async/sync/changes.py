@@ -11,7 +11,7 @@ import attrs
 from attrs import frozen
 
 from ticketsource_async.bulk import Bulk
-from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
 from ticketsource_async.models import Customer
 from ticketsource_async.models.base import Record
 from ticketsource_async.models.reader import fields_of
@@ -213,7 +213,9 @@ async def _by_id(
                 yield deleted
             elif isinstance(error, InvalidResponse) and callable(on_invalid):
                 on_invalid(error)
-            elif isinstance(error, NotFound | ServerError | InvalidResponse):
+            elif isinstance(error, NotFound | ServerError | InvalidResponse | InvalidID):
+                if isinstance(error, InvalidID):
+                    error.add_note(store.cannot_ask(before.id))
                 first_failure = first_failure or error  # it concerns this customer: the others come first
                 failed += 1
                 server_errors += isinstance(error, ServerError)

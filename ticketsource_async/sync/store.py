@@ -20,6 +20,7 @@ from attrs import frozen
 
 from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
+from ticketsource_async.models.reader import id_of
 from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
 
 T = TypeVar("T")
@@ -159,6 +160,13 @@ class CustomerStore:
             "its box office, or begin with a new file"
         )
 
+    def cannot_ask(self, customer_id: str) -> str:
+        """Return what to do about a customer in the store whose id cannot be one."""
+        return (
+            f"The customer store {self._path} has that customer from an earlier time, and nobody can ask for them. If "
+            f"they are of no use, call store.erase({customer_id!r}) (the command: customers forget)."
+        )
+
     async def rebind(self, account: Account) -> None:
         """Take this box office in the place of the one before; see `ts.customers.rebind`.
 
@@ -262,11 +270,12 @@ class CustomerStore:
         self._yielded[change.id] = change.after is None
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
-        """Yield the customers in the store that a sync run has not seen."""
+        """Yield the customers in the store that a sync run has not seen; with the id alone if no more can be read."""
         last = ""
         while rows := await self._do(self._opened.not_seen, sync_run, last):
             for customer_id, record in rows:
-                customer = self._read(customer_id, record)
+                can_be_asked = id_of(customer_id, Customer.ID_PREFIX) is not None
+                customer = self._read(customer_id, record) if can_be_asked else Customer(customer_id)
                 if customer_id <= last:  # else this would never end; not every SQLite finds that when it opens the file
                     raise self._error(damaged("its rows are not in order"))
                 last = customer_id
@@ -363,4 +372,5 @@ def _pack(customer: Customer) -> bytes:
 
 
 def _unpack(packed: bytes) -> Customer:
+    """Return a customer; raise ValueError for what this version of the library would not pack."""
     return Customer.from_dict(json.loads(packed))
