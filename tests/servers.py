@@ -134,8 +134,8 @@ def on_a_free_port(start: Callable[[], T]) -> T:
 class RedisServer:
     """A Redis without anything on disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self._folder, self._settings = folder, settings
         on_a_free_port(self._start_anywhere)
         self.url = f"redis://127.0.0.1:{self.port}"
 
@@ -146,7 +146,8 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and return when it answers."""
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
-        self._program = Program(self._folder, [need("redis-server"), *where], answers=lambda: self.ask().ping())
+        command = [need("redis-server"), *where, *self._settings]
+        self._program = Program(self._folder, command, answers=lambda: self.ask().ping())
 
     def stop(self) -> None:
         """End it at once."""

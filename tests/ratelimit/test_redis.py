@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from loops import until
 from redis.asyncio import Redis
-from servers import RedisServer
+from servers import RedisServer, free_ports
 
 from ticketsource_async import ConfigurationError, Customer, LimiterUnavailable, TicketSource
 from ticketsource_async.ratelimit import Priority
@@ -377,6 +379,92 @@ def test_a_setting_that_cannot_work_is_refused_at_once(arguments: Any, options: 
     """The message names it."""
     with pytest.raises(ConfigurationError):
         RedisRateLimiter(*arguments, **options)
+
+
+@pytest.mark.parametrize("secret", ["se#kret", "1#kret", "#", "se/kret", "12/34", "se?kret", "12?kret", "u#x:sekret"])
+@pytest.mark.parametrize("rest", ["localhost:6379/0", "localhost", "10.0.0.1:7000/2?client_name=x"])
+def test_a_password_that_has_to_be_percent_encoded_is_told_and_not_shown(secret: str, rest: str) -> None:
+    """Such a URL would be read otherwise, and another host be asked."""
+    with pytest.raises(ConfigurationError, match="percent-encode these characters") as caught:
+        RedisRateLimiter(f"redis://{secret if ':' in secret else f':{secret}'}@{rest}")
+
+    assert "kret" not in repr(caught.value)
+    assert "localhost:6379" not in repr(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("url", ["redis://:pa[ss@localhost", "redis://:sekret@localhost:port"])
+def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(ConfigurationError, match="must be percent-encoded") as caught:
+        RedisRateLimiter(url)
+
+    assert url.partition("://")[2][:8] not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:a%23b%2Fc%3Fd@localhost:6379/0",
+        "redis://user:p@ss@localhost",
+        "redis://localhost?client_name=a@b",
+        "rediss://:p@10.0.0.1:7000/2?client_name=a@b/c",
+        "unix:///tmp/a@b.sock?db=1",
+        "unix://user:p@/tmp/redis.sock",
+    ],
+)
+def test_a_url_with_a_password_that_is_encoded_is_taken(url: str) -> None:
+    """An @ may be in many places."""
+    assert "sock" not in repr(RedisRateLimiter(url))
+
+
+@pytest.mark.parametrize("refusal", ["MOVED 866 127.0.0.1:7001", "ASK 866 127.0.0.1:7001", "CROSSSLOT Keys in request"])
+async def test_a_redis_cluster_is_told_even_if_the_limiter_may_go_on_by_itself(refusal: str, box: Sandbox) -> None:
+    """It would never work, and every process would be on its local share for ever."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n"):
+                words = [
+                    await reader.readexactly(int((await reader.readuntil(b"\r\n"))[1:]) + 2)
+                    for _ in range(int(head[1:]))
+                ]
+                writer.write(f"-{refusal}\r\n".encode() if words[0].upper().startswith(b"EVAL") else b"+OK\r\n")
+        writer.close()
+
+    listener = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with (
+        listener,
+        RedisRateLimiter(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}") as limiter,
+        TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
+    ):
+        with pytest.raises(ConfigurationError, match="Redis is a cluster, which has its keys on several servers"):
+            await ts.customers.list().collect()
+
+    assert not box.requests
+
+
+@pytest.mark.slow
+async def test_a_real_redis_cluster_is_told(tmp_path: Path) -> None:
+    """Of two servers that have half of the keys each, one is asked."""
+    nodes: list[RedisServer] = []
+    buses = free_ports(2)
+    try:
+        for number, slots in enumerate([(0, 8191), (8192, 16383)]):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            nodes.append(RedisServer(folder, "--cluster-enabled", "yes", "--cluster-port", str(buses[number])))
+            nodes[-1].ask().cluster("ADDSLOTSRANGE", *slots)
+        nodes[0].ask().cluster("MEET", "127.0.0.1", nodes[1].port, buses[1])
+        async with asyncio.timeout(60):
+            while nodes[0].ask().cluster("INFO")["cluster_state"] != "ok":  # noqa: ASYNC110 - there is no event
+                await asyncio.sleep(0.1)
+        async with RedisRateLimiter(nodes[0].url) as limiter:
+            with pytest.raises(ConfigurationError, match="Redis is a cluster"):
+                await asyncio.gather(*(take(limiter, key=str(number)) for number in range(40)))
+    finally:
+        for node in nodes:
+            node.stop()
 
 
 async def test_a_priority_that_is_none_is_refused(redis_server: RedisServer) -> None:

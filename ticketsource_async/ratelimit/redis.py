@@ -8,6 +8,7 @@ before them. (One that takes more than a second to get there may be counted in t
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -28,7 +29,7 @@ try:
     from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import ConstantBackoff
-    from redis.exceptions import RedisError
+    from redis.exceptions import AskError, ClusterCrossSlotError, RedisError
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("RedisRateLimiter needs more: pip install 'ticketsource-async[redis]'") from missing
 
@@ -97,11 +98,7 @@ class RedisRateLimiter:
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
         if isinstance(redis, str):
-            try:
-                ConnectionPool.from_url(redis)  # which does not connect yet
-            except ValueError:
-                # Neither the URL nor the cause, since both may hold a password.
-                raise ConfigurationError("redis is no URL of a Redis, such as redis://localhost:6379/0.") from None
+            _check_url(redis)
         self._given = redis
         self._limit = limit
         self._window = per + _MARGIN
@@ -212,6 +209,11 @@ class RedisRateLimiter:
         return time.monotonic() < self._away_until
 
     def _went_away(self, error: Exception) -> None:
+        if isinstance(error, AskError | ClusterCrossSlotError):  # a MovedError is an AskError
+            raise ConfigurationError(
+                f"The rate limiter's Redis is a cluster, which has its keys on several servers "
+                f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of a replication."
+            ) from None
         if not self._away_until:
             then = "It keeps to its local share" if self._local is not None else "Calls are refused"
             _LOG.warning("The rate limiter's Redis cannot be used (%s). %s until it can.", type(error).__name__, then)
@@ -239,6 +241,26 @@ class RedisRateLimiter:
     def __repr__(self) -> str:
         state = "away" if self._away_until else "in use" if self._desks else "not connected"
         return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s, Redis {state}>"
+
+
+def _check_url(url: str) -> None:
+    """Raise `ConfigurationError` for what is no URL of a Redis; it shows neither the URL nor the cause."""
+    # Both may hold a password.
+    address = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
+    behind = address[1] if len(address) > 1 else ""
+    at_behind = re.match("[^=]*@", behind) and not url.startswith("unix:")  # and not ?client_name=a@b
+    if "#" in url or at_behind:  # what is before it would be taken for the host
+        raise ConfigurationError(
+            "redis is a URL with a #, / or ? in the user name or password: percent-encode these characters there "
+            "(%23, %2F, %3F), as urllib.parse.quote(password, safe='') does."
+        )
+    try:
+        ConnectionPool.from_url(url)  # which does not connect yet
+    except ValueError:
+        raise ConfigurationError(
+            "redis is no URL of a Redis, such as redis://localhost:6379/0. In a password, all but letters and digits "
+            "must be percent-encoded."
+        ) from None
 
 
 def _connected(url: str) -> "Redis":
