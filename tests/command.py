@@ -51,16 +51,17 @@ async def start(
     key: str | None = None,
     stdin: int = subprocess.DEVNULL,
     ignore: str = "",
+    env: dict[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
     """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings.
 
-    `ignore` names a signal as a shell does: "HUP".
+    `ignore` names a signal as a shell does: "HUP". `env` is set besides.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
     ignoring = ("sh", "-c", f"trap '' {ignore}; exec \"$@\"", "sh") if ignore else ()
     return await asyncio.create_subprocess_exec(
         *(*ignoring, sys.executable, "-W", "error", "-m", "ticketsource_async", *arguments),
-        env=environment | _settings(box, key),
+        env=environment | _settings(box, key) | (env or {}),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -65,7 +65,10 @@ class ClientOptions(TypedDict, total=False):
     next call. A session of our own never does that for a write, and for a read not if it came before the read was sent.
     """
     trust_env: bool
-    """Whether a session of our own takes proxies from HTTPS_PROXY and the like; default no."""
+    """Whether a session of our own takes proxies from HTTPS_PROXY, ALL_PROXY and NO_PROXY; default no.
+
+    Nothing goes through a proxy to this machine.
+    """
     trace_configs: "Sequence[TraceConfig]"
     """aiohttp's own tracing for a session of our own, as OpenTelemetry has it. It sees headers, so also the key."""
     on_event: Callable[[CallEvent], None] | None

@@ -1,5 +1,6 @@
 """How patient a client is and how fast: frozen values, checked when they are made. Nothing here acts."""
 
+import re
 from typing import Final, cast
 
 from attrs import Attribute, field, frozen
@@ -30,6 +31,13 @@ def check_whole(
     if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
         bounds = f", {least} or more" if most is None else f" from {least} to {most:,}"
         raise error(f"{name} must be a whole number{bounds}, not {value!r}.")
+
+
+def has_raw_password(url: str) -> bool:
+    """Say whether a user name or password in a URL has a character that would end it: another host would be asked."""
+    address = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
+    at_behind = re.match("[^=]*@", address[1]) if len(address) > 1 else None  # which is not that of ?client_name=a@b
+    return "#" in url or (at_behind is not None and not url.startswith("unix:"))
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from mocked import KEY, ONCE
 from talking import answer, read_request, says, server
 
 from ticketsource_async import (
+    ConfigurationError,
     ConnectFailed,
     ConnectionLost,
     CustomerDraft,
@@ -257,42 +258,103 @@ async def test_a_hostile_borrowed_session_does_no_harm() -> None:
     assert b"X-Theirs: kept" in heads[0]
 
 
-async def test_a_proxy_is_used_only_when_the_environment_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `trust_env` the request goes through the proxy that HTTP_PROXY names; else it does not."""
-    asked: list[bytes] = []
-    body = b'{"data": []}'
-
-    async def proxy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(b"")
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-
-    async with server(proxy) as (url, _), Sandbox(customers=1) as box:
-        monkeypatch.setenv("http_proxy", url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        async with TicketSource(box.api_key, base_url=box.url, trust_env=True) as ts:
-            assert await ts.customers.list().first() is None
-        async with TicketSource(box.api_key, base_url=box.url) as ts:
-            assert await ts.customers.list().first() is not None
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        async with TicketSource(box.api_key, base_url=box.url, trust_env=True) as ts:
-            assert await ts.customers.list().first() is not None
-
-    assert len(asked) == 1
-    assert [r.headers["authorization"] for r in box.requests] == [f"Bearer {box.api_key}"] * 2
+@pytest.fixture(name="no_proxies")
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
 
 
-async def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that refuses is told by its address, without user and password."""
-    refuses = says(answer(b"", status=407))
-    async with server(refuses) as (url, _):
-        monkeypatch.setenv("https_proxy", url.replace("//", "//user:sekret@"))
-        monkeypatch.delenv("no_proxy", raising=False)
-        async with TicketSource(KEY, trust_env=True, retry=ONCE) as ts:
-            with pytest.raises(TicketSourceError) as caught:
-                await ts.customers.list().first()
-
+async def refused_by(url: str, base_url: str = "https://nowhere.invalid", *, trust_env: bool = True) -> str:
+    """Return how a call fails by way of a proxy that refuses, or without it."""
+    async with TicketSource(KEY, base_url=base_url, trust_env=trust_env, retry=ONCE) as ts:
+        with pytest.raises(ConnectFailed) as caught:
+            await ts.customers.list().first()
     assert "sekret" not in repr(caught.value)
-    assert url.removeprefix("http://") in repr(caught.value)
+    return str(caught.value).replace(url, "PROXY")
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("form", ["http://{}", "{}", "http://user:sek%23ret@{}/"])
+async def test_a_proxy_of_the_environment_is_used_and_named(
+    no_proxies: pytest.MonkeyPatch, name: str, form: str
+) -> None:
+    """With `trust_env`, in each form that people write it; the error never has its password."""
+    async with server(says(answer(b"", status=503))) as (url, seen):
+        no_proxies.setenv(name, form.format(url.removeprefix("http://")))
+        through = await refused_by(url)
+        without = await refused_by(url, trust_env=False)
+        no_proxies.setenv("no_proxy", "example.org,.invalid:443")
+        excepted = await refused_by(url)
+
+    assert seen == ["CONNECT"]
+    assert "no connection to nowhere.invalid:443 through the proxy PROXY (" in through
+    assert "Check the proxy; with NO_PROXY, or --no-proxy of the command, none is used." in through
+    assert "no connection to nowhere.invalid:443, without a proxy (" in without
+    assert excepted == without
+
+
+async def test_a_proxy_that_wants_a_password_or_is_not_there_is_told(no_proxies: pytest.MonkeyPatch) -> None:
+    """Both are no fault of the API."""
+    async with server(says(answer(b"", status=407))) as (url, _):
+        no_proxies.setenv("https_proxy", url.replace("//", "//user:sekret@"))
+        refused = await refused_by(url)
+    away = await refused_by(url)
+
+    assert "The proxy asks for a user name and a password" in refused
+    assert "through the proxy PROXY (" in away
+    assert "Check the proxy; " in away
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_nothing_goes_through_a_proxy_to_this_machine(no_proxies: pytest.MonkeyPatch, host: str) -> None:
+    """A sandbox works where a proxy is set for everything else."""
+    async with server(says(b"")) as (url, seen), Sandbox(customers=1) as box:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            no_proxies.setenv(name, url)
+        base_url = box.url.replace("127.0.0.1", host)
+        async with TicketSource(box.api_key, base_url=base_url, trust_env=True, retry=ONCE) as ts:
+            assert await ts.customers.list().first() is not None
+
+    assert seen == []
+    assert [r.headers["authorization"] for r in box.requests] == [f"Bearer {box.api_key}"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks5://user:sekret@127.0.0.1:1080", "an http:// or https:// URL, and begins with 'socks5'"),
+        ("http://user:sek#ret@127.0.0.1:3128", "percent-encode these characters"),
+        ("user:1/sekret@127.0.0.1:3128", "percent-encode these characters"),
+        ("http://user:sekret@[127", "cannot be used"),
+        ("http://user:sekret@proxy:port", "cannot be used"),
+        ("http://", "cannot be used"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_is_a_setting_to_correct(
+    no_proxies: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    """Nothing is sent, and the password is not shown."""
+    no_proxies.setenv("ALL_PROXY", proxy)
+    async with TicketSource(KEY, trust_env=True) as ts:
+        with pytest.raises(ConfigurationError, match=said) as caught:
+            await ts.customers.create(CustomerDraft(first_name="Karl"))
+
+    assert "sek" not in repr(caught.value)
+
+
+async def test_a_proxy_that_never_answers_is_named(no_proxies: pytest.MonkeyPatch) -> None:
+    """One knows where to look."""
+
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with server(hang) as (url, _):
+        no_proxies.setenv("https_proxy", url)
+        async with TicketSource(KEY, trust_env=True, retry=ONCE, timeouts=Timeouts(connect=0.1)) as ts:
+            with pytest.raises(RequestTimedOut, match=f"0.1 s to connect through the proxy {url} \\(connect\\)"):
+                await ts.customers.list().first()
 
 
 async def test_no_cookie_of_the_server_is_sent_back() -> None:

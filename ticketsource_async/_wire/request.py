@@ -68,12 +68,13 @@ def _checked_base(text: str) -> URL:
         raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
     if not url.host or url.scheme not in ("https", "http"):
         raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if url.scheme == "http" and not is_loopback(url.host):
         raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
     return url
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -22,15 +22,19 @@ from aiohttp import ClientHandlerType, ClientMiddlewareType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async._wire.request import Request
+from ticketsource_async._wire.request import Request, is_loopback
 from ticketsource_async._wire.response import RawResponse
 from ticketsource_async._wire.unpacking import Broken, Unpacking, too_large
-from ticketsource_async.config import Timeouts
+from ticketsource_async.config import Timeouts, has_raw_password
 from ticketsource_async.ratelimit import Priority
 
 _MOST_OF_A_HEADER: Final = 65_536  # bytes; aiohttp's own bound is 8 kB, which a policy in a header can pass
+
+_OUT_OF_DATE: Final = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID and so on, for which Python has no names
+_OF_ANOTHER_NAME: Final = (62, 64)
 
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -123,6 +127,7 @@ class Transport:
     async def exchange(self, request: Request) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
         session = await self._usable_session()
+        proxy = self._proxy(request.url) if self._trust_env else None
         try:
             # What a borrowed session might do differently is said again on each request.
             async with (
@@ -140,7 +145,7 @@ class Transport:
                     auto_decompress=False,
                     raise_for_status=False,
                     timeout=self._limits,
-                    proxy=self._proxy(request) if self._trust_env else None,
+                    proxy=proxy,
                     middlewares=(_send_once(),),
                     max_line_size=_MOST_OF_A_HEADER,
                     max_field_size=_MOST_OF_A_HEADER,
@@ -152,7 +157,7 @@ class Transport:
                     headers.setdefault(name.lower(), value)
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure: BaseException = _failure(request, error, self._timeouts)
+            failure: BaseException = _failure(request, error, self._timeouts, self._way(proxy))
         except BaseException as error:  # noqa: BLE001 - above all a cancellation: it is raised again below
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
@@ -231,11 +236,33 @@ class Transport:
             _left_to_parents.append((self._session, self._keeper, self._loop))
             self._session = self._keeper = self._loop = None
 
-    def _proxy(self, request: Request) -> str | None:
+    def _proxy(self, url: URL) -> URL | None:
+        """Return the proxy that the environment names for an address; none for one of this machine."""
         # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
-        if urllib.request.proxy_bypass(request.url.host or ""):
+        if is_loopback(url.host or "") or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
             return None
-        return urllib.request.getproxies().get(request.url.scheme)
+        proxies = urllib.request.getproxies()
+        if not (named := proxies.get(url.scheme) or proxies.get("all")):
+            return None
+        named = named if "://" in named else f"http://{named}"
+        if has_raw_password(named):
+            raise errors.ConfigurationError(
+                "The environment names a proxy with a #, / or ? in the user name or password: percent-encode these "
+                "characters there (%23, %2F, %3F)."
+            )
+        with suppress(ValueError):
+            if (proxy := URL(named)).host and proxy.scheme in ("http", "https"):
+                return proxy
+        raise errors.ConfigurationError(
+            "The environment names a proxy that cannot be used: it must be an http:// or https:// URL, and begins with "
+            f"{named.partition('://')[0][:20]!r}. Name such a one in HTTPS_PROXY, or use no proxy (--no-proxy)."
+        )
+
+    def _way(self, proxy: URL | None) -> str:
+        """Return by which way an attempt went, as far as it is known here."""
+        if proxy is not None:
+            return f" through the proxy {proxy.scheme}://{proxy.host}:{proxy.port}"
+        return "" if self._borrowed else ", without a proxy"
 
     async def aclose(self) -> None:
         """Close a session of our own."""
@@ -370,22 +397,24 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         await session.close()
 
 
-def _failure(request: Request, error: Exception, timeouts: Timeouts) -> errors.TicketSourceError:
+def _failure(request: Request, error: Exception, timeouts: Timeouts, way: str) -> errors.TicketSourceError:
     kind = next(ours for theirs, ours in _KINDS.items() if isinstance(error, theirs))
     cause = request.scrub(f"{type(error).__name__}: {error}".removesuffix(": "))
     where = (request.method, request.url.path, request.attempt, cause)
     if kind is errors.RequestTimedOut:
         phase, seconds = _phase(error, timeouts)
+        to = f" to connect{way}" if phase == "connect" else ""
         return errors.RequestTimedOut(
-            f"{request} took longer than {seconds:g} s ({phase}). Try again later; the API or the way to it is slow.",
+            f"{request} took longer than {seconds:g} s{to} ({phase}). Try again later; the API or the way to it is "
+            "slow.",
             *where,
             phase,
             seconds,
         )
     if kind is errors.ConnectFailed:
         return errors.ConnectFailed(
-            f"{request} was not sent: no connection to {request.url.host}:{request.url.port} ({cause}). "
-            "Check the network, the name and any proxy between.",
+            f"{request} was not sent: no connection to {request.url.host}:{request.url.port}{way} ({cause}). "
+            f"{_advice(error)}",
             *where,
         )
     if kind is errors.ConnectionLost:
@@ -401,6 +430,25 @@ def _failure(request: Request, error: Exception, timeouts: Timeouts) -> errors.T
         path=request.url.path,
         attempts=request.attempt,
     )
+
+
+def _advice(error: Exception) -> str:
+    """Return what to do about a connection that could not be made."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", None)
+        if code in _OUT_OF_DATE:
+            return "The certificate of the server has expired, or is not valid yet: check the clock of this machine."
+        if code in _OF_ANOTHER_NAME:
+            return "The certificate is of a server with another name: check base_url."
+        return (
+            "The certificate of the server is not trusted here. If a proxy of your company, or a server of your own, "
+            "uses it, set SSL_CERT_FILE to a file with the certificate of its issuer before you start the program."
+        )
+    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
+        return "The proxy asks for a user name and a password: name it as http://user:password@host:port."
+    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return "Check the proxy; with NO_PROXY, or --no-proxy of the command, none is used."
+    return "Check the network and the name. If a proxy is needed here, HTTPS_PROXY names it (and trust_env=True)."
 
 
 def _phase(error: Exception, timeouts: Timeouts) -> tuple[str, float]:

@@ -65,17 +65,28 @@ SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
 SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
 
 _INCOMPLETE: Final = "ticketsource_async.incomplete"
+_NO_PROXY: Final = "--no-proxy"
 
 COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 """The commands that are loaded, by group and name."""
 
 
-def command(name: str, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+def command(name: str, *, calls_api: bool = True, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function: `@command("customers export")`."""
     group, _, last = name.partition(" ")
 
     def make(function: Callable[..., None]) -> click.Command:
         made: click.Command = click.command(last, **options)(function)  # type: ignore[no-untyped-call]  # of its overloads
+        if calls_api:
+            made.params.append(
+                click.Option(
+                    [_NO_PROXY],
+                    is_flag=True,
+                    expose_value=False,
+                    callback=lambda ctx, _, chosen: ctx.meta.update({_NO_PROXY: chosen}),
+                    help="Connect directly, even if HTTPS_PROXY names a proxy.",
+                )
+            )
         return COMMANDS.setdefault(group, {}).setdefault(last, made)
 
     return make
@@ -128,7 +139,8 @@ async def box_office(
             NOT_AUTHENTICATED,
         )
     else:
-        async with TicketSource.from_env(on_event=_telling(on_event)) as ts:
+        direct = click.get_current_context().meta.get(_NO_PROXY, False)
+        async with TicketSource.from_env(on_event=_telling(on_event), trust_env=not direct) as ts:
             yield ts
 
 

@@ -156,7 +156,11 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
     return skip
 
 
-@command("customers forget", epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db")
+@command(
+    "customers forget",
+    calls_api=False,
+    epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db",
+)
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @_store_option(exists=True)
 def forget_customer(*, customer_id: str, store: Path) -> None:

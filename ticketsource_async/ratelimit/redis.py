@@ -8,7 +8,6 @@ before them. (One that takes more than a second to get there may be counted in t
 import asyncio
 import logging
 import random
-import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from attrs import define, field
 
-from ticketsource_async.config import RateLimit
+from ticketsource_async.config import RateLimit, has_raw_password
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.ratelimit.local import KEPT_SHARE, LocalRateLimiter
@@ -211,8 +210,9 @@ class RedisRateLimiter:
     def _went_away(self, error: Exception) -> None:
         if isinstance(error, AskError | ClusterCrossSlotError):  # a MovedError is an AskError
             raise ConfigurationError(
-                f"The rate limiter's Redis is a cluster, which has its keys on several servers "
-                f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of a replication."
+                "The rate limiter's Redis is a cluster, which has its keys on several servers "
+                f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of "
+                "a replication."
             ) from None
         if not self._away_until:
             then = "It keeps to its local share" if self._local is not None else "Calls are refused"
@@ -246,10 +246,7 @@ class RedisRateLimiter:
 def _check_url(url: str) -> None:
     """Raise `ConfigurationError` for what is no URL of a Redis; it shows neither the URL nor the cause."""
     # Both may hold a password.
-    address = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
-    behind = address[1] if len(address) > 1 else ""
-    at_behind = re.match("[^=]*@", behind) and not url.startswith("unix:")  # and not ?client_name=a@b
-    if "#" in url or at_behind:  # what is before it would be taken for the host
+    if has_raw_password(url):
         raise ConfigurationError(
             "redis is a URL with a #, / or ? in the user name or password: percent-encode these characters there "
             "(%23, %2F, %3F), as urllib.parse.quote(password, safe='') does."
