@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import sentry_sdk
 from mocked import KEY
 from sentry_sdk.transport import Transport
 
-from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, Timeouts
+from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, TicketSourceError, Timeouts
 from ticketsource_async.sandbox import Sandbox
 
 BASIC = base64.b64encode(f"{KEY}:".encode()).decode()
@@ -106,6 +107,28 @@ def files_of(error: BaseException | None) -> Iterator[str]:
     yield from (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
         yield from files_of(other)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://karl:sekret@127.0.0.1:1", "through the proxy http://127.0.0.1:1 ("),
+        ("http://karl:sek#ret@127.0.0.1:1", "percent-encode"),
+        ("socks5://karl:sekret@127.0.0.1:1", "begins with 'socks5'"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_shows_no_password(
+    sentry: list[bytes], monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    """The environment has it, and the way through the proxy needs it."""
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with TicketSource(KEY, trust_env=True, retry=RetryPolicy(attempts=1)) as ts:
+        with pytest.raises(TicketSourceError, match=f"(?i){re.escape(said)}") as caught:
+            await ts.customers.get("cst-1")
+
+    assert not [found for found in ours_of(caught.value) if "sek" in found]
+    assert KEY not in reports(caught.value, sentry)
 
 
 @pytest.mark.parametrize("way", [timed_out, waited_for, cancelled, in_a_failing_group])

@@ -100,6 +100,7 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
         (b"[" * 5000, "5000 bytes that are not what the API sends"),
         (HTML, "an HTML page titled 'Just a moment...'"),
         (b"<html><h1>Bad Gateway</h1>", "an HTML page"),
+        (b'<html><title>Oops</title><script>x = {"a": 1}</script></html>', "an HTML page titled 'Oops'"),
         (f'{{"message": "bad key {KEY}"}}'.encode(), "bad key ***"),
         (f'{{"errors": [{{"detail": "bad key {KEY}"}}]}}'.encode(), "bad key ***"),
     ],

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -391,6 +392,9 @@ def test_a_password_that_has_to_be_percent_encoded_is_told_and_not_shown(secret:
     assert "kret" not in repr(caught.value)
     assert "localhost:6379" not in repr(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert frames
+    assert "kret" not in repr([{**frame.f_locals, "self": None} for frame in frames])  # which is not built yet
 
 
 @pytest.mark.parametrize("url", ["redis://:pa[ss@localhost", "redis://:sekret@localhost:port"])

@@ -357,6 +357,8 @@ def _beside_json(body: bytes) -> str | None:
         where, beside = ("before", before) if before else ("behind", behind)
         if not beside.strip():
             return None
+        if before and behind.strip():  # it is a script in a page
+            continue
         says, file = (pattern.search(beside[:_MOST_SEARCHED]) for pattern in (_PHP_SAYS, _PHP_FILE))
         if says and file:
             return f"PHP's {says[1].lower()!r} (of {file[1]}, line {file[2]}) {where} the JSON"

@@ -127,7 +127,10 @@ class Transport:
     async def exchange(self, request: Request) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
         session = await self._usable_session()
-        proxy = self._proxy(request.url) if self._trust_env else None
+        proxy = _proxy_of(request.url) if self._trust_env else None
+        if isinstance(proxy, str):
+            raise errors.ConfigurationError(f"{request} was not sent: {proxy}")
+        shown = None if self._borrowed else "" if proxy is None else str(proxy.origin())
         try:
             # What a borrowed session might do differently is said again on each request.
             async with (
@@ -157,12 +160,13 @@ class Transport:
                     headers.setdefault(name.lower(), value)
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure: BaseException = _failure(request, error, self._timeouts, self._way(proxy))
+            failure: BaseException = _failure(request, error, self._timeouts, shown)
         except BaseException as error:  # noqa: BLE001 - above all a cancellation: it is raised again below
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
         # Raised out here, and without what is below: aiohttp's errors, and the locals of its frames, hold the key, and
         # whatever reports errors with locals (Sentry by default) would show it.
+        del proxy  # which may have a password
         raise failure
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
@@ -235,34 +239,6 @@ class Transport:
         if self._own() is not None:
             _left_to_parents.append((self._session, self._keeper, self._loop))
             self._session = self._keeper = self._loop = None
-
-    def _proxy(self, url: URL) -> URL | None:
-        """Return the proxy that the environment names for an address; none for one of this machine."""
-        # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
-        if is_loopback(url.host or "") or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
-            return None
-        proxies = urllib.request.getproxies()
-        if not (named := proxies.get(url.scheme) or proxies.get("all")):
-            return None
-        named = named if "://" in named else f"http://{named}"
-        if has_raw_password(named):
-            raise errors.ConfigurationError(
-                "The environment names a proxy with a #, / or ? in the user name or password: percent-encode these "
-                "characters there (%23, %2F, %3F)."
-            )
-        with suppress(ValueError):
-            if (proxy := URL(named)).host and proxy.scheme in ("http", "https"):
-                return proxy
-        raise errors.ConfigurationError(
-            "The environment names a proxy that cannot be used: it must be an http:// or https:// URL, and begins with "
-            f"{named.partition('://')[0][:20]!r}. Name such a one in HTTPS_PROXY, or use no proxy (--no-proxy)."
-        )
-
-    def _way(self, proxy: URL | None) -> str:
-        """Return by which way an attempt went, as far as it is known here."""
-        if proxy is not None:
-            return f" through the proxy {proxy.scheme}://{proxy.host}:{proxy.port}"
-        return "" if self._borrowed else ", without a proxy"
 
     async def aclose(self) -> None:
         """Close a session of our own."""
@@ -397,7 +373,33 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         await session.close()
 
 
-def _failure(request: Request, error: Exception, timeouts: Timeouts, way: str) -> errors.TicketSourceError:
+def _proxy_of(url: URL) -> URL | str | None:
+    """Return the proxy that the environment names for an address, or why it cannot be used; None for this machine."""
+    # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
+    if is_loopback(url.host or "") or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    proxies = urllib.request.getproxies()
+    if not (named := proxies.get(url.scheme) or proxies.get("all")):
+        return None
+    named = named if "://" in named else f"http://{named}"
+    if has_raw_password(named):
+        return (
+            "the environment names a proxy with a #, / or ? in the user name or password: percent-encode these "
+            "characters there (%23, %2F, %3F)."
+        )
+    with suppress(ValueError):
+        if (proxy := URL(named)).host and proxy.scheme in ("http", "https"):
+            return proxy
+    return (
+        "the environment names a proxy that cannot be used: it must be an http:// or https:// URL, and begins with "
+        f"{named.partition('://')[0][:20]!r}. Name such a one in HTTPS_PROXY, or use no proxy (--no-proxy)."
+    )
+
+
+def _failure(request: Request, error: Exception, timeouts: Timeouts, proxy: str | None) -> errors.TicketSourceError:
+    """Return our error; `proxy` is the one that was used, empty if none was, and None if nobody knows."""
+    through = f" through the proxy {proxy}" if proxy else ""
+    way = ", without a proxy" if proxy == "" else through
     kind = next(ours for theirs, ours in _KINDS.items() if isinstance(error, theirs))
     cause = request.scrub(f"{type(error).__name__}: {error}".removesuffix(": "))
     where = (request.method, request.url.path, request.attempt, cause)
@@ -419,7 +421,8 @@ def _failure(request: Request, error: Exception, timeouts: Timeouts, way: str) -
         )
     if kind is errors.ConnectionLost:
         return errors.ConnectionLost(
-            f"{request} was sent, but the connection broke before the whole answer came ({cause}). Try again later.",
+            f"{request} was sent{through}, but the connection broke before the whole answer came ({cause}). "
+            "Try again later.",
             *where,
         )
     if kind is errors.ConfigurationError:
@@ -448,7 +451,7 @@ def _advice(error: Exception) -> str:
         return "The proxy asks for a user name and a password: name it as http://user:password@host:port."
     if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return "Check the proxy; with NO_PROXY, or --no-proxy of the command, none is used."
-    return "Check the network and the name. If a proxy is needed here, HTTPS_PROXY names it (and trust_env=True)."
+    return "Check the network and the name. If a proxy is needed here, set HTTPS_PROXY (a program also trust_env=True)."
 
 
 def _phase(error: Exception, timeouts: Timeouts) -> tuple[str, float]:

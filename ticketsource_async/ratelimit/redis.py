@@ -96,8 +96,9 @@ class RedisRateLimiter:
             raise ConfigurationError(f"per must be whole seconds, not {per!r}.")
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
-        if isinstance(redis, str):
-            _check_url(redis)
+        if isinstance(redis, str) and (wrong := _what_is_wrong(redis)):
+            del redis  # or a report with locals of the error would show it
+            raise ConfigurationError(wrong)
         self._given = redis
         self._limit = limit
         self._window = per + _MARGIN
@@ -243,21 +244,21 @@ class RedisRateLimiter:
         return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s, Redis {state}>"
 
 
-def _check_url(url: str) -> None:
-    """Raise `ConfigurationError` for what is no URL of a Redis; it shows neither the URL nor the cause."""
-    # Both may hold a password.
+def _what_is_wrong(url: str) -> str:
+    """Return why a URL is none of a Redis, without any of it, since it may hold a password; nothing if it is one."""
     if has_raw_password(url):
-        raise ConfigurationError(
+        return (
             "redis is a URL with a #, / or ? in the user name or password: percent-encode these characters there "
             "(%23, %2F, %3F), as urllib.parse.quote(password, safe='') does."
         )
     try:
         ConnectionPool.from_url(url)  # which does not connect yet
     except ValueError:
-        raise ConfigurationError(
+        return (
             "redis is no URL of a Redis, such as redis://localhost:6379/0. In a password, all but letters and digits "
             "must be percent-encoded."
-        ) from None
+        )
+    return ""
 
 
 def _connected(url: str) -> "Redis":
