@@ -383,7 +383,14 @@ def test_what_is_no_list_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"a' * 30_000, b"x" * 60_000 + b'{"', b"Warning " * 9_000 + b"{}", b'{"a": 1}' * 9_000]
+    "text",
+    [
+        b'{"a' * 30_000,
+        b"x" * 60_000 + b'{"',
+        b"Warning " * 9_000 + b"{}",
+        b"\xef\xbb\xbf " * 50_000,
+        b'{"a": 1}' * 9_000,
+    ],
 )
 def test_text_beside_json_is_looked_for_within_bounds(text: bytes) -> None:
     """A body that is made to be slow is described at once, and none of it is shown."""

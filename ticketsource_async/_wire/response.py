@@ -238,7 +238,7 @@ def _document(response: RawResponse) -> Mapping[str, object]:
 
 def _without_marks(body: bytes) -> bytes:
     """Return a body without white space and byte order marks at its start: PHP sends one for each file that has one."""
-    return re.sub(rb"\A(?:\xef\xbb\xbf|\s)+", b"", body)
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n")
 
 
 def _decode_anything(body: bytes) -> object:
