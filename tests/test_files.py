@@ -54,6 +54,7 @@ def test_a_formula_behind_another_separator_is_defused(before: str, separator: s
     """Where lists are separated by `;`, a spreadsheet takes what is behind one in a cell for a cell of its own."""
     first = "'" if before == "=2" else ""
     assert defuse(f"{before}{separator}{formula};b") == f"{first}{before}{separator}'{formula};b"
+    assert defuse(f"{before}{separator}{formula}") == f"{first}{before}{separator}'{formula}"
 
 
 @given(st.lists(st.text("'\"=+-@;|\t\r\n ,0a") | st.text(), min_size=1), st.sampled_from(";|\t"))

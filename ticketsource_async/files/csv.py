@@ -19,7 +19,7 @@ _NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+[+-]?(?:[\d().-]|{_SPACE
 # The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
 _FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
 # Most cells are like this, and it is quick to see.
-_HARMLESS: Final = re.compile(rf"(?:[^-=+@\uff1d\uff0b\uff0d\uff20'\"\s][^{_SEPARATORS}]*)?")
+_HARMLESS: Final = re.compile(rf"(?:[^-=+@\uff1d\uff0b\uff0d\uff20'\"\s{_SEPARATORS}][^{_SEPARATORS}]*)?")
 _FORMULA_BEGINS: Final = re.compile(_BEGIN + _FORMULA)
 _QUOTED_FORMULA: Final = re.compile(f"{_BEGIN}'{_FORMULA}")
 
