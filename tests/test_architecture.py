@@ -31,7 +31,7 @@ APART: dict[str, tuple[str, ...]] = {
 MAY_NOT_IMPORT = {"sync": ("client", "resources"), "_wire.transport": ("models",), "cli": ("_wire",)}
 
 MAY_IMPORT = {
-    "aiohttp": ("_wire.transport", "client", "sandbox"),
+    "aiohttp": ("_wire.transport", "_wire.connector", "client", "sandbox"),
     "cattrs": ("_wire.drafts",),
     "msgspec": ("_wire.response",),
     "sqlite3": ("sync",),
@@ -44,7 +44,16 @@ MAY_IMPORT = {
     "redis": ("ratelimit.redis",),
     "pyarrow": ("files.parquet",),
     "asyncio": (
-        *("_wire.transport", "_wire.sender", "_wire.tasks", "ratelimit", "pagination", "bulk", "listings"),
+        *(
+            "_wire.transport",
+            "_wire.connector",
+            "_wire.sender",
+            "_wire.tasks",
+            "ratelimit",
+            "pagination",
+            "bulk",
+            "listings",
+        ),
         *("sync.store", "cli", "_signals", "sandbox", "pytest_plugin"),
     ),
     "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),

@@ -100,7 +100,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
     """Return what came in the envelope, or raise what the answer means."""
     if not 200 <= response.status < 300:
         if (moved := _same_but_for_a_slash(request, response)) is not None:
-            return Envelope(None, {}, request, response.status, moved)
+            return Envelope(None, {}, request, response.status, moved=moved)
         raise _error(request, response)
     if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
         return Envelope(None, {}, request, response.status)
