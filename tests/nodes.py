@@ -3,14 +3,17 @@
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    # Bound under a short name, since that of a socket has at most some hundred bytes.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as made:
+        made.bind(f"{folder}/s")
+        Path(f"{folder}/s").rename(path)
 
 
 def _device(path: Path) -> None:

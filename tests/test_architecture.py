@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "config", "call_events", "models"),
     ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry", "_wire.unpacking"),
-    ("ratelimit", "_wire.transport", "_wire.sender", "_wire.tasks"),
+    ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
     ("tables", "files"),
     ("cli", "_signals", "__main__"),
