@@ -107,13 +107,14 @@ def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Ca
 
     async def main() -> None:
         limiter = limiter_of(limit, loop)
-        asked, granted = await make(callers, limiter)
+        asked, _ = await make(callers, limiter)
 
         assert most_in_a_window(callers) <= limit
         assert all(caller.started is not None for caller in callers if not caller.given_up)
         for priority in ("interactive", "bulk"):
-            in_order = [id(c) for c in asked if c.priority == priority and c.started is not None]
-            assert [id(c) for c in granted if c.priority == priority] == in_order
+            # In one and the same moment, one who asks gets on before those who have to be woken.
+            starts = [c.started for c in asked if c.priority == priority and c.started is not None]
+            assert starts == sorted(starts)
         await asyncio.sleep(PER)
         assert repr(limiter) == f"<LocalRateLimiter {limit} per 60 s>"
 
