@@ -35,7 +35,7 @@ T = TypeVar("T", bound=WholeRecord)
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
-_LOG: Final = logging.getLogger("ticketsource_async")
+_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports this itself
 _ROWS_AT_ONCE: Final = 1000
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
 _MOST_BROKEN: Final = 5
