@@ -162,7 +162,7 @@ async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_t
     ]
     assert f"GET /events/{second.id}/dates" in error.branches[1]["message"]
     for told in (
-        "but for 2 of its branches",
+        "2 branches of the listing could not be read",
         f"date {third.id} of event {first.id} could not be read: GET /dates/{third.id}/bookings",
         f"event {second.id} could not be read: GET /events/{second.id}/dates",
     ):
@@ -417,7 +417,7 @@ async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: 
     assert isinstance(error, ServerError)
     assert len(seen) == 20
     assert 100 - concurrency <= len(failed) < 120
-    assert "in a row: no other branch is tried" in error.__notes__[0]
+    assert "in a row, so the listing ends" in error.__notes__[0]
     assert len(error.__notes__) == 2
 
 

@@ -88,8 +88,8 @@ class PageInParts:
         place, self.next = len(self.rows), True
         self.rows.append(
             InvalidResponse(
-                f"Row {place + 1} of page {self.number} of {self.url.path} cannot be read: with it the API fails, and "
-                f"without it, it does not. The row is left out. Tell TicketSource support. ({self.error})",
+                f"Row {place + 1} of page {self.number} of {self.url.path} cannot be read: the API fails on each "
+                f"request for it. Tell TicketSource support. ({self.error})",
                 json_path=f"$.data[{place}]",
                 status=getattr(self.error, "status", 0),
                 method="GET",

@@ -35,8 +35,8 @@ class WaitEvent:
 class RetryEvent:
     """The attempt of this number has failed, and there will be another after `wait` seconds.
 
-    `failing_for` are the seconds since the first failure that no good answer of any call has followed; `patience` are
-    those after which a call of a job is given up, None for one that has a number of attempts alone.
+    `failing_for`: seconds since the first failure after the last good answer of any call. `patience`: seconds left for
+    a call of a job, with the wait; None if only attempts count.
     """
 
     method: str

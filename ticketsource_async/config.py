@@ -70,9 +70,10 @@ class RetryPolicy:
     bounds one call with all of its attempts and waits; None leaves it to them.
 
     The calls of a job (pages of lists, bulk calls, listings, syncs) are more patient, if the client has had an answer
-    before: while the API cannot be reached, or answers that it cannot work, they go on for `patience` seconds after the
-    first failure that no good answer has followed. Waits that the server asks for do not count. None makes them as
-    impatient as single calls.
+    before: while the API cannot be reached or answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530, they go on
+    until `patience` seconds after the first failure since the last good answer. Waits that the server asks for do not
+    count, up to an hour; a 429 that says nothing makes such a call wait for a minute. With None they end as single
+    calls do.
     """
 
     attempts: int = field(default=4, validator=_whole)

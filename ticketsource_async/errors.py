@@ -290,9 +290,9 @@ class LimiterUnavailable(TicketSourceError):
 
 
 class StoreError(TicketSourceError):
-    """The customer store at `path` cannot be used, or is of another box office; nothing in it was changed.
+    """The customer store at `path` cannot be used, or is of another box office.
 
-    `id` is that of the customer whose row is damaged, if it is about one.
+    `id` is the customer whose row is damaged, or empty.
     """
 
     def __init__(self, message: str = "", path: str = "", id: str = "") -> None:  # noqa: A002 - as in InvalidResponse

@@ -181,7 +181,7 @@ class _Branches:
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
                     # The frames of its traceback hold what was read of the branch.
                     return FailedBranch(event, event_date, venue_id, error.with_traceback(None))
-                error.add_note(f"It is failure {self._failures_in_a_row} in a row: no other branch is tried.")
+                error.add_note(f"This is failure {self._failures_in_a_row} in a row, so the listing ends.")
             ids = event.id if event_date is None else f"{event.id} and {event_date.id}"
             error.add_note(f"This was in the branch of {ids}.")
             raise
@@ -285,11 +285,11 @@ async def _yield_rows(
                     failed.add(row)
     except Exception as error:
         if failed.count:
-            error.add_note(f"The listing until then is whole but for {failed}")
+            error.add_note(f"Before that, {failed}")
         raise
     if failed.count:
         raise BranchesFailed(
-            f"The listing is whole but for {failed} Read these again, or pass on_branch_error to get each as it fails.",
+            f"{failed} Read these again, or pass on_branch_error to get each as it fails.",
             failed.branches,
             failed.count,
         )
@@ -321,4 +321,5 @@ class _Failed:
 
     def __str__(self) -> str:
         more = f" {self.count - len(self.named):,} more could not be read." if self.count > len(self.named) else ""
-        return f"{self.count:,} of its branches: {' '.join(self.named)}{more}"
+        branches = "branch" if self.count == 1 else "branches"
+        return f"{self.count:,} {branches} of the listing could not be read: {' '.join(self.named)}{more}"

@@ -115,11 +115,11 @@ class Pager(Generic[T]):
     async def pages(self) -> AsyncGenerator[Page[T], None]:
         """Yield page by page to the end of the list, or until `max_items` rows were read.
 
-        The end is a `next` of null. Where `next` is missing or leads astray, the page after is asked for by its number,
-        and is the end if it has no new row. `report.ended` says so if a list was not followed further because it seems
-        to go on for ever. Raises `PaginationError`, after the page was yielded, if its `next` leads astray and pages
-        have no numbers. A row that was dropped, or that `on_invalid` took, counts towards `max_items`. With `verify`
-        the pages of all passes come, with the rows that have not come before.
+        The end is a `next` of null, or a page without `next` that is not full. After a full page without `next`, or
+        with a wrong one, the page after is asked for by its number; without a new row it is the end. `report.ended`
+        says so if a list was left because it seems to go on for ever. Raises `PaginationError`, after the page was
+        yielded, if its `next` is wrong and pages have no numbers. A row that was dropped, or that `on_invalid` took,
+        counts towards `max_items`. With `verify` the pages of all passes come, with the rows that have not come before.
         """
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
@@ -297,8 +297,8 @@ class Pager(Generic[T]):
         """Log that a list has ended with a page whose `next` was wrong."""
         if came_by.wrong:
             _LOG.warning(
-                "The list at %s has ended: the `next` before page %d was not followed, since %s (%s), and that page, "
-                "asked for by its number, has no new row.",
+                "The list at %s ends before page %d: its `next` was not followed, since %s (%s), and that number has "
+                "no new row.",
                 *(self._url.path, number, came_by.wrong, came_by.link),
             )
 

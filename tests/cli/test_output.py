@@ -121,7 +121,7 @@ def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, capsys
 
     assert target.read_text() == "new"
     assert capsys.readouterr().err == (
-        f"Look who may read {target}: its mode cannot be set to 640 (Operation not permitted).\n"
+        f"Check who may read {target}: its mode cannot be set to 640 (Operation not permitted).\n"
     )
     assert _names(tmp_path) == ["customers.csv"]
 

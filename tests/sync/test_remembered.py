@@ -82,7 +82,7 @@ async def test_an_id_that_cannot_be_asked_for_is_told_after_the_changes_of_all_o
             changes += [(type(change), change.id) for change in before_it]
             assert isinstance(error, InvalidID)
             assert str(error).startswith(f"{customer_id!r} is not the id of a customer")
-            assert f"{path} has that customer from an earlier time" in error.__notes__[0]
+            assert f"The customer store {path} has an id that cannot be asked for" in error.__notes__[0]
         await ts.customers.rebind(store)
         assert await store.erase(customer_id)
         assert await sync(ts, store) == []

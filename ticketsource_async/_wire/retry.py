@@ -37,7 +37,7 @@ def wait_before_next(
         return None
     if asked is not None and asked > policy.max_retry_after:
         return None
-    wait = chance * min(policy.wait_max, policy.wait_initial * 2.0 ** min(request.attempt - 1, _MOST_DOUBLINGS))
+    wait = chance * _back_off(policy, request.attempt)
     if asked is not None:
         wait = max(wait, asked + _GUARD)
     elif patience is not None and isinstance(error, errors.RateLimited):
@@ -47,6 +47,10 @@ def wait_before_next(
     return None if left is not None and wait >= left else wait
 
 
+def _back_off(policy: RetryPolicy, attempt: int) -> float:
+    return min(policy.wait_max, policy.wait_initial * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+
+
 def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | None) -> float:
     """Return for how many seconds everybody with this key has to pause after a failed attempt, 0 for not at all.
 
@@ -54,8 +58,8 @@ def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | No
     """
     if not isinstance(error, errors.RateLimited):
         return 0.0
-    if error.retry_after is None:
-        return wait or 0.0
+    if error.retry_after is None:  # a job waits for a window, but single calls need not
+        return min(wait or 0.0, _back_off(policy, error.attempts))
     return error.retry_after + _GUARD if error.retry_after <= policy.max_retry_after else 0.0
 
 

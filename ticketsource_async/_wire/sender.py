@@ -266,6 +266,7 @@ class Sender:
                 raise retry.verdict(request, failure, call.unknown)
             if isinstance(failure, errors.APIError) and failure.retry_after is not None:
                 call.excused = min(call.excused + wait, _MOST_EXCUSED)
+                patience = patience and patience + wait
             self._emit_retry(request, failure, wait, policy.attempts, now, patience)
             if waiting is not None:
                 waiting.skipped.append(wait)
@@ -364,7 +365,7 @@ class Sender:
         patience: float | None,
     ) -> None:
         name = type(error).__name__
-        bound = f"of {most}" if not patience else f"(it is given up in {patience:.0f} s)"
+        bound = f"(gives up in {patience:.0f} s)" if patience else f"of {most}"
         _LOG.info(
             "%s %s: attempt %d %s ended in %s, the next is in %.1f s.",
             *(request.method, request.url.raw_path, request.attempt, bound, name, wait),

@@ -174,7 +174,7 @@ def _waiting(event: "RetryEvent") -> str:
     since = f", for {event.failing_for:.0f} s now" if event.failing_for >= 1 else ""
     until = ""
     if event.patience is not None:
-        until = f" It is given up at {datetime.now() + timedelta(seconds=event.patience):%H:%M:%S}."  # noqa: DTZ005 - people's own time
+        until = f" The command gives up at {datetime.now() + timedelta(seconds=event.patience):%H:%M:%S}."  # noqa: DTZ005 - people's own time
     return f"ticketsource: waiting: {what}{since}. The next attempt is in {event.wait:.0f} s.{until}"
 
 

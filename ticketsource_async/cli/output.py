@@ -132,7 +132,7 @@ def _set_mode(part: Path, mode: int, output: Path, chmod: Callable[[Path, int], 
         if stat.S_IMODE(part.stat().st_mode) != mode:
             chmod(part, mode)
     except OSError as error:
-        click.echo(f"Look who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).", err=True)
+        click.echo(f"Check who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).", err=True)
 
 
 def _replace(output: Path, target: Path, part: Path) -> None:

@@ -163,8 +163,8 @@ class CustomerStore:
     def cannot_ask(self, customer_id: str) -> str:
         """Return what to do about a customer in the store whose id cannot be one."""
         return (
-            f"The customer store {self._path} has that customer from an earlier time, and nobody can ask for them. If "
-            f"they are of no use, call store.erase({customer_id!r}) (the command: customers forget)."
+            f"The customer store {self._path} has an id that cannot be asked for. To remove it, call "
+            f"store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     async def rebind(self, account: Account) -> None:
