@@ -9,7 +9,7 @@ from lists import Query, ordinary, part, people, serving
 from loops import read_until_it_raises
 from mocked import KEY, ONCE
 
-from ticketsource_async import InvalidResponse, RetryPolicy, ServerError, TicketSource
+from ticketsource_async import AuthenticationFailed, InvalidResponse, RetryPolicy, ServerError, TicketSource
 from ticketsource_async.testing import no_waiting
 
 
@@ -90,11 +90,18 @@ async def test_pages_of_any_size_are_read_in_parts(per_page: int) -> None:
     "bad", [[0, 1, 2, 3, 4, 5], [0, 100, 200, 300, 400, 500]], ids=["six rows of a page", "six pages"]
 )
 async def test_more_than_five_rows_or_pages_end_the_list_with_the_error_of_the_page(bad: list[int]) -> None:
-    """Then it is no matter of single rows."""
+    """Then it is no matter of single rows, and the page is not asked for again and again."""
+    requests: list[Query] = []
+
+    def answer(query: Query) -> Any:
+        requests.append(query)
+        return breaking(people(700), bad)(query)
+
     with pytest.raises(ServerError) as caught:
-        await read(breaking(people(700), bad))
+        await read(answer)
 
     assert (caught.value.status, caught.value.attempts) == (500, 4)
+    assert len(requests) < 6 * 40
 
 
 @pytest.mark.parametrize("least", [10, 100])
@@ -147,3 +154,41 @@ async def test_a_verified_list_tells_a_broken_row_once() -> None:
 
     assert found == ids(250, but=[150])
     assert len(told) == 1
+
+
+async def test_a_server_that_gives_fewer_rows_a_page_than_asked_for_gets_no_parts() -> None:
+    """Where a page begins is not known of it then, so that rows could be lost: the page fails as a whole."""
+
+    def answer(query: Query) -> Any:
+        capped = {**query, "per_page": str(min(50, int(query["per_page"])))}
+        return breaking(people(300), [60])(capped)
+
+    with pytest.raises(ServerError):
+        await read(answer)
+
+
+@pytest.mark.parametrize(("rows", "bad"), [(60, 17), (100, 99), (200, 199), (100, 0)])
+async def test_pages_beyond_the_end_may_be_answered_404(rows: int, bad: int) -> None:
+    """Whether they are empty or not there is not documented."""
+
+    def answer(query: Query) -> Any:
+        beyond = (int(query["page"]) - 1) * int(query["per_page"]) >= rows
+        gone = web.Response(status=404, text='{"errors": [{"status": 404, "code": "not_found"}]}')
+        return gone if beyond else breaking(people(rows), [bad])(query)
+
+    found, told, _ = await read(answer)
+
+    assert found == ids(rows, but=[bad])
+    assert len(told) == 1
+
+
+async def test_an_error_of_another_kind_while_parts_are_read_is_that_error() -> None:
+    """A key that is revoked meanwhile is told as that."""
+
+    def answer(query: Query) -> Any:
+        if query["per_page"] == "50":
+            return web.Response(status=401, text='{"errors": [{"status": 401, "code": "unauthorized"}]}')
+        return breaking(people(250), [150])(query)
+
+    with pytest.raises(AuthenticationFailed):
+        await read(answer)

@@ -11,7 +11,16 @@ from loops import read_until_it_raises
 from mocked import KEY, ONCE, MockedAPI
 from rows import API, customer_row, page
 
-from ticketsource_async import CallEvent, ListEndedEvent, ListReport, PaginationError, ServerError, TicketSource
+from ticketsource_async import (
+    CallEvent,
+    InvalidResponse,
+    ListEndedEvent,
+    ListReport,
+    NotFound,
+    PaginationError,
+    ServerError,
+    TicketSource,
+)
 
 
 def number_of(query: Query) -> int:
@@ -279,3 +288,57 @@ async def test_a_next_that_leads_astray_does_not_matter_once_max_items_are_read(
     found, _, asked = await read(lambda query: page_of(people(30), query, next_="?page=1"), per_page=10, max_items=10)
 
     assert (found, asked) == (ids(10), [1])
+
+
+async def test_a_page_asked_for_by_number_whose_rows_have_no_id_is_not_the_end() -> None:
+    """Nobody knows whether such rows came before; those behind them are read."""
+
+    def answer(query: Query) -> dict[str, Any]:
+        rows = part(people(300), query)
+        return {"data": [{**row, "id": None} for row in rows] if query["page"] == "2" else rows}
+
+    told: list[InvalidResponse] = []
+    found, report, _ = await read(answer, on_invalid=told.append)
+
+    assert found == [*ids(100), *ids(300)[200:]]
+    assert (len(told), report.ended) == (100, None)
+
+
+async def test_ten_pages_of_rows_without_an_id_end_a_list_and_three_do_not() -> None:
+    """The reason says what they lack."""
+
+    def answer(query: Query) -> dict[str, Any]:
+        number = number_of(query)
+        rows = people(10) if number == 1 else [{"id": None}] * 10 if number != 5 else [customer_row(77)]
+        return {"data": rows, "links": {"next": f"?page={number + 1}"}}
+
+    found, report, _ = await read(answer, per_page=10, on_invalid=lambda _: None)
+
+    assert found == [*ids(10), customer_row(77)["id"]]
+    assert "10 pages in a row have no rows with an id" in str(report.ended)
+
+
+async def test_a_gateways_404_is_not_the_end_of_a_list() -> None:
+    """Only the API itself can say that there is no such page."""
+
+    def answer(query: Query) -> Any:
+        return {"data": people(10)} if query["page"] == "1" else web.Response(status=404, text="<html>nginx</html>")
+
+    with pytest.raises(NotFound):
+        await read(answer, per_page=10)
+
+
+async def test_a_list_that_shrinks_by_many_pages_is_verified_all_the_same() -> None:
+    """Pages that are gone are passed over on the way back."""
+    asked: list[int] = []
+
+    def answer(query: Query) -> Any:
+        asked.append(number_of(query))
+        rows = people(100 if len(asked) <= 10 else 65)
+        gone = (number_of(query) - 1) * 10 >= len(rows)
+        return web.Response(status=404, text='{"errors": [{"status": 404}]}') if gone else ordinary(rows, query)
+
+    found, report, _ = await read(answer, per_page=10, verify=True)
+
+    assert found == ids(100)
+    assert report.complete

@@ -1,6 +1,7 @@
 """Jobs that go on through an outage of a minute, and end when it is none; time is virtual, the sockets are real."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -263,6 +264,37 @@ async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soo
 
     assert [customer_id for customer_id, (error, _) in ended.items() if error is not None] == [bad]
     assert ended[bad][1] < 60
+
+
+async def test_a_failure_of_long_ago_does_not_make_the_next_job_impatient() -> None:
+    """An hour after a call that failed, a list goes through an outage like any other."""
+
+    def answer(query: Query) -> Any:
+        failing = "path" in query or 3600 <= now() < 3640
+        return web.Response(status=502) if failing else ordinary(people(300), query)
+
+    async with serving(answer) as served, client(served) as ts:
+        await ts.customers.list().first()
+        with pytest.raises(ServerError):
+            await ts.customers.get("cst-1")
+        await asyncio.sleep(3600 - now())
+        assert await read_slowly(ts.customers.list()) == 300
+
+
+async def test_calls_that_get_a_429_while_others_get_through_are_not_given_up() -> None:
+    """Another program may use the same key."""
+    chance = random.Random(7)
+    rows = people(40)
+
+    def answer(query: Query) -> Any:
+        if chance.random() < 0.75:
+            return web.Response(status=429, headers={"Retry-After": "0"})
+        return {"data": next(row for row in rows if query["path"].endswith(row["id"]))}
+
+    async with serving(lambda query: answer({"path": rows[0]["id"], **query})) as served, client(served) as ts:
+        outcomes = await ts.customers.get_many([row["id"] for row in rows]).collect()
+
+    assert [outcome.error for outcome in outcomes if outcome.index >= 8] == [None] * 32
 
 
 @pytest.mark.parametrize("left_by", ["cancellation", "aclose"])

@@ -7,7 +7,7 @@ from attrs import define, field
 from yarl import URL
 
 from ticketsource_async._wire.response import Envelope, id_in
-from ticketsource_async.errors import InvalidResponse, ServerError, TicketSourceError
+from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
 _SIZES: Final = (50, 25, 5, 1)
 _MOST_ROWS: Final = 5
@@ -56,6 +56,10 @@ class PageInParts:
         for start in range(offset, offset + size, smaller):
             try:
                 part = await self._ask(start, smaller)
+            except NotFound as error:  # the list ends before this part
+                if not error.errors:
+                    raise
+                self.ended, self.next = True, None
             except TicketSourceError as error:
                 if not is_broken(error):
                     raise

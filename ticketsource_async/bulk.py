@@ -80,10 +80,9 @@ class Bulk(Generic[In, Out]):
     def undelivered(self) -> list[Outcome[In, Out]]:
         """The outcomes that the loop was not given.
 
-        When it was left early, these are the calls that had ended, and the writes that were cut off in flight: their
-        error is an `OutcomeUnknown` (`InvalidResponse` for an accepted update whose record was being read), which is in
-        the log as well. All other inputs that the loop was not given are as
-        they were.
+        When it was left early, these are the calls that had ended, and the writes that were cut off in flight. The
+        error of such a write is in the log as well: `OutcomeUnknown`, or `InvalidResponse` for an update that was
+        accepted and whose record was being read. For all other inputs nothing was sent.
         """
         waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
         return [*self._collected, *(task.result() for task in waiting)]

@@ -48,16 +48,19 @@ class Loop:
     new: int = 0
     items: int = 0
     broken_pages: int = 0
-    rows: int = 0  # on the page read last, and how many of them had not come in this pass
-    fresh: int = 0
+    capped: bool = False  # whether a page was short and not the last: the API gives fewer rows than it is asked for
+    ids: int = 0  # on the page read last
+    fresh: int = 0  # of these, how many had not come in this pass
+    nameless: bool = False  # whether that page has a row without an id
     fresh_pages: int = 0
-    empty: int = 0  # pages in a row without rows, with the rows of the page before, and with none that is fresh
-    same: int = 0
-    repeated: int = 0
+    empty: int = 0  # pages in a row without an id
+    same: int = 0  # pages in a row with the ids of the page before
+    repeated: int = 0  # pages in a row with ids, of which none is fresh
 
     def which_are_new(self, ids: list[str | None]) -> list[bool]:
         """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""
         here = {record_id for record_id in ids if record_id is not None}
+        self.ids, self.nameless = len(here), None in ids
         whole = hash(frozenset(here))
         self.same = self.same + 1 if whole == self.latest and here else 0
         self.latest = whole
@@ -110,12 +113,12 @@ class Loop:
 
         Many rows that are added at the front of a list make whole pages come again, but no more than were read before.
         """
-        self.empty = 0 if self.rows else self.empty + 1
+        self.empty = 0 if self.ids else self.empty + 1
         self.fresh_pages += self.fresh > 0
-        if self.rows:
+        if self.ids:
             self.repeated = 0 if self.fresh else self.repeated + 1
         if self.empty == _MOST_EMPTY:
-            return f"{_MOST_EMPTY} pages in a row have no rows"
+            return f"{_MOST_EMPTY} pages in a row have no rows" + (" with an id" if self.nameless else "")
         if self.same >= _MOST_REPEATED or self.repeated >= max(_MOST_REPEATED, self.fresh_pages + 1):
             return f"{self.repeated} pages in a row have only rows that came before"
         return None

@@ -42,8 +42,13 @@ _MOST_KEPT: Final = 1_000
 _MOST_IN_A_ROW: Final = 100
 _MOST_LETTERS: Final = 500  # of an error, which may have many reasons
 _CONCERN_ALL: Final = (
-    *(AuthenticationFailed, AccessBlocked, RateLimited, ConnectFailed),
-    *(LimiterUnavailable, ClientClosed, ConfigurationError),
+    AuthenticationFailed,
+    AccessBlocked,
+    RateLimited,
+    ConnectFailed,
+    LimiterUnavailable,
+    ClientClosed,
+    ConfigurationError,
 )
 
 

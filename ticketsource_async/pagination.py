@@ -9,7 +9,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Final, Generic, Literal, TypeVar
 
 from attrs import frozen
@@ -141,7 +141,7 @@ class Pager(Generic[T]):
         """Read from this page to the last.
 
         With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
-        first none, then more with every page that has one. They are dropped where the list goes on elsewhere.
+        first none, then more with every page that has one. They are dropped where the next page is another one.
         """
         asked, ahead = deque[URL](), TasksAhead[Envelope](1)
         seen = {paging.fingerprint(url)}
@@ -161,8 +161,8 @@ class Pager(Generic[T]):
                         await asyncio.sleep(0)
                 try:
                     envelope = await (ahead.oldest() if asked else self._read(loop, url))
-                except NotFound:
-                    if not came_by.by_number:
+                except NotFound as error:
+                    if not (came_by.by_number and error.errors):
                         raise
                     self._log_end(came_by, number)
                     return
@@ -170,7 +170,7 @@ class Pager(Generic[T]):
                     asked.popleft()
                 page, following = await self._page(loop, envelope, number, seen)
                 del envelope
-                if came_by.by_number and not loop.fresh:
+                if came_by.by_number and not loop.fresh and not loop.nameless:
                     self._log_end(came_by, number)
                     return
                 loop.last = url
@@ -201,7 +201,14 @@ class Pager(Generic[T]):
         url = loop.last
         while (before := paging.page_offset(url, -1, self._ours)) is not None:
             url = before
-            page, _ = await self._page(loop, await self._read(loop, url), int(url.query["page"]), ())
+            try:
+                envelope = await self._read(loop, url)
+            except NotFound as gone:  # the list has shrunk by more than a page
+                if url == first or not gone.errors:
+                    raise
+                continue
+            page, _ = await self._page(loop, envelope, int(url.query["page"]), ())
+            del envelope
             yield page
         if url.query.get("page") != "1":
             raise PaginationError(
@@ -235,21 +242,28 @@ class Pager(Generic[T]):
         size = int(url.query["per_page"])
         row_behind = number * size + size // 2 + 1
         for page, per_page in ((number - 1 or 2, size), (row_behind, 1)):  # its neighbour may be broken too
-            with suppress(TicketSourceError):
+            try:
                 await self._ask_for(loop, url.update_query(page=str(page), per_page=str(per_page)), _whole_api_fails)
-                return await self._read_in_parts(loop, url, failure)
+            except (ServerError, InvalidResponse):
+                continue
+            except NotFound as gone:  # which is an answer, too
+                if not gone.errors:
+                    raise
+            return await self._read_in_parts(loop, url, failure)
         if isinstance(failure, InvalidResponse):
             raise failure
         return await self._ask_for(loop, url, is_outage)
 
     async def _read_in_parts(self, loop: Loop, url: URL, error: TicketSourceError) -> Envelope:
         loop.broken_pages += 1
-        if loop.broken_pages > _MOST_BROKEN:
+        if loop.broken_pages > _MOST_BROKEN or loop.capped:
             raise error
         number, size = int(url.query["page"]), int(url.query["per_page"])
         page = PageInParts(lambda part: self._ask_for(loop, part, _nothing), url, number, size, error)
         rows = await page.read()
-        following = f"?page={number + 1}" if page.next and not page.ended else page.next
+        following = page.next
+        if page.next and not page.ended:
+            following = "" if page.next is True else f"?page={number + 1}"
         return Envelope(rows, {"next": following}, Request(self._sender.credentials, "GET", url), 200)
 
     async def _ask_for(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
@@ -267,6 +281,7 @@ class Pager(Generic[T]):
         loop.items += len(items)
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0
         following = paging.following(envelope, self._ours, seen, len(rows))
+        loop.capped = loop.capped or (following.url is not None and len(rows) < self._per_page)
         next_url = None if following.url is None else str(following.url)
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
 
@@ -304,7 +319,6 @@ class Pager(Generic[T]):
 
     async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
-        loop.rows = len(rows)
         new = loop.which_are_new([id_in(row) for row in rows])
         item: T | None
         items: list[T] = []

@@ -121,7 +121,7 @@ def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
     """Say whether an answer is one of the API, which reports no failure, and has no record."""
     if response.broken or not document:
         return not response.broken and response.body.strip() in _BARE
-    return not {"data", "errors", "error"} & document.keys()
+    return document.keys() <= {"links", "meta"}
 
 
 def _same_but_for_a_slash(request: Request, response: RawResponse) -> URL | None:

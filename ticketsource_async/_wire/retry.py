@@ -8,7 +8,7 @@ from ticketsource_async import errors
 from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
-_PASSING = (500, 502, 503, 504, *range(520, 528), 530)  # from 520 on, Cloudflare's own
+_PASSING = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # from 520 on, Cloudflare's own
 _GUARD = 1.0  # Laravel says whole seconds, up to one too few
 _WINDOW = 60.0  # of the rate limit, as the vendor has it
 _MOST_DOUBLINGS = 60
@@ -71,7 +71,7 @@ def is_outage(error: errors.TicketSourceError) -> bool:
         case errors.ConnectionLost() | errors.RequestTimedOut() | errors.RateLimited():
             return True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            return status in (408, 425, *_PASSING)
+            return status in _PASSING
         case _:
             return False
 
@@ -87,7 +87,7 @@ def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_jo
         case errors.ConnectionLost() | errors.RequestTimedOut():
             passes = True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            passes = status in (408, 425, *_PASSING)
+            passes = status in _PASSING
         case errors.InvalidResponse(status=status):  # a page that was cut or mixed up on its way
             return in_job and request.method == "GET" and 200 <= status < 300
         case _:

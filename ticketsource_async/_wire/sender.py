@@ -121,6 +121,7 @@ class Sender:
         self._logged_names: set[str] = set()
         self._good_answers = 0
         self._failing_since: float | None = None  # the first failure after the last good answer, by the loop's clock
+        self._failed_last = 0.0
         self.closed = False
 
     def url(self, *segments: str) -> URL:
@@ -278,12 +279,15 @@ class Sender:
 
         It may not be patient while other calls get their answers: then it fails for a reason of its own.
         """
-        if self._failing_since is None and retry.is_outage(failure):
-            self._failing_since = now
         policy = self._config.retry
+        if retry.is_outage(failure):
+            # A failure of long ago, after which nothing was asked, is none of this outage.
+            idle = now - self._failed_last > (policy.patience or 0) + policy.max_retry_after
+            self._failing_since = now if self._failing_since is None or idle else self._failing_since
+            self._failed_last = now
         if call.priority != "bulk" or not self._good_answers or policy.patience is None or policy.attempts == 1:
             return None
-        if self._good_answers > call.good_answers:
+        if self._good_answers > call.good_answers and not isinstance(failure, errors.RateLimited):
             call.good_answers, call.outrun = self._good_answers, call.outrun + 1
         if self._failing_since is None or call.outrun >= policy.attempts or not call.patient_with(failure):
             return 0.0
