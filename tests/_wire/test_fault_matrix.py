@@ -159,7 +159,8 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
     "425": (says(answer(b"", status=425)), alike(again("APIError")) | {"POST": once("APIError")}),
     "499": (says(answer(b"", status=499)), unsure("APIError")),
     "not JSON": (says(answer(b"hello")), UNREADABLE),
-    "wrong JSON": (says(answer(b'{"customers": []}')), {**UNREADABLE, "PATCH": Ends(2, [], "InvalidResponse")}),
+    "wrong JSON": (says(answer(b'{"customers": []}')), UNREADABLE),
+    "no record": (says(answer(b"")), {**UNREADABLE, "PATCH": Ends(2, [], "InvalidResponse")}),
     # The envelope is as promised, so the write was accepted; it is no customer that came back. A PATCH reads it then.
     "wrong type": (
         says(answer(b'{"data": {"id": "cst-1", "type": "event", "attributes": {"name": "x"}}}')),
