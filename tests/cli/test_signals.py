@@ -21,7 +21,7 @@ from ticketsource_async.sandbox import Sandbox
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
-MANY: Final = [(1, 3), pytest.param(2, 25, marks=pytest.mark.slow)]
+MANY: Final = [(1, 3), pytest.param(2, 8, marks=pytest.mark.slow)]
 """Seeds, and how often each kind of run is ended."""
 
 
