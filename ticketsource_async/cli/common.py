@@ -182,7 +182,8 @@ def _write_line(line: str) -> None:
     """Write a line to stderr, above a progress bar if there is one."""
     from tqdm import tqdm  # noqa: PLC0415 - as below
 
-    tqdm.write(line, file=sys.stderr)
+    with tqdm.external_write_mode(file=sys.stderr):
+        click.echo(line, err=True)
 
 
 @contextmanager
