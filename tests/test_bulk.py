@@ -427,9 +427,8 @@ async def test_a_single_call_does_not_queue_behind_bulk_calls_and_lists(box: San
             asyncio.create_task(outcomes_until_cancelled(ts.customers.get_many([one] * 1000), [])),
             asyncio.create_task(ts.customers.list(per_page=1, concurrency=8).collect()),
         ]
-        await until(
-            lambda: len(box.requests) == 94 and "in flight, " in repr(limiter) and "0 in flight" in repr(limiter)
-        )
+        # One that was asked for ahead and given up may have taken a slot without reaching the server.
+        await until(lambda: "2 free, 0 in flight" in repr(limiter))
 
         assert isinstance(await asyncio.wait_for(ts.customers.get(one), 20), Customer)
         for task in working:
