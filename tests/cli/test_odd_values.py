@@ -341,7 +341,7 @@ async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: S
     rows[0]["attributes"]["created_at"] = "yesterday"
     body = json.dumps({"data": rows, "links": {"next": f"{box.url}/customers?page=2&per_page=100"}})
     box.fail(path="/customers", status=200, body=body, times=1)
-    box.fail(path="/customers", status=501, times=1)
+    box.fail(path="/customers", status=501, times=None)  # the third page may be asked for first
 
     done = await run(*EXPORT, "-o", str(tmp_path / "all.csv"), box=box)
 
