@@ -17,7 +17,6 @@ from ticketsource_async.errors import ErrorObject
 from ticketsource_async.models import values
 from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused
-from ticketsource_async.models.values import as_list
 
 ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
     400: (errors.ValidationFailed, "Correct what is named and call again."),
@@ -69,7 +68,7 @@ class Envelope:
 
     def rows(self) -> list[object]:
         """Return the rows of a list; raise `InvalidResponse` if `data` is none."""
-        rows = [] if self.data is None else as_list(self.data)
+        rows = [] if self.data is None else values.as_list(self.data)
         if rows is None:
             raise self.invalid("`data` is not a list", "$.data")
         return rows
@@ -108,7 +107,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
     if request.method == "PATCH" and _is_bare(response, document):
         return Envelope(None, {}, request, response.status)
     if "data" not in document:
-        found = _describe(request, response, document)
+        found = _describe(request, response, document, *_error_objects(request, document))
         raise _invalid(request, response.status, f"{found} instead of a `data` envelope")
     links = document.get("links") or {}  # PHP writes an empty object as []
     if not isinstance(links, dict):
@@ -163,11 +162,12 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     status, path = response.status, request.url.path
     if status < 200:
         return _invalid(request, status, "a change of protocol that was not asked for")
-    document = _document(response)
-    described = _describe(request, response, document)
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
         return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
+    document = _document(response)
+    listed, in_all = _error_objects(request, document)
+    described = _describe(request, response, document, listed, in_all)
     if _is_wall(response, document):
         return errors.AccessBlocked(
             f"{request} was answered {status} by a wall in front of the API ({described}), "
@@ -184,7 +184,7 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     return kind(
         f"{request} was answered {status}: {described}. {asks}{advice}",
         status,
-        _error_objects(request, document)[0],
+        listed,
         request.method,
         path,
         request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
@@ -298,7 +298,7 @@ def _error_objects(request: Request, document: Mapping[str, object]) -> tuple[li
 def _entries(listed: object) -> Iterator[Mapping[str, object]]:
     """Yield each error in `errors`: objects as the API sends them, plain texts, or texts by field as Laravel does."""
     fields: Iterable[tuple[str, object]] = [("", listed)]
-    if isinstance(listed, dict) and as_list(listed) is None:
+    if isinstance(listed, dict) and values.as_list(listed) is None:
         is_one_object = any(isinstance(listed.get(name), str) for name in ("code", "detail"))
         fields = [("", [listed])] if is_one_object else listed.items()
     for name, said in fields:
@@ -311,8 +311,9 @@ def _entries(listed: object) -> Iterator[Mapping[str, object]]:
                 yield {**entry, **of_field}
 
 
-def _describe(request: Request, response: RawResponse, document: Mapping[str, object]) -> str:
-    listed, in_all = _error_objects(request, document)
+def _describe(
+    request: Request, response: RawResponse, document: Mapping[str, object], listed: list[ErrorObject], in_all: int
+) -> str:
     if listed:
         more = f"; and {in_all - _MOST_REASONS:,} more" if in_all > _MOST_REASONS else ""
         return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
