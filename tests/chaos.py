@@ -19,7 +19,7 @@ from attrs import define, field
 from talking import answer
 
 READERS: Final = [f"cst-r{number}" for number in range(120)]
-"""The ids of the customers in the list, whom nobody changes."""
+"""The ids of the customers in the list. No call changes them."""
 STRAY: Final = "an answer to nobody"
 """The first name of everybody in an answer that no call asked for."""
 
@@ -59,7 +59,7 @@ class Asked:
 
 
 def name_of(token: str) -> str:
-    """Return the first name of the customer with an id, or of the customer whom a create makes."""
+    """Return the first name of the customer with this id, or of the one that a create makes."""
     return f"name of {token}"
 
 

@@ -302,7 +302,7 @@ def test_a_long_text_is_described_at_once(piece: str) -> None:
     ],
 )
 def test_a_wait_that_the_api_asks_for_is_told_with_its_length(status: int, headers: dict[str, str], said: str) -> None:
-    """Whoever is told to come back later is told when."""
+    """The message says when to try again."""
     assert said in str(failure(RawResponse(status, headers, b"")))
 
 

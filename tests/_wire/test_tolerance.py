@@ -96,7 +96,7 @@ async def test_a_list_may_come_as_php_writes_it(data: object, ids: list[str]) ->
 
 
 async def test_one_record_is_not_taken_for_a_list() -> None:
-    """What is no list in any form is told."""
+    """An error says that `data` is not a list."""
     with pytest.raises(InvalidResponse, match="`data` is not a list"):
         await ids_at(says(answer(json.dumps({"data": ROWS[0]}).encode())))
 

@@ -151,7 +151,7 @@ async def test_a_row_that_makes_its_page_fail_is_left_out_and_told(
 
 
 async def test_a_command_says_what_it_waits_for_and_until_when(tmp_path: Path) -> None:
-    """A wait that the API asks for is told at once; it goes on then, and `--quiet` says nothing."""
+    """The command says at once how long the API asks it to wait, and goes on. With `--quiet` it says nothing."""
     asked_to_wait = iter([True, False, False, True])
 
     def answer(query: Query) -> object:

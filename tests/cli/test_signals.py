@@ -127,7 +127,7 @@ async def test_a_signal_at_any_moment_of_an_import_says_where_it_ended(tmp_path:
 
 @pytest.mark.parametrize(("seed", "times"), MANY)
 async def test_a_signal_at_any_moment_of_a_sync_loses_nothing(tmp_path: Path, seed: int, times: int) -> None:
-    """Each customer is on stdout or comes again, whatever the signal met."""
+    """Each customer is on stdout, or the next run yields them again."""
     chance = random.Random(seed)
     async with Sandbox(customers=500, rate_limit=None) as box:
         for count in range(times):

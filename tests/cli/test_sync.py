@@ -35,7 +35,7 @@ async def test_changes_are_written_once_a_line_each(box: Sandbox, tmp_path: Path
 
 
 async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
-    """Changes that were not written come again. Those in the pipe do not, so the error says to use a file."""
+    """The next run yields the changes that were not written, but not those in the pipe. So the error names a file."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     many.fail(page=3, slow=0.4)
     process = await start(*follow, box=many)
