@@ -23,12 +23,17 @@ class AttemptEvent:
 
 @frozen(kw_only=True)
 class WaitEvent:
-    """A call has waited so many seconds for a free connection and a slot; less than a millisecond makes no event."""
+    """A call has waited so many seconds for a free connection and a slot; less than a millisecond makes no event.
+
+    `priority` is "interactive" for a single call and the first page of a list, "bulk" for the calls of a job, which let
+    those go first.
+    """
 
     method: str
     path: str
     attempt: int
     waited: float
+    priority: str
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,7 @@ from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_wh
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.listings import FailedBranch
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
-from ticketsource_async.ratelimit import RateLimiter
+from ticketsource_async.ratelimit import PRIORITIES, Priority, RateLimiter, no_priority
 from ticketsource_async.ratelimit.local import shared
 from ticketsource_async.resources.bookings import Bookings, Seats
 from ticketsource_async.resources.customers import Customers
@@ -52,6 +52,11 @@ class ClientOptions(TypedDict, total=False):
     """Requests in a time, default 240 in 60 s; None turns it off. Clients of a process share it by key and rate."""
     limiter: RateLimiter | None
     """A limiter of your own in the place of `rate_limit`."""
+    priority: Priority
+    """"bulk" lets the single calls of other clients go before all calls of this one, such as a nightly job.
+
+    By default single calls and the first page of a list are "interactive", so that they go before all that is bulk.
+    """
     max_connections: int
     """Requests in flight at a time, in each event loop; default 10."""
     max_body: int
@@ -94,6 +99,7 @@ class TicketSource:
         retry: RetryPolicy = _RETRY,
         rate_limit: RateLimit | None = _RATE_LIMIT,
         limiter: RateLimiter | None = None,
+        priority: Priority = "interactive",
         max_connections: int = 10,
         max_body: int = MAX_BODY,
         session: "ClientSession | None" = None,
@@ -106,6 +112,8 @@ class TicketSource:
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
         _check_kinds(timeouts, retry, rate_limit, on_event)
+        if priority not in PRIORITIES:
+            raise ConfigurationError(str(no_priority(priority)))
         if limiter is not None and not all(callable(getattr(limiter, name, None)) for name in ("slot", "pause")):
             raise ConfigurationError(f"limiter must be a RateLimiter, with `slot` and `pause`, not {limiter!r}.")
         for name, given in (("trust_env", trust_env), ("trace_configs", trace_configs)):
@@ -128,13 +136,13 @@ class TicketSource:
         )
         credentials = Credentials.of(key, base_url, user_agent, auth)
         self._sender = Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event))
-        self.customers = Customers(self._sender)
-        self.notes = Notes(self._sender)
-        self.events = Events(self._sender)
-        self.venues = Venues(self._sender)
-        self.dates = Dates(self._sender)
-        self.bookings = Bookings(self._sender)
-        self.seats = Seats(self._sender)
+        self.customers = Customers(self._sender, priority)
+        self.notes = Notes(self._sender, priority)
+        self.events = Events(self._sender, priority)
+        self.venues = Venues(self._sender, priority)
+        self.dates = Dates(self._sender, priority)
+        self.bookings = Bookings(self._sender, priority)
+        self.seats = Seats(self._sender, priority)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:

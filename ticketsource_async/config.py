@@ -24,6 +24,16 @@ def _whole(owner: object, attribute: "Attribute[int]", value: object) -> None:
     check_whole(f"{type(owner).__name__}.{attribute.name}", value, 1, _MANY)
 
 
+def _name(owner: object, attribute: "Attribute[str | None]", value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigurationError(f"{type(owner).__name__}.{attribute.name} must be a name or None, not {value!r}.")
+
+
+def _switch(owner: object, attribute: "Attribute[bool]", value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{type(owner).__name__}.{attribute.name} must be True or False, not {value!r}.")
+
+
 def check_whole(
     name: str, value: object, least: int = 1, most: int | None = None, *, error: type[Exception] = ConfigurationError
 ) -> None:
@@ -89,12 +99,15 @@ class RateLimit:
     """At most `limit` requests in any `per` seconds; lower it where others use the same key.
 
     `share` is the number of processes that divide the limit among them: each keeps to its part, rounded down, without
-    knowing of the others.
+    knowing of the others. Keys of the same `group` share one limit, as if they were one key: for an API that counts by
+    address. `pace` spreads bulk over the window even if no single call was made in the last ten minutes.
     """
 
     limit: int = field(default=240, validator=_whole)
     per: float = field(default=60.0, validator=_seconds, kw_only=True)
     share: int = field(default=1, validator=_whole, kw_only=True)
+    group: str | None = field(default=None, validator=_name, kw_only=True)
+    pace: bool = field(default=False, validator=_switch, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.share > self.limit:

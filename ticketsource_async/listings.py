@@ -93,7 +93,7 @@ def programme(
     """Return every date of every event with its venue."""
     _check_callable(on_branch_error)
     branches = _Branches()
-    events, venues = Events(sender), _AllVenues(sender, branches)
+    events, venues = Events(sender, "bulk"), _AllVenues(sender, branches)
 
     async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None] | FailedBranch] | FailedBranch:
         odd: list[InvalidResponse] = []
@@ -114,7 +114,7 @@ def all_bookings(
 ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
     """Return every booking for every date of every event."""
     _check_callable(on_branch_error)
-    branches, events, dates = _Branches(), Events(sender), Dates(sender)
+    branches, events, dates = _Branches(), Events(sender, "bulk"), Dates(sender, "bulk")
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
     async def dates_of(event: Event) -> list[tuple[Event, EventDate] | FailedBranch] | FailedBranch:
@@ -206,7 +206,7 @@ class _AllVenues:
 
     def __init__(self, sender: Sender, branches: _Branches) -> None:
         self._branches = branches
-        self._events = Events(sender)
+        self._events = Events(sender, "bulk")
         self._venues = Venues(sender, "bulk")
         self._fetched: dict[str, Venue | None] = {}  # None for one that could not be read
         self._one_at_a_time = asyncio.Lock()

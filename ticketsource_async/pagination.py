@@ -29,6 +29,7 @@ from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError
 from ticketsource_async.list_progress import ListReport, Loop
 from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused, read_row
+from ticketsource_async.ratelimit import Priority
 
 T = TypeVar("T", bound=WholeRecord)
 
@@ -79,6 +80,7 @@ class Pager(Generic[T]):
         on_invalid: OnInvalid = "raise",
         query: Mapping[str, str] | None = None,
         predicate: Callable[[T], bool] | None = None,
+        priority: Priority = "interactive",
     ) -> None:
         check_whole("per_page", per_page, 1, 100, error=ValueError)
         check_whole("start_page", start_page, error=ValueError)
@@ -101,6 +103,7 @@ class Pager(Generic[T]):
         self._on_invalid = on_invalid
         self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._predicate = predicate
+        self._priority: Priority = priority
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"
@@ -124,7 +127,8 @@ class Pager(Generic[T]):
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
         first = self._url.with_query(self._ours)
-        loop = Loop(report, self._max_items, known, first, max(_PAGES_COMPARED, self._concurrency + 1))
+        compared = max(_PAGES_COMPARED, self._concurrency + 1)
+        loop = Loop(report, self._max_items, known, first, compared, self._priority)
         while report.passes < self._max_passes and not report.complete:
             report.passes += 1
             loop.new = 0
@@ -267,9 +271,9 @@ class Pager(Generic[T]):
         return Envelope(rows, {"next": following}, Request(self._sender.credentials, "GET", url), 200)
 
     async def _ask_for(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
-        loop.report.requests += 1
+        priority = loop.priority_of_next_request()
         request = Request(self._sender.credentials, "GET", url)
-        return await self._sender.send(request, "bulk", patient_with=patient_with)
+        return await self._sender.send(request, priority, patient_with=patient_with)
 
     async def _page(
         self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]

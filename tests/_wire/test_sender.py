@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from loops import call, until
@@ -16,6 +17,7 @@ from ticketsource_async import (
     ClientClosed,
     ConnectionLost,
     CustomerDraft,
+    CustomerStore,
     LocalRateLimiter,
     OutcomeUnknown,
     PageEvent,
@@ -94,7 +96,7 @@ async def test_every_attempt_takes_its_own_slot_and_a_429_pauses_the_key(box: Sa
             await ts.customers.list().collect()
 
     assert slept == [8.0, 1.0]
-    assert limiter.said == ["interactive", 8.0, "interactive", "interactive", "bulk"]
+    assert limiter.said == ["interactive", 8.0, "interactive", "interactive", "interactive"]
     assert limiter.held == 0
 
 
@@ -105,7 +107,7 @@ async def test_the_others_pause_too_when_a_call_gives_up(box: Sandbox) -> None:
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, retry=ONCE) as ts:
         assert type(await failure(ts.customers.list().collect())) is RateLimited
 
-    assert limiter.said == ["bulk", 8.0]
+    assert limiter.said == ["interactive", 8.0]
 
 
 async def test_eight_clients_of_one_key_keep_to_one_limit() -> None:
@@ -292,16 +294,46 @@ async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_attempt_of_un
     assert error.attempts == len(box.requests)
 
 
-async def test_an_interactive_call_does_not_wait_behind_lists_for_a_connection(box: Sandbox) -> None:
-    """While more lists than connections wait for a slot, a single call takes one of the slots kept for it."""
+async def test_an_interactive_call_does_not_wait_behind_a_bulk_call_for_a_connection(box: Sandbox) -> None:
+    """While more bulk calls than connections wait for a slot, a single call takes one of the slots kept for it."""
     limiter = LocalRateLimiter(RateLimit(48, per=3600))
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=3) as ts:
-        lists = [asyncio.ensure_future(ts.customers.list().collect()) for _ in range(60)]
+        customer = box.customers.ids()[0]
+        reading = asyncio.create_task(ts.customers.get_many([customer] * 60, concurrency=60).collect())
         await until(lambda: "1 free, 0 in flight, 2 waiting" in repr(limiter))
-        await asyncio.wait_for(ts.customers.get(box.customers.ids()[0]), 30)
-        for listing in lists:
-            listing.cancel()
-        await asyncio.gather(*lists, return_exceptions=True)
+        await asyncio.wait_for(ts.customers.get(customer), 30)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_only_the_first_page_of_a_list_is_interactive(box: Sandbox, concurrency: int) -> None:
+    """Somebody may wait for the first page; the others are one job."""
+    limiter = Limiter()
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        await ts.customers.list(per_page=1, concurrency=concurrency).collect()
+        await ts.customers.list(per_page=1).first()
+
+    assert limiter.said[0] == limiter.said[-1] == "interactive"
+    assert set(limiter.said[1:-1]) == {"bulk"}
+
+
+async def test_the_jobs_of_the_library_are_bulk_throughout(box: Sandbox, tmp_path: Path) -> None:
+    """Listings, bulk calls and syncs, and all that a client does whose priority is bulk."""
+    limiter = Limiter()
+    async with (
+        TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
+        CustomerStore(tmp_path / "customers.db") as store,
+    ):
+        _ = [row async for row in ts.programme()]
+        _ = [row async for row in ts.all_bookings()]
+        _ = [change async for change in ts.customers.changes(store)]
+        await ts.customers.get_many(box.customers.ids()).collect()
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, priority="bulk") as job:
+        await job.customers.list().first()
+        await job.customers.get(box.customers.ids()[0])
+
+    assert set(limiter.said) == {"bulk"}
 
 
 async def test_every_attempt_wait_retry_and_page_has_an_event(box: Sandbox) -> None:
@@ -321,6 +353,8 @@ async def test_every_attempt_wait_retry_and_page_has_an_event(box: Sandbox) -> N
         *(WaitEvent, AttemptEvent, PageEvent),
     ]
     assert {(event.method, event.path) for event in events} == {("GET", "/customers")}
+    waits = [event for event in events if isinstance(event, WaitEvent)]
+    assert [(w.priority, type(w.priority)) for w in waits] == [("interactive", str), ("bulk", str), ("bulk", str)]
     attempts = [event for event in events if isinstance(event, AttemptEvent)]
     assert [(a.attempt, a.status, a.error, a.quota_left) for a in attempts] == [
         (1, 200, None, 239),

@@ -21,9 +21,9 @@ from ticketsource_async.ratelimit.local import shared
 PER = 60.0
 
 
-def limiter_of(limit: int, loop: asyncio.AbstractEventLoop) -> LocalRateLimiter:
+def limiter_of(limit: int, loop: asyncio.AbstractEventLoop, *, pace: bool = False) -> LocalRateLimiter:
     """Return a limiter on the time of a loop."""
-    return LocalRateLimiter(RateLimit(limit, per=PER), clock=loop.time)
+    return LocalRateLimiter(RateLimit(limit, per=PER, pace=pace), clock=loop.time)
 
 
 def run(main: Coroutine[object, object, None], loop: VirtualLoop) -> None:
@@ -101,12 +101,12 @@ callers_of_one_key = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(callers=callers_of_one_key, limit=st.integers(1, 100))
-def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Caller], limit: int) -> None:
+@given(callers=callers_of_one_key, limit=st.integers(1, 100), pace=st.booleans())
+def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Caller], limit: int, pace: bool) -> None:
     """Whoever asks when, takes how long and gives up where: the limit holds, all others are served, in their order."""
 
     async def main() -> None:
-        limiter = limiter_of(limit, loop)
+        limiter = limiter_of(limit, loop, pace=pace)
         asked, _ = await make(callers, limiter)
 
         assert most_in_a_window(callers) <= limit

@@ -16,7 +16,7 @@ from loops import until
 from redis.asyncio import Redis
 from servers import RedisServer, free_ports
 
-from ticketsource_async import ConfigurationError, Customer, LimiterUnavailable, TicketSource
+from ticketsource_async import ConfigurationError, Customer, LimiterUnavailable, RateLimit, TicketSource
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
@@ -204,17 +204,18 @@ async def test_a_pause_without_a_sensible_length_is_none(redis_server: RedisServ
 
 
 async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> None:
-    """A window later nothing is left, and no name has the key of a box office in it."""
+    """A window later nothing is left but that single calls are expected for ten minutes; no name has a key in it."""
     async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
-        await take(limiter)
+        await take(limiter, priority="bulk")
         await limiter.pause(0.2, key="a")
         redis = redis_server.ask()
         names: Any = redis.keys()
         assert 1 <= len(names) <= 2
         assert all(0 < int(str(redis.pttl(name))) <= 2000 for name in names)
         await asyncio.sleep(2.2)
-
-    assert redis.dbsize() == 0
+        assert redis.dbsize() == 0
+        await take(limiter)
+        assert 590_000 < int(str(redis.pttl("ticketsource:a:single-calls"))) <= 600_000
 
 
 async def test_a_key_at_its_limit_does_not_hold_up_another(redis_server: RedisServer) -> None:
@@ -240,6 +241,66 @@ async def test_bulk_leaves_the_last_slots_to_interactive_calls(redis_server: Red
         for task in bulk:
             task.cancel()
         await asyncio.gather(*bulk, return_exceptions=True)
+
+
+async def served_at_once(tasks: list[asyncio.Task[float]], at_least: int) -> int:
+    """Wait until so many of these have their slot, and a moment longer; return how many have; end the others."""
+    await until(lambda: sum(task.done() for task in tasks) >= at_least)
+    await asyncio.sleep(0.5)
+    done = sum(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return done
+
+
+async def test_after_a_single_call_of_one_process_bulk_of_another_is_paced(redis_server: RedisServer) -> None:
+    """Bulk that is alone takes all at once; after a single call elsewhere no more than half of the slots."""
+    async with RedisRateLimiter(redis_server.url, 40, 600) as web, RedisRateLimiter(redis_server.url, 40, 600) as job:
+        alone = [asyncio.create_task(take(job, key="b", priority="bulk")) for _ in range(45)]
+        assert await served_at_once(alone, 40) == 40
+        await take(web)
+
+        paced = [asyncio.create_task(take(job, priority="bulk")) for _ in range(45)]
+        assert await served_at_once(paced, 19) == 19
+        assert await asyncio.wait_for(asyncio.gather(*(take(web) for _ in range(20))), 30)
+
+
+async def test_bulk_that_is_paced_goes_on_until_the_slots_are_back(redis_server: RedisServer) -> None:
+    """Half at once, the rest spread over the window; all of them in two windows."""
+    async with RedisRateLimiter(redis_server.url, RateLimit(10, per=2, pace=True)) as limiter:
+        began = time.monotonic()
+        times = [when - began for when in await asyncio.gather(*(take(limiter, priority="bulk") for _ in range(20)))]
+
+    assert most_in(2.0, times) <= 10
+    assert times[9] - times[0] >= 1.0
+
+
+async def test_keys_of_one_group_share_one_window_in_all_processes(redis_server: RedisServer) -> None:
+    """Also a pause is for all of them."""
+    rate = RateLimit(3, per=600, group="office")
+    async with RedisRateLimiter(redis_server.url, rate) as one, RedisRateLimiter(redis_server.url, rate) as other:
+        took = [asyncio.create_task(take(limiter, key=key)) for key in "abcd" for limiter in (one, other)]
+        assert await served_at_once(took, 3) == 3
+    rate = RateLimit(3, per=600, group="another")
+    async with RedisRateLimiter(redis_server.url, rate) as one, RedisRateLimiter(redis_server.url, rate) as other:
+        await one.pause(600, key="a")
+        assert await served_at_once([asyncio.create_task(take(other, key="b"))], 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"limit": RateLimit(share=2)}, "leave share out"),
+        ({"limit": RateLimit(per=30), "per": 20}, "per is part of the RateLimit"),
+        ({"limit": RateLimit(per=0.5)}, "per must be whole seconds, not 0.5"),
+        ({"per": 0.5}, "per must be whole seconds, not 0.5"),
+    ],
+)
+def test_a_rate_that_cannot_be_shared_is_refused(wrong: dict[str, Any], says: str) -> None:
+    """Before Redis is asked anything."""
+    with pytest.raises(ConfigurationError, match=says):
+        RedisRateLimiter("redis://localhost", **wrong)
 
 
 async def test_bulk_calls_are_not_put_off_for_ever(redis_server: RedisServer) -> None:

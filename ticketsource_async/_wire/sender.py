@@ -304,7 +304,7 @@ class Sender:
                 try:
                     call.check_is_wanted()  # a slot may have swallowed the end of the call
                     call.request, call.in_flight = request, True
-                    call.note(await self._exchange(request, time.monotonic() - asked_at))
+                    call.note(await self._exchange(request, priority, time.monotonic() - asked_at))
                     noted = True
                 except BaseException as error:
                     interrupted = error
@@ -329,10 +329,20 @@ class Sender:
         except Exception:  # noqa: BLE001 - no failure here may hide what is known of the call
             _LOG.exception("The rate limiter failed to pause; the call goes on.")
 
-    async def _exchange(self, request: Request, waited: float) -> Envelope | errors.TicketSourceError:
+    async def _exchange(
+        self, request: Request, priority: Priority, waited: float
+    ) -> Envelope | errors.TicketSourceError:
         on_event = self._config.on_event
         if on_event is not None and waited >= _LEAST_WAIT:
-            self.emit(WaitEvent(method=request.method, path=request.url.path, attempt=request.attempt, waited=waited))
+            self.emit(
+                WaitEvent(
+                    method=request.method,
+                    path=request.url.path,
+                    attempt=request.attempt,
+                    waited=waited,
+                    priority=str(priority),
+                )
+            )
         began, raw = time.monotonic(), None
         outcome: Envelope | errors.TicketSourceError
         try:

@@ -130,7 +130,10 @@ async def box_office(
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
-        async with Sandbox() as box, TicketSource(box.api_key, base_url=box.url, on_event=_telling(on_event)) as ts:
+        async with (
+            Sandbox() as box,
+            TicketSource(box.api_key, base_url=box.url, on_event=_telling(on_event), priority="bulk") as ts,
+        ):
             yield ts
     elif not os.environ.get("TICKETSOURCE_API_KEY"):
         fail(
@@ -140,7 +143,7 @@ async def box_office(
         )
     else:
         direct = click.get_current_context().meta.get(_NO_PROXY, False)
-        async with TicketSource.from_env(on_event=_telling(on_event), trust_env=not direct) as ts:
+        async with TicketSource.from_env(on_event=_telling(on_event), trust_env=not direct, priority="bulk") as ts:
             yield ts
 
 

@@ -16,11 +16,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf, isfinite
 from typing import Final
 
+from attrs import evolve
+
 from ticketsource_async.config import RateLimit
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
+from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free
 
 _LOG: Final = logging.getLogger("ticketsource_async")
-KEPT_SHARE: Final = 48  # bulk leaves one slot in so many to interactive calls: 5 of 240
 _BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
 _LOOKED_AT: Final = 2  # so many keys are looked at for each new one, or there could be more and more
 _LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early must not spin
@@ -30,13 +32,19 @@ class LocalRateLimiter:
     """Let at most `rate.limit` requests a key, or its share of them, happen in any `rate.per` seconds; a `RateLimiter`.
 
     First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
-    one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. It has no task, thread or lock of
-    its own, and works in any number of event loops. As new keys come, it forgets those that were not used for a
-    window. `clock` is in seconds and never goes back.
+    one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. For ten minutes after an interactive
+    call bulk takes half of the slots at once, and the others evenly spread until enough of them are free again.
+    docs/rate-limit.md shows it.
+
+    It has no task, thread or lock of its own, and works in any number of event loops. As new keys come, it forgets
+    those that were not used for a window. `clock` is in seconds and never goes back.
     """
 
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._per = rate.limit // rate.share, rate.per
+        self._group = rate.group
+        self.always_paces = rate.pace
+        self._single_calls = SingleCalls()
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._in_turn: deque[str] = deque()  # the keys, in the order in which they are looked at to be forgotten
@@ -45,10 +53,11 @@ class LocalRateLimiter:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
-        return self._hold(key, priority)
+        return self._hold(self._group or key, priority)
 
     @asynccontextmanager
     async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
+        self._single_calls.note(key, priority, self._clock())
         while True:
             queue = (window := self._window(key)).queue()
             token = await queue.wait(priority)
@@ -63,6 +72,7 @@ class LocalRateLimiter:
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
+        key = self._group or key
         (window := self._window(key)).pause(seconds)
         while window.forgotten_in == os.getpid():
             await asyncio.sleep(0)
@@ -71,11 +81,14 @@ class LocalRateLimiter:
     def _window(self, key: str) -> "_Window":
         if (window := self._windows.get(key)) is None:
             self._forget_idle(_LOOKED_AT)
-            made = _Window(self._limit, self._per, self._clock)
+            made = _Window(self._limit, self._per, self._clock, lambda: self._paces(key))
             window = self._windows.setdefault(key, made)
             if window is made:
                 self._in_turn.append(key)
         return window
+
+    def _paces(self, key: str) -> bool:
+        return self.always_paces or self._single_calls.expected_for(key, self._clock()) > 0
 
     def _forget_idle(self, most: int) -> None:
         """Look at so many keys, those that were not looked at for longest, and forget which nobody uses any more.
@@ -106,8 +119,11 @@ _shared: Final[dict[RateLimit, LocalRateLimiter]] = {}
 
 
 def shared(rate: RateLimit) -> LocalRateLimiter:
-    """Return the limiter that all clients of this process share whose rate is the same."""
-    return _shared.setdefault(rate, LocalRateLimiter(rate))
+    """Return the limiter that all clients of this process share whose rate is the same; one may ask all to pace."""
+    same = evolve(rate, pace=False)
+    limiter = _shared.setdefault(same, LocalRateLimiter(same))
+    limiter.always_paces = limiter.always_paces or rate.pace
+    return limiter
 
 
 class _Window:
@@ -116,11 +132,13 @@ class _Window:
     Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
     """
 
-    def __init__(self, limit: int, per: float, clock: Callable[[], float]) -> None:
+    def __init__(self, limit: int, per: float, clock: Callable[[], float], paces: Callable[[], bool]) -> None:
         self.clock = clock
-        self.kept = limit // KEPT_SHARE
+        self._paces = paces
+        self._kept = kept_free(limit)
         self._limit, self._per = limit, per
         self._tokens = deque([-inf] * limit)
+        self._taken_last = -inf
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
@@ -132,11 +150,10 @@ class _Window:
         self._drop_dead()
         now = self.clock()
         at_rest = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
-        return at_rest and not self._waiting
+        return at_rest and not any(queue.waiting for queue in self._alive())
 
-    @property
-    def _waiting(self) -> int:
-        return sum(queue.waiting for loop, queue in list(self._queues.items()) if not loop.is_closed())
+    def _alive(self) -> "list[_Queue]":
+        return [queue for loop, queue in list(self._queues.items()) if not loop.is_closed()]
 
     def queue(self) -> "_Queue":
         """Return those who wait in the running event loop."""
@@ -155,8 +172,22 @@ class _Window:
             if (forked or loop.is_closed()) and (queue := self._queues.pop(loop, None)):
                 self._tokens.extend([self.clock() + self._per] * queue.abandon())
 
-    def free_at(self, kept: int) -> float:
-        """Return when more than `kept` slots will be free: exact, or earlier than that."""
+    def free_at(self) -> float:
+        """Return when a slot will be free: exact, or earlier than that."""
+        return self._more_free_at(0)
+
+    def free_for_bulk_at(self) -> float:
+        """Return when a bulk call may take a slot and leave enough to single calls: exact, or earlier than that."""
+        free_at = self._more_free_at(self._kept)
+        now = self.clock()
+        if free_at > now or not self._paces():
+            return free_at
+        back = [token for token in list(self._tokens) if token > now]
+        in_flight = self._limit - len(self._tokens)
+        back += [max([self._taken_last + self._per, *back[-1:]])] * in_flight
+        return max(free_at, bulk_may_take_one_at(self._limit, back, self._taken_last))
+
+    def _more_free_at(self, kept: int) -> float:
         try:
             soonest = self._tokens[kept]
         except IndexError:
@@ -169,7 +200,8 @@ class _Window:
             token = self._tokens.popleft()
         except IndexError:
             return None
-        if token <= self.clock():
+        if token <= (now := self.clock()):
+            self._taken_last = now
             return token
         self._tokens.appendleft(token)  # another thread was quicker
         return None
@@ -194,7 +226,10 @@ class _Window:
         tokens = list(self._tokens)
         pause = f", paused for {self._paused_until - now:.1f} s" if self._paused_until > now else ""
         free = sum(token <= now for token in tokens)
-        return f"{free} free, {self._limit - len(tokens)} in flight, {self._waiting} waiting{pause}"
+        waiting = sum(queue.waiting for queue in self._alive())
+        bulk = sum(queue.bulk_waiting for queue in self._alive())
+        paced = ", bulk is paced" if bulk and self._paces() else ""
+        return f"{free} free, {self._limit - len(tokens)} in flight, {waiting} waiting{paced}{pause}"
 
 
 class _Queue:
@@ -213,6 +248,10 @@ class _Queue:
     @property
     def waiting(self) -> int:
         return len(self._interactive) + len(self._bulk)
+
+    @property
+    def bulk_waiting(self) -> int:
+        return len(self._bulk)
 
     async def wait(self, priority: Priority) -> float:
         """Wait for a turn and return its token."""
@@ -250,8 +289,9 @@ class _Queue:
             self._timer = None
         while (self._interactive or self._bulk) and not self._loop.is_closed():
             bulk_turn = bool(self._bulk) and (not self._interactive or self._interactive_in_a_row >= _BULK_TURN)
-            kept = self._window.kept if bulk_turn and self._interactive_in_a_row < _BULK_TURN else 0
-            wait = self._window.free_at(kept) - self._window.clock()
+            holds_back = bulk_turn and self._interactive_in_a_row < _BULK_TURN
+            free_at = self._window.free_for_bulk_at() if holds_back else self._window.free_at()
+            wait = free_at - self._window.clock()
             token = self._window.take() if wait <= 0 else None
             if token is None:
                 self._timer = self._loop.call_later(max(wait, _LEAST_SLEEP), self.serve)

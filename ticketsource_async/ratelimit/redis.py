@@ -11,17 +11,18 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from math import isfinite
+from math import inf, isfinite
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ticketsource_async.config import RateLimit, has_raw_password
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
-from ticketsource_async.ratelimit.local import KEPT_SHARE, LocalRateLimiter
+from ticketsource_async.ratelimit.local import LocalRateLimiter
+from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free
 
 try:
     from limits.aio.storage import RedisStorage
@@ -35,20 +36,26 @@ except ModuleNotFoundError as missing:
 Answer = TypeVar("Answer")
 
 _LOG: Final = logging.getLogger("ticketsource_async")
+_PER: Final = 60
 _MARGIN: Final = 1  # seconds; see above
 _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
-# Gives Redis the pause that is known here, and returns what is left of the longest that any process knows. In one
-# step, since many processes see a 429 at the same moment, and a shorter pause must end no longer one.
-_PAUSE: Final = """
-local known, kept = tonumber(ARGV[1]), redis.call('pttl', KEYS[1])
-if known > kept and known > 0 then
-    redis.call('set', KEYS[1], 1, 'px', ARGV[1])
-    return known
+# Gives Redis the milliseconds that are known here, for the pause of a key and for the time in which single calls are
+# expected, and returns the longest that any process knows of each. In one step, since many processes see a 429 at the
+# same moment, and a shorter pause must end no longer one.
+_LONGEST: Final = """
+local longest = {}
+for n, name in ipairs(KEYS) do
+    local known, kept = tonumber(ARGV[n]), redis.call('pttl', name)
+    if known > kept and known > 0 then
+        redis.call('set', name, 1, 'px', ARGV[n])
+        kept = known
+    end
+    longest[n] = kept
 end
-return kept
+return longest
 """
 
 
@@ -65,10 +72,13 @@ class RedisRateLimiter:
     """Let at most `limit` requests a key happen in any `per` seconds, in all processes that use the same Redis.
 
     A `RateLimiter`: pass it as `limiter=`; one serves any number of clients and keys, in any number of event loops if
-    it is given a URL. Machines' clocks must agree to half a second. An interactive call takes the next free slot; bulk
-    calls leave the last one in 48 to them for up to one window, and take turns with them where both wait. What is kept
-    in Redis expires by itself, so a process that dies leaves its slots taken for one window and no longer; names there
-    are made of a hash of the key.
+    it is given a URL. `limit` may be a whole `RateLimit`, such as `RateLimit(group="office")`. Machines' clocks must
+    agree to half a second. What is kept in Redis expires by itself, so a process that dies leaves its slots taken for
+    one window and no longer; names there are made of a hash of the key, or of the group.
+
+    An interactive call takes the next free slot; bulk calls leave the last one in 48 to them for up to one window, and
+    take turns with them where both wait. For ten minutes after an interactive call of any process, bulk is paced as in
+    `LocalRateLimiter`.
 
     When Redis does not answer within two seconds, twice, or refuses, `on_unavailable` says what to do: "local" gives
     each process `local_share` of the limit until Redis is back, so choose no more than one by the number of processes;
@@ -82,8 +92,8 @@ class RedisRateLimiter:
     def __init__(
         self,
         redis: "str | Redis",
-        limit: int = 240,
-        per: int = 60,
+        limit: int | RateLimit = 240,
+        per: int = _PER,
         *,
         on_unavailable: Literal["local", "raise"] = "local",
         local_share: float = 0.25,
@@ -92,39 +102,46 @@ class RedisRateLimiter:
             raise ConfigurationError(f"redis must be a URL or a redis.asyncio.Redis, not {type(redis).__name__}.")
         if on_unavailable not in ("local", "raise"):
             raise ConfigurationError(f'on_unavailable must be "local" or "raise", not {on_unavailable!r}.')
-        if not isinstance(per, int) or per != RateLimit(limit, per=per).per:
-            raise ConfigurationError(f"per must be whole seconds, not {per!r}.")
+        rate = limit if isinstance(limit, RateLimit) else RateLimit(limit, per=per)
+        if rate is limit and per != _PER:
+            raise ConfigurationError("per is part of the RateLimit: give RateLimit(..., per=...) alone.")
+        if rate.per != int(rate.per):
+            raise ConfigurationError(f"per must be whole seconds, not {rate.per!r}.")
+        if rate.share > 1:
+            raise ConfigurationError(
+                "RateLimit.share divides a limit among processes that do not know of each other; those that use the "
+                "same Redis share the whole: leave share out."
+            )
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
         if isinstance(redis, str) and (wrong := _what_is_wrong(redis)):
             del redis  # or a report with locals of the error would show it
             raise ConfigurationError(wrong)
         self._given = redis
-        self._limit = limit
-        self._window = per + _MARGIN
-        self._local = (
-            LocalRateLimiter(RateLimit(max(1, int(limit * local_share)), per=per))
-            if on_unavailable == "local"
-            else None
-        )
+        self._limit, self._group, self._paces = rate.limit, rate.group, rate.pace
+        self._window = int(rate.per) + _MARGIN
+        own_share = evolve(rate, limit=max(1, int(rate.limit * local_share)))
+        self._local = LocalRateLimiter(own_share) if on_unavailable == "local" else None
         self._away_until = 0.0
         self._paused_until: dict[str, float] = {}
+        self._single_calls = SingleCalls()
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
-        return self._slot(key, priority)
+        return self._slot(self._group or key, priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds, in any process; a shorter pause ends no longer one."""
         if not isfinite(seconds) or seconds <= 0:
             return
+        key = self._group or key
         await self._note_pause(key, seconds, time.monotonic())
         if not self._is_away():
             try:
-                await self._pause_left(key)
+                await self._known_of(key)
             except _FAILURES as error:
                 self._went_away(error)
 
@@ -135,19 +152,25 @@ class RedisRateLimiter:
         if self._local is not None:
             await self._local.pause(seconds, key=key)
 
-    async def _pause_left(self, key: str) -> float:
-        """Return the seconds for which this key is paused, as anybody knows, and let everybody know."""
+    async def _known_of(self, key: str) -> tuple[float, bool]:
+        """Return the seconds for which this key is paused, and whether single calls are expected; tell all processes.
+
+        Each is the longest that any process knows of.
+        """
         asked = time.monotonic()
-        known = self._paused_until.get(key, 0) - asked
+        pause, singles = self._paused_until.get(key, 0) - asked, self._single_calls.expected_for(key, asked)
+        names = f"{_PREFIX}:{key}:pause", f"{_PREFIX}:{key}:single-calls"
         # Rounded down, and counted from before the question: a pause must not grow when it is passed on and back.
-        name, milliseconds = f"{_PREFIX}:{key}:pause", max(int(known * 1000), 0)
-        left = float(await _answer(lambda: self._desk().redis.eval(_PAUSE, 1, name, milliseconds))) / 1000
-        if left > known:
+        known = [max(int(seconds * 1000), 0) for seconds in (pause, singles)]
+        longest = await _answer(lambda: self._desk().redis.eval(_LONGEST, len(names), *names, *known))
+        left, expected_for = (int(milliseconds) / 1000 for milliseconds in longest)
+        if left > pause:
             await self._note_pause(key, left, asked)
-        return left
+        return left, expected_for > 0
 
     @asynccontextmanager
     async def _slot(self, key: str, priority: Priority) -> AsyncGenerator[None, None]:
+        self._single_calls.note(key, priority, time.monotonic())
         async with AsyncExitStack() as held:
             while (instead := await self._asked(key, priority)) is not None:
                 try:
@@ -163,11 +186,10 @@ class RedisRateLimiter:
         async with self._desk().turns.setdefault((key, priority), asyncio.Lock()):
             began = time.monotonic()
             while not self._is_away():
-                kept = self._limit // KEPT_SHARE if priority == "bulk" else 0
-                if time.monotonic() - began > self._window:  # nobody is put off for ever
-                    kept = 0
+                # Nobody is put off for ever.
+                holds_back = priority == "bulk" and time.monotonic() - began <= self._window
                 try:
-                    wait = await self._ask(key, self._limit - kept)
+                    wait = await self._ask(key, holds_back=holds_back)
                 except _FAILURES as error:
                     self._went_away(error)
                     break
@@ -182,16 +204,29 @@ class RedisRateLimiter:
             )
         return self._local
 
-    async def _ask(self, key: str, limit: int) -> float | None:
+    async def _ask(self, key: str, *, holds_back: bool) -> float | None:
         """Take a slot and return None, or return the seconds until it is worth to ask again."""
-        if (paused := await self._pause_left(key)) > 0:
+        paused, singles_expected = await self._known_of(key)
+        if paused > 0:
             return paused
+        limit = self._limit - (kept_free(self._limit) if holds_back else 0)
+        if holds_back and (singles_expected or self._paces) and (wait := await self._wait_of_bulk(key)) > 0:
+            return wait
         storage = self._desk().storage
         if await _answer(lambda: storage.acquire_entry(key, limit, self._window)):
             self._is_back()
             return None
         oldest, _ = await _answer(lambda: storage.get_moving_window(key, limit, self._window))
         return min(max(oldest + self._window - time.time(), 0), self._window)
+
+    async def _wait_of_bulk(self, key: str) -> float:
+        """Return for how many seconds bulk holds back, so that single calls find a free slot."""
+        redis = self._desk().redis
+        name = f"{_PREFIX}:{key}"  # where `limits` keeps the times of a window, the newest first
+        times = [float(then) for then in await _answer(lambda: cast(Any, redis.lrange(name, 0, -1)))]
+        now = time.time()
+        back = [then + self._window for then in reversed(times) if then + self._window > now]
+        return bulk_may_take_one_at(self._limit, back, max(times, default=-inf)) - now
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()

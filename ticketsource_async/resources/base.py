@@ -57,20 +57,22 @@ class BulkOptions(TypedDict, total=False):
 
 
 class Resource:
-    """A group of operations; `priority` is that of its single calls, as pages of lists are always bulk."""
+    """A group of operations; `priority` is that of its single calls and first pages, as later pages are always bulk."""
 
     def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender
         self._priority: Priority = priority
 
     def _list(self, model: type[T], options: ListOptions, *segments: str) -> Pager[T]:
-        return Pager(self._sender, self._sender.url(*segments), model, **options)
+        return Pager(self._sender, self._sender.url(*segments), model, priority=self._priority, **options)
 
     def _list_dates(self, start: StartFilter | None, options: ListOptions, *segments: str) -> Pager[EventDate]:
         if start is None:
             return self._list(EventDate, options, *segments)
-        url = self._sender.url(*segments)
-        return Pager(self._sender, url, EventDate, query=start.query(), predicate=start.keeps, **options)
+        url, query = self._sender.url(*segments), start.query()
+        return Pager(
+            self._sender, url, EventDate, query=query, predicate=start.keeps, priority=self._priority, **options
+        )
 
     def _bulk(
         self,

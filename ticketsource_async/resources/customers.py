@@ -96,7 +96,7 @@ class Customers(Resource):
 
     def _source(self, on_invalid: OnInvalid) -> Source:
         options: ListOptions = {**_PAGES_OF_A_SYNC, "on_invalid": on_invalid}
-        return Source(self.list(**options), self.get_many, self._account())
+        return Source(Customers(self._sender, "bulk").list(**options), self.get_many, self._account())
 
     def _account(self) -> Account:
         credentials = self._sender.credentials
