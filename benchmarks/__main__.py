@@ -1,4 +1,4 @@
-"""The whole table: `python -m benchmarks`; a part by its name, `--full` for the limiter at 240 requests in 60 s."""
+"""The whole table: `python -m benchmarks`; a part by its name, `--full` for the limits of 240 requests in 60 s."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import peers, server
+from benchmarks import mixed, peers, server
 from ticketsource_async import AttemptEvent, CallEvent, Pager, RateLimit, TicketSource
 
 
@@ -186,12 +186,15 @@ def main() -> None:
         "reading": reading,
         "wall": wall,
         "limiter": limiter,
+        "mixed": lambda: mixed.measure(given.full, given.redis, given.draw),
         "call": call,
         "memory": memory,
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
-    parser.add_argument("--full", action="store_true", help="the limiter at 240 requests in 60 s, for two minutes")
+    parser.add_argument("--full", action="store_true", help="limits of 240 in 60 s, for two and for three minutes")
+    parser.add_argument("--redis", help="URL of a Redis over which two processes make the mixed traffic")
+    parser.add_argument("--draw", type=Path, help="draw the first minute of the mixed traffic to this SVG file")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     parser.add_argument("--concurrency", type=int, default=1, help=argparse.SUPPRESS)
     given = parser.parse_args()

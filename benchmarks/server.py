@@ -29,9 +29,9 @@ def pages(rows: int, latency: float = 0.0, kind: str = "documented") -> Iterator
 
 
 @contextmanager
-def limited(limit: int, per: float) -> Iterator[str]:
-    """Serve a sandbox that answers 429 beyond its limit in a fixed window; yield the address."""
-    with _serving("limited", str(limit), str(per), "") as url:
+def limited(limit: int, per: float, latency: float = 0.0) -> Iterator[str]:
+    """Serve a sandbox that answers late, and 429 beyond its limit in a fixed window; yield the address."""
+    with _serving("limited", str(limit), str(per), str(latency)) as url:
         yield url
 
 
@@ -110,8 +110,8 @@ async def _serve_pages(rows: int, latency: float, kind: str) -> None:
     await asyncio.Event().wait()
 
 
-async def _serve_sandbox(limit: int, per: float) -> None:
-    async with Sandbox(customers=1000, api_key=KEY, rate_limit=(limit, per)) as box:
+async def _serve_sandbox(limit: int, per: float, latency: float) -> None:
+    async with Sandbox(customers=1000, api_key=KEY, rate_limit=(limit, per), latency=latency) as box:
         print(box.url, flush=True)
         await asyncio.Event().wait()
 
@@ -121,4 +121,4 @@ if __name__ == "__main__":
     if what == "pages":
         asyncio.run(_serve_pages(int(first), float(second), third))
     else:
-        asyncio.run(_serve_sandbox(int(first), float(second)))
+        asyncio.run(_serve_sandbox(int(first), float(second), float(third)))

@@ -302,7 +302,7 @@ async def test_keys_of_one_group_share_one_window() -> None:
         async with limiter.slot(key=key, priority="interactive"):
             pass
 
-    assert "key office: 0 free" in repr(limiter)
+    assert "group office: 0 free" in repr(limiter)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), limiter.slot(key="c", priority="interactive"):
             pass

@@ -111,7 +111,10 @@ class LocalRateLimiter:
 
     def __repr__(self) -> str:
         self._forget_idle(len(self._in_turn))
-        keys = "".join(f", key {key[:8]}: {window}" for key, window in list(self._windows.items()))
+        keys = "".join(
+            f", {'group' if self._group else 'key'} {self._group or key[:8]}: {window}"
+            for key, window in list(self._windows.items())
+        )
         return f"<LocalRateLimiter {self._limit} per {self._per:g} s{keys}>"
 
 
