@@ -25,8 +25,7 @@ class AttemptEvent:
 class WaitEvent:
     """A call has waited so many seconds for a free connection and a slot; less than a millisecond makes no event.
 
-    `priority` is "interactive" for a single call and the first page of a list, "bulk" for the calls of a job, which let
-    those go first.
+    `priority` is "interactive" for a single call and the first page of a list, "bulk" for all others.
     """
 
     method: str

@@ -53,9 +53,10 @@ class ClientOptions(TypedDict, total=False):
     limiter: RateLimiter | None
     """A limiter of your own in the place of `rate_limit`."""
     priority: Priority
-    """"bulk" lets the single calls of other clients go before all calls of this one, such as a nightly job.
+    """Use "bulk" for a client that runs a nightly job: single calls of other clients go before all of its calls.
 
-    By default single calls and the first page of a list are "interactive", so that they go before all that is bulk.
+    By default single calls and the first page of a list are "interactive". All calls of a bulk client are retried like
+    those of a job, see `RetryPolicy.patience`.
     """
     max_connections: int
     """Requests in flight at a time, in each event loop; default 10."""
@@ -112,7 +113,7 @@ class TicketSource:
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
         _check_kinds(timeouts, retry, rate_limit, on_event)
-        if priority not in PRIORITIES:
+        if not isinstance(priority, str) or priority not in PRIORITIES:
             raise ConfigurationError(str(no_priority(priority)))
         if limiter is not None and not all(callable(getattr(limiter, name, None)) for name in ("slot", "pause")):
             raise ConfigurationError(f"limiter must be a RateLimiter, with `slot` and `pause`, not {limiter!r}.")

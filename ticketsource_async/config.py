@@ -79,11 +79,11 @@ class RetryPolicy:
     never less than the server asked for; if it asks for more than `max_retry_after`, the call ends at once. `deadline`
     bounds one call with all of its attempts and waits; None leaves it to them.
 
-    The calls of a job (pages of lists, bulk calls, listings, syncs) are more patient, if the client has had an answer
-    before: while the API cannot be reached or answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530, they go on
-    until `patience` seconds after the first failure since the last good answer. Waits that the server asks for do not
-    count, up to an hour; a 429 that says nothing makes such a call wait for a minute. With None they end as single
-    calls do.
+    The calls of a job (pages of lists after the first, bulk calls, listings, syncs, and all calls of a client whose
+    `priority` is "bulk") are more patient, if the client has had an answer before: while the API cannot be reached or
+    answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530, they go on until `patience` seconds after the first
+    failure since the last good answer. Waits that the server asks for do not count, up to an hour; a 429 that says
+    nothing makes such a call wait for a minute. With None they end as single calls do.
     """
 
     attempts: int = field(default=4, validator=_whole)
@@ -99,8 +99,9 @@ class RateLimit:
     """At most `limit` requests in any `per` seconds; lower it where others use the same key.
 
     `share` is the number of processes that divide the limit among them: each keeps to its part, rounded down, without
-    knowing of the others. Keys of the same `group` share one limit, as if they were one key: for an API that counts by
-    address. `pace` spreads bulk over the window even if no single call was made in the last ten minutes.
+    knowing of the others. Keys of the same `group` share one limit: use it if the API counts by address. All clients of
+    a group must give the same `limit` and `per`; one without a `group` is not in it. `pace=True` always paces bulk,
+    otherwise only for ten minutes after a single call.
     """
 
     limit: int = field(default=240, validator=_whole)

@@ -6,8 +6,7 @@ from typing import Final
 from attrs import define, field
 from yarl import URL
 
-from ticketsource_async.ratelimit import Priority
-from ticketsource_async.ratelimit.pacing import FirstPage, first_page
+from ticketsource_async.ratelimit.pacing import FirstPage
 
 _MOST_EMPTY: Final = 10  # pages in a row
 _MOST_REPEATED: Final = 3
@@ -44,8 +43,7 @@ class Loop:
     known: set[str] | None
     last: URL
     pages_compared: int
-    asks_as: Priority
-    begins: FirstPage | None = None
+    first_page: FirstPage = field(factory=FirstPage)
     pages: deque[set[str]] = field(factory=deque)
     recent: set[str] = field(factory=set)
     whole_pages: set[int] = field(factory=set)  # for each page of this pass a hash of its ids
@@ -61,16 +59,6 @@ class Loop:
     empty: int = 0  # pages in a row without an id
     same: int = 0  # pages in a row with the ids of the page before
     repeated: int = 0  # pages in a row with ids, of which none is fresh
-
-    def priority_of_next_request(self) -> Priority:
-        """Return "interactive" for the first request of a list that is not part of a job, else "bulk"; count it."""
-        self.report.requests += 1
-        if self.asks_as == "bulk" or self.report.requests > 1:
-            if self.begins is not None:
-                self.begins.goes_on = True
-            return "bulk"
-        priority, self.begins = first_page()
-        return priority
 
     def which_are_new(self, ids: list[str | None]) -> list[bool]:
         """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar, cast
 
 from attrs import frozen
 from yarl import URL
@@ -128,18 +128,21 @@ class Pager(Generic[T]):
         report = self.report = ListReport()
         first = self._url.with_query(self._ours)
         compared = max(_PAGES_COMPARED, self._concurrency + 1)
-        loop = Loop(report, self._max_items, known, first, compared, self._priority)
-        while report.passes < self._max_passes and not report.complete:
-            report.passes += 1
-            loop.new = 0
-            loop.forget_pages()
-            backward = report.passes % 2 == 0
-            reading = self._backward(loop, first) if backward else self._forward(loop, first, self._concurrency)
-            async with aclosing(reading) as pages:
-                async for page in pages:
-                    yield page
-                    del page
-            report.complete = report.passes > 1 and not loop.new and report.ended is None
+        loop = Loop(report, self._max_items, known, first, compared)
+        try:
+            while report.passes < self._max_passes and not report.complete:
+                report.passes += 1
+                loop.new = 0
+                loop.forget_pages()
+                backward = report.passes % 2 == 0
+                reading = self._backward(loop, first) if backward else self._forward(loop, first, self._concurrency)
+                async with aclosing(reading) as pages:
+                    async for page in pages:
+                        yield page
+                        del page
+                report.complete = report.passes > 1 and not loop.new and report.ended is None
+        finally:
+            loop.first_page.goes_on = loop.first_page.goes_on or False
 
     async def _forward(self, loop: Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
         """Read from this page to the last.
@@ -271,7 +274,12 @@ class Pager(Generic[T]):
         return Envelope(rows, {"next": following}, Request(self._sender.credentials, "GET", url), 200)
 
     async def _ask_for(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
-        priority = loop.priority_of_next_request()
+        loop.report.requests += 1
+        priority: Priority = "bulk"
+        if loop.report.requests > 1:
+            loop.first_page.goes_on = True
+        elif self._priority == "interactive":
+            priority = cast(Priority, loop.first_page)
         request = Request(self._sender.credentials, "GET", url)
         return await self._sender.send(request, priority, patient_with=patient_with)
 

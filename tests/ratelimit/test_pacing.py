@@ -1,9 +1,12 @@
 """Single calls find a free slot while bulk runs, and bulk that is alone is not slowed down."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Literal
+from math import inf
+from typing import Literal, cast
 
 import pytest
 from attrs import define, field
@@ -13,7 +16,7 @@ from loops import VirtualLoop, until
 from ticketsource_async import ConfigurationError, LocalRateLimiter, RateLimit, TicketSource
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, first_page
+from ticketsource_async.ratelimit.pacing import FirstPage, SingleCalls, bulk_may_take_one_at, step_of
 from ticketsource_async.sandbox import Sandbox
 
 PER = 60.0
@@ -228,12 +231,75 @@ def test_a_paced_call_waits_until_the_last_slot_is_back_and_no_longer(
     limit: int, back: list[float], last: float
 ) -> None:
     """Nobody starves: each wait has an end."""
-    times = sorted(back[:limit])
+    times = sorted(back[:limit])[:: step_of(limit)]
     found = bulk_may_take_one_at(limit, times, last)
 
     assert found <= max([last, *times])
-    if times and len(times) < limit - limit // 2:
-        assert found == -float("inf") or limit - len(times) <= limit - limit // 2
+    at_once = limit - len(times) * step_of(limit) > limit - limit // 2
+    assert (found == -inf) == at_once
+
+
+def test_single_calls_that_begin_while_a_job_is_at_work_wait_until_the_minute_is_over() -> None:
+    """The job was alone and has used the slots: five are left, and a minute later nobody waits any more."""
+    traffic = Traffic()
+
+    async def main(loop: asyncio.AbstractEventLoop) -> None:
+        office = Office(LocalRateLimiter(RateLimit(LIMIT), clock=loop.time), loop, lambda: 0.2, traffic=traffic)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(9):
+                group.create_task(office.bulk(190))
+            await asyncio.sleep(30)
+            group.create_task(office.singles(190, 2))
+
+    run(main)
+    waits = [wait for _, wait in traffic.waits]
+    assert waits[:5] == [0.0] * 5
+    assert 10 < max(waits) < 30
+    assert traffic.waits_after(90)[-1] < 2
+
+
+def test_pacing_costs_little_however_high_the_limit_is() -> None:
+    """Half of 100,000 slots go at once; for the others not all slots are looked at each time."""
+    looked_at: list[int] = []
+
+    class Times(list[float]):
+        def __iter__(self) -> Iterator[float]:
+            for time in super().__iter__():
+                looked_at.append(1)
+                yield time
+
+    limit = 100_000
+    assert bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) // 4)), 0.0) == -inf
+    found = bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) * 3 // 4)), 0.0)
+    assert 60 / limit * 3 < found < 60 / limit * 5
+    assert len(looked_at) < 500
+
+
+def test_bulk_of_one_event_loop_is_not_put_off_for_ever_by_single_calls_of_another() -> None:
+    """In each window it gets a slot, however many single calls take theirs in another thread."""
+    limiter = LocalRateLimiter(RateLimit(10, per=0.5))
+    done = threading.Event()
+
+    async def singles() -> None:
+        async def again_and_again() -> None:
+            while not done.is_set():
+                async with limiter.slot(key="key", priority="interactive"):
+                    pass
+
+        await asyncio.gather(*(again_and_again() for _ in range(20)))
+
+    async def bulk() -> None:
+        for _ in range(5):
+            async with limiter.slot(key="key", priority="bulk"):
+                pass
+
+    with ThreadPoolExecutor(1) as threads:
+        crowd = threads.submit(asyncio.run, singles())
+        try:
+            asyncio.run(asyncio.wait_for(bulk(), 60))
+        finally:
+            done.set()
+        crowd.result()
 
 
 async def test_a_long_list_is_not_paced_because_of_its_own_first_page() -> None:
@@ -275,14 +341,26 @@ async def test_what_somebody_waits_for_is_a_single_call(
 def test_of_two_lists_that_go_on_neither_is_a_single_call() -> None:
     """Whichever of them goes on first."""
     single_calls = SingleCalls()
-    (one, one_page), (other, other_page) = first_page(), first_page()
-    single_calls.note("key", one, 0.0)
-    single_calls.note("key", other, 1.0)
+    one, other = FirstPage(), FirstPage()
+    single_calls.note("key", cast(Priority, one), 0.0)
+    single_calls.note("key", cast(Priority, other), 1.0)
     assert single_calls.expected_for("key", 2.0) == 599.0
-    other_page.goes_on = True
+    assert single_calls.expected_for("key", 2.0, certainly=True) == 0.0
+    other.goes_on = True
     assert single_calls.expected_for("key", 2.0) == 598.0
-    one_page.goes_on = True
+    one.goes_on = True
     assert single_calls.expected_for("key", 2.0) == 0.0
+
+
+def test_a_list_of_one_page_is_not_forgotten_among_many_jobs() -> None:
+    """Somebody waited for it, whatever came later."""
+    single_calls = SingleCalls()
+    for number in range(1000):
+        page = FirstPage()
+        single_calls.note("key", cast(Priority, page), 0.0)
+        page.goes_on = number > 0
+
+    assert single_calls.expected_for("key", 1.0) == 599.0
 
 
 def test_the_memory_of_single_calls_does_not_grow_with_keys_that_are_gone() -> None:

@@ -263,7 +263,37 @@ async def test_after_a_single_call_of_one_process_bulk_of_another_is_paced(redis
 
         paced = [asyncio.create_task(take(job, priority="bulk")) for _ in range(45)]
         assert await served_at_once(paced, 19) == 19
+        assert repr(job) == "<RedisRateLimiter 40 per 600 s, Redis in use, bulk is paced>"
         assert await asyncio.wait_for(asyncio.gather(*(take(web) for _ in range(20))), 30)
+
+
+async def test_a_long_list_is_not_paced_because_of_its_own_first_page(redis_server: RedisServer) -> None:
+    """Neither in its process nor in another; a list of one page is a single call to both."""
+    async with (
+        Sandbox(customers=60, rate_limit=None) as box,
+        RedisRateLimiter(redis_server.url, 60, 600) as limiter,
+        TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
+        RedisRateLimiter(redis_server.url, 60, 600) as other,
+    ):
+        key = ts._sender.credentials.limiter_key
+        await asyncio.wait_for(ts.customers.list(per_page=2).collect(), 60)
+        assert not (await other._known_of(key))[1]
+
+        await ts.customers.list().collect()
+        assert (await limiter._known_of(key))[1]  # with whose next call the other learns of it
+        assert (await other._known_of(key))[1]
+
+
+async def test_bulk_is_paced_also_while_redis_is_away(redis_server: RedisServer) -> None:
+    """This process knows of the single calls that it and others have made."""
+    async with RedisRateLimiter(redis_server.url, 40, 600, local_share=1.0) as limiter:
+        async with RedisRateLimiter(redis_server.url, 40, 600) as web:
+            await take(web)
+        await take(limiter, priority="bulk")
+        redis_server.stop()
+
+        paced = [asyncio.create_task(take(limiter, priority="bulk")) for _ in range(45)]
+        assert await served_at_once(paced, 20) == 20
 
 
 async def test_bulk_that_is_paced_goes_on_until_the_slots_are_back(redis_server: RedisServer) -> None:
@@ -282,17 +312,18 @@ async def test_keys_of_one_group_share_one_window_in_all_processes(redis_server:
     async with RedisRateLimiter(redis_server.url, rate) as one, RedisRateLimiter(redis_server.url, rate) as other:
         took = [asyncio.create_task(take(limiter, key=key)) for key in "abcd" for limiter in (one, other)]
         assert await served_at_once(took, 3) == 3
-    rate = RateLimit(3, per=600, group="another")
+    rate = RateLimit(3, per=600, group="another: pause")
     async with RedisRateLimiter(redis_server.url, rate) as one, RedisRateLimiter(redis_server.url, rate) as other:
         await one.pause(600, key="a")
+        assert repr(one) == "<RedisRateLimiter 3 per 600 s, group another: pause, Redis in use>"
         assert await served_at_once([asyncio.create_task(take(other, key="b"))], 0) == 0
 
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"limit": RateLimit(share=2)}, "leave share out"),
-        ({"limit": RateLimit(per=30), "per": 20}, "per is part of the RateLimit"),
+        ({"limit": RateLimit(share=2)}, "remove `share`"),
+        ({"limit": RateLimit(per=30), "per": 60}, "Give `per` in the RateLimit only"),
         ({"limit": RateLimit(per=0.5)}, "per must be whole seconds, not 0.5"),
         ({"per": 0.5}, "per must be whole seconds, not 0.5"),
     ],

@@ -24,8 +24,8 @@ class RateLimiter(Protocol):
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return what waits for a slot, and is held around exactly one request on the wire.
 
-        A limiter of yours that wraps one of ours passes `priority` on as it is: that of the first page of a list equals
-        "interactive", and knows more.
+        A limiter of yours that wraps one of ours passes `priority` on unchanged: for the first page of a list it is a
+        text with more information, which equals "interactive".
         """
         ...
 

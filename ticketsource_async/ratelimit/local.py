@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import time
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,7 +21,7 @@ from attrs import evolve
 
 from ticketsource_async.config import RateLimit
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
-from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free
+from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free, step_of
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
@@ -32,9 +33,9 @@ class LocalRateLimiter:
     """Let at most `rate.limit` requests a key, or its share of them, happen in any `rate.per` seconds; a `RateLimiter`.
 
     First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
-    one in 48 (5 of 240) to them, and get at least one slot in ten while they wait. For ten minutes after an interactive
-    call bulk takes half of the slots at once, and the others evenly spread until enough of them are free again.
-    docs/rate-limit.md shows it.
+    one in 48 (5 of 240) to them, and get at least one slot in ten of their event loop while they wait, and one in each
+    window of all. For ten minutes after an interactive call bulk takes half of the slots at once, and then the others
+    at even intervals, until used slots are free again. docs/rate-limit.md shows it.
 
     It has no task, thread or lock of its own, and works in any number of event loops. As new keys come, it forgets
     those that were not used for a window. `clock` is in seconds and never goes back.
@@ -44,7 +45,7 @@ class LocalRateLimiter:
         self._limit, self._per = rate.limit // rate.share, rate.per
         self._group = rate.group
         self.always_paces = rate.pace
-        self._single_calls = SingleCalls()
+        self.single_calls = SingleCalls()
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._in_turn: deque[str] = deque()  # the keys, in the order in which they are looked at to be forgotten
@@ -57,7 +58,7 @@ class LocalRateLimiter:
 
     @asynccontextmanager
     async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
-        self._single_calls.note(key, priority, self._clock())
+        self.single_calls.note(key, priority, self._clock())
         while True:
             queue = (window := self._window(key)).queue()
             token = await queue.wait(priority)
@@ -81,14 +82,15 @@ class LocalRateLimiter:
     def _window(self, key: str) -> "_Window":
         if (window := self._windows.get(key)) is None:
             self._forget_idle(_LOOKED_AT)
-            made = _Window(self._limit, self._per, self._clock, lambda: self._paces(key))
+            whose = "this key" if self._group is None else f"a key of the group {self._group}"
+            made = _Window(self._limit, self._per, self._clock, lambda: self._paces(key), whose)
             window = self._windows.setdefault(key, made)
             if window is made:
                 self._in_turn.append(key)
         return window
 
     def _paces(self, key: str) -> bool:
-        return self.always_paces or self._single_calls.expected_for(key, self._clock()) > 0
+        return self.always_paces or self.single_calls.expected_for(key, self._clock()) > 0
 
     def _forget_idle(self, most: int) -> None:
         """Look at so many keys, those that were not looked at for longest, and forget which nobody uses any more.
@@ -122,7 +124,7 @@ _shared: Final[dict[RateLimit, LocalRateLimiter]] = {}
 
 
 def shared(rate: RateLimit) -> LocalRateLimiter:
-    """Return the limiter that all clients of this process share whose rate is the same; one may ask all to pace."""
+    """Return the limiter of all clients of this process with the same rate; if one has `pace`, all are paced."""
     same = evolve(rate, pace=False)
     limiter = _shared.setdefault(same, LocalRateLimiter(same))
     limiter.always_paces = limiter.always_paces or rate.pace
@@ -135,8 +137,11 @@ class _Window:
     Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
     """
 
-    def __init__(self, limit: int, per: float, clock: Callable[[], float], paces: Callable[[], bool]) -> None:
+    def __init__(
+        self, limit: int, per: float, clock: Callable[[], float], paces: Callable[[], bool], whose: str
+    ) -> None:
         self.clock = clock
+        self._whose = whose
         self._paces = paces
         self._kept = kept_free(limit)
         self._limit, self._per = limit, per
@@ -181,13 +186,14 @@ class _Window:
 
     def free_for_bulk_at(self) -> float:
         """Return when a bulk call may take a slot and leave enough to single calls: exact, or earlier than that."""
-        free_at = self._more_free_at(self._kept)
+        free_at, half_free_at = self._more_free_at(self._kept), self._more_free_at(self._limit - self._limit // 2)
         now = self.clock()
-        if free_at > now or not self._paces():
+        if free_at > now or half_free_at <= now or not self._paces():
             return free_at
-        back = [token for token in list(self._tokens) if token > now]
-        in_flight = self._limit - len(self._tokens)
-        back += [max([self._taken_last + self._per, *back[-1:]])] * in_flight
+        tokens = list(self._tokens)
+        in_flight_back = max(self._taken_last + self._per, tokens[-1])
+        tokens += [in_flight_back] * (self._limit - len(tokens))
+        back = tokens[bisect_right(tokens, now) :: step_of(self._limit)]
         return max(free_at, bulk_may_take_one_at(self._limit, back, self._taken_last))
 
     def _more_free_at(self, kept: int) -> float:
@@ -196,6 +202,10 @@ class _Window:
         except IndexError:
             soonest = self.clock() + self._per
         return max(soonest, self._paused_until)
+
+    def is_over(self, since: float) -> bool:
+        """Say whether a whole window has passed since then."""
+        return self.clock() - since > self._per
 
     def take(self) -> float | None:
         """Take out a token that is free, if there is one."""
@@ -221,7 +231,7 @@ class _Window:
         if not isfinite(seconds) or seconds <= 0 or now + seconds <= self._paused_until:
             return
         if self._paused_until <= now:
-            _LOG.info("The API asks for a pause: no request with this key for %.1f s.", seconds)
+            _LOG.info("The API asks for a pause: no request with %s for %.1f s.", self._whose, seconds)
         self._paused_until = now + seconds
 
     def __str__(self) -> str:
@@ -244,6 +254,7 @@ class _Queue:
         self._interactive: OrderedDict[asyncio.Future[float], None] = OrderedDict()
         self._bulk: OrderedDict[asyncio.Future[float], None] = OrderedDict()
         self._interactive_in_a_row = 0
+        self._bulk_since = 0.0  # when bulk got its last slot, or began to wait
         self._timer: asyncio.TimerHandle | None = None
         self._in_flight = 0
         self._abandoned = False
@@ -260,6 +271,8 @@ class _Queue:
         """Wait for a turn and return its token."""
         turn: asyncio.Future[float] = self._loop.create_future()
         line = self._interactive if priority == "interactive" else self._bulk
+        if line is self._bulk and not line:
+            self._bulk_since = self._window.clock()
         line[turn] = None
         self.serve()
         try:
@@ -291,8 +304,9 @@ class _Queue:
             self._timer.cancel()
             self._timer = None
         while (self._interactive or self._bulk) and not self._loop.is_closed():
-            bulk_turn = bool(self._bulk) and (not self._interactive or self._interactive_in_a_row >= _BULK_TURN)
-            holds_back = bulk_turn and self._interactive_in_a_row < _BULK_TURN
+            overdue = self._interactive_in_a_row >= _BULK_TURN or self._window.is_over(self._bulk_since)
+            bulk_turn = bool(self._bulk) and (not self._interactive or overdue)
+            holds_back = bulk_turn and not overdue
             free_at = self._window.free_for_bulk_at() if holds_back else self._window.free_at()
             wait = free_at - self._window.clock()
             token = self._window.take() if wait <= 0 else None
@@ -304,5 +318,7 @@ class _Queue:
                 self._window.put_back(token)
                 continue
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
+            if bulk_turn:
+                self._bulk_since = self._window.clock()
             self._in_flight += 1
             turn.set_result(token)

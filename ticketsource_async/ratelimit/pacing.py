@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from math import inf
-from typing import Final, cast
+from typing import Final, Self
 
 from attrs import define, field
 
@@ -12,26 +12,25 @@ from ticketsource_async.ratelimit import Priority
 SINGLES_STAY: Final = 600.0  # seconds: for so long after a single call others are expected
 _KEPT_SHARE: Final = 48
 _MOST_LISTS: Final = 100
+_MOST_LOOKED_AT: Final = 240
 _KEYS_AT_REST: Final = 100
 
 
 class FirstPage(str):
-    """The priority of the first page of a list: it equals "interactive", and tells later what the list is.
+    """The priority of the first page of a list: it equals "interactive".
 
     A list of five notes is a single call to the person who waits for it. A list of 200 pages is a job, and must not be
-    paced because of its own first page: `goes_on` is set before its second page is asked for.
+    paced because of its own first page. `goes_on` is None until it is known which of them the list is.
     """
 
     __slots__ = ("goes_on",)
+    goes_on: bool | None
 
-    def __init__(self, _: object) -> None:
-        self.goes_on = False
-
-
-def first_page() -> tuple[Priority, FirstPage]:
-    """Return the priority of a first page twice: typed as limiters take it, and as what tells them later."""
-    made = FirstPage("interactive")
-    return cast(Priority, made), made
+    def __new__(cls) -> Self:
+        """Return the priority of a list of which nothing is known yet."""
+        made = super().__new__(cls, "interactive")
+        made.goes_on = None
+        return made
 
 
 def kept_free(limit: int) -> int:
@@ -39,18 +38,24 @@ def kept_free(limit: int) -> int:
     return limit // _KEPT_SHARE
 
 
-def bulk_may_take_one_at(limit: int, back: Sequence[float], last: float) -> float:
-    """Return when bulk may take its next slot while single calls are about; the past means now.
+def step_of(limit: int) -> int:
+    """Return which part of the used slots to look at: every one, unless there are many."""
+    return -(-limit // _MOST_LOOKED_AT)
 
-    `back` are the times at which the slots that are not free will be, in order; `last` is when a slot was given out
-    last. More than half of the slots may go at once. The others are spread, so that they last until enough of those in
-    use are back: between `last` and each time in `back`, the slots that are free until then go at equal intervals.
+
+def bulk_may_take_one_at(limit: int, back: Sequence[float], last: float) -> float:
+    """Return when bulk may take its next slot while single calls are about; a time in the past means now.
+
+    `back` has, sorted, when used slots will be free again: of every `step_of(limit)`th one. `last` is when a slot was
+    given out last. While more than half of the slots are free, bulk takes them at once. The others are spaced evenly,
+    so that they are not used up before the next ones come back.
     """
-    free = limit - len(back)
+    step = step_of(limit)
+    free = limit - len(back) * step
     if free > limit - limit // 2 or last == -inf:
         return -inf
     usable = free - kept_free(limit)
-    return max((last + (time - last) / max(usable + n + 1, 1) for n, time in enumerate(back)), default=last)
+    return max((last + (time - last) / max(usable + n * step + 1, 1) for n, time in enumerate(back)), default=last)
 
 
 @define
@@ -74,6 +79,8 @@ class SingleCalls:
             return
         seen = self._seen.setdefault(key, _Seen())
         if isinstance(priority, FirstPage):
+            while seen.lists and seen.lists[-1][1].goes_on:
+                seen.lists.pop()
             seen.lists.append((now, priority))
         else:
             seen.last = now
@@ -84,9 +91,18 @@ class SingleCalls:
                     self._seen.pop(other, None)
             self._most_keys = 2 * len(self._seen) + _KEYS_AT_REST
 
-    def expected_for(self, key: str, now: float) -> float:
-        """Return for how many seconds from now single calls are expected, 0 if they are not."""
+    def note_expected(self, key: str, until: float) -> None:
+        """Take down what another process knows."""
+        seen = self._seen.setdefault(key, _Seen())
+        seen.last = max(seen.last, until - SINGLES_STAY)
+
+    def expected_for(self, key: str, now: float, *, certainly: bool = False) -> float:
+        """Return for how many seconds from now single calls are expected, 0 if they are not.
+
+        `certainly` leaves out lists of which it is not known yet whether they are jobs.
+        """
         if (seen := self._seen.get(key)) is None:
             return 0.0
-        last = max([seen.last, *(time for time, page in list(seen.lists) if not page.goes_on)])
+        jobs = (True, None) if certainly else (True,)
+        last = max([seen.last, *(time for time, page in list(seen.lists) if page.goes_on not in jobs)])
         return max(0.0, last + SINGLES_STAY - now)

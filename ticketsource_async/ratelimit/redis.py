@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from math import inf, isfinite
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from attrs import define, evolve, field
@@ -22,7 +23,7 @@ from ticketsource_async.config import RateLimit, has_raw_password
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.ratelimit.local import LocalRateLimiter
-from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free
+from ticketsource_async.ratelimit.pacing import bulk_may_take_one_at, kept_free, step_of
 
 try:
     from limits.aio.storage import RedisStorage
@@ -43,8 +44,8 @@ _AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
 # Gives Redis the milliseconds that are known here, for the pause of a key and for the time in which single calls are
-# expected, and returns the longest that any process knows of each. In one step, since many processes see a 429 at the
-# same moment, and a shorter pause must end no longer one.
+# expected, and returns the larger of ours and Redis's for each. In one step, since many processes see a 429 at the same
+# moment, and a shorter pause must end no longer one.
 _LONGEST: Final = """
 local longest = {}
 for n, name in ipairs(KEYS) do
@@ -56,6 +57,19 @@ for n, name in ipairs(KEYS) do
     longest[n] = kept
 end
 return longest
+"""
+# Returns the times in a window that are later than the first argument, the newest first, or only one in so many. The
+# list is that of `limits`.
+_TIMES: Final = """
+local times, index = {}, 0
+while true do
+    local time = redis.call('lindex', KEYS[1], index)
+    if not time or tonumber(time) <= tonumber(ARGV[1]) then
+        return times
+    end
+    times[#times + 1] = time
+    index = index + tonumber(ARGV[2])
+end
 """
 
 
@@ -74,11 +88,11 @@ class RedisRateLimiter:
     A `RateLimiter`: pass it as `limiter=`; one serves any number of clients and keys, in any number of event loops if
     it is given a URL. `limit` may be a whole `RateLimit`, such as `RateLimit(group="office")`. Machines' clocks must
     agree to half a second. What is kept in Redis expires by itself, so a process that dies leaves its slots taken for
-    one window and no longer; names there are made of a hash of the key, or of the group.
+    one window and no longer; names there are made of a hash of the key, or of the name of the group.
 
-    An interactive call takes the next free slot; bulk calls leave the last one in 48 to them for up to one window, and
-    take turns with them where both wait. For ten minutes after an interactive call of any process, bulk is paced as in
-    `LocalRateLimiter`.
+    An interactive call takes the next free slot. Bulk never takes the last slots (one in 48), but a bulk call that has
+    waited for a whole window takes any free slot. For ten minutes after an interactive call of any process, bulk is
+    paced as in `LocalRateLimiter`; a process tells the others of a list of one page with its next call.
 
     When Redis does not answer within two seconds, twice, or refuses, `on_unavailable` says what to do: "local" gives
     each process `local_share` of the limit until Redis is back, so choose no more than one by the number of processes;
@@ -93,7 +107,7 @@ class RedisRateLimiter:
         self,
         redis: "str | Redis",
         limit: int | RateLimit = 240,
-        per: int = _PER,
+        per: int | None = None,
         *,
         on_unavailable: Literal["local", "raise"] = "local",
         local_share: float = 0.25,
@@ -102,15 +116,14 @@ class RedisRateLimiter:
             raise ConfigurationError(f"redis must be a URL or a redis.asyncio.Redis, not {type(redis).__name__}.")
         if on_unavailable not in ("local", "raise"):
             raise ConfigurationError(f'on_unavailable must be "local" or "raise", not {on_unavailable!r}.')
-        rate = limit if isinstance(limit, RateLimit) else RateLimit(limit, per=per)
-        if rate is limit and per != _PER:
-            raise ConfigurationError("per is part of the RateLimit: give RateLimit(..., per=...) alone.")
+        if isinstance(limit, RateLimit) and per is not None:
+            raise ConfigurationError("Give `per` in the RateLimit only, not also to RedisRateLimiter.")
+        rate = limit if isinstance(limit, RateLimit) else RateLimit(limit, per=_PER if per is None else per)
         if rate.per != int(rate.per):
             raise ConfigurationError(f"per must be whole seconds, not {rate.per!r}.")
         if rate.share > 1:
             raise ConfigurationError(
-                "RateLimit.share divides a limit among processes that do not know of each other; those that use the "
-                "same Redis share the whole: leave share out."
+                "Processes that use the same Redis share the whole limit: remove `share` from the RateLimit."
             )
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
@@ -121,23 +134,25 @@ class RedisRateLimiter:
         self._limit, self._group, self._paces = rate.limit, rate.group, rate.pace
         self._window = int(rate.per) + _MARGIN
         own_share = evolve(rate, limit=max(1, int(rate.limit * local_share)))
-        self._local = LocalRateLimiter(own_share) if on_unavailable == "local" else None
+        local = LocalRateLimiter(own_share)
+        self._local = local if on_unavailable == "local" else None
         self._away_until = 0.0
         self._paused_until: dict[str, float] = {}
-        self._single_calls = SingleCalls()
+        self._single_calls = local.single_calls
+        self._held_back_until = 0.0
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
-        return self._slot(self._group or key, priority)
+        return self._slot(self._name(key), priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
         """Give out no slot of this key for so many seconds, in any process; a shorter pause ends no longer one."""
         if not isfinite(seconds) or seconds <= 0:
             return
-        key = self._group or key
+        key = self._name(key)
         await self._note_pause(key, seconds, time.monotonic())
         if not self._is_away():
             try:
@@ -152,13 +167,17 @@ class RedisRateLimiter:
         if self._local is not None:
             await self._local.pause(seconds, key=key)
 
+    def _name(self, key: str) -> str:
+        return key if self._group is None else f"group:{quote(self._group, safe='')}"
+
     async def _known_of(self, key: str) -> tuple[float, bool]:
         """Return the seconds for which this key is paused, and whether single calls are expected; tell all processes.
 
-        Each is the longest that any process knows of.
+        For each it is the larger of what is known here and what Redis knows.
         """
         asked = time.monotonic()
-        pause, singles = self._paused_until.get(key, 0) - asked, self._single_calls.expected_for(key, asked)
+        pause = self._paused_until.get(key, 0) - asked
+        singles = self._single_calls.expected_for(key, asked, certainly=True)
         names = f"{_PREFIX}:{key}:pause", f"{_PREFIX}:{key}:single-calls"
         # Rounded down, and counted from before the question: a pause must not grow when it is passed on and back.
         known = [max(int(seconds * 1000), 0) for seconds in (pause, singles)]
@@ -166,7 +185,9 @@ class RedisRateLimiter:
         left, expected_for = (int(milliseconds) / 1000 for milliseconds in longest)
         if left > pause:
             await self._note_pause(key, left, asked)
-        return left, expected_for > 0
+        if expected_for > singles:
+            self._single_calls.note_expected(key, asked + expected_for)
+        return left, self._single_calls.expected_for(key, asked) > 0
 
     @asynccontextmanager
     async def _slot(self, key: str, priority: Priority) -> AsyncGenerator[None, None]:
@@ -211,6 +232,7 @@ class RedisRateLimiter:
             return paused
         limit = self._limit - (kept_free(self._limit) if holds_back else 0)
         if holds_back and (singles_expected or self._paces) and (wait := await self._wait_of_bulk(key)) > 0:
+            self._held_back_until = time.monotonic() + wait
             return wait
         storage = self._desk().storage
         if await _answer(lambda: storage.acquire_entry(key, limit, self._window)):
@@ -221,11 +243,11 @@ class RedisRateLimiter:
 
     async def _wait_of_bulk(self, key: str) -> float:
         """Return for how many seconds bulk holds back, so that single calls find a free slot."""
-        redis = self._desk().redis
-        name = f"{_PREFIX}:{key}"  # where `limits` keeps the times of a window, the newest first
-        times = [float(then) for then in await _answer(lambda: cast(Any, redis.lrange(name, 0, -1)))]
-        now = time.time()
-        back = [then + self._window for then in reversed(times) if then + self._window > now]
+        desk, now = self._desk(), time.time()
+        wanted = now - self._window, step_of(self._limit)
+        name = desk.storage.bridge.prefixed_key(key)
+        times = [float(then) for then in await _answer(lambda: desk.redis.eval(_TIMES, 1, name, *wanted))]
+        back = [then + self._window for then in reversed(times)]
         return bulk_may_take_one_at(self._limit, back, max(times, default=-inf)) - now
 
     def _desk(self) -> _Desk:
@@ -276,7 +298,9 @@ class RedisRateLimiter:
 
     def __repr__(self) -> str:
         state = "away" if self._away_until else "in use" if self._desks else "not connected"
-        return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s, Redis {state}>"
+        group = f", group {self._group}" if self._group else ""
+        paced = ", bulk is paced" if time.monotonic() < self._held_back_until else ""
+        return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s{group}, Redis {state}{paced}>"
 
 
 def _what_is_wrong(url: str) -> str:

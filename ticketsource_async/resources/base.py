@@ -57,7 +57,7 @@ class BulkOptions(TypedDict, total=False):
 
 
 class Resource:
-    """A group of operations; `priority` is that of its single calls and first pages, as later pages are always bulk."""
+    """A group of operations; `priority` is for single calls and first pages. Later pages are always bulk."""
 
     def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender
