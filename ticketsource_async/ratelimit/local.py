@@ -143,7 +143,6 @@ class _Window:
         self.clock = clock
         self._whose = whose
         self._paces = paces
-        self._kept = kept_free(limit)
         self._limit, self._per = limit, per
         self._tokens = deque([-inf] * limit)
         self._taken_last = -inf
@@ -186,9 +185,12 @@ class _Window:
 
     def free_for_bulk_at(self) -> float:
         """Return when a bulk call may take a slot and leave enough to single calls: exact, or earlier than that."""
-        free_at, half_free_at = self._more_free_at(self._kept), self._more_free_at(self._limit - self._limit // 2)
         now = self.clock()
-        if free_at > now or half_free_at <= now or not self._paces():
+        if (half_free_at := self._more_free_at(self._limit - self._limit // 2)) <= now:
+            return half_free_at
+        paced = self._paces()
+        free_at = self._more_free_at(kept_free(self._limit, paced=paced))
+        if free_at > now or not paced:
             return free_at
         tokens = list(self._tokens)
         in_flight_back = max(self._taken_last + self._per, tokens[-1])

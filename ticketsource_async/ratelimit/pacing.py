@@ -11,6 +11,7 @@ from ticketsource_async.ratelimit import Priority
 
 SINGLES_STAY: Final = 600.0  # seconds: for so long after a single call others are expected
 _KEPT_SHARE: Final = 48
+_KEPT_SHARE_PACED: Final = 96  # fewer, since slots come back all the time, and one that is kept is not used
 _MOST_LISTS: Final = 100
 _MOST_LOOKED_AT: Final = 240
 _KEYS_AT_REST: Final = 100
@@ -33,9 +34,9 @@ class FirstPage(str):
         return made
 
 
-def kept_free(limit: int) -> int:
-    """Return how many slots bulk leaves to single calls: one in 48, so 5 of 240."""
-    return limit // _KEPT_SHARE
+def kept_free(limit: int, *, paced: bool) -> int:
+    """Return how many slots bulk leaves to single calls: one in 48, so 5 of 240; 2 of 240 while it is paced."""
+    return limit // (_KEPT_SHARE_PACED if paced else _KEPT_SHARE)
 
 
 def step_of(limit: int) -> int:
@@ -54,7 +55,7 @@ def bulk_may_take_one_at(limit: int, back: Sequence[float], last: float) -> floa
     free = limit - len(back) * step
     if free > limit - limit // 2 or last == -inf:
         return -inf
-    usable = free - kept_free(limit)
+    usable = free - kept_free(limit, paced=True)
     return max((last + (time - last) / max(usable + n * step + 1, 1) for n, time in enumerate(back)), default=last)
 
 

@@ -230,8 +230,9 @@ class RedisRateLimiter:
         paused, singles_expected = await self._known_of(key)
         if paused > 0:
             return paused
-        limit = self._limit - (kept_free(self._limit) if holds_back else 0)
-        if holds_back and (singles_expected or self._paces) and (wait := await self._wait_of_bulk(key)) > 0:
+        paced = singles_expected or self._paces
+        limit = self._limit - (kept_free(self._limit, paced=paced) if holds_back else 0)
+        if holds_back and paced and (wait := await self._wait_of_bulk(key)) > 0:
             self._held_back_until = time.monotonic() + wait
             return wait
         storage = self._desk().storage
