@@ -3,15 +3,19 @@
 import asyncio
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 from typing import NamedTuple
 
 from click.testing import CliRunner
 from mocked import KEY
 from processes import pointed_at
+from pyarrow import parquet
+from python_calamine import CalamineWorkbook
 
 from ticketsource_async.cli import cli
 from ticketsource_async.sandbox import Sandbox
@@ -78,3 +82,19 @@ async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Do
 def table(text: str) -> list[dict[str, str]]:
     """Return the rows of a CSV text."""
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def rows_in(path: Path, kind: str) -> list[dict[str, str]]:
+    """Return the rows of an exported file."""
+    rows: list[dict[str, str]]
+    if kind == "parquet":
+        rows = parquet.read_table(path).to_pylist()
+        return rows
+    if kind == "xlsx":
+        header, *rest = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
+        rows = [dict(zip(map(str, header), map(str, row), strict=True)) for row in rest]
+        return rows
+    text = path.read_text("utf-8")
+    if kind in ("csv", "tsv"):
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="," if kind == "csv" else "\t"))
+    return [json.loads(line) for line in text.splitlines()] if kind == "jsonl" else list(json.loads(text))

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry", "_wire.unpacking"),
     ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
-    ("tables", "files"),
+    ("output", "tables", "files"),
     ("cli", "_signals", "__main__"),
 )
 """From the ground up; a package stands for its modules."""
@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "limits": ("ratelimit.redis",),
     "redis": ("ratelimit.redis",),
     "pyarrow": ("files.parquet",),
+    "xlsxwriter": ("files.xlsx",),
     "asyncio": (
         *(
             "_wire.transport",
@@ -54,11 +55,11 @@ MAY_IMPORT = {
             "bulk",
             "listings",
         ),
-        *("sync.store", "cli", "_signals", "sandbox", "pytest_plugin"),
+        *("sync.store", "files", "cli", "_signals", "sandbox", "pytest_plugin"),
     ),
     "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),
     "random": ("_wire.sender", "ratelimit.redis", "sandbox"),
-    "logging": ("_wire.sender", "pagination", "ratelimit", "sync._sqlite", "sandbox", "cli"),
+    "logging": ("_wire.sender", "pagination", "ratelimit", "sync._sqlite", "output", "sandbox", "cli"),
 }
 """Each library is known in few modules, so that it can be replaced there."""
 

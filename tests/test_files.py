@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 from pyarrow import parquet
+from python_calamine import CalamineWorkbook
 from rows import ZOE
 
 from ticketsource_async import (
@@ -142,7 +143,7 @@ def test_json_lines_have_everything_one_customer_a_line() -> None:
 @pytest.mark.parametrize("name", ["xml", "", "CSV", "jsonlines"])
 def test_what_is_no_format_is_refused(name: str) -> None:
     """Nothing is written in another format instead."""
-    with pytest.raises(ConfigurationError, match="choose one of csv, json, jsonl, parquet"):
+    with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx"):
         format_named(name)
 
 
@@ -161,8 +162,14 @@ def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> N
 
     if name == "parquet":
         (read,) = parquet.read_table(file).to_pylist()
-    elif name == "csv":
-        (read,) = csv.DictReader(io.StringIO(file.read_bytes().decode(), newline=""))
+    elif name == "xlsx":
+        header, values = CalamineWorkbook.from_path(file).get_sheet_by_name("bookings").to_python()
+        read = dict(zip(header, values, strict=True))
+        assert (read["gross"], read["line"], read["gift_aid"]) == (12.5, 1, True)
+        read |= {"gross": "12.50", "line": 1}
+    elif name in ("csv", "tsv"):
+        text = io.StringIO(file.read_bytes().decode(), newline="")
+        (read,) = csv.DictReader(text, delimiter="," if name == "csv" else "\t")
     else:
         (read,) = [data] if isinstance(data := json.loads(file.read_text("utf-8")), dict) else data
 

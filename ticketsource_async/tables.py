@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 from attrs import evolve, frozen
@@ -25,6 +25,9 @@ from ticketsource_async.models import (
     Venue,
 )
 from ticketsource_async.models.reader import Kind, kind_of
+
+if TYPE_CHECKING:
+    from ticketsource_async.sync.changes import Change
 
 T = TypeVar("T")
 
@@ -50,11 +53,12 @@ class Column(Generic[T]):
 class Table(Generic[T]):
     """A table of items of one kind; columns are only ever added, at its end.
 
-    `whole` gives all of an item as JSON-able data, if it has more than its columns.
+    `whole` gives all of an item as JSON-able data, if it has more than its columns. `name` is that of a sheet.
     """
 
     columns: tuple[Column[T], ...]
     whole: Callable[[T], dict[str, object]] | None = None
+    name: str = "rows"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,6 +129,7 @@ CUSTOMERS: Final = Table[Customer](
         )
     ),
     Customer.to_dict,
+    "customers",
 )
 WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
 """The columns of `CUSTOMERS` that the API lets us write."""
@@ -237,7 +242,8 @@ BOOKINGS: Final = Table[SoldLine](
         _column(SoldLine, "booking.consent.sms", "consent_sms"),
         _column(SoldLine, "booking.created_at", "created_at"),
         _column(SoldLine, "booking.updated_at", "updated_at"),
-    )
+    ),
+    name="bookings",
 )
 
 
@@ -270,5 +276,37 @@ PROGRAMME: Final = Table[Performance](
         _column(Performance, "venue.name", "venue_name"),
         _column(Performance, "venue.address.postcode", "venue_postcode"),
         Column("book_now", "text", lambda row: row.date.links.book_now),
-    )
+    ),
+    name="programme",
+)
+
+
+# What changed
+
+
+def _now_and_before(column: Column[Customer]) -> "tuple[Column[Change], Column[Change]]":
+    """Return a column of the customers as it is after a change, or was last, and as it was before one."""
+
+    def value_of(customer: Customer | None) -> Value:
+        return None if customer is None else column.get(customer)
+
+    def now(change: "Change") -> Value:
+        return value_of(change.before if change.after is None else change.after)
+
+    def before(change: "Change") -> Value:
+        return value_of(change.before)
+
+    return Column(column.name, column.kind, now), Column(f"before_{column.name}", column.kind, before)
+
+
+CHANGES: Final = Table["Change"](
+    (
+        Column("change", "text", lambda change: change.kind),
+        Column("id", "text", lambda change: change.id),
+        Column("fields", "text", lambda change: " ".join(getattr(change, "fields", ()))),
+        Column("consent_changed", "yes", lambda change: change.consent_changed),
+        *(both for column in CUSTOMERS.columns[1:] for both in _now_and_before(column)),
+    ),
+    lambda change: change.to_dict(),
+    "changes",
 )

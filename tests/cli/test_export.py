@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import termios
@@ -12,12 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from command import EXPORT, run, table
+from command import EXPORT, rows_in, run, table
+from processes import pointed_at
 from pyarrow import parquet
 
 from ticketsource_async import Customer, TicketSource
+from ticketsource_async.files import FORMATS
 from ticketsource_async.sandbox import Sandbox
-from ticketsource_async.tables import BOOKINGS, CUSTOMERS
+from ticketsource_async.tables import CUSTOMERS
 
 
 async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
@@ -140,20 +143,118 @@ async def test_json_and_parquet_have_everybody_and_lose_nothing(tmp_path: Path, 
     assert (done.code, done.err, lines.err, file.code, file.out, file.err) == (0, "", "", 0, "", "")
 
 
-async def test_parquet_needs_a_file_and_its_extra(box: Sandbox, tmp_path: Path) -> None:
-    """To stdout it is wrong use; without pyarrow one line says what to install, and no file is left."""
-    to_stdout = await run(*EXPORT, "--format", "parquet", box=box)
-    code = "import sys; sys.modules['pyarrow'] = None; from ticketsource_async.__main__ import main; main()"
-    arguments = (*EXPORT, "--sandbox", "--format", "parquet", "-o", str(tmp_path / "x.parquet"))
+@pytest.mark.parametrize(
+    ("kind", "library", "name"), [("parquet", "pyarrow", "Parquet"), ("xlsx", "xlsxwriter", "XLSX")]
+)
+async def test_a_format_whose_extra_is_missing_says_what_to_install(
+    tmp_path: Path, kind: str, library: str, name: str
+) -> None:
+    """It takes one line, and no file is left."""
+    code = f"import sys; sys.modules['{library}'] = None; from ticketsource_async.__main__ import main; main()"
+    arguments = (*EXPORT, "--sandbox", "-o", str(tmp_path / f"x.{kind}"))
     without = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", code, *arguments], capture_output=True, text=True
     )
 
-    assert (to_stdout.code, to_stdout.out) == (2, "")
-    assert "--output" in to_stdout.err
     assert without.returncode == 2
-    assert without.stderr == "ticketsource: Parquet needs an extra: pip install 'ticketsource-async[parquet]'\n"
+    assert without.stderr == f"ticketsource: {name} needs an extra: pip install 'ticketsource-async[{kind}]'\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "xlsx"])
+async def test_what_a_terminal_cannot_show_is_refused_there_and_goes_through_a_pipe(
+    many: Sandbox, tmp_path: Path, kind: str
+) -> None:
+    """A pipe has the same bytes as a file. A terminal costs no request."""
+    export = [sys.executable, "-m", "ticketsource_async", *EXPORT, "--format", kind]
+    terminal = f"exec {shlex.join(export)} >/dev/ptmx"
+    refused = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", terminal], capture_output=True, text=True, env=pointed_at(many)
+    )
+    asked = len(many.requests)
+    piped = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", f"{shlex.join(export)} | cat"], capture_output=True, env=pointed_at(many)
+    )
+    target = tmp_path / f"x.{kind}"
+    target.write_bytes(piped.stdout)
+
+    assert (refused.returncode, asked) == (2, 0)
+    assert refused.stderr == f"ticketsource: A terminal cannot show {kind}: name a file, or another format.\n"
+    assert piped.stderr == b""
+    assert len(rows_in(target, kind)) == 300
+
+
+@pytest.mark.parametrize("ending", ["csv", "CSV", "tsv", "json", "Jsonl", "parquet", "XLSX"])
+async def test_the_ending_of_the_file_decides_how_it_is_written(box: Sandbox, tmp_path: Path, ending: str) -> None:
+    """In letters of any case, for every table."""
+    target = tmp_path / f"x.{ending}"
+
+    done = await run(*EXPORT, "-o", str(target), box=box)
+
+    assert (done.code, done.err) == (0, "")
+    assert [row["id"] for row in rows_in(target, ending.lower())] == list(box.customers.ids())
+
+
+@pytest.mark.parametrize("what", ["customers export", "bookings export", "programme export", "customers changes"])
+@pytest.mark.parametrize("name", ["x.xls", "x.ODS", "customers.csv.gz", "x.2026"])
+async def test_an_ending_that_cannot_be_written_is_refused_before_the_first_request(
+    shows: Sandbox, tmp_path: Path, what: str, name: str
+) -> None:
+    """The error has the list of those that work; `--format` overrules it."""
+    target = tmp_path / name
+    store = ("--store", str(tmp_path / "store.db")) if what == "customers changes" else ()
+
+    refused = await run(*what.split(), *store, "-o", str(target), box=shows)
+    asked = len(shows.requests)
+    taken = await run(*what.split(), *store, "-o", str(target), "--format", "jsonl", box=shows)
+
+    assert (refused.code, asked, taken.code) == (2, 0, 0)
+    assert ".csv, .tsv, .json, .jsonl, .parquet, .xlsx" in " ".join(refused.err.split())
+    assert rows_in(target, "jsonl")
+
+
+@pytest.mark.parametrize("name", ["customers", "customers.", ".hidden"])
+async def test_a_file_without_an_ending_has_the_default_of_the_command(box: Sandbox, tmp_path: Path, name: str) -> None:
+    """It is CSV for an export, JSON Lines for changes."""
+    await run(*EXPORT, "-o", str(tmp_path / name), box=box)
+    follow = ("customers", "changes", "--store", str(tmp_path / "store.db"))
+    changes = tmp_path / "changes" / name
+    changes.parent.mkdir()
+    await run(*follow, "-o", str(changes), box=box)
+
+    assert len(rows_in(tmp_path / name, "csv")) == 25
+    assert len(rows_in(changes, "jsonl")) == 25
+
+
+async def test_a_pipe_has_the_default_whatever_its_name(box: Sandbox, tmp_path: Path) -> None:
+    """What reads it expects what it got yesterday."""
+    pipe = tmp_path / "pipe.xlsx"
+    os.mkfifo(pipe)
+    export = asyncio.create_task(run(*EXPORT, "-o", str(pipe), box=box))
+    text = await asyncio.to_thread(pipe.read_text, "utf-8")
+
+    assert (await export).code == 0
+    assert len(table(text)) == 25
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet", "xlsx"])
+async def test_an_export_that_fails_at_once_prints_nothing(box: Sandbox, kind: str) -> None:
+    """No header, so a program that reads the pipe sees no table without rows."""
+    box.fail(status=401)
+
+    done = await run(*EXPORT, "--format", kind, box=box)
+
+    assert (done.code, done.out) == (4, "")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "xlsx"])
+async def test_an_export_that_fails_half_way_prints_no_file_that_looks_whole(many: Sandbox, kind: str) -> None:
+    """These formats are whole or not there, also in a pipe."""
+    many.fail(page=3, status=501)
+
+    done = await run(*EXPORT, "--format", kind, box=many)
+
+    assert (done.code, done.out) == (75, "")
 
 
 async def test_bookings_are_exported_a_row_a_line_with_event_and_date(shows: Sandbox) -> None:
@@ -200,7 +301,7 @@ async def events_of(box: Sandbox) -> list[str]:
 
 
 @pytest.mark.parametrize("what", ["bookings", "programme"])
-@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", FORMATS)
 async def test_one_event_that_is_deleted_meanwhile_costs_its_own_rows_only(
     shows: Sandbox, tmp_path: Path, what: str, kind: str
 ) -> None:
@@ -220,17 +321,6 @@ async def test_one_event_that_is_deleted_meanwhile_costs_its_own_rows_only(
     assert gone not in {row["event_id"] for row in rows}
     assert len({row["date_id"] for row in rows}) == 9
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
-
-
-def rows_in(path: Path, kind: str) -> list[dict[str, str]]:
-    """Return the rows of an exported file."""
-    if kind == "parquet":
-        rows: list[dict[str, str]] = parquet.read_table(path).to_pylist()
-        return rows
-    text = path.read_text("utf-8")
-    if kind == "csv":
-        return table(text)
-    return [json.loads(line) for line in text.splitlines()] if kind == "jsonl" else list(json.loads(text))
 
 
 async def test_of_many_that_fail_twenty_are_named_and_the_rest_is_counted() -> None:
@@ -279,7 +369,7 @@ async def test_a_venue_that_is_gone_leaves_its_cells_empty_and_is_named(shows: S
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
 async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbox, tmp_path: Path, kind: str) -> None:
-    """When every event fails, the old file is worth more than an empty one; stdout gets a whole empty table."""
+    """When every event fails, the old file is worth more than an empty one; stdout gets nothing."""
     for event in await events_of(shows):
         shows.fail(path=f"/events/{event}/dates", status=404, times=None)
     target = tmp_path / "bookings"
@@ -296,7 +386,7 @@ async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbo
     assert lines[-1].startswith(
         f"ticketsource: no row could be read, so {target} was not written. {target} is still the old one, of "
     )
-    assert printed.out == ("[]\n" if kind == "json" else ",".join(BOOKINGS.names) + "\r\n")
+    assert printed.out == ""
 
 
 async def test_what_ends_the_whole_export_keeps_its_code_and_names_what_had_failed_before(

@@ -14,7 +14,7 @@ from loops import until
 from nodes import NODES
 
 from ticketsource_async.cli.common import run as run_coroutine
-from ticketsource_async.cli.output import opened
+from ticketsource_async.output import opened
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -40,7 +40,7 @@ async def test_what_a_killed_run_left_is_removed_by_the_next_to_the_same_name(ma
     target = tmp_path / "customers.csv"
     part = await _ended_by_kill(target, many)
     of_another = await _ended_by_kill(tmp_path / "more-customers.csv", many)
-    await run(*EXPORT, "-o", str(tmp_path / "customers.csv.x"), box=many)
+    await run(*EXPORT, "--format", "csv", "-o", str(tmp_path / "customers.csv.x"), box=many)
     there = part.exists()
     many.fail(page=3, status=501)
     failed = await run(*EXPORT, "-o", str(target), box=many)
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_replaced_is_kept_under_a_name_that_is_told(
     assert _names(tmp_path) == sorted([target.name, kept.name])
 
 
-def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path) -> None:
     """As vfat and some network mounts do; the file is written."""
     target = tmp_path / "customers.csv"
     target.write_text("old")
@@ -116,13 +116,12 @@ def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, capsys
     def refuse(file: Path, mode: int) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
 
-    with opened(target, "utf-8", chmod=refuse) as stream:
+    warnings: list[str] = []
+    with opened(target, "utf-8", warnings.append, chmod=refuse) as stream:
         stream.write("new")
 
     assert target.read_text() == "new"
-    assert capsys.readouterr().err == (
-        f"Check who may read {target}: its mode cannot be set to 640 (Operation not permitted).\n"
-    )
+    assert warnings == [f"Check who may read {target}: its mode cannot be set to 640 (Operation not permitted)."]
     assert _names(tmp_path) == ["customers.csv"]
 
 

@@ -4,10 +4,12 @@ import json
 import signal
 from pathlib import Path
 
-from command import run, start
+import pytest
+from command import rows_in, run, start
 from loops import until
 
 from ticketsource_async import CustomerStore
+from ticketsource_async.files import FORMATS
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -169,3 +171,40 @@ async def test_a_store_in_use_is_try_again_later_and_another_box_office_a_failur
     assert "in use" in busy.err
     assert (wrong.code, wrong.out, wrong.err.count("\n")) == (1, "", 1)
     assert "name another file" in wrong.err
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_changes_are_written_in_every_format(box: Sandbox, tmp_path: Path, kind: str) -> None:
+    """A table has what a customer is now beside what they were; of a deleted customer it has what they were."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    await run(*follow, box=box)
+    gone, moved = box.customers.ids(0, 2)
+    before = box.customers.get(moved)
+    assert before is not None
+    box.customers.delete([gone])
+    box.customers.update(moved, {"last_name": "Zoë", "telephone": "01632 960001"})
+    target = tmp_path / f"changes.{kind}"
+    done = await run(*follow, "-o", str(target), box=box)
+    nothing = await run(*follow, "-o", str(tmp_path / f"nothing.{kind}"), box=box)
+
+    updated, deleted = rows_in(target, kind)
+    assert (done.code, nothing.code, rows_in(tmp_path / f"nothing.{kind}", kind)) == (0, 0, [])
+    assert (updated["change"], updated["id"], deleted["change"], deleted["id"]) == ("updated", moved, "deleted", gone)
+    if not kind.startswith("json"):
+        assert {"last_name", "telephone"} <= set(updated["fields"].split())
+        assert (updated["last_name"], updated["telephone"]) == ("Zoë", "01632 960001")
+        assert updated["before_last_name"] == before["attributes"]["last_name"]  # type: ignore[index]  # it is JSON
+        assert deleted["last_name"] == deleted["before_last_name"] != ""
+
+
+async def test_changes_in_a_format_without_lines_are_acknowledged_when_all_is_printed(
+    many: Sandbox, tmp_path: Path
+) -> None:
+    """If the run fails half-way nobody could read what was printed, so all changes come again."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "--format", "json")
+    many.fail(page=3, status=501)
+    failed = await run(*follow, box=many)
+    done = await run(*follow, box=many)
+    nothing = await run(*follow, box=many)
+
+    assert (failed.code, len(json.loads(done.out)), json.loads(nothing.out)) == (75, 300, [])

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
 import click
 
 from ticketsource_async._signals import Ending, asking
-from ticketsource_async.cli.output import opened
+from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, FailedBranch, InvalidResponse, RetryEvent, TicketSource
+    from ticketsource_async import CallEvent, FailedBranch, RetryEvent, TicketSource, TicketSourceError
+    from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record, WholeRecord
 
 FAILED: Final = 1
@@ -107,6 +108,40 @@ output_option = click.option(
     default="-",
     help="Write to this file. It is written atomically: it appears when it is whole. - is stdout.",
 )
+
+
+class _Format(Lazy, click.Choice[str]):
+    """The name of a format; the formats are loaded when somebody wants to know them."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
+        """The names of all formats."""
+        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
+
+        return tuple(FORMATS)
+
+
+def format_option(default: str, explained: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option --format; `chosen_format` finds out what it means."""
+    return click.option(
+        "--format",
+        type=_Format([]),
+        help="Without it the ending of --output decides, such as .xlsx. Without an ending, on stdout, and for a pipe "
+        f"or a device it is {default}. {explained}".rstrip(),
+    )
+
+
+def chosen_format(output: Path, named: str | None, default: str) -> "Format":
+    """Return the format that is named, else that of the ending of the output, else the default."""
+    from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
+    from ticketsource_async.files import format_named, format_of  # noqa: PLC0415
+
+    try:
+        return format_of(output, default) if named is None else format_named(named)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--output") from None
+
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")
 strict_option = click.option(
     "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if every row was written."
@@ -224,7 +259,7 @@ class LeftOut:
         self.count = 0
         self._lines: list[str] = []
 
-    def __call__(self, failed: "FailedBranch | InvalidResponse") -> None:
+    def __call__(self, failed: "FailedBranch | TicketSourceError") -> None:
         """Take what could not be read."""
         self.count += 1
         if len(self._lines) < _MOST_NAMED:

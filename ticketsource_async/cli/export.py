@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ticketsource_async.cli.common import (
-    Lazy,
     LeftOut,
     box_office,
+    chosen_format,
     command,
+    format_option,
     output_option,
     progress,
     quiet_option,
@@ -24,7 +25,6 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
-from ticketsource_async.cli.output import opened
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
@@ -47,24 +47,13 @@ class Hooks:
 class Options:
     """The options of all exports."""
 
-    format: str
+    format: str | None
     output: Path
     excel: bool
     escape_formulas: bool
     strict: bool
     quiet: bool
     sandbox: bool
-
-
-class _Format(Lazy, click.Choice[str]):
-    """The name of a format; the formats are loaded when somebody wants to know them."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The names of all formats."""
-        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
-
-        return tuple(FORMATS)
 
 
 def _export_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -75,6 +64,7 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
         options: dict[str, Any] = {field.name: given.pop(field.name) for field in fields(Options)}
         function(Options(**options), **given)
 
+    made: Callable[..., None] = with_options
     for option in (
         sandbox_option,
         quiet_option,
@@ -82,23 +72,20 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--escape-formulas/--no-escape-formulas",
             default=True,
-            help="Put a quote before what a spreadsheet would run as a formula in the cells of a CSV.  [default: on]",
+            help="In csv and tsv, put a quote before what a spreadsheet would run as a formula.  [default: on]",
         ),
         click.option(
-            "--excel", is_flag=True, help="Begin the CSV with the byte order mark that Excel needs to read UTF-8."
+            "--excel", is_flag=True, help="Begin csv and tsv with the byte order mark that Excel needs to read UTF-8."
         ),
         output_option,
-        click.option(
-            "--format",
-            type=_Format([]),
-            default="csv",
-            show_default=True,
-            help="csv and parquet have a column for each field. json and jsonl have the whole record of a customer; "
-            "for bookings and programme they have the same columns.",
+        format_option(
+            "csv",
+            "csv, tsv, parquet and xlsx have a column for each field. json and jsonl have the whole record of a "
+            "customer; for bookings and programme they have the same columns.",
         ),
     ):
-        with_options = option(with_options)
-    return with_options
+        made = option(made)
+    return made
 
 
 def _export(
@@ -112,34 +99,40 @@ def _export(
 
     If branches are left out and there is no item at all, the file keeps its old contents.
     """
+    from ticketsource_async import files  # noqa: PLC0415 - help can do without
     from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as below
-    from ticketsource_async.files import format_named  # noqa: PLC0415 - help can do without
 
-    file = format_named(options.format)
-    if options.format != "csv" and (options.excel or not options.escape_formulas):
-        raise click.UsageError("--excel and --no-escape-formulas go with --format csv.")
-    if file.is_binary and str(options.output) == "-":
-        raise click.UsageError(f"--format {options.format} needs a file: name it with --output.")
+    kind = chosen_format(options.output, options.format, "csv")
+    if not kind.guards_formulas and (options.excel or not options.escape_formulas):
+        raise click.UsageError(f"--excel and --no-escape-formulas are for csv and tsv, and this is {kind.name}.")
 
     async def export() -> None:
         with (
             LeftOut() as left_out,
-            reporting_unreadable(strict=options.strict, in_cells=file.has_cells or table.whole is None) as note,
-            opened(options.output, "utf-8-sig" if options.excel else "utf-8") as stream,
+            reporting_unreadable(strict=options.strict, in_cells=kind.has_cells or table.whole is None) as note,
         ):
-            written = 0
-            async with box_office(sandbox=options.sandbox) as ts:
-                with (
-                    file.open(stream, table, escape_formulas=options.escape_formulas) as write,
-                    progress(counted, quiet=options.quiet, rows_to=options.output) as shown,
-                ):
-                    async with aclosing(items(ts, Hooks(note, shown.update, left_out))) as found:
-                        async for item in found:
-                            write(item)
-                            written += 1
-            if left_out.count and not written:
-                kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
-                raise TicketSourceError(f"no row could be read{kept}.")
+
+            async def rows() -> "AsyncGenerator[T, None]":
+                any_row = False
+                async with box_office(sandbox=options.sandbox) as ts:
+                    with progress(counted, quiet=options.quiet, rows_to=options.output) as shown:
+                        async with aclosing(items(ts, Hooks(note, shown.update, left_out))) as found:
+                            async for item in found:
+                                any_row = True
+                                yield item
+                if left_out.count and not any_row:
+                    kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
+                    raise TicketSourceError(f"no row could be read{kept}.")
+
+            await files.write(
+                rows(),
+                table,
+                options.output,
+                format=kind.name,
+                escape_formulas=options.escape_formulas,
+                byte_order_mark=options.excel,
+                on_warning=say,
+            )
             at_end()
 
     run(export())

@@ -29,7 +29,6 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.cli.output import opened
 from ticketsource_async.errors import (
     InvalidID,
     InvalidResponse,
@@ -38,6 +37,7 @@ from ticketsource_async.errors import (
     UnreadableValue,
     ValidationFailed,
 )
+from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource

@@ -19,7 +19,7 @@ from ticketsource_async.cli.common import (
     sandbox_option,
     strict_option,
 )
-from ticketsource_async.cli.output import opened
+from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,8 +13,10 @@ from ticketsource_async.cli.common import (
     FAILED,
     TEXT,
     box_office,
+    chosen_format,
     command,
     fail,
+    format_option,
     output_option,
     progress,
     quiet_option,
@@ -23,7 +24,6 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.cli.output import opened
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 @command("customers changes", epilog="Example: ticketsource customers changes --store customers.db -o changes.jsonl")
 @_store_option(exists=False)
 @output_option
+@format_option(
+    "jsonl",
+    "json and jsonl have both records whole. The others have a column for each field, and one for what it was before.",
+)
 @click.option(
     "--rebind",
     is_flag=True,
@@ -52,40 +56,50 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     "found.",
 )
 @quiet_option
-def follow_customers(*, store: Path, output: Path, rebind: bool, quiet: bool) -> None:
-    """Write what changed since last time, a line of JSON for each change.
+def follow_customers(
+    *,
+    store: Path,
+    output: Path,
+    format: str | None,  # noqa: A002 - as the option is called
+    rebind: bool,
+    quiet: bool,
+) -> None:
+    """Write what changed since last time.
 
-    The first time everybody is new. Each line has "change" and "id". A created line has "customer" too, an updated
-    line "before", "after" and "fields", a deleted line "before". Created and updated lines have "consent_changed".
+    The first time everybody is new. Each line of JSON has "change" and "id". A created line has "customer" too, an
+    updated line "before", "after" and "fields", a deleted line "before". Created and updated lines have
+    "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
-    line is written, so what is still in a pipe when its reader ends is lost. A change that is not acknowledged comes
-    again. Customers who cannot be read are named on stderr.
+    line is written, so what is still in a pipe when its reader ends is lost; json, parquet and xlsx, which have no
+    lines, are acknowledged when all is written. A change that is not acknowledged comes again. Customers who cannot be
+    read are named on stderr.
     """
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
-    a_line_each = str(output) == "-"
+    kind = chosen_format(output, format, "jsonl")
+    a_line_each = str(output) == "-" and kind.by_line
 
     async def follow() -> None:
-        from ticketsource_async import Change, CustomerStore  # noqa: PLC0415 - help can do without
+        from ticketsource_async import Change, CustomerStore, files  # noqa: PLC0415 - help can do without
+        from ticketsource_async.tables import CHANGES  # noqa: PLC0415 - as above
 
         _check_is_free(output)
         counts: Counter[str] = Counter()
+        failures: list[TicketSourceError] = []
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
                     await ts.customers.rebind(in_store)
                 changes = ts.customers.changes(in_store, acknowledge=a_line_each, on_invalid=_counting_skipped(counts))
-                with (
-                    reporting_unreadable(strict=False, in_cells=False) as note,
-                    opened(output, "utf-8") as stream,
-                ):
-                    failure = await _write_changes(changes, stream, counts, note)
+                with reporting_unreadable(strict=False, in_cells=kind.has_cells) as note:
+                    rows = _counted(changes, counts, note, failures)
+                    await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
                 await in_store.acknowledge_all()  # now that the file has its name
         if not quiet:
             kinds = ", ".join(f"{counts[kind.__name__]:,} {kind.__name__.lower()}" for kind in get_args(Change))
             say(f"{kinds}; {counts['consents']:,} changed a consent.")
-        if failure is not None:
+        for failure in failures:
             raise failure
         if counts["unreadable"]:
             fail(f"{counts['unreadable']:,} could not be read, so their changes are missing.", FAILED)
@@ -101,30 +115,29 @@ def _check_is_free(output: Path) -> None:
         fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
 
 
-async def _write_changes(
+async def _counted(
     changes: "AsyncGenerator[Change, None]",
-    stream: TextIOWrapper,
     counts: Counter[str],
     note: "Callable[[Customer], None]",
-) -> TicketSourceError | None:
-    """Write the changes, and return what failed for a single customer, if the changes of all others are written."""
-    from ticketsource_async.files.json import write_line  # noqa: PLC0415 - help can do without
+    failures: list[TicketSourceError],
+) -> "AsyncGenerator[Change, None]":
+    """Yield the changes, and count those that are written; add what fails for a single customer to the failures.
 
+    Then the changes of all others are yielded.
+    """
     try:
         async with aclosing(changes):
             async for change in changes:
-                write_line(stream, change.to_dict())
-                stream.flush()
+                yield change
                 _note_new(change, note)
                 counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed
     except InvalidID as error:
-        return error
+        failures.append(error)
     except (NotFound, ServerError, InvalidResponse) as error:
         if "/customers/" not in error.path:  # it is the list, so changes are missing
             raise
-        return error
-    return None
+        failures.append(error)
 
 
 def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:

@@ -1,11 +1,12 @@
-"""CSV, with a guard against cells that a spreadsheet would run."""
+"""CSV, also with tabs, with a guard against cells that a spreadsheet would run."""
 
 import csv
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TextIO, TypeVar
 
+from ticketsource_async.output import OnWarning, log_warning
 from ticketsource_async.tables import Table, text_of
 
 T = TypeVar("T")
@@ -25,16 +26,39 @@ _QUOTED_FORMULA: Final = re.compile(f"{_BEGIN}'{_FORMULA}")
 
 
 @contextmanager
-def writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = True) -> Iterator[Callable[[T], None]]:
-    """Write the names of the columns, and yield what writes one item."""
-    write_row = csv.writer(stream).writerow
-    write_row(table.names)
+def writer(
+    stream: TextIO,
+    table: Table[T],
+    *,
+    escape_formulas: bool = True,
+    on_warning: OnWarning = log_warning,
+    delimiter: str = ",",
+) -> Iterator[Callable[[T], None]]:
+    """Yield what writes one item; the names of the columns come before the first one, or at the end."""
+    del on_warning  # it holds everything
+    write_row = csv.writer(stream, delimiter=delimiter).writerow
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            write_row(table.names)
 
     def write(item: T) -> None:
+        begin()
         cells = map(text_of, table.row(item))
         write_row(map(defuse, cells) if escape_formulas else cells)
 
     yield write
+    begin()
+
+
+def tab_writer(
+    stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
+) -> AbstractContextManager[Callable[[T], None]]:
+    """Do as `writer`, with tabs between the cells."""
+    return writer(stream, table, escape_formulas=escape_formulas, on_warning=on_warning, delimiter="\t")
 
 
 def defuse(cell: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final, TextIO, TypeVar
 
 from ticketsource_async.models.values import CONTROLS
+from ticketsource_async.output import OnWarning, log_warning
 from ticketsource_async.tables import Table
 
 T = TypeVar("T")
@@ -26,9 +27,11 @@ def json_text(data: object, *, indent: int | None = None) -> str:
 
 
 @contextmanager
-def lines_writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+def lines_writer(
+    stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
+) -> Iterator[Callable[[T], None]]:
     """Yield what writes one item as a line."""
-    del escape_formulas  # no spreadsheet runs JSON
+    del escape_formulas, on_warning  # no spreadsheet runs JSON, and it holds everything
     yield lambda item: write_line(stream, table.to_dict(item))
 
 
@@ -38,9 +41,11 @@ def write_line(stream: TextIO, data: object) -> None:
 
 
 @contextmanager
-def array_writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+def array_writer(
+    stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
+) -> Iterator[Callable[[T], None]]:
     """Write an array, and yield what writes one item of it."""
-    del escape_formulas  # as above
+    del escape_formulas, on_warning  # as above
     before = "[\n"
 
     def write(item: T) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final, TextIO, TypeVar
 
 from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.output import OnWarning, assembled, log_warning
 from ticketsource_async.tables import Table, Value, to_json
 
 T = TypeVar("T")
@@ -13,12 +14,14 @@ _ROWS_A_GROUP: Final = 10_000
 
 
 @contextmanager
-def writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) -> Iterator[Callable[[T], None]]:
+def writer(
+    stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
+) -> Iterator[Callable[[T], None]]:
     """Yield what writes one item to the `buffer` of the stream; times are in UTC, money is text, so that it is exact.
 
     Raises `ConfigurationError` without the extra `parquet`.
     """
-    del escape_formulas  # no spreadsheet runs it
+    del escape_formulas, on_warning  # no spreadsheet runs it, and it holds everything
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415
@@ -28,7 +31,7 @@ def writer(stream: TextIO, table: Table[T], *, escape_formulas: bool = False) ->
     schema = pa.schema([(column.name, kinds.get(column.kind, pa.string())) for column in table.columns])
     money = {index for index, column in enumerate(table.columns) if column.kind == "money"}
     rows: list[tuple[Value, ...]] = []
-    with parquet.ParquetWriter(stream.buffer, schema) as file:
+    with assembled(stream) as path, parquet.ParquetWriter(path, schema) as file:
 
         def write_group() -> None:
             columns = [

@@ -1,8 +1,10 @@
 """Where rows go: to stdout, to a pipe or device as it is, or to a file that appears when it is whole."""
 
 import errno
+import logging
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -11,18 +13,37 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
-
-import click
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 if TYPE_CHECKING or sys.platform != "win32":
     import fcntl
 
+_SCRATCH: Final = "ticketsource-scratch-"
 _MARK: Final = ".ticketsource-"  # between the name of a file and the rest of that of its part, so that no other has one
 
 
+OnWarning = Callable[[str], object]
+"""What is called with a sentence for the one who wanted the file."""
+
+
+def log_warning(warning: str) -> None:
+    """Log it, for programs that do not take warnings themselves."""
+    logging.getLogger("ticketsource_async.files").warning("%s", warning)
+
+
+def is_replaced(output: Path) -> bool:
+    """Say whether a path names a file, and not stdout, a pipe or a device."""
+    return str(output) != "-" and (output.is_file() or not output.exists())
+
+
 @contextmanager
-def opened(output: Path, encoding: str, chmod: Callable[[Path, int], None] = os.chmod) -> Iterator[TextIOWrapper]:
+def opened(
+    output: Path,
+    encoding: str,
+    on_warning: OnWarning = log_warning,
+    *,
+    chmod: Callable[[Path, int], None] = os.chmod,
+) -> Iterator[TextIOWrapper]:
     """Yield a stream to stdout or to a file that takes its name only when all went well."""
     if str(output) == "-":
         if sys.stdout is None:
@@ -33,11 +54,11 @@ def opened(output: Path, encoding: str, chmod: Callable[[Path, int], None] = os.
             yield stdout
         finally:
             stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
-    elif output.exists() and not output.is_file():  # a device, a named pipe: nothing to put in its place
+    elif not is_replaced(output):  # nothing to put in its place
         with output.open("wb") as device, _text_to(device, encoding) as stream:
             yield stream
     else:
-        with _replacing(output, encoding, chmod) as stream:
+        with _replacing(output, encoding, on_warning, chmod) as stream:
             yield stream
 
 
@@ -58,7 +79,9 @@ def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
 
 
 @contextmanager
-def _replacing(output: Path, encoding: str, chmod: Callable[[Path, int], None]) -> Iterator[TextIOWrapper]:
+def _replacing(
+    output: Path, encoding: str, on_warning: OnWarning, chmod: Callable[[Path, int], None]
+) -> Iterator[TextIOWrapper]:
     """Yield a stream to a part of a file, which takes the place of the file when all went well."""
     target = Path(os.path.realpath(output))  # through a link, so that the link stays
     before = target.stat() if target.exists() else None
@@ -71,7 +94,12 @@ def _replacing(output: Path, encoding: str, chmod: Callable[[Path, int], None]) 
             stream.flush()
             os.fsync(stream.fileno())
         # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
-        _set_mode(part, 0o600 if before is None else stat.S_IMODE(before.st_mode), output, chmod)
+        mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
+        try:
+            if stat.S_IMODE(part.stat().st_mode) != mode:
+                chmod(part, mode)
+        except OSError as error:
+            on_warning(f"Check who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).")
         _replace(output, target, part)
     except Exception as error:
         if before is not None:
@@ -127,14 +155,6 @@ def _remove_unlocked(part: Path) -> None:
         os.close(handle)
 
 
-def _set_mode(part: Path, mode: int, output: Path, chmod: Callable[[Path, int], None]) -> None:
-    try:
-        if stat.S_IMODE(part.stat().st_mode) != mode:
-            chmod(part, mode)
-    except OSError as error:
-        click.echo(f"Check who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).", err=True)
-
-
 def _replace(output: Path, target: Path, part: Path) -> None:
     """Give a part the name of the file; if that cannot be, keep it under another name, which the error tells."""
     try:
@@ -148,3 +168,39 @@ def _replace(output: Path, target: Path, part: Path) -> None:
             f"{output.name} open, then rename it."
         )
         raise failure from None
+
+
+@contextmanager
+def assembled(stream: TextIO) -> Iterator[Path]:
+    """Yield a path to write a file to, which is copied to the `buffer` of the stream when all went well.
+
+    So a pipe gets a whole file or nothing, and formats may go back to what they have written. The folder of the path is
+    free for what a format must lay aside; nobody else can read it, and it is removed at the end. It is in the system's
+    folder for such files, TMPDIR. What runs have left there that were killed is removed first.
+    """
+    _remove_left_folders()
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+        handle = None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
+        try:
+            if handle is not None:
+                _lock(handle)
+            file = Path(folder) / "file"
+            yield file
+            with file.open("rb") as made:
+                shutil.copyfileobj(made, stream.buffer)
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
+def _remove_left_folders() -> None:
+    if sys.platform == "win32":  # where no lock tells whether somebody still writes there
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with suppress(OSError):  # it is in use, gone already, or another user's
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(handle)

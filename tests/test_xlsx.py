@@ -1,0 +1,214 @@
+"""XLSX files, as spreadsheets read them."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from attrs import evolve
+from python_calamine import CalamineWorkbook
+from rows import ZOE
+
+from ticketsource_async import Amount, Booking, BookingLine, Customer, Event, EventDate, Membership
+from ticketsource_async.files import xlsx
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine, Table
+
+T = TypeVar("T")
+
+COLUMN = {name: index for index, name in enumerate(CUSTOMERS.names)}
+
+
+def written(table: Table[T], rows: Iterable[T], warnings: list[str], most_rows: int = 1_048_576) -> bytes:
+    """Return the bytes of the file that is written."""
+    stream = io.TextIOWrapper(made := io.BytesIO(), "utf-8", newline="")
+    with xlsx.writer(stream, table, on_warning=warnings.append, most_rows=most_rows) as write:
+        for row in rows:
+            write(row)
+    return made.getvalue()
+
+
+def book_of(
+    customers: Iterable[Customer], warnings: list[str] | None = None, most_rows: int = 1_048_576
+) -> tuple[CalamineWorkbook, zipfile.ZipFile]:
+    """Return the book that is written for these customers, for a spreadsheet and as the archive that it is."""
+    made = written(CUSTOMERS, customers, [] if warnings is None else warnings, most_rows)
+    return CalamineWorkbook.from_filelike(io.BytesIO(made)), zipfile.ZipFile(io.BytesIO(made))
+
+
+def names_in(book: CalamineWorkbook) -> list[object]:
+    """Return the first names on the first sheet."""
+    return [row[COLUMN["first_name"]] for row in book.get_sheet_by_index(0).to_python()[1:]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("01632 960001", "+441632960001", "007", "1-2", "4.4E+11", "12345678901234567890", "1/2/2026", "TRUE", "50%"),
+        *(
+            "=1+1",
+            "=HYPERLINK(A1)",
+            "{=1}",
+            "@SUM(A1)",
+            "+1",
+            "-1",
+            "https://example.com",
+            "mailto:a@example.com",
+            "#N/A",
+        ),
+        *(
+            "<r>a</r>",
+            "<r><t>a & b</t></r>",
+            "<r></r>",
+            "a<b>&c",
+            "_x0041_",
+            "a\rb\r\nc\td",
+            "\x00\x1b[31m",
+            " a ",
+            "'a",
+        ),
+        *("#N/A", " a ", "'a", "\u202e\u2028\x85", "Zoë", "\U0001f3ad" * 3),
+    ],
+)
+def test_a_text_is_a_text_cell_whatever_it_looks_like(text: str) -> None:
+    """No zero and no plus is lost, nothing becomes a date, a number or a link, and nothing is run."""
+    book, archive = book_of([evolve(ZOE, first_name=text, telephone=text)])
+    (sheet,) = (name for name in archive.namelist() if "/sheet" in name and name.endswith(".xml"))
+
+    row = book.get_sheet_by_index(0).to_python()[1]
+
+    assert (row[COLUMN["first_name"]], row[COLUMN["telephone"]]) == (text, text)
+    xml = archive.read(sheet).decode()
+    assert not re.search("<f[> ]|hyperlink", xml)
+    assert not any("rels" in name and "sheet" in name for name in archive.namelist())
+
+
+def test_days_are_dates_consents_are_booleans_and_times_are_text() -> None:
+    """A cell without a value is empty."""
+    book, _ = book_of([ZOE])
+
+    row = dict(zip(CUSTOMERS.names, book.get_sheet_by_name("customers").to_python()[1], strict=True))
+
+    assert (row["membership_start_date"], row["membership_end_date"]) == (date(2024, 1, 31), "")
+    assert (row["consent_email"], row["consent_post"], row["consent_sms"]) == (True, False, "")
+    assert row["created_at"] == "2024-05-01T09:30:00+00:00"
+
+
+@pytest.mark.parametrize("day", [date(1899, 12, 31), date(1900, 2, 28), date(1752, 9, 14)])
+def test_a_day_that_spreadsheets_do_not_agree_on_is_text(day: date) -> None:
+    """Excel has a 29 February 1900, and no day before that year."""
+    book, _ = book_of([evolve(ZOE, membership=Membership(start_date=day, end_date=date(1900, 3, 1)))])
+
+    row = book.get_sheet_by_index(0).to_python()[1]
+
+    assert row[COLUMN["membership_start_date"]] == day.isoformat()
+    assert row[COLUMN["membership_end_date"]] == date(1900, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "cell"),
+    [
+        *[("12.50", 12.5), ("-0.1", -0.1), ("1E+2", 100.0), ("0", 0.0), ("999999999999.99", 999999999999.99)],
+        *[("1234567890123456.78", "1234567890123456.78"), ("0.1234567890123456", "0.1234567890123456"), ("NaN", "NaN")],
+    ],
+)
+def test_money_is_a_number_unless_a_spreadsheet_would_round_it(amount: str, cell: object) -> None:
+    """Excel keeps 15 digits."""
+    line = BookingLine(amount=Amount(gross=Decimal(amount)))
+    rows = [
+        SoldLine(Event("evt-1"), EventDate("dat-1"), Booking("bkg-1"), number, sold)
+        for number, sold in ((1, line), (2, BookingLine()))
+    ]
+
+    made = written(BOOKINGS, rows, [])
+
+    _, first, second = CalamineWorkbook.from_filelike(io.BytesIO(made)).get_sheet_by_name("bookings").to_python()
+
+    assert (first[BOOKINGS.names.index("gross")], second[BOOKINGS.names.index("gross")]) == (cell, "")
+    assert (first[BOOKINGS.names.index("line")], second[BOOKINGS.names.index("line")]) == (1, 2)
+
+
+def test_the_header_stays_in_view_has_a_filter_and_the_columns_are_wide_enough() -> None:
+    """The widths are those of the longest cell among the first thousand rows, up to 60."""
+    people = [evolve(ZOE, first_name="x", last_name="y" * 500) for _ in range(1_000)]
+    _, archive = book_of([*people, evolve(ZOE, first_name="z" * 40)])
+    xml = archive.read("xl/worksheets/sheet1.xml").decode()
+    ranges: list[tuple[str, ...]] = re.findall(r'<col min="(\d+)" max="(\d+)" width="([\d.]+)"', xml)
+    widths = [float(width) for first, last, width in ranges for _ in range(int(first), int(last) + 1)]
+    looks = archive.read("xl/styles.xml").decode()
+
+    assert '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>' in xml
+    assert '<autoFilter ref="A1:S1002"/>' in xml
+    assert "numberStoredAsText" in xml  # else Excel offers to make numbers of telephones
+    assert 13 <= widths[COLUMN["first_name"]] < 20
+    assert 60 <= widths[COLUMN["last_name"]] < 62
+    assert 25 <= widths[COLUMN["created_at"]] < 30
+    assert re.search('numFmtId="49"', looks)  # text, also what is typed into a cell that is empty
+    assert 'formatCode="yyyy\\-mm\\-dd"' in looks or 'formatCode="yyyy-mm-dd"' in looks
+
+
+def test_what_one_sheet_cannot_hold_goes_on_another_with_the_header() -> None:
+    """Nothing is lost, and each sheet has a filter for its rows."""
+    people = [Customer(id=f"cst-{number}") for number in range(8)]
+    book, archive = book_of(people, most_rows=4)
+    sheets = [[row[0] for row in book.get_sheet_by_name(name).to_python()] for name in book.sheet_names]
+
+    assert book.sheet_names == ["customers", "customers 2", "customers 3"]
+    assert sheets == [["id", "cst-0", "cst-1", "cst-2"], ["id", "cst-3", "cst-4", "cst-5"], ["id", "cst-6", "cst-7"]]
+    assert b'<autoFilter ref="A1:S4"/>' in archive.read("xl/worksheets/sheet2.xml")
+    assert b'<autoFilter ref="A1:S3"/>' in archive.read("xl/worksheets/sheet3.xml")
+
+
+def test_a_sheet_that_is_just_full_is_followed_by_no_empty_one() -> None:
+    """A table without rows has its header."""
+    full, _ = book_of([Customer(id=f"cst-{number}") for number in range(3)], most_rows=4)
+    empty, _ = book_of([])
+
+    assert full.sheet_names == empty.sheet_names == ["customers"]
+    assert empty.get_sheet_by_index(0).to_python() == [list(CUSTOMERS.names)]
+
+
+def test_a_cell_that_is_too_long_is_cut_counted_and_told() -> None:
+    """The bound is in UTF-16, and no character is cut in half."""
+    warnings: list[str] = []
+    fits = "a" * 32_767
+    people = [
+        evolve(ZOE, first_name=name, last_name=last)
+        for name, last in ((fits, "b"), (fits + "a", "b"), ("a" + "\U0001f3ad" * 20_000, "c" * 40_000))
+    ]
+    book, _ = book_of(people, warnings)
+
+    assert names_in(book) == [fits, fits, "a" + "\U0001f3ad" * 16_383]
+    assert warnings == [
+        "XLSX holds 32,767 characters in a cell, so longer cells were cut: 2 of first_name, 1 of last_name."
+    ]
+
+
+def test_a_table_of_any_name_and_kind_is_written() -> None:
+    """One without a name has rows."""
+    made = written(Table(CUSTOMERS.columns[:2]), [ZOE], [])
+
+    assert CalamineWorkbook.from_filelike(io.BytesIO(made)).sheet_names == ["rows"]
+
+
+def test_nothing_is_left_beside_a_file_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that were laid aside are people's addresses."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    stream = io.TextIOWrapper(made := io.BytesIO(), "utf-8")
+
+    def write_one_and_fail() -> None:
+        with xlsx.writer(stream, CUSTOMERS) as write:
+            write(ZOE)
+            write(ZOE)
+            assert list(tmp_path.iterdir()) != []
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_one_and_fail()
+
+    assert list(tmp_path.iterdir()) == []
+    assert made.getvalue() == b""

@@ -1,0 +1,164 @@
+"""XLSX, with a text cell for each text, so that a spreadsheet keeps zeros, pluses and what looks like a formula."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from decimal import Decimal
+from math import isinf
+from typing import TYPE_CHECKING, Final, Generic, TextIO, TypeVar
+
+from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.output import OnWarning, assembled, log_warning
+from ticketsource_async.tables import Table, Value, text_of
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+T = TypeVar("T")
+
+_MOST_ROWS: Final = 1_048_576
+_MOST_CHARACTERS: Final = 32_767
+_MOST_DIGITS: Final = 15  # that a spreadsheet keeps of a number
+_FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900, so others take the days before it for others
+_ROWS_MEASURED: Final = 1_000
+_WIDEST: Final = 60
+_BUTTON: Final = 3  # the room that the button of the filter takes in the header
+_TEXT: Final = 49  # the number of Excel's own format for text, which also what people type keeps
+
+_LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": "General"}
+"""How the cells of a kind of column look; all others are text, also what people type into them."""
+
+
+@contextmanager
+def writer(
+    stream: TextIO,
+    table: Table[T],
+    *,
+    escape_formulas: bool = True,
+    on_warning: OnWarning = log_warning,
+    most_rows: int = _MOST_ROWS,
+) -> Iterator[Callable[[T], None]]:
+    """Yield what writes one item; the `buffer` of the stream gets the file at the end.
+
+    Days are dates, money is a number unless a spreadsheet would round it, times are text in ISO 8601. After `most_rows`
+    rows comes another sheet. Raises `ConfigurationError` without the extra `xlsx`.
+    """
+    del escape_formulas  # a text cell is never run
+    try:
+        from xlsxwriter import Workbook  # noqa: PLC0415 - an extra
+        from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigurationError("XLSX needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+    with assembled(stream) as file:
+        options = {"constant_memory": True, "tmpdir": str(file.parent), "use_zip64": True}
+        sheets = _Sheets(Workbook(str(file), options), table, most_rows)
+        try:
+            yield sheets.write
+            sheets.end()
+        except FileCreateError as error:
+            raise error.args[0] from None  # the OSError
+        finally:
+            sheets.close()
+    if sheets.cut:
+        cells = ", ".join(f"{count:,} of {name}" for name, count in sheets.cut.items())
+        on_warning(f"XLSX holds {_MOST_CHARACTERS:,} characters in a cell, so longer cells were cut: {cells}.")
+
+
+class _Sheets(Generic[T]):
+    """The sheets of a book, each with the header."""
+
+    def __init__(self, book: "Workbook", table: Table[T], most_rows: int) -> None:
+        self._book = book
+        self._table = table
+        self._most_rows = most_rows
+        looks = [_LOOKS.get(column.kind, _TEXT) for column in table.columns]
+        formats = {look: book.add_format({"num_format": look}) for look in {*looks, _TEXT}}
+        self._text = formats[_TEXT]
+        self._formats: list[Format] = [formats[look] for look in looks]
+        self._header = book.add_format({"num_format": _TEXT, "bold": True})
+        self._widths = [len(column.name) + _BUTTON for column in table.columns]
+        self._measured = 0
+        self.cut: Counter[str] = Counter()
+        self._begin_sheet()
+
+    def _begin_sheet(self) -> None:
+        number, name = len(self._book.worksheets()) + 1, self._table.name
+        self._sheet: Worksheet = self._book.add_worksheet(name if number == 1 else f"{name} {number}")
+        self._sheet.freeze_panes(1, 0)
+        # Else Excel offers to turn telephones into numbers.
+        self._sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
+        for index, column in enumerate(self._table.columns):
+            _check(self._sheet.write_string(0, index, column.name, self._header))
+        self._row = 1
+
+    def write(self, item: T) -> None:
+        """Write an item, on another sheet if this one is full."""
+        if self._row == self._most_rows:
+            self._end_sheet()
+            self._begin_sheet()
+        values = self._table.row(item)
+        for index, value in enumerate(values):
+            if value is not None:
+                self._write_cell(index, value)
+        if self._measured < _ROWS_MEASURED:
+            self._measured += 1
+            for index, value in enumerate(values):
+                longest = max(map(len, text_of(value).split("\n")))
+                self._widths[index] = max(self._widths[index], min(longest + 1, _WIDEST))
+        self._row += 1
+
+    def _write_cell(self, index: int, value: Value) -> None:
+        kind = self._formats[index]
+        if isinstance(value, bool):
+            _check(self._sheet.write_boolean(self._row, index, value, kind))
+        elif (number := _as_number(value)) is not None:
+            _check(self._sheet.write_number(self._row, index, number, kind))
+        elif isinstance(value, date) and not isinstance(value, datetime) and value >= _FIRST_DAY:
+            _check(self._sheet.write_datetime(self._row, index, datetime.combine(value, time()), kind))
+        elif text := text_of(value):
+            self._write_text(index, text)
+
+    def _write_text(self, index: int, text: str) -> None:
+        units = text.encode("utf-16-le", "surrogatepass")
+        if len(units) > 2 * _MOST_CHARACTERS:
+            text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")
+            self.cut[self._table.columns[index].name] += 1
+        if text.startswith("<r>") and text.endswith("</r>"):
+            # The library takes such a text for markup of its own, and writes it as it is. In parts it does not.
+            _check(self._sheet.write_rich_string(self._row, index, "<", "r", text[2:], self._text))
+        else:
+            _check(self._sheet.write_string(self._row, index, text, self._text))
+
+    def _end_sheet(self) -> None:
+        for index, (width, kind) in enumerate(zip(self._widths, self._formats, strict=True)):
+            _check(self._sheet.set_column(index, index, width, kind))
+        _check(self._sheet.autofilter(0, 0, self._row - 1, len(self._table.columns) - 1))
+
+    def end(self) -> None:
+        """Write the file."""
+        self._end_sheet()
+        self._book.close()
+
+    def close(self) -> None:
+        """Close the files in which the library has laid the rows aside, which it does not if the book has no end."""
+        for sheet in self._book.worksheets():
+            sheet._opt_close()  # noqa: SLF001 - there is no other way
+
+
+def _as_number(value: Value) -> int | float | None:
+    """Return the number that a spreadsheet keeps as it is, None for any other value."""
+    if not isinstance(value, int | Decimal) or (isinstance(value, Decimal) and not value.is_finite()):
+        return None
+    exact = Decimal(value).normalize()
+    if len(exact.as_tuple().digits) > _MOST_DIGITS or isinf(number := float(exact)) or Decimal(repr(number)) != exact:
+        return None
+    return number
+
+
+def _check(code: int | None) -> None:
+    """Raise if the library says that it has not written something."""
+    if code:
+        raise RuntimeError(f"XlsxWriter has not written a part of the file (code {code}).")
