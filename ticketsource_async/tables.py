@@ -205,13 +205,18 @@ class SoldLine:
     booking: Booking
     number: int | None
     line: BookingLine
+    customer: Customer | None = None
 
 
-def sold_lines(event: Event, event_date: EventDate, booking: Booking) -> list[SoldLine]:
+def sold_lines(
+    event: Event, event_date: EventDate, booking: Booking, customer: Customer | None = None
+) -> list[SoldLine]:
     """Return the rows of a booking."""
     if not booking.lines:
-        return [SoldLine(event, event_date, booking, None, BookingLine())]
-    return [SoldLine(event, event_date, booking, number, line) for number, line in enumerate(booking.lines, 1)]
+        return [SoldLine(event, event_date, booking, None, BookingLine(), customer)]
+    return [
+        SoldLine(event, event_date, booking, number, line, customer) for number, line in enumerate(booking.lines, 1)
+    ]
 
 
 BOOKINGS: Final = Table[SoldLine](
@@ -242,6 +247,17 @@ BOOKINGS: Final = Table[SoldLine](
         _column(SoldLine, "booking.consent.sms", "consent_sms"),
         _column(SoldLine, "booking.created_at", "created_at"),
         _column(SoldLine, "booking.updated_at", "updated_at"),
+    ),
+    name="bookings",
+)
+
+BOOKINGS_WITH_CUSTOMER: Final = Table[SoldLine](
+    (
+        *BOOKINGS.columns,
+        *(
+            _column(SoldLine, f"customer.{name}", f"customer_{name}")
+            for name in ("first_name", "last_name", "email", "telephone")
+        ),
     ),
     name="bookings",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ticketsource_async.cli.common import (
+    TEXT,
     LeftOut,
     box_office,
     chosen_format,
@@ -25,9 +26,11 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
+from ticketsource_async.cli.recipients import Recipients, by_request, from_store, recipient_options, who_booked
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
+    from ticketsource_async.cli.recipients import Bookings
     from ticketsource_async.models.base import WholeRecord
     from ticketsource_async.tables import Performance, SoldLine, Table
 
@@ -138,51 +141,74 @@ def _export(
     run(export())
 
 
-@command("customers export", epilog="Example: ticketsource customers export --consent email -o mailing.csv")
+@command(
+    "customers export", epilog="Example: ticketsource customers export --consent email --require email -o mailing.xlsx"
+)
+@recipient_options
 @click.option(
-    "--consent",
-    type=click.Choice(["email", "post", "sms"]),
+    "--event",
+    "events",
+    metavar="ID",
+    type=TEXT,
     multiple=True,
-    help="Only customers who consent to be contacted this way; may be repeated, then all must hold. For a mailing, not "
-    "for a sync: customers who withdraw consent silently drop out of the file, and the other system would go on "
-    "writing to them.",
+    help="Only customers with a booking for this event, each once; may be repeated.",
+)
+@click.option(
+    "--date",
+    "dates",
+    metavar="ID",
+    type=TEXT,
+    multiple=True,
+    help="The same for one date of an event; may be repeated.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many customers.")
 @_export_options
-def export_customers(options: Options, *, consent: tuple[str, ...], limit: int | None) -> None:
+def export_customers(
+    options: Options,
+    *,
+    consent: tuple[str, ...],
+    require: tuple[str, ...],
+    events: tuple[str, ...],
+    dates: tuple[str, ...],
+    limit: int | None,
+) -> None:
     """Stream every customer to stdout or a file, with what they consent to.
 
     A value that cannot be read is left empty, and stderr lists these at the end. A consent that cannot be read does
     not count as consent. A row that cannot be read at all is left out: stderr names it, and the exit code is 1. If
     customers are deleted in TicketSource while the export runs, a customer can be missing.
+
+    --event and --date ask for each customer of the bookings by itself, after saying how many requests that takes.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
-    left_out = 0
+    recipients = Recipients(consent, require)
 
     async def customers(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[Customer, None]":
-        nonlocal left_out
         written = 0
-        # The limit counts those written: without a filter these are those read, and no page too many is read.
-        most = None if consent else limit
-        listed = aiter(ts.customers.list(max_items=most, concurrency=8, on_invalid=hooks.left_out))
+        listed: AsyncGenerator[Customer, None]
+        if events or dates:
+            listed = who_booked(ts, events, dates, hooks.left_out, quiet=options.quiet)
+        else:
+            # The limit counts those written: without a filter these are those read, and no page too many is read.
+            most = limit if recipients.is_everybody else None
+            listed = aiter(ts.customers.list(max_items=most, concurrency=8, on_invalid=hooks.left_out))
         async with aclosing(listed):
             async for customer in listed:
                 hooks.count()
                 hooks.note(customer)
-                if not all(getattr(customer.consent, way, None) is True for way in consent):
-                    left_out += 1
+                if not recipients.take(customer):
                     continue
                 yield customer
                 written += 1
                 if written == limit:
                     break
 
-    def say_how_many() -> None:
-        if consent and not options.quiet:
-            say(f"{left_out:,} left out: no consent to {' and '.join(consent)}.")
+    def say_who_is_not() -> None:
+        if not options.quiet:
+            recipients.say_who_is_not()
 
-    _export(options, CUSTOMERS, "customers", customers, say_how_many)
+    _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
 
 
 def _days_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -204,29 +230,58 @@ def _days_options(function: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
+async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
+    async for sold in listed:
+        for record in sold:
+            hooks.note(record)
+        hooks.count()
+        yield sold
+
+
 @command(
     "bookings export",
     epilog="Example: ticketsource bookings export --from 2026-01-01 --to 2026-01-31 -o bookings.csv",
 )
 @_export_options
 @_days_options
-def export_bookings(options: Options, *, start: "StartFilter | None") -> None:
+@click.option(
+    "--with-customer",
+    is_flag=True,
+    help="Add the name, the e-mail and the telephone of the customer. This makes a request for each customer, after "
+    "saying how many, and keeps all bookings in memory until then; --store makes none.",
+)
+@click.option(
+    "--store",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the customers for --with-customer from this store of `customers changes`, as they were last time.",
+)
+def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Stream every booking, one row for each of its lines, with its event and date.
 
     If an event or a date cannot be read, the rows of all others are written, stderr names it, and the exit code is 1.
     """
-    from ticketsource_async.tables import BOOKINGS, sold_lines  # noqa: PLC0415 - as above
+    from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
+
+    if store is not None and not with_customer:
+        raise click.UsageError("--store is for --with-customer.")
 
     async def lines(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[SoldLine, None]":
-        async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as bookings:
-            async for event, event_date, booking in bookings:
-                for record in (event, event_date, booking):
-                    hooks.note(record)
-                for line in sold_lines(event, event_date, booking):
-                    yield line
-                hooks.count()
+        async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:
+            bookings = _noted(listed, hooks)
+            if store is not None:
+                sold = from_store(bookings, store, hooks.left_out)
+            elif with_customer:
+                sold = by_request(ts, bookings, hooks.left_out, quiet=options.quiet)
+            else:
+                sold = ((*booking, None) async for booking in bookings)
+            async with aclosing(bookings), aclosing(sold):
+                async for event, event_date, booking, customer in sold:
+                    if customer is not None:
+                        hooks.note(customer)
+                    for line in sold_lines(event, event_date, booking, customer):
+                        yield line
 
-    _export(options, BOOKINGS, "bookings", lines)
+    _export(options, BOOKINGS_WITH_CUSTOMER if with_customer else BOOKINGS, "bookings", lines)
 
 
 @command(

@@ -1,0 +1,229 @@
+"""Exports for the right people: those with consent who can be reached, those who have booked."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from command import EXPORT, run, table
+from rows import ZOE
+
+from ticketsource_async import Address, TicketSource
+from ticketsource_async.cli.recipients import Recipients
+from ticketsource_async.sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    ("need", "field", "values", "no_values"),
+    [
+        (
+            "email",
+            "email",
+            ["a@example.com", " a@b "],
+            [None, "", " ", "n/a", "none", "@", "a@", "a b@c d", "x.example.com"],
+        ),
+        ("telephone", "telephone", ["01632 960001", "+44 1632"], [None, "", " ", "n/a", "0", "00000 000000", "-"]),
+        (
+            "post-address",
+            "address",
+            [Address(line_1="1 A Street", postcode="LS1 1AA"), Address(line_3="1 A Street", postcode="LS1 1AA")],
+            [None, Address(), Address(line_1="1 A Street"), Address(line_1=" ", line_2="", postcode="LS1 1AA")],
+        ),
+    ],
+)
+def test_who_can_be_reached_has_something_to_reach_them_by(
+    need: str, field: str, values: list[object], no_values: list[object]
+) -> None:
+    """What people write to say that there is none does not count."""
+    people = [evolve(ZOE, **{field: value}) for value in (*values, *no_values)]  # type: ignore[arg-type]  # as listed
+    takes = [Recipients((), (need,)).take(person) for person in people]
+
+    assert takes == [True] * len(values) + [False] * len(no_values)
+
+
+async def test_those_who_cannot_be_reached_are_counted_or_left_out(many: Sandbox) -> None:
+    """Without `--require` the summary says how many they are, with it they are not in the file."""
+    without = await run(*EXPORT, "--consent", "email", box=many)
+    rows = table(without.out)
+    reachable = [row["id"] for row in rows if row["email"]]
+    required = await run(*EXPORT, "--consent", "email", "--require", "email", box=many)
+    quiet = await run(*EXPORT, "--consent", "email", "--quiet", box=many)
+
+    few = len(rows) - len(reachable)
+    assert 1 < few < len(rows) < 300
+    assert without.err == (
+        f"{300 - len(rows)} left out: no consent to email.\n"
+        f"{few} of {len(rows)} with consent to email have no e-mail address: --require email leaves them out.\n"
+    )
+    assert [row["id"] for row in table(required.out)] == reachable
+    assert required.err == f"{300 - len(rows)} left out: no consent to email.\n{few} left out: no e-mail address.\n"
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+async def test_all_that_is_required_must_be_there(many: Sandbox) -> None:
+    """It needs no consent, and the limit counts those who are written."""
+    everybody = table((await run(*EXPORT, box=many)).out)
+    wanted = [row["id"] for row in everybody if row["email"] and row["telephone"]]
+    both = await run(*EXPORT, "--require", "email", "--require", "telephone", box=many)
+    limited = await run(*EXPORT, "--require", "telephone", "--require", "email", "--limit", "7", box=many)
+
+    assert [row["id"] for row in table(both.out)] == wanted
+    assert 7 < len(wanted) < 300
+    assert [row["id"] for row in table(limited.out)] == wanted[:7]
+    assert sum(int(line.split()[0]) for line in both.err.splitlines()) == 300 - len(wanted)
+
+
+async def booked(box: Sandbox) -> list[tuple[str, str, str]]:
+    """Return event, date and customer of all bookings."""
+    async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+        return [(event.id, date.id, booking.customer_id or "") async for event, date, booking in ts.all_bookings()]
+
+
+def _may_get_a_letter(row: dict[str, str]) -> bool:
+    return row["consent_post"] == "true" and bool(row["address_line_1"] and row["address_postcode"])
+
+
+@pytest.fixture(name="regulars")
+async def _regulars() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=5, events=3, dates_per_event=2, bookings_per_date=4, rate_limit=None) as box:
+        yield box
+
+
+async def test_the_customers_of_an_event_are_exported_each_once_after_its_requests_are_said(regulars: Sandbox) -> None:
+    """Each customer is asked for once, however many bookings they have."""
+    sold = await booked(regulars)
+    event = sold[0][0]
+    customers = list(dict.fromkeys(customer for of, _, customer in sold if of == event))
+    before = len(regulars.requests)
+
+    done = await run(*EXPORT, "--event", event, "--event", event, box=regulars)
+
+    assert (done.code, [row["id"] for row in table(done.out)]) == (0, customers)
+    assert len(sold) > len(customers) > 1
+    assert done.err == (
+        "The bookings for 2 dates make at least 2 requests.\n"
+        f"{len(customers)} customers have booked: {len(customers)} requests.\n"
+    )
+    assert len(regulars.requests) - before == 1 + 2 + len(customers)
+
+
+async def test_dates_and_events_go_together_with_consent_and_what_is_required(shows: Sandbox) -> None:
+    """A date that is also one of the event is read once."""
+    sold = await booked(shows)
+    event, other = sold[0][0], sold[-1][1]
+    wanted = list(dict.fromkeys(customer for of, date, customer in sold if of == event or date == other))
+    everybody = {row["id"]: row for row in table((await run(*EXPORT, box=shows)).out)}
+    before = len(shows.requests)
+
+    choice = ("--event", event, "--date", other, "--date", sold[0][1])
+    done = await run(*EXPORT, *choice, "--consent", "post", "--require", "post-address", "--quiet", box=shows)
+
+    rows = table(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert {row["id"] for row in rows} == {c for c in wanted if _may_get_a_letter(everybody[c])}
+    assert 0 < len(rows) < len(wanted)
+    paths = [request.path for request in list(shows.requests)[before:]]
+    assert len(paths) == len(set(paths)) == 1 + 4 + len(wanted)
+
+
+async def test_customers_who_are_gone_are_counted_and_named(regulars: Sandbox) -> None:
+    """They were merged, purged or deleted, which is no failure. All others are written."""
+    sold = await booked(regulars)
+    gone = sold[0][2]
+    regulars.customers.delete([gone])
+
+    done = await run(*EXPORT, "--event", sold[0][0], "--quiet", box=regulars)
+
+    assert done.code == 0
+    assert done.err == f"1 customer of bookings TicketSource does not have any more: {gone}\n"
+    assert {row["id"] for row in table(done.out)} == {c for of, _, c in sold if of == sold[0][0]} - {gone}
+
+
+async def test_one_of_several_events_that_cannot_be_read_is_named_and_the_exit_code_is_1(
+    regulars: Sandbox, tmp_path: Path
+) -> None:
+    """If none can be read, no file is written."""
+    sold = await booked(regulars)
+    target = tmp_path / "x.csv"
+    nobody = "evt-nobody"
+
+    some = await run(*EXPORT, "--event", nobody, "--event", sold[0][0], "--quiet", box=regulars)
+    none = await run(*EXPORT, "--event", nobody, "-o", str(target), "--quiet", box=regulars)
+
+    assert (some.code, none.code, target.exists()) == (1, 1, False)
+    assert some.err.startswith(f"ticketsource: GET /events/{nobody}/dates?page=1&per_page=100 was answered 404")
+    assert {row["id"] for row in table(some.out)} == {c for of, _, c in sold if of == sold[0][0]}
+    assert "no row could be read" in none.err
+
+
+async def test_a_customer_who_cannot_be_read_is_named_and_the_exit_code_is_1(regulars: Sandbox) -> None:
+    """All others are written."""
+    sold = await booked(regulars)
+    odd = sold[0][2]
+    regulars.fail(path=f"/customers/{odd}", status=200, body=json.dumps({"data": {"id": odd, "type": "event"}}))
+
+    done = await run(*EXPORT, "--date", sold[0][1], "--quiet", box=regulars)
+
+    assert done.code == 1
+    assert f"GET /customers/{odd}" in done.err
+    assert {row["id"] for row in table(done.out)} == {c for _, date, c in sold if date == sold[0][1]} - {odd}
+
+
+@pytest.mark.parametrize(("option", "wrong"), [("--event", "dat-1"), ("--date", "../x"), ("--event", "")])
+async def test_an_id_that_cannot_be_one_is_wrong_use(regulars: Sandbox, option: str, wrong: str) -> None:
+    """Nothing is asked for."""
+    done = await run(*EXPORT, option, wrong, box=regulars)
+
+    assert (done.code, done.out, len(regulars.requests)) == (2, "", 0)
+    assert option in done.err
+
+
+async def test_bookings_get_name_email_and_telephone_of_their_customer(regulars: Sandbox) -> None:
+    """Each customer is asked for once, and the number is said beforehand."""
+    everybody = {row["id"]: row for row in table((await run(*EXPORT, box=regulars)).out)}
+    plain = table((await run("bookings", "export", box=regulars)).out)
+    before = [request.path for request in regulars.requests]
+
+    done = await run("bookings", "export", "--with-customer", box=regulars)
+
+    rows = table(done.out)
+    assert (done.code, done.err) == (0, "5 customers have booked: 5 requests.\n")
+    asked = [request.path for request in regulars.requests][len(before) :]
+    assert sum(path.startswith("/customers/") for path in asked) == 5
+    parts = ("first_name", "last_name", "email", "telephone")
+    assert [{name: row[name] for name in plain[0]} for row in rows] == plain
+    assert list(rows[0])[-4:] == [f"customer_{part}" for part in parts]
+    for row in rows:
+        assert [row[f"customer_{part}"] for part in parts] == [everybody[row["customer_id"]][part] for part in parts]
+
+
+async def test_bookings_take_their_customers_from_a_store_without_a_request(regulars: Sandbox, tmp_path: Path) -> None:
+    """Somebody whom the store does not have has empty cells, and is named."""
+    store = ("--store", str(tmp_path / "customers.db"))
+    gone, *_ = regulars.customers.ids()
+    await run("customers", "changes", *store, box=regulars)
+    whole = await run("bookings", "export", "--with-customer", *store, box=regulars)
+    same = await run("bookings", "export", "--with-customer", "--quiet", box=regulars)
+    await run("customers", "forget", gone, *store)
+    before = len(regulars.requests)
+    done = await run("bookings", "export", "--with-customer", *store, box=regulars)
+
+    assert (whole.code, whole.err, whole.out) == (0, "", same.out)
+    assert not any(request.path.startswith("/customers/") for request in list(regulars.requests)[before:])
+    assert {row["customer_id"] for row in table(done.out) if not row["customer_last_name"]} == {gone}
+    assert done.err == (
+        f"1 customer of bookings {store[1]} does not have, so these cells are empty: {gone}. Run `customers changes` "
+        "first to have those who are new.\n"
+    )
+
+
+async def test_a_store_without_with_customer_is_wrong_use(regulars: Sandbox, tmp_path: Path) -> None:
+    """Nobody thinks then that the customers are in the file."""
+    store = tmp_path / "customers.db"
+    await run("customers", "changes", "--store", str(store), box=regulars)
+
+    done = await run("bookings", "export", "--store", str(store), box=regulars)
+
+    assert (done.code, done.out) == (2, "")
+    assert "--with-customer" in done.err

@@ -1,0 +1,229 @@
+"""Who of the customers is written to a file: those with consent, those who can be reached, those who have booked."""
+
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from ticketsource_async.cli.common import LeftOut, checked_ids, say
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, StoreError
+
+if TYPE_CHECKING:
+    from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, TicketSource
+
+    Bookings = AsyncGenerator[tuple[Event, EventDate, Booking], None]
+    BookingsWithCustomer = AsyncGenerator[tuple[Event, EventDate, Booking, Customer | None], None]
+
+T = TypeVar("T")
+
+_A_MINUTE: Final = 240
+
+
+def _has_email(customer: "Customer") -> bool:
+    return re.fullmatch(r"[^@\s]+@[^@\s]+", (customer.email or "").strip()) is not None
+
+
+def _has_post_address(customer: "Customer") -> bool:
+    address = customer.address
+    if address is None or not (address.postcode or "").strip():
+        return False
+    return any((line or "").strip() for line in (address.line_1, address.line_2, address.line_3, address.line_4))
+
+
+def _has_telephone(customer: "Customer") -> bool:
+    return re.search("[1-9]", customer.telephone or "") is not None  # many write 0 for none
+
+
+_REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
+    "email": ("e-mail address", _has_email),
+    "post-address": ("post address", _has_post_address),
+    "telephone": ("telephone number", _has_telephone),
+}
+_NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
+"""What is needed to contact somebody in each way that they may consent to."""
+
+_OF_ONE: Final = (NotFound, ServerError, InvalidResponse, InvalidID)
+"""The errors that say nothing of other events, dates and customers."""
+
+
+def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add --consent and --require, of which `Recipients` is made."""
+    require = click.option(
+        "--require",
+        type=click.Choice(tuple(_REQUIRED)),
+        multiple=True,
+        help="Only customers who have this; may be repeated, then they must have all. An e-mail has an @, a post "
+        "address has a line and a postcode, a telephone has a digit other than 0.",
+    )
+    consent = click.option(
+        "--consent",
+        type=click.Choice(tuple(_NEEDED)),
+        multiple=True,
+        help="Only customers who consent to be contacted this way; may be repeated, then all must hold. For a "
+        "mailing, not for a sync: customers who withdraw consent silently drop out of the file, and the other system "
+        "would go on writing to them.",
+    )
+    return consent(require(function))
+
+
+class Recipients:
+    """Chooses among customers, and counts those who are left out or cannot be reached."""
+
+    def __init__(self, consent: Collection[str], require: Collection[str]) -> None:
+        self.is_everybody = not consent and not require
+        self._consent = consent
+        self._require = require
+        self._taken = 0
+        self._no_consent = 0
+        self._lacking: Counter[str] = Counter()
+        self._unreachable: Counter[str] = Counter()
+
+    def take(self, customer: "Customer") -> bool:
+        """Say whether a customer is one of those wanted."""
+        if self.is_everybody:
+            return True
+        if not all(getattr(customer.consent, way, None) is True for way in self._consent):
+            self._no_consent += 1
+            return False
+        lacking = [name for name, (_, has) in _REQUIRED.items() if not has(customer)]
+        if missing := [name for name in self._require if name in lacking]:
+            self._lacking[missing[0]] += 1
+            return False
+        self._taken += 1
+        self._unreachable.update(way for way in self._consent if _NEEDED[way] in lacking)
+        return True
+
+    def say_who_is_not(self) -> None:
+        """Say how many were left out, and how many consent to what cannot reach them."""
+        if self._consent:
+            say(f"{self._no_consent:,} left out: no consent to {' and '.join(self._consent)}.")
+        for name in self._require:
+            say(f"{self._lacking[name]:,} left out: no {_REQUIRED[name][0]}.")
+        for way, count in self._unreachable.items():
+            name = _NEEDED[way]
+            say(
+                f"{count:,} of {self._taken:,} with consent to {way} {'has' if count == 1 else 'have'} no "
+                f"{_REQUIRED[name][0]}: --require {name} leaves them out."
+            )
+
+
+async def who_booked(
+    ts: "TicketSource", events: Iterable[str], dates: Iterable[str], left_out: LeftOut, *, quiet: bool
+) -> AsyncGenerator["Customer", None]:
+    """Yield the customers of the bookings for these events and dates, each once, in the order of their first booking.
+
+    It says beforehand how many requests it makes. An event or a date that cannot be read is left out.
+    """
+    with checked_ids("--event"):
+        lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
+    with checked_ids("--date"):
+        to_read = {date: ts.dates.list_bookings(date, on_invalid=left_out) for date in dates}
+    for listed in lists:
+        found: list[EventDate] = await _unless_it_fails(listed.collect(), left_out) or []
+        to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) for date in found}
+    if not quiet:
+        say(f"The bookings for {_counted(len(to_read), 'date')} make at least {_requests(len(to_read))}.")
+    ids: dict[str, None] = {}
+    nobody = 0
+    for bookings in to_read.values():
+        booked: list[Booking] = await _unless_it_fails(bookings.collect(), left_out) or []
+        ids |= {booking.customer_id: None for booking in booked if booking.customer_id}
+        nobody += sum(not booking.customer_id for booking in booked)
+    if nobody:
+        say(f"{_counted(nobody, 'booking')} named no customer.")
+    async with aclosing(customers_with(ts, ids, left_out, quiet=quiet)) as customers:
+        async for customer in customers:
+            yield customer
+
+
+async def customers_with(
+    ts: "TicketSource", ids: Collection[str], left_out: LeftOut, *, quiet: bool
+) -> AsyncGenerator["Customer", None]:
+    """Yield the customers with these ids in their order, after saying how many requests that takes.
+
+    Those whom TicketSource does not have any more, since they were deleted, merged or purged, are counted and named.
+    """
+    if not quiet:
+        say(f"{_counted(len(ids), 'customer')} {'has' if len(ids) == 1 else 'have'} booked: {_requests(len(ids))}.")
+    gone: list[str] = []
+    waiting: dict[int, Outcome[str, Customer]] = {}
+    at = 0
+    async with ts.customers.get_many(ids) as bulk:
+        async for outcome in bulk:
+            waiting[outcome.index] = outcome
+            while (ready := waiting.pop(at, None)) is not None:
+                at += 1
+                if isinstance(ready.error, NotFound) and ready.error.is_from_api:
+                    gone.append(ready.input)
+                elif isinstance(ready.error, _OF_ONE):
+                    left_out(ready.error)
+                else:
+                    yield ready.unwrap()
+    if gone:
+        say(f"{_counted(len(gone), 'customer')} of bookings TicketSource does not have any more: {_named(gone)}")
+
+
+async def by_request(
+    ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, quiet: bool
+) -> "BookingsWithCustomer":
+    """Yield each booking with its customer, each of whom is asked for once when all bookings are read."""
+    rows = [row async for row in bookings]
+    ids = dict.fromkeys(booking.customer_id for _, _, booking in rows if booking.customer_id)
+    async with aclosing(customers_with(ts, ids, left_out, quiet=quiet)) as found:
+        customers = {customer.id: customer async for customer in found}
+    for event, date, booking in rows:
+        yield event, date, booking, customers.get(booking.customer_id or "")
+
+
+async def from_store(bookings: "Bookings", store: Path, left_out: LeftOut) -> "BookingsWithCustomer":
+    """Yield each booking with its customer as a store has them, and say at the end whom it does not have."""
+    from ticketsource_async import CustomerStore  # noqa: PLC0415 - help can do without
+
+    missing: dict[str, None] = {}
+    async with CustomerStore(store) as in_store:
+        async for event, date, booking in bookings:
+            customer = None
+            if booking.customer_id and booking.customer_id not in missing:
+                try:
+                    customer = await in_store.get(booking.customer_id)
+                except StoreError as error:
+                    if not error.id:
+                        raise
+                    left_out(error)  # its row is damaged
+                if customer is None:
+                    missing[booking.customer_id] = None
+            yield event, date, booking, customer
+    if missing:
+        say(
+            f"{_counted(len(missing), 'customer')} of bookings {store} does not have, so these cells are empty: "
+            f"{_named(missing)}. Run `customers changes` first to have those who are new."
+        )
+
+
+async def _unless_it_fails(reading: Coroutine[Any, Any, T], left_out: LeftOut) -> T | None:
+    """Return what is read; leave it out if it fails for a reason of its own."""
+    try:
+        return await reading
+    except _OF_ONE as error:
+        left_out(error)
+        return None
+
+
+def _named(ids: Collection[str]) -> str:
+    """Return the first ids, and how many there are besides."""
+    more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+    return ", ".join(list(ids)[:3]) + more
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _requests(number: int) -> str:
+    """Return how many requests something takes, and how long if it is more than the rate limit allows at once."""
+    minutes = (number - 1) // _A_MINUTE
+    return _counted(number, "request") + (f", which take {_counted(minutes, 'minute')} or more" if minutes > 0 else "")
