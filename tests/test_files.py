@@ -1,13 +1,20 @@
 """Tables as files: CSV and its guard, JSON, and what is no format."""
 
+import asyncio
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from command import rows_in
 from hypothesis import given, strategies as st
 from pyarrow import parquet
 from python_calamine import CalamineWorkbook
@@ -22,9 +29,12 @@ from ticketsource_async import (
     Donation,
     Event,
     EventDate,
+    TicketSource,
+    files,
 )
 from ticketsource_async.files import FORMATS, format_named
 from ticketsource_async.files.csv import defuse, undefuse
+from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine
 
 
@@ -188,3 +198,196 @@ def test_json_has_control_characters_as_escapes(character: str) -> None:
 
     assert character not in stream.getvalue()
     assert json.loads(stream.getvalue())["first_name"] == name
+
+
+# files.write
+
+
+def people(number: int) -> list[Customer]:
+    """Return customers with ids of their own."""
+    return [Customer(id=f"cst-{index}") for index in range(number)]
+
+
+async def one_by_one(customers: list[Customer]) -> AsyncIterator[Customer]:
+    """Yield customers as a list of the API does."""
+    for customer in customers:
+        await asyncio.sleep(0)
+        yield customer
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "rows", [people, lambda number: one_by_one(people(number)), lambda number: iter(people(number))]
+)
+async def test_a_program_writes_any_rows_to_a_file_whose_ending_is_its_format(
+    tmp_path: Path, name: str, rows: Callable[[int], Iterable[Customer] | AsyncIterable[Customer]]
+) -> None:
+    """A list, a generator or a list of the API; the number of rows is returned, and nobody else can read the file."""
+    target = tmp_path / f"people.{name.upper()}"
+
+    written = await files.write(rows(1_203), CUSTOMERS, target)
+
+    assert written == len(rows_in(target, name)) == 1_203
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+async def test_a_pager_is_written_as_it_is_read(many: Sandbox, tmp_path: Path) -> None:
+    """The example of the docstring."""
+    async with TicketSource(many.api_key, base_url=many.url, rate_limit=None) as ts:
+        written = await files.write(ts.customers.list(), CUSTOMERS, tmp_path / "people.xlsx")
+
+    assert written == len(rows_in(tmp_path / "people.xlsx", "xlsx")) == 300
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_rows_that_fail_leave_the_old_file_and_are_closed(tmp_path: Path, name: str) -> None:
+    """The error is that of the rows, with a note on the file."""
+    target = tmp_path / f"people.{name}"
+    target.write_text("old")
+    closed: list[bool] = []
+
+    async def rows() -> AsyncIterator[Customer]:
+        try:
+            for customer in people(3):
+                yield customer
+            raise ZeroDivisionError
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ZeroDivisionError) as failed:
+        await files.write(rows(), CUSTOMERS, target)
+
+    assert (target.read_text(), closed) == ("old", [True])
+    assert "is still the old one" in failed.value.__notes__[0]
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+async def test_a_row_that_cannot_be_written_closes_the_rows(tmp_path: Path) -> None:
+    """Before the error is raised, not when somebody collects garbage."""
+    closed: list[bool] = []
+
+    async def rows() -> AsyncIterator[Any]:
+        try:
+            yield "no customer"
+        finally:
+            closed.append(True)
+
+    with pytest.raises(AttributeError):
+        await files.write(rows(), CUSTOMERS, tmp_path / "people.csv")
+
+    assert closed == [True]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["csv", "xlsx", "parquet"])
+async def test_a_write_that_is_cancelled_leaves_no_file(tmp_path: Path, name: str) -> None:
+    """While the rows come, and while the file is being ended."""
+    ended = asyncio.Event()
+
+    async def rows(*, stuck: bool) -> AsyncIterator[Customer]:
+        for customer in people(2_000):
+            yield customer
+        ended.set()
+        if stuck:
+            await asyncio.Event().wait()
+
+    for stuck in (True, False):
+        ended.clear()
+        task = asyncio.create_task(files.write(rows(stuck=stuck), CUSTOMERS, tmp_path / f"people.{name}"))
+        await ended.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_others_get_their_turn_while_rows_are_written(tmp_path: Path) -> None:
+    """A web service goes on answering, although these rows never wait for anything."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    await files.write(people(5_000), CUSTOMERS, tmp_path / "people.csv")
+    other.cancel()
+
+    assert turns >= 10
+
+
+async def test_what_a_reader_should_know_is_logged_unless_somebody_takes_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here it is a cell that XLSX cannot hold."""
+    taken: list[str] = []
+    rows = [Customer(id="cst-1", first_name="x" * 40_000)]
+
+    await files.write(rows, CUSTOMERS, tmp_path / "people.xlsx")
+    await files.write(rows, CUSTOMERS, tmp_path / "people.xlsx", on_warning=taken.append)
+
+    (logged,) = caplog.messages
+    assert [logged] == taken
+    assert "1 of first_name" in logged
+
+
+async def test_a_format_that_is_named_overrules_the_ending(tmp_path: Path) -> None:
+    """Without it a file whose ending is unknown is refused, and its rows are not touched."""
+    target = tmp_path / "people.txt"
+
+    await files.write(people(1), CUSTOMERS, target, format="csv", byte_order_mark=True)
+    with pytest.raises(ConfigurationError, match=r"people\.txt ends in \.txt.* \.csv, \.tsv"):
+        await files.write(one_by_one(people(1)), CUSTOMERS, target)
+
+    assert target.read_bytes().startswith(b"\xef\xbb\xbfid,")
+    with pytest.raises(ConfigurationError, match="no format 'CSV'"):
+        await files.write(people(1), CUSTOMERS, target, format="CSV")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no lock tells whether a folder is in use")
+async def test_what_a_killed_run_has_laid_aside_is_removed_by_the_next(tmp_path: Path) -> None:
+    """It is people's addresses. What another run still uses stays, and so does what only has such a name."""
+    code = """
+import asyncio, sys
+from ticketsource_async import Customer, files
+from ticketsource_async.tables import CUSTOMERS
+async def rows():
+    for number in range(3):
+        yield Customer(id=f"cst-{number}", last_name="Jenkins")
+    print("here", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(files.write(rows(), CUSTOMERS, sys.argv[1]))
+"""
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    environment = {**os.environ, "TMPDIR": str(aside)}
+    runs = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, str(tmp_path / f"{name}.xlsx")), env=environment, stdout=subprocess.PIPE
+        )
+        for name in ("killed", "going-on")
+    ]
+    for run in runs:
+        assert run.stdout is not None
+        assert await run.stdout.readline() == b"here\n"
+    killed, going_on = runs
+    both = len(list(aside.iterdir()))
+    killed.kill()
+    await killed.communicate()
+    (aside / "ticketsource-scratch-link").symlink_to(tmp_path)
+    (aside / "ticketsource-scratch-file").write_text("other")
+    next_one = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code.replace("60", "0"), str(tmp_path / "next.xlsx")), env=environment
+    )
+    await next_one.communicate()
+    left = sorted(path.name for path in aside.iterdir())
+    going_on.terminate()
+    await going_on.communicate()
+
+    assert (both, next_one.returncode) == (2, 0)
+    assert {"ticketsource-scratch-file", "ticketsource-scratch-link"} < set(left)
+    assert len(left) == 3  # and that of the run which goes on
+    assert len(rows_in(tmp_path / "next.xlsx", "xlsx")) == 3
