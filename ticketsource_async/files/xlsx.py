@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_ROWS: Final = 1_048_576
-_MOST_CHARACTERS: Final = 32_767
+_MOST_CHARACTERS: Final = 32_767  # in UTF-16
 _MOST_DIGITS: Final = 15  # that a spreadsheet keeps of a number
 _FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900, so others take the days before it for others
 _ROWS_MEASURED: Final = 1_000
@@ -28,8 +28,8 @@ _WIDEST: Final = 60
 _BUTTON: Final = 3  # the room that the button of the filter takes in the header
 _TEXT: Final = 49  # the number of Excel's own format for text, which also what people type keeps
 
-_LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": "General"}
-"""How the cells of a kind of column look; all others are text, also what people type into them."""
+_LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": '"TRUE";"TRUE";"FALSE"'}
+"""How the cells of a kind of column look; all others are text. Without theirs LibreOffice shows booleans as 1 and 0."""
 
 
 @contextmanager
@@ -78,6 +78,7 @@ class _Sheets(Generic[T]):
         formats = {look: book.add_format({"num_format": look}) for look in {*looks, _TEXT}}
         self._text = formats[_TEXT]
         self._formats: list[Format] = [formats[look] for look in looks]
+        self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True})  # else they lie on each other
         self._header = book.add_format({"num_format": _TEXT, "bold": True})
         self._widths = [len(column.name) + _BUTTON for column in table.columns]
         self._measured = 0
@@ -122,15 +123,15 @@ class _Sheets(Generic[T]):
             self._write_text(index, text)
 
     def _write_text(self, index: int, text: str) -> None:
-        units = text.encode("utf-16-le", "surrogatepass")
-        if len(units) > 2 * _MOST_CHARACTERS:
-            text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")
+        if len(text) > _MOST_CHARACTERS // 2 and len(units := text.encode("utf-16-le")) > 2 * _MOST_CHARACTERS:
+            text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")  # no half of a character
             self.cut[self._table.columns[index].name] += 1
+        look = self._lines if "\n" in text else self._text
         if text.startswith("<r>") and text.endswith("</r>"):
             # The library takes such a text for markup of its own, and writes it as it is. In parts it does not.
-            _check(self._sheet.write_rich_string(self._row, index, "<", "r", text[2:], self._text))
+            _check(self._sheet.write_rich_string(self._row, index, "<", "r", text[2:], look))
         else:
-            _check(self._sheet.write_string(self._row, index, text, self._text))
+            _check(self._sheet.write_string(self._row, index, text, look))
 
     def _end_sheet(self) -> None:
         for index, (width, kind) in enumerate(zip(self._widths, self._formats, strict=True)):
