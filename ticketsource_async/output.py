@@ -185,7 +185,13 @@ def assembled(stream: TextIO) -> Iterator[Path]:
             if handle is not None:
                 _lock(handle)
             file = Path(folder) / "file"
-            yield file
+            try:
+                yield file
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    where = tempfile.gettempdir()
+                    error.add_note(f"The file is put together in {where}; TMPDIR can name a folder with more space.")
+                raise
             with file.open("rb") as made:
                 shutil.copyfileobj(made, stream.buffer)
         finally:

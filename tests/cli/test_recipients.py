@@ -1,7 +1,9 @@
 """Exports for the right people: those with consent who can be reached, those who have booked."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,21 @@ async def test_a_store_without_with_customer_is_wrong_use(regulars: Sandbox, tmp
 
     assert (done.code, done.out) == (2, "")
     assert "--with-customer" in done.err
+
+
+async def test_a_damaged_row_of_the_store_costs_its_own_cells_only(regulars: Sandbox, tmp_path: Path) -> None:
+    """It is named with what to do about it, and the exit code is 1."""
+    store = tmp_path / "customers.db"
+    await run("customers", "changes", "--store", str(store), box=regulars)
+    odd, *_ = regulars.customers.ids()
+    with closing(sqlite3.connect(store)) as sql, sql:
+        sql.execute("UPDATE customer SET record = '{' WHERE id = ?", (odd,))
+
+    done = await run("bookings", "export", "--with-customer", "--store", str(store), "--quiet", box=regulars)
+
+    rows = table(done.out)
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert f"is damaged in the row of the customer {odd}" in done.err
+    assert {row["customer_id"] for row in rows if not row["customer_last_name"]} == {odd}
+    assert len({row["customer_id"] for row in rows}) == 5

@@ -77,6 +77,23 @@ async def test_a_customer_is_stored_to_the_last_digit_and_beyond_the_end_of_the_
         assert await known(store) == []
 
 
+async def test_a_customer_is_found_by_id_as_the_last_loop_found_them(path: Path) -> None:
+    """Acknowledged or not; one who is gone, or whom the store never had, is None."""
+    moved = attrs.evolve(ZOE, email="zoe@example.com")
+    async with CustomerStore(path) as store:
+        never = await store.get(ZOE.id)
+        await store.mark_pending([(Created(ZOE), ())])
+        new = await store.get(ZOE.id)
+        await store.acknowledge(Created(ZOE))
+        known_by_now = await store.get(ZOE.id)
+        await store.mark_pending([(Updated(ZOE, moved, ("email",)), ("email",))])
+        changed = await store.get(ZOE.id)
+        await store.mark_pending([(Deleted(moved), ())])
+        gone = await store.get(ZOE.id)
+
+    assert (never, new, known_by_now, changed, gone) == (None, ZOE, ZOE, moved, None)
+
+
 def contents(folder: Path) -> bytes:
     """Read all files in a folder in another process: to close a file here would end the locks on it."""
     return subprocess.run(["cat", *folder.iterdir()], capture_output=True, check=True).stdout

@@ -159,7 +159,7 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="The same for one date of an event; may be repeated.",
+    help="Only customers with a booking for this date of an event, each once; may be repeated.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many customers.")
 @_export_options

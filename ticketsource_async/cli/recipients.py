@@ -184,18 +184,19 @@ async def from_store(bookings: "Bookings", store: Path, left_out: LeftOut) -> "B
     from ticketsource_async import CustomerStore  # noqa: PLC0415 - help can do without
 
     missing: dict[str, None] = {}
+    damaged: set[str] = set()
     async with CustomerStore(store) as in_store:
         async for event, date, booking in bookings:
-            customer = None
-            if booking.customer_id and booking.customer_id not in missing:
+            customer, customer_id = None, booking.customer_id
+            if customer_id and customer_id not in damaged and customer_id not in missing:
                 try:
-                    customer = await in_store.get(booking.customer_id)
+                    if (customer := await in_store.get(customer_id)) is None:
+                        missing[customer_id] = None
                 except StoreError as error:
                     if not error.id:
                         raise
-                    left_out(error)  # its row is damaged
-                if customer is None:
-                    missing[booking.customer_id] = None
+                    left_out(error)
+                    damaged.add(customer_id)
             yield event, date, booking, customer
     if missing:
         say(
