@@ -4,7 +4,9 @@ import asyncio
 import errno
 import os
 import signal
+import tempfile
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import click
@@ -14,7 +16,7 @@ from loops import until
 from nodes import NODES
 
 from ticketsource_async.cli.common import run as run_coroutine
-from ticketsource_async.output import opened
+from ticketsource_async.output import assembled, opened
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -176,3 +178,18 @@ async def test_a_link_that_leads_to_itself_is_no_reason_for_a_traceback(box: San
 
     assert (follow.code, "is not a regular file" in follow.err) == (1, True)
     assert (export.code, len(table(loop.read_text("utf-8")))) == (0, 25)
+
+
+def test_where_a_file_is_put_together_is_told_if_there_is_no_space() -> None:
+    """It is not where the file goes, so people would look in the wrong place."""
+
+    def fill() -> None:
+        with assembled(TextIOWrapper(BytesIO())):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left") as full:
+        fill()
+
+    assert full.value.__notes__ == [
+        f"The file is put together in {tempfile.gettempdir()}; TMPDIR can name a folder with more space."
+    ]

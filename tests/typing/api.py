@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal, assert_never, assert_type
 
 from ticketsource_async import (
@@ -19,6 +20,7 @@ from ticketsource_async import (
     ConsentDraft,
     Customer,
     CustomerDraft,
+    Event,
     EventDate,
     FailedBranch,
     InvalidResponse,
@@ -45,7 +47,9 @@ from ticketsource_async import (
     Unset,
     Venue,
     WaitEvent,
+    files,
 )
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, sold_lines
 
 
 async def reading() -> None:
@@ -188,3 +192,10 @@ def mistakes(ts: TicketSource) -> None:
     RetryPolicy(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CustomerDraft(phone="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ConsentDraft(email="false")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def writing_files(ts: TicketSource, event: Event, event_date: EventDate, booking: Booking) -> None:
+    """Write records to files."""
+    assert_type(await files.write(ts.customers.list(), CUSTOMERS, "people.xlsx"), int)
+    assert_type(await files.write(sold_lines(event, event_date, booking), BOOKINGS, Path("sold"), format="csv"), int)
+    await files.write([booking], CUSTOMERS, "x.csv")  # type: ignore[misc]  # pyright: ignore[reportArgumentType]

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from math import inf
@@ -134,10 +134,12 @@ def format_option(default: str, explained: str = "") -> Callable[[Callable[..., 
 def chosen_format(output: Path, named: str | None, default: str) -> "Format":
     """Return the format that is named, else that of the ending of the output, else the default."""
     from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
-    from ticketsource_async.files import format_named, format_of  # noqa: PLC0415
+    from ticketsource_async.files import FORMATS, format_of  # noqa: PLC0415
 
+    if named is not None:
+        return FORMATS[named]
     try:
-        return format_of(output, default) if named is None else format_named(named)
+        return format_of(output, default)
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--output") from None
 
@@ -241,12 +243,17 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
         yield note
     finally:  # also if the command fails later on
         for (path, kind), ids in found.items():
-            more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
             empty = ", the cells are empty" if in_cells else ""
             whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
-            say(f"{path} of {whose} could not be read{empty}: {', '.join(list(ids)[:3])}{more}")
+            say(f"{path} of {whose} could not be read{empty}: {first_few(ids)}")
     if strict and found:
         raise click.exceptions.Exit(FAILED)
+
+
+def first_few(ids: Collection[str]) -> str:
+    """Return the first ids, and how many there are besides."""
+    more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+    return ", ".join(list(ids)[:3]) + more
 
 
 class LeftOut:

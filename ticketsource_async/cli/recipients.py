@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import LeftOut, checked_ids, say
+from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, say
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, StoreError
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ async def customers_with(
                 else:
                     yield ready.unwrap()
     if gone:
-        say(f"{_counted(len(gone), 'customer')} of bookings TicketSource does not have any more: {_named(gone)}")
+        say(f"{_counted(len(gone), 'customer')} of bookings TicketSource does not have any more: {first_few(gone)}")
 
 
 async def by_request(
@@ -201,7 +201,7 @@ async def from_store(bookings: "Bookings", store: Path, left_out: LeftOut) -> "B
     if missing:
         say(
             f"{_counted(len(missing), 'customer')} of bookings {store} does not have, so these cells are empty: "
-            f"{_named(missing)}. Run `customers changes` first to have those who are new."
+            f"{first_few(missing)}. Run `customers changes` first to have those who are new."
         )
 
 
@@ -212,12 +212,6 @@ async def _unless_it_fails(reading: Coroutine[Any, Any, T], left_out: LeftOut) -
     except _OF_ONE as error:
         left_out(error)
         return None
-
-
-def _named(ids: Collection[str]) -> str:
-    """Return the first ids, and how many there are besides."""
-    more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
-    return ", ".join(list(ids)[:3]) + more
 
 
 def _counted(number: int, what: str) -> str:
