@@ -12,7 +12,7 @@ from command import EXPORT, run, table
 from rows import ZOE
 
 from ticketsource_async import Address, TicketSource
-from ticketsource_async.cli.recipients import Recipients
+from ticketsource_async.cli.recipients import Recipients, _requests as requests
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -49,7 +49,8 @@ async def test_those_who_cannot_be_reached_are_counted_or_left_out(many: Sandbox
     without = await run(*EXPORT, "--consent", "email", box=many)
     rows = table(without.out)
     reachable = [row["id"] for row in rows if row["email"]]
-    required = await run(*EXPORT, "--consent", "email", "--require", "email", box=many)
+    twice = ("--require", "email", "--require", "email", "--consent", "email")
+    required = await run(*EXPORT, "--consent", "email", *twice, box=many)
     quiet = await run(*EXPORT, "--consent", "email", "--quiet", box=many)
 
     few = len(rows) - len(reachable)
@@ -104,10 +105,22 @@ async def test_the_customers_of_an_event_are_exported_each_once_after_its_reques
     assert (done.code, [row["id"] for row in table(done.out)]) == (0, customers)
     assert len(sold) > len(customers) > 1
     assert done.err == (
-        "The bookings for 2 dates make at least 2 requests.\n"
-        f"{len(customers)} customers have booked: {len(customers)} requests.\n"
+        "Reading the bookings for 2 dates: at least 2 requests.\n"
+        f"Reading the {len(customers)} customers who booked: {len(customers)} requests.\n"
     )
     assert len(regulars.requests) - before == 1 + 2 + len(customers)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        *[(1, "1 request"), (240, "240 requests"), (241, "241 requests, which take 1 minute or more")],
+        (1_000, "1,000 requests, which take 4 minutes or more"),
+    ],
+)
+def test_how_long_requests_take_is_said_if_the_rate_limit_makes_them_wait(number: int, said: str) -> None:
+    """The first 240 go at once."""
+    assert requests(number) == said
 
 
 async def test_dates_and_events_go_together_with_consent_and_what_is_required(shows: Sandbox) -> None:
@@ -138,7 +151,7 @@ async def test_customers_who_are_gone_are_counted_and_named(regulars: Sandbox) -
     done = await run(*EXPORT, "--event", sold[0][0], "--quiet", box=regulars)
 
     assert done.code == 0
-    assert done.err == f"1 customer of bookings TicketSource does not have any more: {gone}\n"
+    assert done.err == f"1 customer of these bookings can no longer be found in TicketSource: {gone}\n"
     assert {row["id"] for row in table(done.out)} == {c for of, _, c in sold if of == sold[0][0]} - {gone}
 
 
@@ -190,7 +203,7 @@ async def test_bookings_get_name_email_and_telephone_of_their_customer(regulars:
     done = await run("bookings", "export", "--with-customer", box=regulars)
 
     rows = table(done.out)
-    assert (done.code, done.err) == (0, "5 customers have booked: 5 requests.\n")
+    assert (done.code, done.err) == (0, "Reading the 5 customers who booked: 5 requests.\n")
     asked = [request.path for request in regulars.requests][len(before) :]
     assert sum(path.startswith("/customers/") for path in asked) == 5
     parts = ("first_name", "last_name", "email", "telephone")
@@ -215,8 +228,8 @@ async def test_bookings_take_their_customers_from_a_store_without_a_request(regu
     assert not any(request.path.startswith("/customers/") for request in list(regulars.requests)[before:])
     assert {row["customer_id"] for row in table(done.out) if not row["customer_last_name"]} == {gone}
     assert done.err == (
-        f"1 customer of bookings {store[1]} does not have, so these cells are empty: {gone}. Run `customers changes` "
-        "first to have those who are new.\n"
+        f"1 customer of these bookings cannot be found in {store[1]}, so their cells are empty: {gone}. Run `customers "
+        "changes` first to have those who are new.\n"
     )
 
 

@@ -75,8 +75,8 @@ class Recipients:
 
     def __init__(self, consent: Collection[str], require: Collection[str]) -> None:
         self.is_everybody = not consent and not require
-        self._consent = consent
-        self._require = require
+        self._consent = tuple(dict.fromkeys(consent))
+        self._require = tuple(dict.fromkeys(require))
         self._taken = 0
         self._no_consent = 0
         self._lacking: Counter[str] = Counter()
@@ -125,8 +125,8 @@ async def who_booked(
     for listed in lists:
         found: list[EventDate] = await _unless_it_fails(listed.collect(), left_out) or []
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) for date in found}
-    if not quiet:
-        say(f"The bookings for {_counted(len(to_read), 'date')} make at least {_requests(len(to_read))}.")
+    if to_read and not quiet:
+        say(f"Reading the bookings for {_counted(len(to_read), 'date')}: at least {_requests(len(to_read))}.")
     ids: dict[str, None] = {}
     nobody = 0
     for bookings in to_read.values():
@@ -147,8 +147,8 @@ async def customers_with(
 
     Those whom TicketSource does not have any more, since they were deleted, merged or purged, are counted and named.
     """
-    if not quiet:
-        say(f"{_counted(len(ids), 'customer')} {'has' if len(ids) == 1 else 'have'} booked: {_requests(len(ids))}.")
+    if ids and not quiet:
+        say(f"Reading the {_counted(len(ids), 'customer')} who booked: {_requests(len(ids))}.")
     gone: list[str] = []
     waiting: dict[int, Outcome[str, Customer]] = {}
     at = 0
@@ -164,7 +164,8 @@ async def customers_with(
                 else:
                     yield ready.unwrap()
     if gone:
-        say(f"{_counted(len(gone), 'customer')} of bookings TicketSource does not have any more: {first_few(gone)}")
+        whose = f"{_counted(len(gone), 'customer')} of these bookings"
+        say(f"{whose} can no longer be found in TicketSource: {first_few(gone)}")
 
 
 async def by_request(
@@ -200,8 +201,8 @@ async def from_store(bookings: "Bookings", store: Path, left_out: LeftOut) -> "B
             yield event, date, booking, customer
     if missing:
         say(
-            f"{_counted(len(missing), 'customer')} of bookings {store} does not have, so these cells are empty: "
-            f"{first_few(missing)}. Run `customers changes` first to have those who are new."
+            f"{_counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
+            f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
         )
 
 
