@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry", "_wire.unpacking"),
     ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
-    ("output", "tables", "files"),
+    ("output", "tables", "record_tables", "files"),
     ("cli", "_signals", "__main__"),
 )
 """From the ground up; a package stands for its modules."""
@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "yarl": ("_wire", "list_progress", "broken_pages", "pagination"),
     "click": ("cli", "__main__"),
     "tqdm": ("cli", "__main__"),
+    "rich": ("cli.terminal",),
     "pytest": ("pytest_plugin",),
     "limits": ("ratelimit.redis",),
     "redis": ("ratelimit.redis",),

@@ -1,6 +1,6 @@
 """Every table that people see, each column once: its name, its kind, how to get it and where to write it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -36,12 +36,16 @@ Value = str | bool | int | date | Decimal | None
 
 @frozen
 class Column(Generic[T]):
-    """A column; `writes` is the field of a `CustomerDraft` that it sets, with that of the part, empty for none."""
+    """A column; `writes` is the field of a `CustomerDraft` that it sets, with that of the part, empty for none.
+
+    `reads` are the dotted paths of the fields that it is made of, without places in lists: `lines.amount.net`.
+    """
 
     name: str
     kind: Kind
     get: Callable[[T], Value]
     writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -50,15 +54,33 @@ class Column(Generic[T]):
 
 
 @frozen
+class Shown:
+    """A column of a list on a terminal: its heading, and the columns that it joins; none is the one so named."""
+
+    heading: str
+    joins: tuple[str, ...] = ()
+    between: str = " "
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.joins or (self.heading.replace(" ", "_"),)
+
+
+@frozen
 class Table(Generic[T]):
     """A table of items of one kind; columns are only ever added, at its end.
 
-    `whole` gives all of an item as JSON-able data, if it has more than its columns. `name` is that of a sheet.
+    `whole` gives all of an item as JSON-able data, if it has more than its columns. `name` is that of a sheet. `shown`
+    is what a list on a terminal has, with the most important first. `parts` has the table of what belongs to an item,
+    and gets that.
     """
 
     columns: tuple[Column[T], ...]
     whole: Callable[[T], dict[str, object]] | None = None
     name: str = "rows"
+    shown: tuple[Shown, ...] = ()
+    parts: "tuple[Table[Any], Callable[[T], Sequence[Any]]] | None" = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +103,14 @@ def _column(cls: type, path: str, name: str) -> Column[Any]:
     part, _, inner = path.rpartition(".")
     draft = attrs.fields_dict(CustomerDraft).keys() if cls is Customer else ()
     writes = tuple(path.split(".")) if path.partition(".")[0] in draft else ()
-    return Column(name, kind_of(cls, path), _getter(*part.split("."), inner) if part else _getter(inner), writes)
+    get = _getter(*part.split("."), inner) if part else _getter(inner)
+    return Column(name, kind_of(cls, path), get, writes, (path,))
+
+
+def columns(cls: type, *paths: str, **named: str) -> tuple[Column[Any], ...]:
+    """Return the columns of fields: those that are named as their path, and those with a name of their own."""
+    names = {path.replace(".", "_"): path for path in paths} | named
+    return tuple(_column(cls, path, name) for name, path in names.items())
 
 
 def _getter(*names: str) -> Callable[[Any], Any]:
@@ -116,20 +145,30 @@ def to_json(value: Value) -> str | bool | int | None:
 # Customers
 
 
+ADDRESS_FIELDS: Final = ("address.line_1", "address.line_2", "address.line_3", "address.line_4", "address.postcode")
+
 CUSTOMERS: Final = Table[Customer](
-    tuple(
-        _column(Customer, path, path.replace(".", "_"))
-        for path in (
-            *("id", "title", "first_name", "last_name"),
-            *("address.line_1", "address.line_2", "address.line_3", "address.line_4", "address.postcode"),
-            *("telephone", "email"),
-            *("membership.identifier", "membership.start_date", "membership.end_date"),
-            *("consent.email", "consent.post", "consent.sms"),
-            *("created_at", "updated_at"),
-        )
+    columns(
+        Customer,
+        *("id", "title", "first_name", "last_name"),
+        *(*ADDRESS_FIELDS, "telephone", "email"),
+        *("membership.identifier", "membership.start_date", "membership.end_date"),
+        *("consent.email", "consent.post", "consent.sms"),
+        *("created_at", "updated_at"),
     ),
     Customer.to_dict,
     "customers",
+    (
+        Shown("id"),
+        Shown("name", ("title", "first_name", "last_name")),
+        Shown("email"),
+        Shown("telephone"),
+        Shown("postcode", ("address_postcode",)),
+        Shown("consent email"),
+        Shown("consent post"),
+        Shown("consent sms"),
+        Shown("member", ("membership_identifier",)),
+    ),
 )
 WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
 """The columns of `CUSTOMERS` that the API lets us write."""
@@ -219,6 +258,21 @@ def sold_lines(
     ]
 
 
+LINE_FIELDS: Final = {
+    "line_type": "line_type",
+    "payment_method": "payment_method",
+    "is_refund": "is_refund",
+    "gross": "amount.gross",
+    "fee": "amount.fee",
+    "fee_vat": "amount.fee_vat",
+    "net": "amount.net",
+    "discount_automatic": "amount.discounts.automatic",
+    "discount_code": "amount.discounts.code.description",
+    "discount_code_amount": "amount.discounts.code.amount",
+    "gift_aid": "donation.gift_aid",
+}
+"""The columns of a line, with the paths of their fields."""
+
 BOOKINGS: Final = Table[SoldLine](
     (
         _column(SoldLine, "event.id", "event_id"),
@@ -230,17 +284,7 @@ BOOKINGS: Final = Table[SoldLine](
         Column("customer_id", "text", lambda row: row.booking.customer_id),
         _column(SoldLine, "booking.user_booked_by", "user_booked_by"),
         Column("line", "number", lambda row: row.number),
-        _column(SoldLine, "line.line_type", "line_type"),
-        _column(SoldLine, "line.payment_method", "payment_method"),
-        _column(SoldLine, "line.is_refund", "is_refund"),
-        _column(SoldLine, "line.amount.gross", "gross"),
-        _column(SoldLine, "line.amount.fee", "fee"),
-        _column(SoldLine, "line.amount.fee_vat", "fee_vat"),
-        _column(SoldLine, "line.amount.net", "net"),
-        _column(SoldLine, "line.amount.discounts.automatic", "discount_automatic"),
-        _column(SoldLine, "line.amount.discounts.code.description", "discount_code"),
-        _column(SoldLine, "line.amount.discounts.code.amount", "discount_code_amount"),
-        _column(SoldLine, "line.donation.gift_aid", "gift_aid"),
+        *columns(SoldLine, **{name: f"line.{path}" for name, path in LINE_FIELDS.items()}),
         _column(SoldLine, "booking.consent.third_party", "consent_third_party"),
         _column(SoldLine, "booking.consent.email", "consent_email"),
         _column(SoldLine, "booking.consent.post", "consent_post"),

@@ -45,9 +45,9 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
     assert (now["telephone"], now["consent"]["email"], now["first_name"]) == (None, False, "Zoë")
     assert (now["address"]["line_1"], now["address"]["postcode"]) == ("1 High St", "LS1 1AA")
     assert json.loads(same.out) == now
-    assert [r.method for r in box.requests] == ["POST", "GET", "PATCH", "GET", "DELETE", "GET"]
+    assert [r.method for r in box.requests] == ["POST", "GET", "PATCH", "GET", "GET", "DELETE", "GET"]
     assert asked.code == 1
-    assert "for good?" in asked.err
+    assert asked.err.startswith(f"Delete the customer Zoë ({zoe['id']}) for good?")
     assert (deleted.code, deleted.out, deleted.err) == (0, "", "")
     assert gone.code == 1
 
@@ -89,6 +89,37 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
 
     assert (note["description"], note["created_by"]) == ("Needs leg room", "Zoë")
     assert asked.code == 1
+    assert asked.err.startswith(f'Delete the note {note["id"]}, "Needs leg room", for good?')
     assert (deleted.code, deleted.out, deleted.err, gone.code) == (0, "", "", 1)
     assert wrong.code == 2
     assert "an id here is 'cst-'" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("attributes", "asked"),
+    [
+        ({"first_name": None, "last_name": None, "email": "a@example.com"}, "a@example.com (ID)"),
+        ({"first_name": None, "last_name": " ", "email": None}, "ID"),
+        ({"first_name": "\x1b[2JAda", "last_name": "Ng"}, "\\x1b[2JAda Ng (ID)"),
+    ],
+)
+async def test_a_deletion_asks_about_somebody_who_has_no_name_too(
+    box: Sandbox, attributes: dict[str, str | None], asked: str
+) -> None:
+    """By e-mail, else by the id alone; and never with a character that a terminal obeys."""
+    ada = box.customers.ids()[0]
+    box.customers.update(ada, attributes)
+
+    done = await run("customers", "delete", ada, box=box)
+
+    assert done.code == 1
+    assert done.err.startswith(f"Delete the customer {asked.replace('ID', ada)} for good?")
+
+
+async def test_a_deletion_asks_about_nobody_who_is_not_there(box: Sandbox) -> None:
+    """It ends with 1 before the question."""
+    done = await run("customers", "delete", "cst-nobody", box=box)
+
+    assert done.code == 1
+    assert "for good?" not in done.err
+    assert "404" in done.err

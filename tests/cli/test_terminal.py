@@ -182,8 +182,10 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
 @pytest.mark.parametrize("evil", [EVIL.replace("\x00", ""), "\x1b[8m"])
 async def test_a_question_and_a_complaint_show_escapes(box: Sandbox, tmp_path: Path, evil: str) -> None:
     """An id, a file and an option that a program took from the API are shown as they are."""
-    asked = await on_terminal("customers", "delete", evil, box=box, answer=b"n\n", stdin=True)
-    piped = await on_terminal("customers", "delete", evil, box=box, answer=b"n\n", stdin=True, stdout=False)
+    somebody = box.customers.ids()[0]
+    box.customers.update(somebody, {"first_name": evil})
+    asked = await on_terminal("customers", "delete", somebody, box=box, answer=b"n\n", stdin=True)
+    piped = await on_terminal("customers", "delete", somebody, box=box, answer=b"n\n", stdin=True, stdout=False)
     others = [
         await on_terminal(*arguments, box=box)
         for arguments in (

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from math import inf
@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
 import click
 
 from ticketsource_async._signals import Ending, asking
-from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ticketsource_async import CallEvent, FailedBranch, RetryEvent, TicketSource, TicketSourceError
+    from ticketsource_async import CallEvent, Customer, FailedBranch, RetryEvent, TicketSource, TicketSourceError
     from ticketsource_async.files import Format
-    from ticketsource_async.models.base import Record, WholeRecord
+    from ticketsource_async.models.base import WholeRecord
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -33,7 +32,7 @@ NOT_AUTHENTICATED: Final = 4
 TRY_AGAIN_LATER: Final = 75
 INTERRUPTED: Final = 130
 
-_MOST_NAMED: Final = 20
+MOST_NAMED: Final = 20
 _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
@@ -41,7 +40,7 @@ Exit codes:
   0    done (also when the reader of a pipe has seen enough of a list)
   1    not all is done: the API or the file system refused, a line of an
        import was refused, a row, an event or a date could not be read,
-       nobody reads the pipe
+       nobody was found, nobody reads the pipe
   2    wrong use of the command
   4    no API key, the API does not accept it, or it may not do this
   75   try again later: rate limit, server error, no connection, a store in use
@@ -257,7 +256,7 @@ def first_few(ids: Collection[str]) -> str:
 
 
 class LeftOut:
-    """Rows of a list, or branches of a listing, that could not be read: to give as `on_invalid` or `on_branch_error`.
+    """Rows of a list or a store, or branches of a listing, that could not be read: to give as `on_invalid`.
 
     At the end of its `with`, each has a line on stderr, or is counted if there are many, and the exit code is 1.
     """
@@ -269,7 +268,7 @@ class LeftOut:
     def __call__(self, failed: "FailedBranch | TicketSourceError") -> None:
         """Take what could not be read."""
         self.count += 1
-        if len(self._lines) < _MOST_NAMED:
+        if len(self._lines) < MOST_NAMED:
             self._lines.append(str(failed))
 
     def __enter__(self) -> Self:
@@ -295,26 +294,34 @@ def checked_ids(*metavars: str) -> Iterator[None]:
         raise click.BadParameter(str(error), param_hint=" ".join(metavars)) from None
 
 
-def confirm_deletion(what: str, *, yes: bool) -> None:
-    """Ask whether to delete it, unless the answer was given with the command."""
-    if not yes and sys.stdin is None:
+def called(customer: "Customer") -> str:
+    """Return who a customer is, for people: the name, or else the e-mail, and the id."""
+    name = " ".join(filter(None, (customer.first_name, customer.last_name))).strip() or customer.email
+    return f"{name} ({customer.id})" if name else customer.id
+
+
+def confirm_deletion(named: "Callable[[TicketSource], Awaitable[str]]", *metavars: str, yes: bool) -> None:
+    """Ask whether to delete what `named` gets the name of, unless the answer was given with the command."""
+    if yes:
+        return
+    if sys.stdin is None:
         raise click.UsageError("stdin is closed, so nobody can be asked: add --yes.")
-    if not yes:
-        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+    from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
-        with asking():
-            click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
+    what = ""
+
+    async def look_up() -> None:
+        nonlocal what
+        async with box_office() as ts:
+            with checked_ids(*metavars):
+                what = await named(ts)
+
+    run(look_up())
+    with asking():
+        click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
 
 
-def print_record(record: "Record") -> None:
-    """Print a record to stdout, for people and programs."""
-    from ticketsource_async.files.json import json_text  # noqa: PLC0415
-
-    with opened(Path("-"), "utf-8") as stdout:
-        stdout.write(json_text(record.to_dict(), indent=2) + "\n")
-
-
-def _on_terminal(stream: TextIO | None) -> bool:
+def on_terminal(stream: TextIO | None) -> bool:
     """Say whether people see what is written to a stream; one that is closed is None."""
     return stream is not None and stream.isatty()
 
@@ -323,8 +330,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm
     """Return what counts on stderr, if people look at it and nothing else is written there."""
     from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
 
-    mixed = str(rows_to) == "-" and _on_terminal(sys.stdout)
-    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not _on_terminal(sys.stderr), file=sys.stderr)
+    mixed = str(rows_to) == "-" and on_terminal(sys.stdout)
+    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not on_terminal(sys.stderr), file=sys.stderr)
 
 
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:

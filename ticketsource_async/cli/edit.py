@@ -1,5 +1,6 @@
 """The commands that write one record: create, update and delete customers and notes."""
 
+from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,16 +11,18 @@ from ticketsource_async.cli.common import (
     SAMPLE_NOTE,
     TEXT,
     box_office,
+    called,
     checked_ids,
     command,
     confirm_deletion,
     fail,
-    print_record,
     run,
     yes_option,
 )
+from ticketsource_async.cli.terminal import Printing, print_format_option
 
 if TYPE_CHECKING:
+    from ticketsource_async import TicketSource
     from ticketsource_async.tables import Value
 
 
@@ -66,7 +69,8 @@ _NOTHING: Final = "Nothing to write: give at least one field, such as --last-nam
     cls=_WithFields,
     epilog="Example: ticketsource customers create --first-name Karl --last-name Jenkins --consent-email true",
 )
-def create_customer(**given: str | None) -> None:
+@print_format_option
+def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa: A002 - as users know it
     """Create a customer and print the record."""
     values = {column: value for column, value in _values(given).items() if value is not None}
     if not values:
@@ -76,7 +80,7 @@ def create_customer(**given: str | None) -> None:
         from ticketsource_async.tables import draft_of  # noqa: PLC0415 - as above
 
         async with box_office() as ts:
-            print_record(await ts.customers.create(draft_of(values)))
+            Printing(format).record(await ts.customers.create(draft_of(values)))
 
     run(create(), unread="the customer is created.")
 
@@ -87,7 +91,8 @@ def create_customer(**given: str | None) -> None:
     epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false',
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
-def update_customer(*, customer_id: str, **given: str | None) -> None:
+@print_format_option
+def update_customer(*, customer_id: str, format: str | None, **given: str | None) -> None:  # noqa: A002 - as above
     """Change the fields that are given, and print the record; an empty text clears a text or a day."""
     values = _values(given)
     if not values:
@@ -103,7 +108,7 @@ def update_customer(*, customer_id: str, **given: str | None) -> None:
             after = apply_values(before, values)
             draft = cells.update_draft(before, after)
             saved = await ts.customers.update(before.id, draft) if draft else before
-        print_record(saved)
+        Printing(format).record(saved)
         if ignored := cells.not_taken(before, after, saved):
             fail(f"the API did not take {' and '.join(ignored)}.", FAILED)
 
@@ -114,8 +119,12 @@ def update_customer(*, customer_id: str, **given: str | None) -> None:
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @yes_option
 def delete_customer(*, customer_id: str, yes: bool) -> None:
-    """Delete a customer, for good."""
-    confirm_deletion(f"customer {customer_id}", yes=yes)
+    """Delete a customer, for good; the question says who it is."""
+
+    async def named(ts: "TicketSource") -> str:
+        return f"customer {called(await ts.customers.get(customer_id))}"
+
+    confirm_deletion(named, "ID", yes=yes)
 
     async def delete() -> None:
         async with box_office() as ts:
@@ -129,7 +138,14 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("description", metavar="TEXT", type=TEXT)
 @click.option("--created-by", metavar="NAME", type=TEXT, help="The name of the person who wrote the note.")
-def create_note(*, customer_id: str, description: str, created_by: str | None) -> None:
+@print_format_option
+def create_note(
+    *,
+    customer_id: str,
+    description: str,
+    created_by: str | None,
+    format: str | None,  # noqa: A002 - as above
+) -> None:
     """Add a note to a customer, and print it."""
 
     async def create() -> None:
@@ -139,7 +155,7 @@ def create_note(*, customer_id: str, description: str, created_by: str | None) -
         async with box_office() as ts:
             with checked_ids("CUSTOMER_ID"):
                 note = await ts.notes.create(customer_id, draft)
-        print_record(note)
+        Printing(format).record(note)
 
     run(create(), unread="the note is created.")
 
@@ -149,8 +165,14 @@ def create_note(*, customer_id: str, description: str, created_by: str | None) -
 @click.argument("note_id", metavar="NOTE_ID", type=TEXT)
 @yes_option
 def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
-    """Delete a note, for good."""
-    confirm_deletion(f"note {note_id}", yes=yes)
+    """Delete a note, for good; the question says how it begins."""
+
+    async def named(ts: "TicketSource") -> str:
+        note = await ts.notes.get(customer_id, note_id)
+        text = shorten(note.description or "", 60, placeholder="...")
+        return f'note {note.id}, "{text}",' if text else f"note {note.id}"
+
+    confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes)
 
     async def delete() -> None:
         async with box_office() as ts:

@@ -1,7 +1,7 @@
-"""The commands that look up one record, or list records of one kind."""
+"""The commands that look up one record by its id, or list records of one kind."""
 
 from contextlib import aclosing
-from pathlib import Path
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,61 +10,81 @@ from ticketsource_async.cli.common import (
     SAMPLE_CUSTOMER,
     SAMPLE_NOTE,
     TEXT,
+    LeftOut,
     box_office,
     checked_ids,
     command,
-    print_record,
     reporting_unreadable,
     run,
     sandbox_option,
     strict_option,
 )
-from ticketsource_async.output import opened
+from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from ticketsource_async import Pager
-    from ticketsource_async.models.base import WholeRecord
-
-    _Read = Pager[Any] | Awaitable[Any]
 
 
-def _add_reader(group: str, name: str, explained: str, read: "Callable[..., _Read]", *ids: str) -> None:
-    """Add a command that prints one record as JSON, or a list as JSON Lines."""
+def _add_getter(group: str, explained: str, *ids: str) -> None:
+    """Add a command that prints one record."""
 
-    def look_up(*, sandbox: bool, strict: bool, **given: str) -> None:
+    def get(*, sandbox: bool, strict: bool, format: str | None, **given: str) -> None:  # noqa: A002 - as users know it
+        printing = Printing(format)
+
         async def work() -> None:
-            from ticketsource_async.pagination import Pager  # noqa: PLC0415
-
-            with reporting_unreadable(strict=strict, in_cells=False) as note:
+            with reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
                 async with box_office(sandbox=sandbox) as ts:
                     with checked_ids(*ids):
-                        found = read(ts, *(given[metavar.lower()] for metavar in ids))
-                        record = None if isinstance(found, Pager) else await found
-                    if isinstance(found, Pager):
-                        await _print_all(found, note)
-                    elif record is not None:
-                        note(record)
-                        print_record(record)
+                        record = await attrgetter(f"{group}.get")(ts)(*(given[metavar.lower()] for metavar in ids))
+                note(record)
+                printing.record(record)
 
         run(work())
 
-    made: Callable[..., None] = sandbox_option(strict_option(look_up))
+    _add(get, f"{group} get", explained, ids)
+
+
+def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) -> None:
+    """Add a command that lists the records of a kind that a method of the client lists."""
+
+    def list_all(
+        *,
+        sandbox: bool,
+        strict: bool,
+        format: str | None,  # noqa: A002 - as above
+        limit: int | None,
+        **given: str,
+    ) -> None:
+        printing = Printing(format, limit)
+
+        async def work() -> None:
+            from ticketsource_async import models  # noqa: PLC0415 - help can do without
+
+            with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
+                async with box_office(sandbox=sandbox) as ts:
+                    with checked_ids(*ids):
+                        values = [given[metavar.lower()] for metavar in ids]
+                        listed: Pager[Any] = attrgetter(method)(ts)(*values, on_invalid=left_out)
+                    with printing.records(getattr(models, kind)) as wants_more:
+                        async with aclosing(aiter(listed)) as records:
+                            async for record in records:
+                                note(record)
+                                if not wants_more(record):
+                                    break
+
+        run(work())
+
+    _add(limit_option(list_all), name, explained, ids)
+
+
+def _add(function: "Callable[..., None]", name: str, explained: str, ids: tuple[str, ...]) -> None:
+    made = sandbox_option(strict_option(print_format_option(function)))
     for metavar in reversed(ids):
         made = click.argument(metavar.lower(), metavar=metavar, type=TEXT)(made)
-    example = " ".join(["Example: ticketsource", group, name, *_EXAMPLES[group][: len(ids)]])
-    command(f"{group} {name}", help=explained, epilog=example)(made)
-
-
-async def _print_all(listed: "Pager[Any]", note: "Callable[[WholeRecord], None]") -> None:
-    from ticketsource_async.files.json import write_line  # noqa: PLC0415 - help can do without
-
-    with opened(Path("-"), "utf-8") as stdout:
-        async with aclosing(aiter(listed)) as records:
-            async for record in records:
-                note(record)
-                write_line(stdout, record.to_dict())
+    example = " ".join(["Example: ticketsource", name, *_EXAMPLES[name.partition(" ")[0]][: len(ids)]])
+    command(name, help=explained, epilog=example)(made)
 
 
 _EXAMPLES: Final = {
@@ -77,25 +97,17 @@ _EXAMPLES: Final = {
     "notes": (SAMPLE_CUSTOMER, SAMPLE_NOTE),
 }
 
-
-def _add_readers() -> None:
-    _add_reader("customers", "get", "Print one customer.", lambda ts, i: ts.customers.get(i), "ID")
-    _add_reader(
-        "customers", "bookings", "List the bookings of a customer.", lambda ts, i: ts.customers.list_bookings(i), "ID"
-    )
-    _add_reader("events", "list", "List all events.", lambda ts: ts.events.list())
-    _add_reader("events", "get", "Print one event.", lambda ts, i: ts.events.get(i), "ID")
-    _add_reader("events", "venues", "List the venues of an event.", lambda ts, i: ts.events.list_venues(i), "ID")
-    _add_reader("events", "dates", "List the dates of an event.", lambda ts, i: ts.events.list_dates(i), "ID")
-    _add_reader("venues", "get", "Print one venue.", lambda ts, i: ts.venues.get(i), "ID")
-    _add_reader("venues", "dates", "List the dates at a venue.", lambda ts, i: ts.venues.list_dates(i), "ID")
-    _add_reader("dates", "get", "Print one date.", lambda ts, i: ts.dates.get(i), "ID")
-    _add_reader("dates", "bookings", "List the bookings for a date.", lambda ts, i: ts.dates.list_bookings(i), "ID")
-    _add_reader("bookings", "get", "Print one booking.", lambda ts, i: ts.bookings.get(i), "ID")
-    _add_reader("bookings", "seats", "List the seats of a booking.", lambda ts, i: ts.bookings.list_seats(i), "ID")
-    _add_reader("seats", "get", "Print one seat.", lambda ts, i: ts.seats.get(i), "ID")
-    _add_reader("notes", "list", "List the notes on a customer.", lambda ts, i: ts.notes.list(i), "CUSTOMER_ID")
-    _add_reader("notes", "get", "Print one note.", lambda ts, i, n: ts.notes.get(i, n), "CUSTOMER_ID", "NOTE_ID")
-
-
-_add_readers()
+_add_lister("customers bookings", "List the bookings of a customer.", "customers.list_bookings", "Booking", "ID")
+_add_lister("events list", "List all events.", "events.list", "Event")
+_add_getter("events", "Print one event.", "ID")
+_add_lister("events venues", "List the venues of an event.", "events.list_venues", "Venue", "ID")
+_add_lister("events dates", "List the dates of an event.", "events.list_dates", "EventDate", "ID")
+_add_getter("venues", "Print one venue.", "ID")
+_add_lister("venues dates", "List the dates at a venue.", "venues.list_dates", "EventDate", "ID")
+_add_getter("dates", "Print one date.", "ID")
+_add_lister("dates bookings", "List the bookings for a date.", "dates.list_bookings", "Booking", "ID")
+_add_getter("bookings", "Print one booking, with its lines.", "ID")
+_add_lister("bookings seats", "List the seats of a booking.", "bookings.list_seats", "Seat", "ID")
+_add_getter("seats", "Print one seat.", "ID")
+_add_lister("notes list", "List the notes on a customer.", "notes.list", "Note", "CUSTOMER_ID")
+_add_getter("notes", "Print one note.", "CUSTOMER_ID", "NOTE_ID")

@@ -208,6 +208,12 @@ class StoreFile:
         )
         return self._sql.execute(query, (after, sync_run, _ROWS_AT_A_TIME)).fetchall()
 
+    def latest(self, after: str) -> list[tuple[str, bytes]]:
+        query = (
+            "SELECT id, coalesce(pending, record) FROM customer WHERE id > ? AND pending IS NOT x'' ORDER BY id LIMIT ?"
+        )
+        return self._sql.execute(query, (after, _ROWS_AT_A_TIME)).fetchall()
+
     def end_sync_run(self, sync_run: int) -> None:
         self._sql.execute("DELETE FROM seen WHERE sync_run = ?", (sync_run,))
 

@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -277,16 +278,37 @@ class CustomerStore:
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers in the store that a sync run has not seen; with the id alone if no more can be read."""
+        async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
+            async for customer_id, record in rows:
+                yield Customer(customer_id) if _has_odd_id(customer_id, record) else self._read(customer_id, record)
+
+    async def customers(
+        self, *, on_damaged: Callable[[StoreError], object] | None = None
+    ) -> AsyncGenerator[Customer, None]:
+        """Yield all customers as the last loop over `changes` found them, acknowledged or not.
+
+        A customer whose row is damaged goes to `on_damaged` as a `StoreError`; without it that is raised.
+        """
+        async with aclosing(self._rows(self._opened.latest)) as rows:
+            async for customer_id, record in rows:
+                try:
+                    customer = self._read(customer_id, record)
+                except StoreError as error:
+                    if on_damaged is None:
+                        raise
+                    on_damaged(error)
+                    continue
+                yield customer
+
+    async def _rows(self, after: Callable[[str], list[tuple[str, bytes]]]) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield the rows that a query gives, some at a time, beginning after an id."""
         last = ""
-        while rows := await self._do(self._opened.not_seen, sync_run, last):
+        while rows := await self._do(after, last):
             for customer_id, record in rows:
-                customer = (
-                    Customer(customer_id) if _has_odd_id(customer_id, record) else self._read(customer_id, record)
-                )
                 if customer_id <= last:  # else this would never end; not every SQLite finds that when it opens the file
                     raise self._error(damaged("its rows are not in order"))
                 last = customer_id
-                yield customer
+                yield customer_id, record
 
     async def end_sync_run(self, sync_run: int) -> None:
         """Forget whom a sync run has seen."""

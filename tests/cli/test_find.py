@@ -1,0 +1,284 @@
+"""Finding customers by what people know of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import run, table
+from rows import customer_row
+
+from ticketsource_async import CustomerStore, TicketSource
+from ticketsource_async.sandbox import Sandbox
+
+JOSE: dict[str, Any] = {
+    "first_name": "José",
+    "last_name": "Núñez-O\u2019Brien",
+    "email": "Jose.Nunez@Example.COM",
+    "telephone": "+44 (0)1632 960 001",
+    "membership": {"identifier": "AB 123", "start_date": None, "end_date": None},
+}
+
+
+def known(box: Sandbox, *people: dict[str, Any]) -> None:
+    """Let the box office know these people alone, as cst-0, cst-1 and so on."""
+    nobody = dict.fromkeys(("first_name", "last_name", "email", "telephone", "address", "membership"))
+    rows = [customer_row(number, **nobody | one) | {"id": f"cst-{number}"} for number, one in enumerate(people)]
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}), times=None)
+
+
+def ids(out: str) -> list[str]:
+    """Return the ids in JSON Lines."""
+    return [json.loads(line)["id"] for line in out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "jose",
+            "JOSÉ",
+            "Jose\u0301",
+            "nunez",
+            "nuñez jose",
+            "jos nun",
+            "Núñez, José",
+            "  José  ",
+            "o'brien",
+            "OBrien",
+        ),
+        *("nunez obrien", "nunez-o`brien", "NunezOBrien", "\uff2aose", "jo\u00adse", "jos\u200be"),
+        *("jose.nunez@example.com", "@example.com", "JOSE.NUNEZ"),
+        *("01632960001", "01632 960001", "+441632960001", "+44 (0)1632 960001", "0044 1632 960001", "441632960001"),
+        *("(01632) 960-001", "960001", "+44 1632", "441632", "01632\u2013960001", "\uff10\uff11\uff16\uff13\uff12"),
+        *("AB 123", "ab123", "b 12"),
+    ],
+)
+async def test_a_customer_is_found_by_what_people_type(box: Sandbox, text: str) -> None:
+    """By a part of the name in any order, the e-mail, the telephone as one dials it, or the membership number."""
+    known(box, {"first_name": "Ann", "last_name": "Other", "telephone": "07700 900123"}, JOSE)
+
+    done = await run("customers", "find", text, box=box)
+
+    assert (done.code, ids(done.out)) == (0, ["cst-1"])
+    assert done.err == "1 found among 2 customers.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "person"),
+    [
+        ("soren", {"first_name": "Søren"}),
+        ("lukasz", {"first_name": "Łukasz"}),
+        ("strasse", {"last_name": "Straße"}),
+        ("isik", {"last_name": "IŞIK"}),
+        ("isik", {"last_name": "I\u015f\u0131k"}),
+        ("i\u0307stanbul", {"last_name": "İstanbul"}),
+        ("angharad twm", {"first_name": "Twm", "last_name": "ap Angharad"}),
+        ("ty newydd", {"last_name": "Tŷ Newydd"}),
+        ("maryann", {"first_name": "Mary-Ann"}),
+        ("mary ann", {"first_name": "Mary-Ann"}),
+        ("vanderberg", {"last_name": "van der Berg"}),
+        ("山田", {"last_name": "山田"}),
+        ("муравьёв", {"last_name": "Муравьев"}),
+        ("02079460477", {"telephone": "0044 (0)20 7946 0477"}),
+        ("02079460477", {"telephone": "tel: +44 20 7946 0477 ext 12"}),
+        ("07700900123", {"telephone": "01632 960001 / +44 7700 900123"}),
+        ("07700 900123", {"telephone": "01632 960001 or 07700900123"}),
+        ("0353 1", {"telephone": "0353 1 496 0000"}),
+        ("+353 1 496", {"telephone": "00353 1 4960000"}),
+        ("0353 1 496", {"telephone": "+353 1 4960000"}),
+        ("0169772345", {"telephone": "+44 16977 2345"}),
+    ],
+)
+async def test_names_and_telephones_of_all_kinds_are_found(box: Sandbox, text: str, person: dict[str, str]) -> None:
+    """Letters that have no accent to take away, other scripts, several numbers in one field, other countries."""
+    known(box, person)
+
+    assert ids((await run("customers", "find", text, box=box)).out) == ["cst-0"]
+
+
+@pytest.mark.parametrize("text", ["john", "jose x", "josenunezx", "01632 960002", "+44 20 1632", "00", "0 1", "ab1234"])
+async def test_what_is_not_there_is_not_found(box: Sandbox, text: str) -> None:
+    """Nothing on stdout, how many were read on stderr, and exit code 1, as that of grep."""
+    known(box, JOSE, {})
+
+    done = await run("customers", "find", text, box=box)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "0 found among 2 customers.\n"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u200b", "\u0301"])
+async def test_an_empty_text_does_not_find_everybody(box: Sandbox, text: str) -> None:
+    """It is wrong use, also if it has only characters that nobody sees."""
+    done = await run("customers", "find", text, box=box)
+
+    assert (done.code, done.out) == (2, "")
+    assert "TEXT is empty" in done.err
+    assert not box.requests
+
+
+async def test_a_scan_reads_all_pages_or_stops_at_the_limit(many: Sandbox) -> None:
+    """What it prints is whole; the summary says if it stopped; nothing is said with --quiet."""
+    everybody = await run("customers", "find", "@", box=many)
+    asked = len(many.requests)
+    limited = await run("customers", "find", "@", "--limit", "3", box=many)
+    quiet = await run("customers", "find", "@", "--limit", "3", "--quiet", box=many)
+
+    assert everybody.code == limited.code == quiet.code == 0
+    assert len(ids(everybody.out)) > 200
+    assert everybody.err == f"{len(ids(everybody.out))} found among 300 customers.\n"
+    assert ids(limited.out) == ids(everybody.out)[:3]
+    assert limited.err.endswith("customers; it stopped there, so there may be more: --limit N.\n")
+    assert len(many.requests) - asked < 2 * asked
+    assert (quiet.out, quiet.err) == (limited.out, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("csv", lambda out: [row["id"] for row in table(out)]), ("json", lambda out: [r["id"] for r in json.loads(out)])],
+)
+async def test_found_customers_come_in_every_format(box: Sandbox, name: str, read: Any) -> None:
+    """As those of an export."""
+    known(box, JOSE, {}, JOSE)
+
+    done = await run("customers", "find", "jose", "--format", name, box=box)
+
+    assert (done.code, read(done.out)) == (0, ["cst-0", "cst-2"])
+
+
+async def test_a_value_that_could_not_be_searched_is_told(box: Sandbox) -> None:
+    """Whoever might have been found by it is named; what nobody searched in is not."""
+    known(
+        box, JOSE, {"email": ["jose@example.com"], "created_at": "?"}, {"membership": "AB"}, {"consent": {"email": 1}}
+    )
+
+    done = await run("customers", "find", "jose", box=box)
+    strict = await run("customers", "find", "jose", "--strict", box=box)
+
+    assert done.err == (
+        "1 found among 4 customers.\n"
+        "email of 1 customer could not be read: cst-1\nmembership of 1 customer could not be read: cst-2\n"
+    )
+    assert (done.code, strict.code) == (0, 1)
+    assert ids(done.out) == ids(strict.out) == ["cst-0"]
+
+
+async def test_a_row_that_could_not_be_read_is_told_and_those_found_are_printed(box: Sandbox) -> None:
+    """The exit code is 1, since somebody may be missing."""
+    rows = [customer_row(1, **JOSE), {"id": "bkg-1", "type": "booking", "attributes": {}}, customer_row(2, **JOSE)]
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
+
+    done = await run("customers", "find", "jose", box=box)
+
+    assert (done.code, len(ids(done.out))) == (1, 2)
+    assert "data[1]" in done.err
+
+
+async def test_a_store_is_searched_without_a_request(many: Sandbox, tmp_path: Path) -> None:
+    """It needs no key, finds the same as the API, and is as it was afterwards."""
+    store = tmp_path / "customers.db"
+    await run("customers", "changes", "--store", str(store), "-o", str(tmp_path / "all.jsonl"), box=many)
+    asked = len(many.requests)
+
+    found = await run("customers", "find", "example.com", "--store", str(store))
+    again = await run("customers", "changes", "--store", str(store), box=many)
+    live = await run("customers", "find", "example.com", box=many)
+
+    assert (found.code, sorted(ids(found.out))) == (0, sorted(ids(live.out)))
+    assert found.err == f"{len(ids(live.out))} found among 300 customers in {store}.\n"
+    assert again.err == "0 created, 0 updated, 0 deleted; 0 changed a consent.\n"
+    assert asked > 0
+
+
+async def test_a_store_has_the_customers_as_they_were_found_last(box: Sandbox, tmp_path: Path) -> None:
+    """A change that nobody has acknowledged counts, and so does a deletion."""
+    first, second, *_ = box.customers.ids()
+    async with (
+        TicketSource(box.api_key, base_url=box.url) as ts,
+        CustomerStore(tmp_path / "customers.db") as store,
+    ):
+        assert len([change async for change in ts.customers.changes(store)]) == 25
+        box.customers.update(first, {"first_name": "Zebedee"})
+        box.customers.delete([second])
+        assert len([change async for change in ts.customers.changes(store, acknowledge=False)]) == 2
+        now = {customer.id: customer async for customer in store.customers()}
+
+    assert now[first].first_name == "Zebedee"
+    assert second not in now
+    assert len(now) == 24
+
+
+async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path: Path) -> None:
+    """All others are searched; stderr names it, and the exit code is 1."""
+    import sqlite3
+
+    path = tmp_path / "customers.db"
+    await run("customers", "changes", "--store", str(path), "-o", str(tmp_path / "all.jsonl"), box=box)
+    damaged = box.customers.ids()[0]
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE customer SET record = x'7b' WHERE id = ?", (damaged,))
+    file.close()
+
+    done = await run("customers", "find", "@", "--store", str(path))
+
+    assert done.code == 1
+    assert len(ids(done.out)) >= 20
+    assert f"damaged in the row of the customer {damaged}" in done.err
+    assert "among 24 customers" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--store", "missing.db"), 2, "does not exist"),
+        (("--store", __file__), 1, "not a customer store"),
+        (("--store", __file__, "--sandbox"), 2, "does not go with --sandbox"),
+        (("--limit", "0"), 2, "--limit"),
+        (("--format", "xls"), 2, "--format"),
+        (("--format", "parquet"), 2, "--format"),
+    ],
+)
+async def test_what_cannot_be_searched_is_said(arguments: tuple[str, ...], code: int, said: str) -> None:
+    """In one way for each."""
+    done = await run("customers", "find", "jose", *arguments)
+
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+
+
+async def test_a_customer_is_got_by_the_whole_e_mail(box: Sandbox) -> None:
+    """Capitals and spaces around it make no difference, accents and parts do; stderr says that it reads all."""
+    known(box, {"email": "xjose.nunez@example.com"}, JOSE, {"email": "josé.nunez@example.com"})
+
+    done = await run("customers", "get", " jose.nunez@EXAMPLE.com", box=box)
+    quiet = await run("customers", "get", "JOSE.NUNEZ@example.com", "--quiet", box=box)
+
+    assert (done.code, json.loads(done.out)["id"]) == (0, "cst-1")
+    assert done.err == "The API has no search, so this reads all customers, 100 a request.\n"
+    assert (quiet.code, quiet.out, quiet.err) == (0, done.out, "")
+
+
+async def test_an_e_mail_that_several_customers_have_gets_none_of_them(box: Sandbox) -> None:
+    """Which they are is said; the exit code is 1."""
+    known(box, JOSE, {"email": "other@example.com"}, JOSE | {"first_name": None, "last_name": None})
+
+    done = await run("customers", "get", "jose.nunez@example.com", "-q", box=box)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "ticketsource: 2 customers have the e-mail jose.nunez@example.com: José Núñez-O\u2019Brien (cst-0), "
+        "Jose.Nunez@Example.COM (cst-2). Give the id of one of them.\n"
+    )
+
+
+async def test_an_e_mail_that_nobody_has_is_not_found(box: Sandbox) -> None:
+    """How many were read is said, and whose e-mail could not be read."""
+    known(box, JOSE, {"email": ["x"]}, {"telephone": []})
+
+    done = await run("customers", "get", "x@example.com", "-q", box=box)
+
+    assert (done.code, done.out) == (1, "")
+    assert "nobody among 3 customers has the e-mail x@example.com.\n" in done.err
+    assert "email of 1 customer could not be read: cst-1\n" in done.err
+    assert "telephone" not in done.err

@@ -1,0 +1,275 @@
+"""The commands that find customers by something else than their id: find, and get by e-mail."""
+
+import re
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ticketsource_async.cli.common import (
+    FAILED,
+    MOST_NAMED,
+    SAMPLE_CUSTOMER,
+    TEXT,
+    LeftOut,
+    box_office,
+    called,
+    checked_ids,
+    command,
+    fail,
+    progress,
+    quiet_option,
+    reporting_unreadable,
+    run,
+    sandbox_option,
+    say,
+    strict_option,
+)
+from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
+
+if TYPE_CHECKING:
+    from ticketsource_async import Customer
+    from ticketsource_async.models.base import WholeRecord
+
+_SCAN: Final = "The API has no search, so this reads all customers, 100 a request."
+
+
+# What is found
+
+
+_PLAIN: Final = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŧ": "t"}
+)
+"""Letters that Unicode does not take apart."""
+
+_APOSTROPHE: Final = re.compile("['`\u00b4\u02bc\u2018\u2019\u2032]")
+
+_SEARCHED: Final = ("title", "first_name", "last_name", "email", "telephone", "membership", "membership.identifier")
+
+
+def _folded(text: str) -> str:
+    """Return a text in which capitals and accents make no difference; characters that nobody sees are left out."""
+    if text.isascii():
+        return text.lower()
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(c for c in apart if unicodedata.category(c) not in ("Mn", "Cf")).translate(_PLAIN)
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name: an apostrophe is left out, any other mark ends a word."""
+    return re.findall(r"\w+", _folded(_APOSTROPHE.sub("", name)))
+
+
+def _national(telephone: str) -> str:
+    """Return the digits of a telephone as one dials them in the United Kingdom: +44, 0044 and 44 are 0.
+
+    The 0 in brackets behind the country code is left out. Another country begins with 00.
+    """
+    text = _folded(telephone)
+    digits = re.sub("[^0-9]", "", text)
+    if re.match(r"[^0-9]*\+", text):
+        abroad = digits
+    elif digits.startswith("00"):
+        abroad = digits[2:]
+    elif re.fullmatch("440?[0-9]{9,10}", digits):
+        abroad = digits
+    else:
+        return digits
+    return "0" + abroad[2:].removeprefix("0") if abroad.startswith("44") else "00" + abroad
+
+
+def _is_telephone(digits: str, telephone: str) -> bool:
+    """Say whether these digits are in a field of telephones, which may have more than one."""
+    return any(digits in _national(number) for number in (telephone, *re.split("[/,;&|]| or ", telephone)))
+
+
+def matcher(text: str) -> "Callable[[Customer], bool]":
+    """Return what says whether a text is in the name, e-mail, telephone or membership number of a customer.
+
+    The words of a name may come in any order. A telephone needs at least three digits and no letters.
+    """
+    wanted, words = _folded(text).strip(), _words(text)
+    dialled = set[str]()
+    if not re.search(r"[^\W0-9_]", wanted):
+        abroad = re.match(r"\W*44", wanted)  # also where somebody has typed only the begin of a number
+        dialled = {number for number in (_national(text), _national(f"+{text}") if abroad else "") if len(number) >= 3}
+
+    def matches(customer: "Customer") -> bool:
+        parts = [_words(part) for part in (customer.title, customer.first_name, customer.last_name) if part]
+        name = [word for part in parts for word in (*part, "".join(part))]  # Mary-Ann is also Maryann
+        member = customer.membership.identifier if customer.membership else None
+        return (
+            (bool(words) and all(any(word in known for known in name) for word in words))
+            or wanted in _folded(customer.email or "")
+            or wanted.replace(" ", "") in _folded(member or "").replace(" ", "")
+            or any(_is_telephone(digits, customer.telephone or "") for digits in dialled)
+        )
+
+    return matches
+
+
+def _comparable(email: str) -> str:
+    """Return an e-mail as it is compared with another."""
+    return unicodedata.normalize("NFC", email.strip()).casefold()
+
+
+# The commands
+
+
+@command("customers find", epilog="Example: ticketsource customers find 'jenkins karl'")
+@click.argument("text", metavar="TEXT", type=TEXT)
+@sandbox_option
+@strict_option
+@quiet_option
+@click.option(
+    "--store",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Look into this store of `customers changes` instead, at once: it has the customers as they were last time.",
+)
+@print_format_option
+@limit_option
+def find_customers(
+    *,
+    text: str,
+    limit: int | None,
+    format: str | None,  # noqa: A002 - as users know it
+    store: Path | None,
+    quiet: bool,
+    strict: bool,
+    sandbox: bool,
+) -> None:
+    """Find customers by a part of their name, e-mail, telephone or membership number.
+
+    Capitals and accents make no difference: jose finds José. The words of a name may come in any order. A telephone is
+    found with 0 and with +44, and with any spaces; it needs three digits.
+
+    The API has no search, so this reads all customers, 100 a request, and stops at --limit. With --store it makes no
+    request.
+
+    The exit code is 1 if nobody is found, as that of grep.
+    """
+    if not _folded(text).strip():
+        raise click.UsageError("TEXT is empty.")
+    if store is not None and sandbox:
+        raise click.UsageError("--store makes no request, so it does not go with --sandbox.")
+    printing, matches = Printing(format, limit), matcher(text)
+
+    async def find() -> None:
+        from ticketsource_async import Customer  # noqa: PLC0415 - help can do without
+
+        read = found = 0
+        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
+            with (
+                printing.records(Customer) as write,
+                progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
+            ):
+                async with _everybody(store, left_out, sandbox=sandbox) as customers:
+                    async for customer in customers:
+                        read += 1
+                        shown.update()
+                        if not matches(customer):
+                            _note_searched(customer, note)
+                            continue
+                        note(customer)
+                        found += 1
+                        write(customer)
+                        if found == printing.most:
+                            break
+            if not quiet:
+                where = f" in {store}" if store else ""
+                more = "; it stopped there, so there may be more: --limit N" if found == printing.most else ""
+                say(f"{found:,} found among {read:,} customers{where}{more}.")
+        if not found:
+            raise click.exceptions.Exit(FAILED)
+
+    run(find())
+
+
+@asynccontextmanager
+async def _everybody(
+    store: Path | None, left_out: LeftOut, *, sandbox: bool
+) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
+    """Yield all customers: those in a store, else those of the box office."""
+    if store is None:
+        async with (
+            box_office(sandbox=sandbox) as ts,
+            aclosing(aiter(ts.customers.list(concurrency=8, on_invalid=left_out))) as listed,
+        ):
+            yield listed
+    else:
+        from ticketsource_async import CustomerStore  # noqa: PLC0415 - as above
+
+        async with CustomerStore(store) as in_store, aclosing(in_store.customers(on_damaged=left_out)) as stored:
+            yield stored
+
+
+def _note_searched(customer: "Customer", note: "Callable[[WholeRecord], None]") -> None:
+    """Note what could not be read of a customer who may have been found by it."""
+    if customer.invalid:
+        from attrs import evolve  # noqa: PLC0415 - as above
+
+        searched = {path: raw for path, raw in customer.invalid.items() if path in _SEARCHED}
+        note(evolve(customer, invalid=searched))
+
+
+@command("customers get", epilog=f"Example: ticketsource customers get {SAMPLE_CUSTOMER}")
+@click.argument("customer", metavar="ID_OR_EMAIL", type=TEXT)
+@sandbox_option
+@strict_option
+@quiet_option
+@print_format_option
+def get_customer(
+    *,
+    customer: str,
+    format: str | None,  # noqa: A002 - as above
+    quiet: bool,
+    strict: bool,
+    sandbox: bool,
+) -> None:
+    """Print one customer, by the id or by the whole e-mail.
+
+    The API has no search, so an e-mail makes it read all customers, 100 a request. If several customers have the
+    e-mail, stderr names them, nothing is printed, and the exit code is 1. Capitals make no difference.
+    """
+    printing = Printing(format)
+
+    async def get() -> None:
+        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
+            if "@" in customer:
+                record = await _with_email(customer, left_out, note, quiet=quiet, sandbox=sandbox)
+            else:
+                async with box_office(sandbox=sandbox) as ts:
+                    with checked_ids("ID_OR_EMAIL"):
+                        record = await ts.customers.get(customer)
+            note(record)
+            printing.record(record)
+
+    run(get())
+
+
+async def _with_email(
+    email: str, left_out: LeftOut, note: "Callable[[WholeRecord], None]", *, quiet: bool, sandbox: bool
+) -> "Customer":
+    """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
+    if not quiet:
+        say(_SCAN)
+    wanted, read = _comparable(email), 0
+    found: list[Customer] = []
+    with progress("customers", quiet=quiet) as shown:
+        async with _everybody(None, left_out, sandbox=sandbox) as customers:
+            async for customer in customers:
+                read += 1
+                shown.update()
+                if _comparable(customer.email or "") == wanted:
+                    found.append(customer)
+                elif "email" in customer.invalid:
+                    note(customer)
+    if not found:
+        fail(f"nobody among {read:,} customers has the e-mail {email}.", FAILED)
+    if len(found) > 1:
+        named = ", ".join(map(called, found[:MOST_NAMED])) + (", ..." if found[MOST_NAMED:] else "")
+        fail(f"{len(found):,} customers have the e-mail {email}: {named}. Give the id of one of them.", FAILED)
+    return found[0]

@@ -1,0 +1,372 @@
+"""How look-ups print records: on a terminal as tables, which `rich` draws, else in one of the formats of files."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from ticketsource_async.cli.common import Lazy, on_terminal
+from ticketsource_async.output import opened
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from ticketsource_async.models.base import Record
+    from ticketsource_async.tables import Column, Table, Value
+
+T = TypeVar("T")
+
+MOST_ROWS: Final = 100
+"""The rows of a table on a terminal, unless somebody asks for more."""
+
+_TABLE: Final = "table"
+_GAP: Final = 2
+_LEAST: Final = 12  # how narrow a column may become, if its cells are not as narrow
+_FOLDED: Final = (
+    32,
+    24,
+    16,
+)  # how long a word may be that is not folded: shorter ones, the fewer columns there is room for
+_ENOUGH: Final = 4  # columns, for which no word is folded that need not be
+_NO_WIDTH: Final = (80, 24)  # of a pipe
+
+
+class _Format(Lazy, click.Choice[str]):
+    """`table`, or a format of files that is text; the formats are loaded when somebody wants to know them."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
+        """The names of all formats."""
+        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
+
+        return (_TABLE, *(name for name, file in FORMATS.items() if not file.is_binary))
+
+
+print_format_option = click.option(
+    "--format",
+    type=_Format([]),
+    help="How to print.  [default: table on a terminal; elsewhere jsonl for a list, json for one record]",
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Stop after N rows.  [default: {MOST_ROWS} in a table, else all]",
+)
+
+
+@dataclass(frozen=True)  # not attrs, which help would have to load
+class Printing:
+    """How to print records: the options `--format` and `--limit`, None for the default."""
+
+    format: str | None
+    limit: int | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table that people look at."""
+        return self.format == _TABLE or (self.format is None and on_terminal(sys.stdout))
+
+    @property
+    def most(self) -> int | None:
+        """How many records to print; None for all."""
+        return self.limit or (MOST_ROWS if self.is_table else None)
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether a value that could not be read leaves an empty cell, which does not say so itself."""
+        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - as above
+
+        return not self.is_table and self.format is not None and FORMATS[self.format].has_cells
+
+    @contextmanager
+    def records(self, kind: type[T]) -> Iterator[Callable[[T], bool]]:
+        """Yield what takes a record of this kind to print, and says whether another one is wanted.
+
+        A table is drawn at the end, also if an error of the API ends the list before: what has come is shown.
+        """
+        from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
+        from ticketsource_async.files import FORMATS  # noqa: PLC0415
+        from ticketsource_async.record_tables import TABLES  # noqa: PLC0415
+
+        table = TABLES[kind]
+        if not self.is_table:
+            count = 0
+            with (
+                opened(Path("-"), "utf-8") as stdout,
+                FORMATS[self.format or "jsonl"].open(stdout, table, escape_formulas=True) as write,
+            ):
+
+                def pass_on(record: T) -> bool:
+                    nonlocal count
+                    count += 1
+                    write(record)
+                    return count != self.limit
+
+                yield pass_on
+            return
+        rows: list[T] = []
+
+        def keep(record: T) -> bool:
+            rows.append(record)
+            return len(rows) <= (self.most or 0)  # one more than are shown tells whether there are more
+
+        try:
+            yield keep
+        except TicketSourceError:
+            if rows:
+                _print(_list(table, rows[: self.most]))
+            raise
+        _print(_list(table, rows[: self.most]) if rows else ["No rows."])
+        if self.most is not None and len(rows) > self.most:
+            _print(["... more: --limit N or --format csv"])
+
+    def record(self, record: "Record") -> None:
+        """Print one record."""
+        from ticketsource_async.files.json import json_text  # noqa: PLC0415 - as above
+        from ticketsource_async.record_tables import TABLES  # noqa: PLC0415
+
+        if self.is_table:
+            _print(_record(TABLES[type(record)], record))
+        elif self.format in (None, "json"):
+            with opened(Path("-"), "utf-8") as stdout:
+                stdout.write(json_text(record.to_dict(), indent=2) + "\n")
+        else:
+            with self.records(type(record)) as write:
+                write(record)
+
+
+# What stands in a cell
+
+
+def _words(column: "Column[Any]", value: "Value", *, offset: str = "") -> str:
+    """Return a value as people read it; `offset` is what its heading says of the zone, if it does."""
+    if value is None:
+        return "unknown" if column.name.startswith("consent") else ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        whole, _, part = f"{value:f}".partition(".")
+        return f"{whole}.{part:0<2}"  # never rounded
+    if isinstance(value, datetime):
+        day_and_time, its_offset = _split(value)
+        return day_and_time if offset else f"{day_and_time} {its_offset}"
+    if isinstance(value, date):
+        return value.isoformat()
+    text = str(value)
+    return text if text.strip() else f'"{text}"'  # else it would look like nothing
+
+
+def _split(moment: datetime) -> tuple[str, str]:
+    """Return day and time as written, without seconds that are zero, and the offset from UTC."""
+    naive = moment.replace(tzinfo=None)
+    exact = moment.second or moment.microsecond
+    return naive.isoformat(" ", "auto" if exact else "minutes"), moment.isoformat().removeprefix(naive.isoformat())
+
+
+def _unreadable(invalid: Mapping[str, object], reads: Sequence[str]) -> list[object]:
+    """Return the values that could not be read of those fields, of a part of them, or of what they are a part of."""
+    return [raw for path, raw in invalid.items() if any(_within(path, read) or _within(read, path) for read in reads)]
+
+
+def _within(path: str, other: str) -> bool:
+    path = re.sub(r"\[[0-9]+]", "", path)
+    other = re.sub(r"\[[0-9]+]", "", other)
+    return not other or path == other or path.startswith(f"{other}.")
+
+
+def _cell(columns: "Sequence[Column[Any]]", item: object, invalid: Mapping[str, object], **shown: Any) -> "Text":
+    """Return what a cell says: the values of these columns, and of each whether it could not be read.
+
+    `between` stands between two values, `offset` is as in `_words`, and with `raw` it has what could not be read.
+    """
+    from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
+
+    between: str = shown.get("between", " ")
+    cell = Text()
+    for column in columns:
+        if unread := _unreadable(invalid, column.reads):
+            from ticketsource_async.files.json import json_text  # noqa: PLC0415
+
+            what = f": {', '.join(json_text(value) for value in unread)}" if shown.get("raw") else ""
+            said = Text(_printable(f"(unreadable{what})"), "red")
+        else:
+            value = column.get(item)
+            if len(columns) > 1 and (value is None or not str(value).strip()):
+                continue
+            said = Text(_printable(_words(column, value, offset=shown.get("offset", ""))))
+        if said.style and said.plain in cell.plain:
+            continue  # they are one value, or part of one
+        cell = Text.assemble(cell, between if cell else "", said)
+    return cell
+
+
+def _printable(text: str) -> str:
+    """Return text that a terminal does not obey and can show; a line break stays, as a cell can have lines."""
+    from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
+
+    encoding = _encoding()
+    shown = "\n".join(map(visible, re.split(r"\r?\n", text)))
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+# Tables
+
+
+def _list(table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[str, object]] | None = None) -> list[Any]:
+    """Return the table of a list, and what to say of columns for which the terminal has no room.
+
+    `invalid` is of each row, if that is a part of a record.
+    """
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    by_name = {column.name: column for column in table.columns}
+    unread = [row.invalid for row in rows] if invalid is None else invalid
+    headings, cells = list["Text"](), list[list["Text"]]()
+    for shown in table.shown:
+        columns = [by_name[name] for name in shown.names]
+        offset = _common_offset(columns, rows)
+        headings.append(Text(f"{shown.heading} {offset}".strip(), "bold", justify=_justify(columns)))
+        cells.append(
+            [
+                _cell(columns, row, flags, between=shown.between, offset=offset)
+                for row, flags in zip(rows, unread, strict=True)
+            ]
+        )
+    widths = _fit(headings, cells)
+    drawn: list[Any] = [_draw(headings, cells, widths)]
+    if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
+        drawn.append(f"No room for {', '.join(left_out)}: --format json has all.")
+    return drawn
+
+
+def _common_offset(columns: "Sequence[Column[Any]]", rows: Sequence[Any]) -> str:
+    """Return the offset from UTC that all times of a column have, to stand in its heading; else nothing."""
+    if columns[0].kind != "moment":
+        return ""
+    offsets = {_split(moment)[1] for row in rows if isinstance(moment := columns[0].get(row), datetime)}
+    return offsets.pop() if len(offsets) == 1 else ""
+
+
+def _justify(columns: "Sequence[Column[Any]]") -> "Any":
+    return "right" if columns[0].kind in ("money", "number") else "left"
+
+
+def _record(table: "Table[Any]", record: Any) -> list[Any]:
+    """Return the table of one record, with a line for each column and each unknown attribute, and that of its parts."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    from ticketsource_async.files.json import json_text  # noqa: PLC0415
+
+    names = [Text(column.name.replace("_", " "), "bold") for column in table.columns]
+    cells = [_cell([column], record, record.invalid, raw=True) for column in table.columns]
+    for path, value in _unknown(record.to_dict()):
+        names.append(Text(_printable(path), "bold"))
+        cells.append(Text(_printable(json_text(value))))
+    drawn: list[Any] = [_draw([], [names, cells], _fit([], [names, cells]))]
+    if table.parts is not None and (items := table.parts[1](record)):
+        flags = [
+            {path.partition("]")[2].lstrip("."): raw for path, raw in record.invalid.items() if f"[{number}]" in path}
+            for number in range(len(items))
+        ]
+        drawn += ["", *_list(table.parts[0], items, flags)]
+    return drawn
+
+
+def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the attributes that this library does not know, of a record and of its parts, but not of lists of these."""
+    for key, value in data.items():
+        if key == "extra":
+            yield from ((f"{at}{name}", inner) for name, inner in value.items())
+        elif isinstance(value, Mapping) and key not in ("links", "invalid"):
+            yield from _unknown(value, f"{at}{key} ")
+
+
+def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]") -> list[int]:
+    """Return the widths of the columns that the terminal has room for: the first ones, and the first in any case."""
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+
+    words, lines = list[int](), list[int]()  # the widest of each column
+    for number, column in enumerate(cells):
+        texts = [text.plain for text in (*headings[number : number + 1], *column)]
+        words.append(max((cell_len(word) for text in texts for word in text.split()), default=1))
+        lines.append(max((cell_len(line) for text in texts for line in text.split("\n")), default=1))
+    room = _width()
+    chosen = list[int]()
+    for folded in _FOLDED:
+        widths = [max(min(word, folded), min(line, _LEAST)) for word, line in zip(words, lines, strict=True)]
+        while len(widths) > 1 and sum(widths) + _GAP * (len(widths) - 1) > room:
+            widths.pop()
+        if min(len(widths), _ENOUGH) > len(chosen):
+            chosen = widths
+    chosen[0] = max(min(chosen[0], room), 1)
+    left = room - sum(chosen) - _GAP * (len(chosen) - 1)
+    while left > 0 and (narrow := [number for number, width in enumerate(chosen) if width < lines[number]]):
+        for number in narrow[:left]:
+            chosen[number] += 1
+        left -= len(narrow)
+    return chosen
+
+
+def _width() -> int:
+    return shutil.get_terminal_size(_NO_WIDTH).columns
+
+
+def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> Any:
+    from rich.box import Box  # noqa: PLC0415 - as above
+    from rich.table import Table as Drawn  # noqa: PLC0415
+
+    rule = "    \n    \n -  \n" + "    \n" * 5  # under the headings, in characters that every terminal has
+    drawn = Drawn(
+        box=Box(rule, ascii=True) if headings else None,
+        show_header=bool(headings),
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1 if headings else _GAP, 0, 0),
+    )
+    for number, width in enumerate(widths):
+        heading = headings[number] if headings else ""
+        drawn.add_column(heading, width=width, overflow="fold", justify=getattr(heading, "justify", None) or "left")
+    for row in zip(*cells[: len(widths)], strict=True):
+        drawn.add_row(*row)
+    return drawn
+
+
+def _print(drawn: Sequence[Any]) -> None:
+    """Print tables and lines to stdout, with colours if that is a terminal, unless NO_COLOR is set."""
+    import io  # noqa: PLC0415 - as above
+
+    from rich.console import Console  # noqa: PLC0415
+
+    is_terminal = on_terminal(sys.stdout)
+    coloured = is_terminal and not os.environ.get("NO_COLOR")
+    written = io.StringIO()
+    console = Console(
+        file=written,
+        width=_width(),
+        force_terminal=is_terminal,
+        color_system="auto" if coloured else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for one in drawn:
+        console.print(one)
+    text = re.sub(r" +$", "", written.getvalue(), flags=re.MULTILINE)
+    with opened(Path("-"), "utf-8") as stdout:
+        # Past the escapes, which are done: else it would show those that give a colour.
+        stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
