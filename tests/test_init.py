@@ -38,11 +38,31 @@ def test_importing_the_client_loads_neither_the_command_nor_the_sandbox() -> Non
     """`from ticketsource_async import TicketSource` pulls in no CLI library, no web server, no sandbox."""
     loaded = modules_after("from ticketsource_async import TicketSource, Customer")
 
-    assert not {"click", "tqdm", "aiohttp.web", "ticketsource_async.sandbox", "ticketsource_async.cli"} & loaded
+    assert not {"click", "rich", "tqdm", "aiohttp.web", "ticketsource_async.sandbox", "ticketsource_async.cli"} & loaded
 
 
 def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_library() -> None:
     """The pytest plugin costs other suites nothing, and help is quick."""
     loaded = modules_after("import ticketsource_async, ticketsource_async.pytest_plugin, ticketsource_async.cli")
 
-    assert not {"aiohttp", "msgspec", "cattrs", "tqdm"} & loaded
+    assert not {"aiohttp", "msgspec", "cattrs", "tqdm", "rich"} & loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["customers", "--help"], {"asyncio", "attr", "rich"}),
+        (["events", "list", "--sandbox"], {"rich"}),
+        (["customers", "find", "ann", "--sandbox", "--format", "csv"], {"rich"}),
+    ],
+)
+def test_what_a_command_does_not_need_is_not_loaded(arguments: list[str], unneeded: set[str]) -> None:
+    """Help of a group is quick, and what draws tables is loaded only to draw one."""
+    code = f"""
+import sys
+from ticketsource_async.cli import cli
+cli({arguments!r}, standalone_mode=False)
+sys.stdout.flush()
+print()"""
+
+    assert not unneeded & modules_after(code)

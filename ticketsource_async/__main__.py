@@ -12,10 +12,10 @@ def main() -> None:
     from ticketsource_async._signals import leave_at_signals  # noqa: PLC0415 - as above
 
     leave_at_signals()
-    try:
-        import click  # noqa: F401, PLC0415 - asked first, so that a module missing elsewhere is not taken for this
-        import tqdm  # noqa: F401, PLC0415
-    except ModuleNotFoundError:
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    # Not imported here: help can do without two of them.
+    if not all(map(find_spec, ("click", "rich", "tqdm"))):
         sys.stderr.write("The ticketsource command needs an extra: pip install 'ticketsource-async[cli]'\n")
         sys.exit(2)
     from ticketsource_async.cli import cli  # noqa: PLC0415 - needs click

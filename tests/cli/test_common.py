@@ -370,9 +370,10 @@ async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
     assert done.err.count("\n") == 1
 
 
-def test_without_the_extra_the_command_says_how_to_install_it() -> None:
-    """Where click is missing, the command ends with 2 and the line to type."""
-    code = "import sys; sys.modules['click'] = None; from ticketsource_async.__main__ import main; main()"
+@pytest.mark.parametrize("library", ["click", "rich", "tqdm"])
+def test_without_the_extra_the_command_says_how_to_install_it(library: str) -> None:
+    """Where a library is missing, the command ends with 2 and the line to type."""
+    code = f"import sys; sys.modules['{library}'] = None; from ticketsource_async.__main__ import main; main()"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of what the API sends: never a character that it would obey."""
+"""What a terminal shows of what the API sends: tables, and never a character that it would obey."""
 
 import asyncio
 import json
@@ -6,13 +6,15 @@ import os
 import pty
 import sys
 import termios
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run
+from command import run, table
 from processes import pointed_at
 
+from ticketsource_async.models.values import RECORD_KINDS
 from ticketsource_async.sandbox import Sandbox
 
 # Clear the screen, set the title, move left, ring, delete, C1's "escape [", right to left, a mark, a line separator.
@@ -35,17 +37,27 @@ def put_evil_in(box: Sandbox, times: int = 1) -> None:
 
 
 async def on_terminal(
-    *arguments: str, box: Sandbox, answer: bytes = b"", stdout: bool = True, stdin: bool = False
+    *arguments: str,
+    box: Sandbox,
+    answer: bytes = b"",
+    stdout: bool = True,
+    stdin: bool = False,
+    columns: int = 80,
+    encoding: str = "utf-8",
+    env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run the command on a terminal; return its exit code and what the terminal got, without its colours."""
     ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
     settings = termios.tcgetattr(terminal)
     settings[1] &= ~termios.OPOST  # the terminal adds nothing of its own
     settings[3] &= ~termios.ECHO
     termios.tcsetattr(terminal, termios.TCSANOW, settings)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ticketsource_async", *arguments),
-        env=pointed_at(box) | {"TERM": "dumb"},
+        env={k: v for k, v in pointed_at(box).items() if k not in ("COLUMNS", "NO_COLOR")}
+        | {"TERM": "dumb"}
+        | (env or {}),
         stdin=terminal if stdin else asyncio.subprocess.DEVNULL,
         stdout=terminal if stdout else asyncio.subprocess.DEVNULL,
         stderr=terminal,
@@ -53,7 +65,7 @@ async def on_terminal(
     os.close(terminal)
     os.write(ours, answer)
     shown = await asyncio.to_thread(_read, ours)
-    return await process.wait(), shown.decode()
+    return await process.wait(), shown.decode(encoding)
 
 
 def _read(terminal: int) -> bytes:
@@ -224,3 +236,293 @@ async def test_changes_on_a_terminal_show_escapes(box: Sandbox, tmp_path: Path) 
     assert code == 0
     assert obeyed_in(shown.replace("\r", "")) == obeyed_in(nobody) == set()
     assert "nobody with the id \\x1b[2J" in nobody
+
+
+# Tables
+
+
+def lines(shown: str) -> list[str]:
+    """Return the lines that a terminal shows."""
+    return shown.replace("\r\n", "\n").splitlines()
+
+
+def width_of(line: str) -> int:
+    """Return how many cells of a terminal a line takes."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def listing(box: Sandbox, kind: str, path: str, *rows: dict[str, Any]) -> None:
+    """Let a list have these rows, each given by its attributes, as cst-1, cst-2 and so on."""
+    prefix = RECORD_KINDS[kind]
+    data = [
+        {"links": attributes.pop("links", {})} | row(kind, f"{prefix}{number}", **attributes)
+        for number, attributes in enumerate(rows, 1)
+    ]
+    box.fail(path=path, status=200, body=json.dumps({"data": data, "links": {"next": None}}), times=None)
+    for one in data:
+        box.fail(path=f"{path}/{one['id']}", status=200, body=json.dumps({"data": one}), times=None)
+
+
+async def test_a_list_is_a_table_with_the_columns_that_people_read(box: Sandbox) -> None:
+    """Headings, a rule, a line for each record; the times have the offset that the API writes, never another."""
+    listing(
+        box,
+        "date",
+        "/events/evt-1/dates",
+        {"start": "2026-07-04T19:30:00+00:00", "end": "2026-07-04T21:30:15+00:00", "cancelled": False, "public": True},
+        {"start": "2026-07-05T19:30:00+01:00", "end": "2026-07-05T21:30:00+00:00", "cancelled": True},
+    )
+
+    code, shown = await on_terminal("events", "dates", "evt-1", box=box, columns=120)
+
+    assert code == 0
+    assert lines(shown) == [
+        "id     start                    end +00:00           cancelled  on sale  public  doors open  event  venue",
+        "------ ------------------------ -------------------- ---------- -------- ------- ----------- ------ -----",
+        "dat-1  2026-07-04 19:30 +00:00  2026-07-04 21:30:15  no                  yes",
+        "dat-2  2026-07-05 19:30 +01:00  2026-07-05 21:30     yes",
+    ]
+
+
+async def test_one_record_is_a_table_of_its_fields(box: Sandbox) -> None:
+    """Each has a line, also one that is not set and one that this library does not know; consents are in words."""
+    listing(
+        box,
+        "customer",
+        "/customers",
+        {
+            "first_name": "Zoë",
+            "last_name": "",
+            "address": {"line_1": "Flat 1,\n2 High Street", "floor": 3},
+            "consent": {"email": True, "post": False, "sms": None},
+            "membership": {"identifier": " ", "start_date": "2026-01-31"},
+            "created_at": "2019-02-12T10:58:34+00:00",
+            "shoe_size": [44],
+        },
+    )
+
+    code, shown = await on_terminal("customers", "get", "cst-1", box=box)
+
+    assert code == 0
+    assert lines(shown) == [
+        "id                     cst-1",
+        "title",
+        "first name             Zoë",
+        'last name              ""',
+        "address line 1         Flat 1,",
+        "                       2 High Street",
+        "address line 2",
+        "address line 3",
+        "address line 4",
+        "address postcode",
+        "telephone",
+        "email",
+        'membership identifier  " "',
+        "membership start date  2026-01-31",
+        "membership end date",
+        "consent email          yes",
+        "consent post           no",
+        "consent sms            unknown",
+        "created at             2019-02-12 10:58:34 +00:00",
+        "updated at",
+        "address floor          3",
+        "shoe_size              [44]",
+    ]
+
+
+async def test_money_has_two_decimals_or_more_and_is_never_rounded(box: Sandbox) -> None:
+    """A booking comes with its lines; a sum that cannot be told, since a part cannot be read, says so."""
+    amounts = [{"gross": 12.5, "fee": 1, "net": "1E3"}, {"gross": -12.5, "fee": "0.125", "net": "abc"}]
+    booking_lines = [{"line_type": "TICKETS", "is_refund": bool(n), "amount": one} for n, one in enumerate(amounts)]
+    listing(box, "booking", "/bookings", {"ref": "ABC", "lines": booking_lines})
+
+    code, shown = await on_terminal("bookings", "get", "bkg-1", box=box)
+
+    assert code == 0
+    assert "gross                0.00" in shown
+    assert "fee                  1.125" in shown
+    assert 'net                  (unreadable: "1E3", "abc")' in shown
+    assert lines(shown)[19:23] == [
+        "type     payment  refund   gross    fee  fee vat           net  gift aid",
+        "-------- -------- ------- ------- ------ -------- ------------- --------",
+        "TICKETS           no       12.50   1.00           (unreadable)",
+        "TICKETS           yes     -12.50  0.125           (unreadable)",
+    ]
+
+
+async def test_a_value_that_could_not_be_read_is_no_empty_cell(box: Sandbox) -> None:
+    """In a list it says that it is unreadable, in a record also what it is; stderr says whose it is as before."""
+    odd = {"first_name": {"a": 1}, "last_name": "Half", "consent": {"email": 1}, "telephone": ["[red]"]}
+    listing(box, "customer", "/customers", odd, {"address": "x", "email": "a@example.com"})
+
+    _, found = await on_terminal("customers", "find", "half", "--quiet", box=box)
+    _, got = await on_terminal("customers", "get", "cst-1", box=box)
+    _, other = await on_terminal("customers", "get", "cst-2", box=box)
+
+    assert lines(found)[2] == "cst-1  (unreadable)          (unreadable)            (unreadable)   unknown"
+    assert "consent email          (unreadable: 1)" in got
+    assert 'telephone              (unreadable: ["[red]"])' in got
+    assert 'first name             (unreadable: {"a": 1})' in got
+    assert 'address postcode       (unreadable: "x")' in other
+    assert "telephone of 1 customer could not be read: cst-1" in got
+
+
+@pytest.mark.parametrize("name", ["[red]Ann[/red]", "[bold", "[/]", ":smile:", "[link=http://x]y[/link]", "\\[b]"])
+async def test_a_name_is_never_taken_for_a_style(box: Sandbox, name: str) -> None:
+    """What looks like the markup of a library is shown as it is, in lists, records and unknown attributes."""
+    listing(box, "customer", "/customers", {"first_name": name, "last_name": "Ng", name: name})
+
+    _, found = await on_terminal("customers", "find", "ng", box=box, env={"TERM": "xterm-256color"})
+    _, got = await on_terminal("customers", "get", "cst-1", box=box, env={"TERM": "xterm-256color"})
+
+    assert found.count(name) == 1
+    assert got.count(name) == 3
+
+
+@pytest.mark.parametrize("columns", [200, 80, 60, 40, 20])
+async def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(box: Sandbox, columns: int) -> None:
+    """Long words go on in the next line; which columns have no room is said. Wide and combining letters count right."""
+    people = [
+        {"first_name": "山田" * 10, "last_name": "e\u0301" * 30, "email": f"{'x' * 50}@example.com"},
+        {"first_name": "שלום", "last_name": "محمد", "telephone": "+44 (0)20 7946 0477"},
+    ]
+    listing(box, "customer", "/customers", *people)
+
+    code, shown = await on_terminal("customers", "find", "e", "--quiet", box=box, columns=columns)
+    _, got = await on_terminal("customers", "get", "cst-1", box=box, columns=columns)
+
+    assert code == 0
+    assert max(width_of(line) for line in lines(shown + got)) <= columns
+    assert "cst-1" in "".join(lines(shown))
+    assert got.count("山") == 10
+    assert got.count("x") == 50 + 1  # of example
+    assert ("No room for" in shown) == (columns < 200)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 5, 19])
+async def test_a_terminal_too_narrow_for_a_table_gets_all_of_it(box: Sandbox, columns: int) -> None:
+    """It folds the lines itself; one that has no width gets 80 columns."""
+    listing(box, "customer", "/customers", {"first_name": "Ann", "email": "ann@example.com"})
+
+    code, shown = await on_terminal("customers", "find", "ann", box=box, columns=columns)
+    _, got = await on_terminal("customers", "get", "cst-1", box=box, columns=columns)
+
+    assert code == 0
+    assert "cst-1" in shown
+    assert ("ann@example.com" in shown) == (columns == 0)
+    assert "ann@exam" in got
+
+
+async def test_a_table_has_the_first_100_rows_unless_more_are_asked_for(many: Sandbox) -> None:
+    """The line at the end says how to get the rest; exactly 100 rows are all."""
+    bookings = [{"ref": f"R{number}"} for number in range(101)]
+    listing(many, "booking", "/dates/dat-1/bookings", *bookings)
+    listing(many, "booking", "/dates/dat-2/bookings", *bookings[:100])
+    command = ("dates", "bookings", "dat-1")
+
+    first = await on_terminal(*command, box=many)
+    exactly = await on_terminal("dates", "bookings", "dat-2", box=many)
+    three = await on_terminal(*command, "--limit", "3", box=many)
+    all_of_them = await on_terminal(*command, "--limit", "101", box=many)
+    piped = await run(*command, box=many)
+    some = await run(*command, "--limit", "3", box=many)
+
+    more = "... more: --limit N or --format csv"
+    assert [code for code, _ in (first, exactly, three, all_of_them)] == [0] * 4
+    assert [shown.count("bkg-") for _, shown in (first, exactly, three, all_of_them)] == [100, 100, 3, 101]
+    assert [more in shown for _, shown in (first, exactly, three, all_of_them)] == [True, False, True, False]
+    assert [len(done.out.splitlines()) for done in (piped, some)] == [101, 3]
+    assert more not in some.out + some.err
+
+
+async def test_an_empty_list_says_so_on_a_terminal(box: Sandbox) -> None:
+    """A pipe gets nothing, and a CSV its header."""
+    listing(box, "event", "/events")
+
+    shown = await on_terminal("events", "list", box=box)
+    piped = await run("events", "list", box=box)
+    as_csv = await run("events", "list", "--format", "csv", box=box)
+
+    assert shown == (0, "No rows.\n")
+    assert (piped.code, piped.out) == (0, "")
+    assert as_csv.out.startswith("id,name,")
+    assert table(as_csv.out) == []
+
+
+async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) -> None:
+    """The error follows them, with its exit code."""
+    many.fail(page=2, status=501)
+
+    code, shown = await on_terminal("customers", "find", "@", "--limit", "200", box=many)
+
+    assert code == 75
+    assert 50 < shown.count("cst-") <= 101
+    assert "answered 501" in lines(shown)[-1]
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+async def test_colour_is_only_for_terminals_that_have_it(box: Sandbox, env: dict[str, str], coloured: bool) -> None:
+    """NO_COLOR and a terminal without colours hold; the words say all that a colour says."""
+    listing(box, "customer", "/customers", {"first_name": "Ann", "telephone": ["x"]})
+
+    _, shown = await on_terminal("customers", "find", "ann", box=box, env=env)
+
+    assert ("\x1b[" in shown) == coloured
+    assert "(unreadable)" in shown
+
+
+async def test_a_table_in_a_pipe_has_no_colour(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if the environment wants one; it is 80 columns wide, or as COLUMNS says."""
+    listing(box, "customer", "/customers", {"first_name": "Ann " * 50, "telephone": ["x"]})
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    narrow = await run("customers", "find", "ann", "--format", "table", box=box)
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = await run("customers", "find", "ann", "--format", "table", box=box)
+
+    assert "\x1b" not in narrow.out + wide.out
+    assert max(map(len, narrow.out.splitlines())) <= 80 < max(map(len, wide.out.splitlines())) <= 200
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+async def test_a_terminal_of_any_encoding_shows_a_table(box: Sandbox, encoding: str) -> None:
+    """What it cannot show is an escape, and the columns still stand below each other."""
+    listing(
+        box, "customer", "/customers", {"first_name": "Zoë 山", "email": "a@example.com"}, {"email": "b@example.com"}
+    )
+
+    code, shown = await on_terminal(
+        "customers", "find", "@", "-q", box=box, encoding=encoding, env={"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    )
+
+    name = "Zoë 山".encode(encoding, "backslashreplace").decode(encoding)
+    assert code == 0
+    assert name in shown
+    _, _, first, second, *_ = lines(shown)
+    assert width_of(first.partition("a@")[0]) == width_of(second.partition("b@")[0])
+
+
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv", "tsv"])
+async def test_a_format_that_is_named_holds_on_a_terminal(box: Sandbox, format_: str) -> None:
+    """It is what a pipe gets, also for one record."""
+    listing(box, "customer", "/customers", {"first_name": "Zoë"})
+
+    commands = [("customers", *what, "--format", format_) for what in (("find", "z", "-q"), ("get", "cst-1"))]
+
+    shown = [await on_terminal(*command, box=box) for command in commands]
+    piped = [await run(*command, box=box) for command in commands]
+
+    for (code, on_screen), done in zip(shown, piped, strict=True):
+        assert (code, done.code) == (0, 0)
+        assert on_screen.replace("\r\n", "\n") == done.out.replace("\r\n", "\n")
+        assert "Zoë" in done.out

@@ -69,7 +69,7 @@ _NOTHING: Final = "Nothing to write: give at least one field, such as --last-nam
     cls=_WithFields,
     epilog="Example: ticketsource customers create --first-name Karl --last-name Jenkins --consent-email true",
 )
-@print_format_option
+@print_format_option("json")
 def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa: A002 - as users know it
     """Create a customer and print the record."""
     values = {column: value for column, value in _values(given).items() if value is not None}
@@ -91,7 +91,7 @@ def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa
     epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false',
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
-@print_format_option
+@print_format_option("json")
 def update_customer(*, customer_id: str, format: str | None, **given: str | None) -> None:  # noqa: A002 - as above
     """Change the fields that are given, and print the record; an empty text clears a text or a day."""
     values = _values(given)
@@ -138,7 +138,7 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("description", metavar="TEXT", type=TEXT)
 @click.option("--created-by", metavar="NAME", type=TEXT, help="The name of the person who wrote the note.")
-@print_format_option
+@print_format_option("json")
 def create_note(
     *,
     customer_id: str,

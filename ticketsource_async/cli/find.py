@@ -129,7 +129,7 @@ def _comparable(email: str) -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Look into this store of `customers changes` instead, at once: it has the customers as they were last time.",
 )
-@print_format_option
+@print_format_option("jsonl")
 @limit_option
 def find_customers(
     *,
@@ -220,7 +220,7 @@ def _note_searched(customer: "Customer", note: "Callable[[WholeRecord], None]") 
 @sandbox_option
 @strict_option
 @quiet_option
-@print_format_option
+@print_format_option("json")
 def get_customer(
     *,
     customer: str,

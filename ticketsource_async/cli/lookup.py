@@ -43,7 +43,7 @@ def _add_getter(group: str, explained: str, *ids: str) -> None:
 
         run(work())
 
-    _add(get, f"{group} get", explained, ids)
+    _add(print_format_option("json")(get), f"{group} get", explained, ids)
 
 
 def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) -> None:
@@ -76,11 +76,11 @@ def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) ->
 
         run(work())
 
-    _add(limit_option(list_all), name, explained, ids)
+    _add(print_format_option("jsonl")(limit_option(list_all)), name, explained, ids)
 
 
 def _add(function: "Callable[..., None]", name: str, explained: str, ids: tuple[str, ...]) -> None:
-    made = sandbox_option(strict_option(print_format_option(function)))
+    made = sandbox_option(strict_option(function))
     for metavar in reversed(ids):
         made = click.argument(metavar.lower(), metavar=metavar, type=TEXT)(made)
     example = " ".join(["Example: ticketsource", name, *_EXAMPLES[name.partition(" ")[0]][: len(ids)]])

@@ -38,6 +38,7 @@ _FOLDED: Final = (
 )  # how long a word may be that is not folded: shorter ones, the fewer columns there is room for
 _ENOUGH: Final = 4  # columns, for which no word is folded that need not be
 _NO_WIDTH: Final = (80, 24)  # of a pipe
+_NARROWEST: Final = 20
 
 
 class _Format(Lazy, click.Choice[str]):
@@ -51,11 +52,12 @@ class _Format(Lazy, click.Choice[str]):
         return (_TABLE, *(name for name, file in FORMATS.items() if not file.is_binary))
 
 
-print_format_option = click.option(
-    "--format",
-    type=_Format([]),
-    help="How to print.  [default: table on a terminal; elsewhere jsonl for a list, json for one record]",
-)
+def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option --format of what prints records; `default` is for a pipe."""
+    explained = f"How to print.  [default: table on a terminal, elsewhere {default}]"
+    return click.option("--format", type=_Format([]), help=explained)
+
+
 limit_option = click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -163,7 +165,8 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "") -> str:
     if isinstance(value, date):
         return value.isoformat()
     text = str(value)
-    return text if text.strip() else f'"{text}"'  # else it would look like nothing
+    shows = any(character.isprintable() and not character.isspace() for character in text)
+    return text if shows else f'"{text}"'  # else it would look like nothing
 
 
 def _split(moment: datetime) -> tuple[str, str]:
@@ -276,7 +279,8 @@ def _record(table: "Table[Any]", record: Any) -> list[Any]:
     for path, value in _unknown(record.to_dict()):
         names.append(Text(_printable(path), "bold"))
         cells.append(Text(_printable(json_text(value))))
-    drawn: list[Any] = [_draw([], [names, cells], _fit([], [names, cells]))]
+    widest = min(max(map(len, names)), (_width() - _GAP) // 2)
+    drawn: list[Any] = [_draw([], [names, cells], [widest, _width() - _GAP - widest])]
     if table.parts is not None and (items := table.parts[1](record)):
         flags = [
             {path.partition("]")[2].lstrip("."): raw for path, raw in record.invalid.items() if f"[{number}]" in path}
@@ -301,7 +305,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]") -> list[
 
     words, lines = list[int](), list[int]()  # the widest of each column
     for number, column in enumerate(cells):
-        texts = [text.plain for text in (*headings[number : number + 1], *column)]
+        texts = [text.plain for text in (headings[number], *column)]
         words.append(max((cell_len(word) for text in texts for word in text.split()), default=1))
         lines.append(max((cell_len(line) for text in texts for line in text.split("\n")), default=1))
     room = _width()
@@ -312,7 +316,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]") -> list[
             widths.pop()
         if min(len(widths), _ENOUGH) > len(chosen):
             chosen = widths
-    chosen[0] = max(min(chosen[0], room), 1)
+    chosen[0] = min(chosen[0], room)
     left = room - sum(chosen) - _GAP * (len(chosen) - 1)
     while left > 0 and (narrow := [number for number, width in enumerate(chosen) if width < lines[number]]):
         for number in narrow[:left]:
@@ -322,7 +326,8 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]") -> list[
 
 
 def _width() -> int:
-    return shutil.get_terminal_size(_NO_WIDTH).columns
+    """Return how many characters a line can have; a terminal that is too narrow for a table folds the lines itself."""
+    return max(shutil.get_terminal_size(_NO_WIDTH).columns, _NARROWEST)
 
 
 def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> Any:
