@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from command import run
+import pytest
+from command import run, table
 
 from ticketsource_async import TicketSource
 from ticketsource_async.sandbox import Sandbox
@@ -63,3 +64,115 @@ async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
 
         assert done.code == 2
         assert "an id here is" in done.err
+
+
+async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:
+    """CSV has a column for each field; JSON Lines and JSON have the record whole, and so has a single record."""
+    ids: dict[str, str] = {}
+
+    async def listed(kind: str, *arguments: str) -> None:
+        lines = (await run(*arguments, "--format", "jsonl", box=shows)).out.splitlines()
+        array = await run(*arguments, "--format", "json", box=shows)
+        rows = table((await run(*arguments, "--format", "csv", box=shows)).out)
+        shown = await run(*arguments, "--format", "table", box=shows)
+
+        assert json.loads(array.out) == [json.loads(line) for line in lines]
+        assert [row["id"] for row in rows] == [json.loads(line)["id"] for line in lines]
+        assert all(row["id"] in shown.out for row in rows)
+        ids[kind] = rows[0]["id"]
+
+    async def single(*arguments: str) -> None:
+        line = (await run(*arguments, "--format", "jsonl", box=shows)).out
+        as_json = await run(*arguments, "--format", "json", box=shows)
+        (row,) = table((await run(*arguments, "--format", "csv", box=shows)).out)
+        shown = (await run(*arguments, "--format", "table", box=shows)).out
+
+        assert json.loads(as_json.out) == json.loads(line)
+        assert as_json.out == (await run(*arguments, box=shows)).out
+        assert row["id"] == json.loads(line)["id"]
+        for name in row:
+            assert f"\n{name.replace('_', ' ')}" in f"\n{shown}"
+
+    await listed("events", "events", "list")
+    await listed("venues", "events", "venues", ids["events"])
+    await listed("dates", "events", "dates", ids["events"])
+    await listed("bookings", "dates", "bookings", ids["dates"])
+    await listed("seats", "bookings", "seats", ids["bookings"])
+    await listed("customers", "customers", "find", "@")
+    for group, record_id in ids.items():
+        await single(group, "get", record_id)
+
+
+async def test_a_csv_has_what_its_names_say(shows: Sandbox) -> None:
+    """The sums of a booking are those of its lines; ids of what it belongs to are columns."""
+    event = table((await run("events", "list", "--format", "csv", box=shows)).out)[0]
+    date = table((await run("events", "dates", event["id"], "--format", "csv", box=shows)).out)[0]
+    rows = table((await run("dates", "bookings", date["id"], "--format", "csv", box=shows)).out)
+    async with TicketSource(shows.api_key, base_url=shows.url) as ts:
+        bookings = await ts.dates.list_bookings(date["id"]).collect()
+
+    assert date["event_id"] == event["id"]
+    assert [(row["customer_id"], row["date_id"]) for row in rows] == [(b.customer_id, date["id"]) for b in bookings]
+    assert [row["gross"] for row in rows] == [f"{b.totals().gross:f}" for b in bookings]
+    assert [row["lines"] for row in rows] == [str(len(b.lines or ())) for b in bookings]
+
+
+async def test_a_row_of_a_list_that_cannot_be_read_costs_only_itself(shows: Sandbox) -> None:
+    """All others are printed, stderr names it, and the exit code is 1."""
+    events = [json.loads(line) for line in (await run("events", "list", box=shows)).out.splitlines()]
+    rows = [{"id": one["id"], "type": "event", "attributes": {"name": one["name"]}, "links": {}} for one in events]
+    rows[1]["id"] = "../x"
+    shows.fail(path="/events", status=200, body=json.dumps({"data": rows, "links": {"next": None}}), times=2)
+
+    piped = await run("events", "list", box=shows)
+    shown = await run("events", "list", "--format", "table", box=shows)
+
+    assert [json.loads(line)["id"] for line in piped.out.splitlines()] == [events[n]["id"] for n in (0, 2, 3)]
+    assert shown.out.count("evt-") == 3
+    for done in (piped, shown):
+        assert done.code == 1
+        assert "data[1]" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("csv", "name of 1 event could not be read, the cells are empty"),
+        ("table", "name of 1 event could not be read"),
+    ],
+)
+async def test_a_cell_that_is_empty_for_want_of_reading_is_told(shows: Sandbox, name: str, said: str) -> None:
+    """A table on a terminal says so in the cell."""
+    rows = [{"id": "evt-1", "type": "event", "attributes": {"name": ["?"]}, "links": {}}]
+    shows.fail(path="/events", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
+
+    done = await run("events", "list", "--format", name, box=shows)
+
+    assert (done.code, done.err) == (0, f"{said}: evt-1\n")
+    assert ("(unreadable)" in done.out) == (name == "table")
+
+
+async def test_a_limit_ends_a_list_and_its_requests(many: Sandbox) -> None:
+    """No page is asked for that is not needed."""
+    bookings = [{"id": f"bkg-{n}", "type": "booking", "attributes": {}, "links": {}} for n in range(100)]
+    following = {"data": bookings, "links": {"next": "?page=2&per_page=100"}}
+    many.fail(path="/dates/dat-1/bookings", status=200, body=json.dumps(following), times=None)
+
+    done = await run("dates", "bookings", "dat-1", "--limit", "100", box=many)
+    wrong = await run("dates", "bookings", "dat-1", "--limit", "0", box=many)
+
+    assert (done.code, len(done.out.splitlines())) == (0, 100)
+    assert len(many.requests) == 1
+    assert wrong.code == 2
+
+
+async def test_a_written_record_is_printed_in_the_format_that_is_named(box: Sandbox) -> None:
+    """As a look-up prints it."""
+    created = await run("customers", "create", "--first-name", "Zoë", "--format", "table", box=box)
+    customer_id = box.customers.ids()[-1]
+    updated = await run("customers", "update", customer_id, "--last-name", "Ng", "--format", "csv", box=box)
+    noted = await run("notes", "create", customer_id, "Leg room", "--format", "jsonl", box=box)
+
+    assert created.out.startswith(f"id                     {customer_id}\n")
+    assert table(updated.out)[0]["last_name"] == "Ng"
+    assert json.loads(noted.out)["description"] == "Leg room"

@@ -30,7 +30,7 @@ MOST_ROWS: Final = 100
 
 _TABLE: Final = "table"
 _GAP: Final = 2
-_LEAST: Final = 12  # how narrow a column may become, if its cells are not as narrow
+_LEAST: Final = 10  # how narrow a column may become, if its cells are not as narrow
 _FOLDED: Final = (
     32,
     24,
@@ -112,6 +112,7 @@ class Printing:
                     nonlocal count
                     count += 1
                     write(record)
+                    stdout.flush()  # somebody may wait for it
                     return count != self.limit
 
                 yield pass_on
@@ -150,10 +151,13 @@ class Printing:
 # What stands in a cell
 
 
-def _words(column: "Column[Any]", value: "Value", *, offset: str = "") -> str:
-    """Return a value as people read it; `offset` is what its heading says of the zone, if it does."""
+def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bool = False) -> str:
+    """Return a value as people read it.
+
+    `offset` is what its heading says of the zone, if it does; what is `exact` tells an empty text from none.
+    """
     if value is None:
-        return "unknown" if column.name.startswith("consent") else ""
+        return "unknown" if column.kind == "yes" and column.name.startswith("consent") else ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
@@ -165,7 +169,7 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "") -> str:
     if isinstance(value, date):
         return value.isoformat()
     text = str(value)
-    shows = any(character.isprintable() and not character.isspace() for character in text)
+    shows = (not text and not exact) or any(character.isprintable() and not character.isspace() for character in text)
     return text if shows else f'"{text}"'  # else it would look like nothing
 
 
@@ -187,28 +191,35 @@ def _within(path: str, other: str) -> bool:
     return not other or path == other or path.startswith(f"{other}.")
 
 
-def _cell(columns: "Sequence[Column[Any]]", item: object, invalid: Mapping[str, object], **shown: Any) -> "Text":
-    """Return what a cell says: the values of these columns, and of each whether it could not be read.
+def _cell(
+    columns: "Sequence[Column[Any]]",
+    item: object,
+    invalid: Mapping[str, object],
+    *,
+    between: str = " ",
+    offset: str = "",
+    exact: bool = False,
+) -> "Text":
+    """Return what a cell says: the values of these columns, or of each that it could not be read.
 
-    `between` stands between two values, `offset` is as in `_words`, and with `raw` it has what could not be read.
+    `between` stands between two values. `offset` is as in `_words`. What is `exact` has what could not be read, too.
     """
     from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
 
-    between: str = shown.get("between", " ")
+    from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
+
     cell = Text()
     for column in columns:
+        value = column.get(item)
         if unread := _unreadable(invalid, column.reads):
-            from ticketsource_async.files.json import json_text  # noqa: PLC0415
-
-            what = f": {', '.join(json_text(value) for value in unread)}" if shown.get("raw") else ""
+            what = f": {', '.join(map(json_text, unread))}" if exact else ""
             said = Text(_printable(f"(unreadable{what})"), "red")
+            if said.plain in cell.plain:
+                continue  # it is said already of what they are parts of
+        elif len(columns) > 1 and (value is None or not str(value).strip()):
+            continue
         else:
-            value = column.get(item)
-            if len(columns) > 1 and (value is None or not str(value).strip()):
-                continue
-            said = Text(_printable(_words(column, value, offset=shown.get("offset", ""))))
-        if said.style and said.plain in cell.plain:
-            continue  # they are one value, or part of one
+            said = Text(_printable(_words(column, value, offset=offset, exact=exact)))
         cell = Text.assemble(cell, between if cell else "", said)
     return cell
 
@@ -238,7 +249,7 @@ def _list(table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[st
 
     by_name = {column.name: column for column in table.columns}
     unread = [row.invalid for row in rows] if invalid is None else invalid
-    headings, cells = list["Text"](), list[list["Text"]]()
+    headings, cells, whole = list["Text"](), list[list["Text"]](), list[bool]()
     for shown in table.shown:
         columns = [by_name[name] for name in shown.names]
         offset = _common_offset(columns, rows)
@@ -249,7 +260,8 @@ def _list(table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[st
                 for row, flags in zip(rows, unread, strict=True)
             ]
         )
-    widths = _fit(headings, cells)
+        whole.append(columns[0].name == "id" or columns[0].kind == "moment")
+    widths = _fit(headings, cells, whole)
     drawn: list[Any] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
         drawn.append(f"No room for {', '.join(left_out)}: --format json has all.")
@@ -275,7 +287,7 @@ def _record(table: "Table[Any]", record: Any) -> list[Any]:
     from ticketsource_async.files.json import json_text  # noqa: PLC0415
 
     names = [Text(column.name.replace("_", " "), "bold") for column in table.columns]
-    cells = [_cell([column], record, record.invalid, raw=True) for column in table.columns]
+    cells = [_cell([column], record, record.invalid, exact=True) for column in table.columns]
     for path, value in _unknown(record.to_dict()):
         names.append(Text(_printable(path), "bold"))
         cells.append(Text(_printable(json_text(value))))
@@ -299,26 +311,33 @@ def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, objec
             yield from _unknown(value, f"{at}{key} ")
 
 
-def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]") -> list[int]:
-    """Return the widths of the columns that the terminal has room for: the first ones, and the first in any case."""
+def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
+    """Return the widths of the columns that the terminal has room for: the first ones, and the very first in any case.
+
+    What cannot be narrower than its words and `_LEAST` is left out; then the widths share the room that is left. A cell
+    of a column that is `whole`, such as an id to copy, has one line.
+    """
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
-    words, lines = list[int](), list[int]()  # the widest of each column
-    for number, column in enumerate(cells):
-        texts = [text.plain for text in (headings[number], *column)]
-        words.append(max((cell_len(word) for text in texts for word in text.split()), default=1))
-        lines.append(max((cell_len(line) for text in texts for line in text.split("\n")), default=1))
+    words, lines, wanted = list[int](), list[int](), list[int]()
+    for heading, column in zip(headings, cells, strict=True):
+        longest = sorted(max(map(cell_len, text.plain.split()), default=0) for text in column)
+        usual = longest[-1 - len(longest) // 10] if longest else 0  # one long word in ten leaves the others their room
+        lines.append(max((cell_len(line) for text in column for line in text.plain.split("\n")), default=0))
+        words.append(max(lines[-1] if whole[len(words)] else usual, *map(cell_len, heading.plain.split())))
+        wanted.append(max(lines[-1], cell_len(heading.plain)))
     room = _width()
     chosen = list[int]()
     for folded in _FOLDED:
-        widths = [max(min(word, folded), min(line, _LEAST)) for word, line in zip(words, lines, strict=True)]
+        most = [_FOLDED[0] if one else folded for one in whole]
+        widths = [max(min(w, m), min(line, _LEAST)) for w, m, line in zip(words, most, lines, strict=True)]
         while len(widths) > 1 and sum(widths) + _GAP * (len(widths) - 1) > room:
             widths.pop()
         if min(len(widths), _ENOUGH) > len(chosen):
             chosen = widths
     chosen[0] = min(chosen[0], room)
     left = room - sum(chosen) - _GAP * (len(chosen) - 1)
-    while left > 0 and (narrow := [number for number, width in enumerate(chosen) if width < lines[number]]):
+    while left > 0 and (narrow := [number for number, width in enumerate(chosen) if width < wanted[number]]):
         for number in narrow[:left]:
             chosen[number] += 1
         left -= len(narrow)
