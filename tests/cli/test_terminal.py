@@ -408,6 +408,28 @@ async def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(box: 
     assert ("No room for" in shown) == (columns < 200)
 
 
+async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: Sandbox) -> None:
+    """A long name or two do not fold the ids and times of all; columns that would fold most rows are left out."""
+    ids = [f"evt-{'x' * 16}{number:02}" for number in range(20)]
+    names = ["Swan Lake in the Park"] * 18 + ["word " * 60, "q" * 300]
+    rows = [
+        row("event", one, name=name, category="Theatre", genre="Musical", public=True, archived=False, reference="R1")
+        | {"links": {}}
+        for one, name in zip(ids, names, strict=True)
+    ]
+    box.fail(path="/events", status=200, body=json.dumps({"data": rows, "links": {"next": None}}), times=None)
+
+    _, shown = await on_terminal("events", "list", box=box)
+
+    cells = [line.split("  ") for line in lines(shown)]
+    first = {row[0]: [cell.strip() for cell in row if cell] for row in cells}
+    assert all(first[one] == [one, "Swan Lake in the Park", "Theatre", "Musical", "yes"] for one in ids[:18])
+    assert set(ids) <= first.keys()
+    assert "No room for archived, reference, created: --format json has all.\n" in shown
+    assert shown.count("word ") + shown.count("word\n") == 60
+    assert shown.count("q") == 300
+
+
 @pytest.mark.parametrize("columns", [0, 1, 5, 19])
 async def test_a_terminal_too_narrow_for_a_table_gets_all_of_it(box: Sandbox, columns: int) -> None:
     """It folds the lines itself; one that has no width gets 80 columns."""

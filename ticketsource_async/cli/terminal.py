@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import le
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -314,34 +315,44 @@ def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, objec
 def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
     """Return the widths of the columns that the terminal has room for: the first ones, and the very first in any case.
 
-    What cannot be narrower than its words and `_LEAST` is left out; then the widths share the room that is left. A cell
-    of a column that is `whole`, such as an id to copy, has one line.
+    A cell of a column that is `whole`, such as an id to copy, has one line. More than `_ENOUGH` columns are shown only
+    if most rows have one line, too.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
-    words, lines, wanted = list[int](), list[int](), list[int]()
-    for heading, column in zip(headings, cells, strict=True):
+    lengths = [[max(map(cell_len, text.plain.split("\n"))) for text in column] for column in cells]
+    wanted = [max([cell_len(heading.plain), *column]) for heading, column in zip(headings, lengths, strict=True)]
+    words = []
+    for number, column in enumerate(cells):
         longest = sorted(max(map(cell_len, text.plain.split()), default=0) for text in column)
-        usual = longest[-1 - len(longest) // 10] if longest else 0  # one long word in ten leaves the others their room
-        lines.append(max((cell_len(line) for text in column for line in text.plain.split("\n")), default=0))
-        words.append(max(lines[-1] if whole[len(words)] else usual, *map(cell_len, heading.plain.split())))
-        wanted.append(max(lines[-1], cell_len(heading.plain)))
-    room = _width()
-    chosen = list[int]()
+        usual = longest[-1 - len(longest) // 10]  # one long word in ten leaves the others their room
+        most = max(lengths[number]) if whole[number] else max(usual, min(max(lengths[number]), _LEAST))
+        words.append(max(most, *map(cell_len, headings[number].plain.split())))
+    best = list[int]()
     for folded in _FOLDED:
-        most = [_FOLDED[0] if one else folded for one in whole]
-        widths = [max(min(w, m), min(line, _LEAST)) for w, m, line in zip(words, most, lines, strict=True)]
-        while len(widths) > 1 and sum(widths) + _GAP * (len(widths) - 1) > room:
-            widths.pop()
-        if min(len(widths), _ENOUGH) > len(chosen):
-            chosen = widths
-    chosen[0] = min(chosen[0], room)
-    left = room - sum(chosen) - _GAP * (len(chosen) - 1)
-    while left > 0 and (narrow := [number for number, width in enumerate(chosen) if width < wanted[number]]):
+        least = [min(word, _FOLDED[0] if one else folded) for word, one in zip(words, whole, strict=True)]
+        for count in range(len(cells), 0, -1):
+            widths = _shared(least[:count], wanted)
+            in_one_line = [all(map(le, row, widths)) for row in zip(*lengths[:count], strict=True)]
+            if widths and (count <= _ENOUGH or sum(in_one_line) * 2 > len(in_one_line)):
+                break
+        if min(len(widths), _ENOUGH) > len(best):
+            best = widths
+    return best
+
+
+def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """Return widths that share the room of the terminal, none below its least; none at all if that is too narrow."""
+    room = _width() - _GAP * (len(least) - 1)
+    if len(least) > 1 and sum(least) > room:
+        return []
+    widths = [min(width, room) for width in least]
+    left = room - sum(widths)
+    while left > 0 and (narrow := [number for number, width in enumerate(widths) if width < wanted[number]]):
         for number in narrow[:left]:
-            chosen[number] += 1
+            widths[number] += 1
         left -= len(narrow)
-    return chosen
+    return widths
 
 
 def _width() -> int:
