@@ -148,7 +148,7 @@ async def test_found_customers_come_in_every_format(box: Sandbox, name: str, rea
 
 
 async def test_a_value_that_could_not_be_searched_is_told(box: Sandbox) -> None:
-    """Whoever might have been found by it is named; what nobody searched in is not."""
+    """A customer who may have been found by it is named; a value in which nothing is searched is not."""
     known(
         box, JOSE, {"email": ["jose@example.com"], "created_at": "?"}, {"membership": "AB"}, {"consent": {"email": 1}}
     )
@@ -257,6 +257,17 @@ async def test_a_customer_is_got_by_the_whole_e_mail(box: Sandbox) -> None:
     assert (done.code, json.loads(done.out)["id"]) == (0, "cst-1")
     assert done.err == "The API has no search, so this reads all customers, 100 a request.\n"
     assert (quiet.code, quiet.out, quiet.err) == (0, done.out, "")
+
+
+async def test_a_customer_is_got_though_another_row_cannot_be_read(box: Sandbox) -> None:
+    """The exit code is 1, since the other may have the same e-mail."""
+    rows = [customer_row(1, **JOSE), {"id": "bkg-1", "type": "booking", "attributes": {}}]
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
+
+    done = await run("customers", "get", "jose.nunez@example.com", "-q", box=box)
+
+    assert (done.code, json.loads(done.out)["id"]) == (1, rows[0]["id"])
+    assert "data[1]" in done.err
 
 
 async def test_an_e_mail_that_several_customers_have_gets_none_of_them(box: Sandbox) -> None:

@@ -141,7 +141,7 @@ async def test_a_row_of_a_list_that_cannot_be_read_costs_only_itself(shows: Sand
         ("table", "name of 1 event could not be read"),
     ],
 )
-async def test_a_cell_that_is_empty_for_want_of_reading_is_told(shows: Sandbox, name: str, said: str) -> None:
+async def test_a_cell_of_a_value_that_could_not_be_read_is_told(shows: Sandbox, name: str, said: str) -> None:
     """A table on a terminal says so in the cell."""
     rows = [{"id": "evt-1", "type": "event", "attributes": {"name": ["?"]}, "links": {}}]
     shows.fail(path="/events", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))

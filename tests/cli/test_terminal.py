@@ -354,7 +354,7 @@ async def test_money_has_two_decimals_or_more_and_is_never_rounded(box: Sandbox)
 
 
 async def test_a_value_that_could_not_be_read_is_no_empty_cell(box: Sandbox) -> None:
-    """In a list it says that it is unreadable, in a record also what it is; stderr says whose it is as before."""
+    """A list says that it is unreadable, a record also what it is. Stderr says whose it is, as for an export."""
     odd = {"first_name": {"a": 1}, "last_name": "Half", "consent": {"email": 1}, "telephone": ["[red]"]}
     listing(box, "customer", "/customers", odd, {"address": "x", "email": "a@example.com"})
 

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer
     from ticketsource_async.models.base import WholeRecord
 
-_SCAN: Final = "The API has no search, so this reads all customers, 100 a request."
-
-
 # What is found
 
 
@@ -255,7 +252,7 @@ async def _with_email(
 ) -> "Customer":
     """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
     if not quiet:
-        say(_SCAN)
+        say("The API has no search, so this reads all customers, 100 a request.")
     wanted, read = _comparable(email), 0
     found: list[Customer] = []
     with progress("customers", quiet=quiet) as shown:

@@ -19,6 +19,7 @@ from ticketsource_async.cli.common import Lazy, on_terminal
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod, RenderableType
     from rich.text import Text
 
     from ticketsource_async.models.base import Record
@@ -31,14 +32,12 @@ MOST_ROWS: Final = 100
 
 _TABLE: Final = "table"
 _GAP: Final = 2
-_LEAST: Final = 10  # how narrow a column may become, if its cells are not as narrow
-_FOLDED: Final = (
-    32,
-    24,
-    16,
-)  # how long a word may be that is not folded: shorter ones, the fewer columns there is room for
-_ENOUGH: Final = 4  # columns, for which no word is folded that need not be
-_NO_WIDTH: Final = (80, 24)  # of a pipe
+_LEAST: Final = 10
+"""How narrow a column may become. It is narrower only if its cells are."""
+_FOLDED: Final = (32, 24, 16)
+"""The longest word that is not folded. A shorter one is tried if there is no room for enough columns otherwise."""
+_ENOUGH: Final = 4
+_PIPE: Final = (80, 24)
 _NARROWEST: Final = 20
 
 
@@ -155,7 +154,7 @@ class Printing:
 def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bool = False) -> str:
     """Return a value as people read it.
 
-    `offset` is what its heading says of the zone, if it does; what is `exact` tells an empty text from none.
+    An `offset` from UTC that stands in the heading is left out. `exact` shows an empty text, which is not None, as "".
     """
     if value is None:
         return "unknown" if column.kind == "yes" and column.name.startswith("consent") else ""
@@ -201,9 +200,9 @@ def _cell(
     offset: str = "",
     exact: bool = False,
 ) -> "Text":
-    """Return what a cell says: the values of these columns, or of each that it could not be read.
+    """Return the text of a cell: the values of these columns, with `between` between them.
 
-    `between` stands between two values. `offset` is as in `_words`. What is `exact` has what could not be read, too.
+    A value that could not be read is marked as unreadable; `exact` adds what it is. `offset` is as in `_words`.
     """
     from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
 
@@ -216,7 +215,7 @@ def _cell(
             what = f": {', '.join(map(json_text, unread))}" if exact else ""
             said = Text(_printable(f"(unreadable{what})"), "red")
             if said.plain in cell.plain:
-                continue  # it is said already of what they are parts of
+                continue  # the value is one, and the columns are parts of it
         elif len(columns) > 1 and (value is None or not str(value).strip()):
             continue
         else:
@@ -241,10 +240,12 @@ def _encoding() -> str:
 # Tables
 
 
-def _list(table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[str, object]] | None = None) -> list[Any]:
-    """Return the table of a list, and what to say of columns for which the terminal has no room.
+def _list(
+    table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[str, object]] | None = None
+) -> "list[RenderableType]":
+    """Return the table of a list, and a line that names the columns for which the terminal has no room.
 
-    `invalid` is of each row, if that is a part of a record.
+    `invalid` has what could not be read of each row, for rows that are parts of a record.
     """
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -263,26 +264,26 @@ def _list(table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[st
         )
         whole.append(columns[0].name == "id" or columns[0].kind == "moment")
     widths = _fit(headings, cells, whole)
-    drawn: list[Any] = [_draw(headings, cells, widths)]
+    drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
         drawn.append(f"No room for {', '.join(left_out)}: --format json has all.")
     return drawn
 
 
 def _common_offset(columns: "Sequence[Column[Any]]", rows: Sequence[Any]) -> str:
-    """Return the offset from UTC that all times of a column have, to stand in its heading; else nothing."""
+    """Return the offset from UTC that all times of a column have, for its heading; empty if they differ."""
     if columns[0].kind != "moment":
         return ""
     offsets = {_split(moment)[1] for row in rows if isinstance(moment := columns[0].get(row), datetime)}
     return offsets.pop() if len(offsets) == 1 else ""
 
 
-def _justify(columns: "Sequence[Column[Any]]") -> "Any":
+def _justify(columns: "Sequence[Column[Any]]") -> "JustifyMethod":
     return "right" if columns[0].kind in ("money", "number") else "left"
 
 
-def _record(table: "Table[Any]", record: Any) -> list[Any]:
-    """Return the table of one record, with a line for each column and each unknown attribute, and that of its parts."""
+def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
+    """Return the table of one record, with a line for each column and unknown attribute, and the table of its parts."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
     from ticketsource_async.files.json import json_text  # noqa: PLC0415
@@ -293,7 +294,7 @@ def _record(table: "Table[Any]", record: Any) -> list[Any]:
         names.append(Text(_printable(path), "bold"))
         cells.append(Text(_printable(json_text(value))))
     widest = min(max(map(len, names)), (_width() - _GAP) // 2)
-    drawn: list[Any] = [_draw([], [names, cells], [widest, _width() - _GAP - widest])]
+    drawn: list[RenderableType] = [_draw([], [names, cells], [widest, _width() - _GAP - widest])]
     if table.parts is not None and (items := table.parts[1](record)):
         flags = [
             {path.partition("]")[2].lstrip("."): raw for path, raw in record.invalid.items() if f"[{number}]" in path}
@@ -304,7 +305,7 @@ def _record(table: "Table[Any]", record: Any) -> list[Any]:
 
 
 def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the attributes that this library does not know, of a record and of its parts, but not of lists of these."""
+    """Yield the attributes of a record and its parts that this library does not know; not of parts in a list."""
     for key, value in data.items():
         if key == "extra":
             yield from ((f"{at}{name}", inner) for name, inner in value.items())
@@ -313,10 +314,10 @@ def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, objec
 
 
 def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
-    """Return the widths of the columns that the terminal has room for: the first ones, and the very first in any case.
+    """Return the widths of the columns for which the terminal has room: the first ones, at least one.
 
-    A cell of a column that is `whole`, such as an id to copy, has one line. More than `_ENOUGH` columns are shown only
-    if most rows have one line, too.
+    A column that is `whole`, such as that of the ids, is as wide as its cells. Columns after the first `_ENOUGH` have
+    room only if most rows still take one line.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
@@ -328,7 +329,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
         usual = longest[-1 - len(longest) // 10]  # one long word in ten leaves the others their room
         most = max(lengths[number]) if whole[number] else max(usual, min(max(lengths[number]), _LEAST))
         words.append(max(most, *map(cell_len, headings[number].plain.split())))
-    best = list[int]()
+    best, widths = list[int](), list[int]()
     for folded in _FOLDED:
         least = [min(word, _FOLDED[0] if one else folded) for word, one in zip(words, whole, strict=True)]
         for count in range(len(cells), 0, -1):
@@ -342,7 +343,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
 
 
 def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Return widths that share the room of the terminal, none below its least; none at all if that is too narrow."""
+    """Return widths that fill the terminal, each at least that given; an empty list if the terminal is too narrow."""
     room = _width() - _GAP * (len(least) - 1)
     if len(least) > 1 and sum(least) > room:
         return []
@@ -357,12 +358,13 @@ def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
 
 def _width() -> int:
     """Return how many characters a line can have; a terminal that is too narrow for a table folds the lines itself."""
-    return max(shutil.get_terminal_size(_NO_WIDTH).columns, _NARROWEST)
+    return max(shutil.get_terminal_size(_PIPE).columns, _NARROWEST)
 
 
-def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> Any:
+def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> "RenderableType":
     from rich.box import Box  # noqa: PLC0415 - as above
     from rich.table import Table as Drawn  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     rule = "    \n    \n -  \n" + "    \n" * 5  # under the headings, in characters that every terminal has
     drawn = Drawn(
@@ -372,15 +374,14 @@ def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths:
         pad_edge=False,
         padding=(0, 1 if headings else _GAP, 0, 0),
     )
-    for number, width in enumerate(widths):
-        heading = headings[number] if headings else ""
-        drawn.add_column(heading, width=width, overflow="fold", justify=getattr(heading, "justify", None) or "left")
+    for heading, width in zip(headings or [Text()] * len(widths), widths, strict=False):
+        drawn.add_column(heading, width=width, overflow="fold", justify=heading.justify or "left")
     for row in zip(*cells[: len(widths)], strict=True):
         drawn.add_row(*row)
     return drawn
 
 
-def _print(drawn: Sequence[Any]) -> None:
+def _print(drawn: "Sequence[RenderableType]") -> None:
     """Print tables and lines to stdout, with colours if that is a terminal, unless NO_COLOR is set."""
     import io  # noqa: PLC0415 - as above
 
@@ -403,5 +404,5 @@ def _print(drawn: Sequence[Any]) -> None:
         console.print(one)
     text = re.sub(r" +$", "", written.getvalue(), flags=re.MULTILINE)
     with opened(Path("-"), "utf-8") as stdout:
-        # Past the escapes, which are done: else it would show those that give a colour.
+        # Not `stdout.write`, which would show the escapes of colours: those of the data are replaced already.
         stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
