@@ -37,7 +37,7 @@ _LEAST: Final = 10
 _FOLDED: Final = (32, 24, 16)
 """The longest word that is not folded. A shorter one is tried if there is no room for enough columns otherwise."""
 _ENOUGH: Final = 4
-_PIPE: Final = (80, 24)
+_UNKNOWN: Final = (80, 24)  # the size of what has none, such as a pipe
 _NARROWEST: Final = 20
 
 
@@ -358,7 +358,7 @@ def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
 
 def _width() -> int:
     """Return how many characters a line can have; a terminal that is too narrow for a table folds the lines itself."""
-    return max(shutil.get_terminal_size(_PIPE).columns, _NARROWEST)
+    return max(shutil.get_terminal_size(_UNKNOWN).columns, _NARROWEST)
 
 
 def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> "RenderableType":
@@ -393,6 +393,7 @@ def _print(drawn: "Sequence[RenderableType]") -> None:
     console = Console(
         file=written,
         width=_width(),
+        height=_UNKNOWN[1],  # without it a dumb terminal has 80 columns
         force_terminal=is_terminal,
         color_system="auto" if coloured else None,
         legacy_windows=False,
