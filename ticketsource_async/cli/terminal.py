@@ -362,22 +362,19 @@ def _width() -> int:
 
 
 def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> "RenderableType":
-    from rich.box import Box  # noqa: PLC0415 - as above
-    from rich.table import Table as Drawn  # noqa: PLC0415
+    """Return a table with a rule under its headings, if it has some, in characters that every terminal has."""
+    from rich.table import Table as Drawn  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
-    rule = "    \n    \n -  \n" + "    \n" * 5  # under the headings, in characters that every terminal has
-    drawn = Drawn(
-        box=Box(rule, ascii=True) if headings else None,
-        show_header=bool(headings),
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1 if headings else _GAP, 0, 0),
-    )
-    for heading, width in zip(headings or [Text()] * len(widths), widths, strict=False):
+    drawn = Drawn(box=None, padding=0, pad_edge=False, show_header=bool(headings))
+    for number, width in enumerate(widths):
+        heading = headings[number] if headings else Text()
+        if number:
+            drawn.add_column(width=_GAP)  # not padding, which counts as width in some versions of rich
         drawn.add_column(heading, width=width, overflow="fold", justify=heading.justify or "left")
-    for row in zip(*cells[: len(widths)], strict=True):
-        drawn.add_row(*row)
+    rule = [tuple(Text("-" * width) for width in widths)] if headings else []
+    for row in (*rule, *zip(*cells[: len(widths)], strict=True)):
+        drawn.add_row(*[part for cell in row for part in ("", cell)][1:])
     return drawn
 
 
