@@ -211,7 +211,7 @@ async def test_ctrl_c_ends_quietly_and_leaves_no_file(many: Sandbox, tmp_path: P
     """An interrupted export ends with 130, says nothing, and leaves neither the file nor a part of it."""
     many.fail(page=2, slow=60)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
-    await until(lambda: len(many.requests) == 2)
+    await until(lambda: len(many.requests) >= 2)
     process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
 
@@ -236,7 +236,7 @@ async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, num
     """It ends with 128 and the signal's number, and takes the part of the file away."""
     many.fail(page=2, slow=60)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
-    await until(lambda: len(many.requests) == 2)
+    await until(lambda: len(many.requests) >= 2)
     process.send_signal(number)
     out, err = await process.communicate()
 
@@ -248,7 +248,7 @@ async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: 
     """As `nohup` wants it."""
     many.fail(page=2, slow=0.4)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore="HUP")
-    await until(lambda: len(many.requests) == 2)
+    await until(lambda: len(many.requests) >= 2)
     process.send_signal(signal.SIGHUP)
 
     assert await process.wait() == 0
