@@ -116,6 +116,16 @@ async def test_a_deletion_asks_about_somebody_who_has_no_name_too(
     assert done.err.startswith(f"Delete the customer {asked.replace('ID', ada)} for good?")
 
 
+async def test_a_deletion_of_a_long_note_shows_how_it_begins(box: Sandbox) -> None:
+    """In one line, also if it is one long word."""
+    customer_id = box.customers.ids()[0]
+    note = json.loads((await run("notes", "create", customer_id, "a\nb " + "x" * 90, box=box)).out)
+
+    done = await run("notes", "delete", customer_id, note["id"], box=box)
+
+    assert done.err.startswith(f'Delete the note {note["id"]}, "a b {"x" * 53}...", for good?')
+
+
 async def test_a_deletion_asks_about_nobody_who_is_not_there(box: Sandbox) -> None:
     """It ends with 1 before the question."""
     done = await run("customers", "delete", "cst-nobody", box=box)

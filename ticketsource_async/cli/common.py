@@ -256,9 +256,10 @@ def first_few(ids: Collection[str]) -> str:
 
 
 class LeftOut:
-    """Rows of a list or a store, or branches of a listing, that could not be read: to give as `on_invalid`.
+    """Rows of a list or a store, or branches of a listing, that could not be read.
 
-    At the end of its `with`, each has a line on stderr, or is counted if there are many, and the exit code is 1.
+    To give as `on_invalid`, `on_damaged` or `on_branch_error`. At the end of its `with`, each has a line on stderr, or
+    is counted if there are many, and the exit code is 1.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,5 @@
 """The commands that write one record: create, update and delete customers and notes."""
 
-from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -169,8 +168,9 @@ def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
 
     async def named(ts: "TicketSource") -> str:
         note = await ts.notes.get(customer_id, note_id)
-        text = shorten(note.description or "", 60, placeholder="...")
-        return f'note {note.id}, "{text}",' if text else f"note {note.id}"
+        text = " ".join((note.description or "").split())
+        begin = text if len(text) <= 60 else f"{text[:57]}..."
+        return f'note {note.id}, "{begin}",' if text else f"note {note.id}"
 
     confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes)
 
