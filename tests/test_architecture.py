@@ -11,9 +11,17 @@ PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "config", "call_events", "models"),
-    ("_wire.request", "_wire.response", "_wire.paging", "_wire.drafts", "_wire.retry", "_wire.unpacking"),
+    (
+        "_wire.request",
+        "_wire.headers",
+        "_wire.response",
+        "_wire.paging",
+        "_wire.drafts",
+        "_wire.retry",
+        "_wire.unpacking",
+    ),
     ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sender", "_wire.tasks"),
-    ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "client"),
+    ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "operations", "client"),
     ("output", "tables", "record_tables", "files"),
     ("cli", "_signals", "__main__"),
 )

@@ -41,7 +41,8 @@ from ticketsource_async import (
 )
 from ticketsource_async._wire import response
 from ticketsource_async._wire.request import Credentials, Request, Secret
-from ticketsource_async.models.reader import OURS, Refused, checked_id, read_row, reader_of
+from ticketsource_async.models.ids import checked_id
+from ticketsource_async.models.reader import OURS, Refused, read_row, reader_of
 from ticketsource_async.models.values import NOTHING
 
 CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", "bearer")

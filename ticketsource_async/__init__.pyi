@@ -57,6 +57,10 @@ from ticketsource_async.listings import (
     FailedBranch as FailedBranch,
 )
 from ticketsource_async.models import *  # noqa: F403 - they are listed there
+from ticketsource_async.operations import (
+    Answer as Answer,
+    Operations as Operations,
+)
 from ticketsource_async.pagination import (
     Page as Page,
     Pager as Pager,

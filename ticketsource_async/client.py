@@ -4,11 +4,10 @@ import inspect
 import os
 import platform
 import warnings
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
-from ticketsource_async import listings
 from ticketsource_async._version import __version__
 from ticketsource_async._wire.request import Credentials, Secret
 from ticketsource_async._wire.sender import Sender, SenderConfig
@@ -16,14 +15,9 @@ from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.listings import FailedBranch
-from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
+from ticketsource_async.operations import Operations
 from ticketsource_async.ratelimit import PRIORITIES, Priority, RateLimiter, no_priority
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.resources.bookings import Bookings, Seats
-from ticketsource_async.resources.customers import Customers
-from ticketsource_async.resources.events import Dates, Events, Venues
-from ticketsource_async.resources.notes import Notes
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
@@ -81,7 +75,7 @@ class ClientOptions(TypedDict, total=False):
     """A plain function that gets an event for every attempt, wait, retry and page; if it raises, that is logged."""
 
 
-class TicketSource:
+class TicketSource(Operations):
     """The API of one box office; safe to share among the tasks of an event loop.
 
     May be built anywhere: no event loop is needed and nothing is opened before the first request. Close it with `async
@@ -136,14 +130,7 @@ class TicketSource:
             trace_configs=trace_configs,
         )
         credentials = Credentials.of(key, base_url, user_agent, auth)
-        self._sender = Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event))
-        self.customers = Customers(self._sender, priority)
-        self.notes = Notes(self._sender, priority)
-        self.events = Events(self._sender, priority)
-        self.venues = Venues(self._sender, priority)
-        self.dates = Dates(self._sender, priority)
-        self.bookings = Bookings(self._sender, priority)
-        self.seats = Seats(self._sender, priority)
+        super().__init__(Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event)), priority)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -162,49 +149,6 @@ class TicketSource:
             found["user_agent"] = user_agent
         found.update(options)
         return cls(os.environ["TICKETSOURCE_API_KEY"], **found)
-
-    def programme(
-        self,
-        *,
-        start: StartFilter | None = None,
-        concurrency: int = 8,
-        on_branch_error: Callable[[FailedBranch], None] | None = None,
-    ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
-        """Return everything that is on: each date with its event and venue, None where the API names no venue.
-
-        `concurrency` events are read at a time. An event whose dates cannot be read has no row here. A venue that
-        cannot be read is None on its dates, which still have their `venue_id`. After all other rows `BranchesFailed`
-        names them, or `on_branch_error` is called with each as its turn comes, and nothing is raised at the end.
-
-        What concerns all events ends the listing after the rows before it: a failure of the list of events, a refused
-        key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that is no
-        `TicketSourceError`, and the last of a hundred failures in a row. (A 404 of the API itself is none: the API is
-        well.) Such an error has a note that names its event. Leave the loop with `contextlib.aclosing` if you leave it
-        early.
-
-        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues;
-        GET /venues/{id} for a venue that is not there.
-        """
-        check_whole("concurrency", concurrency, error=ValueError)
-        return listings.programme(self._sender, start, concurrency, on_branch_error)
-
-    def all_bookings(
-        self,
-        *,
-        start: StartFilter | None = None,
-        concurrency: int = 8,
-        on_branch_error: Callable[[FailedBranch], None] | None = None,
-    ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
-        """Return every booking of the box office with its event and date.
-
-        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An event whose
-        dates, or a date whose bookings cannot be read has no row here: `BranchesFailed` and `on_branch_error` tell of
-        them as in `programme`, and what concerns all of them ends the listing as there.
-
-        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
-        """
-        check_whole("concurrency", concurrency, error=ValueError)
-        return listings.all_bookings(self._sender, start, concurrency, on_branch_error)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

@@ -60,12 +60,16 @@ class Loop:
     same: int = 0  # pages in a row with the ids of the page before
     repeated: int = 0  # pages in a row with ids, of which none is fresh
 
-    def which_are_new(self, ids: list[str | None]) -> list[bool]:
-        """Return for each row of a page whether it is new: its id is in none of the pages that are compared."""
+    def which_are_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
+        """Return for each row of a page whether it is new: its id is in none of the pages that are compared.
+
+        `content` is a hash of the rows without an id if these count as rows. They are told apart by page.
+        """
         here = {record_id for record_id in ids if record_id is not None}
-        self.ids, self.nameless = len(here), None in ids
-        whole = hash(frozenset(here))
-        self.same = self.same + 1 if whole == self.latest and here else 0
+        counted = ids.count(None) if content else 0
+        self.ids, self.nameless = len(here) + counted, None in ids and content is None
+        whole = hash((frozenset(here), content))
+        self.same = self.same + 1 if whole == self.latest and self.ids else 0
         self.latest = whole
         unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
         if whole in self.whole_pages and here:  # the list has begun again, or has grown much at its front
@@ -80,8 +84,9 @@ class Loop:
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
+        again = whole in self.whole_pages
         self.whole_pages.add(whole)
-        self.fresh = len(here)
+        self.fresh = len(here) + (0 if again else counted)
         if self.known is not None:
             self.known |= here
         self.recent |= here

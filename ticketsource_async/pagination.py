@@ -27,11 +27,11 @@ from ticketsource_async.call_events import ListEndedEvent, PageEvent
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import InvalidResponse, NotFound, PaginationError, ServerError, TicketSourceError
 from ticketsource_async.list_progress import ListReport, Loop
-from ticketsource_async.models.base import WholeRecord
+from ticketsource_async.models.base import Record
 from ticketsource_async.models.reader import Refused, read_row
 from ticketsource_async.ratelimit import Priority
 
-T = TypeVar("T", bound=WholeRecord)
+T = TypeVar("T")
 
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
@@ -96,6 +96,7 @@ class Pager(Generic[T]):
         self._sender = sender
         self._url = url
         self._model = model
+        self._id_in = _raw_id if model is dict else id_in
         self._per_page = per_page
         self._max_items = max_items
         self._concurrency = concurrency
@@ -288,6 +289,8 @@ class Pager(Generic[T]):
     ) -> tuple[Page[T], Following]:
         """Return the page, and where the list goes on."""
         rows = envelope.rows()
+        if self._max_passes > 1 and self._id_in is not id_in:
+            rows = [_named(row, index, envelope) for index, row in enumerate(rows)]
         self._sender.emit(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
         items = await self._items(loop, rows, envelope)
         loop.items += len(items)
@@ -331,7 +334,7 @@ class Pager(Generic[T]):
 
     async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
         """Return the items of a page that are to come, and count them, or all rows, off what is left."""
-        new = loop.which_are_new([id_in(row) for row in rows])
+        new = loop.which_are_new(list(map(self._id_in, rows)), None if self._id_in is id_in else _content(rows))
         item: T | None
         items: list[T] = []
         for index, is_new in enumerate(new):
@@ -355,7 +358,7 @@ class Pager(Generic[T]):
             if item is not None and is_kept:
                 items.append(item)
         for item in items:
-            if item.invalid:
+            if isinstance(item, Record) and item.invalid:
                 loop.report.unreadable += 1
                 self._sender.note_invalid(item.API_TYPE, item.invalid)
         return items
@@ -375,6 +378,24 @@ class Pager(Generic[T]):
     async def collect(self) -> list[T]:
         """Return all items at once, all of them in memory."""
         return [item async for item in self]
+
+
+def _raw_id(row: object) -> str | None:
+    """Return what tells a row that is read as a dict from others: its type and id, as a list may have several types."""
+    found = id_in(row)
+    return None if found is None or not isinstance(row, dict) else f"{row.get('type')}:{found}"
+
+
+def _named(row: object, index: int, envelope: Envelope) -> object:
+    """Return a row, or the error for one without an id: with `verify`, nobody could say whether it came before."""
+    missing = isinstance(row, dict) and id_in(row) is None
+    return envelope.invalid("Expected an id, which verify goes by", f"$.data[{index}].id") if missing else row
+
+
+def _content(rows: list[object]) -> int:
+    """Return a hash of the rows that have no id; 0 if all of them have one."""
+    nameless = [row for row in rows if _raw_id(row) is None]
+    return hash(repr(nameless)) if nameless else 0
 
 
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:

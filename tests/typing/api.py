@@ -3,13 +3,17 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, assert_never, assert_type
+
+import attrs
 
 from ticketsource_async import (
     UNSET,
     Address,
     AddressDraft,
+    Answer,
     APIError,
     AttemptEvent,
     Booking,
@@ -39,6 +43,7 @@ from ticketsource_async import (
     RateLimit,
     RateLimited,
     RateLimiter,
+    Record,
     RetryEvent,
     RetryPolicy,
     TicketSource,
@@ -72,6 +77,33 @@ async def reading() -> None:
         assert_type(await ts.customers.get(customer), Customer)
         assert_type(await ts.notes.list(customer).first(), Note | None)
         assert_type((await ts.notes.get(customer, "csn-1")).customer_id, str | None)
+
+
+@attrs.frozen
+class Voucher(Record):
+    """A record of the user's own."""
+
+    API_TYPE = "voucher"
+    code: str | None = None
+    amount: Decimal | None = None
+
+
+async def anything(ts: TicketSource) -> None:
+    """Call an endpoint that this library does not know."""
+    answer = await ts.request("GET", "/vouchers", query={"state": "unsold", "page": 2})
+    assert_type(answer, Answer)
+    assert_type(answer.data, object)
+    assert_type(answer.headers, Mapping[str, str])
+    await ts.request("POST", "/vouchers", json={"data": {"type": "voucher", "attributes": {"amount": Decimal(5)}}})
+    assert_type(ts.paginate("/vouchers", max_items=5), Pager[dict[str, object]])
+    assert_type(ts.paginate("/vouchers", model=dict), Pager[dict[str, object]])
+    vouchers = ts.paginate("/vouchers", model=Voucher, query={"state": "unsold"}, concurrency=4)
+    assert_type(vouchers, Pager[Voucher])
+    async for voucher in vouchers:
+        assert_type(voucher.id, str)
+        assert_type(voucher.amount, Decimal | None)
+        assert_type(voucher.invalid, Mapping[str, object])
+    assert_type(Voucher("vch-1", "SPRING", extra={"spent": True}).code, str | None)
 
 
 async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], ids: AsyncIterator[str]) -> None:
@@ -187,6 +219,9 @@ def failures(error: APIError | InvalidResponse | OutcomeUnknown) -> None:
 def mistakes(ts: TicketSource) -> None:
     """Let the checkers find what cannot work."""
     TicketSource("skl-test", auth="digest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ts.paginate("/vouchers", model=list)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    ts.paginate("/vouchers", limit=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    ts.request("get", "/vouchers")  # type: ignore[arg-type, unused-coroutine]  # pyright: ignore[reportArgumentType, reportUnusedCoroutine]
     ts.customers.list(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateLimit("240")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryPolicy(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

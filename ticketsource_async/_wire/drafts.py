@@ -61,15 +61,27 @@ def body(
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}
     data = {"type": draft.API_TYPE, **named, "attributes": _converter.unstructure(draft)}
-    return _json({"data": data}).encode()
+    return encoded({"data": data})
+
+
+def encoded(value: object) -> bytes:
+    """Return JSON; raise TypeError or ValueError for what JSON does not have."""
+    try:
+        return _json(value).encode()
+    except RecursionError:
+        raise ValueError("json is nested too deep, or contains itself") from None
 
 
 def _json(value: object) -> str:
     """Return JSON with each number as it came, which `json` cannot write: it would make a float of it."""
     if isinstance(value, Mapping):
+        if odd := [name for name in value if not isinstance(name, str)]:
+            raise TypeError(f"the names in a JSON object are texts, not {type(odd[0]).__name__}")
         return "{" + ",".join([f"{json.dumps(name)}:{_json(inner)}" for name, inner in value.items()]) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValueError(f"JSON has no number {value}")
     if isinstance(value, Decimal | NumberText):
         return str(value)
-    return json.dumps(value.isoformat() if isinstance(value, date) else value)
+    return json.dumps(value.isoformat() if isinstance(value, date) else value, allow_nan=False)

@@ -81,6 +81,38 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+# Neither "..", nor anything that some server reads as a slash, as a parameter, or as percent-encoded once more.
+_SEGMENT: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~:@,-]{1,200}")
+
+
+def segments_of(path: object) -> list[str]:
+    """Return the segments of a path that a user gives, such as "/customers"; raise ValueError for any other text."""
+    if not isinstance(path, str):
+        raise TypeError(f'a path is a text such as "/customers", not {type(path).__name__}')
+    first, *segments = path.split("/")
+    if first or not segments or not all(map(_SEGMENT.fullmatch, segments)):
+        raise ValueError(
+            f"{path[:200]!r} is not a path of the API: it begins with a slash, has no host, and its parts are letters, "
+            'digits and . _ ~ : @ , -, as in "/customers/cst-1/notes". What comes after a ? goes into query=.'
+        )
+    return segments
+
+
+def query_of(query: object) -> dict[str, str]:
+    """Return the parameters that a user gives; raise TypeError if they are no texts and whole numbers."""
+    if query is None:
+        return {}
+    if not isinstance(query, Mapping):
+        raise TypeError(f'query is a dict such as {{"page": 1}}, not {type(query).__name__}')
+    for name, value in query.items():
+        if not isinstance(name, str) or not isinstance(value, str | int) or isinstance(value, bool):
+            raise TypeError(
+                f"query takes texts and whole numbers, not {type(value).__name__} for {name!r}: write the value as the "
+                'API wants it, such as "true" or "2026-05-10".'
+            )
+    return {name: str(value) for name, value in query.items()}
+
+
 _MOST_SHOWN: Final = 500
 _MOST_READ: Final = 20_000
 
@@ -95,6 +127,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     attempt: int = 1
     followed: bool = False  # a redirect, which happens once
+    takes_anything: bool = False
+    """Whether the answer may be any JSON or text, since this library does not know the endpoint."""
 
     def __str__(self) -> str:
         call = f"{self.method} {self.url.path_qs}"
@@ -104,6 +138,11 @@ class Request:
         """Return the ids in the path: /customers/{id}/notes/{id}."""
         below = self.url.path.removeprefix(self.credentials.base_url.path.rstrip("/"))
         return below.split("/")[2::2]
+
+    def check_url(self) -> None:
+        """Raise ValueError, without the address, if it has the key in it: others would see it in logs."""
+        if self.key_is_in(self.url):
+            raise ValueError("the API key is in the path or the query: leave it out, it is sent in a header")
 
     def key_is_in(self, url: URL) -> bool:
         """Say whether an address has the key in it."""

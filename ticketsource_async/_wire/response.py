@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Final, NoReturn, cast
 
 import msgspec
@@ -12,10 +11,10 @@ from attrs import field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
+from ticketsource_async._wire.headers import asked_wait, request_id
 from ticketsource_async._wire.request import Request
 from ticketsource_async.errors import ErrorObject
 from ticketsource_async.models import values
-from ticketsource_async.models.base import WholeRecord
 from ticketsource_async.models.reader import Refused
 
 ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
@@ -34,7 +33,6 @@ _MOST_OBJECTS: Final = 1_000_000  # an answer of the API has one for each hundre
 _MOST_SEARCHED: Final = 65_536
 _MOST_TRIED: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a time of day: this one was in 1973
 _SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
 _OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
 
@@ -56,7 +54,7 @@ class RawResponse:
 class Envelope:
     """What came in the envelope and on which call; `links` and `meta` are empty where the API left them out.
 
-    `moved` is where to ask instead, and then nothing came.
+    `moved` is where to ask instead, and then nothing came. `extra` is what else an unknown endpoint has answered.
     """
 
     data: object = field(repr=False)
@@ -65,6 +63,8 @@ class Envelope:
     status: int
     meta: Mapping[str, object] = field(factory=dict[str, object], repr=False)
     moved: URL | None = None
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    extra: Mapping[str, object] = field(default=values.NOTHING, repr=False)
 
     def rows(self) -> list[object]:
         """Return the rows of a list; raise `InvalidResponse` if `data` is none."""
@@ -79,12 +79,11 @@ class Envelope:
         """Return the error for contents that break the API's promise."""
         return _invalid(self.request, self.status, what, json_path, resource, record_id)
 
-    def refused(
-        self, refused: Refused, model: type[WholeRecord], row: object, index: int | None = None
-    ) -> errors.InvalidResponse:
+    def refused(self, refused: Refused, model: type, row: object, index: int | None = None) -> errors.InvalidResponse:
         """Return the error for `data`, or for the entry of it at this index, that is no record."""
         place = "$.data" if index is None else f"$.data[{index}]"
-        return self.invalid(refused.what, place + refused.path, resource=model.API_TYPE, record_id=id_in(row))
+        resource = getattr(model, "API_TYPE", "")
+        return self.invalid(refused.what, place + refused.path, resource=resource, record_id=id_in(row))
 
 
 def id_in(row: object) -> str | None:
@@ -101,9 +100,13 @@ def read(request: Request, response: RawResponse) -> Envelope:
         if (moved := _same_but_for_a_slash(request, response)) is not None:
             return Envelope(None, {}, request, response.status, moved=moved)
         raise _error(request, response)
+    if request.takes_anything:
+        return _anything(request, response)
     if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
         return Envelope(None, {}, request, response.status)
     document = _document(response)
+    if not isinstance(document, dict):
+        document = {}
     if request.method == "PATCH" and _is_bare(response, document):
         return Envelope(None, {}, request, response.status)
     if "data" not in document:
@@ -114,6 +117,40 @@ def read(request: Request, response: RawResponse) -> Envelope:
         raise _invalid(request, response.status, "`links` is not an object", "$.links")
     meta = document.get("meta")
     return Envelope(document["data"], links, request, response.status, meta if isinstance(meta, dict) else {})
+
+
+def _anything(request: Request, response: RawResponse) -> Envelope:
+    """Return what an endpoint answered that this library does not know: an envelope, other JSON, text, or nothing."""
+    status, headers = response.status, response.headers
+    bare = not response.broken and response.body.strip() in (b"", b"null")
+    found = _document(response)
+    if found is None and not bare and not response.broken:
+        found = _plain_text(response)
+    if found is None and not bare and request.method != "DELETE":
+        raise _invalid(request, status, f"{_describe(request, response, {}, [], 0)} instead of JSON or text")
+    try:
+        found = values.kept(found)
+    except RecursionError:
+        raise _invalid(request, status, f"more than {values.MOST_LEVELS} levels of nesting") from None
+    if not isinstance(found, dict) or "data" not in found:
+        return Envelope(found, {}, request, status, headers=headers)
+    data, given = found.pop("data"), {name: found.get(name) or {} for name in ("links", "meta")}
+    parts = {name: part for name, part in given.items() if isinstance(part, dict)}
+    extra = {name: value for name, value in found.items() if name not in parts}
+    links, meta = parts.get("links", {}), parts.get("meta", {})
+    return Envelope(data, links, request, status, meta, headers=headers, extra=extra)
+
+
+def _plain_text(response: RawResponse) -> str | None:
+    """Return the text of an answer that says it is one; None for HTML, which no API sends, and for anything else."""
+    kind = response.headers.get("content-type", "")
+    if not kind.startswith("text/") or _is_html(response):
+        return None
+    charset = re.search(r"charset=\"?([\w.:-]+)", kind)
+    try:
+        return response.body.decode(charset[1] if charset else "utf-8").removeprefix("\ufeff")
+    except (ValueError, LookupError):
+        return None
 
 
 def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
@@ -166,6 +203,8 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
         target = request.scrub(response.headers.get("location", "nowhere"))
         return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
     document = _document(response)
+    if not isinstance(document, dict):
+        document = {}
     listed, in_all = _error_objects(request, document)
     described = _describe(request, response, document, listed, in_all)
     if _is_wall(response, document):
@@ -187,7 +226,7 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
         listed,
         request.method,
         path,
-        request.scrub(response.headers.get("x-request-id") or response.headers.get("cf-ray") or "") or None,
+        request_id(request, response.headers),
         wait,
         request.attempt,
     )
@@ -225,15 +264,15 @@ def _has_too_many_objects(body: bytes) -> bool:
     return len(body) > 2 * _MOST_OBJECTS and body.count(b"{") + body.count(b"[") > _MOST_OBJECTS
 
 
-def _document(response: RawResponse) -> Mapping[str, object]:
+def _document(response: RawResponse) -> object:
+    """Return the JSON of an answer, None if it is none."""
     if _has_too_many_objects(response.body):
-        return {}
+        return None
     body = response.body if response.body[:1] == b"{" else _without_marks(response.body)
     try:
-        document = _DECODER.decode(body)
+        return _DECODER.decode(body)
     except _NOT_JSON:
-        document = _decode_anything(body)
-    return document if isinstance(document, dict) else {}
+        return _decode_anything(body)
 
 
 def _without_marks(body: bytes) -> bytes:
@@ -374,38 +413,3 @@ def _reason_in(error: ErrorObject) -> str:
         (error.get("detail") or error.get("title") or "").rstrip("."),
     ]
     return ": ".join(filter(None, said)) or "no reason given"
-
-
-def asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the server asks to wait, 0 or more; None if it does not, or talks nonsense.
-
-    That is `Retry-After`, or on a 429 without it `X-RateLimit-Reset`, which is seconds or a time of day. A time of day
-    is read against the server's own `Date`, so that a wrong clock on either side does no harm.
-    """
-    text = headers.get("retry-after", "").strip()
-    if (seconds := _seconds(text)) is not None:
-        return seconds
-    now, until = _time(headers.get("date", "")), _time(text)
-    if until is None and status == 429:
-        until = _seconds(headers.get("x-ratelimit-reset", "").strip())
-        if until is not None and until < _MOST_SECONDS:
-            return until
-    return None if now is None or until is None else max(0.0, until - now)
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
-
-
-def quota_left(headers: Mapping[str, str]) -> int | None:
-    """Return how many requests the server says are left in its window, None if it does not."""
-    text = headers.get("x-ratelimit-remaining", "")
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
-
-
-def _time(text: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.timestamp() if moment.tzinfo else None
-    except (ValueError, TypeError, OverflowError):
-        return None

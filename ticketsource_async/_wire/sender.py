@@ -16,17 +16,17 @@ from attrs import define, evolve, field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async._wire import response, retry
+from ticketsource_async._wire import headers, response, retry
 from ticketsource_async._wire.request import Credentials, Request
 from ticketsource_async._wire.response import Envelope
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import AttemptEvent, CallEvent, RetryEvent, WaitEvent
 from ticketsource_async.config import RetryPolicy
-from ticketsource_async.models.base import WholeRecord
+from ticketsource_async.models.base import Record
 from ticketsource_async.models.reader import Refused, read_row
 from ticketsource_async.ratelimit import Priority, RateLimiter
 
-T = TypeVar("T", bound=WholeRecord)
+T = TypeVar("T", bound=Record)
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports these itself
@@ -364,7 +364,7 @@ class Sender:
                     error=failed,
                     elapsed=elapsed,
                     waited=waited,
-                    quota_left=None if raw is None else response.quota_left(raw.headers),
+                    quota_left=None if raw is None else headers.quota_left(raw.headers),
                 )
             )
         return outcome

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ticketsource_async import CallEvent, Customer, FailedBranch, RetryEvent, TicketSource, TicketSourceError
     from ticketsource_async.files import Format
-    from ticketsource_async.models.base import WholeRecord
+    from ticketsource_async.models.base import Record
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -226,14 +226,14 @@ def _write_line(line: str) -> None:
 
 
 @contextmanager
-def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[WholeRecord], None]]":
+def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[Record], None]]":
     """Yield a function that notes the values of a record that could not be read; report them on stderr at the end.
 
     Each path has one line, with the number of records and at most three ids, and never a value.
     """
     found: dict[tuple[str, str], dict[str, None]] = {}  # the ids, in their order, by path and kind of record
 
-    def note(record: "WholeRecord") -> None:
+    def note(record: "Record") -> None:
         for path in record.invalid:
             key = re.sub("[0-9]+(?=])", "", path), record.API_TYPE.removeprefix("customer_")
             found.setdefault(key, {})[record.id] = None

@@ -31,7 +31,7 @@ from ticketsource_async.cli.recipients import Recipients, by_request, from_store
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
     from ticketsource_async.cli.recipients import Bookings
-    from ticketsource_async.models.base import WholeRecord
+    from ticketsource_async.models.base import Record
     from ticketsource_async.tables import Performance, SoldLine, Table
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Hooks:
     """What an export calls for each record, each step of its progress, and each row or branch it cannot read."""
 
-    note: "Callable[[WholeRecord], None]"
+    note: "Callable[[Record], None]"
     count: Callable[[], object]
     left_out: LeftOut
 

@@ -32,7 +32,7 @@ from ticketsource_async.cli.terminal import Printing, limit_option, print_format
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer
-    from ticketsource_async.models.base import WholeRecord
+    from ticketsource_async.models.base import Record
 
 # What is found
 
@@ -203,7 +203,7 @@ async def _everybody(
             yield stored
 
 
-def _note_searched(customer: "Customer", note: "Callable[[WholeRecord], None]") -> None:
+def _note_searched(customer: "Customer", note: "Callable[[Record], None]") -> None:
     """Note what could not be read of a customer who may have been found by it."""
     if customer.invalid:
         from attrs import evolve  # noqa: PLC0415 - as above
@@ -248,7 +248,7 @@ def get_customer(
 
 
 async def _with_email(
-    email: str, left_out: LeftOut, note: "Callable[[WholeRecord], None]", *, quiet: bool, sandbox: bool
+    email: str, left_out: LeftOut, note: "Callable[[Record], None]", *, quiet: bool, sandbox: bool
 ) -> "Customer":
     """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
     if not quiet:

@@ -9,6 +9,8 @@ from ticketsource_async.models.base import (
     Address as Address,
     Consent as Consent,
     Links as Links,
+    Part as Part,
+    Record as Record,
     Unset as Unset,
 )
 from ticketsource_async.models.bookings import (

@@ -2,12 +2,13 @@
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import attrs
 
 from ticketsource_async.models import dicts
+from ticketsource_async.models.reader import OURS, fields_of
 from ticketsource_async.models.values import NOTHING, RECORD_KINDS
 
 
@@ -27,35 +28,31 @@ UNSET: Final = Unset.UNSET
 """Not given. None would not do: an attribute sent as null is cleared, one that is not sent stays as it is."""
 
 
-def unknown() -> Any:
-    """Return the field for attributes that this library does not know."""
+_PLACES: Final = {"id": -1, "links": 1, "extra": 2, "invalid": 3}  # attributes are at 0
+
+
+def names_in_order(cls: Any) -> tuple[str, ...]:
+    """Return the names of the fields of a record or a part as people read them: attrs has those of `Part` first."""
+    return tuple(sorted((field.name for field in attrs.fields(cls)), key=lambda name: _PLACES.get(name, 0)))
+
+
+@attrs.frozen
+class Part:
+    """Base of the parts of records; `extra` has what a part has besides its fields."""
+
     # Not part of the hash: a dict has none, and a MappingProxyType, which has, cannot be pickled.
-    return attrs.field(default=NOTHING, hash=False)
+    extra: Mapping[str, object] = attrs.field(default=NOTHING, hash=False, kw_only=True)
 
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        cls.__repr__ = Part.__repr__  # type: ignore[method-assign]  # attrs shows the fields of a base class first
 
-def unreadable() -> Any:
-    """Return the field for the values that could not be read."""
-    return attrs.field(default=NOTHING, hash=False)
-
-
-class Record:
-    """Base of all that the API returns, and of its parts.
-
-    The class of a whole record has the API's `type` and the prefix of its ids. Its `invalid` has each value that is not
-    what its field promises, by the dotted path to the field, which is None then: `{"lines[3].amount.net": "abc"}`.
-    """
-
-    __slots__ = ()
-
-    API_TYPE: ClassVar[str] = ""
-    ID_PREFIX: ClassVar[str] = ""
-
-    def __init_subclass__(cls) -> None:
-        if cls.API_TYPE:
-            RECORD_KINDS[cls.API_TYPE] = cls.ID_PREFIX
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name in names_in_order(self.__class__)]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def to_dict(self) -> dict[str, object]:
-        """Return the record as JSON-able data, nested as the record is.
+        """Return the record, or the part, as JSON-able data, nested as the record is.
 
         It leaves out missing links and an empty `invalid`. Dates and times are in ISO 8601;
         money is the text of its number, as written: JSON's own would not keep it. What is in `extra` and `invalid` is
@@ -65,32 +62,15 @@ class Record:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Self:
-        """Return the record that `to_dict` gave this of; what is left out counts as left out by the API.
+        """Return the record, or the part, that `to_dict` gave this of; what is left out counts as left out by the API.
 
         Raises ValueError, naming the place, for what `to_dict` does not give: nothing is coerced, nothing dropped.
         """
         return dicts.from_dict(data, cls)
 
 
-class WholeRecord(Protocol):
-    """What a record has that is not a part of another."""
-
-    API_TYPE: ClassVar[str]
-    ID_PREFIX: ClassVar[str]
-
-    @property
-    def id(self) -> str:
-        """The id, as the API sends it."""
-        ...
-
-    @property
-    def invalid(self) -> Mapping[str, object]:
-        """What could not be read, by its path."""
-        ...
-
-
 @attrs.frozen
-class Links(Record):
+class Links(Part):
     """Addresses of a record (`self_`) and of what belongs to it; links without a field of their own are in `extra`."""
 
     self_: str | None = None
@@ -105,11 +85,69 @@ class Links(Record):
     booking: str | None = None
     seats: str | None = None
     book_now: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Address(Record):
+class Record(Part):
+    """Base of all records; a class of your own needs `@attrs.frozen`, an `API_TYPE`, and a line for each attribute.
+
+    `API_TYPE` is the `type` that the API gives these records, `ID_PREFIX` that of their ids, if they have one. An
+    attribute is `str | None`, or `bool`, `int`, `Decimal`, `datetime`, `date`, a class of `Part` or a tuple of these in
+    the place of `str`. It has no converter and no validator, since the reader sets it. `extra` has what the API sends
+    besides. `invalid` has each value that is not what its field promises, by the dotted path to the field, which is
+    None then: `{"lines[3].amount.net": "abc"}`.
+    """
+
+    API_TYPE: ClassVar[str] = ""
+    ID_PREFIX: ClassVar[str] = ""
+
+    id: str
+    links: Links = attrs.field(factory=Links, kw_only=True)
+    invalid: Mapping[str, object] = attrs.field(default=NOTHING, hash=False, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        # A class of the user's own must not change how other records are read.
+        if cls.__module__.startswith("ticketsource_async.") and cls.API_TYPE:
+            RECORD_KINDS[cls.API_TYPE] = cls.ID_PREFIX
+
+
+def check_model(model: object) -> None:
+    """Raise TypeError unless the rows of a list can be read as this: as `dict`, or as a record."""
+    if model is dict:
+        return
+    if not isinstance(model, type) or not issubclass(model, Record) or not model.API_TYPE:
+        raise TypeError(
+            f"model is dict, or a class made from ticketsource_async.Record that has an API_TYPE, not {model!r}"
+        )
+    _check_fields(model)
+
+
+def _check_fields(cls: Any) -> None:
+    """Raise TypeError unless the reader can set all fields of a record or a part."""
+    if "__attrs_attrs__" not in vars(cls):
+        raise TypeError(f"{cls.__name__} needs @attrs.frozen in front of it")
+    try:
+        hints, fields = get_type_hints(cls), fields_of(cls)
+    except (NameError, TypeError) as error:
+        raise TypeError(f"the annotations of {cls.__name__} cannot be used: {error}") from None
+    for field in attrs.fields(cls):
+        if field.name in OURS:
+            continue
+        name = f"{cls.__name__}.{field.name}"
+        if type(None) not in get_args(hints[field.name]):
+            raise TypeError(f"{name} must be annotated with `| None`: a value that cannot be read is None")
+        if field.default is not None and not issubclass(cls, Record):
+            raise TypeError(f"{name} needs `= None`: a part can be empty")
+        if field.converter is not None or field.validator is not None:
+            raise TypeError(f"{name} has a converter or a validator, which would not run: the reader sets the field")
+    for part in {field.part for field in fields if field.part is not None}:
+        if not issubclass(part, Part) or issubclass(part, Record):
+            raise TypeError(f"{part.__name__} in {cls.__name__} must be a class made from ticketsource_async.Part")
+        _check_fields(part)
+
+
+@attrs.frozen
+class Address(Part):
     """A postal address; the API has no field for a town or a country."""
 
     line_1: str | None = None
@@ -117,17 +155,15 @@ class Address(Record):
     line_3: str | None = None
     line_4: str | None = None
     postcode: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Consent(Record):
+class Consent(Part):
     """What the customer may be contacted by; None is neither yes nor no, so never take it for a yes."""
 
     email: bool | None = None
     post: bool | None = None
     sms: bool | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 def last_segment(link: str | None) -> str | None:

@@ -1,36 +1,34 @@
 """What was sold: bookings with their lines and money, and seats."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import MAX_PREC, Decimal, localcontext
 from typing import ClassVar
 
 import attrs
 
-from ticketsource_async.models.base import Links, Record, last_segment, unknown, unreadable
+from ticketsource_async.models.base import Part, Record, last_segment
 
 
 @attrs.frozen
-class DiscountCode(Record):
+class DiscountCode(Part):
     """A discount by a code."""
 
     description: str | None = None
     amount: Decimal | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Discounts(Record):
+class Discounts(Part):
     """What was taken off: by itself, and by a code."""
 
     automatic: Decimal | None = None
     code: DiscountCode | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Amount(Record):
+class Amount(Part):
     """Money exactly as written by the API, in the currency of the box office; net = gross - fee - fee_vat."""
 
     gross: Decimal | None = None
@@ -38,19 +36,17 @@ class Amount(Record):
     fee_vat: Decimal | None = None
     net: Decimal | None = None
     discounts: Discounts | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Donation(Record):
+class Donation(Part):
     """What is particular to a line that is a donation."""
 
     gift_aid: bool | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class BookingLine(Record):
+class BookingLine(Part):
     """One line of a booking; a refund is a line of its own with negative amounts.
 
     `line_type` ("TICKETS", "DONATION", "SUNDRY") and `payment_method` are open sets.
@@ -63,22 +59,20 @@ class BookingLine(Record):
     donation: Donation | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class BookingConsent(Record):
+class BookingConsent(Part):
     """What was agreed to with this booking; None is neither yes nor no."""
 
     third_party: str | None = None
     email: bool | None = None
     post: bool | None = None
     sms: bool | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Totals(Record):
+class Totals(Part):
     """Sums over the lines of a booking; None where an amount is missing, or it is not known whether one belongs there.
 
     `refunds` is None if it could not be read of a line whether it is a refund, `donations` if its type could not.
@@ -99,16 +93,12 @@ class Booking(Record):
     API_TYPE: ClassVar[str] = "booking"
     ID_PREFIX: ClassVar[str] = "bkg-"
 
-    id: str
     ref: str | None = None
     lines: tuple[BookingLine, ...] | None = None
     consent: BookingConsent | None = None
     user_booked_by: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
     @property
     def customer_id(self) -> str | None:
@@ -156,25 +146,23 @@ def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
 
 
 @attrs.frozen
-class SeatReference(Record):
+class SeatReference(Part):
     """Which seat it is; both are None while it is not allocated."""
 
     row: str | None = None
     seat: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Company(Record):
+class Company(Part):
     """Whom an attendee comes for, and as what."""
 
     name: str | None = None
     title: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class Attendee(Record):
+class Attendee(Part):
     """Who sits there, if the box office asks for that."""
 
     title: str | None = None
@@ -183,7 +171,6 @@ class Attendee(Record):
     company: Company | None = None
     telephone: str | None = None
     email: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
@@ -193,7 +180,6 @@ class Seat(Record):
     API_TYPE: ClassVar[str] = "seat"
     ID_PREFIX: ClassVar[str] = "sea-"
 
-    id: str
     is_booked: bool | None = None
     is_cancelled: bool | None = None
     reference: SeatReference | None = None
@@ -201,9 +187,6 @@ class Seat(Record):
     attendee: Attendee | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
     @property
     def booking_id(self) -> str | None:

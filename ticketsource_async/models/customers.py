@@ -1,6 +1,6 @@
 """Customers and the notes on them, and the drafts that are sent of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
@@ -11,25 +11,22 @@ from ticketsource_async.models.base import (
     UNSET,
     Address,
     Consent,
-    Links,
+    Part,
     Record,
     Unset,
     last_segment,
-    unknown,
-    unreadable,
 )
 from ticketsource_async.models.reader import instead_of
 from ticketsource_async.models.values import NOTHING
 
 
 @attrs.frozen
-class Membership(Record):
+class Membership(Part):
     """A membership; its dates are calendar days, without a zone."""
 
     identifier: str | None = None
     start_date: date | None = None
     end_date: date | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
@@ -39,7 +36,6 @@ class Customer(Record):
     API_TYPE: ClassVar[str] = "customer"
     ID_PREFIX: ClassVar[str] = "cst-"
 
-    id: str
     title: str | None = None
     first_name: str | None = None
     last_name: str | None = None
@@ -50,9 +46,6 @@ class Customer(Record):
     consent: Consent | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
 
 @attrs.frozen
@@ -62,14 +55,10 @@ class Note(Record):
     API_TYPE: ClassVar[str] = "customer_note"
     ID_PREFIX: ClassVar[str] = "csn-"
 
-    id: str
     description: str | None = None
     created_by: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
     @property
     def customer_id(self) -> str | None:
@@ -197,7 +186,7 @@ def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
     for path in customer.invalid:
         name, _, inner = path.partition(".")
         part = getattr(draft, name, UNSET)
-        if not isinstance(part, Record) or (inner and getattr(part, inner, None) is not None):
+        if not isinstance(part, Part) or (inner and getattr(part, inner, None) is not None):
             continue
         if inner:
             what = f"its {inner} could not be read, and would be cleared. Set {inner} too"

@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar, cast, get_type_hints
 
 import attrs
 
-from ticketsource_async.models.reader import EXTRA, OURS, fields_of, id_of, is_record, reader_of
+from ticketsource_async.models.ids import id_of
+from ticketsource_async.models.reader import EXTRA, OURS, fields_of, is_record, reader_of
 from ticketsource_async.models.values import NOTHING, NumberText, kept
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ def to_dict(record: Any) -> dict[str, object]:
         data["id"] = record.id
     for field in fields_of(record.__class__):
         value = getattr(record, field.name)
-        if value is not None and field.kind not in ("text", "yes"):
+        if value is not None and field.kind not in ("text", "yes", "whole"):
             value = _WRITTEN[field.kind](value)
         data[field.key] = value
     if is_record:

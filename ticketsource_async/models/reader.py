@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 
 import attrs
 
-from ticketsource_async.errors import InvalidID
+from ticketsource_async.models.ids import id_of
 from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, kept
 
 T = TypeVar("T")
@@ -39,10 +39,16 @@ def read_row(row: object, cls: type[T]) -> T:
     """Return the record in an entry of `data`; raise `Refused` if there is none.
 
     That is so only if it is no object, has no usable id, has no object of `attributes`, or is another kind of record.
+    With `dict` it is the entry itself, with numbers as `extra` has them.
     """
     if not isinstance(row, dict):
         raise Refused("Expected an object", "")
     kind: Any = cls
+    if kind is dict:
+        try:
+            return cast(T, kept(row))
+        except RecursionError:
+            raise _too_deep() from None
     if (record_id := id_of(row.get("id"), kind.ID_PREFIX)) is None:
         raise Refused("Expected an id", ".id")
     api_type, attributes = row.get("type"), row.get("attributes")
@@ -55,41 +61,12 @@ def read_row(row: object, cls: type[T]) -> T:
         given: dict[Any, object] = attributes or {}
         record: T = reader_of(kind)[tuple(given)](given, invalid, record_id, row.get("links"))
     except RecursionError:
-        raise Refused(f"Expected at most {MOST_LEVELS} levels of nesting", "") from None
+        raise _too_deep() from None
     return record
 
 
-# Ids
-
-
-_PATH_SAFE: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]{1,200}")
-
-
-def id_of(value: Any, prefix: str) -> str | None:
-    """Return the id in a value; None if it has characters that a path cannot have, or is of another kind of record."""
-    if value.__class__ is str and value.startswith(prefix) and value[len(prefix) :].isalnum() and value.isascii():
-        return value  # as documented
-    found = str(value) if value.__class__ is int else value
-    if not isinstance(found, str) or not _PATH_SAFE.fullmatch(found) or found == prefix:
-        return None
-    others = tuple(other for other in RECORD_KINDS.values() if other != prefix)
-    return None if not found.startswith(prefix) and found.startswith(others) else found
-
-
-def checked_id(given: object, kind: Any) -> str:
-    """Return the id of a record that a user gives, or gives the id of.
-
-    Raises `InvalidID` for what cannot be an id of this kind of record.
-    """
-    value = given if isinstance(given, str) else getattr(given, "id", None)
-    if isinstance(value, str) and (found := id_of(value, kind.ID_PREFIX)) is not None:
-        return found
-    shown = repr(given if value is None else value)
-    raise InvalidID(
-        f"{shown} is not the id of a {kind.API_TYPE}: an id here is {kind.ID_PREFIX!r} followed by letters and digits. "
-        "Pass it as the API sends it, or pass the record.",
-        shown,
-    )
+def _too_deep() -> Refused:
+    return Refused(f"Expected at most {MOST_LEVELS} levels of nesting", "")
 
 
 # Values. Each reader takes the value, the dict to note in what cannot be read, the path to where the value stands, and
@@ -175,6 +152,7 @@ def day(value: object, invalid: dict[str, object], path: Path, name: str) -> dat
 
 
 _AMOUNT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_WHOLE: Final = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}")
 
 
 def money(value: object, invalid: dict[str, object], path: Path, name: str) -> Decimal | None:
@@ -189,6 +167,19 @@ def money(value: object, invalid: dict[str, object], path: Path, name: str) -> D
         amount = value if isinstance(value, Decimal) else None
     if amount is not None and abs(amount.adjusted()) <= MOST_DIGITS:
         return amount
+    _flag(value, invalid, path, name)
+    return None
+
+
+def whole(value: object, invalid: dict[str, object], path: Path, name: str) -> int | None:
+    """Return a whole number; a text of its digits is one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not value:
+            return None
+        if _WHOLE.fullmatch(value):
+            return int(value)
     _flag(value, invalid, path, name)
     return None
 
@@ -267,7 +258,7 @@ OURS: Final = frozenset({"id", "links", "extra", "invalid"})
 """The fields of records that are no attributes."""
 
 
-Kind = Literal["text", "yes", "moment", "day", "money", "number", "part", "parts"]
+Kind = Literal["text", "yes", "whole", "moment", "day", "money", "number", "part", "parts"]
 """What a field, or the column of a table, holds."""
 
 
@@ -293,7 +284,9 @@ def fields_of(cls: type) -> tuple[Field, ...]:
     )
 
 
-_KINDS: Final[Mapping[object, Kind]] = {str: "text", bool: "yes", datetime: "moment", date: "day", Decimal: "money"}
+_KINDS: Final[Mapping[object, Kind]] = {
+    str: "text", bool: "yes", int: "whole", datetime: "moment", date: "day", Decimal: "money"
+}  # fmt: skip
 
 
 def kind_of(cls: type, path: str) -> Kind:
@@ -320,6 +313,7 @@ _LINES: Final[Mapping[str, str]] = {
     "text": "{v} if {v}.__class__ is str or {v} is None else text({v}, invalid, {path}, {key!r})",
     "yes": "{v} if {v} is None or {v} is True or {v} is False else yes({v}, invalid, {path}, {key!r})",
     "moment": "None if {v} is None else moment({v}, invalid, {path}, {key!r})",
+    "whole": "None if {v} is None else whole({v}, invalid, {path}, {key!r})",
     "day": "None if {v} is None else day({v}, invalid, {path}, {key!r})",
     "money": "None if {v} is None else money({v}, invalid, {path}, {key!r})",
     "part": "None if {v} is None else {name}_readers[tuple({v})]({v}, invalid, ({path}, {key!r})) "
@@ -340,7 +334,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         self._cls, self._fields, self._is_record = cls, fields_of(cls), is_record(cls)
         self._any = frozenset(f.instead for f in self._fields if f.instead) | {EXTRA}
         names: dict[str, Any] = {
-            "text": text, "yes": yes_or_no, "moment": moment, "day": day,
+            "text": text, "yes": yes_or_no, "whole": whole, "moment": moment, "day": day,
             "money": money, "part": part, "parts": parts, "links_of": links_of,
             "stand_in": stand_in, "rest": rest, "kept": kept, "NOTHING": NOTHING,
             "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _open(cls), "cls": cls,
@@ -421,5 +415,10 @@ def _open(cls: type) -> type:
 
     The `__init__` of a frozen class sets each of them through `object.__setattr__`, which takes three times as long.
     """
-    thawed = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    thawed = {
+        "__module__": cls.__module__,
+        "__slots__": (),
+        "__setattr__": object.__setattr__,
+        "__delattr__": object.__delattr__,
+    }
     return type(f"Open{cls.__name__}", (cls,), thawed)

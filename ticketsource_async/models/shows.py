@@ -1,12 +1,11 @@
 """What is on, where and when: events, venues and dates."""
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import ClassVar, Final, Self
 
 import attrs
 
-from ticketsource_async.models.base import Address, Consent, Links, Record, last_segment, unknown, unreadable
+from ticketsource_async.models.base import Address, Consent, Part, Record, last_segment
 
 _DAY: Final = timedelta(days=1)
 _OPERATOR: Final = "filter[start][operator]"
@@ -14,22 +13,20 @@ _VALUE: Final = "filter[start][value]"
 
 
 @attrs.frozen
-class EventImage(Record):
+class EventImage(Part):
     """A picture of an event: `type` says which, `src` where."""
 
     type: str | None = None
     src: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
-class ThirdPartyConsent(Record):
+class ThirdPartyConsent(Part):
     """Whether buyers are asked to let a third party (`name`) contact them, and by which ways."""
 
     capture: bool | None = None
     name: str | None = None
     show_consent: Consent | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
@@ -39,7 +36,6 @@ class Event(Record):
     API_TYPE: ClassVar[str] = "event"
     ID_PREFIX: ClassVar[str] = "evt-"
 
-    id: str
     name: str | None = None
     reference: str | None = None
     description: str | None = None
@@ -55,18 +51,14 @@ class Event(Record):
     public: bool | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
 
 @attrs.frozen
-class BoxOffice(Record):
+class BoxOffice(Part):
     """Where to reach the box office of a venue."""
 
     telephone: str | None = None
     email: str | None = None
-    extra: Mapping[str, object] = unknown()
 
 
 @attrs.frozen
@@ -76,15 +68,11 @@ class Venue(Record):
     API_TYPE: ClassVar[str] = "venue"
     ID_PREFIX: ClassVar[str] = "ven-"
 
-    id: str
     name: str | None = None
     address: Address | None = None
     boxoffice: BoxOffice | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
     @property
     def event_id(self) -> str | None:
@@ -103,7 +91,6 @@ class EventDate(Record):
     API_TYPE: ClassVar[str] = "date"
     ID_PREFIX: ClassVar[str] = "dat-"
 
-    id: str
     doors_open: datetime | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -114,9 +101,6 @@ class EventDate(Record):
     cancelled: bool | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    links: Links = attrs.field(factory=Links)
-    extra: Mapping[str, object] = unknown()
-    invalid: Mapping[str, object] = unreadable()
 
     @property
     def event_id(self) -> str | None:

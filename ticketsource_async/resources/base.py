@@ -6,11 +6,11 @@ from typing import TypedDict, TypeVar
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.models import EventDate, StartFilter
-from ticketsource_async.models.base import WholeRecord
+from ticketsource_async.models.base import Record
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.ratelimit import Priority
 
-T = TypeVar("T", bound=WholeRecord)
+T = TypeVar("T", bound=Record)
 In = TypeVar("In")
 Out = TypeVar("Out")
 

@@ -11,7 +11,7 @@ from ticketsource_async.bulk import Bulk
 from ticketsource_async.errors import InvalidID, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_unreadable
-from ticketsource_async.models.reader import checked_id
+from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.resources.base import BulkOptions, ListOptions, Resource
 from ticketsource_async.sync.changes import Change, Source, changes

@@ -3,7 +3,7 @@
 from typing import Unpack
 
 from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
-from ticketsource_async.models.reader import checked_id
+from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import Pager
 from ticketsource_async.resources.base import ListOptions, Resource
 

@@ -7,13 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from contextlib import aclosing
 from typing import Final, Literal
 
-import attrs
 from attrs import frozen
 
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
 from ticketsource_async.models import Customer
-from ticketsource_async.models.base import Record
+from ticketsource_async.models.base import Part, names_in_order
 from ticketsource_async.models.reader import fields_of
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.sync.store import Account, CustomerStore, Stored
@@ -307,14 +306,14 @@ def _touches(paths: Iterable[str], name: str) -> bool:
     return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in paths)
 
 
-def _different_paths(before: Record, after: Record, invalid: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    for field in attrs.fields(type(after)):  # type: ignore[arg-type]  # every record is attrs
-        old, new = getattr(before, field.name), getattr(after, field.name)
-        if old == new or field.name in ("links", "invalid"):
+def _different_paths(before: Part, after: Part, invalid: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    for field in names_in_order(after.__class__):
+        old, new = getattr(before, field), getattr(after, field)
+        if old == new or field in ("links", "invalid"):
             continue
-        name = f"{prefix}{field.name}"
-        part = new if isinstance(new, Record) else old
-        if isinstance(part, Record):
+        name = f"{prefix}{field}"
+        part = new if isinstance(new, Part) else old
+        if isinstance(part, Part):
             nothing = type(part)()
             whole = old is None or new is None
             old, new = (nothing if value is None else value for value in (old, new))

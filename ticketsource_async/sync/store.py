@@ -21,7 +21,7 @@ from attrs import frozen
 
 from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
-from ticketsource_async.models.reader import id_of
+from ticketsource_async.models.ids import id_of
 from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
 
 T = TypeVar("T")

@@ -1,0 +1,182 @@
+"""Everything that can be asked of the API, without the opening and closing of a client."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Literal, TypeVar, Unpack, cast, get_args, overload
+
+from attrs import field, frozen
+
+from ticketsource_async import listings
+from ticketsource_async._wire import drafts, headers
+from ticketsource_async._wire.request import Request, query_of, segments_of
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async.config import check_whole
+from ticketsource_async.listings import FailedBranch
+from ticketsource_async.models import Booking, Event, EventDate, Record, StartFilter, Venue
+from ticketsource_async.models.base import check_model
+from ticketsource_async.pagination import Pager
+from ticketsource_async.ratelimit import Priority
+from ticketsource_async.resources.base import ListOptions
+from ticketsource_async.resources.bookings import Bookings, Seats
+from ticketsource_async.resources.customers import Customers
+from ticketsource_async.resources.events import Dates, Events, Venues
+from ticketsource_async.resources.notes import Notes
+
+Row = TypeVar("Row", bound=Record)
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What an endpoint answered.
+
+    `data`, `links` and `meta` are those of the API's envelope, `extra` what else is in it. If the answer has no
+    envelope, `data` is all of its JSON, or its text, or None if it is empty. Numbers with a fraction are `Decimal`.
+    `headers` have their names in lower case, of each name the first. `request_id` is for questions to TicketSource
+    support, None if the API names none.
+    """
+
+    data: object
+    links: Mapping[str, object]
+    meta: Mapping[str, object]
+    extra: Mapping[str, object]
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    request_id: str | None
+
+
+class Operations:
+    """All operations of the API: those of a client, or of a view of it that `with_options` returns."""
+
+    def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
+        self._sender = sender
+        self._priority: Priority = priority
+        self.customers = Customers(sender, priority)
+        self.notes = Notes(sender, priority)
+        self.events = Events(sender, priority)
+        self.venues = Venues(sender, priority)
+        self.dates = Dates(sender, priority)
+        self.bookings = Bookings(sender, priority)
+        self.seats = Seats(sender, priority)
+
+    def programme(
+        self,
+        *,
+        start: StartFilter | None = None,
+        concurrency: int = 8,
+        on_branch_error: Callable[[FailedBranch], None] | None = None,
+    ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
+        """Return everything that is on: each date with its event and venue, None where the API names no venue.
+
+        `concurrency` events are read at a time. An event whose dates cannot be read has no row here. A venue that
+        cannot be read is None on its dates, which still have their `venue_id`. After all other rows `BranchesFailed`
+        names them, or `on_branch_error` is called with each as its turn comes, and nothing is raised at the end.
+
+        What concerns all events ends the listing after the rows before it: a failure of the list of events, a refused
+        key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that is no
+        `TicketSourceError`, and the last of a hundred failures in a row. (A 404 of the API itself is none: the API is
+        well.) Such an error has a note that names its event. Leave the loop with `contextlib.aclosing` if you leave it
+        early.
+
+        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues;
+        GET /venues/{id} for a venue that is not there.
+        """
+        check_whole("concurrency", concurrency, error=ValueError)
+        return listings.programme(self._sender, start, concurrency, on_branch_error)
+
+    def all_bookings(
+        self,
+        *,
+        start: StartFilter | None = None,
+        concurrency: int = 8,
+        on_branch_error: Callable[[FailedBranch], None] | None = None,
+    ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
+        """Return every booking of the box office with its event and date.
+
+        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An event whose
+        dates, or a date whose bookings cannot be read has no row here: `BranchesFailed` and `on_branch_error` tell of
+        them as in `programme`, and what concerns all of them ends the listing as there.
+
+        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
+        """
+        check_whole("concurrency", concurrency, error=ValueError)
+        return listings.all_bookings(self._sender, start, concurrency, on_branch_error)
+
+    async def request(
+        self, method: Method, path: str, *, json: object = None, query: Mapping[str, str | int] | None = None
+    ) -> Answer:
+        """Call any endpoint, such as one that this library does not know yet, and return what it answered.
+
+        `path` is that of the API's documentation, such as "/customers/cst-1". `json` is sent as it is, with the
+        `{"data": ...}` around it that the API wants; None sends no body. It has the limiter, the retries and the errors
+        of every other call: a GET, PUT, PATCH or DELETE is tried again like a read, an update or a delete; a POST like
+        a create, so never once it may have been processed. A DELETE that is answered 404 after an attempt whose answer
+        got lost has this `status`. Raises ValueError or TypeError, before any request, for what cannot be sent;
+        `InvalidResponse` for an answer that is neither JSON nor text.
+        """
+        if method not in get_args(Method):
+            raise ValueError(f"method is one of {', '.join(get_args(Method))}, not {method!r}")
+        if method == "GET" and json is not None:
+            raise ValueError("a GET has no body: parameters go into query=")
+        url = self._sender.url(*segments_of(path)).with_query(query_of(query))
+        body = None if json is None else drafts.encoded(json)
+        request = Request(self._sender.credentials, method, url, body, takes_anything=True)
+        request.check_url()
+        came = await self._sender.send(request, self._priority)
+        return Answer(
+            data=came.data,
+            links=came.links,
+            meta=came.meta,
+            extra=came.extra,
+            status=came.status,
+            headers=came.headers,
+            request_id=headers.request_id(request, came.headers),
+        )
+
+    @overload
+    def paginate(
+        self, path: str, *, query: Mapping[str, str | int] | None = None, **options: Unpack[ListOptions]
+    ) -> Pager[dict[str, object]]: ...
+
+    @overload
+    def paginate(
+        self,
+        path: str,
+        *,
+        model: type[dict[str, object]],
+        query: Mapping[str, str | int] | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Pager[dict[str, object]]: ...
+
+    @overload
+    def paginate(
+        self,
+        path: str,
+        *,
+        model: type[Row],
+        query: Mapping[str, str | int] | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Pager[Row]: ...
+
+    def paginate(
+        self,
+        path: str,
+        *,
+        model: type[Row] | type[dict[str, object]] = dict,
+        query: Mapping[str, str | int] | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Pager[Row] | Pager[dict[str, object]]:
+        """Return the list at any path, such as one that this library does not know yet.
+
+        With `dict` the rows come as they are. With a class of your own, made from `Record`, they come as its records.
+        Rows of `dict` are told apart by their `type` and `id`; one without an id is never dropped, and is refused with
+        `verify`, which goes by ids. Raises TypeError for any other `model`.
+        """
+        check_model(model)
+        parameters = query_of(query)
+        if both := {"page", "per_page"} & parameters.keys():
+            raise ValueError(f"{min(both)} is set by the list itself: use start_page= and per_page=")
+        url = self._sender.url(*segments_of(path))
+        Request(self._sender.credentials, "GET", url.with_query(parameters)).check_url()
+        if model is dict:
+            return Pager(self._sender, url, model, query=parameters, priority=self._priority, **options)
+        return Pager(self._sender, url, cast(type[Row], model), query=parameters, priority=self._priority, **options)
