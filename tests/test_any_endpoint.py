@@ -1,6 +1,8 @@
 """Any endpoint can be called: also one that this library does not know yet."""
 
 import json
+import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,6 +18,7 @@ from ticketsource_async import (
     InvalidResponse,
     NotFound,
     OutcomeUnknown,
+    PaginationError,
     Part,
     Record,
     RetryPolicy,
@@ -234,6 +237,25 @@ async def test_the_key_never_goes_into_an_address(box: Sandbox, given: Any) -> N
 
     assert KEY not in str(caught.value)
     assert not box.requests
+
+
+async def test_no_error_and_no_log_shows_what_was_asked_for(
+    box: Sandbox, ts: TicketSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values of a query may be people's data; those of a list, and of a filter, help to find a mistake."""
+    caplog.set_level(logging.DEBUG)
+    query = {"email": "karl@example.org", "filter[start][value]": "2026-05-10", "name[]": "Karl & Co"}
+    with pytest.raises(
+        NotFound, match=r"GET /people\?email=\.\.\.&filter\[start\]\[value\]=2026-05-10&name\[\]=\.\.\. was"
+    ):
+        await ts.request("GET", "/people", query=query)
+    link = "/people?email=karl%40example.org&name%5B%5D=Karl&cursor=c1"
+    box.fail(status=200, body=json.dumps({"data": [{"id": 1}], "links": {"next": link}}), times=2)
+    with pytest.raises(PaginationError, match="cursor=c1") as caught:
+        await ts.paginate("/people", query=query).collect()
+
+    told = f"{caught.value} {caught.value.next_url} {caplog.text}"
+    assert not {"karl", "Karl"} & set(re.findall(r"\w+", told))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "_wire.retry",
         "_wire.unpacking",
     ),
-    ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sender", "_wire.tasks"),
+    ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sending", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "operations", "client"),
     ("output", "tables", "record_tables", "files"),
     ("cli", "_signals", "__main__"),
@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 APART: dict[str, tuple[str, ...]] = {
     "": ("_version",),
     "sandbox": ("sandbox",),
-    "testing": ("_wire.sender", "config"),
+    "testing": ("_wire.sender", "_wire.sending", "config"),
     "pytest_plugin": ("client", "sandbox", "testing"),
     "_wire": (),
 }
@@ -57,6 +57,7 @@ MAY_IMPORT = {
         *(
             "_wire.transport",
             "_wire.connector",
+            "_wire.sending",
             "_wire.sender",
             "_wire.tasks",
             "ratelimit",

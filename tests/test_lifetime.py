@@ -99,7 +99,7 @@ async def test_aclose_returns_when_all_calls_have_ended(box: Sandbox) -> None:
     await until(lambda: len(box.requests) == 5)
     await asyncio.gather(ts.aclose(), ts.aclose())
 
-    assert not ts._sender._scopes
+    assert not ts._sender._state.scopes
     assert await asyncio.gather(*calls) == [("ClientClosed", 0)] * 5
     assert our_tasks() == before
 
@@ -137,7 +137,7 @@ async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sa
         await asyncio.gather(calling, return_exceptions=True)
 
         assert our_tasks() == before
-        assert not ts._sender._scopes
+        assert not ts._sender._state.scopes
         assert "in flight" not in repr(limiter) or "0 in flight, 0 waiting" in repr(limiter)
         assert await asyncio.wait_for(ts.customers.list().first(), 10)
     assert our_tasks() == before

@@ -1,6 +1,5 @@
 """TicketSource, the session manager: puts the parts together, opens them late and closes them."""
 
-import inspect
 import os
 import platform
 import warnings
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
 from ticketsource_async._version import __version__
 from ticketsource_async._wire.request import Credentials, Secret
-from ticketsource_async._wire.sender import Sender, SenderConfig
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.sending import SenderConfig
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.operations import Operations
-from ticketsource_async.ratelimit import PRIORITIES, Priority, RateLimiter, no_priority
+from ticketsource_async.operations import Operations, check_kinds
+from ticketsource_async.ratelimit import Priority, RateLimiter
 from ticketsource_async.ratelimit.local import shared
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ class TicketSource(Operations):
         del api_key  # or a report with locals of an error below would show it
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
-        _check_kinds(timeouts, retry, rate_limit, on_event)
-        if not isinstance(priority, str) or priority not in PRIORITIES:
-            raise ConfigurationError(str(no_priority(priority)))
+        check_kinds(timeouts=timeouts, retry=retry, rate_limit=rate_limit, on_event=on_event, priority=priority)
         if limiter is not None and not all(callable(getattr(limiter, name, None)) for name in ("slot", "pause")):
             raise ConfigurationError(f"limiter must be a RateLimiter, with `slot` and `pause`, not {limiter!r}.")
         for name, given in (("trust_env", trust_env), ("trace_configs", trace_configs)):
@@ -123,14 +121,14 @@ class TicketSource(Operations):
         user_agent = _default_user_agent() if user_agent is None else user_agent
         self._transport = Transport(
             session,
-            timeouts,
             max_body=max_body,
             max_connections=max_connections,
             trust_env=trust_env,
             trace_configs=trace_configs,
         )
         credentials = Credentials.of(key, base_url, user_agent, auth)
-        super().__init__(Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event)), priority)
+        sender = Sender(credentials, self._transport, SenderConfig(retry, limiter, on_event, timeouts))
+        super().__init__(sender, priority)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -181,18 +179,6 @@ class TicketSource(Operations):
         if self._transport.open and not sender.closed:
             message = f"unclosed {self!r}: use `async with` or `await ts.aclose()`"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
-
-
-def _check_kinds(timeouts: object, retry: object, rate_limit: object, on_event: object) -> None:
-    for name, value, kind, wanted in (
-        ("timeouts", timeouts, Timeouts, "Timeouts(...)"),
-        ("retry", retry, RetryPolicy, "RetryPolicy(...)"),
-        ("rate_limit", rate_limit, RateLimit | None, "RateLimit(...) or None"),
-    ):
-        if not isinstance(value, kind):
-            raise ConfigurationError(f"{name} must be {wanted}, not {value!r}.")
-    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
-        raise ConfigurationError("on_event must be a plain function, called with each event.")
 
 
 def _default_user_agent() -> str:

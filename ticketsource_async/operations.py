@@ -1,20 +1,24 @@
 """Everything that can be asked of the API, without the opening and closing of a client."""
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Literal, TypeVar, Unpack, cast, get_args, overload
+from types import UnionType
+from typing import Final, Literal, TypeVar, Unpack, cast, get_args, overload
 
 from attrs import field, frozen
 
 from ticketsource_async import listings
 from ticketsource_async._wire import drafts, headers
-from ticketsource_async._wire.request import Request, query_of, segments_of
+from ticketsource_async._wire.request import Request, query_of, segments_of, why_not_sent
 from ticketsource_async._wire.sender import Sender
-from ticketsource_async.config import check_whole
+from ticketsource_async.call_events import CallEvent
+from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
+from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.listings import FailedBranch
-from ticketsource_async.models import Booking, Event, EventDate, Record, StartFilter, Venue
+from ticketsource_async.models import UNSET, Booking, Event, EventDate, Record, StartFilter, Unset, Venue
 from ticketsource_async.models.base import check_model
 from ticketsource_async.pagination import Pager
-from ticketsource_async.ratelimit import Priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.resources.base import ListOptions
 from ticketsource_async.resources.bookings import Bookings, Seats
 from ticketsource_async.resources.customers import Customers
@@ -132,6 +136,35 @@ class Operations:
             request_id=headers.request_id(request, came.headers),
         )
 
+    def with_options(
+        self,
+        *,
+        timeouts: Timeouts | Unset = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+        on_event: Callable[[CallEvent], None] | Unset | None = UNSET,
+        priority: Priority | Unset = UNSET,
+        headers: Mapping[str, str] | Unset = UNSET,
+    ) -> "Operations":
+        """Return a view of this client that makes its calls with other options, for one call or for many.
+
+        It has the same session, connections and limiter, and ends with its client; nothing of the client changes. What
+        is not given stays as it is here. `priority` is that of `ClientOptions`. `headers` are sent besides those of the
+        client. They cannot be those that carry the key or belong to the request itself, such as `Authorization` and
+        `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot work.
+        """
+        if wrong := "" if headers is UNSET else why_not_sent(headers):
+            del headers  # or a report with locals would show the values, which may be secret
+            raise ConfigurationError(wrong)
+        given = {"timeouts": timeouts, "retry": retry, "on_event": on_event, "priority": priority}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
+        check_kinds(**changes)
+        changes.pop("priority", None)
+        sender = self._sender.view({} if isinstance(headers, Unset) else headers, **changes)
+        return Operations(sender, self._priority if isinstance(priority, Unset) else priority)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._sender.credentials.base_url}>"
+
     @overload
     def paginate(
         self, path: str, *, query: Mapping[str, str | int] | None = None, **options: Unpack[ListOptions]
@@ -180,3 +213,24 @@ class Operations:
         if model is dict:
             return Pager(self._sender, url, model, query=parameters, priority=self._priority, **options)
         return Pager(self._sender, url, cast(type[Row], model), query=parameters, priority=self._priority, **options)
+
+
+def check_kinds(**options: object) -> None:
+    """Raise `ConfigurationError` unless these options are of their kinds."""
+    if (on_event := options.pop("on_event", None)) is not None and (
+        not callable(on_event) or inspect.iscoroutinefunction(on_event)
+    ):
+        raise ConfigurationError("on_event must be a plain function, called with each event.")
+    if (priority := options.pop("priority", "bulk")) not in PRIORITIES:
+        raise ConfigurationError(str(no_priority(priority)))
+    for name, value in options.items():
+        kind, wanted = _KINDS[name]
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be {wanted}, not {value!r}.")
+
+
+_KINDS: Final[Mapping[str, tuple[type | UnionType, str]]] = {
+    "timeouts": (Timeouts, "Timeouts(...)"),
+    "retry": (RetryPolicy, "RetryPolicy(...)"),
+    "rate_limit": (RateLimit | None, "RateLimit(...) or None"),
+}

@@ -17,7 +17,7 @@ from yarl import URL
 
 from ticketsource_async._wire import paging
 from ticketsource_async._wire.paging import Following
-from ticketsource_async._wire.request import Request
+from ticketsource_async._wire.request import Request, without_values
 from ticketsource_async._wire.response import Envelope, id_in
 from ticketsource_async._wire.retry import is_outage
 from ticketsource_async._wire.sender import Sender
@@ -219,9 +219,10 @@ class Pager(Generic[T]):
             del envelope
             yield page
         if url.query.get("page") != "1":
+            where = without_values(str(url), self._ours)
             raise PaginationError(
                 f"The list at {self._url.path} cannot be verified, since it goes on by something else than the number "
-                f"of a page: {url}. {loop.items} items were yielded so far. Read it without verify.",
+                f"of a page: {where}. {loop.items} items were yielded so far. Read it without verify.",
                 self._url.path,
                 0,
                 loop.items,

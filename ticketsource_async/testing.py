@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ticketsource_async._wire.sender import Sender, Waiting
+from ticketsource_async._wire.sender import Sender
+from ticketsource_async._wire.sending import Waiting
 from ticketsource_async.config import check_whole
 
 __all__ = ["no_waiting"]

@@ -35,6 +35,7 @@ from ticketsource_async import (
     MembershipDraft,
     Note,
     NoteDraft,
+    Operations,
     Outcome,
     OutcomeUnknown,
     Page,
@@ -103,6 +104,9 @@ async def anything(ts: TicketSource) -> None:
         assert_type(voucher.id, str)
         assert_type(voucher.amount, Decimal | None)
         assert_type(voucher.invalid, Mapping[str, object])
+    view = ts.with_options(timeouts=Timeouts(total=90), on_event=None, priority="bulk", headers={"X-Venue": "hall"})
+    assert_type(view, Operations)
+    assert_type(await view.customers.get("cst-1"), Customer)
     assert_type(Voucher("vch-1", "SPRING", extra={"spent": True}).code, str | None)
 
 
@@ -222,6 +226,8 @@ def mistakes(ts: TicketSource) -> None:
     ts.paginate("/vouchers", model=list)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     ts.paginate("/vouchers", limit=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     ts.request("get", "/vouchers")  # type: ignore[arg-type, unused-coroutine]  # pyright: ignore[reportArgumentType, reportUnusedCoroutine]
+    view = ts.with_options(priority="urgent")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    view.aclose()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     ts.customers.list(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateLimit("240")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryPolicy(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

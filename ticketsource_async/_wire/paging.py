@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from attrs import frozen
 from yarl import URL
 
+from ticketsource_async._wire.request import without_values
 from ticketsource_async._wire.response import Envelope
+
+_MOST_READ: Final = 20_000  # of a link, in a message
 
 
 @frozen
@@ -48,7 +52,9 @@ def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str]
         wrong = "it has the API key in it" if leaks else _why_not_follow(url, here, seen, ours)
         if not wrong:
             return Following(url)
-    return Following(after, by_number=True, wrong=wrong, link=envelope.request.scrub(str(link)))
+    return Following(
+        after, by_number=True, wrong=wrong, link=envelope.request.scrub(without_values(str(link)[:_MOST_READ], ours))
+    )
 
 
 def _full_page(envelope: Envelope, ours: Mapping[str, str]) -> int:

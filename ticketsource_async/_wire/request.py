@@ -4,11 +4,11 @@ import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NoReturn, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
@@ -54,6 +54,12 @@ class Credentials:
         }
         limiter_key = hashlib.sha256(f"{base.origin()}\n{key}".encode()).hexdigest()
         return cls(base, headers, (key, basic), limiter_key)
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """Return these with headers besides, which take the place of those with the same names."""
+        added = {name.lower() for name in headers}
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
+        return evolve(self, headers={**kept, **headers})
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
@@ -113,6 +119,48 @@ def query_of(query: object) -> dict[str, str]:
     return {name: str(value) for name, value in query.items()}
 
 
+# Of these the values are no secret and help to find a mistake; others may be people's names and addresses.
+_SHOWN: Final = re.compile(r"page|per_page|filter\[\w*\]\[\w*\]")
+
+
+def without_values(address: str, names: Iterable[str]) -> str:
+    """Return an address without the values of these parameters, except those of our own."""
+    for name in names:
+        if not _SHOWN.fullmatch(name):
+            either = "|".join({re.escape(name), re.escape(quote(name, safe=""))})
+            address = re.sub(rf"(?<=[?&])({either})=[^&#]*", r"\1=...", address)
+    return address
+
+
+_OF_THE_REQUEST: Final = "it belongs to the request itself"
+_OF_THE_RETRIES: Final = "it would make another call of the one that is tried again"
+_RESERVED: Final = {
+    "authorization": "the client sends the key",
+    "proxy-authorization": "it belongs to the proxy: name that in HTTPS_PROXY",
+    "user-agent": "pass user_agent= to TicketSource",
+    **dict.fromkeys(("host", "content-length", "content-type", "content-encoding"), _OF_THE_REQUEST),
+    **dict.fromkeys(("accept-encoding", "transfer-encoding", "te", "trailer", "expect", "range"), _OF_THE_REQUEST),
+    **dict.fromkeys(("connection", "proxy-connection", "keep-alive", "upgrade"), _OF_THE_REQUEST),
+    **dict.fromkeys(("x-http-method-override", "x-http-method", "x-method-override"), _OF_THE_RETRIES),
+}
+
+
+def why_not_sent(headers: object) -> str:
+    """Return why headers that a user adds cannot be sent, without their values; an empty text if they can."""
+    if not isinstance(headers, Mapping):
+        return f"headers must be a dict of names and texts, not {type(headers).__name__}."
+    for name, value in headers.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", name):
+            return "headers has a name that no header can have: use letters, digits and -."
+        if reason := _RESERVED.get(name.lower()):
+            return f"headers may not have {name}: {reason}."
+        if not isinstance(value, str) or not re.fullmatch(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", value):
+            return f"headers has a value for {name} that cannot be sent: it must be one line of printable ASCII."
+    if len({name.lower() for name in headers}) < len(headers):
+        return "headers has a name twice, in capitals and in small letters."
+    return ""
+
+
 _MOST_SHOWN: Final = 500
 _MOST_READ: Final = 20_000
 
@@ -131,7 +179,7 @@ class Request:
     """Whether the answer may be any JSON or text, since this library does not know the endpoint."""
 
     def __str__(self) -> str:
-        call = f"{self.method} {self.url.path_qs}"
+        call = f"{self.method} {without_values(self.url.path_qs, self.url.query)}"
         return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
 
     def ids(self) -> list[str]:

@@ -10,18 +10,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from typing import ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve
 from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire import headers, response, retry
 from ticketsource_async._wire.request import Credentials, Request
 from ticketsource_async._wire.response import Envelope
+from ticketsource_async._wire.sending import Scope, SenderConfig, State, Waiting
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import AttemptEvent, CallEvent, RetryEvent, WaitEvent
-from ticketsource_async.config import RetryPolicy
 from ticketsource_async.models.base import Record
 from ticketsource_async.models.reader import Refused, read_row
 from ticketsource_async.ratelimit import Priority, RateLimiter
@@ -33,24 +33,6 @@ _READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, 
 _LEAST_WAIT: Final = 0.001
 _MOST_EXCUSED: Final = 3600.0  # or a server that asks to wait again and again would be obeyed for ever
 _MOST_PATHS: Final = 10_000
-
-
-@frozen
-class SenderConfig:
-    """How a sender sends."""
-
-    retry: RetryPolicy
-    limiter: RateLimiter | None
-    on_event: Callable[[CallEvent], None] | None
-
-
-@define(eq=False)
-class Waiting:
-    """What to do instead of waiting, as `ticketsource_async.testing.no_waiting` says."""
-
-    skipped: list[float]
-    attempts: int
-    limiter: bool
 
 
 @define
@@ -94,35 +76,29 @@ class _Call:
                 self.unknown = outcome
 
 
-@define(eq=False)
-class _Scope:
-    """A piece of work that ends when the client is closed, and the task that does it.
-
-    Its timer is that of the deadline: `aclose` moves it to now, since a timer ends work without cancelling its task.
-    """
-
-    timer: asyncio.Timeout
-    task: "asyncio.Task[object] | None" = field(factory=asyncio.current_task)
-    ended: asyncio.Event = field(factory=asyncio.Event)
-
-
 class Sender:
     """Send requests and return what came back: the one way of every call."""
 
     instead_of_waiting: ClassVar[list[Waiting]] = []
     """The last one counts, for all senders of this process; the list is empty outside of tests."""
 
-    def __init__(self, credentials: Credentials, transport: Transport, config: SenderConfig) -> None:
+    def __init__(
+        self, credentials: Credentials, transport: Transport, config: SenderConfig, state: State | None = None
+    ) -> None:
         self.credentials = credentials
         self._transport = transport
         self._config = config
-        self._scopes: set[_Scope] = set()
-        self._logged_paths: set[tuple[str, str]] = set()
-        self._logged_names: set[str] = set()
-        self._good_answers = 0
-        self._failing_since: float | None = None  # the first failure after the last good answer, by the loop's clock
-        self._failed_last = 0.0
-        self.closed = False
+        self._state = State() if state is None else state
+
+    def view(self, headers: Mapping[str, str], **changes: Any) -> "Sender":
+        """Return a sender that sends otherwise, and has all else in common with this one."""
+        credentials = self.credentials.with_headers(headers)
+        return Sender(credentials, self._transport, evolve(self._config, **changes), self._state)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further call is taken."""
+        return self._state.closed
 
     def url(self, *segments: str) -> URL:
         """Return the address of a path of the API."""
@@ -195,7 +171,9 @@ class Sender:
         CancelledError, as far as that is passed on.
         """
         task = asyncio.current_task()
-        call = _Call(request, priority, 0 if task is None else task.cancelling(), self._good_answers, patient_with)
+        call = _Call(
+            request, priority, 0 if task is None else task.cancelling(), self._state.good_answers, patient_with
+        )
         seconds = self._config.retry.deadline
         timer = asyncio.timeout(seconds) if until is None else asyncio.timeout_at(until)
         try:
@@ -209,7 +187,7 @@ class Sender:
             raise
         if call.answer is not None:
             return call.answer
-        if self.closed or seconds is None:
+        if self._state.closed or seconds is None:
             raise retry.ended(call.request, call.unknown, "when the client was closed", in_flight=call.in_flight)
         raise retry.out_of_time(call.request, seconds, call.last, call.unknown, in_flight=call.in_flight)
 
@@ -219,15 +197,15 @@ class Sender:
 
         Raises TimeoutError in the two latter cases, and `ClientClosed` if the client is closed already.
         """
-        if self.closed:
+        if self._state.closed:
             self.check_open()
-        scope = _Scope(timer)
-        self._scopes.add(scope)
+        scope = Scope(timer)
+        self._state.scopes.add(scope)
         try:
             async with timer:
                 yield
         finally:
-            self._scopes.discard(scope)
+            self._state.scopes.discard(scope)
             scope.ended.set()
 
     def _unknown_to_caller(self, call: _Call) -> errors.OutcomeUnknown | None:
@@ -249,7 +227,7 @@ class Sender:
                 limiter = limiter if waiting.limiter else None
             await self._attempt(call, request, limiter)
             if call.answer is not None:
-                self._good_answers, self._failing_since = self._good_answers + 1, None
+                self._state.good_answers, self._state.failing_since = self._state.good_answers + 1, None
                 return
             if call.moved is not None:  # which takes a slot of its own
                 request, call.moved = evolve(request, url=call.moved, followed=True), None
@@ -282,16 +260,16 @@ class Sender:
         policy = self._config.retry
         if retry.is_outage(failure):
             # A failure of long ago, after which nothing was asked, is none of this outage.
-            idle = now - self._failed_last > (policy.patience or 0) + policy.max_retry_after
-            self._failing_since = now if self._failing_since is None or idle else self._failing_since
-            self._failed_last = now
-        if call.priority != "bulk" or not self._good_answers or policy.patience is None or policy.attempts == 1:
+            idle = now - self._state.failed_last > (policy.patience or 0) + policy.max_retry_after
+            self._state.failing_since = now if self._state.failing_since is None or idle else self._state.failing_since
+            self._state.failed_last = now
+        if call.priority != "bulk" or not self._state.good_answers or policy.patience is None or policy.attempts == 1:
             return None
-        if self._good_answers > call.good_answers and not isinstance(failure, errors.RateLimited):
-            call.good_answers, call.outrun = self._good_answers, call.outrun + 1
-        if self._failing_since is None or call.outrun >= policy.attempts or not call.patient_with(failure):
+        if self._state.good_answers > call.good_answers and not isinstance(failure, errors.RateLimited):
+            call.good_answers, call.outrun = self._state.good_answers, call.outrun + 1
+        if self._state.failing_since is None or call.outrun >= policy.attempts or not call.patient_with(failure):
             return 0.0
-        return max(0.0, self._failing_since + policy.patience + call.excused - now)
+        return max(0.0, self._state.failing_since + policy.patience + call.excused - now)
 
     async def _attempt(self, call: _Call, request: Request, limiter: RateLimiter | None) -> None:
         asked_at = time.monotonic()
@@ -346,7 +324,7 @@ class Sender:
         began, raw = time.monotonic(), None
         outcome: Envelope | errors.TicketSourceError
         try:
-            raw = await self._transport.exchange(request)
+            raw = await self._transport.exchange(request, self._config.timeouts)
             outcome = response.read(request, raw)
         except errors.TicketSourceError as error:
             outcome = error
@@ -393,7 +371,7 @@ class Sender:
                 status=status,
                 error=name,
                 wait=wait,
-                failing_for=now - (now if self._failing_since is None else self._failing_since),
+                failing_for=now - (now if self._state.failing_since is None else self._state.failing_since),
                 patience=patience or None,
             )
         )
@@ -410,16 +388,16 @@ class Sender:
     def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
         """Log, once for each path, that values of records of this kind could not be read, without the values."""
         for path in invalid:
-            if (resource, path) in self._logged_paths:
+            if (resource, path) in self._state.logged_paths:
                 continue
             whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] share one line of the log
-            if whose not in self._logged_names:
+            if whose not in self._state.logged_names:
                 _READING_LOG.warning(
                     "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
                 )
-            self._logged_names.add(whose)
-            if len(self._logged_paths) < _MOST_PATHS:  # which only save the time to make `whose`
-                self._logged_paths.add((resource, path))
+            self._state.logged_names.add(whose)
+            if len(self._state.logged_paths) < _MOST_PATHS:  # which only save the time to make `whose`
+                self._state.logged_paths.add((resource, path))
 
     def check_open(self) -> None:
         """Raise `ClientClosed` after `aclose`."""
@@ -428,9 +406,11 @@ class Sender:
 
     async def aclose(self) -> None:
         """Take no further call, end those that go on in this event loop, and close the transport."""
-        self.closed = True
+        self._state.closed = True
         loop, this = asyncio.get_running_loop(), asyncio.current_task()
-        ongoing = [s for s in self._scopes if s.task is not None and s.task is not this and s.task.get_loop() is loop]
+        ongoing = [
+            s for s in self._state.scopes if s.task is not None and s.task is not this and s.task.get_loop() is loop
+        ]
         for scope in ongoing:
             if not scope.timer.expired():
                 scope.timer.reschedule(loop.time())  # which ends the work without cancelling its task

@@ -62,7 +62,6 @@ class Transport:
     def __init__(
         self,
         session: aiohttp.ClientSession | None,
-        timeouts: Timeouts,
         *,
         max_body: int,
         max_connections: int,
@@ -75,11 +74,6 @@ class Transport:
             )
         self._session = session
         self._borrowed = session is not None
-        self._timeouts = timeouts
-        # `connect` counts from the name to TLS. No rounding up to whole seconds, which aiohttp does beyond five.
-        self._limits = aiohttp.ClientTimeout(
-            total=None, connect=timeouts.connect, sock_read=timeouts.response, ceil_threshold=inf
-        )
         self._max_body = max_body
         self._max_connections = max_connections
         self._free: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore, asyncio.Semaphore] | None = None
@@ -121,7 +115,7 @@ class Transport:
             async with everybody:
                 yield
 
-    async def exchange(self, request: Request) -> RawResponse:
+    async def exchange(self, request: Request, timeouts: Timeouts) -> RawResponse:
         """Send the request once and return the whole answer, with the connection given back."""
         session = await self._usable_session()
         proxy = _proxy_of(request.url) if self._trust_env else None
@@ -131,7 +125,7 @@ class Transport:
         try:
             # What a borrowed session might do differently is said again on each request.
             async with (
-                asyncio.timeout(self._timeouts.total),
+                asyncio.timeout(timeouts.total),
                 session.request(
                     request.method,
                     request.url,
@@ -144,7 +138,10 @@ class Transport:
                     allow_redirects=False,
                     auto_decompress=False,
                     raise_for_status=False,
-                    timeout=self._limits,
+                    # `connect` counts from the name to TLS. No rounding up to whole seconds, unlike aiohttp's own.
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=timeouts.connect, sock_read=timeouts.response, ceil_threshold=inf
+                    ),
                     proxy=proxy,
                     middlewares=(_send_once(),),
                     max_line_size=_MOST_OF_A_HEADER,
@@ -157,7 +154,7 @@ class Transport:
                     headers.setdefault(name.lower(), value)
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure: BaseException = _failure(request, error, self._timeouts, shown)
+            failure: BaseException = _failure(request, error, timeouts, shown)
         except BaseException as error:  # noqa: BLE001 - above all a cancellation: it is raised again below
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None

@@ -1,0 +1,245 @@
+"""`with_options`: the same client, for calls with other options."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from loops import until
+from mocked import KEY, ONCE, MockedAPI
+from rows import customer_row
+from test_secrets import ours_of
+
+from ticketsource_async import (
+    AttemptEvent,
+    CallEvent,
+    ClientClosed,
+    ConfigurationError,
+    CustomerDraft,
+    Operations,
+    OutcomeUnknown,
+    PageEvent,
+    RequestTimedOut,
+    RetryPolicy,
+    ServerError,
+    TicketSource,
+    Timeouts,
+)
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.testing import no_waiting
+
+
+async def test_a_view_has_the_session_and_the_operations_of_its_client(box: Sandbox, ts: TicketSource) -> None:
+    """All of them, over one connection pool, also of a view of a view."""
+    view = ts.with_options(retry=ONCE).with_options(timeouts=Timeouts(total=50))
+    first = await view.customers.list().first()
+    assert first is not None
+    await view.customers.get(first)
+    await view.request("GET", "/customers")
+
+    assert await view.paginate("/events", max_items=1).first()
+    assert [event.id async for event, _, _ in view.programme()]
+    assert "open" in repr(ts)
+    assert repr(view) == f"<Operations of {box.url}>"
+
+
+def test_a_view_can_be_neither_closed_nor_entered() -> None:
+    """Its client is closed where it was opened."""
+    view = TicketSource(KEY).with_options(priority="bulk")
+
+    assert not any(hasattr(view, name) for name in ("aclose", "__aenter__", "__aexit__", "__enter__"))
+
+
+async def test_a_view_ends_with_its_client(box: Sandbox) -> None:
+    """A call in flight too; a write may have been done."""
+    box.fail(slow=3600)
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        view = ts.with_options(retry=ONCE)
+        writing = asyncio.create_task(view.customers.create(CustomerDraft(first_name="x")))
+        await until(lambda: bool(box.requests) and bool(box.requests[0].status))
+
+    with pytest.raises(OutcomeUnknown, match="in flight when the client was closed"):
+        await writing
+    with pytest.raises(ClientClosed):
+        await view.customers.get("cst-1")
+
+
+async def test_the_retries_of_a_view_are_its_own(box: Sandbox) -> None:
+    """The client itself goes on as before."""
+    async with TicketSource(box.api_key, base_url=box.url) as ts:
+        with no_waiting():
+            box.fail(status=503, times=5)
+            with pytest.raises(ServerError) as once:
+                await ts.with_options(retry=ONCE).customers.list().first()
+            with pytest.raises(ServerError) as often:
+                await ts.request("GET", "/customers")
+
+    assert (once.value.attempts, often.value.attempts) == (1, 4)
+
+
+async def test_the_timeouts_of_a_view_are_its_own(box: Sandbox, ts: TicketSource) -> None:
+    """A call may take longer, or less long, than others."""
+    box.fail(slow=3600)
+    hasty = ts.with_options(timeouts=Timeouts(connect=0.1, response=0.2, total=0.2))
+    with pytest.raises(RequestTimedOut) as caught:
+        await hasty.customers.get("cst-1")
+
+    assert (caught.value.phase, caught.value.seconds) in {("response", 0.2), ("total", 0.2)}
+    assert len(await ts.customers.list().collect()) == 25
+
+
+async def test_the_events_of_a_view_go_elsewhere(box: Sandbox) -> None:
+    """To another function, or with None nowhere."""
+    ours: list[CallEvent] = []
+    theirs: list[CallEvent] = []
+    async with TicketSource(box.api_key, base_url=box.url, on_event=ours.append) as ts:
+        await ts.with_options(on_event=theirs.append).customers.list().collect()
+        await ts.with_options(on_event=None).customers.list().collect()
+        await ts.with_options(retry=ONCE).request("GET", "/customers")
+
+    kinds = [type(event) for event in theirs if isinstance(event, AttemptEvent | PageEvent)]
+    assert kinds == [AttemptEvent, PageEvent]
+    assert [event.path for event in ours if isinstance(event, AttemptEvent)] == ["/customers"]
+
+
+class Noting:
+    """A limiter that notes the priorities it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    @asynccontextmanager
+    async def slot(self, *, key: str, priority: str) -> AsyncIterator[None]:
+        """Give a slot."""
+        self.asked.append(priority)
+        yield
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Pause."""
+
+
+async def test_the_priority_of_a_view_is_that_of_all_its_calls(box: Sandbox) -> None:
+    """Single calls, pages, bulk calls and listings; those of the client keep theirs."""
+    (customer_id,) = box.customers.ids(0, 1)
+    limiter = Noting()
+    async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
+        for view in (ts.with_options(priority="interactive"), ts.with_options(priority="bulk")):
+            await view.customers.get(customer_id)
+            await view.customers.get_many([customer_id]).collect()
+            await view.customers.list().collect()
+            await view.request("GET", "/customers")
+        asked = limiter.asked.copy()
+        await ts.customers.get(customer_id)
+
+    assert asked == ["interactive"] * 4 + ["bulk"] * 4
+    assert limiter.asked[8:] == ["interactive"]
+
+
+async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
+    """`Accept` is replaced, also if it is written otherwise; the client sends none of them."""
+    for _ in range(3):
+        api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row()})
+    async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
+        view = ts.with_options(headers={"X-Venue": "hall", "accept": "text/csv"})
+        await view.customers.get("cst-xxxxxxxxxx1")
+        await view.with_options(headers={"x-venue": "foyer", "X-More": ""}).customers.get("cst-xxxxxxxxxx1")
+        await ts.customers.get("cst-xxxxxxxxxx1")
+
+    own = {"Accept-Encoding", "Authorization", "User-Agent"}
+    first, second, plain = ({k: v for k, v in sent.items() if k not in own} for sent in api.headers)
+    assert first == {"X-Venue": "hall", "accept": "text/csv"}
+    assert second == {"x-venue": "foyer", "accept": "text/csv", "X-More": ""}
+    assert plain == {"Accept": "application/json"}
+    assert all(sent["Authorization"] == f"Bearer {KEY}" for sent in api.headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Authorization": f"Bearer {KEY}"}, "headers may not have Authorization: the client sends the key"),
+        ({"AUTHORIZATION": KEY}, "headers may not have AUTHORIZATION"),
+        ({"aUthorization": KEY}, "headers may not have aUthorization"),
+        ({"Proxy-Authorization": KEY}, "HTTPS_PROXY"),
+        ({"Host": "evil.example"}, "headers may not have Host: it belongs to the request itself"),
+        ({"content-length": "0"}, "headers may not have content-length"),
+        ({"Content-Type": "text/plain"}, "headers may not have Content-Type"),
+        ({"Transfer-Encoding": "chunked"}, "headers may not have Transfer-Encoding"),
+        ({"Accept-Encoding": "br"}, "headers may not have Accept-Encoding"),
+        ({"Connection": "keep-alive"}, "headers may not have Connection"),
+        ({"Expect": "100-continue"}, "headers may not have Expect"),
+        ({"X-HTTP-Method-Override": "DELETE"}, "it would make another call"),
+        ({"User-Agent": "x"}, "pass user_agent= to TicketSource"),
+        ({"Authorization ": KEY}, "a name that no header can have"),
+        ({"X\r\nAuthorization": KEY}, "a name that no header can have"),
+        ({"": KEY}, "a name that no header can have"),
+        ({1: KEY}, "a name that no header can have"),
+        ({"X-A": f"1\r\nAuthorization: {KEY}"}, "a value for X-A that cannot be sent"),
+        ({"X-A": f" {KEY}"}, "a value for X-A that cannot be sent"),
+        ({"X-A": "Zoë"}, "a value for X-A that cannot be sent"),
+        ({"X-A": 5}, "a value for X-A that cannot be sent"),
+        ({"X-A": KEY, "x-a": KEY}, "a name twice"),
+        ([("X-A", KEY)], "headers must be a dict of names and texts, not list"),
+        (None, "headers must be a dict of names and texts, not NoneType"),
+    ],
+)
+def test_headers_that_would_spoil_a_call_are_refused(headers: Any, said: str) -> None:
+    """With a typed error, and no value in it nor in the locals of our frames: it may be a key."""
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        TicketSource("skl-another").with_options(headers=headers)
+
+    assert KEY not in str(caught.value)
+    assert not any(KEY in seen for seen in ours_of(caught.value))
+
+
+async def test_no_report_shows_the_headers_of_a_view(
+    box: Sandbox, caplog: pytest.LogCaptureFixture, ts: TicketSource
+) -> None:
+    """Their values may be secret: no repr, no log and no local of our frames has them."""
+    caplog.set_level(logging.DEBUG)
+    box.fail(status=500)
+    view = ts.with_options(headers={"X-Token": "sekret"})
+    with pytest.raises(ServerError) as caught:
+        await view.customers.get("cst-1")
+
+    assert "sekret" not in "".join([repr(view), repr(view._sender), caplog.text, *ours_of(caught.value)])
+    assert box.requests[0].headers["x-token"] == "sekret"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"timeouts": 5}, r"timeouts must be Timeouts\(...\), not 5"),
+        ({"retry": None}, r"retry must be RetryPolicy\(...\), not None"),
+        ({"on_event": "print"}, "on_event must be a plain function"),
+        ({"on_event": asyncio.sleep}, "on_event must be a plain function"),
+        ({"priority": "urgent"}, 'priority must be "interactive" or "bulk", not \'urgent\''),
+        ({"priority": None}, "priority must be"),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(options: Any, said: str) -> None:
+    """As when a client is built."""
+    with pytest.raises(ConfigurationError, match=said):
+        TicketSource(KEY).with_options(**options)
+
+
+async def test_a_view_shares_what_its_client_has_learnt(box: Sandbox) -> None:
+    """A client that has had an answer is patient in all of its views."""
+    async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+        await ts.customers.list(max_items=1).collect()
+        view = ts.with_options(retry=RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001))
+        box.fail(status=503, times=5)
+
+        assert len(await view.customers.list().collect()) == 25
+    assert len(box.requests) == 7
+
+
+async def test_a_function_can_take_a_client_or_a_view(ts: TicketSource) -> None:
+    """Both are `Operations`."""
+
+    async def count(operations: Operations) -> int:
+        return len(await operations.customers.list().collect())
+
+    counted: Callable[[Operations], Any] = count
+    assert [await counted(ts), await counted(ts.with_options(retry=ONCE))] == [25, 25]
