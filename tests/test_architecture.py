@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "config", "call_events", "models"),
+    ("_version", "errors", "config", "call_events", "_environment", "models"),
     (
         "_wire.request",
         "_wire.headers",
@@ -69,7 +69,7 @@ MAY_IMPORT = {
     ),
     "time": ("_wire.sender", "ratelimit", "sandbox", "cli.common"),
     "random": ("_wire.sender", "ratelimit.redis", "sandbox"),
-    "logging": ("_wire.sender", "pagination", "ratelimit", "sync._sqlite", "output", "sandbox", "cli"),
+    "logging": ("_environment", "_wire.sender", "pagination", "ratelimit", "sync._sqlite", "output", "sandbox", "cli"),
 }
 """Each library is known in few modules, so that it can be replaced there."""
 

@@ -99,5 +99,6 @@ class PageInParts:
                 method="GET",
                 path=self.url.path,
                 attempts=getattr(self.error, "attempts", 1),
+                request_id=getattr(self.error, "request_id", None),
             )
         )

@@ -8,7 +8,8 @@ class AttemptEvent:
     """An attempt has ended: `status` is None if no answer came, `error` the name of its exception, if any.
 
     `elapsed` are the seconds on the wire, `waited` those before it for a connection and a slot. `quota_left` is what
-    the server says in `X-RateLimit-Remaining`, None if it does not.
+    the server says in `X-RateLimit-Remaining`, None if it does not. `request_id` is the API's own id
+    of the request, for questions to TicketSource support, None if the answer has none.
     """
 
     method: str
@@ -19,6 +20,7 @@ class AttemptEvent:
     elapsed: float
     waited: float
     quota_left: int | None
+    request_id: str | None = None
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
 
+from ticketsource_async._environment import api_key, show_log
 from ticketsource_async._version import __version__
 from ticketsource_async._wire.request import Credentials, Secret
 from ticketsource_async._wire.sender import Sender
@@ -104,6 +105,7 @@ class TicketSource(Operations):
     ) -> None:
         key = Secret(api_key)
         del api_key  # or a report with locals of an error below would show it
+        show_log()
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
         check_kinds(timeouts=timeouts, retry=retry, rate_limit=rate_limit, on_event=on_event, priority=priority)
@@ -134,19 +136,16 @@ class TicketSource(Operations):
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """Build a client from TICKETSOURCE_API_KEY, TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT.
 
-        An option given here wins over the environment; a variable that is empty counts as not set.
+        TICKETSOURCE_API_KEY_FILE may name a file that has the key. An option given here wins over the environment; a
+        variable that is empty counts as not set.
         """
-        if not os.environ.get("TICKETSOURCE_API_KEY"):
-            raise ConfigurationError(
-                "TICKETSOURCE_API_KEY is not set: set it to the API key of the box office (skl-...)."
-            )
         found: ClientOptions = {}
         if base_url := os.environ.get("TICKETSOURCE_BASE_URL"):
             found["base_url"] = base_url
         if user_agent := os.environ.get("TICKETSOURCE_USER_AGENT"):
             found["user_agent"] = user_agent
         found.update(options)
-        return cls(os.environ["TICKETSOURCE_API_KEY"], **found)
+        return cls(api_key(), **found)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

@@ -26,7 +26,8 @@ TicketSourceError
 └── ConfigurationError       the client cannot work as it was set up
 
 Task queues, pickle and copy rebuild an exception as `type(e)(*e.args)`: so every field is positional, has a default, is
-JSON-able and sits in `args`. No field holds the API key, a request or response body, or an object of the HTTP library.
+JSON-able and sits in `args`. `request_id` is the API's own id of the request, for questions to TicketSource support;
+None if the answer has none. No field holds the API key, a request or response body, or an object of the HTTP library.
 """
 
 from collections.abc import Iterable
@@ -123,15 +124,25 @@ class ServerError(APIError):
 class AccessBlocked(TicketSourceError):
     """A wall in front of the API refused the request; the key may be good.
 
-    TicketSource support hands out a user agent that the wall lets through: pass it as `user_agent`.
+    TicketSource support hands out a user agent that the wall lets through: pass it as `user_agent`. Tell them the
+    `request_id`, which is that of the wall.
     """
 
-    def __init__(self, message: str = "", status: int = 0, method: str = "", path: str = "", attempts: int = 1) -> None:
-        super().__init__(message, status, method, path, attempts)
+    def __init__(
+        self,
+        message: str = "",
+        status: int = 0,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status, method, path, attempts, request_id)
         self.status = status
         self.method = method
         self.path = path
         self.attempts = attempts
+        self.request_id = request_id
 
 
 class TransportError(TicketSourceError):
@@ -192,14 +203,16 @@ class OutcomeUnknown(TicketSourceError):
         ids: Iterable[str] = (),
         attempts: int = 1,
         cause: str = "",
+        request_id: str | None = None,
     ) -> None:
         ids = list(ids)
-        super().__init__(message, method, path, ids, attempts, cause)
+        super().__init__(message, method, path, ids, attempts, cause, request_id)
         self.method = method
         self.path = path
         self.ids = ids
         self.attempts = attempts
         self.cause = cause
+        self.request_id = request_id
 
 
 class InvalidResponse(TicketSourceError):
@@ -218,8 +231,9 @@ class InvalidResponse(TicketSourceError):
         method: str = "",
         path: str = "",
         attempts: int = 1,
+        request_id: str | None = None,
     ) -> None:
-        super().__init__(message, resource, id, json_path, status, method, path, attempts)
+        super().__init__(message, resource, id, json_path, status, method, path, attempts, request_id)
         self.resource = resource
         self.id = id
         self.json_path = json_path
@@ -227,6 +241,7 @@ class InvalidResponse(TicketSourceError):
         self.method = method
         self.path = path
         self.attempts = attempts
+        self.request_id = request_id
 
 
 class PaginationError(TicketSourceError):

@@ -60,7 +60,8 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
 
     assert type(error) is kind
     assert isinstance(error, errors.APIError)
-    assert str(error).startswith(f"GET /customers/cst-1 was answered {status}: some_code: Some detail. ")
+    answered = f"GET /customers/cst-1 was answered {status} (request id r-1)"
+    assert str(error).startswith(f"{answered}: some_code: Some detail. ")
     assert len(str(error).partition("Some detail. ")[2]) > 20
     assert (error.status, error.method, error.path, error.request_id) == (status, "GET", "/customers/cst-1", "r-1")
     assert error.errors == [

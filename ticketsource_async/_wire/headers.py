@@ -15,6 +15,11 @@ def request_id(request: Request, headers: Mapping[str, str]) -> str | None:
     return request.scrub(headers.get("x-request-id") or headers.get("cf-ray") or "") or None
 
 
+def with_id(status: int, found: str | None) -> str:
+    """Return a status for a message, with the id of the request if there is one."""
+    return f"{status} (request id {found})" if found else str(status)
+
+
 def asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
     """Return the seconds that the server asks to wait, 0 or more; None if it does not, or talks nonsense.
 

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async._wire.headers import asked_wait, request_id
+from ticketsource_async._wire.headers import asked_wait, request_id, with_id
 from ticketsource_async._wire.request import Request
 from ticketsource_async.errors import ErrorObject
 from ticketsource_async.models import values
@@ -77,7 +77,7 @@ class Envelope:
         self, what: str, json_path: str, *, resource: str = "", record_id: str | None = None
     ) -> errors.InvalidResponse:
         """Return the error for contents that break the API's promise."""
-        return _invalid(self.request, self.status, what, json_path, resource, record_id)
+        return _invalid(self.request, self.status, self.headers, what, json_path, resource, record_id)
 
     def refused(self, refused: Refused, model: type, row: object, index: int | None = None) -> errors.InvalidResponse:
         """Return the error for `data`, or for the entry of it at this index, that is no record."""
@@ -108,15 +108,16 @@ def read(request: Request, response: RawResponse) -> Envelope:
     if not isinstance(document, dict):
         document = {}
     if request.method == "PATCH" and _is_bare(response, document):
-        return Envelope(None, {}, request, response.status)
+        return Envelope(None, {}, request, response.status, headers=response.headers)
     if "data" not in document:
         found = _describe(request, response, document, *_error_objects(request, document))
-        raise _invalid(request, response.status, f"{found} instead of a `data` envelope")
+        raise _invalid(request, response.status, response.headers, f"{found} instead of a `data` envelope")
     links = document.get("links") or {}  # PHP writes an empty object as []
     if not isinstance(links, dict):
-        raise _invalid(request, response.status, "`links` is not an object", "$.links")
+        raise _invalid(request, response.status, response.headers, "`links` is not an object", "$.links")
     meta = document.get("meta")
-    return Envelope(document["data"], links, request, response.status, meta if isinstance(meta, dict) else {})
+    meta = meta if isinstance(meta, dict) else {}
+    return Envelope(document["data"], links, request, response.status, meta, headers=response.headers)
 
 
 def _anything(request: Request, response: RawResponse) -> Envelope:
@@ -127,11 +128,12 @@ def _anything(request: Request, response: RawResponse) -> Envelope:
     if found is None and not bare and not response.broken:
         found = _plain_text(response)
     if found is None and not bare and request.method != "DELETE":
-        raise _invalid(request, status, f"{_describe(request, response, {}, [], 0)} instead of JSON or text")
+        what = _describe(request, response, {}, [], 0)
+        raise _invalid(request, status, headers, f"{what} instead of JSON or text")
     try:
         found = values.kept(found)
     except RecursionError:
-        raise _invalid(request, status, f"more than {values.MOST_LEVELS} levels of nesting") from None
+        raise _invalid(request, status, headers, f"more than {values.MOST_LEVELS} levels of nesting") from None
     if not isinstance(found, dict) or "data" not in found:
         return Envelope(found, {}, request, status, headers=headers)
     data, given = found.pop("data"), {name: found.get(name) or {} for name in ("links", "meta")}
@@ -177,14 +179,21 @@ def _same_but_for_a_slash(request: Request, response: RawResponse) -> URL | None
 
 
 def _invalid(
-    request: Request, status: int, what: str, json_path: str = "$", resource: str = "", record_id: str | None = None
+    request: Request,
+    status: int,
+    headers: Mapping[str, str],
+    what: str,
+    json_path: str = "$",
+    resource: str = "",
+    record_id: str | None = None,
 ) -> errors.InvalidResponse:
     record_id = request.scrub(record_id) if record_id else None
     about = f" about {resource} {record_id}" if record_id else ""
+    found = request_id(request, headers)
     done = "The write itself was accepted. " if request.method in ("POST", "PATCH") and resource else ""
     return errors.InvalidResponse(
-        f"{request} was answered {status} with something unexpected{about}: {what}, at {json_path}. {done}"
-        "Nothing was guessed; if it happens again, report it to the maintainers of this library.",
+        f"{request} was answered {with_id(status, found)} with something unexpected{about}: {what}, at {json_path}. "
+        f"{done}Nothing was guessed; if it happens again, report it to the maintainers of this library.",
         resource,
         record_id,
         json_path,
@@ -192,41 +201,46 @@ def _invalid(
         request.method,
         request.url.path,
         request.attempt,
+        found,
     )
 
 
 def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     status, path = response.status, request.url.path
     if status < 200:
-        return _invalid(request, status, "a change of protocol that was not asked for")
+        return _invalid(request, status, response.headers, "a change of protocol that was not asked for")
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
-        return _invalid(request, status, f"a redirect to {target}, which is not followed with the key")
+        return _invalid(
+            request, status, response.headers, f"a redirect to {target}, which is not followed with the key"
+        )
     document = _document(response)
     if not isinstance(document, dict):
         document = {}
     listed, in_all = _error_objects(request, document)
     described = _describe(request, response, document, listed, in_all)
+    found = request_id(request, response.headers)
     if _is_wall(response, document):
         return errors.AccessBlocked(
-            f"{request} was answered {status} by a wall in front of the API ({described}), "
+            f"{request} was answered {with_id(status, found)} by a wall in front of the API ({described}), "
             "not by the API; the key may be good. Ask TicketSource support for the user agent they hand out to "
             "integrators and pass it as user_agent (or in TICKETSOURCE_USER_AGENT).",
             status,
             request.method,
             path,
             request.attempt,
+            found,
         )
     kind, advice = ERRORS.get(status, _SERVER_ERROR if status >= 500 else _OTHER_ERROR)
     wait = asked_wait(status, response.headers)
     asks = f"The API asks to wait {wait:,.15g} s. " if wait else ""
     return kind(
-        f"{request} was answered {status}: {described}. {asks}{advice}",
+        f"{request} was answered {with_id(status, found)}: {described}. {asks}{advice}",
         status,
         listed,
         request.method,
         path,
-        request_id(request, response.headers),
+        found,
         wait,
         request.attempt,
     )

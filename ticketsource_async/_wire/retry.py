@@ -149,6 +149,7 @@ def verdict(
         request.ids(),
         request.attempt,
         f"{type(unknown).__name__}: {unknown}",
+        getattr(unknown, "request_id", None),
     )
 
 

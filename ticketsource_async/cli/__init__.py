@@ -65,8 +65,10 @@ class _Group(Lazy, click.Group):
 def cli() -> None:
     """Work with a TicketSource box office.
 
-    The API key is read from TICKETSOURCE_API_KEY, and from nowhere else.
+    The API key is read from TICKETSOURCE_API_KEY, or from the file that
+    TICKETSOURCE_API_KEY_FILE names, and from nowhere else.
     TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT are read too.
+    TICKETSOURCE_LOG=info shows retries on stderr, debug every request.
     """
 
 

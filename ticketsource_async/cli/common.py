@@ -162,6 +162,7 @@ async def box_office(
     What its lists lack is told on stderr at once, and makes the exit code of the command 1 if it ends well.
     """
     from ticketsource_async import TicketSource  # noqa: PLC0415
+    from ticketsource_async._environment import has_api_key  # noqa: PLC0415
 
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
@@ -171,7 +172,7 @@ async def box_office(
             TicketSource(box.api_key, base_url=box.url, on_event=_telling(on_event), priority="bulk") as ts,
         ):
             yield ts
-    elif not os.environ.get("TICKETSOURCE_API_KEY"):
+    elif not has_api_key():
         fail(
             "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
             "--sandbox to an export or a look-up, or run `ticketsource sandbox`.",
@@ -344,12 +345,13 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     import asyncio  # noqa: PLC0415 - help can do without
 
     from ticketsource_async import errors  # noqa: PLC0415
+    from ticketsource_async._environment import showing_log  # noqa: PLC0415
 
     reading = logging.getLogger("ticketsource_async.reading")
     reading.disabled = True  # the command itself reports what could not be read, and whose it is
     ending = Ending()
     try:
-        with ending:
+        with showing_log(_write_line), ending:
             asyncio.run(ending.cancelling(work))
         context = click.get_current_context(silent=True)
         if context is not None and context.meta.get(_INCOMPLETE):

@@ -1,0 +1,115 @@
+"""What is read from the environment: the API key, and whether to show the log."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ticketsource_async.errors import ConfigurationError
+
+_KEY: Final = "TICKETSOURCE_API_KEY"
+_KEY_FILE: Final = "TICKETSOURCE_API_KEY_FILE"
+_MOST_OF_A_FILE: Final = 10_000
+
+_LOG: Final = logging.getLogger("ticketsource_async")
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
+_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_ignored: set[str] = set()
+
+
+def has_api_key() -> bool:
+    """Say whether the environment has a key, or names a file that should have one; empty variables count as not set."""
+    return bool(os.environ.get(_KEY) or os.environ.get(_KEY_FILE))
+
+
+def api_key() -> str:
+    """Return the key, from the variable or the file that the other variable names; raise `ConfigurationError`."""
+    file = os.environ.get(_KEY_FILE)
+    if not file:
+        if key := os.environ.get(_KEY):
+            return key
+        raise ConfigurationError(
+            f"{_KEY} is not set: set it to the API key of the box office (skl-...), or {_KEY_FILE} to a file with it."
+        )
+    if os.environ.get(_KEY):
+        raise ConfigurationError(f"{_KEY} and {_KEY_FILE} are both set: unset one of them.")
+    if file.startswith("skl-"):
+        del file  # or a report with locals would show it
+        raise ConfigurationError(f"{_KEY_FILE} must be the name of a file. The key itself belongs in {_KEY}.")
+    key, wrong = _read(file)
+    if wrong:
+        raise ConfigurationError(f"the file {file!r} that {_KEY_FILE} names {wrong}")
+    return key
+
+
+def _read(file: str) -> tuple[str, str]:
+    """Return the key in a file, or what is wrong with the file. It does not raise: its locals hold the key."""
+    try:
+        with Path(file).open("rb") as opened:
+            text = opened.read(_MOST_OF_A_FILE)
+    except OSError as error:
+        return "", f"cannot be read: {error.strerror}."
+    except ValueError:
+        return "", "cannot be read: its name has a null character."
+    found = text.removeprefix(b"\xef\xbb\xbf").strip()
+    if not re.fullmatch(rb"[\x21-\x7e]+", found):
+        return "", "must have the API key in it, in one line, and nothing else." if found else "is empty."
+    return found.decode(), ""
+
+
+class _Shown(logging.Handler):
+    """Writes the log until the program sets up logging itself."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        super().__init__()
+        self.write = write
+        self.setFormatter(logging.Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or make way."""
+        if logging.getLogger().handlers:
+            _LOG.removeHandler(self)
+            _LOG.setLevel(logging.NOTSET)
+            return
+        try:
+            self.write(self.format(record))
+        except Exception:  # noqa: BLE001 - as in every handler, no call may fail by its log
+            self.handleError(record)
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def show_log(write: Callable[[str], object] | None = None) -> logging.Handler | None:
+    """Write the log to stderr if TICKETSOURCE_LOG says so and the program has not set up logging.
+
+    Return the handler that was added, if any.
+    """
+    wanted = os.environ.get("TICKETSOURCE_LOG", "")
+    level = _LEVELS.get(wanted.strip().lower())
+    if level is None or _LOG.hasHandlers():
+        if wanted and level is None and wanted not in _ignored:
+            _ignored.add(wanted)
+            _LOG.warning("TICKETSOURCE_LOG must be debug or info: %r is ignored.", wanted)
+        return None
+    handler = _Shown(write or _write)
+    _LOG.addHandler(handler)
+    _LOG.setLevel(level)
+    return handler
+
+
+@contextmanager
+def showing_log(write: Callable[[str], object]) -> Iterator[None]:
+    """As `show_log`, as long as the body runs."""
+    handler = show_log(write)
+    try:
+        yield
+    finally:
+        if handler is not None:
+            _LOG.removeHandler(handler)
+            _LOG.setLevel(logging.NOTSET)
