@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "config", "call_events", "_environment", "models"),
+    ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "models"),
     (
         "_wire.request",
         "_wire.headers",

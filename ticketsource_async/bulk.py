@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from attrs import frozen
 
+from ticketsource_async._mistakes import await_first, hint_for, no_such_option
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.config import check_whole
@@ -59,10 +60,14 @@ class Bulk(Generic[In, Out]):
         concurrency: int = 8,
         fail_fast: bool = False,
         serialize_by: Callable[[In], object] | None = None,
+        **unknown: object,
     ) -> None:
+        if unknown:
+            raise no_such_option("bulk call", unknown, ("concurrency", "fail_fast"))
         check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
-            raise TypeError(f"many inputs are an iterable or async iterable, not a {type(inputs).__name__}")
+            kind = f"{type(inputs).__name__}{await_first(inputs)}"
+            raise TypeError(f"many inputs are an iterable or async iterable, not a {kind}")
         self._sender = sender
         self._inputs = inputs
         self._call = call
@@ -75,6 +80,22 @@ class Bulk(Generic[In, Out]):
         self._stopped = False
         self._closed_by: ClientClosed | None = None
         self._collected: list[Outcome[In, Out]] = []
+
+    if not TYPE_CHECKING:  # the checkers find these mistakes
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("a bulk call is made with `async for`, or all at once with `await bulk.collect()`")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a bulk call is not awaited: loop over it with `async for`, or `await bulk.collect()`")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a bulk call is left with `async with`, not `with`")
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(hint_for(type(self), name))
 
     @property
     def undelivered(self) -> list[Outcome[In, Out]]:

@@ -5,9 +5,10 @@ import platform
 import warnings
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Literal, Never, NoReturn, Self, TypedDict, Unpack
 
 from ticketsource_async._environment import api_key, show_log
+from ticketsource_async._mistakes import no_such_option
 from ticketsource_async._version import __version__
 from ticketsource_async._wire.request import Credentials, Secret
 from ticketsource_async._wire.sender import Sender
@@ -102,9 +103,14 @@ class TicketSource(Operations):
         trust_env: bool = False,
         trace_configs: "Sequence[TraceConfig]" = (),
         on_event: Callable[[CallEvent], None] | None = None,
+        **unknown: Never,
     ) -> None:
         key = Secret(api_key)
         del api_key  # or a report with locals of an error below would show it
+        if unknown:
+            names = list(unknown)
+            unknown.clear()  # or a report with locals would show the key, if it is among them
+            raise no_such_option("TicketSource", names, ClientOptions.__annotations__)
         show_log()
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)
@@ -145,7 +151,14 @@ class TicketSource(Operations):
         if user_agent := os.environ.get("TICKETSOURCE_USER_AGENT"):
             found["user_agent"] = user_agent
         found.update(options)
-        return cls(api_key(), **found)
+        return cls(api_key(), **found)  # pyright: ignore[reportArgumentType]  # it takes a TypedDict to have more
+
+    if not TYPE_CHECKING:  # the checkers find this mistake
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a TicketSource client is opened with `async with`, not `with`")
+
+        def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

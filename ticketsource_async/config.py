@@ -6,6 +6,7 @@ from typing import Final, cast
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
+from ticketsource_async._mistakes import NamesOptions
 from ticketsource_async.errors import ConfigurationError
 
 _MANY: Final = 100_000
@@ -51,7 +52,7 @@ def has_raw_password(url: str) -> bool:
 
 
 @frozen(kw_only=True)
-class Timeouts:
+class Timeouts(NamesOptions):
     """Time limits of one attempt in seconds, with its body. Waiting before the attempt does not count.
 
     `connect` is for name, connection and TLS; `response` for each silence of the server, up to its first word and
@@ -72,7 +73,7 @@ class Timeouts:
 
 
 @frozen(kw_only=True)
-class RetryPolicy:
+class RetryPolicy(NamesOptions):
     """How often a call is tried in all, and how long it may wait in between; `attempts=1` never tries again.
 
     The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`, and
@@ -95,7 +96,7 @@ class RetryPolicy:
 
 
 @frozen
-class RateLimit:
+class RateLimit(NamesOptions):
     """At most `limit` requests in any `per` seconds; lower it where others use the same key.
 
     `share` is the number of processes that divide the limit among them: each keeps to its part, rounded down, without

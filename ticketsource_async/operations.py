@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import UnionType
-from typing import Final, Literal, TypeVar, Unpack, cast, get_args, overload
+from typing import TYPE_CHECKING, Final, Literal, Never, NoReturn, TypeVar, Unpack, cast, get_args, overload
 
 from attrs import field, frozen
 
 from ticketsource_async import listings
+from ticketsource_async._mistakes import hint_for, no_such_option
 from ticketsource_async._wire import drafts, headers
 from ticketsource_async._wire.request import Request, query_of, segments_of, why_not_sent
 from ticketsource_async._wire.sender import Sender
@@ -27,6 +28,9 @@ from ticketsource_async.resources.notes import Notes
 
 Row = TypeVar("Row", bound=Record)
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+_GROUPS: Final = ("customers", "notes", "events", "venues", "dates", "bookings", "seats")
 
 
 @frozen(kw_only=True)
@@ -62,12 +66,19 @@ class Operations:
         self.bookings = Bookings(sender, priority)
         self.seats = Seats(sender, priority)
 
+    if not TYPE_CHECKING:  # the checkers know the operations
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right operation for one that there is not."""
+            raise AttributeError(hint_for(type(self), name, _GROUPS))
+
     def programme(
         self,
         *,
         start: StartFilter | None = None,
         concurrency: int = 8,
         on_branch_error: Callable[[FailedBranch], None] | None = None,
+        **unknown: Never,
     ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
         """Return everything that is on: each date with its event and venue, None where the API names no venue.
 
@@ -84,6 +95,8 @@ class Operations:
         Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues;
         GET /venues/{id} for a venue that is not there.
         """
+        if unknown:
+            raise no_such_option("programme", unknown, ("start", "concurrency", "on_branch_error"))
         check_whole("concurrency", concurrency, error=ValueError)
         return listings.programme(self._sender, start, concurrency, on_branch_error)
 
@@ -93,6 +106,7 @@ class Operations:
         start: StartFilter | None = None,
         concurrency: int = 8,
         on_branch_error: Callable[[FailedBranch], None] | None = None,
+        **unknown: Never,
     ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
         """Return every booking of the box office with its event and date.
 
@@ -102,11 +116,19 @@ class Operations:
 
         Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
         """
+        if unknown:
+            raise no_such_option("all_bookings", unknown, ("start", "concurrency", "on_branch_error"))
         check_whole("concurrency", concurrency, error=ValueError)
         return listings.all_bookings(self._sender, start, concurrency, on_branch_error)
 
     async def request(
-        self, method: Method, path: str, *, json: object = None, query: Mapping[str, str | int] | None = None
+        self,
+        method: Method,
+        path: str,
+        *,
+        json: object = None,
+        query: Mapping[str, str | int] | None = None,
+        **unknown: Never,
     ) -> Answer:
         """Call any endpoint, such as one that this library does not know yet, and return what it answered.
 
@@ -117,6 +139,8 @@ class Operations:
         got lost has this `status`. Raises ValueError or TypeError, before any request, for what cannot be sent;
         `InvalidResponse` for an answer that is neither JSON nor text.
         """
+        if unknown:
+            raise no_such_option("request", unknown, ("json", "query"))
         if method not in get_args(Method):
             raise ValueError(f"method is one of {', '.join(get_args(Method))}, not {method!r}")
         if method == "GET" and json is not None:
@@ -144,6 +168,7 @@ class Operations:
         on_event: Callable[[CallEvent], None] | Unset | None = UNSET,
         priority: Priority | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: Never,
     ) -> "Operations":
         """Return a view of this client that makes its calls with other options, for one call or for many.
 
@@ -156,6 +181,8 @@ class Operations:
             del headers  # or a report with locals would show the values, which may be secret
             raise ConfigurationError(wrong)
         given = {"timeouts": timeouts, "retry": retry, "on_event": on_event, "priority": priority}
+        if unknown:
+            raise no_such_option("with_options", unknown, (*given, "headers"))
         changes = {name: value for name, value in given.items() if value is not UNSET}
         check_kinds(**changes)
         changes.pop("priority", None)

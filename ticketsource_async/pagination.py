@@ -10,11 +10,12 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar, cast
 
 from attrs import frozen
 from yarl import URL
 
+from ticketsource_async._mistakes import hint_for, no_such_option
 from ticketsource_async._wire import paging
 from ticketsource_async._wire.paging import Following
 from ticketsource_async._wire.request import Request, without_values
@@ -37,6 +38,7 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
 _LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports this itself
+_OPTIONS: Final = ("per_page", "start_page", "max_items", "concurrency", "verify", "max_passes", "on_invalid")
 _ROWS_AT_ONCE: Final = 1000
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
 _MOST_BROKEN: Final = 5
@@ -81,7 +83,11 @@ class Pager(Generic[T]):
         query: Mapping[str, str] | None = None,
         predicate: Callable[[T], bool] | None = None,
         priority: Priority = "interactive",
+        **unknown: object,
     ) -> None:
+        self._url, self._model = url, model  # first, as `repr` has them
+        if unknown:
+            raise no_such_option("list", unknown, _OPTIONS)
         check_whole("per_page", per_page, 1, 100, error=ValueError)
         check_whole("start_page", start_page, error=ValueError)
         if max_items is not None:
@@ -94,8 +100,6 @@ class Pager(Generic[T]):
             raise ValueError('on_invalid must be "raise" or a plain function, called with the InvalidResponse of a row')
         self.report = ListReport()
         self._sender = sender
-        self._url = url
-        self._model = model
         self._id_in = _raw_id if model is dict else id_in
         self._per_page = per_page
         self._max_items = max_items
@@ -105,6 +109,20 @@ class Pager(Generic[T]):
         self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._predicate = predicate
         self._priority: Priority = priority
+
+    if not TYPE_CHECKING:  # the checkers find these mistakes
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(f"{self!r} is read with `async for`, or all at once with `await pager.collect()`")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(f"{self!r} is not awaited: loop over it with `async for`, or `await pager.collect()`")
+
+        def __getitem__(self, _: object) -> NoReturn:
+            raise TypeError(f"{self!r} has no [...]: take `await pager.first()`, or `(await pager.collect())[...]`")
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(hint_for(type(self), name))
 
     def __repr__(self) -> str:
         return f"<Pager of {self._model.__name__} at {self._url.path}>"

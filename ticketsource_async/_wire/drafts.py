@@ -15,6 +15,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ticketsource_async import models
+from ticketsource_async._mistakes import await_first
 from ticketsource_async.models.values import NumberText
 
 
@@ -56,7 +57,7 @@ def body(
     Raises TypeError for another kind of draft than the call takes, and ValueError for one with nothing set.
     """
     if not isinstance(draft, kind):
-        raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}")
+        raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}{await_first(draft)}")
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}

@@ -2,11 +2,13 @@
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self, get_args, get_type_hints
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, cast, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import attrs
 
+from ticketsource_async._mistakes import NamesOptions, hint_for
 from ticketsource_async.models import dicts
 from ticketsource_async.models.reader import OURS, fields_of
 from ticketsource_async.models.values import NOTHING, RECORD_KINDS
@@ -37,7 +39,7 @@ def names_in_order(cls: Any) -> tuple[str, ...]:
 
 
 @attrs.frozen
-class Part:
+class Part(NamesOptions):
     """Base of the parts of records; `extra` has what a part has besides its fields."""
 
     # Not part of the hash: a dict has none, and a MappingProxyType, which has, cannot be pickled.
@@ -50,6 +52,16 @@ class Part:
     def __repr__(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in names_in_order(self.__class__)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    if not TYPE_CHECKING:  # the checkers know the fields
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right field for one that there is not."""
+            if name.startswith("_") or name in attrs.fields_dict(type(self)):
+                raise AttributeError(f"{type(self).__name__} has no {name!r}")
+            if name in self.extra:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}: use extra[{name!r}]")
+            raise AttributeError(_hint_for(type(self), name))
 
     def to_dict(self) -> dict[str, object]:
         """Return the record, or the part, as JSON-able data, nested as the record is.
@@ -67,6 +79,18 @@ class Part:
         Raises ValueError, naming the place, for what `to_dict` does not give: nothing is coerced, nothing dropped.
         """
         return dicts.from_dict(data, cls)
+
+
+@lru_cache(1000)  # a program may ask for a name again and again, as `getattr` with a default does
+def _hint_for(cls: Any, name: str) -> str:
+    """Return what is said of a field that a record or a part does not have."""
+    try:
+        inner = [field for field in fields_of(cls) if field.kind == "part"]
+    except (NameError, TypeError):  # a class of the user's own that cannot be read
+        inner = []
+    names = [(field.name, name) for field in inner for name in attrs.fields_dict(cast(type[Part], field.part))]
+    prefixed = {f"{part}_{name}": f"{part}.{name}" for part, name in names}
+    return hint_for(cls, name, parts={**{name: f"{part}.{name}" for part, name in reversed(names)}, **prefixed})
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from ticketsource_async._mistakes import NamesOptions, await_first
 from ticketsource_async.errors import UnreadableValue
 from ticketsource_async.models.base import (
     UNSET,
@@ -76,14 +77,14 @@ def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
             value, datetime
         ):  # a datetime is a date, but is sent as another text
             wanted = " or ".join(t.__name__ for t in types)
-            raise TypeError(f"{name} takes {wanted}, None or UNSET, not {type(value).__name__}")
+            raise TypeError(f"{name} takes {wanted}, None or UNSET, not {type(value).__name__}{await_first(value)}")
         if isinstance(value, _Draft) and not value:
             raise ValueError(f"{name} has nothing set: leave it UNSET to keep what is there, or pass None to clear it")
 
     return check
 
 
-class _Draft:
+class _Draft(NamesOptions):
     __slots__ = ()
 
     API_TYPE: ClassVar[str] = ""

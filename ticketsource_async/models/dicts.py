@@ -17,19 +17,19 @@ T = TypeVar("T")
 def to_dict(record: Any) -> dict[str, object]:
     """Return a record, or a part, as JSON-able data; see `Record.to_dict`."""
     data: dict[str, object] = {}
-    is_record = hasattr(record, "id")
-    if is_record:
+    whole = is_record(record.__class__)
+    if whole:
         data["id"] = record.id
     for field in fields_of(record.__class__):
         value = getattr(record, field.name)
         if value is not None and field.kind not in ("text", "yes", "whole"):
             value = _WRITTEN[field.kind](value)
         data[field.key] = value
-    if is_record:
+    if whole:
         links = to_dict(record.links)
         data["links"] = {name: value for name, value in links.items() if value is not None}
     data["extra"] = _json(record.extra)
-    if is_record and record.invalid:
+    if whole and record.invalid:
         data["invalid"] = _json(record.invalid)
     return data
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+from ticketsource_async._mistakes import await_first
 from ticketsource_async.errors import InvalidID
 from ticketsource_async.models.values import RECORD_KINDS
 
@@ -29,6 +30,8 @@ def checked_id(given: object, kind: Any) -> str:
     if isinstance(value, str) and (found := id_of(value, kind.ID_PREFIX)) is not None:
         return found
     shown = repr(given if value is None else value)
+    if forgotten := await_first(given):
+        raise InvalidID(f"{shown} is not the id of a {kind.API_TYPE}{forgotten}.", shown)
     raise InvalidID(
         f"{shown} is not the id of a {kind.API_TYPE}: an id here is {kind.ID_PREFIX!r} followed by letters and digits. "
         "Pass it as the API sends it, or pass the record.",

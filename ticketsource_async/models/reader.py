@@ -249,6 +249,7 @@ def instead_of(name: str) -> Any:
     return attrs.field(default=None, metadata={"instead": name})
 
 
+@cache
 def is_record(cls: Any) -> bool:
     """Say whether a class is that of a whole record, not of a part."""
     return "id" in attrs.fields_dict(cls)

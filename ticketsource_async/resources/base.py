@@ -1,8 +1,9 @@
 """What all groups of operations have in common: the options of lists and bulk calls, and how these are made."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
-from typing import TypedDict, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypedDict, TypeVar
 
+from ticketsource_async._mistakes import hint_for
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.models import EventDate, StartFilter
@@ -62,6 +63,11 @@ class Resource:
     def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender
         self._priority: Priority = priority
+
+    if not TYPE_CHECKING:  # the checkers know the operations
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(hint_for(type(self), name))
 
     def _list(self, model: type[T], options: ListOptions, *segments: str) -> Pager[T]:
         return Pager(self._sender, self._sender.url(*segments), model, priority=self._priority, **options)

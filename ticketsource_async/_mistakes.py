@@ -1,0 +1,237 @@
+"""What people likely meant: errors that name the right option, field or operation for a wrong one; pure.
+
+The table has words of other libraries and of this API. What is not in it is compared with the names that there are.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+_A_VIEW: Final = "ts.with_options(timeouts=..., retry=..., headers=...) in front"
+_OF_A_LIST: Final[Mapping[str, str]] = {
+    "max_items=": "limit max maximum count total first top take size n num max_results max_rows",
+    "per_page=": "page_size pagesize perpage page_limit batch_size chunk_size",
+    "start_page=": "page page_number start first_page offset skip after cursor",
+    "concurrency=": "parallel parallelism workers threads max_concurrency max_workers concurrent jobs prefetch",
+    "on_invalid=": "on_error errors ignore_errors strict invalid",
+    _A_VIEW: "timeout timeouts retry retries headers priority",
+    "an `if` on each row, since the API cannot search": "search query q filter filters where name email",
+    "sorted() on what came, since the API cannot sort": "sort sort_by order order_by",
+    "ts.customers.changes(store)": "since updated_since modified_since changed_since updated_after created_after",
+}
+_OF_A_CALL: Final[Mapping[str, str]] = {
+    "timeouts=Timeouts(total=...)": "timeout total_timeout request_timeout connect_timeout read_timeout",
+    "retry=RetryPolicy(attempts=...)": "retries max_retries attempts retry_policy tries",
+    "retry=RetryPolicy(deadline=...)": "deadline",
+    "on_event=": "callback on_request on_response hooks event_hooks events logger",
+}
+_OF_A_LISTING: Final[Mapping[str, str]] = {
+    "start=StartFilter.between(first, last)": "dates between from_date to_date since until after before on end date",
+    "concurrency=": _OF_A_LIST["concurrency="],
+    "on_branch_error=": _OF_A_LIST["on_invalid="] + " on_invalid",
+    "a `break` where you have enough": _OF_A_LIST["max_items="] + " max_items",
+}
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "list": _OF_A_LIST,
+    "bulk call": {
+        "concurrency=": _OF_A_LIST["concurrency="] + " limit batch_size",
+        "fail_fast=": "stop_on_error raise_on_error raise_errors abort_on_error return_exceptions",
+        _A_VIEW: "timeout timeouts retry retries headers priority",
+    },
+    "programme": _OF_A_LISTING,
+    "all_bookings": _OF_A_LISTING,
+    "TicketSource": {
+        **_OF_A_CALL,
+        "base_url=": "url api_url host endpoint server base_uri",
+        "the key as its first argument": "key token apikey api_token secret access_token",
+        "HTTPS_PROXY in the environment and trust_env=True": "proxy proxies proxy_url https_proxy",
+        "ts.with_options(headers=...)": "headers default_headers extra_headers",
+        "ts.with_options(priority=...)": "priority",
+        "rate_limit=RateLimit(...)": "rate ratelimit rps requests_per_minute max_requests requests_per_second",
+        "max_connections=": "concurrency connections pool_size limit max_concurrency",
+        "session=": "http_client client connector transport ssl verify verify_ssl cert",
+        "TICKETSOURCE_LOG=debug in the environment": "debug log log_level verbose logging",
+    },
+    "with_options": {
+        **_OF_A_CALL,
+        "headers=": "extra_headers default_headers header",
+        "another TicketSource, since it is set for a whole client": "api_key key base_url user_agent auth rate_limit "
+        "limiter max_connections max_body session trust_env trace_configs proxy",
+    },
+    "request": {
+        "query=": "params parameters param qs querystring args",
+        "json=": "data body payload content form",
+        _A_VIEW: "headers timeout timeouts retry retries on_event priority",
+    },
+    "Timeouts": {
+        "response=": "read sock_read read_timeout write silence idle",
+        "total=": "timeout overall request all",
+        "connect=": "sock_connect connection pool open",
+    },
+    "RetryPolicy": {
+        "attempts=": "retries max_retries max_attempts total tries max_tries stop count",
+        "wait_initial=": "backoff backoff_factor wait delay initial wait_min",
+        "wait_max=": "max_wait backoff_max max_delay max_backoff",
+        "deadline=": "timeout total_timeout max_time",
+    },
+    "RateLimit": {
+        "limit=": "requests max_rate calls rate max_requests max_calls",
+        "per=": "seconds period time_period window interval",
+        "share=": "processes workers divide shares",
+    },
+    "CustomerDraft": {
+        "telephone=": "phone mobile tel phone_number telephone_number mobile_number cell",
+        "first_name=": "firstname given_name forename name fname",
+        "last_name=": "lastname surname family_name lname",
+        "email=": "mail e_mail email_address",
+        "address=AddressDraft(postcode=...)": "postcode post_code zip zip_code postal_code",
+        "address=AddressDraft(line_1=...)": "street town city county country line_1 line_2 line_3 line_4 address1",
+        "membership=MembershipDraft(identifier=...)": "membership_number member_number membership_id member_id",
+        "consent=ConsentDraft(email=...)": "email_consent consents opt_in marketing newsletter sms post gdpr",
+        "ts.notes.create(customer, NoteDraft(description=...))": "note notes comment comments description",
+        "leave it out, since the API sets it": "id created_at updated_at links extra invalid type",
+    },
+    "AddressDraft": {
+        "line_1= to line_4=, since the API has no field for it": "town city county country state region street",
+        "postcode=": "post_code zip zip_code postal_code",
+    },
+    "MembershipDraft": {
+        "identifier=": "number id membership_number member_number code",
+        "start_date=": "start since valid_from from_date begin",
+        "end_date=": "end until expires expiry valid_until to_date expiry_date",
+    },
+    "ConsentDraft": {"email=": "mail e_mail", "sms=": "text phone telephone mobile", "post=": "mailing letter postal"},
+    "NoteDraft": {
+        "description=": "text note body content message comment",
+        "created_by=": "author user by staff",
+    },
+}
+_READ_ONLY: Final = {"the web site of TicketSource, since the API only reads these": "create update delete save edit"}
+_OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Events": _READ_ONLY,
+    "Venues": {
+        **_READ_ONLY,
+        "ts.events.list_venues(event), since the API lists venues by event, or ts.programme()": "list",
+    },
+    "Dates": {
+        **_READ_ONLY,
+        "ts.events.list_dates(event) or ts.venues.list_dates(venue), since the API lists dates by these, or "
+        "ts.programme()": "list",
+    },
+    "Bookings": {
+        **_READ_ONLY,
+        "ts.dates.list_bookings(date) or ts.customers.list_bookings(customer), since the API lists bookings by these, "
+        "or ts.all_bookings()": "list",
+    },
+    "Seats": {**_READ_ONLY, "ts.bookings.list_seats(booking), since the API lists seats by booking": "list"},
+    "Notes": {"`delete` and `create`, since a note cannot be changed": "update save edit patch"},
+    "Customers": {
+        "list(), and look at each customer: the API cannot search": "search find filter query where get_by_email "
+        "find_by_email lookup find_one",
+        "ts.notes.list(customer)": "notes list_notes get_notes",
+        "changes(store)": "sync updates changed since",
+    },
+    "Address": {"line_1 to line_4, since the API has no field for it": "town city county country state region street"},
+    "TicketSource": {
+        "`await ts.aclose()`": "close shutdown stop disconnect",
+        'ts.request("GET", path)': "get post put patch delete send call fetch",
+        "ts.customers.list()": "list list_customers get_customers all",
+        "ts.customers.changes(store)": "changes sync",
+    },
+    "Pager": {"`await pager.collect()`": "all to_list list items data rows results fetch read"},
+    "Bulk": {"`await bulk.collect()`": "all to_list list items data rows results fetch run"},
+    "Customer": {
+        "telephone": "phone mobile tel phone_number",
+        "first_name and last_name": "name full_name",
+        "membership.identifier": "membership_number member_number",
+        "ts.notes.list(customer)": "notes",
+        "ts.customers.list_bookings(customer)": "bookings",
+    },
+    "Booking": {
+        "totals()": "total amount gross net sum price",
+        "ts.bookings.list_seats(booking)": "seats",
+        "customer_id": "customer",
+        "ts.customers.get(booking.customer_id)": "email telephone phone first_name last_name name address",
+        "date_id": "date",
+    },
+    "Event": {"ts.events.list_dates(event)": "dates", "ts.events.list_venues(event)": "venues venue"},
+    "EventDate": {"ts.dates.list_bookings(date)": "bookings", "event_id": "event", "venue_id": "venue"},
+}
+_OF_ALL_OPERATIONS: Final[Mapping[str, str]] = {
+    "list()": "all list_all get_all fetch_all find_all iter each items",
+    "get(id)": "retrieve fetch read find get_one show by_id",
+    "create(draft)": "add insert new post make",
+    "update(id, draft)": "edit modify patch change put",
+    "delete(id)": "remove destroy erase",
+}
+
+
+def _meant(table: Mapping[str, str], name: str) -> str | None:
+    """Return what a word stands for in a table."""
+    return next((right for right, words in table.items() if name in words.split()), None)
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    found = get_close_matches(name.lower(), list(known), 1, 0.7)
+    return found[0] if found else None
+
+
+def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
+    """Return the error for an option that a call, or a class, does not have."""
+    name, known = next(iter(given)), list(known)
+    right = _meant(_WORDS.get(call, {}), name) or _of_part(call, name, known)
+    if right is None and (close := _closest(name, known)) is not None:
+        right = f"{close}="
+    if right and not right.startswith("leave "):
+        right = f"use {right}"
+    hint = right or f"it has {', '.join(known)}"
+    what = call if call[0].isupper() else f"a {call}" if " " in call else f"{call}()"
+    return TypeError(f"{what} has no {name!r}: {hint}")
+
+
+def _of_part(call: str, name: str, known: Iterable[str]) -> str | None:
+    """Return how a field of a part is given, if this may be one: `address_line_1`."""
+    for part in known:
+        if name.startswith(f"{part}_"):
+            kind = f"{part.title()}{'Draft' if call.endswith('Draft') else ''}"
+            return f"{part}={kind}({name.removeprefix(f'{part}_')}=...)"
+    return None
+
+
+def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping[str, str] | None = None) -> str:
+    """Return what is said of an attribute that a class does not have.
+
+    `besides` are attributes of its instances that the class does not show, `parts` what stands for some other names.
+    """
+    known = [*besides, *(found for found in dir(owner) if not found.startswith("_") and found.islower())]
+    tables = [table for kind in owner.__mro__ if (table := _OPERATIONS.get(kind.__name__)) is not None]
+    right = next(filter(None, (_meant(table, name) for table in tables)), None) or (parts or {}).get(name)
+    if right is None and (other := _meant(_OF_ALL_OPERATIONS, name)) and other.partition("(")[0] in known:
+        right = other
+    if right is None:
+        right = f"list_{name}" if f"list_{name}" in known else _closest(name, known)
+    what = f"{owner.__name__} has no {name!r}"
+    return f"{what}: use {right}" if right else f"{what}: it has {', '.join(known)}"
+
+
+def await_first(value: object) -> str:
+    """Return what to add to an error about a value that is not of its kind: an `await` may have been forgotten."""
+    return ". Put `await` in front of that call" if inspect.iscoroutine(value) else ""
+
+
+class NamesOptions:
+    """Base of attrs classes that name the right field for one that they do not have."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # the checkers know the fields from `__init__`
+
+        def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - as above
+            """Refuse unknown fields before `__init__` does."""
+            known = [field.alias for field in attrs.fields(cls)]
+            if unknown := [name for name in given if name not in known]:
+                raise no_such_option(cls.__name__, unknown, known)
+            return object.__new__(cls)
