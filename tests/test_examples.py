@@ -19,6 +19,8 @@ from loops import until
 from processes import pointed_at, run_with
 from servers import free_port
 
+from ticketsource_async import Customer
+from ticketsource_async.models.reader import read_row
 from ticketsource_async.sandbox import Sandbox
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -30,6 +32,10 @@ SERVICES = {
     "with_quart": (*UVICORN, "with_quart:app"),
     "with_litestar": (*UVICORN, "with_litestar:app"),
 }
+
+
+UNKNOWN = ("cst-nobody", "evt-1", "a%20b", "cst-", "-é")
+MISSING = {"detail": "There is no such record."}
 
 
 def test_every_web_service_is_run() -> None:
@@ -51,7 +57,7 @@ async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int,
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service: str) -> None:
-    """It serves a customer over one client, and leaves nothing unclosed when it is stopped."""
+    """It serves a customer over one client, answers 404 for what is no id of one, and leaves nothing unclosed."""
     first, second = await asyncio.to_thread(box.customers.ids, 0, 2)
     for _ in range(2):
         port = free_port()
@@ -63,15 +69,19 @@ async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service
             stderr=subprocess.PIPE,
         )
         try:
+            url = f"http://127.0.0.1:{port}/customers"
             for customer_id in (first, second):
-                status, found = await answer_of(f"http://127.0.0.1:{port}/customers/{customer_id}", process)
-                assert (status, found["id"]) == (200, customer_id)
+                expected = read_row(box.customers.get(customer_id), Customer).to_dict()
+                assert await answer_of(f"{url}/{customer_id}", process) == (200, expected)
+            box.fail(path="/customers/cst-gone", status=404, html=True)
+            statuses = {i: await answer_of(f"{url}/{i}", process) for i in ("cst-gone", *UNKNOWN)}
+            assert statuses == {"cst-gone": (502, MISSING), **dict.fromkeys(UNKNOWN, (404, MISSING))}
         finally:
             process.send_signal(signal.SIGTERM)
             _, err = await process.communicate()
 
         assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
-    assert len(box.requests) == 4
+    assert len(box.requests) == 2 * (2 + 1 + 1)
 
 
 async def load(box: Sandbox, folder: Path) -> asyncio.subprocess.Process:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from ticketsource_async import TicketSource
+from ticketsource_async import InvalidID, NotFound, TicketSource
 
 TS = web.AppKey("TS", TicketSource)
 
@@ -19,8 +20,17 @@ async def customer(request: web.Request) -> web.Response:
     return web.json_response(found.to_dict())
 
 
+@web.middleware
+async def missing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (InvalidID, NotFound) as error:
+        known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+        return web.json_response({"detail": "There is no such record."}, status=404 if known else 502)
+
+
 def make_app(arguments: list[str]) -> web.Application:
-    app = web.Application()
+    app = web.Application(middlewares=[missing])
     app.cleanup_ctx.append(opened)
     app.router.add_get("/customers/{customer_id}", customer)
     return app

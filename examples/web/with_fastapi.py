@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
 
-from ticketsource_async import TicketSource
+from ticketsource_async import InvalidID, NotFound, TicketSource
 
 
 @asynccontextmanager
@@ -20,6 +21,13 @@ def opened(request: Request) -> TicketSource:
 
 
 app = FastAPI(lifespan=lifespan)
+
+
+@app.exception_handler(InvalidID)
+@app.exception_handler(NotFound)
+async def missing(request: Request, error: InvalidID | NotFound) -> JSONResponse:
+    known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+    return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
 
 
 @app.get("/customers/{customer_id}")

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from litestar import Litestar, get
+from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from ticketsource_async import TicketSource
+from ticketsource_async import InvalidID, NotFound, TicketSource
 
 
 @asynccontextmanager
@@ -25,4 +26,14 @@ async def customer(customer_id: str, ts: TicketSource) -> dict[str, object]:
     return (await ts.customers.get(customer_id)).to_dict()
 
 
-app = Litestar([customer], lifespan=[lifespan], dependencies={"ts": Provide(opened, sync_to_thread=False)})
+def missing(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    known = not isinstance(error, NotFound) or error.is_from_api  # else a gateway may have said so
+    return Response({"detail": "There is no such record."}, status_code=404 if known else 502)
+
+
+app = Litestar(
+    [customer],
+    lifespan=[lifespan],
+    dependencies={"ts": Provide(opened, sync_to_thread=False)},
+    exception_handlers={InvalidID: missing, NotFound: missing},
+)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from quart import Quart
 
-from ticketsource_async import TicketSource
+from ticketsource_async import InvalidID, NotFound, TicketSource
 
 app = Quart(__name__)
 
@@ -13,6 +13,13 @@ app = Quart(__name__)
 async def opened() -> AsyncGenerator[None, None]:
     async with TicketSource.from_env() as app.extensions["ticketsource"]:
         yield
+
+
+@app.errorhandler(InvalidID)
+@app.errorhandler(NotFound)
+async def missing(error: InvalidID | NotFound) -> tuple[dict[str, object], int]:
+    known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+    return {"detail": "There is no such record."}, 404 if known else 502
 
 
 @app.get("/customers/<customer_id>")

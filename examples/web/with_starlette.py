@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ticketsource_async import TicketSource
+from ticketsource_async import InvalidID, NotFound, TicketSource
 
 
 @asynccontextmanager
@@ -22,4 +22,13 @@ async def customer(request: Request) -> JSONResponse:
     return JSONResponse(found.to_dict())
 
 
-app = Starlette(lifespan=lifespan, routes=[Route("/customers/{customer_id}", customer)])
+async def missing(request: Request, error: Exception) -> JSONResponse:
+    known = not isinstance(error, NotFound) or error.is_from_api  # else a gateway may have said so
+    return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
+
+
+app = Starlette(
+    lifespan=lifespan,
+    routes=[Route("/customers/{customer_id}", customer)],
+    exception_handlers={InvalidID: missing, NotFound: missing},
+)
