@@ -477,6 +477,20 @@ async def test_a_known_record_can_get_attributes_more(box: Sandbox, ts: TicketSo
     assert (await ts.customers.get(customer_id)).id == customer_id
 
 
+def test_a_class_of_the_users_own_may_have_a_repr_of_its_own() -> None:
+    """Else its fields stand in the order in which people read them."""
+
+    @attrs.frozen
+    class Terse(Voucher):
+        def __repr__(self) -> str:
+            return self.id
+
+    assert repr(Terse("vch-1")) == "vch-1"
+    assert repr(Voucher("vch-1")).startswith(
+        "Voucher(id='vch-1', code=None, amount=None, valid_until=None, links=Links("
+    )
+
+
 def test_a_class_of_the_users_own_changes_nothing_for_other_records() -> None:
     """The kinds that the API documents are those of this library."""
     assert sorted(RECORD_KINDS) == ["booking", "customer", "customer_note", "date", "event", "seat", "venue"]

@@ -210,6 +210,8 @@ CALLS_WITHOUT_AWAIT: list[Callable[[Any, Any], Any]] = [
     lambda ts, forgotten: ts.customers.get(forgotten),
     lambda ts, forgotten: ts.customers.update(forgotten, CustomerDraft(title="x")),
     lambda ts, forgotten: ts.customers.create(forgotten),
+    lambda ts, forgotten: ts.customers.save(CUSTOMER, forgotten),
+    lambda ts, forgotten: CustomerDraft.diff(forgotten, CUSTOMER),
     lambda ts, forgotten: ts.notes.list(forgotten),
     lambda ts, forgotten: ts.customers.get_many(forgotten),
     lambda _, forgotten: CustomerDraft(first_name=forgotten),

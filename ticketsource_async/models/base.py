@@ -47,7 +47,9 @@ class Part(NamesOptions):
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
-        cls.__repr__ = Part.__repr__  # type: ignore[method-assign]  # attrs shows the fields of a base class first
+        # That of attrs shows the fields of a base class first.
+        if cls.__repr__.__code__.co_filename.startswith("<attrs generated"):
+            cls.__repr__ = Part.__repr__  # type: ignore[method-assign]  # to replace it is the purpose
 
     def __repr__(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in names_in_order(self.__class__)]

@@ -154,6 +154,7 @@ class CustomerDraft(_Draft):
         `UnreadableValue` in two cases: a part that is sent would clear a value that could not be read, or `after`
         drops such a value of `before` without a new one.
         """
+        check_customers(before, after)
         changes: dict[str, Any] = {}
         for name in attrs.fields_dict(cls):
             if _sent(getattr(before, name)) != _sent(getattr(after, name)):
@@ -180,6 +181,13 @@ def _sent(value: object) -> object:
         return value
     bare = attrs.evolve(value, extra=NOTHING)
     return None if bare == type(bare)() else bare
+
+
+def check_customers(*given: object) -> None:
+    """Raise TypeError unless all of these are customers."""
+    for value in given:
+        if not isinstance(value, Customer):
+            raise TypeError(f"what is compared is two customers, not {type(value).__name__}{await_first(value)}")
 
 
 def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:

@@ -10,7 +10,7 @@ from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.errors import InvalidID, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
-from ticketsource_async.models.customers import check_unreadable
+from ticketsource_async.models.customers import check_customers, check_unreadable
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.resources.base import BulkOptions, ListOptions, Resource
@@ -72,6 +72,7 @@ class Customers(Resource):
 
         PATCH /customers/{id}. Raises what `update` does; ValueError if these are two customers.
         """
+        check_customers(before, after)
         if before.id != after.id:
             raise ValueError(f"these are two customers: {before.id} and {after.id}")
         draft = CustomerDraft.diff(before, after)
