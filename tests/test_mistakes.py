@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import pickle
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -146,6 +146,7 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
     (lambda ts: ts.customer, "TicketSource has no 'customer': use customers"),
     (lambda ts: ts.close(), "TicketSource has no 'close': use `await ts.aclose()`"),
     (lambda ts: ts.post("/x"), "TicketSource has no 'post': use ts.request(\"GET\", path)"),
+    (lambda ts: ts.with_options(priority="bulk").aclose(), "use `aclose` of the client, with which its views end"),
     (lambda ts: ts.with_options(priority="bulk").event, "Operations has no 'event': use events"),
     (lambda ts: ts.customers.list().all(), "Pager has no 'all': use `await pager.collect()`"),
     (lambda ts: ts.customers.get_many([]).results, "Bulk has no 'results': use `await bulk.collect()`"),
@@ -181,7 +182,7 @@ def test_a_name_that_is_not_there_can_still_be_asked_for() -> None:
 
 
 async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
-    """Of a list and of a bulk call; so does `await`, and `with` of a client."""
+    """Of a list and of a bulk call; so do `[0]`, and `with` of a client."""
     with pytest.raises(
         TypeError, match="<Pager of Customer at /customers> is read with `async for`, or all at once with"
     ):
@@ -189,16 +190,22 @@ async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
             pass
     with pytest.raises(TypeError, match="made with `async for`"):
         list(ts.customers.get_many([]))
-    with pytest.raises(TypeError, match="is not awaited: loop over it with `async for`, or"):
-        await ts.customers.list()
-    with pytest.raises(TypeError, match="a bulk call is not awaited"):
-        await ts.customers.get_many([])
-    with pytest.raises(TypeError, match=r"take `await pager.first\(\)`, or `\(await pager.collect\(\)\)\[...\]`"):
+    with pytest.raises(TypeError, match="is read with `async for`"):
         ts.customers.list()[0]
     with pytest.raises(TypeError, match="a TicketSource client is opened with `async with`"), ts:
         pass
     with pytest.raises(TypeError, match="a bulk call is left with `async with`"), ts.customers.get_many([]):
         pass
+
+
+def test_a_list_is_no_iterable_for_other_libraries() -> None:
+    """Those that ask take it as what it is: a list to be read with `async for`."""
+    ts = TicketSource(KEY)
+    kinds = (Iterable, Awaitable, Sequence)
+
+    assert not isinstance(ts.customers.list(), kinds)
+    assert not isinstance(ts.customers.get_many([]), kinds)
+    assert isinstance(ts.customers.list(), AsyncIterable)
 
 
 async def test_a_list_is_an_input_of_bulk_calls_all_the_same(ts: TicketSource) -> None:

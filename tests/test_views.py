@@ -208,6 +208,22 @@ async def test_no_report_shows_the_headers_of_a_view(
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"X-Token": KEY}, "priority": "urgent"},
+        {"headers": {"X-Token": KEY}, "timeout": 5},
+        {"header": {"Authorization": KEY}},
+    ],
+)
+def test_no_error_about_another_option_shows_the_headers(options: Any) -> None:
+    """Nor what was given for an option that there is not."""
+    with pytest.raises((ConfigurationError, TypeError)) as caught:
+        TicketSource("skl-another").with_options(**options)
+
+    assert not any(KEY in seen for seen in [str(caught.value), *ours_of(caught.value)])
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"timeouts": 5}, r"timeouts must be Timeouts\(...\), not 5"),

@@ -135,8 +135,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "changes(store)": "sync updates changed since",
     },
     "Address": {"line_1 to line_4, since the API has no field for it": "town city county country state region street"},
-    "TicketSource": {
-        "`await ts.aclose()`": "close shutdown stop disconnect",
+    "TicketSource": {"`await ts.aclose()`": "close shutdown stop disconnect"},
+    "Operations": {
+        "`aclose` of the client, with which its views end": "aclose close",
         'ts.request("GET", path)': "get post put patch delete send call fetch",
         "ts.customers.list()": "list list_customers get_customers all",
         "ts.customers.changes(store)": "changes sync",
@@ -180,8 +181,10 @@ def _closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
-    """Return the error for an option that a call, or a class, does not have."""
+    """Return the error for an option that a call, or a class, does not have; a dict of these is emptied."""
     name, known = next(iter(given)), list(known)
+    if isinstance(given, dict):
+        given.clear()  # or a report with locals would show values, which may be secret
     right = _meant(_WORDS.get(call, {}), name) or _of_part(call, name, known)
     if right is None and (close := _closest(name, known)) is not None:
         right = f"{close}="

@@ -79,7 +79,7 @@ class PageInParts:
         if rows and size > 1 and not self.checked:
             # A server that does not mind `per_page` would give the rows of another place.
             first = (await self._ask(start, 1)).rows()
-            if [id_in(row) for row in first] != [id_in(rows[0])]:
+            if [id_in(row) or row for row in first] != [id_in(rows[0]) or rows[0]]:
                 raise self.error
             self.checked = True
         self.rows.extend(rows)

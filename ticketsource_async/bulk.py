@@ -83,11 +83,8 @@ class Bulk(Generic[In, Out]):
 
     if not TYPE_CHECKING:  # the checkers find these mistakes
 
-        def __iter__(self) -> NoReturn:
+        def __getitem__(self, _: object) -> NoReturn:  # see `Pager`
             raise TypeError("a bulk call is made with `async for`, or all at once with `await bulk.collect()`")
-
-        def __await__(self) -> NoReturn:
-            raise TypeError("a bulk call is not awaited: loop over it with `async for`, or `await bulk.collect()`")
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a bulk call is left with `async with`, not `with`")

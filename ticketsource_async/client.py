@@ -108,9 +108,7 @@ class TicketSource(Operations):
         key = Secret(api_key)
         del api_key  # or a report with locals of an error below would show it
         if unknown:
-            names = list(unknown)
-            unknown.clear()  # or a report with locals would show the key, if it is among them
-            raise no_such_option("TicketSource", names, ClientOptions.__annotations__)
+            raise no_such_option("TicketSource", unknown, ClientOptions.__annotations__)
         show_log()
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)

@@ -177,17 +177,20 @@ class Operations:
         client. They cannot be those that carry the key or belong to the request itself, such as `Authorization` and
         `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot work.
         """
-        if wrong := "" if headers is UNSET else why_not_sent(headers):
-            del headers  # or a report with locals would show the values, which may be secret
+        credentials, wrong = self._sender.credentials, ""
+        if not isinstance(headers, Unset) and not (wrong := why_not_sent(headers)):
+            credentials = credentials.with_headers(headers)
+        del headers  # or a report with locals of an error below would show the values, which may be secret
+        if unknown:
+            raise no_such_option("with_options", unknown, ("timeouts", "retry", "on_event", "priority", "headers"))
+        if wrong:
             raise ConfigurationError(wrong)
         given = {"timeouts": timeouts, "retry": retry, "on_event": on_event, "priority": priority}
-        if unknown:
-            raise no_such_option("with_options", unknown, (*given, "headers"))
         changes = {name: value for name, value in given.items() if value is not UNSET}
         check_kinds(**changes)
         changes.pop("priority", None)
-        sender = self._sender.view({} if isinstance(headers, Unset) else headers, **changes)
-        return Operations(sender, self._priority if isinstance(priority, Unset) else priority)
+        own = self._priority if isinstance(priority, Unset) else priority
+        return Operations(self._sender.view(credentials, **changes), own)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sender.credentials.base_url}>"

@@ -111,15 +111,9 @@ class Pager(Generic[T]):
         self._priority: Priority = priority
 
     if not TYPE_CHECKING:  # the checkers find these mistakes
-
-        def __iter__(self) -> NoReturn:
-            raise TypeError(f"{self!r} is read with `async for`, or all at once with `await pager.collect()`")
-
-        def __await__(self) -> NoReturn:
-            raise TypeError(f"{self!r} is not awaited: loop over it with `async for`, or `await pager.collect()`")
-
+        # By this a `for` loop finds its items, too. With `__iter__` a list would count as an iterable.
         def __getitem__(self, _: object) -> NoReturn:
-            raise TypeError(f"{self!r} has no [...]: take `await pager.first()`, or `(await pager.collect())[...]`")
+            raise TypeError(f"{self!r} is read with `async for`, or all at once with `await pager.collect()`")
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(hint_for(type(self), name))

@@ -90,9 +90,8 @@ class Sender:
         self._config = config
         self._state = State() if state is None else state
 
-    def view(self, headers: Mapping[str, str], **changes: Any) -> "Sender":
+    def view(self, credentials: Credentials, **changes: Any) -> "Sender":
         """Return a sender that sends otherwise, and has all else in common with this one."""
-        credentials = self.credentials.with_headers(headers)
         return Sender(credentials, self._transport, evolve(self._config, **changes), self._state)
 
     @property
