@@ -45,6 +45,11 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
         lambda ts: ts.customers.list(email="x"),
         "list() has no 'email': use an `if` on each row, since the API cannot search",
     ),
+    (lambda ts: ts.customers.list(query={"email": "x"}), "list() has no 'query': use an `if` on each row"),
+    (
+        lambda ts: ts.events.list_dates("evt-1", start=None, predicate=bool),
+        "list() has no 'predicate': it has per_page,",
+    ),
     (lambda ts: ts.customers.list(order_by="id"), "use sorted() on what came, since the API cannot sort"),
     (lambda ts: ts.customers.list(updated_since="x"), "list() has no 'updated_since': use ts.customers.changes(store)"),
     (lambda ts: ts.customers.list(timeout=5), "use ts.with_options(timeouts=..., retry=..., headers=...) in front"),

@@ -120,8 +120,8 @@ class Noting:
         """Pause."""
 
 
-async def test_the_priority_of_a_view_is_that_of_all_its_calls(box: Sandbox) -> None:
-    """Single calls, pages, bulk calls and listings; those of the client keep theirs."""
+async def test_the_priority_of_a_view_is_its_own(box: Sandbox) -> None:
+    """As that of a client: single calls and first pages are bulk, or not; those of the client keep theirs."""
     (customer_id,) = box.customers.ids(0, 1)
     limiter = Noting()
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
@@ -133,7 +133,7 @@ async def test_the_priority_of_a_view_is_that_of_all_its_calls(box: Sandbox) -> 
         asked = limiter.asked.copy()
         await ts.customers.get(customer_id)
 
-    assert asked == ["interactive"] * 4 + ["bulk"] * 4
+    assert asked == ["interactive", "bulk", "interactive", "interactive", *["bulk"] * 4]
     assert limiter.asked[8:] == ["interactive"]
 
 
@@ -244,7 +244,8 @@ async def test_a_view_shares_what_its_client_has_learnt(box: Sandbox) -> None:
     """A client that has had an answer is patient in all of its views."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         await ts.customers.list(max_items=1).collect()
-        view = ts.with_options(retry=RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001))
+        policy = RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001)
+        view = ts.with_options(retry=policy, priority="bulk")
         box.fail(status=503, times=5)
 
         assert len(await view.customers.list().collect()) == 25

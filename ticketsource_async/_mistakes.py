@@ -49,7 +49,6 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "the key as its first argument": "key token apikey api_token secret access_token",
         "HTTPS_PROXY in the environment and trust_env=True": "proxy proxies proxy_url https_proxy",
         "ts.with_options(headers=...)": "headers default_headers extra_headers",
-        "ts.with_options(priority=...)": "priority",
         "rate_limit=RateLimit(...)": "rate ratelimit rps requests_per_minute max_requests requests_per_second",
         "max_connections=": "concurrency connections pool_size limit max_concurrency",
         "session=": "http_client client connector transport ssl verify verify_ssl cert",

@@ -20,7 +20,7 @@ from ticketsource_async.models import UNSET, Booking, Event, EventDate, Record, 
 from ticketsource_async.models.base import check_model
 from ticketsource_async.pagination import Pager
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
-from ticketsource_async.resources.base import ListOptions
+from ticketsource_async.resources.base import ListOptions, check_list_options
 from ticketsource_async.resources.bookings import Bookings, Seats
 from ticketsource_async.resources.customers import Customers
 from ticketsource_async.resources.events import Dates, Events, Venues
@@ -235,6 +235,7 @@ class Operations:
         `verify`, which goes by ids. Raises TypeError for any other `model`.
         """
         check_model(model)
+        check_list_options(options)
         parameters = query_of(query)
         if both := {"page", "per_page"} & parameters.keys():
             raise ValueError(f"{min(both)} is set by the list itself: use start_page= and per_page=")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar, ca
 from attrs import frozen
 from yarl import URL
 
-from ticketsource_async._mistakes import hint_for, no_such_option
+from ticketsource_async._mistakes import hint_for
 from ticketsource_async._wire import paging
 from ticketsource_async._wire.paging import Following
 from ticketsource_async._wire.request import Request, without_values
@@ -38,7 +38,6 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 """What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
 
 _LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports this itself
-_OPTIONS: Final = ("per_page", "start_page", "max_items", "concurrency", "verify", "max_passes", "on_invalid")
 _ROWS_AT_ONCE: Final = 1000
 _PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
 _MOST_BROKEN: Final = 5
@@ -83,11 +82,8 @@ class Pager(Generic[T]):
         query: Mapping[str, str] | None = None,
         predicate: Callable[[T], bool] | None = None,
         priority: Priority = "interactive",
-        **unknown: object,
     ) -> None:
         self._url, self._model = url, model  # first, as `repr` has them
-        if unknown:
-            raise no_such_option("list", unknown, _OPTIONS)
         check_whole("per_page", per_page, 1, 100, error=ValueError)
         check_whole("start_page", start_page, error=ValueError)
         if max_items is not None:

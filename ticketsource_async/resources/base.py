@@ -1,9 +1,9 @@
 """What all groups of operations have in common: the options of lists and bulk calls, and how these are made."""
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn, TypedDict, TypeVar
 
-from ticketsource_async._mistakes import hint_for
+from ticketsource_async._mistakes import hint_for, no_such_option
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.models import EventDate, StartFilter
@@ -45,6 +45,12 @@ class ListOptions(TypedDict, total=False):
     """What to do with a row that is not what the API promises; the default is to raise."""
 
 
+def check_list_options(options: Mapping[str, object]) -> None:
+    """Raise TypeError for an option that no list has."""
+    if unknown := [name for name in options if name not in ListOptions.__annotations__]:
+        raise no_such_option("list", unknown, ListOptions.__annotations__)
+
+
 class BulkOptions(TypedDict, total=False):
     """Options of every bulk call."""
 
@@ -70,11 +76,13 @@ class Resource:
             raise AttributeError(hint_for(type(self), name))
 
     def _list(self, model: type[T], options: ListOptions, *segments: str) -> Pager[T]:
+        check_list_options(options)
         return Pager(self._sender, self._sender.url(*segments), model, priority=self._priority, **options)
 
     def _list_dates(self, start: StartFilter | None, options: ListOptions, *segments: str) -> Pager[EventDate]:
         if start is None:
             return self._list(EventDate, options, *segments)
+        check_list_options(options)
         url, query = self._sender.url(*segments), start.query()
         return Pager(
             self._sender, url, EventDate, query=query, predicate=start.keeps, priority=self._priority, **options
