@@ -241,12 +241,26 @@ async def test_what_cannot_be_sent_is_refused(
     assert not box.requests
 
 
-@pytest.mark.parametrize("given", [{"path": f"/customers/{KEY}"}, {"query": {"key": KEY}}, {"query": {KEY: "x"}}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"path": f"/customers/{KEY}"},
+        {"path": f"/customers?key={KEY}"},
+        {"path": f"https://{KEY}@api.example/"},
+        {"path": KEY.replace("skl", "%73kl")},
+        {"query": {"key": KEY}},
+        {"query": {KEY: True}},
+        {"query": KEY},
+    ],
+)
 async def test_the_key_never_goes_into_an_address(box: Sandbox, given: Any) -> None:
     """Addresses are logged everywhere; the error does not show it either."""
+    arguments: Any = {"path": "/customers", **given}
     async with TicketSource(KEY, base_url=box.url) as ts:
         with pytest.raises(ValueError, match="the API key is in the path or the query") as caught:
-            await ts.request("GET", **{"path": "/customers", **given})
+            await ts.request("GET", **arguments)
+        with pytest.raises(ValueError, match="the API key is in the path or the query"):
+            ts.paginate(**arguments)
 
     assert KEY not in str(caught.value)
     assert not box.requests

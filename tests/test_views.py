@@ -169,7 +169,7 @@ async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
         ({"Accept-Encoding": "br"}, "headers may not have Accept-Encoding"),
         ({"Connection": "keep-alive"}, "headers may not have Connection"),
         ({"Expect": "100-continue"}, "headers may not have Expect"),
-        ({"X-HTTP-Method-Override": "DELETE"}, "it would make another call"),
+        ({"X-HTTP-Method-Override": "DELETE"}, "it would change the method"),
         ({"User-Agent": "x"}, "pass user_agent= to TicketSource"),
         ({"Authorization ": KEY}, "a name that no header can have"),
         ({"X\r\nAuthorization": KEY}, "a name that no header can have"),

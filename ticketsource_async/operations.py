@@ -10,7 +10,7 @@ from attrs import field, frozen
 from ticketsource_async import listings
 from ticketsource_async._mistakes import hint_for, no_such_option
 from ticketsource_async._wire import drafts, headers
-from ticketsource_async._wire.request import Request, query_of, segments_of, why_not_sent
+from ticketsource_async._wire.request import Request, why_not_sent
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
@@ -145,10 +145,9 @@ class Operations:
             raise ValueError(f"method is one of {', '.join(get_args(Method))}, not {method!r}")
         if method == "GET" and json is not None:
             raise ValueError("a GET has no body: parameters go into query=")
-        url = self._sender.url(*segments_of(path)).with_query(query_of(query))
+        url = self._sender.credentials.address(path, query)
         body = None if json is None else drafts.encoded(json)
         request = Request(self._sender.credentials, method, url, body, takes_anything=True)
-        request.check_url()
         came = await self._sender.send(request, self._priority)
         return Answer(
             data=came.data,
@@ -236,11 +235,10 @@ class Operations:
         """
         check_model(model)
         check_list_options(options)
-        parameters = query_of(query)
-        if both := {"page", "per_page"} & parameters.keys():
+        url = self._sender.credentials.address(path, query)
+        if both := {"page", "per_page"} & url.query.keys():
             raise ValueError(f"{min(both)} is set by the list itself: use start_page= and per_page=")
-        url = self._sender.url(*segments_of(path))
-        Request(self._sender.credentials, "GET", url.with_query(parameters)).check_url()
+        parameters = dict(url.query)
         if model is dict:
             return Pager(self._sender, url, model, query=parameters, priority=self._priority, **options)
         return Pager(self._sender, url, cast(type[Row], model), query=parameters, priority=self._priority, **options)

@@ -55,6 +55,20 @@ class Credentials:
         limiter_key = hashlib.sha256(f"{base.origin()}\n{key}".encode()).hexdigest()
         return cls(base, headers, (key, basic), limiter_key)
 
+    def are_in(self, text: str) -> bool:
+        """Say whether the key is in a text, such as an address."""
+        found = unquote(text)
+        return any(secret in found for secret in self.secrets)
+
+    def address(self, path: object, query: object) -> URL:
+        """Return the address of a path and a query that a user gives.
+
+        Raises ValueError or TypeError for what cannot be one, and for one with the key in it: addresses are logged.
+        """
+        if self.are_in(f"{path} {query}"):  # first, as the other errors show what is wrong
+            raise ValueError("the API key is in the path or the query: leave it out, it is sent in a header")
+        return self.base_url.joinpath(*_segments_of(path)).with_query(_query_of(query))
+
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return these with headers besides, which take the place of those with the same names."""
         added = {name.lower() for name in headers}
@@ -91,7 +105,7 @@ def is_loopback(host: str) -> bool:
 _SEGMENT: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~:@,-]{1,200}")
 
 
-def segments_of(path: object) -> list[str]:
+def _segments_of(path: object) -> list[str]:
     """Return the segments of a path that a user gives, such as "/customers"; raise ValueError for any other text."""
     if not isinstance(path, str):
         raise TypeError(f'a path is a text such as "/customers", not {type(path).__name__}')
@@ -104,7 +118,7 @@ def segments_of(path: object) -> list[str]:
     return segments
 
 
-def query_of(query: object) -> dict[str, str]:
+def _query_of(query: object) -> dict[str, str]:
     """Return the parameters that a user gives; raise TypeError if they are no texts and whole numbers."""
     if query is None:
         return {}
@@ -133,7 +147,7 @@ def without_values(address: str, names: Iterable[str]) -> str:
 
 
 _OF_THE_REQUEST: Final = "it belongs to the request itself"
-_OF_THE_RETRIES: Final = "it would make another call of the one that is tried again"
+_OF_THE_RETRIES: Final = "it would change the method, and with it what may be tried again"
 _RESERVED: Final = {
     "authorization": "the client sends the key",
     "proxy-authorization": "it belongs to the proxy: name that in HTTPS_PROXY",
@@ -187,15 +201,9 @@ class Request:
         below = self.url.path.removeprefix(self.credentials.base_url.path.rstrip("/"))
         return below.split("/")[2::2]
 
-    def check_url(self) -> None:
-        """Raise ValueError, without the address, if it has the key in it: others would see it in logs."""
-        if self.key_is_in(self.url):
-            raise ValueError("the API key is in the path or the query: leave it out, it is sent in a header")
-
     def key_is_in(self, url: URL) -> bool:
         """Say whether an address has the key in it."""
-        text = unquote(str(url))
-        return any(secret in text for secret in self.credentials.secrets)
+        return self.credentials.are_in(str(url))
 
     def scrub(self, text: str) -> str:
         """Return foreign text without the key and without control characters, at a length fit for a message."""

@@ -87,12 +87,12 @@ class Part(NamesOptions):
 def _hint_for(cls: Any, name: str) -> str:
     """Return what is said of a field that a record or a part does not have."""
     try:
-        inner = [field for field in fields_of(cls) if field.kind == "part"]
+        parts = [field for field in fields_of(cls) if field.kind == "part"]
     except (NameError, TypeError):  # a class of the user's own that cannot be read
-        inner = []
-    names = [(field.name, name) for field in inner for name in attrs.fields_dict(cast(type[Part], field.part))]
-    prefixed = {f"{part}_{name}": f"{part}.{name}" for part, name in names}
-    return hint_for(cls, name, parts={**{name: f"{part}.{name}" for part, name in reversed(names)}, **prefixed})
+        parts = []
+    found = [(part.name, inner) for part in parts for inner in attrs.fields_dict(cast(type[Part], part.part))]
+    plain = {inner: f"{part}.{inner}" for part, inner in reversed(found)}
+    return hint_for(cls, name, parts={**plain, **{f"{part}_{inner}": f"{part}.{inner}" for part, inner in found}})
 
 
 @attrs.frozen
