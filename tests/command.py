@@ -5,8 +5,10 @@ import csv
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 import traceback
 from pathlib import Path
 from typing import NamedTuple
@@ -77,6 +79,51 @@ async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Do
     command = ("sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "ticketsource_async", *arguments)
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=pointed_at(box))
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+async def on_terminal(
+    *arguments: str,
+    box: Sandbox,
+    answer: bytes = b"",
+    stdout: bool = True,
+    stdin: bool = False,
+    columns: int = 80,
+    encoding: str = "utf-8",
+    env: dict[str, str] | None = None,
+) -> tuple[int, str]:
+    """Run the command on a terminal; return its exit code and what the terminal got, without its colours."""
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    settings = termios.tcgetattr(terminal)
+    settings[1] &= ~termios.OPOST  # the terminal adds nothing of its own
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, settings)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ticketsource_async", *arguments),
+        env={k: v for k, v in pointed_at(box).items() if k not in ("COLUMNS", "NO_COLOR")}
+        | {"TERM": "dumb"}
+        | (env or {}),
+        stdin=terminal if stdin else asyncio.subprocess.DEVNULL,
+        stdout=terminal if stdout else asyncio.subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    os.write(ours, answer)
+    shown = await asyncio.to_thread(read_terminal, ours)
+    return await process.wait(), shown.decode(encoding)
+
+
+def read_terminal(terminal: int) -> bytes:
+    """Return what comes until nobody has the other side open."""
+    pieces = []
+    try:
+        while piece := os.read(terminal, 65536):
+            pieces.append(piece)
+    except OSError:  # how Linux says so
+        pass
+    finally:
+        os.close(terminal)
+    return b"".join(pieces)
 
 
 def table(text: str) -> list[dict[str, str]]:

@@ -158,6 +158,16 @@ class TicketSource(Operations):
 
         def __exit__(self, *_: object) -> None: ...
 
+    @property
+    def base_url(self) -> str:
+        """The address that calls go to."""
+        return str(self._sender.credentials.base_url)
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy of the environment that calls go through, without its password; None if there is none."""
+        return self._transport.proxy_for(self._sender.credentials.base_url)
+
     async def __aenter__(self) -> Self:
         self._sender.check_open()
         return self

@@ -4,15 +4,12 @@ import asyncio
 import json
 import os
 import pty
-import sys
-import termios
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run, table
-from processes import pointed_at
+from command import on_terminal, read_terminal, run, table
 
 from ticketsource_async.models.values import RECORD_KINDS
 from ticketsource_async.sandbox import Sandbox
@@ -34,51 +31,6 @@ def put_evil_in(box: Sandbox, times: int = 1) -> None:
     box.fail(
         status=200, body=json.dumps({"data": [one, row("customer", "cst-2", consent={"email": EVIL})]}), times=times
     )
-
-
-async def on_terminal(
-    *arguments: str,
-    box: Sandbox,
-    answer: bytes = b"",
-    stdout: bool = True,
-    stdin: bool = False,
-    columns: int = 80,
-    encoding: str = "utf-8",
-    env: dict[str, str] | None = None,
-) -> tuple[int, str]:
-    """Run the command on a terminal; return its exit code and what the terminal got, without its colours."""
-    ours, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, columns))
-    settings = termios.tcgetattr(terminal)
-    settings[1] &= ~termios.OPOST  # the terminal adds nothing of its own
-    settings[3] &= ~termios.ECHO
-    termios.tcsetattr(terminal, termios.TCSANOW, settings)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ticketsource_async", *arguments),
-        env={k: v for k, v in pointed_at(box).items() if k not in ("COLUMNS", "NO_COLOR")}
-        | {"TERM": "dumb"}
-        | (env or {}),
-        stdin=terminal if stdin else asyncio.subprocess.DEVNULL,
-        stdout=terminal if stdout else asyncio.subprocess.DEVNULL,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    os.write(ours, answer)
-    shown = await asyncio.to_thread(_read, ours)
-    return await process.wait(), shown.decode(encoding)
-
-
-def _read(terminal: int) -> bytes:
-    """Return what comes until nobody has the other side open."""
-    pieces = []
-    try:
-        while piece := os.read(terminal, 65536):
-            pieces.append(piece)
-    except OSError:  # how Linux says so
-        pass
-    finally:
-        os.close(terminal)
-    return b"".join(pieces)
 
 
 def obeyed_in(shown: str) -> set[str]:
@@ -126,7 +78,7 @@ async def test_a_terminal_that_is_named_as_the_file_shows_escapes(box: Sandbox) 
     os.close(terminal)
 
     assert done.code == 0
-    shown = (await asyncio.to_thread(_read, ours)).decode().replace("\r\r\n", "\r\n")
+    shown = (await asyncio.to_thread(read_terminal, ours)).decode().replace("\r\r\n", "\r\n")
     assert obeyed_in(shown) == set()
     assert "[2J" in shown
 

@@ -93,6 +93,11 @@ class Transport:
         """Return the event loop in which a session of our own is open and can be closed."""
         return self._loop if self._own() is not None and self._loop is not None and not self._loop.is_closed() else None
 
+    def proxy_for(self, url: URL) -> str | None:
+        """Return the proxy of requests to an address, without its password; None if there is none that can be used."""
+        proxy = _proxy_of(url) if self._trust_env else None
+        return str(proxy.origin()) if isinstance(proxy, URL) else None
+
     def _own(self) -> aiohttp.ClientSession | None:
         return None if self._borrowed or self._session is None or self._session.closed else self._session
 

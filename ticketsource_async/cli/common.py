@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 
 import click
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ticketsource_async import CallEvent, Customer, FailedBranch, RetryEvent, TicketSource, TicketSourceError
+    from ticketsource_async.client import ClientOptions
     from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record
 
@@ -72,8 +73,8 @@ COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 
 
 def command(name: str, *, calls_api: bool = True, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of a function: `@command("customers export")`."""
-    group, _, last = name.partition(" ")
+    """Make a command of a function: `@command("customers export")`, or `@command("check")` for one without a group."""
+    group, _, last = name.rpartition(" ")
 
     def make(function: Callable[..., None]) -> click.Command:
         made: click.Command = click.command(last, **options)(function)  # type: ignore[no-untyped-call]  # of its overloads
@@ -154,9 +155,7 @@ sandbox_option = click.option(
 
 
 @asynccontextmanager
-async def box_office(
-    *, sandbox: bool = False, on_event: "Callable[[CallEvent], None] | None" = None
-) -> AsyncIterator["TicketSource"]:
+async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]") -> AsyncIterator["TicketSource"]:
     """Yield a client for the box office of the environment, or for a sample one.
 
     What its lists lack is told on stderr at once, and makes the exit code of the command 1 if it ends well.
@@ -164,14 +163,14 @@ async def box_office(
     from ticketsource_async import TicketSource  # noqa: PLC0415
     from ticketsource_async._environment import has_api_key  # noqa: PLC0415
 
+    options |= {"on_event": _telling(options.get("on_event")), "priority": "bulk"}
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
-        async with (
-            Sandbox() as box,
-            TicketSource(box.api_key, base_url=box.url, on_event=_telling(on_event), priority="bulk") as ts,
-        ):
-            yield ts
+        async with Sandbox() as box:
+            options["base_url"] = box.url
+            async with TicketSource(box.api_key, **options) as ts:
+                yield ts
     elif not has_api_key():
         fail(
             "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
@@ -180,7 +179,8 @@ async def box_office(
         )
     else:
         direct = click.get_current_context().meta.get(_NO_PROXY, False)
-        async with TicketSource.from_env(on_event=_telling(on_event), trust_env=not direct, priority="bulk") as ts:
+        options["trust_env"] = not direct
+        async with TicketSource.from_env(**options) as ts:
             yield ts
 
 
@@ -344,14 +344,13 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     """
     import asyncio  # noqa: PLC0415 - help can do without
 
-    from ticketsource_async import errors  # noqa: PLC0415
     from ticketsource_async._environment import showing_log  # noqa: PLC0415
 
     reading = logging.getLogger("ticketsource_async.reading")
     reading.disabled = True  # the command itself reports what could not be read, and whose it is
     ending = Ending()
     try:
-        with showing_log(_write_line), ending:
+        with ending_as_told(unread=unread), showing_log(_write_line), ending:
             asyncio.run(ending.cancelling(work))
         context = click.get_current_context(silent=True)
         if context is not None and context.meta.get(_INCOMPLETE):
@@ -360,6 +359,17 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
         if ending.number is None:
             raise
         raise click.exceptions.Exit(128 + ending.number) from None
+    finally:
+        reading.disabled = False
+
+
+@contextmanager
+def ending_as_told(*, unread: str = "") -> Iterator[None]:
+    """Let a failure end the command as `EXIT_CODES` says, with one line; `unread` is as in `run`."""
+    from ticketsource_async import errors  # noqa: PLC0415 - as above
+
+    try:
+        yield
     except BrokenPipeError:
         # Else the interpreter complains when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -370,12 +380,11 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
         notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
         fail(f"{where}{error.strerror or error}{unread and f': {unread}'}{notes}", FAILED)
     except errors.TicketSourceError as error:
-        fail(" ".join([str(error), *getattr(error, "__notes__", ())]), _exit_code(error))
-    finally:
-        reading.disabled = False
+        fail(" ".join([str(error), *getattr(error, "__notes__", ())]), exit_code(error))
 
 
-def _exit_code(error: Exception) -> int:
+def exit_code(error: Exception) -> int:
+    """Return the exit code of a command that an error ends."""
     from ticketsource_async import errors  # noqa: PLC0415
 
     match error:

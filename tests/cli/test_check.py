@@ -1,0 +1,523 @@
+"""`ticketsource check`: what it says of the API, of one that differs, and of one that cannot be reached."""
+
+import asyncio
+import json
+import re
+import signal
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from command import Done, on_terminal, run, start
+from differing import PRIVATE, Differing, Way, differing
+from mocked import KEY
+
+from ticketsource_async.checking.asking import MOST_REQUESTS
+from ticketsource_async.sandbox import Sandbox
+
+Lines = dict[str, tuple[str, str]]
+
+
+def lines_in(done: Done) -> Lines:
+    """Return the state and the words of each line of `check --json`, by its group and name."""
+    findings = json.loads(done.out)["findings"]
+    return {f"{found['group']}: {found['name']}": (found["state"], found["says"]) for found in findings}
+
+
+async def checked(api: Differing | Sandbox, *options: str) -> Lines:
+    """Return the lines of a check of a server that can be checked."""
+    at = {"box": api} if isinstance(api, Sandbox) else {"url": api.url}
+    return lines_in(await run("check", "--json", "--quiet", *options, **at))  # type: ignore[arg-type]  # as `at` says
+
+
+def states(lines: Lines, *but: str) -> dict[str, str]:
+    """Return the states that are not ok."""
+    return {name: state for name, (state, _) in lines.items() if state not in ("ok", *but)}
+
+
+async def test_a_server_as_documented_is_ok_in_every_line() -> None:
+    """But for the one that nobody has answered; and nothing but GET was asked."""
+    async with differing() as api:
+        done = await run("check", "--json", url=api.url)
+
+    assert states(lines_in(done)) == {"times: summer": "open"}
+    assert done.code == 0
+    assert api.methods == {"GET"}
+    assert len(api.asked) == json.loads(done.out)["requests"] <= MOST_REQUESTS
+
+
+async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
+    """It drops `per_page`, has an attribute that the vendor's file lacks, and here it sends neither an id nor a limit."""
+    lines = await checked(many)
+
+    assert states(lines) == {
+        "connection: rate limit": "open",
+        "connection: request id": "open",
+        "lists: `per_page` in `next`": "odd",
+        "times: summer": "open",
+        "customer notes: records": "open",
+        "events: attributes": "odd",
+    }
+    assert lines["events: attributes"][1] == "Not known, kept in `extra`: settled (true or false)."
+    assert lines["size: customers"] == ("ok", "About 300.")
+    assert lines["size: export"][1].startswith("3 requests, less than a minute at 240 a minute.")
+    assert {request.method for request in many.requests} == {"GET"}
+
+
+DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
+    "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` drops `per_page`. The library puts it back.")},
+    "caps pages": {
+        "lists: rows a page": ("odd", "50 came, although 100 were asked for: an export takes 2 times the requests."),
+        "lists: `per_page` in `next`": ("odd", "`next` has another `per_page` than was asked for."),
+    },
+    "shuffles": {
+        "lists: order": ("odd", "Two reads of a page gave other"),
+        "lists: page numbers": ("odd", "customers are on page 1 and on page 2"),
+        "size: customers": ("open", "its pages overlap"),
+        "size: export": ("open", "its pages overlap"),
+        "size: sync": ("open", "its pages overlap"),
+    },
+    "limits to 60": {"connection: rate limit": ("odd", "The limit is 60, not 240")},
+    "no limit headers": {"connection: rate limit": ("open", "No header tells it.")},
+    "others use the key": {"connection: rate limit": ("odd", "others use the same key or address")},
+    "fast clock": {"connection: clock": ("odd", "s behind that of the API")},
+    "unknown attributes": {
+        "customers: attributes": (
+            "odd",
+            "Not known, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may be data) "
+            "(true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences (object).",
+        )
+    },
+    "odd values": {
+        "customers: values": (
+            "odd",
+            "Could not be read, so they are None and in `record.invalid`: consent.email, membership.end_date, "
+            "membership.start_date. Read, although another kind is documented: address (empty list), telephone (whole "
+            "number).",
+        ),
+        "customers: fields": ("odd", "address.line_1"),
+        "customers: dates": ("odd", "membership.end_date (another text), membership.start_date (99.99.9999)"),
+    },
+    "lacks fields": {"customers: fields": ("odd", "Never there: consent.sms, telephone.")},
+    "no links to records": {
+        "bookings: fields": ("odd", "Never there: links.customer, links.date."),
+        "customer notes: fields": ("odd", "Never there: links.customer."),
+        "dates: fields": ("odd", "Never there: links.event, links.venue."),
+        "seats: fields": ("odd", "Never there: links.booking."),
+        "venues: fields": ("odd", "Never there: links.event."),
+    },
+    "no offsets": {
+        "times: summer": ("odd", "Dates come without an offset."),
+        **{
+            f"{group}: dates": ("odd", "created_at (YYYY-MM-DDThh:mm:ss)")
+            for group in ("customers", "customer notes", "events", "venues", "dates", "bookings", "seats")
+        },
+        "bookings: values": ("odd", "lines[].created_at"),
+        **{
+            f"{group}: values": ("odd", "Could not be read, so they are None and in `record.invalid`: created_at")
+            for group in ("customers", "customer notes", "events", "venues", "dates", "seats")
+        },
+    },
+    "summer time": {"times: summer": ("ok", "Dates in summer have the offset +01:00, so their times are true.")},
+    "internal next": {"lists: address in `next`": ("odd", "Another host and port and path than was asked.")},
+    "relative next": {"lists: address in `next`": ("odd", "It is a relative one.")},
+    "forbids unknown ids": {"lists: unknown id": ("odd", "GET /customers/{id} ended in PermissionDenied (403)")},
+    "ignores the filter": {"lists: dates by day": ("odd", "The filter is ignored")},
+    "includes the day": {"lists: dates by day": ("ok", "`after` includes its day and `before` includes its day")},
+    "filter loses dates": {"lists: dates by day": ("failed", "--from and --to would miss it")},
+    "refuses the filter": {
+        "connection: answers": ("failed", "GET /events/{id}/dates ended in NotFound (404)"),
+        "lists: dates by day": ("failed", "leave --from and --to out"),
+    },
+    "tells the total": {
+        "lists: `links` and `meta`": (
+            "odd",
+            "Not known: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
+            "`meta.per_page` is a text.",
+        )
+    },
+    "no links": {
+        "lists: `links` and `meta`": ("odd", "Without `links`: /bookings/{id}/seats, /customers"),
+        "lists: `per_page` in `next`": ("odd", "A full page has no `next`."),
+        "lists: address in `next`": ("odd", "A full page has no `next`."),
+    },
+    "broken seats": {
+        "connection: answers": ("failed", "GET /bookings/{id}/seats ended in ServerError (500)."),
+        "seats: records": ("failed", "GET /bookings/{id}/seats ended in ServerError (500)."),
+    },
+    "one page for all": {
+        "lists: page numbers": ("failed", "Page 2 has the customers of page 1 again"),
+        "size: customers": ("open", "its pages overlap"),
+        "size: export": ("open", "its pages overlap"),
+        "size: sync": ("open", "its pages overlap"),
+    },
+    "pages overlap": {
+        "lists: page numbers": ("odd", "5 customers are on page 1 and on page 2."),
+        "size: customers": ("open", "its pages overlap"),
+        "size: export": ("open", "its pages overlap"),
+        "size: sync": ("open", "its pages overlap"),
+    },
+    "404 beyond the end": {},
+    "redirects": {"connection: redirects": ("odd", "requests were answered with another address.")},
+    "more by id": {"lists: one record": ("odd", "In the list or by id alone, not in both: loyalty_level.")},
+}
+"""The lines that change with each way, and what they say then; those of a kind that is not read any more are gone."""
+
+
+@pytest.mark.parametrize("way", DIFFERENCES)
+async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Way) -> None:
+    """A person who reads a line knows what is different, and what is not."""
+    async with differing() as api:
+        usual = await checked(api)
+        api.ways.add(way)
+        found = await checked(api)
+
+    for name, (state, words) in DIFFERENCES[way].items():
+        assert found[name][0] == state
+        assert words in found[name][1]
+    ignored = {"connection: answers"} if states(found).get("connection: answers") != "failed" else set()
+    changed = {name for name in found if found[name] != usual.get(name)} - ignored
+    changed -= {name for name in changed if found[name][0] == usual[name][0] and name not in DIFFERENCES[way]}
+    assert changed == DIFFERENCES[way].keys()
+
+
+TEN: tuple[Way, ...] = (
+    *("drops per_page", "caps pages", "limits to 60", "fast clock", "unknown attributes", "odd values"),
+    *("internal next", "forbids unknown ids", "ignores the filter", "tells the total"),
+)
+
+
+async def test_a_server_that_differs_in_ten_ways_is_told_rightly() -> None:
+    """All at once, each in its own line; none of it keeps the library from working."""
+    async with differing(*TEN) as api:
+        done = await run("check", "--json", url=api.url)
+
+    lines = lines_in(done)
+    assert set(states(lines, "open")) == {
+        "connection: rate limit",
+        "connection: clock",
+        "lists: rows a page",
+        "lists: `per_page` in `next`",
+        "lists: address in `next`",
+        "lists: `links` and `meta`",
+        "lists: unknown id",
+        "lists: dates by day",
+        "customers: attributes",
+        "customers: values",
+        "customers: fields",
+        "customers: dates",
+    }
+    assert lines["size: customers"] == ("ok", "About 230.")
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("customers", [1, 230])
+async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
+    """No value, name, id or key, in any way that the server may differ; only the questions and answers."""
+    report = tmp_path / "report.md"
+    told = ""
+    for ways in ((), TEN, ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")):
+        async with differing(*ways, customers=customers) as api:
+            as_json = await run("check", "--json", "--report", str(report), url=api.url)
+            in_lines = await run("check", url=api.url)
+        told += as_json.out + in_lines.out + report.read_text()
+
+    assert "loyalty_points" in told
+    assert PRIVATE.lower() not in told.lower()
+    assert KEY not in told
+    assert not re.search(r"@|127\.0\.0\.1|10\.1\.2\.3|skl-|\b(cst|csn|evt|ven|dat|bkg|sea)-|01632|2026-0|19:30", told)
+
+
+async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
+    """So that others can see how the API really is."""
+    async with differing("odd values", "unknown attributes") as api:
+        await run("check", "--report", str(tmp_path / "report.md"), url=api.url)
+
+    report = (tmp_path / "report.md").read_text().splitlines()
+    assert "| `consent.email` | whole number (230) |  |  |" in report
+    assert "| `membership.start_date` | text (230) | 99.99.9999 (230) |  |" in report
+    assert "| `loyalty_points` | whole number (230) |  | not known |" in report
+    assert "| ok | connection: key | The API accepts it. |" in report
+
+
+@pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 150_000])
+async def test_about_how_many_customers_there_are(customers: int) -> None:
+    """With what is left of the requests; an export is as many requests as there are pages."""
+    async with Sandbox(customers, rate_limit=None) as box:
+        lines = await checked(box)
+
+    pages = max(1, -(-customers // 100))
+    said = [int(number.replace(",", "")) for number in re.findall("[0-9,]+", lines["size: customers"][1])]
+    requests = int(re.findall("[0-9,]+", lines["size: export"][1])[0].replace(",", ""))
+    if customers < 100_000:
+        assert said == ([round(customers, -max(0, len(str(customers)) - 2))] if customers else [])
+        assert requests == pages
+    else:
+        assert said[0] <= customers <= said[-1]
+        assert requests >= pages
+    assert len(box.requests) <= MOST_REQUESTS
+
+
+async def test_a_box_office_with_nothing_in_it_is_open_not_failed() -> None:
+    """Nothing is odd about an empty one."""
+    async with differing("no rows") as api:
+        done = await run("check", "--json", url=api.url)
+
+    lines = lines_in(done)
+    assert done.code == 0
+    assert states(lines, "open") == {}
+    assert lines["size: customers"] == ("ok", "None.")
+    assert lines["customers: records"][0] == "open"
+
+
+async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
+    """Pages of one customer each are asked for then."""
+    async with differing("drops per_page", customers=3) as api:
+        lines = await checked(api)
+
+    assert lines["lists: rows a page"] == ("ok", "100 a page are honoured.")
+    assert lines["lists: `per_page` in `next`"][0] == "odd"
+    assert lines["lists: page numbers"] == ("ok", "Page 2 with one row a page is the second row of the list.")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_it_never_makes_more_requests_than_it_says(status: int) -> None:
+    """Also if each of them is tried twice."""
+    async with Sandbox(150_000, rate_limit=None) as box:
+        for path in ("/events", "/customers"):
+            box.fail(path=path, after=1 if path == "/customers" else 0, times=None, status=status)
+        done = await run("check", "--json", box=box)
+
+    assert len(box.requests) <= MOST_REQUESTS
+    assert json.loads(done.out)["requests"] == len(box.requests)
+    assert done.code == 75
+    assert f"ServerError ({status})" in lines_in(done)["events: records"][1]
+
+
+async def test_retries_and_redirects_count_as_requests() -> None:
+    """The slowest way that there is: each call costs two requests, and more with a failure."""
+    async with differing("redirects", "broken seats", customers=20_000) as api:
+        done = await run("check", "--json", url=api.url)
+
+    assert len(api.asked) <= MOST_REQUESTS
+    assert json.loads(done.out)["requests"] == len(api.asked)
+
+
+async def test_a_key_that_is_not_accepted_says_so(box: Sandbox) -> None:
+    """Nothing more is asked then."""
+    done = await run("check", "--json", box=box, key="skl-wrong")
+
+    lines = lines_in(done)
+    assert done.code == 4
+    assert lines["connection: key"][0] == "failed"
+    assert "it is wrong, revoked or of another account" in lines["connection: key"][1]
+    assert lines["connection: wall"][0] == "ok"
+    assert len(box.requests) == 1
+    assert "skl-wrong" not in done.out + done.err
+    assert "No valid API Key provided" in done.err
+
+
+async def test_a_key_that_may_not_read_says_so(box: Sandbox) -> None:
+    """It is the API itself that refuses."""
+    box.fail(status=403, times=None)
+
+    done = await run("check", "--json", box=box)
+
+    assert done.code == 4
+    assert lines_in(done)["connection: key"] == (
+        "failed",
+        "The API knows it, but it may not read this: ask the owner of the account.",
+    )
+
+
+async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
+    """The key is not to blame, and nobody knows whether it is good."""
+    box.fail(status=403, html=True, times=None)
+
+    done = await run("check", "--json", box=box)
+
+    lines = lines_in(done)
+    assert done.code == 1
+    assert lines["connection: wall"][0] == "failed"
+    assert "Ask TicketSource support for the user agent" in lines["connection: wall"][1]
+    assert "TICKETSOURCE_USER_AGENT" in lines["connection: wall"][1]
+    assert lines["connection: key"][0] == lines["connection: reached"][0] == "open"
+    assert len(box.requests) == 1
+
+
+async def test_a_page_of_html_is_no_answer(box: Sandbox) -> None:
+    """Even with status 200."""
+    box.fail(status=200, html=True, times=None)
+
+    done = await run("check", "--json", box=box)
+
+    assert done.code == 1
+    assert "GET /customers ended in InvalidResponse (200)" in lines_in(done)["connection: answers"][1]
+    assert "an HTML page titled" in done.err
+
+
+async def test_a_redirect_elsewhere_is_not_followed(box: Sandbox) -> None:
+    """The key would go there."""
+    box.fail(status=301, headers={"Location": "https://elsewhere.example/"}, body="", times=None)
+
+    done = await run("check", "--json", box=box)
+
+    lines = lines_in(done)
+    assert done.code == 1
+    assert lines["connection: redirects"][0] == "odd"
+    assert lines["connection: answers"][0] == "failed"
+    assert "elsewhere" not in done.out
+
+
+async def test_too_many_requests_mean_to_try_again_later(box: Sandbox) -> None:
+    """If the API asks to wait for long, the check does not."""
+    box.fail(status=429, headers={"Retry-After": "1000"}, times=None)
+
+    done = await run("check", "--json", box=box)
+
+    assert done.code == 75
+    assert lines_in(done)["connection: rate limit"][0] == "failed"
+
+
+async def test_nobody_who_listens_means_to_try_again_later() -> None:
+    """The lines say how far it came."""
+    done = await run("check", "--json", url="http://127.0.0.1:1")
+
+    lines = lines_in(done)
+    assert done.code == 75
+    assert lines["connection: reached"] == (
+        "failed",
+        "ConnectFailed ended the check before any answer came. Try again later.",
+    )
+    assert lines["connection: key"][0] == lines["events: records"][0] == "open"
+
+
+async def test_a_name_that_is_not_found_says_so() -> None:
+    """Nothing that comes after it is known."""
+    done = await run("check", "--json", "--no-proxy", url="https://nobody.invalid")
+
+    lines = lines_in(done)
+    assert done.code == 75
+    assert lines["connection: name resolution"][0] == "failed"
+    assert lines["connection: TLS"][0] == "open"
+    assert "nobody.invalid" not in done.out
+
+
+async def test_a_certificate_that_is_not_trusted_says_so() -> None:
+    """No answer was taken from such a server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with differing(tls=context) as api:
+        done = await run("check", "--json", "--no-proxy", url=api.url)
+
+    lines = lines_in(done)
+    assert done.code == 75
+    assert lines["connection: TLS"][0] == "failed"
+    assert "SSL_CERT_FILE" in done.err
+    assert api.asked == []
+
+
+async def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
+    """It belongs into no address."""
+    done = await run("check", url="https://karl:geheim@api.example.com")
+
+    assert done.code == 2
+    assert "geheim" not in done.out + done.err
+
+
+async def test_without_a_key_it_says_how_to_set_one() -> None:
+    """As every command does."""
+    done = await run("check")
+
+    assert (done.code, done.out) == (4, "")
+    assert "set TICKETSOURCE_API_KEY" in done.err
+
+
+async def test_a_sample_box_office_needs_no_key() -> None:
+    """To see what a check looks like."""
+    done = await run("check", "--sandbox", "--quiet")
+
+    assert (done.code, done.err) == (0, "")
+    assert "  odd     attributes: Not known, kept in `extra`: settled (true or false)." in done.out
+    assert done.out.endswith(" 0 failed\n")
+
+
+async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
+    """A folder that is not there ends the command with one line; stdout is for the lines."""
+    missing = await run("check", "--quiet", "--report", str(tmp_path / "none" / "report.md"), box=box)
+    stdout = await run("check", "--report", "-", box=box)
+
+    assert missing.code == 1
+    assert "No such file" in missing.err
+    assert stdout.code == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        (b"y\n", "odd", "the times are those of the clock on the wall"),
+        (b"n\n", "ok", "convert the times to those of the clock on the wall"),
+        (b"\n", "open", "nobody has said"),
+    ],
+)
+async def test_a_person_is_asked_what_the_clock_on_the_wall_said(
+    box: Sandbox, tmp_path: Path, answer: bytes, state: str, words: str
+) -> None:
+    """Nobody else can know. The date is shown to them, and is not in the report."""
+    report = tmp_path / "report.md"
+
+    code, shown = await on_terminal("check", "--report", str(report), box=box, answer=answer, stdin=True)
+
+    assert code == 0
+    assert re.search(r"as 2026-0[4-9]-[0-9]{2}T([0-9]{2}:[0-9]{2}):00\+00:00", shown)
+    text = report.read_text()
+    assert f"| {state} | times: summer |" in text
+    assert words in text
+    assert "2026-" not in text
+
+
+async def test_nobody_is_asked_who_cannot_answer(box: Sandbox) -> None:
+    """With a terminal to write to and none to read from."""
+    code, shown = await on_terminal("check", box=box)
+
+    assert code == 0
+    assert "clock on the wall" not in shown
+
+
+async def test_ctrl_c_at_the_question_ends_it(box: Sandbox) -> None:
+    """The lines were printed before."""
+    code, shown = await on_terminal("check", box=box, answer=b"\x03", stdin=True)
+
+    assert code == 130
+    assert "customers: About 25." in shown
+    assert "Traceback" not in shown
+
+
+async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
+    """What was not asked is open, and there is no report."""
+    async with Sandbox(300, rate_limit=None) as box:
+        box.fail(path="/events", times=None, slow=60)
+        process = await start("check", "--report", str(tmp_path / "report.md"), box=box)
+        while not any(request.path == "/events" for request in list(box.requests)):
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+
+    assert process.returncode == 130
+    assert "key: The API accepts it." in out.decode()
+    assert "open    records: None was read" in out.decode()
+    assert "Traceback" not in err.decode()
+    assert not (tmp_path / "report.md").exists()
+
+
+async def test_programs_get_the_kinds_of_each_path(many: Sandbox) -> None:
+    """The JSON has what the report has."""
+    done = await run("check", "--json", "--quiet", box=many)
+
+    found: dict[str, Any] = json.loads(done.out)
+    assert done.err == ""
+    assert found["records"]["customer"]["read"] == 300
+    assert found["records"]["customer"]["fields"]["consent.email"] == {"true or false": 300}
+    assert found["records"]["event"]["unknown"] == {"settled": {"true or false": 20}}

@@ -1,0 +1,335 @@
+"""The requests of a check: which, in what order, and never more than so many."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from attrs import define, evolve, field, frozen
+
+from ticketsource_async import errors
+from ticketsource_async.checking.search import Search
+from ticketsource_async.checking.shapes import days_of, is_in_summer, offset_in
+from ticketsource_async.models.customers import Customer
+from ticketsource_async.models.reader import id_of
+from ticketsource_async.models.shows import StartFilter
+from ticketsource_async.models.values import RECORD_KINDS, as_list
+from ticketsource_async.ratelimit import Priority
+
+MOST_REQUESTS: Final = 30
+PER_PAGE: Final = 100
+NOBODY: Final = f"{Customer.ID_PREFIX}0000000000000000"
+"""An id that no customer has."""
+
+_DAY: Final = timedelta(days=1)
+_LEAST_LEFT: Final = 2  # a call may be tried twice
+_MOST_EVENTS: Final = 3
+_MOST_DATES: Final = 3
+_MOST_BOOKINGS: Final = 2
+_MOST_CUSTOMERS: Final = 2
+_MOST_MORE: Final = 4
+
+
+class NoRequestLeft(Exception):
+    """The check has made all of its requests."""
+
+
+class Allowance:
+    """A limiter that lets so many requests through, retries included, and then none."""
+
+    def __init__(self, most: int = MOST_REQUESTS) -> None:
+        self.most = self.left = most
+
+    @asynccontextmanager
+    async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:  # noqa: ARG002 - see `RateLimiter`
+        """Count a request; raise `NoRequestLeft` if there were enough."""
+        if not self.left:
+            raise NoRequestLeft
+        self.left -= 1
+        yield
+
+    async def pause(self, seconds: float, *, key: str) -> None:
+        """Do nothing: there is one call at a time, and that waits."""
+
+
+class Answer(Protocol):
+    """What an answer of the API has."""
+
+    @property
+    def data(self) -> object: ...  # noqa: D102 - as `Envelope`
+    @property
+    def links(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def meta(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+@frozen
+class Asked:
+    """A call and what came of it: an answer, or an error.
+
+    `path` has `{id}` for each id. `kind` is that of the records asked for, and `rows` are these; None if `data` is
+    neither a list nor a record. `probe` marks a call of which a refusal is no failure.
+    """
+
+    path: str
+    kind: str
+    began: datetime
+    ended: datetime
+    query: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    answer: Answer | None = field(default=None, repr=False)
+    error: errors.TicketSourceError | None = None
+    rows: Sequence[Any] | None = field(default=None, repr=False)
+    probe: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Say whether the list has a page after this one, as far as the answer tells."""
+        if self.answer is None or not self.rows:
+            return False
+        link, said = self.answer.links.get("next", ""), str(self.answer.meta.get("per_page"))
+        full = min(PER_PAGE, int(said)) if re.fullmatch("[1-9][0-9]{0,3}", said) else PER_PAGE
+        return len(self.rows) >= full if link in ("", False) else link is not None
+
+
+@frozen
+class Summer:
+    """A date in summer, as the API writes it: to be shown to people, and nowhere else."""
+
+    start: str
+    event: str
+
+
+@define
+class Examined:
+    """What was asked and answered."""
+
+    asked: list[Asked] = field(factory=list)
+    skipped: list[str] = field(factory=list)
+    """The paths that were not asked, since something had ended the check or no request was left."""
+    stopped_by: errors.TicketSourceError | None = None
+    first: Asked | None = None
+    again: Asked | None = None
+    second: Asked | None = None
+    small: Asked | None = None
+    """The first page of customers, twice, and the second; where all are on the first, pages of one customer each."""
+    by_id: Asked | None = None
+    nobody: Asked | None = None
+    filtered: dict[str, Asked] = field(factory=dict)
+    """Dates by what was asked of their start: "ours", "after" and "before"."""
+    all_days: dict[str, date] = field(factory=dict)
+    """The days of the dates that were filtered, by id, and the day to filter by."""
+    day: date | None = None
+    search: Search | None = None
+
+    def of_kind(self, kind: str) -> list[Asked]:
+        """Return the calls that asked for records of a kind."""
+        return [asked for asked in self.asked if asked.kind == kind]
+
+    def rows_of(self, kind: str) -> list[Any]:
+        """Return the rows of a kind that came."""
+        return [row for asked in self.of_kind(kind) for row in asked.rows or ()]
+
+    def failures(self) -> list[Asked]:
+        """Return the calls that failed, though they should not."""
+        return [asked for asked in self.asked if asked.error is not None and not asked.probe]
+
+    def summer(self) -> Summer | None:
+        """Return a date of an event in summer that is written as UTC, with the name of its event if that is known."""
+        events = {row["id"]: row["attributes"].get("name") for row in self.rows_of("event") if _is_whole(row)}
+        for asked in self.of_kind("date"):
+            for row in filter(_is_whole, asked.rows or ()):
+                start = row["attributes"].get("start")
+                if is_in_summer(start) and offset_in(start) in ("+00:00", "Z"):
+                    link = str((row.get("links") or {}).get("event") or "")
+                    return Summer(start, str(events.get(link.rpartition("/")[2]) or ""))
+        return None
+
+
+def _is_whole(row: object) -> bool:
+    """Say whether a row is a record, as far as this check follows it."""
+    return isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("attributes"), dict)
+
+
+# What ends the whole check: the next call would fail as well.
+_FOR_ALL: Final = (
+    errors.TransportError,
+    errors.AuthenticationFailed,
+    errors.AccessBlocked,
+    errors.RateLimited,
+    errors.ConfigurationError,
+    errors.ClientClosed,
+)
+
+
+class Examiner:
+    """Asks the API. `found` fills while it does, so that something can be told if it is interrupted."""
+
+    def __init__(self, get: Callable[[str, Mapping[str, str]], Awaitable[Answer]], allowance: Allowance) -> None:
+        self._get, self._allowance = get, allowance
+        self.found = Examined()
+        self._customer_ids: list[str] = []
+        self._date_ids: list[str] = []
+
+    async def examine(self) -> None:
+        """Ask everything, in the order of what it is worth."""
+        await self._customers()
+        await self._programme()
+        await self._count()
+        await self._look_further()
+
+    async def _ask(
+        self,
+        path: str,
+        kind: str,
+        *ids: str,
+        query: Mapping[str, str] | None = None,
+        single: bool = False,
+        probe: bool = False,
+    ) -> Asked | None:
+        """Ask once, unless the check is over; each id takes the place of an `{id}`."""
+        found = self.found
+        if found.stopped_by is not None or self._allowance.left < _LEAST_LEFT:
+            found.skipped.append(path)
+            return None
+        now = datetime.now(UTC)
+        asked = Asked(path, kind, now, now, query or {}, probe=probe)
+        try:
+            answer = await self._get(path.replace("{id}", "{}").format(*ids), asked.query)
+            rows = [answer.data] if single else [] if answer.data is None else as_list(answer.data)
+            asked = evolve(asked, answer=answer, rows=rows)
+        except errors.TicketSourceError as error:
+            asked = evolve(asked, error=error)
+            if isinstance(error, _FOR_ALL):
+                found.stopped_by = error
+        except NoRequestLeft:
+            found.skipped.append(path)
+            return None
+        asked = evolve(asked, ended=datetime.now(UTC))
+        found.asked.append(asked)
+        return asked
+
+    async def _page(
+        self,
+        path: str,
+        kind: str,
+        *ids: str,
+        number: int = 1,
+        size: int = PER_PAGE,
+        query: Mapping[str, str] | None = None,
+        probe: bool = False,
+    ) -> Asked | None:
+        page = {"page": str(number), "per_page": str(size)}
+        return await self._ask(path, kind, *ids, query={**(query or {}), **page}, probe=probe)
+
+    async def _customers(self) -> None:
+        found, path = self.found, "/customers"
+        found.first = await self._page(path, "customer")
+        found.nobody = await self._ask("/customers/{id}", "", NOBODY, single=True, probe=True)
+        if found.first is None or not found.first.rows:
+            return
+        found.again = await self._page(path, "")  # not counted twice
+        if found.first.goes_on:
+            found.second = await self._page(path, "customer", number=2)
+        elif len(found.first.rows) > 1:
+            found.small = await self._page(path, "", size=1)
+            found.second = await self._page(path, "", number=2, size=1)
+        ids = _ids(found.first.rows, "customer")
+        if ids:
+            found.by_id = await self._ask("/customers/{id}", "", ids[0], single=True)
+        self._customer_ids = _spread(ids)
+        await self._until(self._customer_ids[:_MOST_CUSTOMERS], "/customers/{id}/notes", "customer_note")
+
+    async def _programme(self) -> None:
+        listed = await self._page("/events", "event")
+        events = _spread(_ids(listed.rows or () if listed else (), "event"))
+        if not events:
+            return
+        await self._page("/events/{id}/venues", "venue", events[0])
+        dates: list[Any] = []
+        for event in events[:_MOST_EVENTS]:
+            asked = await self._page("/events/{id}/dates", "date", event)
+            rows = list(filter(_is_whole, asked.rows or ())) if asked else []
+            dates += rows
+            if asked is not None and rows and not self.found.filtered and not asked.goes_on:
+                await self._filter(event, days_of(rows))
+            if any(is_in_summer(row["attributes"].get("start")) for row in rows):
+                break
+        dated = days_of(dates)
+        ids = sorted(_ids(dates, "date"), key=lambda i: _nearness(dated.get(i)))
+        self._date_ids = ids
+        await self._bookings(ids[:_MOST_DATES])
+
+    async def _bookings(self, dates: Sequence[str]) -> None:
+        sold = await self._until(dates, "/dates/{id}/bookings", "booking")
+        await self._until(_ids(sold, "booking")[:_MOST_BOOKINGS], "/bookings/{id}/seats", "seat")
+
+    async def _look_further(self) -> None:
+        """Look for bookings and notes with the requests that the count has left, where none were found."""
+        if not self.found.rows_of("booking"):
+            await self._bookings(self._date_ids[_MOST_DATES:][:_MOST_MORE])
+        if not self.found.rows_of("customer_note"):
+            ids = self._customer_ids[_MOST_CUSTOMERS:][:_MOST_MORE]
+            await self._until(ids, "/customers/{id}/notes", "customer_note")
+
+    async def _until(self, ids: Sequence[str], path: str, kind: str) -> list[Any]:
+        """Ask for a list below each of these ids, until one has rows; return these."""
+        for record_id in ids:
+            asked = await self._page(path, kind, record_id)
+            if asked is not None and asked.rows:
+                return list(asked.rows)
+        return []
+
+    async def _filter(self, event: str, days: dict[str, date]) -> None:
+        """Ask for the dates of an event by the day of their start, in the three ways that tell something."""
+        if not days:
+            return
+        found = self.found
+        found.all_days, found.day = days, sorted(days.values())[len(days) // 2]
+        for name, query in (
+            ("ours", StartFilter.on(found.day).query()),
+            ("after", StartFilter(first=found.day + 2 * _DAY).query()),  # which asks for a day more on its side
+            ("before", StartFilter(last=found.day - 2 * _DAY).query()),
+        ):
+            asked = await self._page("/events/{id}/dates", "", event, query=query)
+            if asked is not None:
+                found.filtered[name] = asked
+
+    async def _count(self) -> None:
+        """Look for the last page of customers with what is left of the requests."""
+        found = self.found
+        if found.first is None or found.first.rows is None:
+            return
+        search = found.search = Search(len(found.first.rows))
+        search.note(1, len(found.first.rows), goes_on=found.first.goes_on)
+        if found.first.goes_on and found.second is not None and found.second.rows is not None:
+            if set(_ids(found.second.rows, "customer")) & set(_ids(found.first.rows, "customer")):
+                return  # pages overlap, so their numbers tell nothing
+            search.note(2, len(found.second.rows), goes_on=found.second.goes_on)
+        while (page := search.next_page()) is not None and self._allowance.left >= _LEAST_LEFT:
+            asked = await self._page("/customers", "customer", number=page, probe=True)
+            if asked is None or (asked.rows is None and not isinstance(asked.error, _NO_SUCH_PAGE)):
+                return
+            search.note(page, len(asked.rows or ()), goes_on=asked.goes_on)
+
+
+_NO_SUCH_PAGE: Final = (errors.NotFound, errors.ValidationFailed)
+
+
+def _ids(rows: Sequence[Any], kind: str) -> list[str]:
+    """Return the usable ids of rows."""
+    found = [id_of(row.get("id"), RECORD_KINDS[kind]) for row in rows if isinstance(row, dict)]
+    return [record_id for record_id in found if record_id is not None]
+
+
+def _spread(ids: Sequence[str]) -> list[str]:
+    """Return ids with the first, the last and the middle one in front, so that old and new records are among them."""
+    return list(dict.fromkeys([ids[0], ids[-1], ids[len(ids) // 2], *ids])) if ids else []
+
+
+def _nearness(day: date | None) -> tuple[bool, int]:
+    """Sort the days that were sold most recently first."""
+    ahead = 0 if day is None else (day - datetime.now(UTC).date()).days
+    return (day is None, abs(ahead))

@@ -1,0 +1,224 @@
+"""What a check says of the way to the API: name, proxy, TLS, clock, key, wall, limits; pure."""
+
+import ipaddress
+import itertools
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from ticketsource_async import errors
+from ticketsource_async.checking.asking import Asked, Examined
+from ticketsource_async.checking.findings import Finding, State, failure, listed
+
+_GROUP: Final = "connection"
+_LIMIT: Final = 240
+_MOST_SKEW: Final = 5.0  # seconds
+_NOT_REACHED: Final = "Not known: the API was not reached."
+
+# What aiohttp calls the failures of each part of the way.
+_OF_NAME: Final = "ClientConnectorDNSError"
+_OF_PROXY: Final = ("ClientProxyConnectionError", "ClientHttpProxyError")
+_OF_TLS: Final = ("ClientConnectorCertificateError", "ClientConnectorSSLError")
+
+_WALL: Final = (
+    "A wall in front of the API, not the API, refuses the requests; the key may be good. Ask TicketSource support for "
+    "the user agent that they give to integrators, and set TICKETSOURCE_USER_AGENT to it. Tell them the address of "
+    "this machine on the internet, the time, and what the page of the wall calls its ray id."
+)
+_OWN_IS_SET: Final = " It is set to something already: ask whether that is still right."
+
+
+@frozen
+class Way:
+    """How the API is asked: its address, through a proxy or not, as whom; and the status of each attempt."""
+
+    base_url: str
+    proxied: bool
+    own_user_agent: bool
+    statuses: tuple[int | None, ...] = ()
+
+
+def of_connection(found: Examined, way: Way) -> list[Finding]:
+    """Return a line for each part of the way."""
+    error = found.stopped_by
+    cause = error.cause if isinstance(error, errors.TransportError) else ""
+    reached = any(way.statuses)
+    return [
+        _name(way, cause, reached=reached),
+        _proxy(way, cause, error, reached=reached),
+        _tls(way, cause, reached=reached),
+        _link(error, reached=reached),
+        _clock(found),
+        _key(found, reached=reached),
+        _wall(found, way, reached=reached),
+        _rate_limit(found),
+        _request_ids(found),
+        _redirects(way, reached=reached),
+        _answers(found),
+    ]
+
+
+def _say(name: str, state: State, says: str) -> Finding:
+    return Finding(_GROUP, name, state, says)
+
+
+def _name(way: Way, cause: str, *, reached: bool) -> Finding:
+    host = urlsplit(way.base_url).hostname or ""
+    if host == "localhost" or _is_address(host):
+        return _say("name resolution", "ok", "Not needed: the address of the API has no name to look up.")
+    if way.proxied:
+        return _say("name resolution", "ok", "Left to the proxy.")
+    if cause.startswith(_OF_NAME):
+        says = "The name of the API was not found. Check the network, and TICKETSOURCE_BASE_URL if you set it."
+        return _say("name resolution", "failed", f"{says} If a proxy is needed here, set HTTPS_PROXY.")
+    if reached or (cause and not cause.startswith("ConnectionTimeoutError")):
+        return _say("name resolution", "ok", "The name of the API was found.")
+    return _say("name resolution", "open", _NOT_REACHED)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _proxy(way: Way, cause: str, error: Exception | None, *, reached: bool) -> Finding:
+    if isinstance(error, errors.ConfigurationError):
+        return _say("proxy", "failed", "The environment names a proxy that cannot be used.")
+    if cause.startswith(_OF_PROXY):
+        says = "The proxy does not let the requests through. Check its name, user and password, or use --no-proxy."
+        return _say("proxy", "failed", says)
+    if not way.proxied:
+        return _say("proxy", "ok", "None is used.")
+    says = "One is used, and lets the requests through." if reached else "One is used."
+    return _say("proxy", "ok" if reached else "open", says)
+
+
+def _tls(way: Way, cause: str, *, reached: bool) -> Finding:
+    if way.base_url.startswith("http:"):
+        return _say("TLS", "ok", "Not used: the API is on this machine.")
+    if cause.startswith(_OF_TLS):
+        says = (
+            "No encrypted connection could be made: the certificate is not trusted here, has expired or is of another"
+        )
+        return _say("TLS", "failed", f"{says} name. The message of the error says which, and what to do.")
+    return _say("TLS", "ok", "The certificate is trusted.") if reached else _say("TLS", "open", _NOT_REACHED)
+
+
+def _link(error: Exception | None, *, reached: bool) -> Finding:
+    if isinstance(error, errors.TransportError):
+        what = type(error).__name__
+        after = "after some answers had come" if reached else "before any answer came"
+        return _say("reached", "failed", f"{what} ended the check {after}. Try again later.")
+    if isinstance(error, errors.AccessBlocked):
+        return _say("reached", "open", "A wall answers in the place of the API.")
+    return _say("reached", "ok", "The API answers.") if reached else _say("reached", "open", _NOT_REACHED)
+
+
+def _clock(found: Examined) -> Finding:
+    skews = [skew for asked in found.asked if (skew := _skew(asked)) is not None]
+    if not skews:
+        return _say("clock", "open", "No answer says what time it is at the API.")
+    skew = min(skews, key=abs)
+    if abs(skew) <= _MOST_SKEW:
+        return _say("clock", "ok", f"The clock here is that of the API, within {_MOST_SKEW:.0f} s.")
+    says = f"The clock here is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} that of the API."
+    return _say("clock", "odd", f"{says} Set it: certificates and logs depend on it.")
+
+
+def _skew(asked: Asked) -> float | None:
+    """Return by how many seconds the clock of the API is ahead, as little as the answer leaves possible."""
+    try:
+        there = parsedate_to_datetime(_headers(asked).get("date", ""))
+        latest: float = (there - asked.began).total_seconds() + 1  # it is rounded down to seconds
+        least: float = (there - asked.ended).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+        return None
+    return 0.0 if least <= 0 <= latest else min(least, latest, key=abs)
+
+
+def _headers(asked: Asked) -> Mapping[str, str]:
+    return {} if asked.answer is None else asked.answer.headers
+
+
+def _key(found: Examined, *, reached: bool) -> Finding:
+    if any(asked.answer is not None for asked in found.asked):
+        return _say("key", "ok", "The API accepts it.")
+    refused = [asked.error for asked in found.failures()]
+    if any(isinstance(error, errors.AuthenticationFailed) for error in refused):
+        says = "The API does not accept it: it is wrong, revoked or of another account. TicketSource shows it"
+        return _say("key", "failed", f"{says} under Settings > API.")
+    if any(isinstance(error, errors.PermissionDenied) for error in refused):
+        return _say("key", "failed", "The API knows it, but it may not read this: ask the owner of the account.")
+    return _say("key", "open", "Not known: no answer of the API itself came." if reached else _NOT_REACHED)
+
+
+def _wall(found: Examined, way: Way, *, reached: bool) -> Finding:
+    if any(isinstance(asked.error, errors.AccessBlocked) for asked in found.asked):
+        return _say("wall", "failed", f"{_WALL}{_OWN_IS_SET if way.own_user_agent else ''}")
+    return _say("wall", "ok", "None refuses the requests.") if reached else _say("wall", "open", _NOT_REACHED)
+
+
+_ABOUT_LIMIT: Final = re.compile(r"(x-)?rate-?limit(-[a-z]{1,20}){0,3}|retry-after")
+
+
+def _rate_limit(found: Examined) -> Finding:
+    answered = [asked for asked in found.asked if asked.answer is not None]
+    names = {name for asked in answered for name in _headers(asked) if _ABOUT_LIMIT.fullmatch(name)}
+    limited = any(isinstance(asked.error, errors.RateLimited) for asked in found.asked)
+    if limited:
+        says = "The API says that there were too many requests. Others use the same key or address: try again later."
+        return _say("rate limit", "failed", says)
+    if not names:
+        return _say("rate limit", "open", f"No header tells it. The library keeps to {_LIMIT} requests a minute.")
+    limits = {_number(_headers(asked).get("x-ratelimit-limit")) for asked in answered} - {None}
+    odd = []
+    if limits - {_LIMIT}:
+        said = ", ".join(map(str, sorted(filter(None, limits))))
+        odd.append(
+            f"The limit is {said}, not {_LIMIT}: pass a `RateLimit` of that many requests if it is for a minute."
+        )
+    odd += _falling([_number(_headers(asked).get("x-ratelimit-remaining")) for asked in answered])
+    return _say("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def _falling(left: list[int | None]) -> list[str]:
+    """Return what is odd about the numbers of requests that the API says are left."""
+    steps = [a - b for a, b in itertools.pairwise(left) if a is not None and b is not None]
+    if steps and not any(steps):
+        return ["X-RateLimit-Remaining does not fall, so it says nothing."]
+    if sum(step > 2 for step in steps) > 1:  # a retry takes two
+        return ["X-RateLimit-Remaining falls faster than this check asks: others use the same key or address."]
+    return []
+
+
+def _request_ids(found: Examined) -> Finding:
+    names = {n for asked in found.asked for n in ("x-request-id", "cf-ray") if n in _headers(asked)}
+    if not names:
+        return _say("request id", "open", "No answer has one, so support cannot be told which request it was.")
+    return _say("request id", "ok", f"Answers have one: {listed(names)}.")
+
+
+def _redirects(way: Way, *, reached: bool) -> Finding:
+    count = sum(status is not None and 300 <= status < 400 for status in way.statuses)
+    if count:
+        says = f"{count} requests were answered with another address. Each costs a request more, or fails: check"
+        return _say("redirects", "odd", f"{says} TICKETSOURCE_BASE_URL.")
+    return _say("redirects", "ok", "None.") if reached else _say("redirects", "open", _NOT_REACHED)
+
+
+def _answers(found: Examined) -> Finding:
+    if failed := listed({failure(asked) for asked in found.failures()}):
+        return _say("answers", "failed", f"{failed}.")
+    good = sum(asked.answer is not None for asked in found.asked)
+    return _say("answers", "ok" if good else "open", f"{good} came, in JSON, as documented." if good else "None came.")

@@ -1,0 +1,109 @@
+"""What is said of an answer, in words that hold no value, name, id or key; pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal
+
+from attrs import frozen
+
+from ticketsource_async.checking.asking import Asked, Examined
+from ticketsource_async.checking.shapes import Shape
+from ticketsource_async.models import Booking, Customer, Event, EventDate, Note, Seat, Venue
+from ticketsource_async.models.base import Record
+
+State = Literal["ok", "odd", "open", "failed"]
+"""As documented; not so, but the library can work with it; not known after this check; not working."""
+
+_MOST_NAMED: Final = 20
+
+MODELS: Final[tuple[type[Record], ...]] = (Customer, Note, Event, Venue, EventDate, Booking, Seat)
+
+
+@frozen
+class Finding:
+    """One line: what was looked at, in which group, and what came of it."""
+
+    group: str
+    name: str
+    state: State
+    says: str
+
+
+def failure(asked: Asked) -> str:
+    """Return which call failed and how, without the words of the server."""
+    error = asked.error
+    status = getattr(error, "status", None)
+    return f"GET {asked.path} ended in {type(error).__name__}" + (f" ({status})" if status else "")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return some of the names, and how many more there are."""
+    found = sorted(names)
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return ", ".join(found[:_MOST_NAMED]) + more
+
+
+def by_path(found: Mapping[str, Iterable[str]]) -> str:
+    """Return what was found at each path: `start (another text)`."""
+    return listed(f"{path} ({', '.join(sorted(set(kinds)))})" for path, kinds in found.items())
+
+
+def of_records(found: Examined, shape: Shape) -> list[Finding]:
+    """Return what is to be said of the records of one kind."""
+    calls = found.of_kind(shape.name)
+    group = shape.name.replace("_", " ") + "s"
+
+    def say(name: str, state: State, says: str) -> Finding:
+        return Finding(group, name, state, says)
+
+    if failed := [asked for asked in calls if asked.error is not None and not asked.probe]:
+        records = say("records", "failed", f"{listed({failure(asked) for asked in failed})}.")
+    elif broken := {asked.path for asked in calls if asked.error is None and asked.rows is None}:
+        records = say("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")
+    elif shape.refused:
+        what = listed(f"{reason} ({count})" for reason, count in shape.refused.items())
+        records = say("records", "failed", f"Rows that are no such record: {what}. Lists tell them to `on_invalid`.")
+    elif shape.records:
+        records = say("records", "ok", f"{shape.records:,} read.")
+    else:
+        why = "none is there" if calls else "no record above them is there, or no request was left"
+        records = say("records", "open", f"None was read: {why}.")
+    return [records, *(_of_fields(shape, say) if shape.records else ())]
+
+
+_Say = Callable[[str, State, str], Finding]
+
+
+def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
+    unknown, missing = by_path(shape.unknown), listed(shape.missing())
+    unread, odd_kinds = listed(shape.unread), by_path(_but(shape.unusual(), shape.unread))
+    forms, odd_forms = _forms(shape), by_path(shape.unusual_forms())
+    attributes = f"Not known, kept in `extra`: {unknown}." if unknown else "All are known."
+    values = " ".join(
+        [
+            *([f"Could not be read, so they are None and in `record.invalid`: {unread}."] if unread else []),
+            *([f"Read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
+            *([f"Links that do not end in an id: {listed(shape.unlinked)}."] if shape.unlinked else []),
+        ]
+    )
+    return [
+        say("attributes", "odd" if unknown else "ok", attributes),
+        say("values", "odd" if values else "ok", values or "All were read."),
+        say("fields", "odd" if missing else "ok", f"Never there: {missing}." if missing else "All were there."),
+        say("dates", "odd" if odd_forms else "ok" if forms else "open", _dates(forms, odd_forms)),
+    ]
+
+
+def _dates(forms: str, odd_forms: str) -> str:
+    if odd_forms:
+        return f"In another form, or without an offset: {odd_forms}. All forms: {forms}."
+    return f"Forms: {forms}." if forms else "No date was there."
+
+
+def _forms(shape: Shape) -> str:
+    counts = sum(shape.forms.values(), Counter[str]())
+    return listed(f"{form} ({count:,})" for form, count in counts.items())
+
+
+def _but(found: Mapping[str, Iterable[str]], others: Iterable[str]) -> dict[str, Iterable[str]]:
+    return {path: kinds for path, kinds in found.items() if path not in set(others)}

@@ -1,0 +1,287 @@
+"""What a check says of lists, of the times of dates, and of the size of the box office; pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+from ticketsource_async import errors
+from ticketsource_async.checking.asking import PER_PAGE, Asked, Examined
+from ticketsource_async.checking.findings import Finding, State, failure, listed
+from ticketsource_async.checking.search import Search
+from ticketsource_async.checking.shapes import shown
+
+_LINKS: Final = frozenset({"first", "last", "prev", "next"})
+_META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
+_A_MINUTE: Final = 240
+_NO_LIST: Final = "Not known: no list of customers came."
+_ONE_PAGE: Final = "Not known: all customers are on one page."
+
+_Say = Callable[[State, str], Finding]
+
+
+def of_lists(found: Examined, base_url: str) -> list[Finding]:
+    """Return what lists do, by that of customers."""
+    return [
+        _named("rows a page", _full_page(found)),
+        _named("`per_page` in `next`", _next_query(found)),
+        _named("address in `next`", _next_address(found, base_url)),
+        _named("page numbers", _pages(found)),
+        _named("order", _order(found)),
+        _named("`links` and `meta`", _beside(found)),
+        _named("one record", _by_id(found)),
+        _named("unknown id", _nobody(found)),
+        _named("dates by day", _filter(found)),
+    ]
+
+
+def _named(name: str, said: tuple[State, str], group: str = "lists") -> Finding:
+    return Finding(group, name, *said)
+
+
+def _full_page(found: Examined) -> tuple[State, str]:
+    first = found.first
+    if first is None or first.answer is None or not first.rows:
+        return "open", _NO_LIST
+    count = len(first.rows)
+    if count > PER_PAGE:
+        return "odd", f"More than the {PER_PAGE} that were asked for came: `per_page` is ignored."
+    if first.goes_on and count < PER_PAGE:
+        more = f"an export takes {PER_PAGE / count:.0f} times the requests"
+        return "odd", f"{count} came, although {PER_PAGE} were asked for: {more}."
+    if count == PER_PAGE or str(first.answer.meta.get("per_page")) == str(PER_PAGE):
+        return "ok", f"{PER_PAGE} a page are honoured."
+    return "open", f"Not known: there are fewer than {PER_PAGE} customers."
+
+
+def _with_next(found: Examined) -> Asked | None:
+    """Return a page of customers that has a `next`."""
+    pages = [asked for asked in found.asked if asked.path == "/customers" and asked.answer is not None]
+    return next((asked for asked in pages if asked.answer and asked.answer.links.get("next")), None)
+
+
+def _next_query(found: Examined) -> tuple[State, str]:
+    page = _with_next(found)
+    if page is None:
+        return _no_next(found)
+    assert page.answer is not None  # noqa: S101 - it has a `next`
+    link = page.answer.links["next"]
+    if not isinstance(link, str):
+        return "odd", "`next` is neither an address nor null. The library asks for the next page by its number."
+    query = parse_qs(link.partition("?")[2])
+    odd = []
+    if "page" not in query:
+        odd.append(f"`next` has no `page`, but {listed(map(shown, query)) or 'nothing'}.")
+    elif query["page"] != [str(int(page.query["page"]) + 1)]:
+        odd.append("`next` does not lead to the page after this one.")
+    if "per_page" not in query:
+        odd.append("`next` drops `per_page`. The library puts it back.")
+    elif query["per_page"] != [page.query["per_page"]]:
+        odd.append("`next` has another `per_page` than was asked for.")
+    return ("odd", " ".join(odd)) if odd else ("ok", "`next` keeps it.")
+
+
+def _no_next(found: Examined) -> tuple[State, str]:
+    if found.first is None or not found.first.rows:
+        return "open", _NO_LIST
+    if found.first.goes_on:
+        return "odd", "A full page has no `next`. The library asks for the next page by its number."
+    return "open", _ONE_PAGE
+
+
+def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
+    page = _with_next(found)
+    if page is None:
+        return _no_next(found)
+    assert page.answer is not None  # noqa: S101 - it has a `next`
+    ours = f"{base_url.rstrip('/')}{page.path}"
+    try:
+        mine, link = urlsplit(ours), urlsplit(str(page.answer.links["next"]))
+        theirs = urlsplit(urljoin(ours, link.geturl()))
+        pairs = {
+            "scheme": (mine.scheme, theirs.scheme),
+            "host": (mine.hostname, theirs.hostname),
+            "port": (mine.port, theirs.port),
+            "path": (mine.path, theirs.path),
+        }
+    except ValueError:
+        return "odd", "`next` is no address. The library uses what is behind its `?`."
+    if differ := [part for part, (one, other) in pairs.items() if one != other]:
+        return "odd", f"Another {' and '.join(differ)} than was asked. The library uses only what is behind the `?`."
+    return ("ok", "That of the list.") if link.scheme else ("odd", "It is a relative one. The library reads it.")
+
+
+def _pages(found: Examined) -> tuple[State, str]:
+    first, second = found.first, found.second
+    if first is None or not first.rows:
+        return "open", _NO_LIST
+    if second is None or not second.rows:
+        return "open", "Not known: page 2 did not come, or is empty." if first.goes_on or second else _ONE_PAGE
+    one, two = _row_ids(first), _row_ids(second)
+    if not first.goes_on:
+        is_second = two == one[1:2]
+        says = f"Page 2 with one row a page is {'' if is_second else 'not '}the second row of the list."
+        return "ok" if is_second else "odd", says
+    if set(two) <= set(one):
+        return "failed", "Page 2 has the customers of page 1 again: the library cannot read those behind them."
+    if both := set(one) & set(two):
+        return "odd", f"{len(both)} customers are on page 1 and on page 2. The library drops what comes again."
+    return "ok", "Page 2 begins where page 1 ends."
+
+
+def _row_ids(asked: Asked) -> list[str]:
+    return [str(row.get("id")) for row in asked.rows or () if isinstance(row, dict)]
+
+
+def _order(found: Examined) -> tuple[State, str]:
+    if found.first is None or found.again is None or not found.first.rows or not found.again.rows:
+        return "open", _NO_LIST
+    one, other = _row_ids(found.first), _row_ids(found.again)
+    if len(one) < 2:
+        return "open", "Not known: there is one customer."
+    stayed = [record_id for record_id in other if record_id in set(one)]
+    if stayed != [record_id for record_id in one if record_id in set(other)]:
+        return "odd", "Two reads of a page gave another order, so that rows can be missed. Export with `verify=True`."
+    if len(stayed) < len(one) / 2:
+        return "odd", "Two reads of a page gave other customers, so that rows can be missed."
+    changed = "" if one == other else " Some came or went between them."
+    return "ok", f"Two reads of a page gave the same.{changed}"
+
+
+def _beside(found: Examined) -> tuple[State, str]:
+    lists = [asked for asked in found.asked if asked.answer is not None and not asked.path.endswith("{id}")]
+    if not lists:
+        return "open", _NO_LIST
+    odd = []
+    if bare := {asked.path for asked in lists if asked.answer and not asked.answer.links}:
+        odd.append(f"Without `links`: {listed(bare)}. Their pages are asked for by number.")
+    metas = [asked.answer.meta for asked in lists if asked.answer is not None]
+    unknown = {f"links.{shown(name)}" for asked in lists if asked.answer for name in asked.answer.links.keys() - _LINKS}
+    unknown |= {f"meta.{shown(name)}" for meta in metas for name in meta.keys() - _META}
+    if unknown:
+        odd.append(f"Not known: {listed(unknown)}.")
+    if any(asked.answer.links.get("last") for asked in lists if asked.answer):
+        odd.append("`links.last` leads to the last page.")
+    if any(isinstance(meta.get("per_page"), str) for meta in metas):
+        odd.append("`meta.per_page` is a text.")
+    return ("odd", " ".join(odd)) if odd else ("ok", f"As documented, in {len(lists)} answers.")
+
+
+def _by_id(found: Examined) -> tuple[State, str]:
+    asked = found.by_id
+    if asked is None or found.first is None:
+        return "open", _NO_LIST
+    if asked.error is not None or not asked.rows:
+        return "failed", f"{failure(asked)}."
+    alone, row = (_attributes(rows[0]) for rows in (asked.rows, found.first.rows or [None]))
+    if alone is None or row is None:
+        return "failed", "A customer by id has no attributes."
+    if more := alone.keys() ^ row.keys():
+        return "odd", f"In the list or by id alone, not in both: {listed(map(shown, more))}."
+    if differ := [name for name in row if row[name] != alone[name]]:
+        return "odd", f"Not the same by id as in the list: {listed(map(shown, differ))}."
+    return "ok", "A customer by id is the same as in the list."
+
+
+def _attributes(row: Any) -> Mapping[str, Any] | None:
+    found = row.get("attributes") if isinstance(row, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _nobody(found: Examined) -> tuple[State, str]:
+    asked = found.nobody
+    if asked is None or isinstance(asked.error, errors.TransportError):
+        return "open", "Not known: it was not asked for."
+    if isinstance(asked.error, errors.NotFound):
+        if asked.error.is_from_api:
+            return "ok", "Answered 404 with the code `not_found`."
+        return "odd", "Answered 404 without the code `not_found`, so a sync does not take anybody for deleted."
+    if asked.error is None:
+        return "odd", "A customer whom there is not was answered as if there were one."
+    return "odd", f"{failure(asked)}, not in a 404, so a sync does not take anybody for deleted."
+
+
+def _filter(found: Examined) -> tuple[State, str]:
+    day, asked = found.day, found.filtered
+    if day is None or not asked:
+        return "open", "Not known: no event with dates was found."
+    if failed := [one for one in asked.values() if one.error is not None]:
+        return "failed", f"{listed({failure(one) for one in failed})}, with `filter[start]`: leave --from and --to out."
+    came = {name: set(_row_ids(one)) for name, one in asked.items()}
+    on_day = {record_id for record_id, its in found.all_days.items() if its == day}
+    if not on_day <= came.get("ours", on_day):
+        return "failed", "A date is left out of its own day: --from and --to would miss it. Leave them out."
+    outside = {record_id for record_id, its in found.all_days.items() if its < day} & came.get("after", set())
+    outside |= {record_id for record_id, its in found.all_days.items() if its > day} & came.get("before", set())
+    if outside:
+        return "odd", "The filter is ignored: all dates come. The library leaves out what is outside."
+    if not set(found.all_days.values()) - {day}:
+        return "open", "Not known: all dates that were read are of one day."
+    bounds = [
+        f"`{name}` {'includes' if on_day & came[name] else 'leaves out'} its day"
+        for name in ("after", "before")
+        if name in came
+    ]
+    return "ok", f"The filter works; {' and '.join(bounds)}."
+
+
+def of_times(found: Examined, summer: Mapping[str, int], winter: Mapping[str, int], same: bool | None) -> Finding:
+    """Return whether the times of dates are true; `same` is what a person said of one in summer, None if nobody did."""
+    return _named("summer", _summer(found, summer, winter, same), "times")
+
+
+def _summer(
+    found: Examined, summer: Mapping[str, int], winter: Mapping[str, int], same: bool | None
+) -> tuple[State, str]:
+    if "none" in {**summer, **winter}:
+        return "odd", "Dates come without an offset. The library does not guess one: they are None, and in `invalid`."
+    if not summer:
+        return "open", "Not known: no date in summer was among those read."
+    offsets = listed(summer)
+    if not summer.keys() & {"+00:00", "Z"}:
+        return "ok", f"Dates in summer have the offset {offsets}, so their times are true."
+    if same is None or found.summer() is None:
+        return "open", f"Dates in summer have the offset {offsets}. Whether that is true, nobody has said."
+    if same:
+        return (
+            "odd",
+            f"{offsets} is not true in summer: the times are those of the clock on the wall. Do not convert them.",
+        )
+    return (
+        "ok",
+        f"{offsets} is true in summer too: convert the times to those of the clock on the wall.",
+    )
+
+
+def of_size(search: Search | None) -> list[Finding]:
+    """Return about how many customers there are, and what it costs to read them."""
+    if search is None or not (search.last or search.beyond):
+        says = "Not known: no list of customers came, or its pages overlap."
+        return [_named(name, ("open", says), "size") for name in ("customers", "export", "sync")]
+    pages = max(1, search.last if search.is_exact else search.last * 2 if search.beyond is None else search.beyond - 1)
+    least, most = search.least, search.most
+    if most is None:
+        count, about = f"More than {_about(least)}: the requests did not suffice to find the end.", "At least "
+        pages = search.last
+    elif most == least:
+        count, about = f"About {_about(least)}." if least else "None.", ""
+    else:
+        count, about = f"From about {_about(least)} to {_about(most)}.", "At most "
+    cost = f"{about}{pages:,} request{'s' if pages > 1 else ''}, {_minutes(pages)}"
+    state: State = "ok" if most is not None else "open"
+    return [
+        _named("customers", (state, count), "size"),
+        _named("export", (state, f"{cost}. With `verify=True` at least twice that."), "size"),
+        _named("sync", (state, f"{cost}, and a request for each customer who has gone from the list."), "size"),
+    ]
+
+
+def _about(count: int) -> str:
+    """Return a number with its first two digits."""
+    zeros = max(0, len(str(count)) - 2)
+    return f"{round(count, -zeros):,}"
+
+
+def _minutes(requests: int) -> str:
+    minutes = -(-requests // _A_MINUTE)
+    time = "less than a minute" if minutes <= 1 else f"about {minutes:,} minutes"
+    return f"{time} at {_A_MINUTE} a minute"

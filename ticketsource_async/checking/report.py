@@ -1,0 +1,91 @@
+"""A whole check as findings, as a dict for programs, and as Markdown to send to others; pure."""
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from ticketsource_async._version import __version__
+from ticketsource_async.checking.asking import MOST_REQUESTS, Examined
+from ticketsource_async.checking.connection import Way, of_connection
+from ticketsource_async.checking.findings import MODELS, Finding, of_records
+from ticketsource_async.checking.lists import of_lists, of_size, of_times
+from ticketsource_async.checking.shapes import Shape
+from ticketsource_async.models import EventDate
+
+
+@frozen
+class Checked:
+    """What a check has found."""
+
+    findings: list[Finding]
+    shapes: list[Shape]
+    requests: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as JSON-able data."""
+        return {
+            "version": __version__,
+            "requests": self.requests,
+            "findings": [
+                {"group": found.group, "name": found.name, "state": found.state, "says": found.says}
+                for found in self.findings
+            ],
+            "records": {
+                shape.name: {
+                    "read": shape.records,
+                    "fields": {path: dict(kinds) for path, kinds in shape.kinds.items()},
+                    "dates": {path: dict(forms) for path, forms in shape.forms.items()},
+                    "unknown": {path: dict(kinds) for path, kinds in shape.unknown.items()},
+                }
+                for shape in self.shapes
+            },
+        }
+
+    def to_markdown(self) -> str:
+        """Return it as a report that has paths, kinds and answers alone."""
+        lines = [
+            "# A check of the TicketSource API",
+            "",
+            f"Made by ticketsource-async {__version__} with {self.requests} requests (at most {MOST_REQUESTS}).",
+            "It has no value, name, id or key. `open` is what could not be told, such as what an update does.",
+            *_table(
+                ("", "what", "answer"),
+                [(found.state, f"{found.group}: {found.name}", found.says) for found in self.findings],
+            ),
+        ]
+        for shape in self.shapes:
+            if shape.records:
+                lines += ["", f"## {shape.name}: {shape.records} records", *_fields(shape)]
+        return "\n".join([*lines, ""])
+
+
+def _fields(shape: Shape) -> list[str]:
+    rows = []
+    for path, kinds in [*shape.kinds.items(), *shape.unknown.items()]:
+        known = "" if path in shape.kinds else "not known"
+        rows.append((f"`{path}`", _counts(kinds), _counts(shape.forms.get(path, {})), known))
+    return _table(("path", "kinds", "forms of dates", ""), rows)
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in found.items())
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return ["", *(f"| {' | '.join(cells)} |" for cells in [head, ("---",) * len(head), *rows])]
+
+
+def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
+    """Return what was found; `same` is what a person said of the clock on the wall, None if nobody did."""
+    shapes = [Shape(model) for model in MODELS]
+    for shape in shapes:
+        shape.add(found.rows_of(shape.name))
+    dates = next(shape for shape in shapes if shape.model is EventDate)
+    findings = [
+        *of_connection(found, way),
+        *of_lists(found, way.base_url),
+        of_times(found, dates.offsets[True], dates.offsets[False], same),
+        *(finding for shape in shapes for finding in of_records(found, shape)),
+        *of_size(found.search),
+    ]
+    return Checked(findings, shapes, len(way.statuses))

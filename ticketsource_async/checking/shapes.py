@@ -1,0 +1,210 @@
+"""What rows of the API are made of: paths, kinds and forms, and no value; pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, get_type_hints
+
+from attrs import define, field
+
+from ticketsource_async.models.base import Record
+from ticketsource_async.models.reader import Field, Kind, Refused, fields_of, id_of, read_row
+from ticketsource_async.models.values import RECORD_KINDS, Unreadable, as_list
+
+_USUAL: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "text": ("text", "empty text"),
+    "yes": ("true or false",),
+    "money": ("whole number", "decimal number"),
+    "part": ("object",),
+    "parts": ("list", "empty list"),
+}
+"""The kinds of JSON that the documentation gives a field, besides null; of dates see `DateForm`."""
+
+_WHEN: Final = re.compile(
+    r"(?P<day>[0-9]{4}-(?P<month>[0-9]{2})-[0-9]{2})"
+    r"(?P<clock>[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?(?P<fraction>[.,][0-9]+)?(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+_ZERO: Final = ("0000", "-0001")
+_DIGITS_ONLY: Final = re.compile(r"[0-9.,:/ TZ+-]{1,40}")
+# A name that may be data, such as one of a person or an id, is not shown.
+_NAME: Final = re.compile(r"(?=.{1,40}\Z)[A-Za-z]+([_-][A-Za-z]+)*(_[0-9]{1,2})?")
+_SUMMER: Final = range(4, 10)  # months that are summer time from their first day to their last, in the United Kingdom
+NOT_SHOWN: Final = "(a name that may be data)"
+
+
+def shown(name: object) -> str:
+    """Return the name of an attribute if it looks like one that a programmer gave."""
+    return name if isinstance(name, str) and _NAME.fullmatch(name) and name[:4] not in _PREFIXES else NOT_SHOWN
+
+
+_PREFIXES: Final = ("skl-", "evt-", "ven-", "dat-", "bkg-", "sea-", "cst-", "csn-")
+
+
+def json_kind(value: object) -> str:
+    """Return what JSON has there."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text" if value else "empty text"
+    if isinstance(value, list | tuple):
+        return "list" if value else "empty list"
+    for kind, name in _JSON_KINDS.items():
+        if isinstance(value, kind):
+            return name
+    return "null"
+
+
+_JSON_KINDS: Final[Mapping[Any, str]] = {
+    int: "whole number",
+    Decimal | float: "decimal number",
+    Mapping: "object",
+    Unreadable: "text or number that Python cannot hold",
+}
+
+
+def date_form(text: str) -> str:
+    """Return how a date is written, with its offset and without its digits."""
+    if text.startswith(_ZERO):
+        return "a date of zeros"
+    if found := _WHEN.fullmatch(text):
+        clock = found["clock"] or ""
+        for letters in ("hh", "mm", "ss"):
+            clock = re.sub("[0-9]{2}", letters, clock, count=1)
+        return "".join(["YYYY-MM-DD", clock, ".f" if found["fraction"] else "", found["offset"] or ""])
+    return re.sub("[0-9]", "9", text) if _DIGITS_ONLY.fullmatch(text) else "another text"
+
+
+def offset_in(text: object) -> str | None:
+    """Return the offset that a date-time is written with, an empty text if it has none; None for anything else."""
+    found = _WHEN.fullmatch(text) if isinstance(text, str) and not text.startswith(_ZERO) else None
+    return found["offset"] or "" if found and found["clock"] else None
+
+
+def is_in_summer(text: object) -> bool:
+    """Say whether a date is surely in the summer time of the United Kingdom."""
+    found = _WHEN.fullmatch(text) if isinstance(text, str) else None
+    return found is not None and int(found["month"]) in _SUMMER
+
+
+_GOOD_MOMENT: Final = re.compile(r"YYYY-MM-DDThh:mm:ss([+-][0-9]{2}:[0-9]{2}|Z)")
+_GOOD_DAY: Final = re.compile("YYYY-MM-DD")
+
+
+@define
+class Shape:
+    """What the rows of one kind of record have in common.
+
+    `kinds` has what stood at each path of a known field, `unknown` at each other one, both with the number of times.
+    `refused` and `unread` count records: those that are none, and those with a value that could not be read, by path.
+    """
+
+    model: type[Record]
+    records: int = 0
+    kinds: dict[str, Counter[str]] = field(factory=dict)
+    unknown: dict[str, Counter[str]] = field(factory=dict)
+    forms: dict[str, Counter[str]] = field(factory=dict)
+    refused: Counter[str] = field(factory=Counter)
+    unread: Counter[str] = field(factory=Counter)
+    unlinked: Counter[str] = field(factory=Counter)
+    offsets: dict[bool, Counter[str]] = field(factory=lambda: {True: Counter(), False: Counter()})
+    _fields: dict[str, Field] = field(factory=dict)  # by path, of each part that was met
+
+    @property
+    def name(self) -> str:
+        """The API's `type` of these records."""
+        return self.model.API_TYPE
+
+    def add(self, rows: Iterable[object]) -> None:
+        """Look at rows, each as the API sends it."""
+        for row in rows:
+            try:
+                record = read_row(row, self.model)
+            except Refused as refused:
+                self.refused[f"{refused.what} at {refused.path or 'the row itself'}".replace("at .", "at ")] += 1
+                continue
+            self.records += 1
+            self.unread.update({re.sub(r"\[[0-9]+]", "[]", path) for path in record.invalid})
+            assert isinstance(row, dict)  # noqa: S101 - or it would have been refused
+            self._look(row["attributes"] or {}, self.model, "")
+            links = row.get("links")
+            self._look(links if isinstance(links, dict) else {}, get_type_hints(self.model)["links"], "links.")
+            self._look_at_ids(record)
+
+    def _look(self, given: Mapping[Any, object], model: type, above: str) -> None:
+        known = {known.key: known for known in fields_of(model)}
+        self._fields.update({f"{above}{key}": found for key, found in known.items()})
+        known |= {found.instead: found for found in known.values() if found.instead}
+        for key, value in given.items():
+            if (found := known.get(key)) is None:
+                self.unknown.setdefault(f"{above}{shown(key)}", Counter())[json_kind(value)] += 1
+                continue
+            path = f"{above}{key}"
+            self.kinds.setdefault(path, Counter())[json_kind(value)] += 1
+            self._fields[path] = found
+            if found.kind in ("moment", "day") and isinstance(value, str) and value:
+                self.forms.setdefault(path, Counter())[date_form(value)] += 1
+                if (offset := offset_in(value)) is not None and found.kind == "moment":
+                    self.offsets[is_in_summer(value)][offset or "none"] += 1
+            if found.part is not None:
+                self._look_inside(value, found, path)
+
+    def _look_inside(self, value: object, found: Field, path: str) -> None:
+        assert found.part is not None  # noqa: S101 - a part has a class
+        if found.kind == "part" and isinstance(value, dict):
+            self._look(value, found.part, f"{path}.")
+        elif found.kind == "parts":
+            for item in as_list(value) or ():
+                if isinstance(item, dict):
+                    self._look(item, found.part, f"{path}[].")
+
+    def _look_at_ids(self, record: Any) -> None:
+        """Count the ids of other records that cannot be taken from a link, though this library does so."""
+        for name in _linked(self.model):
+            has_link = getattr(record.links, name) is not None
+            if has_link and id_of(getattr(record, f"{name}_id"), RECORD_KINDS[name]) is None:
+                self.unlinked[f"links.{name}"] += 1
+
+    def missing(self) -> list[str]:
+        """Return the paths of known fields that no record had, not even as null, nor under its other name."""
+        links = [f"links.{name}" for name in _linked(self.model)]
+        wanted = {path: known for path, known in self._fields.items() if not path.startswith("links.") or path in links}
+        return [p for p, known in wanted.items() if p not in self.kinds and known.instead not in self.kinds]
+
+    def unusual(self) -> dict[str, list[str]]:
+        """Return the kinds of JSON that the documentation does not give a field, by path."""
+        found: dict[str, list[str]] = {}
+        for path, kinds in self.kinds.items():
+            usual = (*_USUAL.get(self._fields[path].kind, ("text",)), "null")
+            if others := [kind for kind in kinds if kind not in usual]:
+                found[path] = others
+        return found
+
+    def unusual_forms(self) -> dict[str, list[str]]:
+        """Return the forms of dates that are not the documented ones, by path."""
+        found: dict[str, list[str]] = {}
+        for path, forms in self.forms.items():
+            good = _GOOD_DAY if self._fields[path].kind == "day" else _GOOD_MOMENT
+            if others := [form for form in forms if not good.fullmatch(form)]:
+                found[path] = others
+        return found
+
+
+def _linked(model: type) -> list[str]:
+    """Return the kinds of records whose ids a record takes from its links."""
+    names = [name.removesuffix("_id") for name in vars(model) if name.endswith("_id")]
+    return [name for name in names if isinstance(vars(model)[f"{name}_id"], property)]
+
+
+def days_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, date]:
+    """Return the day of the start of each date, by its id, as it is written; those without one are left out."""
+    found: dict[str, date] = {}
+    for row in rows:
+        start = (row.get("attributes") or {}).get("start")
+        if offset_in(start) is not None:
+            try:
+                found[str(row.get("id"))] = date.fromisoformat(str(start)[:10])
+            except ValueError:
+                continue
+    return found

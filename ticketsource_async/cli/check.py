@@ -1,0 +1,190 @@
+"""The command that checks how the live API behaves, and tells it without anything private."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ticketsource_async._signals import asking
+from ticketsource_async.cli.common import (
+    FAILED,
+    NOT_AUTHENTICATED,
+    TRY_AGAIN_LATER,
+    box_office,
+    command,
+    ending_as_told,
+    exit_code,
+    progress,
+    quiet_option,
+    run,
+    sandbox_option,
+    say,
+)
+from ticketsource_async.output import opened
+
+if TYPE_CHECKING:
+    from ticketsource_async import CallEvent
+    from ticketsource_async.checking.asking import Answer, Examined, Summer
+    from ticketsource_async.checking.findings import Finding
+    from ticketsource_async.checking.report import Checked
+
+_SUMMER: Final = "summer"  # the line that waits for what a person says
+
+
+@command(
+    "check",
+    epilog="Examples: ticketsource check --report report.md; ticketsource check --json > check.json",
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a report to this file, to send to others: it has no value, name, id or key.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@sandbox_option
+@quiet_option
+def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
+    """Check how the API behaves, with at most 30 requests that change nothing.
+
+    Run this first with your key. Each line says what is ok (as documented), odd (not so, but this library can work with
+    it), open (not known after this check) or failed. On a terminal it asks one question. Neither stdout nor the report
+    has a value, name, id or key.
+    """
+    if str(report) == "-":
+        raise click.BadParameter("it must be the name of a file.", param_hint="--report")
+    from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
+
+    checking = _Checking(quiet=quiet, as_json=as_json)
+    run(checking.work(sandbox=sandbox))
+    with ending_as_told():
+        summer = checking.found.summer() if _can_ask() else None
+        result = checking.result()
+        if summer is not None:
+            checking.tell(line for line in result.findings if line.name != _SUMMER)
+            result = checking.result(same=_ask(summer))
+        checking.tell(line for line in result.findings if summer is None or line.name == _SUMMER)
+        checking.tell_counts(result.findings)
+        if as_json:
+            with opened(Path("-"), "utf-8") as stdout:
+                stdout.write(json_text(result.to_dict(), indent=2) + "\n")
+        if report is not None:
+            with opened(report, "utf-8") as file:
+                file.write(result.to_markdown())
+            if not quiet:
+                say(f"The report is in {report}.")
+        for failed in checking.found.failures():
+            say(f"ticketsource: {failed.error}")
+    raise click.exceptions.Exit(_code(checking.found, result.findings))
+
+
+class _Checking:
+    """One run of the check: what it has asked so far, and how it tells that."""
+
+    found: "Examined"
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self._quiet, self._as_json = quiet, as_json
+        self._statuses: list[int | None] = []
+        self._base_url, self._proxied = "", False
+
+    async def work(self, *, sandbox: bool) -> None:
+        """Ask the API. If that is interrupted, print what is known."""
+        import asyncio  # noqa: PLC0415 - help can do without
+
+        from ticketsource_async import AttemptEvent, RetryPolicy  # noqa: PLC0415 - as above
+        from ticketsource_async.checking.asking import Allowance, Examiner  # noqa: PLC0415 - as above
+
+        def note(event: "CallEvent") -> None:
+            if isinstance(event, AttemptEvent):
+                self._statuses.append(event.status)
+                bar.update()
+
+        allowance = Allowance()
+        with progress("requests", quiet=self._quiet) as bar:
+            retry = RetryPolicy(attempts=2)
+            async with box_office(sandbox=sandbox, on_event=note, limiter=allowance, retry=retry) as ts:
+
+                async def get(path: str, query: Mapping[str, str]) -> "Answer":
+                    return await ts.request("GET", path, query=query)
+
+                self._base_url, self._proxied = ts.base_url, ts.proxy is not None
+                if not self._quiet:
+                    through = f" through the proxy {ts.proxy}" if ts.proxy else ""
+                    say(f"Checking {ts.base_url}{through}, with at most {allowance.most} requests that change nothing.")
+                examiner = Examiner(get, allowance)
+                self.found = examiner.found
+                try:
+                    await examiner.examine()
+                except asyncio.CancelledError:
+                    bar.close()
+                    self.tell(self.result().findings)
+                    raise
+
+    def result(self, *, same: bool | None = None) -> "Checked":
+        """Return what was found; `same` is as in `checked`."""
+        from ticketsource_async.checking.connection import Way  # noqa: PLC0415 - help can do without
+        from ticketsource_async.checking.report import checked  # noqa: PLC0415 - as above
+
+        own_user_agent = bool(os.environ.get("TICKETSOURCE_USER_AGENT"))
+        way = Way(self._base_url, self._proxied, own_user_agent, tuple(self._statuses))
+        return checked(self.found, way, same=same)
+
+    def tell(self, findings: "Iterable[Finding]") -> None:
+        """Print findings for people."""
+        if self._as_json:
+            return
+        width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
+        with opened(Path("-"), "utf-8") as stdout:
+            for group, lines in groupby(findings, lambda line: line.group):
+                stdout.write(f"{group}\n")
+                for line in lines:
+                    text = f"  {line.state:<7} {line.name}: {line.says}"
+                    if width:
+                        text = textwrap.fill(text, width, subsequent_indent=" " * 10, break_long_words=False)
+                    stdout.write(f"{text}\n")
+
+    def tell_counts(self, findings: "Iterable[Finding]") -> None:
+        """Print how many lines there are of each state."""
+        counts = Counter(line.state for line in findings)
+        if not self._as_json:
+            with opened(Path("-"), "utf-8") as stdout:
+                stdout.write(", ".join(f"{counts[state]} {state}" for state in ("ok", "odd", "open", "failed")) + "\n")
+
+
+def _can_ask() -> bool:
+    """Say whether somebody can read a question on stderr and answer it."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _ask(summer: "Summer") -> bool | None:
+    """Ask whether the time of a date is that of the clock on the wall; None if the person does not know."""
+    from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
+
+    event = f" of {visible(summer.event)!r}" if summer.event else ""
+    say(f"The API writes the start of a date{event} as {summer.start}.")
+    with asking():
+        given: str = click.prompt(
+            f"Did the clock on the wall say {summer.start[11:16]} then? (y: yes, n: another time, ?: not known)",
+            type=click.Choice(["y", "n", "?"]),
+            default="?",
+            show_choices=False,
+            err=True,
+        )
+    return {"y": True, "n": False}.get(given)
+
+
+def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
+    """Return the exit code: that of the failed calls, or whether a line failed."""
+    if found.stopped_by is not None:
+        return exit_code(found.stopped_by)
+    codes = {exit_code(failed.error) for failed in found.failures() if failed.error is not None}
+    if not codes and any(line.state == "failed" for line in findings):
+        return FAILED
+    return next((code for code in (NOT_AUTHENTICATED, FAILED, TRY_AGAIN_LATER) if code in codes), 0)
