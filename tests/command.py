@@ -6,10 +6,12 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,8 +92,12 @@ async def on_terminal(
     columns: int = 80,
     encoding: str = "utf-8",
     env: dict[str, str] | None = None,
+    interrupt_at: bytes = b"",
 ) -> tuple[int, str]:
-    """Run the command on a terminal; return its exit code and what the terminal got, without its colours."""
+    """Run the command on a terminal; return its exit code and what the terminal got, without its colours.
+
+    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`.
+    """
     ours, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
     settings = termios.tcgetattr(terminal)
@@ -109,16 +115,23 @@ async def on_terminal(
     )
     os.close(terminal)
     os.write(ours, answer)
-    shown = await asyncio.to_thread(read_terminal, ours)
+
+    def interrupt() -> None:
+        os.kill(process.pid, signal.SIGINT)
+
+    shown = await asyncio.to_thread(read_terminal, ours, interrupt_at, interrupt)
     return await process.wait(), shown.decode(encoding)
 
 
-def read_terminal(terminal: int) -> bytes:
-    """Return what comes until nobody has the other side open."""
+def read_terminal(terminal: int, text: bytes = b"", then: Callable[[], None] = lambda: None) -> bytes:
+    """Return what comes until nobody has the other side open; call `then` when this text has come."""
     pieces = []
     try:
         while piece := os.read(terminal, 65536):
             pieces.append(piece)
+            if text and text in b"".join(pieces):
+                text = b""
+                then()
     except OSError:  # how Linux says so
         pass
     finally:

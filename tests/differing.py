@@ -77,7 +77,7 @@ class Differing:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return self._refusal(401, "unauthorized", "No valid API Key provided")
         if self.does("redirects") and not path.endswith("/"):
-            return web.Response(status=301, headers={"Location": str(request.rel_url.with_path(f"{path}/"))})
+            return web.Response(status=301, headers={"Location": f"{path}/?{request.query_string}"})
         names = path.strip("/").split("/")
         if names == ["bookings", f"bkg-{PRIVATE}1", "seats"] and self.does("broken seats"):
             return web.Response(status=500, text=f"<html><title>{PRIVATE} failed</title>", content_type="text/html")

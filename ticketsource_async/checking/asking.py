@@ -306,7 +306,8 @@ class Examiner:
         search.note(1, len(found.first.rows), goes_on=found.first.goes_on)
         if found.first.goes_on and found.second is not None and found.second.rows is not None:
             if set(_ids(found.second.rows, "customer")) & set(_ids(found.first.rows, "customer")):
-                return  # pages overlap, so their numbers tell nothing
+                found.search = None  # pages overlap, so their numbers tell nothing
+                return
             search.note(2, len(found.second.rows), goes_on=found.second.goes_on)
         while (page := search.next_page()) is not None and self._allowance.left >= _LEAST_LEFT:
             asked = await self._page("/customers", "customer", number=page, probe=True)
