@@ -96,7 +96,7 @@ async def on_terminal(
 ) -> tuple[int, str]:
     """Run the command on a terminal; return its exit code and what the terminal got, without its colours.
 
-    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`.
+    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at` and waits.
     """
     ours, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
@@ -115,15 +115,28 @@ async def on_terminal(
     )
     os.close(terminal)
     os.write(ours, answer)
-
-    def interrupt() -> None:
-        os.kill(process.pid, signal.SIGINT)
-
-    shown = await asyncio.to_thread(read_terminal, ours, interrupt_at, interrupt)
+    has_shown = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    reading = asyncio.create_task(
+        asyncio.to_thread(read_terminal, ours, interrupt_at, lambda: loop.call_soon_threadsafe(has_shown.set))
+    )
+    interrupting = asyncio.create_task(_interrupt(process, has_shown))
+    shown = await reading
+    interrupting.cancel()
     return await process.wait(), shown.decode(encoding)
 
 
-def read_terminal(terminal: int, text: bytes = b"", then: Callable[[], None] = lambda: None) -> bytes:
+async def _interrupt(process: asyncio.subprocess.Process, has_shown: asyncio.Event) -> None:
+    await has_shown.wait()
+    status = Path(f"/proc/{process.pid}/status")
+    asleep = 0
+    while asleep < 3:  # Python loses a signal that comes just before it waits for the answer
+        await asyncio.sleep(0.05)
+        asleep = asleep + 1 if "State:\tS" in status.read_text() else 0
+    process.send_signal(signal.SIGINT)
+
+
+def read_terminal(terminal: int, text: bytes = b"", then: Callable[[], object] = lambda: None) -> bytes:
     """Return what comes until nobody has the other side open; call `then` when this text has come."""
     pieces = []
     try:

@@ -53,6 +53,9 @@ Way = Literal[
 ]
 
 
+Rows = list[dict[str, Any]]
+
+
 @define
 class Differing:
     """The server: what it was asked, and how it answers."""
@@ -109,31 +112,25 @@ class Differing:
             row["attributes"] |= {"loyalty_level": PRIVATE, "first_name": f"{PRIVATE} of another name"}
         return web.json_response({"data": row}, headers=self._headers())
 
-    def _rows(self, names: list[str], query: dict[str, str]) -> list[dict[str, Any]] | None:
-        """Return the rows of a list."""
-        if self.does("no rows"):
-            return []
-        match names:
-            case ["customers"]:
-                rows = self._all_customers()
-                if self.does("shuffles"):
-                    random.shuffle(rows)
-                return rows
-            case ["customers", _, "notes"]:
-                return [self._row("customer_note", "csn", 1, description=PRIVATE, created_by=PRIVATE)]
-            case ["events"]:
-                return [self._event()]
-            case ["events", _, "venues"]:
-                return [self._venue()]
-            case ["events", _, "dates"]:
-                return self._filtered([self._date(number) for number in range(1, 8)], query)
-            case ["dates", _, "bookings"]:
-                return [self._booking()]
-            case ["bookings", _, "seats"]:
-                return [self._seat()]
-        return None
+    def _rows(self, names: list[str], query: dict[str, str]) -> Rows | None:
+        """Return the rows of a list; None if there is no such list."""
+        if names == ["customers"]:
+            everybody = self._all_customers()
+            rows: Rows | None = random.sample(everybody, len(everybody)) if self.does("shuffles") else everybody
+        elif names[-1] == "dates":
+            rows = self._filtered([self._date(number) for number in range(1, 8)], query)
+        else:
+            one = {
+                "notes": lambda: self._row("customer_note", "csn", 1, description=PRIVATE, created_by=PRIVATE),
+                "events": self._event,
+                "venues": self._venue,
+                "bookings": self._booking,
+                "seats": self._seat,
+            }
+            rows = [one[names[-1]]()]
+        return [] if self.does("no rows") else rows
 
-    def _page(self, path: str, query: dict[str, str], rows: list[dict[str, Any]]) -> web.Response:
+    def _page(self, path: str, query: dict[str, str], rows: Rows) -> web.Response:
         page, size = int(query.get("page", 1)), int(query.get("per_page", 10))
         size = min(size, 50) if self.does("caps pages") else size
         start = 0 if self.does("one page for all") else (page - 1) * size
@@ -165,7 +162,7 @@ class Differing:
             meta |= {"total": total, "per_page": str(size), PRIVATE + "!": PRIVATE}
         return {"links": links, "meta": meta}
 
-    def _filtered(self, rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]] | None:
+    def _filtered(self, rows: Rows, query: dict[str, str]) -> Rows | None:
         operator = query.get("filter[start][operator]")
         if operator is None or self.does("ignores the filter"):
             return rows
@@ -181,7 +178,7 @@ class Differing:
 
     def _row(self, kind: str, prefix: str, number: int, **attributes: Any) -> dict[str, Any]:
         path = f"{self.url}/{prefix}"
-        times = {"created_at": self._when(datetime(2024, 1, 9, 10, 30)), "updated_at": None}
+        times = {"created_at": self._when(datetime(2024, 1, 9, 10, 30, tzinfo=UTC)), "updated_at": None}
         links = {} if self.does("no links to records") else {
             "customer": f"{path}/cst-{PRIVATE}1",
             "event": f"{path}/evt-{PRIVATE}1",
@@ -199,9 +196,9 @@ class Differing:
     def _when(self, moment: datetime) -> str:
         """Return a moment as the server writes it: in UTC, whatever the season."""
         offset = "+01:00" if self.does("summer time") and 4 <= moment.month < 10 else "+00:00"
-        return moment.isoformat() + ("" if self.does("no offsets") else offset)
+        return moment.replace(tzinfo=None).isoformat() + ("" if self.does("no offsets") else offset)
 
-    def _all_customers(self) -> list[dict[str, Any]]:
+    def _all_customers(self) -> Rows:
         return [self._customer(number) for number in range(1, self.customers + 1)]
 
     def _customer(self, number: int) -> dict[str, Any]:
@@ -237,7 +234,7 @@ class Differing:
         texts = ("name", "reference", "description", "comment", "keywords", "terms", "category", "genre")
         return self._row(
             *("event", "evt", 1),
-            **dict.fromkeys(texts, PRIVATE),
+            **dict[str, Any](dict.fromkeys(texts, PRIVATE)),
             images=[{"type": PRIVATE, "src": PRIVATE}],
             third_party_consent={
                 "capture": True,
@@ -255,14 +252,14 @@ class Differing:
         return self._row("venue", "ven", 1, name=PRIVATE, address=address, boxoffice=box_office)
 
     def _date(self, number: int) -> dict[str, Any]:
-        start = datetime(2026, 6, 10 + 2 * number, 19, 30)
+        start = datetime(2026, 6, 10 + 2 * number, 19, 30, tzinfo=UTC)
         return self._row(
             *("date", "dat", number),
             doors_open=None,
             start=self._when(start),
             end=self._when(start + timedelta(hours=2)),
             on_sale=True,
-            on_sale_start=self._when(datetime(2026, 1, 1, 9)),
+            on_sale_start=self._when(datetime(2026, 1, 1, 9, tzinfo=UTC)),
             on_sale_end=None,
             public=True,
             cancelled=False,
@@ -271,7 +268,7 @@ class Differing:
     def _booking(self) -> dict[str, Any]:
         code = {"description": PRIVATE, "amount": 1}
         amount = {"gross": 10, "fee": 1, "fee_vat": 0, "net": "12.50", "discounts": {"automatic": 0, "code": code}}
-        times = {"created_at": self._when(datetime(2026, 2, 1, 9)), "updated_at": None}
+        times = {"created_at": self._when(datetime(2026, 2, 1, 9, tzinfo=UTC)), "updated_at": None}
         line = {
             "line_type": PRIVATE,
             "payment_method": PRIVATE,

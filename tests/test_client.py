@@ -421,3 +421,17 @@ async def test_no_customers_data_is_in_an_error(ts: TicketSource, box: Sandbox) 
 
     assert "Canarybird" not in f"{caught.value!r} {caught.value.to_dict()}"
     assert customer.id in str(caught.value)
+
+
+def test_a_client_says_where_its_calls_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the proxy of the environment if it is to use that, without the password of the proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://karl:secret@proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    direct, proxied = TicketSource(KEY), TicketSource(KEY, trust_env=True)
+    local = TicketSource(KEY, base_url="http://127.0.0.1:8080", trust_env=True)
+
+    assert (direct.base_url, direct.proxy) == ("https://api.ticketsource.io", None)
+    assert proxied.proxy == "http://proxy.example:3128"
+    assert (local.base_url, local.proxy) == ("http://127.0.0.1:8080", None)

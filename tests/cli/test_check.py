@@ -1,6 +1,5 @@
 """`ticketsource check`: what it says of the API, of one that differs, and of one that cannot be reached."""
 
-import asyncio
 import json
 import re
 import signal
@@ -12,6 +11,7 @@ import pytest
 import trustme
 from command import Done, on_terminal, run, start
 from differing import PRIVATE, Differing, Way, differing
+from loops import until
 from mocked import KEY
 
 from ticketsource_async.checking.asking import MOST_REQUESTS
@@ -28,8 +28,9 @@ def lines_in(done: Done) -> Lines:
 
 async def checked(api: Differing | Sandbox, *options: str) -> Lines:
     """Return the lines of a check of a server that can be checked."""
-    at = {"box": api} if isinstance(api, Sandbox) else {"url": api.url}
-    return lines_in(await run("check", "--json", "--quiet", *options, **at))  # type: ignore[arg-type]  # as `at` says
+    if isinstance(api, Sandbox):
+        return lines_in(await run("check", "--json", "--quiet", *options, box=api))
+    return lines_in(await run("check", "--json", "--quiet", *options, url=api.url))
 
 
 def states(lines: Lines, *but: str) -> dict[str, str]:
@@ -49,7 +50,7 @@ async def test_a_server_as_documented_is_ok_in_every_line() -> None:
 
 
 async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
-    """It drops `per_page`, has an attribute that the vendor's file lacks, and here it sends neither an id nor a limit."""
+    """It drops `per_page`, has an attribute that the vendor's file lacks, and sends neither an id nor a limit here."""
     lines = await checked(many)
 
     assert states(lines) == {
@@ -85,16 +86,21 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     "unknown attributes": {
         "customers: attributes": (
             "odd",
-            "Not known, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may be data) "
-            "(true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences (object).",
+            (
+                "Not known, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may be "
+                "data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
+                "(object)."
+            ),
         )
     },
     "odd values": {
         "customers: values": (
             "odd",
-            "Could not be read, so they are None and in `record.invalid`: consent.email, membership.end_date, "
-            "membership.start_date. Read, although another kind is documented: address (empty list), telephone (whole "
-            "number).",
+            (
+                "Could not be read, so they are None and in `record.invalid`: consent.email, membership.end_date, "
+                "membership.start_date. Read, although another kind is documented: address (empty list), telephone "
+                "(whole number)."
+            ),
         ),
         "customers: dates": ("odd", "membership.end_date (another text), membership.start_date (99.99.9999)"),
     },
@@ -132,8 +138,10 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     "tells the total": {
         "lists: `links` and `meta`": (
             "odd",
-            "Not known: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
-            "`meta.per_page` is a text.",
+            (
+                "Not known: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
+                "`meta.per_page` is a text."
+            ),
         )
     },
     "no links": {
@@ -185,8 +193,16 @@ async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Way) -
 
 
 TEN: tuple[Way, ...] = (
-    *("drops per_page", "caps pages", "limits to 60", "fast clock", "unknown attributes", "odd values"),
-    *("internal next", "forbids unknown ids", "ignores the filter", "tells the total"),
+    "drops per_page",
+    "caps pages",
+    "limits to 60",
+    "fast clock",
+    "unknown attributes",
+    "odd values",
+    "internal next",
+    "forbids unknown ids",
+    "ignores the filter",
+    "tells the total",
 )
 
 
@@ -500,8 +516,7 @@ async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
     async with Sandbox(300, rate_limit=None) as box:
         box.fail(path="/events", times=None, slow=60)
         process = await start("check", "--report", str(tmp_path / "report.md"), box=box)
-        while not any(request.path == "/events" for request in list(box.requests)):
-            await asyncio.sleep(0.01)
+        await until(lambda: any(request.path == "/events" for request in box.requests))
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
 

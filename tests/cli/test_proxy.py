@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -139,6 +141,38 @@ async def test_the_message_names_the_proxy_and_never_its_password(company: Compa
     assert "begins with 'socks5'" in socks.err
     assert "wrong" not in refused.err + away.err + socks.err
     assert not box.requests
+
+
+async def test_a_check_tells_of_a_proxy_without_naming_it(company: Company, box: Sandbox) -> None:
+    """That it lets requests through, or which part of the way fails; stderr has the rest, without the password."""
+    through = await _states(company, box, HTTPS_PROXY=f"http://karl:sek%23ret@{company.proxy}")
+    refused = await _states(company, box, HTTPS_PROXY=f"http://karl:wrong@{company.proxy}")
+    away = await _states(company, box, HTTPS_PROXY="http://karl:wrong@127.0.0.1:1")
+    unusable = await _states(company, box, ALL_PROXY="socks5://karl:wrong@127.0.0.1:1")
+    opened = await _states(
+        company, box, HTTPS_PROXY=f"http://karl:sek%23ret@{company.proxy}", SSL_CERT_FILE="/nowhere/company.pem"
+    )
+
+    assert through == (0, {"name resolution": "ok", "proxy": "ok", "TLS": "ok", "reached": "ok", "key": "ok"})
+    assert refused == (75, {**dict.fromkeys(through[1], "open"), "name resolution": "ok", **_FAILED_AT_THE_PROXY})
+    assert away == refused
+    assert unusable == (2, {**dict.fromkeys(through[1], "open"), "proxy": "failed"})
+    assert opened == (
+        75,
+        {**dict.fromkeys(through[1], "open"), "name resolution": "ok", "TLS": "failed", "reached": "failed"},
+    )
+
+
+_FAILED_AT_THE_PROXY = {"proxy": "failed", "reached": "failed"}
+
+
+async def _states(company: Company, box: Sandbox, **settings: str) -> tuple[int | None, dict[str, str]]:
+    """Return how a check ends, and the states of the lines that are about the way to the API."""
+    done = await ended("check", "--json", box=box, env=company.env(**settings))
+    found = {line["name"]: line["state"] for line in json.loads(done.out)["findings"] if line["group"] == "connection"}
+    assert not {"sek#ret", "sek%23ret", "wrong", box.api_key} & set(re.split(r"[\s:@/\"]", done.out + done.err))
+    assert company.proxy not in done.out
+    return done.code, {name: found[name] for name in ("name resolution", "proxy", "TLS", "reached", "key")}
 
 
 @pytest.mark.parametrize("trusted", ["", "/nowhere/company.pem"])

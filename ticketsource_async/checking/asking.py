@@ -12,7 +12,7 @@ from ticketsource_async import errors
 from ticketsource_async.checking.search import Search
 from ticketsource_async.checking.shapes import days_of, is_in_summer, offset_in
 from ticketsource_async.models.customers import Customer
-from ticketsource_async.models.reader import id_of
+from ticketsource_async.models.ids import id_of
 from ticketsource_async.models.shows import StartFilter
 from ticketsource_async.models.values import RECORD_KINDS, as_list
 from ticketsource_async.ratelimit import Priority

@@ -83,7 +83,8 @@ def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
         [
             *([f"Could not be read, so they are None and in `record.invalid`: {unread}."] if unread else []),
             *([f"Read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
-            *([f"Links that do not end in an id: {listed(shape.unlinked)}."] if shape.unlinked else []),
+            *([f"{shape.odd_ids} ids are in another form than documented."] if shape.odd_ids else []),
+            *([f"Links that do not end in an id as documented: {listed(shape.unlinked)}."] if shape.unlinked else []),
         ]
     )
     return [

@@ -10,7 +10,7 @@ from typing import Any, Final, get_type_hints
 from attrs import define, field
 
 from ticketsource_async.models.base import Record
-from ticketsource_async.models.reader import Field, Kind, Refused, fields_of, id_of, read_row
+from ticketsource_async.models.reader import Field, Kind, Refused, fields_of, read_row
 from ticketsource_async.models.values import RECORD_KINDS, Unreadable, as_list
 
 _USUAL: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -98,6 +98,7 @@ class Shape:
 
     `kinds` has what stood at each path of a known field, `unknown` at each other one, both with the number of times.
     `refused` and `unread` count records: those that are none, and those with a value that could not be read, by path.
+    `unlinked` counts links that should end in an id.
     """
 
     model: type[Record]
@@ -108,6 +109,7 @@ class Shape:
     refused: Counter[str] = field(factory=Counter)
     unread: Counter[str] = field(factory=Counter)
     unlinked: Counter[str] = field(factory=Counter)
+    odd_ids: int = 0
     offsets: dict[bool, Counter[str]] = field(factory=lambda: {True: Counter(), False: Counter()})
     _fields: dict[str, Field] = field(factory=dict)  # by path, of each part that was met
 
@@ -160,11 +162,12 @@ class Shape:
                     self._look(item, found.part, f"{path}[].")
 
     def _look_at_ids(self, record: Any) -> None:
-        """Count the ids of other records that cannot be taken from a link, though this library does so."""
+        """Count ids that are not as documented, and the links that the library takes ids from and that end in none."""
+        self.odd_ids += not _is_documented(record.id, self.model.ID_PREFIX)
         for name in _linked(self.model):
-            has_link = getattr(record.links, name) is not None
-            if has_link and id_of(getattr(record, f"{name}_id"), RECORD_KINDS[name]) is None:
-                self.unlinked[f"links.{name}"] += 1
+            if getattr(record.links, name) is not None:
+                is_id = _is_documented(getattr(record, f"{name}_id"), RECORD_KINDS[name])
+                self.unlinked.update([] if is_id else [f"links.{name}"])
 
     def missing(self) -> list[str]:
         """Return the paths of known fields that no record had, not even as null, nor under its other name."""
@@ -189,6 +192,11 @@ class Shape:
             if others := [form for form in forms if not good.fullmatch(form)]:
                 found[path] = others
         return found
+
+
+def _is_documented(record_id: str | None, prefix: str) -> bool:
+    """Say whether an id has the prefix of its kind, and letters and digits behind it."""
+    return record_id is not None and re.fullmatch(f"{prefix}[A-Za-z0-9]+", record_id) is not None
 
 
 def _linked(model: type) -> list[str]:
