@@ -94,7 +94,7 @@ def test_a_row_as_documented_has_nothing_odd(model: type[Record], row: dict[str,
     """Every path of it is known, and every known path is there."""
     shape = shape_of(model, row)
 
-    assert (shape.records, shape.missing(), shape.unknown) == (1, [], {})
+    assert (shape.records, shape.missing(), shape.unknown()) == (1, [], {})
     assert (shape.unusual(), shape.unusual_forms(), shape.unread, shape.unlinked) == ({}, {}, {}, {})
 
 
@@ -113,8 +113,20 @@ def test_a_telephone_under_its_other_name_is_not_missing() -> None:
     row["attributes"]["phone"] = row["attributes"].pop("telephone")
     shape = shape_of(Customer, row)
 
-    assert (shape.missing(), shape.unknown) == ([], {})
+    assert (shape.missing(), shape.unknown()) == ([], {})
     assert shape.kinds["phone"] == {"text": 1}
+
+
+def test_a_name_that_few_records_have_is_not_shown() -> None:
+    """An object by the names of people has other names in each record."""
+    rows = [customer_row(number, shared=1, **{name: True}) for number, name in enumerate(("karl", *["anna"] * 39))]
+    shape = shape_of(Customer, *rows)
+
+    assert shape.unknown() == {
+        "shared": {"whole number": 40},
+        "anna": {"true or false": 39},
+        NOT_SHOWN: {"true or false": 1},
+    }
 
 
 def test_a_row_that_is_no_record_is_counted_with_its_reason() -> None:

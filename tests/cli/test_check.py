@@ -234,7 +234,8 @@ async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
     """No value, name, id or key, in any way that the server may differ; only the questions and answers."""
     report = tmp_path / "report.md"
     told = ""
-    for ways in ((), TEN, ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")):
+    others: tuple[Way, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
+    for ways in ((), TEN, others):
         async with differing(*ways, customers=customers) as api:
             as_json = await run("check", "--json", "--report", str(report), url=api.url)
             in_lines = await run("check", url=api.url)

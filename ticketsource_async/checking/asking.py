@@ -107,8 +107,8 @@ class Examined:
     """What was asked and answered."""
 
     asked: list[Asked] = field(factory=list)
-    skipped: list[str] = field(factory=list)
-    """The paths that were not asked, since something had ended the check or no request was left."""
+    skipped: set[str] = field(factory=set)
+    """The kinds of records that were not asked for any more."""
     stopped_by: errors.TicketSourceError | None = None
     first: Asked | None = None
     again: Asked | None = None
@@ -192,7 +192,7 @@ class Examiner:
         """Ask once, unless the check is over; each id takes the place of an `{id}`."""
         found = self.found
         if found.stopped_by is not None or self._allowance.left < _LEAST_LEFT:
-            found.skipped.append(path)
+            found.skipped.add(kind)
             return None
         now = datetime.now(UTC)
         asked = Asked(path, kind, now, now, query or {}, probe=probe)
@@ -204,8 +204,11 @@ class Examiner:
             asked = evolve(asked, error=error)
             if isinstance(error, _FOR_ALL):
                 found.stopped_by = error
+        except ValueError as error:  # a key that is part of a path, as none of TicketSource's is
+            found.stopped_by = errors.ConfigurationError(str(error))
+            asked = evolve(asked, error=found.stopped_by)
         except NoRequestLeft:
-            found.skipped.append(path)
+            found.skipped.add(kind)
             return None
         asked = evolve(asked, ended=datetime.now(UTC))
         found.asked.append(asked)

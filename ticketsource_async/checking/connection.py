@@ -165,7 +165,9 @@ def _wall(found: Examined, way: Way, *, reached: bool) -> Finding:
     return _say("wall", "ok", "None refuses the requests.") if reached else _say("wall", "open", _NOT_REACHED)
 
 
-_ABOUT_LIMIT: Final = re.compile(r"(x-)?rate-?limit(-[a-z]{1,20}){0,3}|retry-after")
+_ABOUT_LIMIT: Final = re.compile(
+    r"(x-)?rate-?limit(-(limit|remaining|reset|policy|used|second|minute|hour|day))*|retry-after"
+)
 
 
 def _rate_limit(found: Examined) -> Finding:

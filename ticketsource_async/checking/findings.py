@@ -66,16 +66,23 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     elif shape.records:
         records = say("records", "ok", f"{shape.records:,} read.")
     else:
-        why = "none is there" if calls else "no record above them is there, or no request was left"
-        records = say("records", "open", f"None was read: {why}.")
+        records = say("records", "open", f"None was read: {_why_none(found, shape.name)}.")
     return [records, *(_of_fields(shape, say) if shape.records else ())]
+
+
+def _why_none(found: Examined, kind: str) -> str:
+    if found.of_kind(kind):
+        return "none is there"
+    if found.stopped_by is not None:
+        return "the check had ended before"
+    return "no request was left" if kind in found.skipped else "nothing that they belong to was found"
 
 
 _Say = Callable[[str, State, str], Finding]
 
 
 def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
-    unknown, missing = by_path(shape.unknown), listed(shape.missing())
+    unknown, missing = by_path(shape.unknown()), listed(shape.missing())
     unread, odd_kinds = listed(shape.unread), by_path(_but(shape.unusual(), shape.unread))
     forms, odd_forms = _forms(shape), by_path(shape.unusual_forms())
     attributes = f"Not known, kept in `extra`: {unknown}." if unknown else "All are known."

@@ -8,7 +8,7 @@ from ticketsource_async import errors
 from ticketsource_async.checking.asking import PER_PAGE, Asked, Examined
 from ticketsource_async.checking.findings import Finding, State, failure, listed
 from ticketsource_async.checking.search import Search
-from ticketsource_async.checking.shapes import shown
+from ticketsource_async.checking.shapes import is_in_summer, offset_in, shown
 
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
 _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
@@ -189,7 +189,7 @@ def _attributes(row: Any) -> Mapping[str, Any] | None:
 
 def _nobody(found: Examined) -> tuple[State, str]:
     asked = found.nobody
-    if asked is None or isinstance(asked.error, errors.TransportError):
+    if asked is None or (asked.error is not None and asked.error is found.stopped_by):
         return "open", "Not known: it was not asked for."
     if isinstance(asked.error, errors.NotFound):
         if asked.error.is_from_api:
@@ -221,23 +221,23 @@ def _filter(found: Examined) -> tuple[State, str]:
         for name in ("after", "before")
         if name in came
     ]
-    return "ok", f"The filter works; {' and '.join(bounds)}."
+    return "ok", f"The filter works. {' and '.join(bounds)}{'.' if bounds else ''}".strip()
 
 
-def of_times(found: Examined, summer: Mapping[str, int], winter: Mapping[str, int], same: bool | None) -> Finding:
+def of_times(found: Examined, *, same: bool | None) -> Finding:
     """Return whether the times of dates are true; `same` is what a person said of one in summer, None if nobody did."""
-    return _named("summer", _summer(found, summer, winter, same), "times")
+    return _named("summer", _summer(found, same), "times")
 
 
-def _summer(
-    found: Examined, summer: Mapping[str, int], winter: Mapping[str, int], same: bool | None
-) -> tuple[State, str]:
-    if "none" in {**summer, **winter}:
+def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
+    starts = [start for row in found.rows_of("date") if (start := (_attributes(row) or {}).get("start"))]
+    summer = {offset for start in starts if is_in_summer(start) and (offset := offset_in(start)) is not None}
+    if "" in map(offset_in, starts):
         return "odd", "Dates come without an offset. The library does not guess one: they are None, and in `invalid`."
     if not summer:
         return "open", "Not known: no date in summer was among those read."
     offsets = listed(summer)
-    if not summer.keys() & {"+00:00", "Z"}:
+    if not summer & {"+00:00", "Z"}:
         return "ok", f"Dates in summer have the offset {offsets}, so their times are true."
     if same is None or found.summer() is None:
         return "open", f"Dates in summer have the offset {offsets}. Whether that is true, nobody has said."
@@ -246,10 +246,7 @@ def _summer(
             "odd",
             f"{offsets} is not true in summer: the times are those of the clock on the wall. Do not convert them.",
         )
-    return (
-        "ok",
-        f"{offsets} is true in summer too: convert the times to those of the clock on the wall.",
-    )
+    return "ok", f"{offsets} is true in summer too: convert the times to those of the clock on the wall."
 
 
 def of_size(search: Search | None) -> list[Finding]:

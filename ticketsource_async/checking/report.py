@@ -9,8 +9,8 @@ from ticketsource_async.checking.asking import MOST_REQUESTS, Examined
 from ticketsource_async.checking.connection import Way, of_connection
 from ticketsource_async.checking.findings import MODELS, Finding, of_records
 from ticketsource_async.checking.lists import of_lists, of_size, of_times
+from ticketsource_async.checking.search import Search
 from ticketsource_async.checking.shapes import Shape
-from ticketsource_async.models import EventDate
 
 
 @frozen
@@ -20,12 +20,14 @@ class Checked:
     findings: list[Finding]
     shapes: list[Shape]
     requests: int
+    search: Search | None
 
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON-able data."""
         return {
             "version": __version__,
             "requests": self.requests,
+            "customers": {"least": self.search and self.search.least, "most": self.search and self.search.most},
             "findings": [
                 {"group": found.group, "name": found.name, "state": found.state, "says": found.says}
                 for found in self.findings
@@ -35,7 +37,7 @@ class Checked:
                     "read": shape.records,
                     "fields": {path: dict(kinds) for path, kinds in shape.kinds.items()},
                     "dates": {path: dict(forms) for path, forms in shape.forms.items()},
-                    "unknown": {path: dict(kinds) for path, kinds in shape.unknown.items()},
+                    "unknown": {path: dict(kinds) for path, kinds in shape.unknown().items()},
                 }
                 for shape in self.shapes
             },
@@ -61,7 +63,7 @@ class Checked:
 
 def _fields(shape: Shape) -> list[str]:
     rows = []
-    for path, kinds in [*shape.kinds.items(), *shape.unknown.items()]:
+    for path, kinds in [*shape.kinds.items(), *shape.unknown().items()]:
         known = "" if path in shape.kinds else "not known"
         rows.append((f"`{path}`", _counts(kinds), _counts(shape.forms.get(path, {})), known))
     return _table(("path", "kinds", "forms of dates", ""), rows)
@@ -80,12 +82,11 @@ def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:
         shape.add(found.rows_of(shape.name))
-    dates = next(shape for shape in shapes if shape.model is EventDate)
     findings = [
         *of_connection(found, way),
         *of_lists(found, way.base_url),
-        of_times(found, dates.offsets[True], dates.offsets[False], same),
+        of_times(found, same=same),
         *(finding for shape in shapes for finding in of_records(found, shape)),
         *of_size(found.search),
     ]
-    return Checked(findings, shapes, len(way.statuses))
+    return Checked(findings, shapes, len(way.statuses), found.search)

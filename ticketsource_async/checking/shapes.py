@@ -31,6 +31,7 @@ _DIGITS_ONLY: Final = re.compile(r"[0-9.,:/ TZ+-]{1,40}")
 # A name that may be data, such as one of a person or an id, is not shown.
 _NAME: Final = re.compile(r"(?=.{1,40}\Z)[A-Za-z]+([_-][A-Za-z]+)*(_[0-9]{1,2})?")
 _SUMMER: Final = range(4, 10)  # months that are summer time from their first day to their last, in the United Kingdom
+_MOST_RARE: Final = 10  # one record of so many
 NOT_SHOWN: Final = "(a name that may be data)"
 
 
@@ -96,7 +97,7 @@ _GOOD_DAY: Final = re.compile("YYYY-MM-DD")
 class Shape:
     """What the rows of one kind of record have in common.
 
-    `kinds` has what stood at each path of a known field, `unknown` at each other one, both with the number of times.
+    `kinds` has what stood at each path of a known field, with the number of times, and `forms` how dates were written.
     `refused` and `unread` count records: those that are none, and those with a value that could not be read, by path.
     `unlinked` counts links that should end in an id.
     """
@@ -104,13 +105,12 @@ class Shape:
     model: type[Record]
     records: int = 0
     kinds: dict[str, Counter[str]] = field(factory=dict)
-    unknown: dict[str, Counter[str]] = field(factory=dict)
     forms: dict[str, Counter[str]] = field(factory=dict)
     refused: Counter[str] = field(factory=Counter)
     unread: Counter[str] = field(factory=Counter)
     unlinked: Counter[str] = field(factory=Counter)
     odd_ids: int = 0
-    offsets: dict[bool, Counter[str]] = field(factory=lambda: {True: Counter(), False: Counter()})
+    _unknown: dict[str, dict[str, Counter[str]]] = field(factory=dict)  # by the path to the object, and the name
     _fields: dict[str, Field] = field(factory=dict)  # by path, of each part that was met
 
     @property
@@ -140,15 +140,14 @@ class Shape:
         known |= {found.instead: found for found in known.values() if found.instead}
         for key, value in given.items():
             if (found := known.get(key)) is None:
-                self.unknown.setdefault(f"{above}{shown(key)}", Counter())[json_kind(value)] += 1
+                names = self._unknown.setdefault(above, {})
+                names.setdefault(shown(key), Counter())[json_kind(value)] += 1
                 continue
             path = f"{above}{key}"
             self.kinds.setdefault(path, Counter())[json_kind(value)] += 1
             self._fields[path] = found
             if found.kind in ("moment", "day") and isinstance(value, str) and value:
                 self.forms.setdefault(path, Counter())[date_form(value)] += 1
-                if (offset := offset_in(value)) is not None and found.kind == "moment":
-                    self.offsets[is_in_summer(value)][offset or "none"] += 1
             if found.part is not None:
                 self._look_inside(value, found, path)
 
@@ -168,6 +167,18 @@ class Shape:
             if getattr(record.links, name) is not None:
                 is_id = _is_documented(getattr(record, f"{name}_id"), RECORD_KINDS[name])
                 self.unlinked.update([] if is_id else [f"links.{name}"])
+
+    def unknown(self) -> dict[str, Counter[str]]:
+        """Return what stood at the paths that are no known field, with the number of times.
+
+        A name that few records have may be data, such as that of a person. It is not shown.
+        """
+        found: dict[str, Counter[str]] = {}
+        for above, names in self._unknown.items():
+            for name, kinds in names.items():
+                is_rare = kinds.total() < self.records / _MOST_RARE
+                found.setdefault(f"{above}{NOT_SHOWN if is_rare else name}", Counter()).update(kinds)
+        return found
 
     def missing(self) -> list[str]:
         """Return the paths of known fields that no record had, not even as null, nor under its other name."""

@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 _SUMMER: Final = "summer"  # the line that waits for what a person says
 
 
-@command(
-    "check",
-    epilog="Examples: ticketsource check --report report.md; ticketsource check --json > check.json",
-)
+@command("check", epilog="Example: ticketsource check --report report.md")
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -54,8 +51,8 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
     """Check how the API behaves, with at most 30 requests that change nothing.
 
     Run this first with your key. Each line says what is ok (as documented), odd (not so, but this library can work with
-    it), open (not known after this check) or failed. On a terminal it asks one question. Neither stdout nor the report
-    has a value, name, id or key.
+    it), open (not known after this check) or failed. The exit code is 0 if none failed. On a terminal it asks one
+    question. Neither stdout nor the report has a value, name, id or key.
     """
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")
