@@ -129,7 +129,7 @@ def _clock(found: Examined) -> Finding:
     if abs(skew) <= _MOST_SKEW:
         return _say("clock", "ok", f"The clock here is that of the API, within {_MOST_SKEW:.0f} s.")
     says = f"The clock here is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} that of the API."
-    return _say("clock", "odd", f"{says} Set it: certificates and logs depend on it.")
+    return _say("clock", "odd", f"{says} Set it if it is wrong: certificates and logs depend on it.")
 
 
 def _skew(asked: Asked) -> float | None:

@@ -191,13 +191,13 @@ def _nobody(found: Examined) -> tuple[State, str]:
     asked = found.nobody
     if asked is None or (asked.error is not None and asked.error is found.stopped_by):
         return "open", "Not known: it was not asked for."
-    if isinstance(asked.error, errors.NotFound):
-        if asked.error.is_from_api:
-            return "ok", "Answered 404 with the code `not_found`."
-        return "odd", "Answered 404 without the code `not_found`, so a sync does not take anybody for deleted."
-    if asked.error is None:
-        return "odd", "A customer whom there is not was answered as if there were one."
-    return "odd", f"{failure(asked)}, not in a 404, so a sync does not take anybody for deleted."
+    if isinstance(asked.error, errors.NotFound) and asked.error.is_from_api:
+        return "ok", "Answered 404 with the code `not_found`."
+    came = (
+        "a record" if asked.error is None else f"{type(asked.error).__name__} ({getattr(asked.error, 'status', '-')})"
+    )
+    says = f"Answered with {came}, not with 404 and the code `not_found`: a sync after a deletion ends in an error."
+    return "failed", says
 
 
 def _filter(found: Examined) -> tuple[State, str]:

@@ -48,9 +48,9 @@ _SUMMER: Final = "summer"  # the line that waits for what a person says
 @sandbox_option
 @quiet_option
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
-    """Check how the API behaves, with at most 30 requests that change nothing.
+    """Check how the API behaves for your key: run this first.
 
-    Run this first with your key. Each line says what is ok (as documented), odd (not so, but this library can work with
+    It makes at most 30 requests, which change nothing. Each line says what is ok (as documented), odd (not so, but this library can work with
     it), open (not known after this check) or failed. The exit code is 0 if none failed. On a terminal it asks one
     question. Neither stdout nor the report has a value, name, id or key.
     """
