@@ -50,9 +50,9 @@ _SUMMER: Final = "summer"  # the line that waits for what a person says
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
     """Check how the API behaves for your key: run this first.
 
-    It makes at most 30 requests, which change nothing. Each line says what is ok (as documented), odd (not so, but this library can work with
-    it), open (not known after this check) or failed. The exit code is 0 if none failed. On a terminal it asks one
-    question. Neither stdout nor the report has a value, name, id or key.
+    It makes at most 30 requests, which change nothing. Each line says what is ok (as documented), odd (not so, but this
+    library can work with it), open (not known after this check) or failed. The exit code is 0 if none failed. On a
+    terminal it asks one question. Neither stdout nor the report has a value, name, id or key.
     """
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")

@@ -169,7 +169,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
 
         async with Sandbox() as box:
             options["base_url"] = box.url
-            async with TicketSource(box.api_key, **options) as ts:
+            async with TicketSource(box.api_key, **options) as ts:  # pyright: ignore[reportArgumentType]  # as in from_env
                 yield ts
     elif not has_api_key():
         fail(
