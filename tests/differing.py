@@ -50,6 +50,7 @@ Way = Literal[
     "no links to records",
     "others use the key",
     "no rows",
+    "all at once",
 ]
 
 
@@ -136,6 +137,7 @@ class Differing:
         start = 0 if self.does("one page for all") else (page - 1) * size
         start -= 5 * (page - 1) if self.does("pages overlap") else 0
         data = rows[start : start + size]
+        data = rows if self.does("all at once") else data
         if not data and page > 1 and self.does("404 beyond the end"):
             return self._refusal(404, "not_found", PRIVATE)
         document = {"data": data, **self._beside(path, query, page, size, len(rows), at_end=start + size >= len(rows))}

@@ -315,7 +315,7 @@ async def test_it_never_makes_more_requests_than_it_says(status: int) -> None:
 
 async def test_retries_and_redirects_count_as_requests() -> None:
     """The slowest way that there is: each call costs two requests, and more with a failure."""
-    async with differing("redirects", "broken seats", customers=20_000) as api:
+    async with differing("redirects", "broken seats", customers=5000) as api:
         done = await run("check", "--json", url=api.url)
 
     assert len(api.asked) <= MOST_REQUESTS
@@ -537,3 +537,60 @@ async def test_programs_get_the_kinds_of_each_path(many: Sandbox) -> None:
     assert found["records"]["customer"]["read"] == 300
     assert found["records"]["customer"]["fields"]["consent.email"] == {"true or false": 300}
     assert found["records"]["event"]["unknown"] == {"settled": {"true or false": 20}}
+
+
+ODD_BODIES = (
+    "[]",
+    "{}",
+    '"text"',
+    '{"data": "text"}',
+    '{"data": {"id": "cst-1"}}',
+    '{"data": [1, null, "text", [], {}, {"id": null}]}',
+    '{"data": {"3": {"id": "cst-1", "type": "customer", "attributes": [], "links": []}}}',
+    '{"data": [{"id": 5, "type": null, "attributes": {"start": 5, "": 1}, "links": "x"}], "links": {"next": {"a": 1}}}',
+    '{"data": [{"id": "evt-1", "attributes": {"start": "9999-12-31T00:00:00Z"}, "links": [1]}], "meta": {"to": []}}',
+    '{"data": [{"id": "dat-1", "attributes": {"start": "2026-06-31T00:00:00Z"}}], "links": {"next": "http://[::1"}}',
+    '{"data": [{"id": "dat-1", "attributes": {"start": "0001-06-30T00:00:00Z"}}], "links": {"next": "?cursor=x"}}',
+    '{"data": [{"id": "x", "attributes": {"address": {"line_1": {}}, "lines": {"5": []}, "": "\\ud800"}}], "links": 1}',
+)
+
+
+@pytest.mark.parametrize("body", ODD_BODIES)
+async def test_nothing_that_an_answer_has_stops_the_check(box: Sandbox, body: str) -> None:
+    """It says what it can, whatever stands where rows, links and values should be."""
+    box.fail(status=200, body=body, times=None)
+
+    as_json = await run("check", "--json", box=box)
+    in_lines = await run("check", box=box)
+
+    assert as_json.code == in_lines.code == 1
+    assert states(lines_in(as_json), "odd", "open")
+    assert as_json.err.count("ticketsource:") == 0
+    assert len(box.requests) <= 2 * MOST_REQUESTS
+
+
+async def test_a_page_that_fails_while_customers_are_counted_is_told() -> None:
+    """An export would meet it too."""
+    async with Sandbox(5000, rate_limit=None) as box:
+        box.fail(path="/customers", page=4, times=None, status=500)
+        done = await run("check", "--json", box=box)
+
+    lines = lines_in(done)
+    assert done.code == 75
+    assert lines["customers: records"] == ("failed", "GET /customers ended in ServerError (500).")
+    assert lines["size: customers"][0] == "open"
+
+
+async def test_a_server_that_sends_all_rows_at_once_is_read_quickly() -> None:
+    """One that does not know `per_page`."""
+    async with differing("no links", customers=500) as api:
+        rows = await checked(api)
+        api.ways.add("all at once")
+        lines = await checked(api)
+
+    assert rows["lists: rows a page"][0] == "ok"
+    assert lines["lists: rows a page"] == (
+        "odd",
+        "More than the 100 that were asked for came: `per_page` is ignored.",
+    )
+    assert lines["lists: page numbers"][0] == "failed"

@@ -1,10 +1,10 @@
 """The requests of a check: which, in what order, and never more than so many."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -15,6 +15,7 @@ from ticketsource_async.models.customers import Customer
 from ticketsource_async.models.ids import id_of
 from ticketsource_async.models.shows import StartFilter
 from ticketsource_async.models.values import RECORD_KINDS, as_list
+from ticketsource_async.operations import Answer, Operations
 from ticketsource_async.ratelimit import Priority
 
 MOST_REQUESTS: Final = 30
@@ -53,25 +54,12 @@ class Allowance:
         """Do nothing: there is one call at a time, and that waits."""
 
 
-class Answer(Protocol):
-    """What an answer of the API has."""
-
-    @property
-    def data(self) -> object: ...  # noqa: D102 - as `Envelope`
-    @property
-    def links(self) -> Mapping[str, object]: ...  # noqa: D102
-    @property
-    def meta(self) -> Mapping[str, object]: ...  # noqa: D102
-    @property
-    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
-
-
 @frozen
 class Asked:
     """A call and what came of it: an answer, or an error.
 
     `path` has `{id}` for each id. `kind` is that of the records asked for, and `rows` are these; None if `data` is
-    neither a list nor a record. `probe` marks a call of which a refusal is no failure.
+    neither a list nor a record. An error of the `expected` classes is an answer like others, and no failure.
     """
 
     path: str
@@ -82,7 +70,7 @@ class Asked:
     answer: Answer | None = field(default=None, repr=False)
     error: errors.TicketSourceError | None = None
     rows: Sequence[Any] | None = field(default=None, repr=False)
-    probe: bool = False
+    expected: tuple[type[Exception], ...] = ()
 
     @property
     def goes_on(self) -> bool:
@@ -113,7 +101,6 @@ class Examined:
     first: Asked | None = None
     again: Asked | None = None
     second: Asked | None = None
-    small: Asked | None = None
     """The first page of customers, twice, and the second; where all are on the first, pages of one customer each."""
     by_id: Asked | None = None
     nobody: Asked | None = None
@@ -134,7 +121,8 @@ class Examined:
 
     def failures(self) -> list[Asked]:
         """Return the calls that failed, though they should not."""
-        return [asked for asked in self.asked if asked.error is not None and not asked.probe]
+        failed = [asked for asked in self.asked if asked.error is not None]
+        return [one for one in failed if one.error is self.stopped_by or not isinstance(one.error, one.expected)]
 
     def summer(self) -> Summer | None:
         """Return a date of an event in summer that is written as UTC, with the name of its event if that is known."""
@@ -143,8 +131,9 @@ class Examined:
             for row in filter(_is_whole, asked.rows or ()):
                 start = row["attributes"].get("start")
                 if is_in_summer(start) and offset_in(start) in ("+00:00", "Z"):
-                    link = str((row.get("links") or {}).get("event") or "")
-                    return Summer(start, str(events.get(link.rpartition("/")[2]) or ""))
+                    links = row.get("links")
+                    link = links.get("event") if isinstance(links, dict) else None
+                    return Summer(start, str(events.get(str(link).rpartition("/")[2]) or ""))
         return None
 
 
@@ -167,8 +156,8 @@ _FOR_ALL: Final = (
 class Examiner:
     """Asks the API. `found` fills while it does, so that something can be told if it is interrupted."""
 
-    def __init__(self, get: Callable[[str, Mapping[str, str]], Awaitable[Answer]], allowance: Allowance) -> None:
-        self._get, self._allowance = get, allowance
+    def __init__(self, ts: Operations, allowance: Allowance) -> None:
+        self._ts, self._allowance = ts, allowance
         self.found = Examined()
         self._customer_ids: list[str] = []
         self._date_ids: list[str] = []
@@ -187,7 +176,7 @@ class Examiner:
         *ids: str,
         query: Mapping[str, str] | None = None,
         single: bool = False,
-        probe: bool = False,
+        expected: tuple[type[Exception], ...] = (),
     ) -> Asked | None:
         """Ask once, unless the check is over; each id takes the place of an `{id}`."""
         found = self.found
@@ -195,9 +184,9 @@ class Examiner:
             found.skipped.add(kind)
             return None
         now = datetime.now(UTC)
-        asked = Asked(path, kind, now, now, query or {}, probe=probe)
+        asked = Asked(path, kind, now, now, query or {}, expected=expected)
         try:
-            answer = await self._get(path.replace("{id}", "{}").format(*ids), asked.query)
+            answer = await self._ts.request("GET", path.replace("{id}", "{}").format(*ids), query=asked.query)
             rows = [answer.data] if single else [] if answer.data is None else as_list(answer.data)
             asked = evolve(asked, answer=answer, rows=rows)
         except errors.TicketSourceError as error:
@@ -222,22 +211,22 @@ class Examiner:
         number: int = 1,
         size: int = PER_PAGE,
         query: Mapping[str, str] | None = None,
-        probe: bool = False,
+        expected: tuple[type[Exception], ...] = (),
     ) -> Asked | None:
         page = {"page": str(number), "per_page": str(size)}
-        return await self._ask(path, kind, *ids, query={**(query or {}), **page}, probe=probe)
+        return await self._ask(path, kind, *ids, query={**(query or {}), **page}, expected=expected)
 
     async def _customers(self) -> None:
         found, path = self.found, "/customers"
         found.first = await self._page(path, "customer")
-        found.nobody = await self._ask("/customers/{id}", "", NOBODY, single=True, probe=True)
+        found.nobody = await self._ask("/customers/{id}", "", NOBODY, single=True, expected=_REFUSED)
         if found.first is None or not found.first.rows:
             return
         found.again = await self._page(path, "")  # not counted twice
         if found.first.goes_on:
             found.second = await self._page(path, "customer", number=2)
         elif len(found.first.rows) > 1:
-            found.small = await self._page(path, "", size=1)
+            await self._page(path, "", size=1)  # for its `next`
             found.second = await self._page(path, "", number=2, size=1)
         ids = _ids(found.first.rows, "customer")
         if ids:
@@ -313,13 +302,14 @@ class Examiner:
                 return
             search.note(2, len(found.second.rows), goes_on=found.second.goes_on)
         while (page := search.next_page()) is not None and self._allowance.left >= _LEAST_LEFT:
-            asked = await self._page("/customers", "customer", number=page, probe=True)
+            asked = await self._page("/customers", "customer", number=page, expected=_NO_SUCH_PAGE)
             if asked is None or (asked.rows is None and not isinstance(asked.error, _NO_SUCH_PAGE)):
                 return
             search.note(page, len(asked.rows or ()), goes_on=asked.goes_on)
 
 
 _NO_SUCH_PAGE: Final = (errors.NotFound, errors.ValidationFailed)
+_REFUSED: Final = (errors.APIError, errors.InvalidResponse)
 
 
 def _ids(rows: Sequence[Any], kind: str) -> list[str]:

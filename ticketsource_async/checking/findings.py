@@ -56,7 +56,7 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     def say(name: str, state: State, says: str) -> Finding:
         return Finding(group, name, state, says)
 
-    if failed := [asked for asked in calls if asked.error is not None and not asked.probe]:
+    if failed := [asked for asked in found.failures() if asked.kind == shape.name]:
         records = say("records", "failed", f"{listed({failure(asked) for asked in failed})}.")
     elif broken := {asked.path for asked in calls if asked.error is None and asked.rows is None}:
         records = say("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")

@@ -1,6 +1,6 @@
 """What a check says of lists, of the times of dates, and of the size of the box office; pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -15,8 +15,6 @@ _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
 _A_MINUTE: Final = 240
 _NO_LIST: Final = "Not known: no list of customers came."
 _ONE_PAGE: Final = "Not known: all customers are on one page."
-
-_Say = Callable[[State, str], Finding]
 
 
 def of_lists(found: Examined, base_url: str) -> list[Finding]:
@@ -138,8 +136,9 @@ def _order(found: Examined) -> tuple[State, str]:
     one, other = _row_ids(found.first), _row_ids(found.again)
     if len(one) < 2:
         return "open", "Not known: there is one customer."
-    stayed = [record_id for record_id in other if record_id in set(one)]
-    if stayed != [record_id for record_id in one if record_id in set(other)]:
+    both = set(one) & set(other)
+    stayed = [record_id for record_id in other if record_id in both]
+    if stayed != [record_id for record_id in one if record_id in both]:
         return "odd", "Two reads of a page gave another order, so that rows can be missed. Export with `verify=True`."
     if len(stayed) < len(one) / 2:
         return "odd", "Two reads of a page gave other customers, so that rows can be missed."
@@ -172,9 +171,10 @@ def _by_id(found: Examined) -> tuple[State, str]:
         return "open", _NO_LIST
     if asked.error is not None or not asked.rows:
         return "failed", f"{failure(asked)}."
-    alone, row = (_attributes(rows[0]) for rows in (asked.rows, found.first.rows or [None]))
+    same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(asked)]
+    alone, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
     if alone is None or row is None:
-        return "failed", "A customer by id has no attributes."
+        return "failed", "The answer is another customer than was asked for, or has no attributes."
     if more := alone.keys() ^ row.keys():
         return "odd", f"In the list or by id alone, not in both: {listed(map(shown, more))}."
     if differ := [name for name in row if row[name] != alone[name]]:
@@ -193,9 +193,8 @@ def _nobody(found: Examined) -> tuple[State, str]:
         return "open", "Not known: it was not asked for."
     if isinstance(asked.error, errors.NotFound) and asked.error.is_from_api:
         return "ok", "Answered 404 with the code `not_found`."
-    came = (
-        "a record" if asked.error is None else f"{type(asked.error).__name__} ({getattr(asked.error, 'status', '-')})"
-    )
+    status = getattr(asked.error, "status", "no status")
+    came = "a record" if asked.error is None else f"{type(asked.error).__name__} ({status})"
     says = f"Answered with {came}, not with 404 and the code `not_found`: a sync after a deletion ends in an error."
     return "failed", says
 
@@ -242,10 +241,8 @@ def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
     if same is None or found.summer() is None:
         return "open", f"Dates in summer have the offset {offsets}. Whether that is true, nobody has said."
     if same:
-        return (
-            "odd",
-            f"{offsets} is not true in summer: the times are those of the clock on the wall. Do not convert them.",
-        )
+        says = f"{offsets} is not true in summer: the times are those of the clock on the wall. Do not convert them."
+        return "odd", says
     return "ok", f"{offsets} is true in summer too: convert the times to those of the clock on the wall."
 
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, get_type_hints
@@ -20,7 +21,7 @@ _USUAL: Final[Mapping[Kind, tuple[str, ...]]] = {
     "part": ("object",),
     "parts": ("list", "empty list"),
 }
-"""The kinds of JSON that the documentation gives a field, besides null; of dates see `DateForm`."""
+"""The kinds of JSON that the documentation gives a field, besides null; of dates see `date_form`."""
 
 _WHEN: Final = re.compile(
     r"(?P<day>[0-9]{4}-(?P<month>[0-9]{2})-[0-9]{2})"
@@ -31,16 +32,15 @@ _DIGITS_ONLY: Final = re.compile(r"[0-9.,:/ TZ+-]{1,40}")
 # A name that may be data, such as one of a person or an id, is not shown.
 _NAME: Final = re.compile(r"(?=.{1,40}\Z)[A-Za-z]+([_-][A-Za-z]+)*(_[0-9]{1,2})?")
 _SUMMER: Final = range(4, 10)  # months that are summer time from their first day to their last, in the United Kingdom
+_YEARS: Final = range(1900, 9000)
 _MOST_RARE: Final = 10  # one record of so many
 NOT_SHOWN: Final = "(a name that may be data)"
 
 
 def shown(name: object) -> str:
     """Return the name of an attribute if it looks like one that a programmer gave."""
-    return name if isinstance(name, str) and _NAME.fullmatch(name) and name[:4] not in _PREFIXES else NOT_SHOWN
-
-
-_PREFIXES: Final = ("skl-", "evt-", "ven-", "dat-", "bkg-", "sea-", "cst-", "csn-")
+    is_id = isinstance(name, str) and name.startswith(("skl-", *filter(None, RECORD_KINDS.values())))
+    return name if isinstance(name, str) and _NAME.fullmatch(name) and not is_id else NOT_SHOWN
 
 
 def json_kind(value: object) -> str:
@@ -217,13 +217,14 @@ def _linked(model: type) -> list[str]:
 
 
 def days_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, date]:
-    """Return the day of the start of each date, by its id, as it is written; those without one are left out."""
+    """Return the day of the start of each date, by its id, as it is written.
+
+    Those without one are left out, and those so near to the ends of the calendar that no day is on their other side.
+    """
     found: dict[str, date] = {}
     for row in rows:
-        start = (row.get("attributes") or {}).get("start")
-        if offset_in(start) is not None:
-            try:
-                found[str(row.get("id"))] = date.fromisoformat(str(start)[:10])
-            except ValueError:
-                continue
+        start = row["attributes"].get("start")
+        with suppress(ValueError):  # the 30th of February
+            if offset_in(start) is not None and (day := date.fromisoformat(start[:10])).year in _YEARS:
+                found[row["id"]] = day
     return found

@@ -5,7 +5,6 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,8 +29,10 @@ from ticketsource_async.cli.common import (
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ticketsource_async import CallEvent
-    from ticketsource_async.checking.asking import Answer, Examined, Summer
+    from ticketsource_async.checking.asking import Examined, Summer
     from ticketsource_async.checking.findings import Finding
     from ticketsource_async.checking.report import Checked
 
@@ -107,15 +108,11 @@ class _Checking:
         with progress("requests", quiet=self._quiet) as bar:
             retry = RetryPolicy(attempts=2)
             async with box_office(sandbox=sandbox, on_event=note, limiter=allowance, retry=retry) as ts:
-
-                async def get(path: str, query: Mapping[str, str]) -> "Answer":
-                    return await ts.request("GET", path, query=query)
-
                 self._base_url, self._proxied = ts.base_url, ts.proxy is not None
                 if not self._quiet:
                     through = f" through the proxy {ts.proxy}" if ts.proxy else ""
                     say(f"Checking {ts.base_url}{through}, with at most {allowance.most} requests that change nothing.")
-                examiner = Examiner(get, allowance)
+                examiner = Examiner(ts, allowance)
                 self.found = examiner.found
                 try:
                     await examiner.examine()
