@@ -106,7 +106,7 @@ class _Checking:
 
         allowance = Allowance()
         with progress("requests", quiet=self._quiet) as bar:
-            retry = RetryPolicy(attempts=2)
+            retry = RetryPolicy(attempts=2, patience=None)
             async with box_office(sandbox=sandbox, on_event=note, limiter=allowance, retry=retry) as ts:
                 self._base_url, self._proxied = ts.base_url, ts.proxy is not None
                 if not self._quiet:
