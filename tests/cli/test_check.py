@@ -364,6 +364,21 @@ async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
     assert len(box.requests) == 1
 
 
+async def test_a_wall_that_refuses_the_user_agent_of_support_says_so(
+    box: Sandbox,
+) -> None:
+    """To set it once more would not help."""
+    box.fail(status=403, html=True, times=None)
+    agent = {"TICKETSOURCE_USER_AGENT": "Example/1 (private)"}
+
+    process = await start("check", "--json", box=box, env=agent)
+    out, err = await process.communicate()
+
+    assert process.returncode == 1
+    assert "It is set to something already: ask whether that is still right." in out.decode()
+    assert "Example/1" not in (out + err).decode()
+
+
 async def test_a_page_of_html_is_no_answer(box: Sandbox) -> None:
     """Even with status 200."""
     box.fail(status=200, html=True, times=None)

@@ -41,7 +41,7 @@ Exit codes:
   0    done (also when the reader of a pipe has seen enough of a list)
   1    not all is done: the API or the file system refused, a line of an
        import was refused, a row, an event or a date could not be read,
-       nobody was found, nobody reads the pipe
+       nobody was found, nobody reads the pipe, a line of a check is "failed"
   2    wrong use of the command
   4    no API key, the API does not accept it, or it may not do this
   75   try again later: rate limit, server error, no connection, a store in use
@@ -174,7 +174,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
     elif not has_api_key():
         fail(
             "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
-            "--sandbox to an export or a look-up, or run `ticketsource sandbox`.",
+            "--sandbox to an export, a look-up or `check`, or run `ticketsource sandbox`.",
             NOT_AUTHENTICATED,
         )
     else:
