@@ -250,7 +250,8 @@ def check_kinds(**options: object) -> None:
         not callable(on_event) or inspect.iscoroutinefunction(on_event)
     ):
         raise ConfigurationError("on_event must be a plain function, called with each event.")
-    if (priority := options.pop("priority", "bulk")) not in PRIORITIES:
+    priority = options.pop("priority", "bulk")
+    if not isinstance(priority, str) or priority not in PRIORITIES:
         raise ConfigurationError(str(no_priority(priority)))
     for name, value in options.items():
         kind, wanted = _KINDS[name]
