@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "redis": ("ratelimit.redis",),
     "pyarrow": ("files.parquet",),
     "xlsxwriter": ("files.xlsx",),
+    "python_calamine": ("files.reading",),
     "asyncio": (
         *(
             "_wire.transport",

@@ -6,6 +6,7 @@ import inspect
 import json
 import pickle
 from collections.abc import Awaitable
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +19,7 @@ from talking import answer, says, server
 
 from ticketsource_async import Address, Customer, CustomerStore, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
+from ticketsource_async.files.reading import read
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
 from ticketsource_async.sandbox import Sandbox
 
@@ -40,6 +42,7 @@ SAMPLES: dict[str, Any] = {
     "json_path": "$.data.id",
     "field": "address.postcode",
     "value": "'evt-1'",
+    "file": "people.csv",
     "page": 3,
     "items": 200,
     "next_url": "https://elsewhere.example/",
@@ -156,8 +159,8 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             karl = Customer("cst-1", address=Address("1 High Street"), invalid={"address.postcode": ["x"]})
             work = ts.customers.save(karl, attrs.evolve(karl, address=Address("2 High Street")))
         else:
-            assert kind == "ConfigurationError"
-            return await produced(configure())
+            without_a_call = {"ConfigurationError": configure, "UnreadableFile": read_markup}
+            return await produced(without_a_call[kind]())
         return await produced(work)
 
 
@@ -165,6 +168,11 @@ async def read_programme(ts: TicketSource) -> None:
     """Read what is on."""
     async for _ in ts.programme():
         pass
+
+
+async def read_markup() -> None:
+    """Read a page of HTML as if it were a CSV."""
+    read(BytesIO(b"<html></html>"))
 
 
 async def configure() -> None:

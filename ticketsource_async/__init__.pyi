@@ -47,6 +47,7 @@ from ticketsource_async.errors import (
     StoreInUse as StoreInUse,
     TicketSourceError as TicketSourceError,
     TransportError as TransportError,
+    UnreadableFile as UnreadableFile,
     UnreadableValue as UnreadableValue,
     ValidationFailed as ValidationFailed,
 )

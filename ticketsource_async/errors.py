@@ -18,6 +18,7 @@ TicketSourceError
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
 ├── BranchesFailed           some events, dates or venues of a listing could not be read
 ├── InvalidID                what was given for an id cannot be one
+├── UnreadableFile           a file to read is not a table, or not as a whole
 ├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
@@ -286,6 +287,14 @@ class InvalidID(TicketSourceError, ValueError):
     def __init__(self, message: str = "", value: str = "") -> None:
         super().__init__(message, value)
         self.value = value
+
+
+class UnreadableFile(TicketSourceError, ValueError):
+    """A file is not the table that it should be, or not as a whole; `file` is its name."""
+
+    def __init__(self, message: str = "", file: str = "") -> None:
+        super().__init__(message, file)
+        self.file = file
 
 
 class UnreadableValue(TicketSourceError, ValueError):

@@ -1,0 +1,207 @@
+"""Files of other people: encodings, delimiters, quotes and sheets."""
+
+import zipfile
+from datetime import date, datetime, time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter
+
+from ticketsource_async.errors import ConfigurationError, UnreadableFile
+from ticketsource_async.files.reading import FileRows, Row, read
+
+PEOPLE = "email;last_name\nzoe@example.com;Zoë\n"
+
+
+def read_text(content: str | bytes, **options: str | None) -> FileRows:
+    """Read a text of which `email` and `last_name` are known names."""
+    data = content.encode() if isinstance(content, str) else content
+    return read(BytesIO(data), is_known=lambda name: name in ("email", "last_name"), **options)
+
+
+def workbook(path: Path, *, sheets: tuple[str, ...] = ("People",)) -> Any:
+    """Begin a workbook with these sheets."""
+    book = xlsxwriter.Workbook(path)
+    for name in sheets:
+        book.add_worksheet(name)
+    return book
+
+
+@pytest.mark.parametrize(
+    ("data", "taken"),
+    [
+        (PEOPLE.encode(), 'UTF-8, ";"'),
+        (PEOPLE.encode("utf-8-sig"), 'UTF-8, ";"'),
+        (PEOPLE.encode("cp1252"), 'Windows-1252, ";"'),
+        (PEOPLE.encode("utf-16"), 'UTF-16, ";"'),
+        (b"\xfe\xff" + PEOPLE.encode("utf-16-be"), 'UTF-16, ";"'),
+        (PEOPLE.encode("utf-32"), 'UTF-32, ";"'),
+        (PEOPLE.replace(";", "\t").encode("utf-16"), "UTF-16, tab"),
+        (PEOPLE.replace(";", ",").encode(), 'UTF-8, ","'),
+        (PEOPLE.replace(";", "|").encode(), 'UTF-8, "|"'),
+        (PEOPLE.replace("\n", "\r").encode(), 'UTF-8, ";"'),
+        (PEOPLE.replace("\n", "\r\n").encode("cp1252"), 'Windows-1252, ";"'),
+    ],
+)
+def test_encoding_and_delimiter_are_found_and_said(data: bytes, taken: str) -> None:
+    """A byte order mark, else UTF-8, else Windows-1252; the delimiter by the names of the header."""
+    found = read_text(data)
+
+    assert found.taken == taken
+    assert found.header == Row(1, ("email", "last_name"))
+    assert found.rows == [Row(2, ("zoe@example.com", "Zoë"))]
+
+
+def test_options_overrule_what_is_found() -> None:
+    """Mac Roman has other letters for the same bytes, and a letter may be a delimiter."""
+    found = read_text("email;last_name:x\na;Zoë:y\n".encode("mac-roman"), encoding="mac-roman", delimiter=":")
+
+    assert found.taken == 'mac-roman, ":"'
+    assert found.rows == [Row(2, ("a;Zoë", "y"))]
+    assert read_text("email\tlast_name;b\n", delimiter="tab").header.cells == ("email", "last_name;b")
+    assert read_text("email\na,b\n").rows == [Row(2, ("a", "b"))]
+    assert read_text("foo;bar;baz,\n").header.cells == ("foo", "bar", "baz,")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"email\na\n\x81\n", "no byte 81: look at line 3"),
+        (b"email\r\rZo\xc3\xab\rZo\xeb\r", "lines in UTF-8 and others that are not: look at line 4"),
+        (b"\xef\xbb\xbfemail\nZo\xeb\n", "is not in utf-8: look at line 2"),
+        ("email\nZoë\n".encode("utf-16-le"), "NUL character in line 1. If it is a text in UTF-16"),
+        (b'email,last_name\n"1\n2",x\n"Zo"e,x\n', "row 3, which begins in line 4, has a quote too many or too few"),
+        (b'email,last_name\na,b\n"Zoe,x\na,b\n', "row 3, has a quote too many or too few"),
+        (b'sep=,\nemail,last_name\n"Zoe,x\na,b\n', "row 2, which begins in line 3, has a quote"),
+        (b"<html><table>", "is no table, but HTML, XML or JSON"),
+        (b'[{"email": "a"}]', "is no table, but HTML, XML or JSON"),
+        (b"", "has no rows"),
+        (b"\n \n", "has no rows"),
+        (b"PK\x03\x04", "is no spreadsheet that can be read"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is no spreadsheet that can be read"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_its_line(data: bytes, said: str) -> None:
+    """Nothing is guessed: not what a byte is, nor where a quote belongs."""
+    with pytest.raises(UnreadableFile) as caught:
+        read_text(data)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"encoding": "klingon"}, "no encoding 'klingon'"),
+        ({"encoding": "hex"}, "no encoding 'hex'"),
+        ({"delimiter": ";;"}, "one character"),
+        ({"delimiter": '"'}, "one character"),
+        ({"sheet": "People"}, "no sheet to choose"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused(options: dict[str, str], said: str) -> None:
+    """It is an error of the caller, not of the file."""
+    with pytest.raises(ConfigurationError, match=said):
+        read_text("email\n", **options)
+
+
+def test_a_row_has_the_number_of_the_spreadsheet() -> None:
+    """Line breaks in cells and blank rows count as there; Excel's `sep=` is no row, and names the delimiter."""
+    text = 'sep=|\n\nemail|last_name\n"a\nb"|c\n\n|\nd|"e,f;g"\n'
+
+    found = read_text(text)
+
+    assert found.taken == 'UTF-8, "|"'
+    assert found.header.number == 2
+    assert found.rows == [Row(3, ("a\nb", "c")), Row(6, ("d", "e,f;g"))]
+
+
+def test_a_space_before_a_quote_is_no_part_of_the_cell() -> None:
+    """People write `a, "b"`."""
+    assert read_text('email, last_name\na, "b, c"\n').rows == [Row(2, ("a", "b, c"))]
+
+
+def test_a_cell_that_swallowed_rows_is_doubted() -> None:
+    """Two quotes too many make one row of three, with as many cells as the header."""
+    header = "email,last_name,telephone,address_line_1\n"
+    address = 'a@example.com,A,1,"Flat 2,\n1 High Street,\nLondon"\n'
+
+    found = read_text(f'{header}{address}b@example.com,"B,2,x\nc@example.com,C,3,x\nd@example.com,D",4,x\n')
+
+    assert [(row.number, row.doubt) for row in found.rows] == [
+        (2, ""),
+        (3, "a quote too many seems to make one cell of 3 rows: correct the quotes"),
+    ]
+
+
+def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:
+    """Numbers are their digits, days are in ISO 8601, errors are empty, and rows count from the top of the sheet."""
+    book = workbook(tmp_path / "people.xlsx", sheets=("Empty", "People"))
+    sheet = book.get_worksheet_by_name("People")
+    day = book.add_format({"num_format": "dd/mm/yyyy"})
+    for column, name in enumerate(("email", "last_name")):
+        sheet.write_string(1, column, name)
+    sheet.write_string(3, 0, "'=x\r\ny")
+    sheet.write_number(3, 1, 441632960001)
+    sheet.write_boolean(4, 0, True)
+    sheet.write_number(4, 1, 0.5)
+    sheet.write_datetime(5, 0, datetime(2026, 7, 1), day)  # noqa: DTZ001 - a workbook has no zones
+    sheet.write_datetime(5, 1, datetime(2026, 7, 1, 9, 30), day)  # noqa: DTZ001 - as above
+    sheet.write_datetime(6, 0, time(1, 2), book.add_format({"num_format": "hh:mm"}))
+    sheet.write_formula(6, 1, "=1/0", None, "#DIV/0!")
+    book.close()
+
+    found = read(tmp_path / "people.xlsx")
+
+    assert found.taken == 'sheet "People"'
+    assert found.header == Row(2, ("email", "last_name"))
+    assert found.rows == [
+        Row(4, ("'=x\r\ny", "441632960001")),
+        Row(5, ("true", "0.5")),
+        Row(6, (date(2026, 7, 1).isoformat(), "2026-07-01T09:30:00")),
+        Row(7, ("01:02:00", "")),
+    ]
+
+
+def test_of_several_sheets_with_rows_one_is_named(tmp_path: Path) -> None:
+    """Which one is meant is not guessed."""
+    book = workbook(tmp_path / "people.xlsx", sheets=("Old", "New", "Empty"))
+    for name in ("Old", "New"):
+        book.get_worksheet_by_name(name).write_string(0, 0, name)
+    book.close()
+
+    with pytest.raises(ConfigurationError, match='several sheets with rows: "Old", "New"'):
+        read(tmp_path / "people.xlsx")
+    with pytest.raises(ConfigurationError, match='has no sheet \'new\': it has "Old", "New", "Empty"'):
+        read(tmp_path / "people.xlsx", sheet="new")
+    with pytest.raises(UnreadableFile, match="has no rows"):
+        read(tmp_path / "people.xlsx", sheet="Empty")
+    with pytest.raises(ConfigurationError, match="no delimiter to choose"):
+        read(tmp_path / "people.xlsx", delimiter=",")
+    assert read(tmp_path / "people.xlsx", sheet="New").header == Row(1, ("New",))
+
+
+def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
+    """Repeated blank rows count; a consent of true is 1 if LibreOffice has made the file of another."""
+    header = '<table:table-cell office:value-type="string"><text:p>email</text:p></table:table-cell>'
+    yes = '<table:table-cell office:value-type="float" office:value="1"/>'
+    day = '<table:table-cell office:value-type="date" office:date-value="2026-07-01"/>'
+    blank = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+    rows = blank.join(f"<table:table-row>{row}</table:table-row>" for row in (header, yes + day))
+    names = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    content = (
+        f'<office:document-content {names}><office:body><office:spreadsheet><table:table table:name="People">{rows}'
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(tmp_path / "people.ods", "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr("content.xml", content)
+
+    found = read(tmp_path / "people.ods")
+
+    assert (found.header, found.rows) == (Row(1, ("email", "")), [Row(5, ("1", "2026-07-01"))])

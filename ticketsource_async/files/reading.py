@@ -1,0 +1,253 @@
+"""Read a table that somebody made: CSV, TSV, or a sheet of a spreadsheet (`xlsx`, `ods`, `xls`)."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from attrs import frozen
+
+from ticketsource_async.errors import ConfigurationError, UnreadableFile
+
+_SPREADSHEETS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+"""How a zip file (xlsx, ods) and an OLE file (xls, or an xlsx with a password) begin."""
+
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
+_SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
+
+
+@frozen
+class Row:
+    """A row with anything in it: `number` is that of a spreadsheet, `doubt` says why it cannot be what it seems."""
+
+    number: int
+    cells: tuple[str, ...]
+    doubt: str = ""
+
+
+@frozen
+class FileRows:
+    """What is in a file: `taken` says how it was read, such as `Windows-1252, ";"`."""
+
+    taken: str
+    header: Row
+    rows: list[Row]
+
+
+def read(
+    source: Path | BinaryIO,
+    *,
+    is_known: Callable[[str], bool] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    sheet: str | None = None,
+) -> FileRows:
+    """Return the rows of a file; what kind it is of is seen from its content.
+
+    Of a text the encoding is that of its byte order mark, else UTF-8, else Windows-1252. Its delimiter is the one that
+    gives the header most names for which `is_known` holds, then most cells. `encoding` and `delimiter` overrule that.
+    Of a spreadsheet the one sheet with rows is read, or the one that `sheet` names; a number without a fraction is its
+    digits, a day is in ISO 8601, and a cell with an error is empty. Raises `UnreadableFile` for what is no table,
+    `ConfigurationError` for an option that does not fit.
+    """
+    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the file"))
+    data = source.read_bytes() if isinstance(source, Path) else source.read()
+    if data.startswith(_SPREADSHEETS):
+        for option, value in (("encoding", encoding), ("delimiter", delimiter)):
+            if value is not None:
+                raise ConfigurationError(f"{name} is a spreadsheet, which has no {option} to choose.")
+        taken, rows = _of_spreadsheet(data, name, sheet)
+    else:
+        if sheet is not None:
+            raise ConfigurationError(f"{name} is a text, which has no sheet to choose.")
+        taken, rows = _of_text(data, name, encoding, delimiter, is_known or (lambda _: False))
+    if not rows:
+        raise UnreadableFile(f"{name} has no rows.", name)
+    return FileRows(taken, rows[0], rows[1:])
+
+
+# Text
+
+
+def _of_text(
+    data: bytes, name: str, encoding: str | None, delimiter: str | None, is_known: Callable[[str], bool]
+) -> tuple[str, list[Row]]:
+    text, used = _decoded(data, name, encoding)
+    if _MARKUP.match(text):
+        raise UnreadableFile(f"{name} is no table, but HTML, XML or JSON: save it as xlsx or CSV.", name)
+    if (nul := text.find("\0")) >= 0:
+        raise UnreadableFile(
+            f"{name} has a NUL character in line {_line_at(text, nul)}. If it is a text in UTF-16, name its encoding: "
+            "utf-16-le or utf-16-be.",
+            name,
+        )
+    sep = _SEP_LINE.match(text)
+    if delimiter is not None:
+        delimiter = _NAMED.get(delimiter.lower(), delimiter)
+        if len(delimiter) != 1 or delimiter in '"\r\n ':
+            raise ConfigurationError(f"A delimiter is one character, such as ; or tab, not {delimiter!r}.")
+    elif sep:
+        delimiter = sep[1]
+    text = text[sep.end() :] if sep else text  # no row of a spreadsheet either
+    delimiter = delimiter or max(_DELIMITERS, key=lambda it: _fit(text, it, is_known))
+    shown = "tab" if delimiter == "\t" else f'"{delimiter}"'
+    return f"{used}, {shown}", list(_rows_of(text, name, delimiter, lines_before=1 if sep else 0))
+
+
+def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
+    """Return a text, and the name of its encoding for people."""
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    if codec := encoding or _MARKS.get(mark):
+        data = data if encoding else data.removeprefix(mark)
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError as error:
+            line = _line_at(data[: error.start].decode(codec, "replace"))
+            raise UnreadableFile(
+                f"{name} is not in {codec}: look at line {line}, or name its encoding.", name
+            ) from None
+        except (LookupError, UnicodeError):  # the second by odd codecs such as `idna`
+            raise ConfigurationError(f"There is no encoding {codec!r} that {name} can be in.") from None
+        return text.removeprefix("\ufeff"), encoding or codec.removesuffix("-le").removesuffix("-be").upper()
+    try:
+        return data.decode(), "UTF-8"
+    except UnicodeDecodeError as error:
+        _check_is_not_mixed(data, name, error.start)
+    try:
+        return data.decode("cp1252"), "Windows-1252"
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(
+            f"{name} is neither in UTF-8 nor in Windows-1252, which has no byte {data[error.start]:02x}: look at line "
+            f"{_line_at(data[: error.start].decode('latin-1'))}, or name its encoding.",
+            name,
+        ) from None
+
+
+def _check_is_not_mixed(data: bytes, name: str, start: int) -> None:
+    """Raise `UnreadableFile` if other lines are in UTF-8: in Windows-1252 each accent in them would be two letters."""
+    for line in data.splitlines():
+        try:
+            if not line.isascii() and line.decode():
+                break
+        except UnicodeDecodeError:
+            continue
+    else:
+        return
+    raise UnreadableFile(
+        f"{name} has lines in UTF-8 and others that are not: look at line {_line_at(data[:start].decode('latin-1'))}, "
+        "or name its encoding.",
+        name,
+    )
+
+
+def _line_at(text: str, end: int | None = None) -> int:
+    """Return the number of the line at the end of a text."""
+    return len(_LINE_END.findall(text[:end])) + 1
+
+
+class _Strict(csv.excel):
+    """How people write a CSV: with a space behind the delimiter; an odd quote is an error."""
+
+    strict = True
+    skipinitialspace = True
+
+
+def _fit(text: str, delimiter: str, is_known: Callable[[str], bool]) -> tuple[int, int]:
+    """Return how well a delimiter fits: the names that are known, and all cells, of the first row with any."""
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), _Strict, delimiter=delimiter)
+        header: list[str] = next(filter(any, rows), [])
+    except csv.Error:
+        return 0, 0
+    return sum(map(is_known, header)), len(header)
+
+
+def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), _Strict, delimiter=delimiter)
+    number, line, width = 0, 0, 0
+    while True:
+        number, line = number + 1, lines_before + reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            where = f"row {number}" if number == line else f"row {number}, which begins in line {line}"
+            raise UnreadableFile(
+                f"{name} is not a CSV: {where}, has a quote too many or too few ({error}). A quote within a cell is "
+                "written twice.",
+                name,
+            ) from None
+        if cells is None:
+            return
+        if _has_any(cells):
+            width = width or len(cells)
+            yield Row(number, tuple(cells), _doubt(cells, delimiter, width))
+
+
+def _doubt(cells: list[str], delimiter: str, width: int) -> str:
+    """Say if a cell seems to have swallowed rows: a quote opened it by mistake, and that of another row closed it."""
+    for cell in cells:
+        breaks = len(_LINE_END.findall(cell))
+        if breaks and width > 2 and cell.count(delimiter) >= breaks * (width - 1):
+            return f"a quote too many seems to make one cell of {breaks + 1:,} rows: correct the quotes"
+    return ""
+
+
+# Spreadsheets
+
+
+def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, list[Row]]:
+    try:
+        import python_calamine as calamine  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ConfigurationError("A spreadsheet needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        if sheet is not None and sheet not in book.sheet_names:
+            raise ConfigurationError(f"{name} has no sheet {sheet!r}: it has {_listed(book.sheet_names)}.")
+        sheets = [book.get_sheet_by_name(found) for found in book.sheet_names if sheet in (None, found)]
+        filled = [found for found in sheets if found.start is not None]
+        if len(filled) > 1:
+            names = _listed([found.name for found in filled])
+            raise ConfigurationError(f"{name} has several sheets with rows: {names}. Name one (--sheet).")
+        values = filled[0].to_python(skip_empty_area=False) if filled else []
+    except calamine.CalamineError as error:
+        raise UnreadableFile(
+            f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one.", name
+        ) from None
+    rows = ((number, [_text_of(value) for value in row]) for number, row in enumerate(values, 1))
+    named = f'sheet "{filled[0].name}"' if filled else "no sheet"
+    return named, [Row(number, tuple(cells)) for number, cells in rows if _has_any(cells)]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _text_of(value: object) -> str:
+    """Return a cell as text: a number without a fraction is its digits, a time of 00:00 is dropped behind a day."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _has_any(cells: list[str]) -> bool:
+    return any(cell.strip() for cell in cells)
