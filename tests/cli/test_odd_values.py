@@ -297,7 +297,7 @@ async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cann
 
     done = await run("customers", "import", str(file), "--match", "email", box=box)
 
-    outcomes = {line["line"]: line for line in map(json.loads, done.out.splitlines())}
+    outcomes = {line["row"]: line for line in map(json.loads, done.out.splitlines())}
     assert done.code == 1
     assert [outcomes[line]["outcome"] for line in (2, 3)] == ["refused", "would update"]
     assert f"that of {rows[3]['id']} could not be read: correct it in TicketSource first" in outcomes[2]["reason"]

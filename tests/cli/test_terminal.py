@@ -135,12 +135,15 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
 
     # Without the progress bar, which goes to the begin of its line.
     imported = await on_terminal("customers", "import", str(file), "--match", "email", "--quiet", box=box)
+    as_json = await on_terminal("customers", "import", str(file), "--match", "email", "-q", "--json", box=box)
     refused = await on_terminal("customers", "import", str(wrong), "--match", "email", box=box)
     broken = await on_terminal("customers", "import", str(no_csv), "--match", "email", box=box)
 
-    assert [code for code, _ in (imported, refused, broken)] == [1, 2, 2]
-    assert [obeyed_in(shown) for _, shown in (imported, refused, broken)] == [set()] * 3
-    assert "would create" in imported[1]
+    everything = (imported, as_json, refused, broken)
+    assert [code for code, _ in everything] == [1, 1, 2, 2]
+    assert [obeyed_in(shown) for _, shown in everything] == [set()] * 4
+    assert "is no e-mail address" in " ".join(imported[1].replace("│", " ").split())
+    assert "would create" in as_json[1]
 
 
 @pytest.mark.parametrize("evil", [EVIL.replace("\x00", ""), "\x1b[8m"])

@@ -1,8 +1,8 @@
 """From the cells of a row to what is written of a customer, and what came of it."""
 
 import re
-from datetime import date, datetime
-from typing import Final
+from datetime import date
+from typing import Final, Literal
 
 from attrs import evolve
 
@@ -10,26 +10,100 @@ from ticketsource_async.models import Consent, ConsentDraft, Customer, CustomerD
 from ticketsource_async.models.customers import check_unreadable
 from ticketsource_async.tables import WRITABLE, is_consent, to_json
 
-OFTEN_DIGITS: Final = ("telephone", "address_postcode", "membership_identifier")
-"""Texts that a spreadsheet takes for numbers, if they are digits alone."""
-
 _Shown = str | bool | int | None
 
+Order = Literal["dmy", "mdy"]
+"""The order of day, month and year in a file."""
 
-def value_of(column: str, cell: str) -> str | bool | date:
-    """Return what a cell that is not empty says; raise ValueError if it could mean anything else."""
+_CONSENTS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MIDNIGHT: Final = re.compile(r"[ T]0?0:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?\Z")
+_NUMERIC: Final = re.compile(r"(?P<first>[0-9]{1,2})[-/. ](?P<second>[0-9]{1,2})[-/. ](?P<year>[0-9]{4}|[0-9]{2})")
+_NAMED: Final = (
+    re.compile(
+        r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?[-/. ]+(?P<month>[a-z]{3,9})[-/., ]+(?P<year>[0-9]{4}|[0-9]{2})",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(?P<month>[a-z]{3,9})[-/. ]+(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?[-/., ]+(?P<year>[0-9]{4}|[0-9]{2})",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"),
+)
+_MONTHS: Final = (
+    *("january", "february", "march", "april", "may", "june", "july", "august"),
+    *("september", "october", "november", "december"),
+)
+
+
+def value_of(column: str, cell: str, order: Order | None = None) -> str | bool | date:
+    """Return what a cell that is not empty says; raise ValueError if it could mean anything else.
+
+    `order` is that of days that are not in ISO 8601; without it these are not read.
+    """
     if WRITABLE[column].kind == "yes":
-        if cell.lower() not in ("true", "false"):  # spreadsheets write TRUE
-            raise ValueError(f"{column} is true or false, not {cell!r}")
-        return cell.lower() == "true"
-    if WRITABLE[column].kind == "day":
-        try:
-            return datetime.strptime(cell, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}") from None
-    if column in OFTEN_DIGITS and re.fullmatch(r"\d([.,]\d+)?[Ee]\+\d+", cell):
-        raise ValueError(f"{column} is {cell!r}, as a spreadsheet writes long numbers: make its column text there")
-    return cell
+        if (consent := _CONSENTS.get(cell.lower())) is None:
+            raise ValueError(f"{column} is true or false, yes or no, 1 or 0, not {cell!r}")
+        return consent
+    if WRITABLE[column].kind != "day":
+        return cell
+    if (day := day_of(cell, order)) is None:
+        raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}")
+    if day[0] < 100:
+        raise ValueError(f"{column} {cell!r} has a year of two digits: write all four")
+    return date(*day)
+
+
+def is_iso(cell: str) -> bool:
+    """Say whether a cell is a day as ISO 8601 has it."""
+    return bool(_ISO.fullmatch(_MIDNIGHT.sub("", cell)))
+
+
+def day_of(cell: str, order: Order | None) -> tuple[int, int, int] | None:
+    """Return year, month and day of a cell, None if it is no day; the year is below 100 if two digits are all it has.
+
+    Without an order, only ISO 8601 is read. A time of 00:00 is dropped.
+    """
+    text = _MIDNIGHT.sub("", cell)
+    if is_iso(text):
+        year, month, day = map(int, text.split("-"))
+    elif order is None:
+        return None
+    elif found := _NUMERIC.fullmatch(text):
+        parts = int(found["first"]), int(found["second"])
+        day, month = parts if order == "dmy" else parts[::-1]
+        year = int(found["year"])
+    elif named := next(filter(None, (form.fullmatch(text) for form in _NAMED)), None):
+        year, month, day = int(named["year"]), _month(named["month"]), int(named["day"])
+    else:
+        return None
+    try:
+        date(year if year > 99 else 2000 + year, month, day)
+    except ValueError:
+        return None
+    return year, month, day
+
+
+def _month(name: str) -> int:
+    """Return the number of a month; 0 for what is none."""
+    if name.isdecimal():
+        return int(name)
+    text = "sep" if name.lower() == "sept" else name.lower()
+    return next((number for number, month in enumerate(_MONTHS, 1) if text in (month, month[:3])), 0)
+
+
+def is_same_day(cell: str, order: Order | None, stored: object) -> bool:
+    """Say whether a cell, read in this order, is the day that is stored."""
+    day = day_of(cell, order)
+    return (
+        day is not None
+        and isinstance(stored, date)
+        and day
+        in (
+            (stored.year, stored.month, stored.day),
+            (stored.year % 100, stored.month, stored.day),
+        )
+    )
 
 
 def update_draft(before: Customer, after: Customer) -> CustomerDraft:

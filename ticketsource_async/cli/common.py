@@ -328,12 +328,16 @@ def on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None) -> "tqdm[Any]":
-    """Return what counts on stderr, if people look at it and nothing else is written there."""
+def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None, total: int | None = None) -> "tqdm[Any]":
+    """Return what counts on stderr, if people look at it and nothing else is written there.
+
+    With a `total` it shows how long the rest will take.
+    """
     from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
 
     mixed = str(rows_to) == "-" and on_terminal(sys.stdout)
-    return tqdm(unit=f" {of_what}", disable=quiet or mixed or not on_terminal(sys.stderr), file=sys.stderr)
+    hidden = quiet or mixed or not on_terminal(sys.stderr)
+    return tqdm(total=total, unit=f" {of_what}", disable=hidden, file=sys.stderr)
 
 
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:

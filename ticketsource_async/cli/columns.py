@@ -1,0 +1,146 @@
+"""From the header of somebody's file to the columns of a customer; pure."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
+from typing import Final
+
+import click
+
+from ticketsource_async.cli.damage import clean
+from ticketsource_async.files.reading import FileRows
+from ticketsource_async.tables import CUSTOMERS
+
+REASON: Final = "refused_because"
+"""The column that `--refused` adds; an import leaves it out."""
+
+_SKIP: Final = str.maketrans("", "", " _-.:*\u00a0\t\n")
+_ALIKE: Final = 0.6
+
+
+def plain(name: str) -> str:
+    """Return what is the same for a name in small and capital letters, with spaces, underscores or hyphens."""
+    return clean(name).lower().translate(_SKIP)
+
+
+_OWN: Final = {plain(name): name for name in CUSTOMERS.names}
+_OTHER: Final[Mapping[str, str]] = {
+    plain(other): column
+    for column, others in {
+        "first_name": "forename, forenames, first names, given name, fname",
+        "last_name": "surname, family name, lname",
+        "address_line_1": "address 1, address line 1, addr 1, street, street address, address 1 street",
+        "address_line_2": "address 2, addr 2",
+        "address_line_3": "address 3, addr 3",
+        "address_line_4": "address 4, addr 4",
+        "address_postcode": "postcode, postal code, zip, zip code, zip/postal code, address 1 postal code",
+        "telephone": "phone, phone number, phone no, telephone number, telephone no, tel, tel no, tel number, mobile, "
+        "mobile phone, mobile number, mobile no, mobile telephone, cell, cell phone, landline, home phone, phone 1, "
+        "phone 1 value, contact number",
+        "email": "email address, mail, email addr, primary email, email 1, email 1 value",
+        "membership_identifier": "membership number, membership no, membership id, member number, member no, member id",
+        "membership_start_date": "membership start",
+        "membership_end_date": "membership end, membership expiry, membership expiry date, membership expires",
+    }.items()
+    for other in others.split(",")
+}
+"""Other usual names. None leads to a consent: what somebody else's "Opt in" covers is not known."""
+
+
+def known(name: str) -> str | None:
+    """Return the column that a name leads to by itself, None for none."""
+    return _OWN.get(plain(name)) or _OTHER.get(plain(name))
+
+
+class Columns:
+    """The columns of a file: `at` has the column for each place, `left_out` the names of those that are not read."""
+
+    def __init__(self, file: FileRows, mapping: Mapping[str, str], needed: str, *, ignore_unknown: bool) -> None:
+        """Raise click.UsageError with all that is wrong with the header.
+
+        `mapping` has the column, or nothing, for names of the file; `needed` is the column that finds a customer.
+        """
+        self.at: dict[int, str] = {}
+        self.left_out: list[str] = []
+        self.width = len(file.header.cells)
+        self._names = [clean(name) for name in file.header.cells]
+        problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
+        problems += self._unnamed(file, ignore_unknown=ignore_unknown)
+        if needed not in self.at.values():
+            problems.append(f"There is no column {needed!r}, by which to find the customer.")
+        if problems:
+            listed = "".join(f"\n- {problem}" for problem in problems)
+            raise click.UsageError(
+                f"The header in row {file.header.number} cannot be used:{listed}\n"
+                f"The columns are {', '.join(CUSTOMERS.names)}.\n"
+                'Say what a column is with --column "NAME=COLUMN", leave one out with --column "NAME=", or all that '
+                "are unknown with --ignore-unknown."
+            )
+
+    def repeats_header(self, cells: Mapping[int, str]) -> bool:
+        """Say whether a row has the names of the columns again, as two files have that were put together."""
+        given = {place: cell for place, cell in cells.items() if cell}
+        return bool(given) and all(
+            plain(cell) == plain(self._names[place]) or (known(cell) or "") == self.at.get(place)
+            for place, cell in given.items()
+        )
+
+    def _mapped(self, mapping: Mapping[str, str]) -> Iterator[str]:
+        """Take what --column says, and yield what is wrong with it."""
+        for name, column in mapping.items():
+            places = [place for place, found in enumerate(self._names) if found and plain(found) == plain(name)]
+            if not places:
+                yield f"There is no column {name!r}, which --column names."
+            elif column and plain(column) not in _OWN:
+                yield f"--column leads {name!r} to {column!r}, which is no column.{_nearest(column)}"
+            elif not column:
+                self.left_out += [self._names[place] for place in places]
+            else:
+                self.at |= dict.fromkeys(places, _OWN[plain(column)])
+
+    def _found(self, mapping: Mapping[str, str], *, ignore_unknown: bool) -> Iterator[str]:
+        """Take the columns that are known by name, and yield what is wrong with the others."""
+        said = {plain(name) for name in mapping}
+        chosen = set(self.at.values())
+        for place, name in enumerate(self._names):
+            if not name or plain(name) in {*said, plain(REASON)}:
+                continue
+            column = known(name)
+            if column and column not in chosen:
+                self.at[place] = column
+            elif ignore_unknown:
+                self.left_out.append(name)
+            elif column:
+                yield f"{name!r} is {column} as well, for which --column names another."
+            else:
+                yield f"{name!r} is not known.{_nearest(name)}"
+        for column, names in self._names_by_column().items():
+            if len(names) > 1:
+                yield f"{' and '.join(map(repr, names))} are both {column}: choose one with --column."
+
+    def _names_by_column(self) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = defaultdict(list)
+        for place, column in sorted(self.at.items()):
+            names[column].append(self._names[place])
+        return names
+
+    def _unnamed(self, file: FileRows, *, ignore_unknown: bool) -> Iterator[str]:
+        """Yield the columns without a name that have cells, and take the width without those at the end."""
+        while self.width and not self._names[self.width - 1]:
+            self.width -= 1
+        unnamed = [place for place, name in enumerate(self._names[: self.width]) if not name]
+        for place in unnamed:
+            row = next((row for row in file.rows if len(row.cells) > place and clean(row.cells[place])), None)
+            if row is not None and not ignore_unknown:
+                yield f"Column {place + 1} has no name, but cells, such as {row.cells[place]!r} in row {row.number}."
+
+
+def _nearest(name: str) -> str:
+    """Return the name that is most like one that is not known, as the end of a sentence."""
+    matcher = SequenceMatcher(b=plain(name))
+    ratios = {}
+    for other, column in {**_OTHER, **_OWN}.items():
+        matcher.set_seq1(other)
+        ratios[other] = matcher.ratio(), column
+    likeness, column = max(ratios.values())
+    return f" Did you mean {column}?" if likeness >= _ALIKE else ""

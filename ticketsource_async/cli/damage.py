@@ -1,0 +1,205 @@
+"""Tell what a spreadsheet did to a cell from what a person changed in it; pure.
+
+A spreadsheet takes a text for a number, a formula or a day, and a wrong encoding spoils letters. `old` is what is
+stored, `new` what the file has, both as `clean` gives them.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal, localcontext
+from typing import Final
+
+# Soft hyphen, combining joiner, marks of direction, zero-width space, word joiner and its kin, byte order mark. The
+# joiners U+200C and U+200D are letters' own in scripts from Arabic on, and in emoji.
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+    "|(?<![\u0600-\u1fff\u2190-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?=\\s|\\Z)"
+)
+_LINE_END: Final = re.compile(r"\r\n?")
+
+_SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?(?:[Ee][+-]?[0-9]{1,3})?")
+_GROUPED: Final = re.compile(rf"[+-]?[0-9]{{1,3}}(?P<mark>{_SEPARATORS})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*(?:[.,]0+)?")
+_NEVER_OF_A_NUMBER: Final = re.compile(r"\+|0[0-9]")
+_SCIENTIFIC: Final = re.compile(r"(-?[0-9]+)(?:[.,]([0-9]+))?[Ee]\+?(-?[0-9]{1,3})")
+_TELEPHONE: Final = re.compile(r"\+?[0-9\s()./-]+")
+_MARKS_OF_TELEPHONES: Final = re.compile(r"[\s()./-]")
+_NEGATIVE: Final = re.compile(r"-[0-9]+(?:[.,][0-9]+)?")
+_TERM: Final = re.compile(r"([-+*/]?)\(?([0-9]+(?:\.[0-9]+)?)\)?")
+
+_OFTEN_DIGITS: Final = ("telephone", "membership_identifier", "address_postcode")
+_WITH_ZEROS: Final = re.compile(r"[0-9]+[.,]0+")
+_ERROR: Final = re.compile(r"#(?:N/?[AV]|[A-ZÄÖÜÉ_/0-9]+[!?]|#+)|Err:[0-9]{3}", re.IGNORECASE)
+_TEXT_FORMULA: Final = re.compile(r'=\s*"[^"]*"')
+
+_MONTH: Final = (
+    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
+_TIME: Final = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[ap]m)?"
+_DAY_WITH_MONTH: Final = re.compile(
+    rf"[0-9]{{1,2}}[-/. ]+{_MONTH}\.?(?:[-/. ]+[0-9]{{2,4}})?|{_MONTH}\.?[-/. ]+[0-9]{{2,4}}", re.IGNORECASE
+)
+_DAY_OR_TIME: Final = re.compile(
+    rf"(?:{_DAY_WITH_MONTH.pattern}|[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2,4}}"
+    rf"|[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}})(?:[ T]{_TIME})?|{_TIME}",
+    re.IGNORECASE,
+)
+_LIKE_A_DAY_OR_TIME: Final = re.compile(
+    r"[0-9]{1,2}[-/.:][0-9]{1,4}(?:[-/.:][0-9]{1,4})?|[0-9]{4}[-/.][0-9]{1,2}(?:[-/.][0-9]{1,2})?"
+    rf"|[0-9]{{1,4}}[-/. ]*{_MONTH}\.?(?:[-/. ]*[0-9]{{1,4}})?|{_MONTH}\.?[-/. ]*[0-9]{{1,4}}"
+    r"|[0-9]{1,2} ?[ap]m?",
+    re.IGNORECASE,
+)
+_SERIAL_DAY: Final = re.compile(r"[0-9]{5}")
+
+_MIXED_UP: Final = tuple(
+    (right, wrong)
+    for right in ("utf-8", "cp1252", "mac-roman")
+    for wrong in ("cp1252", "latin-1", "mac-roman", "cp850")
+)
+
+
+def clean(text: str) -> str:
+    """Return a text without characters that nobody sees and without spaces at its ends, in NFC."""
+    if text.isascii():
+        return _LINE_END.sub("\n", text.strip()) if "\r" in text else text.strip()
+    return _LINE_END.sub("\n", unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).strip())
+
+
+def is_number_form(old: str, new: str) -> bool:
+    """Say whether a cell is what is stored, written as a number: without its zero or plus, as `4.4E+11`, with `.0`."""
+    if old.lower() == new.lower() and new.lower() in ("true", "false"):  # "True" is a surname
+        return True
+    if _NEVER_OF_A_NUMBER.match(new):
+        return False
+    wanted, given = _numbers(old), _numbers(new)
+    digits = _digits(old)
+    if (len(digits) > 4 or digits == old != "") and (digits[0] in "+0" or not new.isdecimal()):
+        wanted.add(Decimal(digits))
+    if wanted & given:
+        return True
+    if not (shown := _SCIENTIFIC.fullmatch(new)):
+        return False
+    whole, fraction, exponent = shown.groups(default="")
+    half = Decimal(5).scaleb(int(exponent) - len(fraction) - 1)
+    value = Decimal(f"{whole}.{fraction or 0}").scaleb(int(exponent))
+    return any(abs(number - value) <= half for number in wanted)
+
+
+def _numbers(text: str) -> set[Decimal]:
+    """Return the numbers that a text can mean: 1.234 may be 1234."""
+    found = set()
+    if _DECIMAL.fullmatch(text):
+        found.add(Decimal(text.replace(",", ".")))
+    if _GROUPED.fullmatch(text):
+        whole = re.sub(r"[.,]0+\Z", "", text) if not re.search(rf"{_SEPARATORS}000\Z", text) else text
+        found.add(Decimal(re.sub(_SEPARATORS, "", whole)))
+    return found
+
+
+def _digits(text: str) -> str:
+    """Return the digits of a telephone, with its plus; nothing if the text is none."""
+    digits = _MARKS_OF_TELEPHONES.sub("", text) if _TELEPHONE.fullmatch(text) else ""
+    return digits if digits.isascii() and digits.lstrip("+") else ""
+
+
+def _lost_digits(old: str, new: str) -> bool:
+    """Say whether only the first 15 digits are still there."""
+    digits = _digits(old).lstrip("+0")
+    if len(digits) < 16 or not new.isdecimal() or digits == new:
+        return False
+    with localcontext(prec=15):
+        rounded = +Decimal(digits)
+    return Decimal(new) in (rounded, Decimal(digits[:15].ljust(len(digits), "0")), Decimal(float(digits)))
+
+
+def _computed(old: str, new: str) -> bool:
+    """Say whether a cell is the result of what is stored, such as -961589 of +44-1632-960001, or 0.5 of 1/2."""
+    if not (given := _numbers(new)):
+        return False
+    if _NEGATIVE.fullmatch(new) and any(map(str.isdecimal, old)) and not old.startswith("-"):
+        return True
+    formula = re.sub(r"\s", "", old).removeprefix("=")
+    if formula.endswith("%"):
+        formula = f"{formula[:-1]}/100"
+    terms = _TERM.findall(formula)
+    is_sum = old[:1] in tuple("=+-") or re.fullmatch(r"[0-9]+(?:\.[0-9]+)?/[0-9]+", formula)
+    if not is_sum or len(terms) < 2 or "".join(sign + number for sign, number in terms) != re.sub("[()]", "", formula):
+        return False
+    total, latest = Decimal(0), Decimal(0)
+    for sign, number in terms:
+        if sign == "/" and not Decimal(number):
+            return False
+        if sign in ("*", "/"):
+            latest = latest * Decimal(number) if sign == "*" else latest / Decimal(number)
+        else:
+            total, latest = total + latest, Decimal(f"{sign}{number}")
+    return any(abs(total + latest - value) <= abs(value) * Decimal("1e-6") for value in given)
+
+
+def _taken_for_a_day(old: str, new: str) -> object:
+    return _LIKE_A_DAY_OR_TIME.fullmatch(old) and (_DAY_OR_TIME.fullmatch(new) or _SERIAL_DAY.fullmatch(new))
+
+
+def _spoilt(old: str, new: str) -> bool:
+    """Say whether the letters of a text were read or saved in another encoding."""
+    if old.isascii() or old == new:
+        return False
+    for right, wrong in _MIXED_UP:
+        with suppress(UnicodeError):
+            if clean(old.encode(right).decode(wrong)) == new:
+                return True
+    letters = (re.escape(letter) if letter.isascii() else rf"(?:{re.escape(letter)}|\?{{1,4}})" for letter in old)
+    return "?" in new and re.fullmatch("".join(letters), new) is not None
+
+
+_TEXT_THERE: Final = "make its column text there"
+_BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
+    (lambda _, new: _ERROR.fullmatch(new), "an error of a spreadsheet: correct or empty the cell"),
+    (lambda _, new: _TEXT_FORMULA.fullmatch(new), "a formula: keep the text alone"),
+    (lambda _, new: "\ufffd" in new, "in which a letter was lost in another encoding"),
+    (
+        lambda column, new: column in _OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
+        f"as a spreadsheet writes numbers: {_TEXT_THERE}",
+    ),
+    (
+        lambda column, new: column == "telephone" and _NEGATIVE.fullmatch(new),
+        f"which a spreadsheet has computed: {_TEXT_THERE}",
+    ),
+)
+"""What no value can be, by column and cell, and why."""
+
+_BROKEN_SINCE: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
+    (_lost_digits, f"a spreadsheet keeps 15 digits of a number: {_TEXT_THERE}"),
+    (_computed, f"a spreadsheet took it for a formula: {_TEXT_THERE}"),
+    (_taken_for_a_day, f"a spreadsheet took it for a day or a time: {_TEXT_THERE}"),
+    (lambda old, new: len(new) > 250 and old.startswith(new), "a spreadsheet has cut it"),
+    (_spoilt, "it was read or saved in another encoding"),
+)
+"""What a spreadsheet makes of a value, by that and the cell, and why."""
+
+
+def breakage(column: str, old: str, new: str) -> str:
+    """Say what a spreadsheet did to a cell so that it must not be written; nothing if it did nothing.
+
+    `old` is empty if nothing is stored.
+    """
+    for is_broken, what in _BROKEN:
+        if is_broken(column, new):
+            return f"{column} is {new!r}, {what}"
+    for is_broken, what in _BROKEN_SINCE if old else ():
+        if is_broken(old, new):
+            return f"{column} {old!r} became {new!r}: {what}"
+    return ""
+
+
+def hint(column: str, new: str) -> str:
+    """Say what looks odd about a value where none is stored, although it can be right."""
+    if column == "telephone" and re.fullmatch(r"[1-9][0-9]{8,13}", new):
+        return f"{column} {new} looks as if its zero or plus were lost"
+    if _DAY_WITH_MONTH.fullmatch(new):
+        return f"{column} {new} looks like a day that a spreadsheet made of a text"
+    return ""

@@ -1,0 +1,251 @@
+"""An import: read the file, find the customer of each row, write what it says, and tell how it ended.
+
+A row whose meaning is not certain is refused; the others are not.
+"""
+
+import sys
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from ticketsource_async.cli import cells
+from ticketsource_async.cli.columns import Columns, known
+from ticketsource_async.cli.common import FAILED, box_office, fail, on_terminal, progress, run, say
+from ticketsource_async.cli.lines import KEYS, Line, Match, Plan, Rules, days_as_stored, lines_of, plan, same_key
+from ticketsource_async.cli.matching import find_customers
+from ticketsource_async.cli.outcomes import Outcome, Outcomes, table_to_correct
+from ticketsource_async.errors import (
+    ConfigurationError,
+    InvalidResponse,
+    NotFound,
+    OutcomeUnknown,
+    UnreadableFile,
+    ValidationFailed,
+)
+from ticketsource_async.files import format_of, write
+from ticketsource_async.files.json import json_text
+from ticketsource_async.files.reading import FileRows, read
+from ticketsource_async.output import opened
+from ticketsource_async.tables import to_json
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ticketsource_async import Customer, TicketSource
+
+
+@frozen
+class Options:
+    """The options of an import."""
+
+    file: Path
+    match: Match
+    apply: bool
+    give_consent: bool
+    columns: dict[str, str]
+    ignore_unknown: bool
+    dates: cells.Order | None
+    sheet: str | None
+    encoding: str | None
+    delimiter: str | None
+    refused: Path | None
+    json: bool
+    escape_formulas: bool
+    quiet: bool
+
+
+def import_file(options: Options) -> None:
+    """Import a file as the options say, to the end of the command."""
+    _check_refused(options)
+    file = _read(options)
+    columns = Columns(file, options.columns, KEYS[options.match], ignore_unknown=options.ignore_unknown)
+    if columns.left_out and not options.quiet:
+        say(f"Columns left out: {', '.join(columns.left_out)}.")
+    lines = lines_of(file, columns, options.match, escape_formulas=options.escape_formulas)
+    run(_import(file, lines, options), unread="the import is not at its end.")
+
+
+def _check_refused(options: Options) -> None:
+    """Raise click.UsageError if the refused rows cannot be written where they should."""
+    if (refused := options.refused) is None:
+        return
+    if refused.exists() and options.file.exists() and refused.samefile(options.file):
+        raise click.UsageError("--refused names the file to import: its other rows would be lost.")
+    try:
+        format_of(refused)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--refused") from None
+
+
+def _read(options: Options) -> FileRows:
+    """Return the rows of the file, and say how it was read."""
+    is_stdin = str(options.file) == "-"
+    if is_stdin and sys.stdin is None:
+        raise click.UsageError("stdin is closed, so there is nothing to import.")
+    try:
+        file = read(
+            sys.stdin.buffer if is_stdin else options.file,
+            is_known=lambda name: name in options.columns or known(name) is not None,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            sheet=options.sheet,
+        )
+    except (UnreadableFile, ConfigurationError) as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        fail(f"{options.file}: {error.strerror or error}", FAILED)
+    if not options.quiet:
+        say(f"{'stdin' if is_stdin else options.file}: {file.taken}")
+    return file
+
+
+async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
+    outcomes = Outcomes()
+    with _printing(options) as print_outcome:
+        async with box_office() as ts:
+            await find_customers(ts, lines, options.match, quiet=options.quiet)
+            as_stored = days_as_stored(lines) if options.dates is None else {}
+            rules = Rules(options.match, options.give_consent, options.dates, frozenset(as_stored))
+            if not options.quiet:
+                for column, count in as_stored.items():
+                    say(f"{column}: the {count:,} days that are not like 2026-01-31 are those that are stored.")
+            # Customers who sign up between the list and their row would be there twice.
+            ordered = sorted(lines, key=lambda line: line.before is not None)
+            plans = [(line, plan(line, line.before, rules)) for line in ordered]
+            with _progress(sum(made.writes for _, made in plans), options) as shown:
+                for line, made in plans:
+                    with _reporting_where_it_ended(line, writing=options.apply):
+                        outcome = await _write(ts, line, made, rules) if options.apply else _outcome(line, made)
+                        print_outcome(outcome)
+                    outcomes.add(outcome)
+                    shown.update(made.writes)
+    await _tell(file, outcomes, options)
+
+
+@contextmanager
+def _printing(options: Options) -> Iterator[Callable[[Outcome], None]]:
+    """Yield what prints an outcome as a line of JSON, unless people look at the terminal and did not ask for that."""
+    if _for_people(options):
+        yield lambda _: None
+        return
+    with opened(Path("-"), "utf-8") as stdout:
+
+        def print_outcome(outcome: Outcome) -> None:
+            stdout.write(json_text(outcome.to_dict()) + "\n")
+            stdout.flush()
+
+        yield print_outcome
+
+
+def _for_people(options: Options) -> bool:
+    return on_terminal(sys.stdout) and not options.json
+
+
+def _progress(total: int, options: Options) -> "tqdm[object]":
+    """Return what counts the rows that are written, with the time that is left."""
+    rows_to = Path("-") if options.json else None
+    return progress("rows", quiet=options.quiet or not options.apply, rows_to=rows_to, total=total)
+
+
+@contextmanager
+def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
+    """Say at which row the import ends, however it does."""
+    try:
+        yield
+    except BaseException as error:
+        first = ""
+        if writing and isinstance(error, CancelledError):
+            first = "wait a minute, since TicketSource may still be at work on that row, then "
+        say(f"The import ended at row {line.row.number}: {first}run it again to go on.")
+        raise
+
+
+async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
+    """Show the sums and the rows to correct, and write these to the file of --refused."""
+    if _for_people(options):
+        outcomes.show_to_correct()
+    if options.refused is not None:
+        table = table_to_correct(file.header, outcomes.to_correct, escape_formulas=options.escape_formulas)
+        kind = format_of(options.refused)
+        await write(
+            outcomes.to_correct,
+            table,
+            options.refused,
+            escape_formulas=options.escape_formulas,
+            byte_order_mark=kind.guards_formulas,  # by which Excel knows the encoding
+            on_warning=say,
+        )
+    if not options.quiet:
+        for line in outcomes.summary(applied=options.apply):
+            say(line)
+        if options.refused is not None:
+            say(f"{options.refused}: {len(outcomes.to_correct):,} rows to correct.")
+    if outcomes.to_correct:
+        raise click.exceptions.Exit(FAILED)
+
+
+# One row
+
+
+def _outcome(line: Line, made: Plan) -> Outcome:
+    """Return what would be done for a row."""
+    before = line.before
+    outcome = Outcome(line, "refused", before.id if before else "", made.reason, as_stored=made.as_stored)
+    outcome.look_at = made.hints
+    if made.does == "nothing":
+        outcome.outcome = "unchanged"
+    elif made.does == "create":
+        outcome.outcome = "would create"
+        outcome.values = {column: to_json(value) for column, value in made.values.items()}
+    elif made.does == "update" and before is not None and made.after is not None:
+        outcome.outcome = "would update"
+        outcome.changes = cells.differing(before, made.after)
+    return outcome
+
+
+async def _write(ts: "TicketSource", line: Line, made: Plan, rules: Rules) -> Outcome:
+    """Write what a row says, and return how that ended."""
+    try:
+        if made.does == "update" and line.before is not None:
+            line.before = await _as_now(ts, line.before, rules)  # since parts are sent whole
+            made = plan(line, line.before, rules)
+    except _Refusal as refusal:
+        made = Plan(reason=str(refusal))
+    outcome = _outcome(line, made)
+    try:
+        if made.does == "create" and made.draft is not None:
+            outcome.id = (await ts.customers.create(made.draft)).id
+            outcome.outcome = "created"
+        elif made.does == "update" and line.before and made.after and made.draft:
+            saved = await ts.customers.update(line.before.id, made.draft)
+            outcome.outcome, outcome.changes = "updated", cells.differing(line.before, saved)
+            if ignored := cells.not_taken(line.before, made.after, saved):
+                outcome.outcome = "unknown"
+                outcome.reason = f"the API did not take {' and '.join(ignored)}"
+    except (ValidationFailed, NotFound) as error:
+        return Outcome(line, "refused", outcome.id, str(error))
+    except (OutcomeUnknown, InvalidResponse) as error:
+        return Outcome(line, "unknown", outcome.id, str(error))
+    return outcome
+
+
+class _Refusal(Exception):
+    """A row is not written, since its customer is not who they were."""
+
+
+async def _as_now(ts: "TicketSource", before: "Customer", rules: Rules) -> "Customer":
+    """Return a customer as they are by now; raise _Refusal if the row would not find them any more."""
+    try:
+        now = await ts.customers.get(before.id)
+    except NotFound:
+        raise _Refusal("there is no customer with this id by now") from None
+    except InvalidResponse as error:
+        raise _Refusal(str(error)) from None
+    if not same_key(before, now, rules.match):
+        raise _Refusal(f"the customer has another {KEYS[rules.match]} by now")
+    return now

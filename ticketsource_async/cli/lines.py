@@ -1,0 +1,282 @@
+"""From a row of a file to what is done about it: what it would write of its customer, or why it is refused; pure."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from ticketsource_async.cli import cells, damage
+from ticketsource_async.cli.columns import Columns
+from ticketsource_async.cli.damage import clean
+from ticketsource_async.errors import UnreadableValue
+from ticketsource_async.files.csv import undefuse
+from ticketsource_async.files.reading import FileRows, Row
+from ticketsource_async.models import Customer, CustomerDraft
+from ticketsource_async.tables import WRITABLE, Value, apply_values, draft_of, is_consent
+
+Match = Literal["email", "id", "membership"]
+
+KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": "membership_identifier"}
+"""The column by which a row finds its customer."""
+
+_OFTEN_DIGITS: Final = ("telephone", "address_postcode", "membership_identifier")
+_TEXT_MARK: Final = re.compile(r"'+(?=[+(]?[0-9])")
+_JOINERS: Final = re.compile("[\u200c\u200d]")
+_NOT_IN_EMAIL: Final = r"\s@()<>\[\]{}\",;:\\|"
+_EMAIL: Final = re.compile(rf"[^{_NOT_IN_EMAIL}]+@(?!\.)[^{_NOT_IN_EMAIL}/']+(?<!\.)")
+_SMALL: Final = {ord("A") + place: ord("a") + place for place in range(26)}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the options say about all rows; `as_stored` has the columns of days that only look different."""
+
+    match: Match
+    give_consent: bool
+    dates: cells.Order | None = None
+    as_stored: frozenset[str] = frozenset()
+
+
+@dataclass
+class Line:
+    """A row of the file: what it says, the customer it is for, and why it is refused, if it is."""
+
+    row: Row
+    key: str
+    cells: dict[str, str]
+    """What it says, by column, without empty cells."""
+    guarded: dict[str, str]
+    """The same as in the file, where a quote before it was taken away."""
+    dated: bool = False
+    updated_at: datetime | None = None
+    problems: list[str] = field(default_factory=list)
+    before: Customer | None = None
+
+    @property
+    def surname(self) -> str:
+        """The surname, as people are told apart who share a membership number."""
+        return self.cells.get("last_name", "").casefold()
+
+
+@dataclass
+class Plan:
+    """What a row does: `draft` is what to send, `after` the customer as they will be."""
+
+    does: Literal["refuse", "nothing", "create", "update"] = "refuse"
+    reason: str = ""
+    values: dict[str, Value] = field(default_factory=dict)
+    after: Customer | None = None
+    draft: CustomerDraft | None = None
+    as_stored: list[str] = field(default_factory=list)
+    """Columns that are left as stored, since the cell has only the number form of it."""
+    hints: list[str] = field(default_factory=list)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to send."""
+        return self.does in ("create", "update")
+
+
+def email_key(email: str) -> str:
+    """Return what is the same for the same e-mail; only letters of ASCII are never those of two people."""
+    return clean(_JOINERS.sub("", email).translate(_SMALL))
+
+
+def same_key(before: Customer, now: Customer, match: Match) -> bool:
+    """Say whether a row that has found a customer would find them still."""
+    if match == "email":
+        return email_key(before.email or "") == email_key(now.email or "")
+    return match == "id" or WRITABLE[KEYS[match]].get(before) == WRITABLE[KEYS[match]].get(now)
+
+
+# Rows
+
+
+def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas: bool) -> list[Line]:
+    """Return the rows of a file; those that cannot be for one customer have their problems already."""
+    lines = [_line(row, columns, match, escape_formulas=escape_formulas) for row in file.rows]
+    what = "membership number and surname" if match == "membership" else match
+    refuse_alike(
+        [line for line in lines if line.key],
+        lambda line: (line.key, line.surname if match == "membership" else ""),
+        lambda others, _: f"{others} the same {what}",
+    )
+    return lines
+
+
+def refuse_alike(lines: Iterable[Line], same: Callable[[Line], object], reason: Callable[[str, Line], str]) -> None:
+    """Refuse all lines for which `same` is the same: which one counts is not guessed.
+
+    `reason` gets the other rows, of which it names a few, such as "row 7 has".
+    """
+    alike: dict[object, list[Line]] = defaultdict(list)
+    for line in lines:
+        alike[same(line)].append(line)
+    for group in alike.values():
+        for line in group if len(group) > 1 else ():
+            others = [str(other.row.number) for other in group[:4] if other is not line][:3]
+            more = f" and {len(group) - 1 - len(others):,} more" if len(group) - 1 > len(others) else ""
+            line.problems.append(
+                reason(f"rows {', '.join(others)}{more} have" if len(group) > 2 else f"row {others[0]} has", line)
+            )
+
+
+def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) -> Line:
+    by_place = {place: clean(cell) for place, cell in enumerate(row.cells)}
+    if columns.repeats_header(by_place):
+        return Line(row, "", {}, {}, problems=["it repeats the header"])
+    in_file = {column: cell for place, column in columns.at.items() if (cell := by_place.get(place, ""))}
+    given = {column: _unguarded(column, cell) if escape_formulas else cell for column, cell in in_file.items()}
+    if "email" in given:
+        given["email"] = _JOINERS.sub("", given["email"])
+    key = given.get(KEYS[match], "")
+    line = Line(row, email_key(key) if match == "email" else key, given, in_file)
+    if row.doubt:
+        line.problems.append(row.doubt)
+    if surplus := len(row.cells) - columns.width if any(map(by_place.get, range(columns.width, len(row.cells)))) else 0:
+        line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
+    if not line.key:
+        line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
+    # An empty cell of an export is a customer who was never changed; one of a row without an id says nothing.
+    line.dated = "updated_at" in columns.at.values() and ("id" in given or "updated_at" in given)
+    try:
+        line.updated_at = _moment(given.get("updated_at", ""))
+    except ValueError as error:
+        line.problems.append(str(error))
+    return line
+
+
+def _unguarded(column: str, cell: str) -> str:
+    """Return a cell without the quote that stands before a formula, or before digits that are a text."""
+    return _TEXT_MARK.sub("", cell, count=1) if column in _OFTEN_DIGITS and _TEXT_MARK.match(cell) else undefuse(cell)
+
+
+def _moment(cell: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(cell) if cell else None
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - refused below, as every moment without its offset
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"updated_at is a time such as 2026-01-31T09:30:00+00:00, not {cell!r}: leave it as exported")
+    return moment
+
+
+def days_as_stored(lines: Iterable[Line]) -> dict[str, int]:
+    """Return the columns of days that are not in ISO 8601 but say what is stored, with the number of such cells.
+
+    All that is in the column has to be a day in one and the same order, and that of its customer.
+    """
+    found = {}
+    for column in (name for name, column in WRITABLE.items() if column.kind == "day"):
+        others = [line for line in lines if (cell := line.cells.get(column)) and not cells.is_iso(cell)]
+        for order in ("dmy", "mdy"):
+            if others and all(_is_as_stored(line, column, order) for line in others):
+                found[column] = len(others)
+    return found
+
+
+def _is_as_stored(line: Line, column: str, order: cells.Order) -> bool:
+    cell = line.cells[column]
+    if line.problems:  # nothing is written of it
+        return cells.day_of(cell, order) is not None
+    return line.before is not None and cells.is_same_day(cell, order, WRITABLE[column].get(line.before))
+
+
+# Plans
+
+
+def plan(line: Line, before: Customer | None, rules: Rules) -> Plan:
+    """Return what a row does to its customer, None for one to create."""
+    made = Plan()
+    problems = list(line.problems)
+    if not problems:
+        problems = _take_cells(made, line, before, rules)
+    if not problems:
+        try:
+            problems = _for_new(made, rules) if before is None else _for_known(made, line, before, rules)
+        except UnreadableValue as error:
+            problems = [str(error)]
+    if problems:
+        return Plan(reason="; ".join(problems), as_stored=made.as_stored)
+    return made
+
+
+def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -> list[str]:
+    """Take the values of the cells into the plan, and return why they cannot be written."""
+    problems = []
+    for column, cell in line.cells.items():
+        if column in WRITABLE and (before is None or column != KEYS[rules.match]):
+            old = None if before is None else WRITABLE[column].get(before)
+            if WRITABLE[column].kind != "text":
+                problem = _take_day_or_consent(made, column, cell, old, rules)
+            else:
+                stored = clean(old) if isinstance(old, str) else ""
+                as_stored = stored and stored in (cell, line.guarded[column])
+                problem = "" if as_stored else _take_text(made, column, cell, stored)
+            if problem:
+                problems.append(problem)
+    return problems
+
+
+def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
+    """Take a text into the plan, or return why it cannot be written."""
+    if stored and damage.is_number_form(stored, cell):
+        made.as_stored.append(column)
+        return ""
+    if broken := damage.breakage(column, stored, cell):
+        return broken
+    if column == "email" and not _EMAIL.fullmatch(cell):
+        return f"email {cell!r} is no e-mail address"
+    made.values[column] = cell
+    if not stored and (odd := damage.hint(column, cell)):
+        made.hints.append(odd)
+    return ""
+
+
+def _take_day_or_consent(made: Plan, column: str, cell: str, old: Value, rules: Rules) -> str:
+    """Take a day or a consent into the plan, or return why it cannot be written."""
+    if column in rules.as_stored or cells.is_same_day(cell, rules.dates, old):
+        return ""
+    if broken := damage.breakage(column, "", cell):
+        return broken
+    try:
+        made.values[column] = cells.value_of(column, cell, rules.dates)
+    except ValueError as error:
+        is_other = WRITABLE[column].kind == "day" and rules.dates is None and not cells.is_iso(cell)
+        return f"{error}{'; for other days say --dates dmy or mdy' if is_other else ''}"
+    return ""
+
+
+def _for_new(made: Plan, rules: Rules) -> list[str]:
+    problems = []
+    if rules.match == "membership" and "last_name" not in made.values:
+        problems.append("it has no last_name, without which no member is created")
+    if given := _given_consents(made.values, rules):
+        problems.append(f"it gives {given} for a new customer; --give-consent lets a row do so")
+    made.does, made.draft = "create", draft_of(made.values)
+    return problems
+
+
+def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[str]:
+    made.after = apply_values(before, made.values)
+    if made.after == before:
+        made.does = "nothing"
+        return []
+    problems = []
+    if line.dated and "updated_at" in before.invalid:
+        problems.append("the updated_at of the customer could not be read, so the file may be older: correct it first")
+    elif line.dated and line.updated_at != before.updated_at:
+        problems.append(f"the customer was changed at {before.updated_at}, since the file was written: export again")
+    changed = {column: new for column, (_, new) in cells.differing(before, made.after).items()}
+    if given := _given_consents(changed, rules):
+        problems.append(f"the customer does not give {given}; --give-consent lets a row do so")
+    made.does, made.draft = "update", cells.update_draft(before, made.after)
+    return problems
+
+
+def _given_consents(written: Mapping[str, object], rules: Rules) -> str:
+    """Return the consents that would be given, if they may not be."""
+    given = [column for column, value in written.items() if value is True and is_consent(column)]
+    return "" if rules.give_consent else " and ".join(given)

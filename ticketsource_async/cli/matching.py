@@ -1,0 +1,205 @@
+"""Find the customer of each row, with no more requests than that takes."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+from ticketsource_async.cli.common import TRY_AGAIN_LATER, fail, progress
+from ticketsource_async.cli.damage import clean
+from ticketsource_async.cli.lines import Line, Match, email_key, refuse_alike
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ticketsource_async import Customer, TicketSource
+
+_MOST_IDS: Final = 10
+_ROWS_A_PAGE: Final = 100
+
+
+async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> None:
+    """Give each row its customer, or the reason why it is refused; one with neither is for a new customer."""
+    open_lines = [line for line in lines if not line.problems]
+    if not open_lines:
+        return
+    if match == "id":
+        await _by_id(ts, open_lines, quiet=quiet)
+    else:
+        # A customer who signs up between the list and the writing would be there twice.
+        everybody = _Everybody(open_lines, match)
+        await everybody.read(ts, quiet=quiet)
+        everybody.give_to(open_lines)
+    refuse_alike(
+        [line for line in open_lines if line.before is not None],
+        lambda line: line.before and line.before.id,
+        lambda others, line: f"{others} the same customer, {line.before and line.before.id}",
+    )
+
+
+# By id
+
+
+async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
+    """Take the customers from the list, as long as that may take fewer requests than to ask for each."""
+    missing = {line.key: line for line in lines}
+    with progress("customers read", quiet=quiet) as shown:
+        if len(missing) > _MOST_IDS and await _from_list(ts, missing, shown) and len(missing) > _MOST_IDS:
+            for line in missing.values():
+                line.problems.append("no customer in the list has this id")
+            return
+        async with ts.customers.get_many(list(missing)) as found:
+            async for outcome in found:
+                shown.update()
+                line = missing[outcome.input]
+                if outcome.error is None:
+                    line.before = outcome.unwrap()
+                elif isinstance(outcome.error, NotFound | InvalidID):
+                    line.problems.append("there is no customer with this id")
+                elif isinstance(outcome.error, InvalidResponse):
+                    line.problems.append(str(outcome.error))
+                else:
+                    raise outcome.error
+
+
+async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[Any]") -> bool:
+    """Give rows their customers from the list, and leave those in `missing` that were not found.
+
+    Returns False if the list is left, as soon as it has taken as many pages as there are customers still to find.
+    """
+    pages_ahead = min(8, 1 + len(missing) // (4 * _ROWS_A_PAGE))
+    listed = ts.customers.list(concurrency=pages_ahead, on_invalid=lambda _: None)
+    read = 0
+    async with aclosing(aiter(listed)) as customers:
+        async for customer in customers:
+            shown.update()
+            read += 1
+            if (line := missing.pop(customer.id, None)) is not None:
+                line.before = customer
+            if read >= _ROWS_A_PAGE * len(missing):
+                return False
+    return True
+
+
+# By e-mail or membership
+
+
+class _Everybody:
+    """The customers of a box office, as far as rows may be for them."""
+
+    def __init__(self, lines: Iterable[Line], match: Match) -> None:
+        self._match: Match = match
+        self._wanted = {self._key(line.key) for line in lines}
+        self._emails = {email_key(line.cells.get("email", "")) for line in lines} - {""}
+        self._found: dict[str, list[Customer]] = defaultdict(list)
+        self._by_email: dict[str, list[Customer]] = defaultdict(list)
+        self._unknown: list[str] = []
+
+    async def read(self, ts: "TicketSource", *, quiet: bool) -> None:
+        """Read the list of customers until nobody can have been missed, who would be created again."""
+        listed = ts.customers.list(concurrency=8, verify=True, on_invalid=self._note_unreadable)
+        with progress("customers read", quiet=quiet) as shown:
+            async for customer in listed:
+                shown.update()
+                self._note(customer)
+        if not listed.report.complete:
+            fail("the list of customers changes too fast to be sure who is there: try again later.", TRY_AGAIN_LATER)
+
+    def give_to(self, lines: Iterable[Line]) -> None:
+        """Give each row its customer, or the reason why that is not certain."""
+        sharing: dict[str, list[Line]] = defaultdict(list)
+        for line in lines:
+            sharing[self._key(line.key)].append(line)
+        for key, group in sharing.items():
+            if self._match == "membership":
+                self._give_members(group, self._found[key])
+            else:
+                _give_only(group[0], self._found[key])
+        for line in lines:
+            if line.before is None and not line.problems:
+                self._check_is_new(line)
+
+    def _key(self, given: str) -> str:
+        """Return what is the same for the same customer: a membership number may have lost its zeros, or got a `.0`."""
+        if self._match != "membership":
+            return given
+        return re.sub(r"(?<=[0-9])[.,]0+\Z", "", given).lstrip("0").casefold() or "0"
+
+    def _note(self, customer: "Customer") -> None:
+        email = email_key(customer.email or "")
+        member = customer.membership and customer.membership.identifier
+        path = "email" if self._match == "email" else "membership.identifier"
+        if path in customer.invalid or path.partition(".")[0] in customer.invalid:
+            self._unknown.append(customer.id)
+        key = email if self._match == "email" else member and self._key(clean(member))
+        if key and key in self._wanted:
+            self._found[key].append(customer)
+        if email in self._emails:
+            self._by_email[email].append(customer)
+
+    def _note_unreadable(self, error: InvalidResponse) -> None:
+        self._unknown.append(error.id or "a row of the list")
+
+    def _give_members(self, lines: list[Line], customers: "list[Customer]") -> None:
+        """Give rows with one number their customers: by surname, if more than one row or customer has the number."""
+        if not customers:
+            for line in lines:
+                if len(lines) > 1 and not line.surname:
+                    line.problems.append("others share its membership number, so it needs a last_name")
+            return
+        exact = [customer for customer in customers if _number(customer) == lines[0].key]
+        if len(lines) == len(exact) == 1:
+            lines[0].before = exact[0]
+            return
+        left = list(customers)
+        for line in lines:
+            same = [customer for customer in customers if line.surname and _surname(customer) == line.surname]
+            if len(same) == 1:
+                line.before = same[0]
+                left.remove(same[0])
+            elif same:
+                line.problems.append(f"{len(same):,} customers have this membership number and surname: {_ids(same)}")
+        for line in lines:
+            if line.before is None and not line.problems and left:
+                line.problems.append(f"its membership number may be that of {_ids(left)}: give the last_name as stored")
+
+    def _check_is_new(self, line: Line) -> None:
+        """Refuse a row if a customer who is there may be the one to create."""
+        if self._unknown:
+            more = f" and {len(self._unknown) - 3:,} more" if len(self._unknown) > 3 else ""
+            what = "email" if self._match == "email" else "membership number"
+            line.problems.append(
+                f"no customer is known to have this {what}, but that of {', '.join(self._unknown[:3])}{more} could not "
+                "be read: correct it in TicketSource first, or the person may be there twice"
+            )
+        same = self._by_email.get(email_key(line.cells.get("email", "")), [])
+        if same := [customer for customer in same if _surname(customer) in ("", line.surname)]:
+            line.problems.append(f"{_ids(same)} has this email and surname, but not this membership number")
+
+
+def _give_only(line: Line, customers: "list[Customer]") -> None:
+    """Give a row the one customer with its e-mail."""
+    if len(customers) > 1:
+        line.problems.append(f"{len(customers):,} customers have this email: {_ids(customers)}")
+        return
+    customer_id = line.cells.get("id")
+    if customer_id and [customer.id for customer in customers] != [customer_id]:
+        of = f"of {customers[0].id}" if customers else "of nobody"
+        line.problems.append(f"its id is {customer_id}, but its email is {of}; match by id to change an email")
+    line.before = customers[0] if customers else None
+
+
+def _ids(customers: "list[Customer]") -> str:
+    more = f" and {len(customers) - _MOST_IDS:,} more" if len(customers) > _MOST_IDS else ""
+    return f"{', '.join(customer.id for customer in customers[:_MOST_IDS])}{more}"
+
+
+def _number(customer: "Customer") -> str:
+    """Return the membership number of a customer, as rows have it."""
+    return clean((customer.membership and customer.membership.identifier) or "")
+
+
+def _surname(customer: "Customer") -> str:
+    return clean(customer.last_name or "").casefold()

@@ -1,0 +1,133 @@
+"""What an import tells people: how each row ended, the sums, and the rows to correct."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from ticketsource_async import RateLimit
+from ticketsource_async.cli.columns import REASON, plain
+from ticketsource_async.cli.damage import clean
+from ticketsource_async.cli.lines import Line
+from ticketsource_async.files.csv import undefuse
+from ticketsource_async.files.reading import Row
+from ticketsource_async.models.values import visible
+from ticketsource_async.tables import Column, Table, is_consent
+
+_TO_CORRECT: Final = ("refused", "unknown")
+_REQUESTS: Final = {"would create": 1, "would update": 2}  # an update first looks how the customer is by then
+_MOST_SHOWN: Final = 40
+_MOST_NAMED: Final = 5
+
+_Shown = str | bool | int | None
+
+
+@dataclass
+class Outcome:
+    """How a row ended."""
+
+    line: Line
+    outcome: str
+    id: str = ""
+    reason: str = ""
+    values: Mapping[str, _Shown] = field(default_factory=dict)
+    changes: Mapping[str, tuple[_Shown, _Shown]] | None = None
+    as_stored: list[str] = field(default_factory=list)
+    look_at: list[str] = field(default_factory=list)
+
+    @property
+    def is_to_correct(self) -> bool:
+        """Whether the row was not written, or nobody knows."""
+        return self.outcome in _TO_CORRECT
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what there is to say, for programs."""
+        said: dict[str, object] = {"row": self.line.row.number, "outcome": self.outcome}
+        for name in ("id", "reason", "values", "as_stored", "look_at"):
+            if value := getattr(self, name):
+                said[name] = value
+        return said if self.changes is None else {**said, "changes": self.changes}
+
+
+class Outcomes:
+    """How the rows ended."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._consents: Counter[str] = Counter()
+        self._as_stored: Counter[str] = Counter()
+        self._hints: list[str] = []
+        self.to_correct: list[Outcome] = []
+
+    def add(self, outcome: Outcome) -> None:
+        """Take the outcome of a row."""
+        self._counts[outcome.outcome] += 1
+        if outcome.is_to_correct:
+            self.to_correct.append(outcome)
+        else:
+            self._as_stored.update(outcome.as_stored)
+            self._hints += [f"Row {outcome.line.row.number}: {hint}." for hint in outcome.look_at]
+        changes = outcome.changes or {name: (None, value) for name, value in outcome.values.items()}
+        for name, (old, new) in changes.items():
+            if is_consent(name) and new is True:
+                self._consents["given"] += 1
+            elif is_consent(name) and old is True:
+                self._consents["withdrawn"] += 1
+
+    def summary(self, *, applied: bool) -> Iterator[str]:
+        """Yield the lines that sum up the import."""
+        counted = ", ".join(f"{count:,} {kind}" for kind, count in self._counts.items()) or "no rows"
+        yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written: --apply writes."
+        if self._consents:
+            yield f"Consents: {self._consents['given']:,} given, {self._consents['withdrawn']:,} withdrawn."
+        if self._as_stored:
+            columns = ", ".join(f"{count:,} of {name}" for name, count in self._as_stored.items())
+            yield f"Cells left as stored, since only their form as a number differs: {columns}."
+        yield from self._hints[:_MOST_NAMED]
+        if (more := len(self._hints) - _MOST_NAMED) > 0:
+            yield f"{more:,} more cells look odd like this."
+
+    def _cost(self) -> str:
+        """Say how many requests writing takes, and how long at the rate limit."""
+        if not (requests := sum(count * self._counts[kind] for kind, count in _REQUESTS.items())):
+            return ""
+        limit = RateLimit()
+        minutes = ceil(requests / limit.limit * limit.per / 60)
+        about = f", about {minutes:,} minutes" if minutes > 1 else ""
+        return f"Writing takes {requests:,} request{'s' if requests > 1 else ''}{about}. "
+
+    def show_to_correct(self) -> None:
+        """Draw the rows that were not written, on a terminal."""
+        if not self.to_correct:
+            return
+        from rich.console import Console  # noqa: PLC0415 - only where a table is drawn
+        from rich.table import Table as Drawn  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        drawn = Drawn("Row", "Who", "Why it is not written")
+        for outcome in self.to_correct[:_MOST_SHOWN]:
+            cells = outcome.line.cells
+            who = outcome.line.key or " ".join(filter(None, map(cells.get, ("first_name", "last_name"))))
+            drawn.add_row(str(outcome.line.row.number), *(Text(visible(text)) for text in (who, outcome.reason)))
+        console = Console()
+        console.print(drawn)
+        if (more := len(self.to_correct) - _MOST_SHOWN) > 0:
+            console.print(f"{more:,} more. --refused refused.xlsx writes all of them to a file.")
+
+
+def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: bool) -> Table[Outcome]:
+    """Return the rows to correct as a table: the columns of the file as they were, after one with the reason."""
+    width = max((len(row.cells) for row in (header, *(outcome.line.row for outcome in outcomes))), default=0)
+    names = [clean(name) for name in header.cells] + [""] * (width - len(header.cells))
+
+    def column(place: int) -> Column[Outcome]:
+        def get(outcome: Outcome) -> str:
+            cells = outcome.line.row.cells
+            cell = cells[place] if place < len(cells) else ""
+            return undefuse(cell) if escape_formulas else cell
+
+        return Column(names[place], "text", get)
+
+    kept = [place for place, name in enumerate(names) if plain(name) != plain(REASON)]
+    return Table((Column(REASON, "text", lambda outcome: outcome.reason), *map(column, kept)))
