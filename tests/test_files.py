@@ -49,6 +49,12 @@ from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine
         " =1",
         '"=1',
         "+x",
+        "+44-1632-960001",
+        "+44 - 1632 - 960001 ",
+        "+(44)-1632",
+        "+44+1632",
+        "-1-2",
+        "+44--1632",
         "\uff1d1",
         "\uff0da",
     ],
@@ -86,6 +92,9 @@ def test_no_cell_of_a_row_is_a_formula_whatever_separates_them(cells: list[str],
         "",
         "+447700900000",
         "+44 (0)20 7946-0958",
+        "+44 1632-960001",
+        "+44-(0)1632-960001",
+        "01632-960001",
         "-12.50",
         "01632 960001",
         "Anne-Marie",
@@ -114,7 +123,7 @@ def test_what_was_defused_is_read_back_as_it_was(cell: str) -> None:
 
 def test_a_long_cell_is_defused_at_once() -> None:
     """Neither separators, spaces nor quotes by the thousand are looked at more than a few times."""
-    for piece in (";", "\n", " ", "'", '"', "; ", "-", "1 ", ";'"):
+    for piece in (";", "\n", " ", "'", '"', "; ", "-", "1 ", "-1", "+1 ", ";'"):
         cell = piece * 200_000 + "=1"
         assert undefuse(defuse(cell)) == cell
 

@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from attrs import frozen
@@ -27,7 +27,7 @@ from ticketsource_async.errors import (
     UnreadableFile,
     ValidationFailed,
 )
-from ticketsource_async.files import format_of, write
+from ticketsource_async.files import write
 from ticketsource_async.files.json import json_text
 from ticketsource_async.files.reading import FileRows, read
 from ticketsource_async.output import opened
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ticketsource_async import Customer, TicketSource
+
+_TO_CORRECT: Final = (".xlsx", ".csv", ".tsv")
+"""The files to which refused rows are written, so that people can correct and import them."""
 
 
 @frozen
@@ -76,10 +79,8 @@ def _check_refused(options: Options) -> None:
         return
     if refused.exists() and options.file.exists() and refused.samefile(options.file):
         raise click.UsageError("--refused names the file to import: its other rows would be lost.")
-    try:
-        format_of(refused)
-    except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint="--refused") from None
+    if refused.suffix.lower() not in _TO_CORRECT:
+        raise click.BadParameter(f"name a file that ends in one of {', '.join(_TO_CORRECT)}.", param_hint="--refused")
 
 
 def _read(options: Options) -> FileRows:
@@ -171,13 +172,12 @@ async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
         outcomes.show_to_correct()
     if options.refused is not None:
         table = table_to_correct(file.header, outcomes.to_correct, escape_formulas=options.escape_formulas)
-        kind = format_of(options.refused)
         await write(
             outcomes.to_correct,
             table,
             options.refused,
             escape_formulas=options.escape_formulas,
-            byte_order_mark=kind.guards_formulas,  # by which Excel knows the encoding
+            byte_order_mark=True,  # by which Excel knows the encoding
             on_warning=say,
         )
     if not options.quiet:

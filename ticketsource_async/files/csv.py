@@ -16,7 +16,10 @@ T = TypeVar("T")
 _SEPARATORS: Final = r";|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _BEGIN: Final = rf"(?<![^{_SEPARATORS}])"
 _SPACE: Final = rf"(?![{_SEPARATORS}])\s"
-_NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+[+-]?(?:[\d().-]|{_SPACE})++")
+# What begins with a sign and has nothing but another between its numbers is computed: +44-1632-960001 is -961589.
+_TERM: Final = rf"(?:[(+-]|{_SPACE})*+\d[\d.]*+(?:\)|{_SPACE})*+"
+_SUM: Final = rf"[+-]{_TERM}(?:[+-]{_TERM})++\Z"
+_NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+(?!{_SUM})[+-]?(?:[\d().-]|{_SPACE})++")
 # The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
 _FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
 # Most cells are like this, and it is quick to see.
@@ -62,7 +65,7 @@ def tab_writer(
 
 
 def defuse(cell: str) -> str:
-    """Return the cell, with a quote before all that a spreadsheet would run; a cell that is a number or a phone stays.
+    """Return the cell, with a quote before all that a spreadsheet would run; a number, and a phone that it would not compute, stay.
 
     What has quotes before it gets another, so that `undefuse` gives back what was there. A number behind a separator
     is no exception: with the next cell it may be a formula.
