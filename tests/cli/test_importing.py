@@ -5,10 +5,11 @@ import json
 import signal
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
-from command import EXPORT, Done, run, run_with_streams, start
+from command import EXPORT, run, run_with_streams, start
+from importing import import_, writes
 from loops import until
 
 from ticketsource_async import Consent, ConsentDraft, CustomerDraft, TicketSource
@@ -19,17 +20,6 @@ from ticketsource_async.tables import draft_of
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Path:
     return tmp_path / "customers.csv"
-
-
-async def import_(file: Path, *options: str, box: Sandbox) -> tuple[Done, list[dict[str, Any]]]:
-    """Import a file, and return what each line came to as well."""
-    done = await run("customers", "import", str(file), *options, box=box)
-    return done, [json.loads(line) for line in done.out.splitlines()]
-
-
-def writes(box: Sandbox) -> list[str]:
-    """Return the methods of the requests that write."""
-    return [request.method for request in box.requests if request.method != "GET"]
 
 
 @pytest.mark.parametrize("match", ["id", "email"])
@@ -189,10 +179,10 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
 
     assert (new["outcome"], new["reason"]) == (
         "refused",
-        "it gives consent_sms for a new customer; --give-consent lets a row do so",
+        "it gives consent_sms for a new customer: --give-consent lets a row do so",
     )
     assert (refused.code, outcome["outcome"], outcome["id"]) == (1, "refused", zoe.id)
-    assert outcome["reason"] == "the customer does not give consent_email; --give-consent lets a row do so"
+    assert outcome["reason"] == "the customer does not give consent_email: --give-consent lets a row do so"
     assert withdrawn["changes"] == {"consent_post": [True, False]}
     assert given["changes"] == {"consent_email": [False, True]}
     now = await ts.customers.get(zoe)

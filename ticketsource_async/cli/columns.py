@@ -23,6 +23,11 @@ def plain(name: str) -> str:
     return clean(name).lower().translate(_SKIP)
 
 
+def is_reason(name: str) -> bool:
+    """Say whether a column is the one that `--refused` has added."""
+    return plain(name) == plain(REASON)
+
+
 _OWN: Final = {plain(name): name for name in CUSTOMERS.names}
 _OTHER: Final[Mapping[str, str]] = {
     plain(other): column
@@ -64,6 +69,7 @@ class Columns:
         self.left_out: list[str] = []
         self.width = len(file.header.cells)
         self._names = [clean(name) for name in file.header.cells]
+        self._reasons = {place for place, name in enumerate(self._names) if is_reason(name)}
         problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
         problems += self._unnamed(file, ignore_unknown=ignore_unknown)
         if needed not in self.at.values():
@@ -79,9 +85,10 @@ class Columns:
 
     def repeats_header(self, cells: Mapping[int, str]) -> bool:
         """Say whether a row has the names of the columns again, as two files have that were put together."""
-        given = {place: cell for place, cell in cells.items() if cell}
+        given = {place: cell for place, cell in cells.items() if cell and place not in self._reasons}
         return bool(given) and all(
-            plain(cell) == plain(self._names[place]) or (known(cell) or "") == self.at.get(place)
+            (place < len(self._names) and plain(cell) == plain(self._names[place]))
+            or (known(cell) or "") == self.at.get(place)
             for place, cell in given.items()
         )
 
@@ -103,7 +110,7 @@ class Columns:
         said = {plain(name) for name in mapping}
         chosen = set(self.at.values())
         for place, name in enumerate(self._names):
-            if not name or plain(name) in {*said, plain(REASON)}:
+            if not name or plain(name) in said or place in self._reasons:
                 continue
             column = known(name)
             if column and column not in chosen:

@@ -196,10 +196,8 @@ def breakage(column: str, old: str, new: str) -> str:
     return ""
 
 
-def hint(column: str, new: str) -> str:
-    """Say what looks odd about a value where none is stored, although it can be right."""
+def oddity(column: str, new: str) -> str:
+    """Say what looks odd about a value where none is stored, although it can be right; nothing if nothing does."""
     if column == "telephone" and re.fullmatch(r"[1-9][0-9]{8,13}", new):
-        return f"{column} {new} looks as if its zero or plus were lost"
-    if _DAY_WITH_MONTH.fullmatch(new):
-        return f"{column} {new} looks like a day that a spreadsheet made of a text"
-    return ""
+        return "looks as if its zero or plus were lost"
+    return "looks like a day that a spreadsheet made of a text" if _DAY_WITH_MONTH.fullmatch(new) else ""

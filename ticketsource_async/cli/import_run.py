@@ -196,7 +196,7 @@ def _outcome(line: Line, made: Plan) -> Outcome:
     """Return what would be done for a row."""
     before = line.before
     outcome = Outcome(line, "refused", before.id if before else "", made.reason, as_stored=made.as_stored)
-    outcome.look_at = made.hints
+    outcome.odd = made.odd
     if made.does == "nothing":
         outcome.outcome = "unchanged"
     elif made.does == "create":

@@ -71,7 +71,8 @@ class Plan:
     draft: CustomerDraft | None = None
     as_stored: list[str] = field(default_factory=list)
     """Columns that are left as stored, since the cell has only the number form of it."""
-    hints: list[str] = field(default_factory=list)
+    odd: dict[str, str] = field(default_factory=dict)
+    """What looks odd, by column, although it is taken."""
 
     @property
     def writes(self) -> bool:
@@ -230,8 +231,8 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
     if column == "email" and not _EMAIL.fullmatch(cell):
         return f"email {cell!r} is no e-mail address"
     made.values[column] = cell
-    if not stored and (odd := damage.hint(column, cell)):
-        made.hints.append(odd)
+    if not stored and (odd := damage.oddity(column, cell)):
+        made.odd[column] = odd
     return ""
 
 
@@ -254,7 +255,7 @@ def _for_new(made: Plan, rules: Rules) -> list[str]:
     if rules.match == "membership" and "last_name" not in made.values:
         problems.append("it has no last_name, without which no member is created")
     if given := _given_consents(made.values, rules):
-        problems.append(f"it gives {given} for a new customer; --give-consent lets a row do so")
+        problems.append(f"it gives {given} for a new customer: --give-consent lets a row do so")
     made.does, made.draft = "create", draft_of(made.values)
     return problems
 
@@ -271,7 +272,7 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
         problems.append(f"the customer was changed at {before.updated_at}, since the file was written: export again")
     changed = {column: new for column, (_, new) in cells.differing(before, made.after).items()}
     if given := _given_consents(changed, rules):
-        problems.append(f"the customer does not give {given}; --give-consent lets a row do so")
+        problems.append(f"the customer does not give {given}: --give-consent lets a row do so")
     made.does, made.draft = "update", cells.update_draft(before, made.after)
     return problems
 

@@ -78,7 +78,7 @@ async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[
             read += 1
             if (line := missing.pop(customer.id, None)) is not None:
                 line.before = customer
-            if read >= _ROWS_A_PAGE * len(missing):
+            if not missing or (read % _ROWS_A_PAGE == 0 and read >= _ROWS_A_PAGE * len(missing)):
                 return False
     return True
 
@@ -153,14 +153,14 @@ class _Everybody:
         if len(lines) == len(exact) == 1:
             lines[0].before = exact[0]
             return
-        left = list(customers)
         for line in lines:
             same = [customer for customer in customers if line.surname and _surname(customer) == line.surname]
             if len(same) == 1:
                 line.before = same[0]
-                left.remove(same[0])
             elif same:
                 line.problems.append(f"{len(same):,} customers have this membership number and surname: {_ids(same)}")
+        taken = {line.before.id for line in lines if line.before is not None}
+        left = [customer for customer in customers if customer.id not in taken]
         for line in lines:
             if line.before is None and not line.problems and left:
                 line.problems.append(f"its membership number may be that of {_ids(left)}: give the last_name as stored")

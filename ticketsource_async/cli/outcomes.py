@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from ticketsource_async import RateLimit
-from ticketsource_async.cli.columns import REASON, plain
+from ticketsource_async.cli.columns import REASON, is_reason
 from ticketsource_async.cli.damage import clean
 from ticketsource_async.cli.lines import Line
 from ticketsource_async.files.csv import undefuse
@@ -34,7 +34,7 @@ class Outcome:
     values: Mapping[str, _Shown] = field(default_factory=dict)
     changes: Mapping[str, tuple[_Shown, _Shown]] | None = None
     as_stored: list[str] = field(default_factory=list)
-    look_at: list[str] = field(default_factory=list)
+    odd: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_to_correct(self) -> bool:
@@ -44,7 +44,7 @@ class Outcome:
     def to_dict(self) -> dict[str, object]:
         """Return what there is to say, for programs."""
         said: dict[str, object] = {"row": self.line.row.number, "outcome": self.outcome}
-        for name in ("id", "reason", "values", "as_stored", "look_at"):
+        for name in ("id", "reason", "values", "as_stored", "odd"):
             if value := getattr(self, name):
                 said[name] = value
         return said if self.changes is None else {**said, "changes": self.changes}
@@ -57,23 +57,29 @@ class Outcomes:
         self._counts: Counter[str] = Counter()
         self._consents: Counter[str] = Counter()
         self._as_stored: Counter[str] = Counter()
-        self._hints: list[str] = []
-        self.to_correct: list[Outcome] = []
+        self._odd: dict[tuple[str, str], list[str]] = {}
+        self._to_correct: list[Outcome] = []
 
     def add(self, outcome: Outcome) -> None:
         """Take the outcome of a row."""
         self._counts[outcome.outcome] += 1
         if outcome.is_to_correct:
-            self.to_correct.append(outcome)
+            self._to_correct.append(outcome)
         else:
             self._as_stored.update(outcome.as_stored)
-            self._hints += [f"Row {outcome.line.row.number}: {hint}." for hint in outcome.look_at]
+            for column_and_what in outcome.odd.items():
+                self._odd.setdefault(column_and_what, []).append(str(outcome.line.row.number))
         changes = outcome.changes or {name: (None, value) for name, value in outcome.values.items()}
         for name, (old, new) in changes.items():
             if is_consent(name) and new is True:
                 self._consents["given"] += 1
             elif is_consent(name) and old is True:
                 self._consents["withdrawn"] += 1
+
+    @property
+    def to_correct(self) -> list[Outcome]:
+        """The rows that were not written, in the order of the file."""
+        return sorted(self._to_correct, key=lambda outcome: outcome.line.row.number)
 
     def summary(self, *, applied: bool) -> Iterator[str]:
         """Yield the lines that sum up the import."""
@@ -84,9 +90,9 @@ class Outcomes:
         if self._as_stored:
             columns = ", ".join(f"{count:,} of {name}" for name, count in self._as_stored.items())
             yield f"Cells left as stored, since only their form as a number differs: {columns}."
-        yield from self._hints[:_MOST_NAMED]
-        if (more := len(self._hints) - _MOST_NAMED) > 0:
-            yield f"{more:,} more cells look odd like this."
+        for (column, what), rows in self._odd.items():
+            more = f" and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
+            yield f"{column} {what}: row{'s' if len(rows) > 1 else ''} {', '.join(rows[:_MOST_NAMED])}{more}."
 
     def _cost(self) -> str:
         """Say how many requests writing takes, and how long at the rate limit."""
@@ -99,21 +105,21 @@ class Outcomes:
 
     def show_to_correct(self) -> None:
         """Draw the rows that were not written, on a terminal."""
-        if not self.to_correct:
+        if not (to_correct := self.to_correct):
             return
         from rich.console import Console  # noqa: PLC0415 - only where a table is drawn
         from rich.table import Table as Drawn  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
         drawn = Drawn("Row", "Who", "Why it is not written")
-        for outcome in self.to_correct[:_MOST_SHOWN]:
+        for outcome in to_correct[:_MOST_SHOWN]:
             cells = outcome.line.cells
             who = outcome.line.key or " ".join(filter(None, map(cells.get, ("first_name", "last_name"))))
             drawn.add_row(str(outcome.line.row.number), *(Text(visible(text)) for text in (who, outcome.reason)))
         console = Console()
         console.print(drawn)
-        if (more := len(self.to_correct) - _MOST_SHOWN) > 0:
-            console.print(f"{more:,} more. --refused refused.xlsx writes all of them to a file.")
+        if (more := len(to_correct) - _MOST_SHOWN) > 0:
+            console.print(f"{more:,} more: --refused refused.xlsx writes all of them to a file.", highlight=False)
 
 
 def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: bool) -> Table[Outcome]:
@@ -129,5 +135,5 @@ def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: b
 
         return Column(names[place], "text", get)
 
-    kept = [place for place, name in enumerate(names) if plain(name) != plain(REASON)]
+    kept = [place for place, name in enumerate(names) if not is_reason(name)]
     return Table((Column(REASON, "text", lambda outcome: outcome.reason), *map(column, kept)))

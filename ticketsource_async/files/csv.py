@@ -65,10 +65,10 @@ def tab_writer(
 
 
 def defuse(cell: str) -> str:
-    """Return the cell, with a quote before all that a spreadsheet would run; a number, and a phone that it would not compute, stay.
+    """Return the cell, with a quote before all that a spreadsheet would run.
 
-    What has quotes before it gets another, so that `undefuse` gives back what was there. A number behind a separator
-    is no exception: with the next cell it may be a formula.
+    A number stays, and so does a phone that is not computed. What has quotes before it gets another, so that `undefuse`
+    gives back what was there. A number behind a separator is no exception: with the next cell it may be a formula.
     """
     if _HARMLESS.fullmatch(cell) or _NUMBER_OR_PHONE.fullmatch(cell):
         return cell

@@ -1,0 +1,232 @@
+"""What a spreadsheet did to a cell, told from what a person changed."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from ticketsource_async.cli.damage import breakage, clean, is_number_form, oddity
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("01632960001", "1632960001"),
+        ("+441632960001", "441632960001"),
+        ("+44 1632 960001", "441632960001.0"),
+        ("+44 (0)1632 960001", "4401632960001"),
+        ("07700 900001", "7700900001"),
+        ("(0161) 1", "1611"),
+        ("00441632960001", "441632960001"),
+        ("441632 960001", "441632960001.0"),
+        ("+441632960001", "4.4E+11"),
+        ("+441632960001", "4.41633E+11"),
+        ("+441632960001", "4,41632960001E+011"),
+        ("+441632960001", "4.41632960001e11"),
+        ("1234567890123456", "1.23457E+15"),
+        ("01067", "1067"),
+        ("0000", "0"),
+        ("007", "7.00"),
+        ("5", "5.0"),
+        ("1.50", "1.5"),
+        ("12E5", "1200000"),
+        ("1E5", "1.00E+05"),
+        ("1234", "1,234"),
+        ("1234567", "1.234.567"),
+        ("1234567", "1'234'567.00"),
+        ("True", "TRUE"),
+    ],
+)
+def test_the_number_form_of_a_text_is_no_change(old: str, new: str) -> None:
+    """A spreadsheet took the text for a number, and wrote it in its own way."""
+    assert is_number_form(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1-2", "12"),
+        ("0-1", "1"),
+        ("5", "05"),
+        ("441632960001", "+441632960001"),
+        ("1632960001", "01632960001"),
+        ("01632 960001", "01632960001"),
+        ("+441632960001", "441632960002"),
+        ("+441632960001", "4.7E+11"),
+        ("M 01", "1"),
+        ("0", ""),
+        ("Smith", "smith"),
+        ("", "1"),
+        ("٠١٦٣٢", "1632"),
+    ],
+)
+def test_what_a_person_wrote_is_a_change(old: str, new: str) -> None:
+    """Also a zero or a plus that comes back."""
+    assert not is_number_form(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1-2", "02-Jan"),
+        ("1-2", "01-Feb-26"),
+        ("1-2", "2026-02-01"),
+        ("1/2", "01/02/2026"),
+        ("1.2", "01.02.2026"),
+        ("1-2", "46054"),
+        ("10/11", "Nov-10"),
+        ("3-51", "Mar-51"),
+        ("MAR1", "01-Mar"),
+        ("Sept 2", "02-Sep"),
+        ("1:2", "01:02:00"),
+        ("12 A", "12:00 AM"),
+        ("1/2", "0.5"),
+        ("50%", "0.5"),
+        ("+44-1632-960001", "-961589"),
+        ("+44-1632-960001", "-961589.0"),
+        ("+44+1632", "1676"),
+        ("+44/1632", "0.0269607843137255"),
+        ("+44*2-1", "87"),
+        ("=1+2", "3"),
+        ("(123)", "-123"),
+        ("1234567890123456", "1234567890123450"),
+        ("12345678901234567", "12345678901234600"),
+        ("12345678901234567", "12345678901234568"),
+        ("Zoë", "ZoÃ«"),
+        ("Zoë", "Zo?"),
+        ("Zoë", "Zo\ufffd"),
+        ("Zoë", "Zo\u221a\u00b4"),
+        ("Łukasz Zając", "?ukasz Zaj?c"),
+        ("Łukasz Ó", "?ukasz Ó"),
+        ("Siân", "Si‰n"),
+        ("x" * 300, "x" * 255),
+    ],
+)
+def test_what_a_spreadsheet_broke_is_told_with_both_texts(old: str, new: str) -> None:
+    """People see what was there and what became of it."""
+    said = breakage("address_line_1", old, new)
+
+    assert repr(new) in said
+    assert repr(old) in said or "\ufffd" in new
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "#N/A",
+        "#NV",
+        "#NAME?",
+        "#WERT!",
+        "#DIV/0!",
+        "#REF!",
+        "#SPILL!",
+        "Err:502",
+        "##",
+        "#######",
+        '="01632"',
+        "a\ufffd",
+    ],
+)
+@pytest.mark.parametrize("old", ["", "Zoë"])
+def test_what_is_never_a_value_is_refused_for_everybody(old: str, new: str) -> None:
+    """New customers too: nobody lives in #N/A."""
+    assert "last_name is" in breakage("last_name", old, new)
+
+
+@pytest.mark.parametrize(
+    ("column", "new"),
+    [
+        ("telephone", "-961589"),
+        ("telephone", "4.47701E+11"),
+        ("telephone", "4,47701E+011"),
+        ("telephone", "447700900001.0"),
+        ("membership_identifier", "1.2E+15"),
+        ("address_postcode", "1067.0"),
+    ],
+)
+def test_a_number_in_the_place_of_digits_is_refused_for_new_customers(column: str, new: str) -> None:
+    """What it was cannot be known."""
+    assert f"{column} is {new!r}" in breakage(column, "", new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1-2", "3-4"),
+        ("1-2", "12 May Road"),
+        ("12", "2/3"),
+        ("Zoë", "Zoe"),
+        ("ZoÃ«", "Zoë"),
+        ("Zo?", "Zoë"),
+        ("Why", "Why?"),
+        ("Smith", "May"),
+        ("", "#3"),
+        ("", "="),
+        ("", "=New"),
+        ("A", "#"),
+        ("01632 960001", "01632 960002"),
+        ("+44-1632-960001", "+44-1632-960002"),
+        ("1234567890123456", "1234567890123457"),
+        ("5", "-"),
+        ("Anne", "-Marie"),
+    ],
+)
+def test_a_change_is_no_breakage(old: str, new: str) -> None:
+    """What a spreadsheet does not write is a person's."""
+    assert breakage("last_name", old, new) == ""
+    assert not is_number_form(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("person3@example.com\u200b", "person3@example.com"),
+        ("\ufeffZo\u00adë\u200e", "Zoë"),
+        ("\u00a0Zoë \u202f", "Zoë"),
+        ("a\u00a0b", "a\u00a0b"),
+        ("jose\u0301", "josé"),
+        ("1 High Street,\r\nFlat 2\rx", "1 High Street,\nFlat 2\nx"),
+        ("Zo\u200dë\u200c", "Zoë"),
+        ("\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"),
+        ("👩\u200d🎤", "👩\u200d🎤"),
+        (" ", ""),
+    ],
+)
+def test_a_text_is_compared_and_sent_without_what_nobody_sees(text: str, cleaned: str) -> None:
+    """Joiners that belong to letters stay."""
+    assert clean(text) == cleaned
+
+
+@given(st.text(), st.text())
+def test_no_text_is_too_odd(old: str, new: str) -> None:
+    """Whatever is stored and comes back: a text that stays is neither a number form gone wrong nor damage."""
+    cleaned = clean(old)
+    assert clean(cleaned) == cleaned
+    is_number_form(cleaned, clean(new))
+    breakage("telephone", cleaned, clean(new))
+
+
+@given(
+    st.from_regex(r"[+-]?[0-9(][0-9 ()./*+-]{0,12}", fullmatch=True),
+    st.from_regex(r"-?[0-9]{0,18}([.,][0-9]{1,3})?(E\+?[0-9]{1,3})?", fullmatch=True),
+)
+def test_no_number_is_too_odd(old: str, new: str) -> None:
+    """Divisions by nothing and exponents beyond all bounds end in an answer."""
+    assert is_number_form(old, new) in (True, False)
+    assert isinstance(breakage("telephone", old, new), str)
+
+
+@pytest.mark.parametrize(
+    ("column", "new", "odd"),
+    [
+        ("telephone", "1632960001", "looks as if its zero or plus were lost"),
+        ("telephone", "447700900001", "looks as if its zero or plus were lost"),
+        ("telephone", "01632960001", ""),
+        ("telephone", "+441632960001", ""),
+        ("telephone", "999", ""),
+        ("membership_identifier", "1632960001", ""),
+        ("address_line_1", "02-Jan", "looks like a day that a spreadsheet made of a text"),
+        ("address_line_1", "1 May Road", ""),
+    ],
+)
+def test_what_looks_odd_where_nothing_is_stored_is_pointed_out(column: str, new: str, odd: str) -> None:
+    """It may be right, so it is taken."""
+    assert oddity(column, new) == odd

@@ -1,0 +1,292 @@
+"""Files as other programs write them, imported as they are."""
+
+import subprocess
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter
+from command import EXPORT, run, run_with_streams, table
+from importing import import_, writes
+from servers import need
+
+from ticketsource_async import CustomerDraft, MembershipDraft, TicketSource
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import draft_of
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "people.csv"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "taken"),
+    [("cp1252", 'Windows-1252, ";"'), ("utf-16", 'UTF-16, ";"'), ("utf-8-sig", 'UTF-8, ";"')],
+)
+async def test_how_a_file_was_read_is_said(box: Sandbox, file: Path, encoding: str, taken: str) -> None:
+    """So that people see a wrong guess before they write."""
+    file.write_text("Email Address;Surname\nnew@example.com;Zoë\n", encoding)
+
+    done, (outcome,) = await import_(file, "--match", "email", box=box)
+    stdin = await run_with_streams(f"<{file}", "customers", "import", "-", "--match", "email", box=box)
+
+    assert done.err.startswith(f"{file}: {taken}\n")
+    assert stdin.err.startswith(f"stdin: {taken}\n")
+    assert outcome["values"]["last_name"] == "Zoë"
+
+
+async def test_encoding_and_delimiter_can_be_given(box: Sandbox, file: Path) -> None:
+    """A wrong one is wrong use."""
+    file.write_text("email|last_name\nnew@example.com|Zoë\n", "mac-roman")
+    how = ("--match", "email")
+
+    _, (outcome,) = await import_(file, *how, "--encoding", "mac-roman", "--delimiter", "|", box=box)
+    wrong, _ = await import_(file, *how, "--encoding", "klingon", box=box)
+    no_sheet, _ = await import_(file, *how, "--sheet", "x", box=box)
+
+    assert outcome["values"]["last_name"] == "Zoë"
+    assert (wrong.code, no_sheet.code) == (2, 2)
+    assert "no encoding 'klingon'" in wrong.err
+    assert "no sheet to choose" in no_sheet.err
+
+
+async def test_a_workbook_is_imported_with_its_numbers_days_and_consents(
+    box: Sandbox, ts: TicketSource, tmp_path: Path
+) -> None:
+    """A number that is exactly 1 or 0 is a consent, and an error is an empty cell."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", telephone="+44 1632 960001", last_name="Z"))
+    file = tmp_path / "people.xlsx"
+    book: Any = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet("People")
+    book.add_worksheet("Notes")
+    for column, name in enumerate(("Email", "Phone", "Last Name", "consent_email", "consent_post", "consent_sms")):
+        sheet.write_string(0, column, name)
+    sheet.write_string(2, 0, "zoe@example.com")
+    sheet.write_number(2, 1, 441632960001)
+    sheet.write_formula(2, 2, "=NA()", None, "#N/A")
+    sheet.write_number(2, 3, 1)
+    sheet.write_number(2, 4, 0)
+    sheet.write_number(2, 5, 2)
+    sheet.write_string(3, 0, "new@example.com")
+    sheet.write_number(3, 3, 0)
+    sheet.write_boolean(3, 4, 1)
+    book.close()
+
+    done, (new, refused) = await import_(file, "--match", "email", "--give-consent", box=box)
+
+    assert done.err.startswith(f'{file}: sheet "People"\n')
+    assert new["values"] == {"email": "new@example.com", "consent_email": False, "consent_post": True}
+    assert (refused["row"], refused["id"]) == (3, zoe.id)
+    assert refused["reason"] == "consent_sms is true or false, yes or no, 1 or 0, not '2'"
+
+
+async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
+    """Of two with rows none is guessed."""
+    file = tmp_path / "people.xlsx"
+    book = xlsxwriter.Workbook(file)
+    for name in ("Old", "New"):
+        for row, cell in enumerate(("email", f"{name.lower()}@example.com")):
+            (book.get_worksheet_by_name(name) or book.add_worksheet(name)).write_string(row, 0, cell)
+    book.close()
+
+    refused, _ = await import_(file, "--match", "email", box=box)
+    _, (outcome,) = await import_(file, "--match", "email", "--sheet", "New", box=box)
+
+    assert refused.code == 2
+    assert 'several sheets with rows: "Old", "New". Name one (--sheet).' in refused.err
+    assert outcome["values"] == {"email": "new@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("order", "cell"),
+    [
+        ("dmy", "31/01/2026"),
+        ("dmy", "31.1.2026"),
+        ("dmy", "31-01-2026 00:00"),
+        ("mdy", "01/31/2026"),
+        ("mdy", "1-31-2026"),
+        ("dmy", "2026/01/31"),
+        ("mdy", "31 January 2026"),
+        ("dmy", "31-Jan-2026"),
+        ("dmy", "January 31st, 2026"),
+        ("mdy", "2026-01-31 00:00:00"),
+        (None, "2026-01-31"),
+        (None, "2026-01-31T00:00:00"),
+    ],
+)
+async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path, order: str | None, cell: str) -> None:
+    """A month in letters and ISO 8601 are the same in each."""
+    file.write_text(f'email,Membership start\nnew@example.com,"{cell}"\n')
+
+    _, (outcome,) = await import_(file, "--match", "email", *(("--dates", order) if order else ()), box=box)
+
+    assert outcome["values"]["membership_start_date"] == "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("options", "cell", "said"),
+    [
+        ((), "31/01/2026", "'31/01/2026'; for other days say --dates dmy or mdy"),
+        (("--dates", "mdy"), "31/01/2026", "not '31/01/2026'"),
+        (("--dates", "dmy"), "31/01/26", "has a year of two digits"),
+        (("--dates", "dmy"), "30/02/2026", "not '30/02/2026'"),
+        (("--dates", "dmy"), "2026-02-30", "not '2026-02-30'"),
+        (("--dates", "dmy"), "46054", "not '46054'"),
+        (("--dates", "dmy"), "31/01/2026 09:30", "not '31/01/2026 09:30'"),
+        ((), "########", "an error of a spreadsheet"),
+    ],
+)
+async def test_what_is_no_day_in_the_order_is_refused(
+    box: Sandbox, file: Path, options: tuple[str, ...], cell: str, said: str
+) -> None:
+    """Nothing is guessed."""
+    file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
+
+    _, (outcome,) = await import_(file, "--match", "email", *options, box=box)
+
+    assert said in outcome["reason"]
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%d-%b-%Y", "%Y/%m/%d", "%d/%m/%Y 00:00:00"])
+async def test_days_that_only_look_different_are_as_stored(
+    box: Sandbox, ts: TicketSource, file: Path, form: str
+) -> None:
+    """All that is in the column is what is stored, in one and the same order, and that is said."""
+    people = [c for c in await ts.customers.list().collect() if c.membership and c.membership.start_date]
+    cells = [(c.id, f"{c.membership.start_date:{form}}") for c in people if c.membership]
+    file.write_text("\n".join(["id,membership_start_date,last_name", *(f"{key},{day},New" for key, day in cells)]))
+
+    done, outcomes = await import_(file, "--match", "id", box=box)
+
+    assert len(outcomes) == len(people) > 1
+    assert {tuple(outcome["changes"]) for outcome in outcomes} == {("last_name",)}
+    said = f"membership_start_date: the {len(people)} days that are not like 2026-01-31 are those that are stored.\n"
+    assert said in done.err
+
+
+async def test_one_day_that_is_not_as_stored_makes_the_order_uncertain(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """With `--dates` it is a change, and the others are as stored."""
+    day = MembershipDraft(start_date=date(2026, 1, 31))
+    ids = [(await ts.customers.create(CustomerDraft(last_name="x", membership=day))).id for _ in range(2)]
+    file.write_text(f"id,membership_start_date\n{ids[0]},31/01/2026\n{ids[1]},01/02/2026\n")
+
+    _, refused = await import_(file, "--match", "id", box=box)
+    _, (same, changed) = await import_(file, "--match", "id", "--dates", "dmy", box=box)
+
+    assert [outcome["outcome"] for outcome in refused] == ["refused", "refused"]
+    assert same["outcome"] == "unchanged"
+    assert changed["changes"] == {"membership_start_date": ["2026-01-31", "2026-02-01"]}
+
+
+@pytest.mark.parametrize(
+    ("field", "stored", "cell"),
+    [
+        ("address_line_1", "1-2", "02-Jan"),
+        ("telephone", "+44-1632-960001", "-961589"),
+        ("last_name", "Zoë", "Zo?"),
+        ("last_name", "Zoë", "#NAME?"),
+        ("membership_identifier", "1234567890123456", "1234567890123450"),
+        ("telephone", "01632 960001", '="01632960001"'),
+    ],
+)
+async def test_a_row_with_damage_is_refused_and_says_what_happened(
+    box: Sandbox, ts: TicketSource, file: Path, field: str, stored: str, cell: str
+) -> None:
+    """Nothing of the row is written."""
+    zoe = (await ts.customers.create(draft_of({field: stored}))).id
+    quoted = '"' + cell.replace('"', '""') + '"'
+    file.write_text(f"id,first_name,{field}\n{zoe},New,{quoted}\n", "utf-8")
+
+    done, (outcome,) = await import_(file, "--match", "id", "--apply", box=box)
+
+    assert (done.code, outcome["outcome"], outcome["id"]) == (1, "refused", zoe)
+    assert repr(cell) in outcome["reason"]
+    assert writes(box) == ["POST"]
+
+
+async def test_an_export_that_excel_guarded_and_changed_comes_back_unchanged(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """The quote of the guard stays in a workbook, where no quote was needed."""
+    names = ("=New", "'=New", "'Quoted", "O'Brien", "-5 Jones")
+    made = [await ts.customers.create(CustomerDraft(last_name=n, telephone="+44-1632-960001")) for n in names]
+    await run(*EXPORT, "-o", str(file), box=box)
+    rows = table(file.read_text("utf-8"))
+    workbook = file.with_suffix(".xlsx")
+    book: Any = xlsxwriter.Workbook(workbook)
+    sheet = book.add_worksheet()
+    for number, cells in enumerate((list(rows[0]), *(list(row.values()) for row in rows))):
+        for column, cell in enumerate(cells):
+            sheet.write_string(number, column, cell)
+    book.close()
+
+    for taken in (file, workbook):
+        _, outcomes = await import_(taken, "--match", "id", box=box)
+        assert {outcome["outcome"] for outcome in outcomes} == {"unchanged"}
+    assert {row["telephone"] for row in rows if row["id"] in {c.id for c in made}} == {"'+44-1632-960001"}
+    assert writes(box) == ["POST"] * len(names)
+
+
+async def test_corrected_surnames_are_written_although_the_telephones_lost_their_zeros(file: Path) -> None:
+    """300 rows, all with damaged numbers."""
+    async with Sandbox(customers=0, rate_limit=None) as box:
+        for number in range(300):
+            box.customers.create(
+                {"email": f"{number}@example.com", "last_name": "Smth", "phone": f"01632 96{number:04}"}
+            )
+        rows = [f"{number}@example.com,Smith,163296{number:04}" for number in range(300)]
+        file.write_text("\n".join(["Email,Surname,Phone", *rows]))
+
+        done, outcomes = await import_(file, "--match", "email", box=box)
+
+    assert done.code == 0
+    assert Counter(outcome["outcome"] for outcome in outcomes) == {"would update": 300}
+    assert {tuple(outcome["changes"]) for outcome in outcomes} == {("last_name",)}
+    assert "differs: 300 of telephone.\n" in done.err
+
+
+def saved_by_libreoffice(file: Path, kind: str) -> Path:
+    """Open a file in LibreOffice, as if a person agreed to all it proposes, and save it."""
+    folder = file.parent / "saved"
+    read_as = ["--infilter=CSV:44,34,76,1,,2057,false,true"] if file.suffix == ".csv" else []
+    profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
+    command = [
+        need("soffice"),
+        "--headless",
+        profile,
+        *read_as,
+        "--convert-to",
+        kind,
+        "--outdir",
+        str(folder),
+        str(file),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return folder / f"{file.stem}.{kind}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("exported", "saved"), [("xlsx", "xlsx"), ("xlsx", "ods"), ("xlsx", "xls"), ("csv", "csv"), ("csv", "ods")]
+)
+async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
+    tmp_path: Path, exported: str, saved: str
+) -> None:
+    """All of 1,000 customers, also if a CSV lost the zeros and pluses of its telephones."""
+    async with Sandbox(customers=1000, rate_limit=None) as box:
+        await run(*EXPORT, "-o", str(tmp_path / f"all.{exported}"), box=box)
+        file = saved_by_libreoffice(tmp_path / f"all.{exported}", saved)
+        box.requests.clear()
+
+        done, outcomes = await import_(file, "--match", "id", box=box)
+
+    assert done.code == 0
+    assert Counter(outcome["outcome"] for outcome in outcomes) == {"unchanged": 1000}
+    lost_form = sum("as_stored" in outcome for outcome in outcomes)
+    assert (lost_form > 100) == (exported == "csv")
+    assert len(box.requests) < 20

@@ -1,0 +1,156 @@
+"""The header of somebody's file: which names are known, and what is said of the others."""
+
+from pathlib import Path
+
+import pytest
+from importing import import_
+
+from ticketsource_async import TicketSource
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import CUSTOMERS
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "people.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("Last Name", "last_name"),
+        ("last-name", "last_name"),
+        ("LASTNAME", "last_name"),
+        ("last_name\u00a0", "last_name"),
+        ("\ufefflast_name", "last_name"),
+        ("Surname", "last_name"),
+        ("Family Name", "last_name"),
+        ("Forename", "first_name"),
+        ("Given Name", "first_name"),
+        ("Phone", "telephone"),
+        ("Mobile", "telephone"),
+        ("Mobile Phone", "telephone"),
+        ("Tel. No.", "telephone"),
+        ("Post Code", "address_postcode"),
+        ("Postcode", "address_postcode"),
+        ("ZIP", "address_postcode"),
+        ("Address 1", "address_line_1"),
+        ("Address Line 2", "address_line_2"),
+        ("Membership Number", "membership_identifier"),
+    ],
+)
+async def test_a_column_is_found_by_its_usual_names(box: Sandbox, file: Path, name: str, column: str) -> None:
+    """Without regard to capitals, spaces, underscores and hyphens."""
+    file.write_text(f"{name},E-mail Address\nText,new@example.com\n", "utf-8")
+
+    _, (outcome,) = await import_(file, "--match", "email", box=box)
+
+    assert outcome["values"] == {column: "Text", "email": "new@example.com"}
+
+
+@pytest.mark.parametrize(
+    "name", ["SMS", "Opt in", "Opted In", "Unsubscribed", "Consent", "Newsletter", "Email Consent"]
+)
+async def test_no_other_name_leads_to_a_consent(box: Sandbox, file: Path, name: str) -> None:
+    """What somebody else's yes covers is not known, unless --column says it."""
+    file.write_text(f"email,{name}\nnew@example.com,Yes\n")
+    how = ("--match", "email", "--give-consent")
+
+    refused, _ = await import_(file, *how, box=box)
+    _, (without,) = await import_(file, *how, "--ignore-unknown", box=box)
+    _, (mapped,) = await import_(file, *how, "--column", f"{name}=consent_email", box=box)
+    file.write_text("Email,Consent Email\nnew@example.com,Yes\n")
+    _, (own,) = await import_(file, *how, box=box)
+
+    assert refused.code == 2
+    assert f"- {name!r} is not known." in refused.err
+    assert without["values"] == {"email": "new@example.com"}
+    assert mapped["values"] == own["values"] == {"email": "new@example.com", "consent_email": True}
+
+
+async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, file: Path) -> None:
+    """With the nearest name, and the list of all."""
+    file.write_text("Mobile,Phone,frst_name,Shoe size,,last_name\n1,2,3,4,5,6\n")
+
+    done, outcomes = await import_(
+        file, "--match", "email", "--column", "Joined=nowhere", "--column", "Shoe size=shoe", box=box
+    )
+
+    assert (done.code, outcomes) == (2, [])
+    for said in (
+        "The header in row 1 cannot be used:\n",
+        "- There is no column 'Joined', which --column names.\n",
+        "- --column leads 'Shoe size' to 'shoe', which is no column.",
+        "- 'frst_name' is not known. Did you mean first_name?\n",
+        "- 'Mobile' and 'Phone' are both telephone: choose one with --column.\n",
+        "- Column 5 has no name, but cells, such as '5' in row 2.\n",
+        "- There is no column 'email', by which to find the customer.\n",
+        f"The columns are {', '.join(CUSTOMERS.names)}.\n",
+    ):
+        assert said in done.err
+    assert not box.requests
+
+
+async def test_an_option_maps_leaves_out_and_chooses_columns(box: Sandbox, file: Path) -> None:
+    """What is left out is said."""
+    file.write_text("Mobile,Phone,Name = Surname,Notes,Mail\n1632,01632 960001,Jones,x,new@example.com\n")
+    options = ("--column", "Phone=telephone", "--column", "Name = Surname=Last Name", "--column", "Notes=")
+
+    refused, _ = await import_(file, "--match", "email", *options, box=box)
+    done, (outcome,) = await import_(file, "--match", "email", *options, "--ignore-unknown", box=box)
+    quiet, _ = await import_(file, "--match", "email", *options, "--ignore-unknown", "-q", box=box)
+
+    assert "- 'Mobile' is telephone as well, for which --column names another." in refused.err
+    assert outcome["values"] == {"telephone": "01632 960001", "last_name": "Jones", "email": "new@example.com"}
+    assert "Columns left out: Notes, Mobile.\n" in done.err
+    assert quiet.err == ""
+
+
+@pytest.mark.parametrize("text", ["Phone", "=telephone", " =telephone"])
+async def test_a_mapping_that_is_none_is_wrong_use(box: Sandbox, file: Path, text: str) -> None:
+    """The error shows an example."""
+    file.write_text("email\n")
+
+    done, _ = await import_(file, "--match", "email", "--column", text, box=box)
+
+    assert done.code == 2
+    assert '"Date Joined=membership_start_date"' in done.err
+
+
+async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A row ends where its last cell is; a cell behind the last column refuses its row."""
+    file.write_text(
+        "Email,last_name,,,\nshort@example.com\nlong@example.com,Long,,,\nmore@example.com,More,,,,,\n"
+        "spilt@example.com,Spilt,,x\n"
+    )
+
+    done, outcomes = await import_(file, "--match", "email", box=box)
+
+    assert done.code == 1
+    assert [outcome.get("values") for outcome in outcomes] == [
+        {"email": "short@example.com"},
+        {"email": "long@example.com", "last_name": "Long"},
+        {"email": "more@example.com", "last_name": "More"},
+        None,
+    ]
+    assert outcomes[3]["reason"] == "it has 2 cells too many"
+
+
+async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_so(box: Sandbox, file: Path) -> None:
+    """Programs put the number of the row before it, without a name."""
+    file.write_text(",email\n0,new@example.com\n")
+
+    refused, _ = await import_(file, "--match", "email", box=box)
+    _, (outcome,) = await import_(file, "--match", "email", "--ignore-unknown", box=box)
+
+    assert "- Column 1 has no name, but cells, such as '0' in row 2." in refused.err
+    assert outcome["values"] == {"email": "new@example.com"}
+
+
+async def test_the_header_need_not_be_the_first_row(box: Sandbox, file: Path) -> None:
+    """Blank rows before it count."""
+    file.write_text("\n,\nemail\nnew@example.com\n")
+
+    _, (outcome,) = await import_(file, "--match", "email", box=box)
+
+    assert outcome["row"] == 4
