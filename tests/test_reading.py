@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 
 from ticketsource_async.errors import ConfigurationError, UnreadableFile
-from ticketsource_async.files.reading import FileRows, Row, read
+from ticketsource_async.files import FileRows, Row, read
 
 PEOPLE = "email;last_name\nzoe@example.com;Zoë\n"
 

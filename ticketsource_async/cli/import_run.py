@@ -27,9 +27,8 @@ from ticketsource_async.errors import (
     UnreadableFile,
     ValidationFailed,
 )
-from ticketsource_async.files import write
+from ticketsource_async.files import FileRows, read, write
 from ticketsource_async.files.json import json_text
-from ticketsource_async.files.reading import FileRows, read
 from ticketsource_async.output import opened
 from ticketsource_async.tables import to_json
 

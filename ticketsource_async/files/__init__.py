@@ -1,4 +1,4 @@
-"""Any table to a file: `FORMATS` has each format once."""
+"""Any table to a file: `FORMATS` has each format once. `read` reads the files of other people."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.files import csv, json, parquet, xlsx
+from ticketsource_async.files.reading import FileRows as FileRows, Row as Row, read as read
 from ticketsource_async.output import OnWarning, is_replaced, log_warning, opened
 from ticketsource_async.tables import Table
 

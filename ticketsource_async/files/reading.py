@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
@@ -50,7 +51,7 @@ class FileRows:
 
 
 def read(
-    source: Path | BinaryIO,
+    source: str | os.PathLike[str] | BinaryIO,
     *,
     is_known: Callable[[str], bool] | None = None,
     encoding: str | None = None,
@@ -65,8 +66,10 @@ def read(
     digits, a day is in ISO 8601, and a cell with an error is empty. Raises `UnreadableFile` for what is no table,
     `ConfigurationError` for an option that does not fit.
     """
-    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the file"))
-    data = source.read_bytes() if isinstance(source, Path) else source.read()
+    if isinstance(source, str | os.PathLike):
+        name, data = os.fspath(source), Path(source).read_bytes()
+    else:
+        name, data = str(getattr(source, "name", "the file")), source.read()
     if data.startswith(_SPREADSHEETS):
         for option, value in (("encoding", encoding), ("delimiter", delimiter)):
             if value is not None:
