@@ -1,7 +1,7 @@
 """Find the customer of each row, with no more requests than that takes."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
 
 _MOST_IDS: Final = 10
-_ROWS_A_PAGE: Final = 100
+_ROWS_A_TASK: Final = 400  # fewer pages are asked for ahead, and perhaps in vain, if few customers are looked for
 
 
 async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> None:
@@ -67,18 +67,19 @@ async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
 async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[Any]") -> bool:
     """Give rows their customers from the list, and leave those in `missing` that were not found.
 
-    Returns False if the list is left, as soon as it has taken as many pages as there are customers still to find.
+    Returns False if the list is left, as soon as as many pages were read in vain as there are customers still to find.
     """
-    pages_ahead = min(8, 1 + len(missing) // (4 * _ROWS_A_PAGE))
+    pages_ahead = min(8, 1 + len(missing) // _ROWS_A_TASK)
     listed = ts.customers.list(concurrency=pages_ahead, on_invalid=lambda _: None)
-    read = 0
-    async with aclosing(aiter(listed)) as customers:
-        async for customer in customers:
-            shown.update()
-            read += 1
-            if (line := missing.pop(customer.id, None)) is not None:
-                line.before = customer
-            if not missing or (read % _ROWS_A_PAGE == 0 and read >= _ROWS_A_PAGE * len(missing)):
+    in_vain = 0
+    async with aclosing(listed.pages()) as pages:
+        async for page in pages:
+            shown.update(len(page.items))
+            found = [customer for customer in page.items if customer.id in missing]
+            for customer in found:
+                missing.pop(customer.id).before = customer
+            in_vain += not found
+            if in_vain >= len(missing):
                 return False
     return True
 
@@ -91,21 +92,29 @@ class _Everybody:
 
     def __init__(self, lines: Iterable[Line], match: Match) -> None:
         self._match: Match = match
-        self._wanted = {self._key(line.key) for line in lines}
+        self._wanted = Counter(self._key(line.key) for line in lines)
         self._emails = {email_key(line.cells.get("email", "")) for line in lines} - {""}
         self._found: dict[str, list[Customer]] = defaultdict(list)
         self._by_email: dict[str, list[Customer]] = defaultdict(list)
         self._unknown: list[str] = []
 
     async def read(self, ts: "TicketSource", *, quiet: bool) -> None:
-        """Read the list of customers until nobody can have been missed, who would be created again."""
+        """Read the list of customers, and again until nobody can have been missed if anybody is to be created."""
         listed = ts.customers.list(concurrency=8, verify=True, on_invalid=self._note_unreadable)
         with progress("customers read", quiet=quiet) as shown:
-            async for customer in listed:
-                shown.update()
-                self._note(customer)
+            async with aclosing(listed.pages()) as pages:
+                async for page in pages:
+                    shown.update(len(page.items))
+                    for customer in page.items:
+                        self._note(customer)
+                    if page.next_url is None and self._has_all():
+                        return
         if not listed.report.complete:
             fail("the list of customers changes too fast to be sure who is there: try again later.", TRY_AGAIN_LATER)
+
+    def _has_all(self) -> bool:
+        """Say whether every row has found somebody, so that none is for a new customer."""
+        return all(self._found[key] for key in self._wanted) and max(self._wanted.values()) == 1
 
     def give_to(self, lines: Iterable[Line]) -> None:
         """Give each row its customer, or the reason why that is not certain."""
