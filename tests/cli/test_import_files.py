@@ -250,24 +250,55 @@ async def test_corrected_surnames_are_written_although_the_telephones_lost_their
     assert "differs: 300 of telephone.\n" in done.err
 
 
-def saved_by_libreoffice(file: Path, kind: str) -> Path:
-    """Open a file in LibreOffice, as if a person agreed to all it proposes, and save it."""
+def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
+    """Open a file in LibreOffice, as if a person agreed to all it takes for numbers and days, and save it."""
     folder = file.parent / "saved"
-    read_as = ["--infilter=CSV:44,34,76,1,,2057,false,true"] if file.suffix == ".csv" else []
+    read_as = [f"--infilter=CSV:44,34,76,1,,{locale},false,true"] if file.suffix == ".csv" else []
     profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
-    command = [
-        need("soffice"),
-        "--headless",
-        profile,
-        *read_as,
-        "--convert-to",
-        kind,
-        "--outdir",
-        str(folder),
-        str(file),
-    ]
+    command = [need("soffice"), "--headless", profile, *read_as]
+    command += ["--convert-to", kind, "--outdir", str(folder), str(file)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     return folder / f"{file.stem}.{kind}"
+
+
+ODD_TEXTS = (
+    *("01632 960001", "+441632960001", "+44-1632-960001", "+44 (0)1632 960001", "0161-496-0001", "(01632) 960001"),
+    *("0044 1632 960001", "1632960001.0", "007", "0", "00", "0.50", ".5", "5.", "1 1/2", "1/2", "1 000", "1\u00a0000"),
+    *("1,234", "1.234.567", "1'234", "1,5", "1.2", "1.2.3.4", "4.4E+11", "1e5", "12E5", "1E-5", "12345678901234567890"),
+    *(
+        "1-2",
+        "1/2/2026",
+        "31.12.2020",
+        "2026-01-31",
+        "10/11",
+        "3-51",
+        "12-5-7",
+        "13-1",
+        "2/30",
+        "1.1.",
+        "MAR1",
+        "Mar 5",
+    ),
+    *("5 Mar", "Sept 2", "March 2026", "1 Jan", "Jan", "12:30", "1:2:3", "24:00", "12 A", "2 p", "12h", "TRUE", "True"),
+    *("50%", "5%", "$5", "£5", "€5.50", "(123)", "123-", "5-", "-5", "+5", "=1+1", "='", "@SUM(A1)", "#N/A", "####"),
+    *(
+        "Err:502",
+        " a ",
+        "'a",
+        "'01632",
+        "a\nb",
+        "a\r\nb",
+        "\ta",
+        "Zoë",
+        "\U0001f3ad",
+        "½",
+        "1;2",
+        "a;=1",
+        "1_000",
+        "0x10",
+    ),
+    *('"q"', 'a"b', "-", "--", "+", "=", "INF", "NaN", "2nd", "1T", "99/99/99", "#1", "O'Brien", "http://x.example"),
+)
 
 
 @pytest.mark.slow
@@ -290,3 +321,24 @@ async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
     lost_form = sum("as_stored" in outcome for outcome in outcomes)
     assert (lost_form > 100) == (exported == "csv")
     assert len(box.requests) < 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "ods", "xlsx"])
+@pytest.mark.parametrize("locale", [2057, 1031])
+async def test_nothing_that_libreoffice_makes_of_a_text_passes_as_a_change(
+    tmp_path: Path, locale: int, kind: str
+) -> None:
+    """British or German: a cell is as stored, or only a number form of it, or its row is refused."""
+    async with Sandbox(customers=0, rate_limit=None) as box:
+        for text in ODD_TEXTS:
+            box.customers.create({"phone": text, "last_name": text, "address": {"line_1": text}})
+        await run(*EXPORT, "-o", str(tmp_path / "all.csv"), box=box)
+        await run(*EXPORT, "-o", str(tmp_path / "book.xlsx"), box=box)
+
+        _, outcomes = await import_(saved_by_libreoffice(tmp_path / "all.csv", kind, locale), "--match", "id", box=box)
+        _, of_book = await import_(saved_by_libreoffice(tmp_path / "book.xlsx", "xlsx"), "--match", "id", box=box)
+
+    assert [outcome.get("changes") for outcome in outcomes] == [None] * len(ODD_TEXTS)
+    assert {outcome["outcome"] for outcome in outcomes} == {"unchanged", "refused"}
+    assert [outcome["outcome"] for outcome in of_book] == ["unchanged"] * len(ODD_TEXTS)

@@ -20,7 +20,9 @@ _INVISIBLE: Final = re.compile(
 _LINE_END: Final = re.compile(r"\r\n?")
 
 _SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
-_DECIMAL: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?(?:[Ee][+-]?[0-9]{1,3})?")
+_CURRENCY: Final = re.compile(r"(?<![^+-])\s*[£$€]\s*|\s*[£$€]\Z")
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.|[.,][0-9]+)?|[.,][0-9]+)(?:[Ee][+-]?[0-9]{1,3})?")
+_MIXED: Final = re.compile(r"([0-9]{1,9}) ([0-9]{1,3})/([0-9]{1,3})")
 _GROUPED: Final = re.compile(rf"[+-]?[0-9]{{1,3}}(?P<mark>{_SEPARATORS})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*(?:[.,]0+)?")
 _NEVER_OF_A_NUMBER: Final = re.compile(r"\+|0[0-9]")
 _SCIENTIFIC: Final = re.compile(r"(-?[0-9]+)(?:[.,]([0-9]+))?[Ee]\+?(-?[0-9]{1,3})")
@@ -48,7 +50,7 @@ _DAY_OR_TIME: Final = re.compile(
     re.IGNORECASE,
 )
 _LIKE_A_DAY_OR_TIME: Final = re.compile(
-    r"[0-9]{1,2}[-/.:][0-9]{1,4}(?:[-/.:][0-9]{1,4})?|[0-9]{4}[-/.][0-9]{1,2}(?:[-/.][0-9]{1,2})?"
+    r"[0-9]{1,2}[-/.:][0-9]{1,4}(?:[-/.:][0-9]{1,4}|\.)?|[0-9]{4}[-/.][0-9]{1,2}(?:[-/.][0-9]{1,2})?"
     rf"|[0-9]{{1,4}}[-/. ]*{_MONTH}\.?(?:[-/. ]*[0-9]{{1,4}})?|{_MONTH}\.?[-/. ]*[0-9]{{1,4}}"
     r"|[0-9]{1,2} ?[ap]m?",
     re.IGNORECASE,
@@ -90,14 +92,18 @@ def is_number_form(old: str, new: str) -> bool:
 
 
 def _numbers(text: str) -> set[Decimal]:
-    """Return the numbers that a text can mean: 1.234 may be 1234."""
+    """Return the numbers for which a spreadsheet can take a text: 1.234 may be 1234, and £5 is 5."""
     found = set()
-    if _DECIMAL.fullmatch(text):
-        found.add(Decimal(text.replace(",", ".")))
-    if _GROUPED.fullmatch(text):
-        whole = re.sub(r"[.,]0+\Z", "", text) if not re.search(rf"{_SEPARATORS}000\Z", text) else text
+    bare = _CURRENCY.sub("", text, count=1)
+    without = bare.removesuffix("%").rstrip()
+    if _DECIMAL.fullmatch(without):
+        found.add(Decimal(without.replace(",", ".")))
+    if _GROUPED.fullmatch(without):
+        whole = without if re.search(rf"{_SEPARATORS}000\Z", without) else re.sub(r"[.,]0+\Z", "", without)
         found.add(Decimal(re.sub(_SEPARATORS, "", whole)))
-    return found
+    if (mixed := _MIXED.fullmatch(without)) and int(mixed[3]):
+        found.add(int(mixed[1]) + Decimal(mixed[2]) / Decimal(mixed[3]))
+    return {number / 100 for number in found} if bare.endswith("%") else found
 
 
 def _digits(text: str) -> str:
@@ -113,7 +119,8 @@ def _lost_digits(old: str, new: str) -> bool:
         return False
     with localcontext(prec=15):
         rounded = +Decimal(digits)
-    return Decimal(new) in (rounded, Decimal(digits[:15].ljust(len(digits), "0")), Decimal(float(digits)))
+    cut = Decimal(digits[:15].ljust(len(digits), "0"))
+    return Decimal(new) in (rounded, cut, Decimal(float(rounded)), Decimal(float(cut)), Decimal(float(digits)))
 
 
 def _computed(old: str, new: str) -> bool:
@@ -123,8 +130,6 @@ def _computed(old: str, new: str) -> bool:
     if _NEGATIVE.fullmatch(new) and any(map(str.isdecimal, old)) and not old.startswith("-"):
         return True
     formula = re.sub(r"\s", "", old).removeprefix("=")
-    if formula.endswith("%"):
-        formula = f"{formula[:-1]}/100"
     terms = _TERM.findall(formula)
     is_sum = old[:1] in tuple("=+-") or re.fullmatch(r"[0-9]+(?:\.[0-9]+)?/[0-9]+", formula)
     if not is_sum or len(terms) < 2 or "".join(sign + number for sign, number in terms) != re.sub("[()]", "", formula):

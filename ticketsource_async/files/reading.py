@@ -6,7 +6,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,6 +29,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_DURATION: Final = re.compile(r"PT([0-9]+)H([0-9]{2})M([0-9]{2})S")  # a time of 24 hours or more in OpenDocument
 _MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
 
 
@@ -249,6 +250,11 @@ def _text_of(value: object) -> str:
         return str(int(value))
     if isinstance(value, datetime) and value.time() == time():
         return value.date().isoformat()
+    if isinstance(value, timedelta):
+        seconds = round(value.total_seconds())
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if isinstance(value, str) and (duration := _DURATION.fullmatch(value)):
+        return ":".join(duration.groups())
     return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
