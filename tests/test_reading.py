@@ -205,3 +205,30 @@ def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
     found = read(tmp_path / "people.ods")
 
     assert (found.header, found.rows) == (Row(1, ("email", "")), [Row(5, ("1", "2026-07-01"))])
+
+
+@pytest.mark.parametrize("how", ["truncated", "changed"])
+def test_a_broken_workbook_is_refused(tmp_path: Path, how: str) -> None:
+    """However it was broken, it is no table."""
+    book = workbook(tmp_path / "people.xlsx")
+    book.get_worksheet_by_name("People").write_string(0, 0, "email")
+    book.close()
+    data = bytearray((tmp_path / "people.xlsx").read_bytes())
+    if how == "truncated":
+        del data[len(data) // 2 :]
+    else:
+        data[len(data) // 2 :] = bytes(byte ^ 0xFF for byte in data[len(data) // 2 :])
+
+    with pytest.raises(UnreadableFile, match="no spreadsheet that can be read"):
+        read(BytesIO(bytes(data)))
+
+
+def test_a_cell_at_the_other_end_of_a_sheet_is_named(tmp_path: Path) -> None:
+    """All between would not fit into the memory."""
+    book = workbook(tmp_path / "people.xlsx")
+    for row, column in ((0, 0), (1_048_575, 16_383)):
+        book.get_worksheet_by_name("People").write_string(row, column, "email")
+    book.close()
+
+    with pytest.raises(UnreadableFile, match="far from all others, XFD1048576: delete what is there"):
+        read(tmp_path / "people.xlsx")

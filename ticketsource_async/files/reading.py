@@ -5,14 +5,19 @@ import csv
 import io
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import reduce
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError, UnreadableFile
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
 _SPREADSHEETS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 """How a zip file (xlsx, ods) and an OLE file (xls, or an xlsx with a password) begin."""
@@ -24,6 +29,11 @@ _MARKS: Final = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+
+_SHEET_PART: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_LAST_CELL: Final = re.compile(r'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]{1,3})([0-9]{1,7})"')
+_HEAD_OF_SHEET: Final = 4096
+_MOST_CELLS: Final = 20_000_000  # a million customers with all columns
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
@@ -219,23 +229,52 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
         import python_calamine as calamine  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise ConfigurationError("A spreadsheet needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+    if far := next((cell for cell in _last_cells(data) if _cells_up_to(*cell) > _MOST_CELLS), None):
+        raise UnreadableFile(f"{name} has a cell far from all others, {''.join(far)}: delete what is there.", name)
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        if sheet is not None and sheet not in book.sheet_names:
-            raise ConfigurationError(f"{name} has no sheet {sheet!r}: it has {_listed(book.sheet_names)}.")
-        sheets = [book.get_sheet_by_name(found) for found in book.sheet_names if sheet in (None, found)]
-        filled = [found for found in sheets if found.start is not None]
-        if len(filled) > 1:
-            names = _listed([found.name for found in filled])
-            raise ConfigurationError(f"{name} has several sheets with rows: {names}. Name one (--sheet).")
-        values = filled[0].to_python(skip_empty_area=False) if filled else []
-    except calamine.CalamineError as error:
-        raise UnreadableFile(
-            f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one.", name
-        ) from None
+        found = _chosen(book, name, sheet)
+        values = found.to_python(skip_empty_area=False) if found else []
+    except BaseException as error:
+        # The second is what Rust code makes of a file in which it finds what cannot be, and is no Exception.
+        if not isinstance(error, calamine.CalamineError) and type(error).__name__ != "PanicException":
+            raise
+        said = f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one."
+        raise UnreadableFile(said, name) from None
     rows = ((number, [_text_of(value) for value in row]) for number, row in enumerate(values, 1))
-    named = f'sheet "{filled[0].name}"' if filled else "no sheet"
+    named = f'sheet "{found.name}"' if found else "no sheet"
     return named, [Row(number, tuple(cells)) for number, cells in rows if _has_any(cells)]
+
+
+def _chosen(book: "CalamineWorkbook", name: str, sheet: str | None) -> "CalamineSheet | None":
+    """Return the sheet that is named, or the only one with rows; None if there is none."""
+    if sheet is not None and sheet not in book.sheet_names:
+        raise ConfigurationError(f"{name} has no sheet {sheet!r}: it has {_listed(book.sheet_names)}.")
+    sheets = [book.get_sheet_by_name(found) for found in book.sheet_names if sheet in (None, found)]
+    filled = [found for found in sheets if found.start is not None]
+    if len(filled) > 1:
+        names = _listed([found.name for found in filled])
+        raise ConfigurationError(f"{name} has several sheets with rows: {names}. Name one (--sheet).")
+    return filled[0] if filled else None
+
+
+def _last_cells(data: bytes) -> list[tuple[str, str]]:
+    """Return column and row of the last cell of each sheet, as the sheets themselves say; those of XLSX do."""
+    found = []
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            for part in filter(_SHEET_PART.fullmatch, book.namelist()):
+                with book.open(part) as sheet:
+                    head = sheet.read(_HEAD_OF_SHEET).decode("utf-8", "replace")
+                found += _LAST_CELL.findall(head)
+    except Exception:  # noqa: BLE001 - a file that is broken, in whatever way, is refused when it is read
+        return []
+    return found
+
+
+def _cells_up_to(column: str, row: str) -> int:
+    """Return the number of cells between the first of a sheet and this one, all of which are held in the memory."""
+    return int(row) * reduce(lambda number, letter: number * 26 + ord(letter) - ord("A") + 1, column, 0)
 
 
 def _listed(names: list[str]) -> str:
