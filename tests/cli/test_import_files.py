@@ -250,17 +250,6 @@ async def test_corrected_surnames_are_written_although_the_telephones_lost_their
     assert "differs: 300 of telephone.\n" in done.err
 
 
-def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
-    """Open a file in LibreOffice, as if a person agreed to all it takes for numbers and days, and save it."""
-    folder = file.parent / "saved"
-    read_as = [f"--infilter=CSV:44,34,76,1,,{locale},false,true"] if file.suffix == ".csv" else []
-    profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
-    command = [need("soffice"), "--headless", profile, *read_as]
-    command += ["--convert-to", kind, "--outdir", str(folder), str(file)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return folder / f"{file.stem}.{kind}"
-
-
 ODD_TEXTS = (
     *("01632 960001", "+441632960001", "+44-1632-960001", "+44 (0)1632 960001", "0161-496-0001", "(01632) 960001"),
     *("0044 1632 960001", "1632960001.0", "007", "0", "00", "0.50", ".5", "5.", "1 1/2", "1/2", "1 000", "1\u00a0000"),
@@ -299,6 +288,44 @@ ODD_TEXTS = (
     ),
     *('"q"', 'a"b', "-", "--", "+", "=", "INF", "NaN", "2nd", "1T", "99/99/99", "#1", "O'Brien", "http://x.example"),
 )
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx"])
+async def test_whatever_was_exported_comes_back_unchanged(tmp_path: Path, kind: str) -> None:
+    """Formulas, errors, line breaks and characters that nobody sees are not damage if they are stored."""
+    texts = (
+        *ODD_TEXTS,
+        "Zoe\u0308\u200b",
+        "a\u2028b",
+        "a\x0bb",
+        "'=x",
+        "''+1-1",
+        '="1"',
+        "\u00a0x",
+        "-1-2",
+        "mailto:x",
+    )
+    async with Sandbox(customers=0, rate_limit=None) as box:
+        for text in texts:
+            box.customers.create({"phone": text, "last_name": text, "address": {"line_1": text}})
+        await run(*EXPORT, "-o", str(tmp_path / f"all.{kind}"), box=box)
+
+        _, outcomes = await import_(tmp_path / f"all.{kind}", "--match", "id", box=box)
+
+    assert {outcome["outcome"] for outcome in outcomes} == {"unchanged"}
+    assert len(outcomes) == len(texts)
+    assert not any("as_stored" in outcome for outcome in outcomes)
+
+
+def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
+    """Open a file in LibreOffice, as if a person agreed to all it takes for numbers and days, and save it."""
+    folder = file.parent / "saved"
+    read_as = [f"--infilter=CSV:44,34,76,1,,{locale},false,true"] if file.suffix == ".csv" else []
+    profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
+    command = [need("soffice"), "--headless", profile, *read_as]
+    command += ["--convert-to", kind, "--outdir", str(folder), str(file)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return folder / f"{file.stem}.{kind}"
 
 
 @pytest.mark.slow

@@ -168,7 +168,7 @@ def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
 async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
     """Show the sums and the rows to correct, and write these to the file of --refused."""
     if _for_people(options):
-        outcomes.show_to_correct()
+        outcomes.show_to_correct(options.refused)
     if options.refused is not None:
         table = table_to_correct(file.header, outcomes.to_correct, escape_formulas=options.escape_formulas)
         await write(

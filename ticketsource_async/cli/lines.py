@@ -47,8 +47,8 @@ class Line:
     key: str
     cells: dict[str, str]
     """What it says, by column, without empty cells."""
-    guarded: dict[str, str]
-    """The same as in the file, where a quote before it was taken away."""
+    guarded: dict[str, tuple[str, ...]]
+    """The same as in the file, and with one quote fewer: what is stored may have quotes of its own."""
     dated: bool = False
     updated_at: datetime | None = None
     problems: list[str] = field(default_factory=list)
@@ -133,7 +133,9 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
     if "email" in given:
         given["email"] = _JOINERS.sub("", given["email"])
     key = given.get(KEYS[match], "")
-    line = Line(row, email_key(key) if match == "email" else key, given, in_file)
+    line = Line(row, email_key(key) if match == "email" else key, given, {})
+    if escape_formulas:
+        line.guarded = {column: (cell, undefuse(cell)) for column, cell in in_file.items()}
     if row.doubt:
         line.problems.append(row.doubt)
     if surplus := len(row.cells) - columns.width if any(map(by_place.get, range(columns.width, len(row.cells)))) else 0:
@@ -214,7 +216,7 @@ def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -
                 problem = _take_day_or_consent(made, column, cell, old, rules)
             else:
                 stored = clean(old) if isinstance(old, str) else ""
-                as_stored = stored and stored in (cell, line.guarded[column])
+                as_stored = stored and stored in (cell, *line.guarded.get(column, ()))
                 problem = "" if as_stored else _take_text(made, column, cell, stored)
             if problem:
                 problems.append(problem)

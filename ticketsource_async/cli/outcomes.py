@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
+from pathlib import Path
 from typing import Final
 
 from ticketsource_async import RateLimit
@@ -103,8 +104,8 @@ class Outcomes:
         about = f", about {minutes:,} minutes" if minutes > 1 else ""
         return f"Writing takes {requests:,} request{'s' if requests > 1 else ''}{about}. "
 
-    def show_to_correct(self) -> None:
-        """Draw the rows that were not written, on a terminal."""
+    def show_to_correct(self, all_in: Path | None) -> None:
+        """Draw the rows that were not written, on a terminal; `all_in` is the file that has all of them."""
         if not (to_correct := self.to_correct):
             return
         from rich.console import Console  # noqa: PLC0415 - only where a table is drawn
@@ -119,7 +120,10 @@ class Outcomes:
         console = Console()
         console.print(drawn)
         if (more := len(to_correct) - _MOST_SHOWN) > 0:
-            console.print(f"{more:,} more: --refused refused.xlsx writes all of them to a file.", highlight=False)
+            where = (
+                f"{visible(str(all_in))} has all." if all_in else "--refused refused.xlsx writes all of them to a file."
+            )
+            console.print(f"{more:,} more: {where}", highlight=False, markup=False)
 
 
 def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: bool) -> Table[Outcome]:
