@@ -129,6 +129,7 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
         ([("M1", "Smith")], ["M1,Smith", "M1,Smith"], ["row OTHER has the same membership number and surname"] * 2),
         ([("M1", "Smith")], ["M1,Adams", "M1,Jones"], ["may be that of ID0: give the last_name as stored"] * 2),
         ([], ["M1,", "M1,Jones"], ["so it needs a last_name", None]),
+        ([("M1", "Smith")], ["M1,Adams", "M1,,,x"], ["may be that of ID0: give the last_name as stored", "too many"]),
         # A spreadsheet took the zeros.
         ([("007", "Bond")], ["7,Bond"], [None]),
         ([("007", "Bond")], ["7.0,bond"], [None]),
@@ -157,6 +158,19 @@ async def test_a_member_who_is_not_certain_is_refused(
         else:
             said = re.sub(r"ID(\d)", lambda found: ids[int(found[1])], reason)
             assert said.replace("OTHER", str(5 - outcome["row"])) in outcome["reason"]
+
+
+async def test_a_number_is_not_enough_if_all_names_are_others(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """One number can cover several people, of whom TicketSource may have one; a new surname alone is a change."""
+    draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
+    anna = await ts.customers.create(draft)
+    file.write_text("membership_identifier,first_name,last_name\nM1,Ben,Jones\n")
+    _, (ben,) = await import_(file, "--match", "membership", box=box)
+    file.write_text("membership_identifier,first_name,last_name\nM1,ANNA,Jones\n")
+    _, (married,) = await import_(file, "--match", "membership", box=box)
+
+    assert ben["reason"] == f"its membership number is that of {anna.id}, who has other names"
+    assert (married["outcome"], married["id"]) == ("would update", anna.id)
 
 
 async def test_a_new_member_who_is_there_without_a_number_is_refused(

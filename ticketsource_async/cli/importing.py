@@ -29,9 +29,9 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     "--match",
     type=click.Choice(["email", "id", "membership"]),
     required=True,
-    help="How a row finds its customer. With email or membership, a row that finds nobody creates a customer; with "
-    "membership that is by the number, and by the surname where people share a number; with id, the e-mail of a row "
-    "is written, even if somebody else has the same.",
+    help="How a row finds its customer: by e-mail, by id, or by membership number, and by surname where people share a "
+    "number. With email and membership, a row that finds nobody creates a customer. With id, the e-mail of a row is "
+    "written, even if somebody else has the same.",
 )
 @click.option("--apply", is_flag=True, help="Write. Without this, say what would be written.")
 @click.option(

@@ -29,7 +29,7 @@ async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *,
         await _by_id(ts, open_lines, quiet=quiet)
     else:
         # A customer who signs up between the list and the writing would be there twice.
-        everybody = _Everybody(open_lines, match)
+        everybody = _Everybody(open_lines, match, Counter(line.key for line in lines))
         await everybody.read(ts, quiet=quiet)
         everybody.give_to(open_lines)
     refuse_alike(
@@ -90,9 +90,13 @@ async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[
 class _Everybody:
     """The customers of a box office, as far as rows may be for them."""
 
-    def __init__(self, lines: Iterable[Line], match: Match) -> None:
+    def __init__(self, lines: Iterable[Line], match: Match, rows_by_key: Counter[str]) -> None:
+        """Begin to look for the customers of rows; `rows_by_key` counts those that are refused, too."""
         self._match: Match = match
-        self._wanted = Counter(self._key(line.key) for line in lines)
+        self._wanted = {self._key(line.key) for line in lines}
+        self._rows: Counter[str] = Counter()
+        for key, count in rows_by_key.items():
+            self._rows[self._key(key)] += count
         self._emails = {email_key(line.cells.get("email", "")) for line in lines} - {""}
         self._found: dict[str, list[Customer]] = defaultdict(list)
         self._by_email: dict[str, list[Customer]] = defaultdict(list)
@@ -114,7 +118,7 @@ class _Everybody:
 
     def _has_all(self) -> bool:
         """Say whether every row has found somebody, so that none is for a new customer."""
-        return all(self._found[key] for key in self._wanted) and max(self._wanted.values()) == 1
+        return all(self._found[key] and self._rows[key] == 1 for key in self._wanted)
 
     def give_to(self, lines: Iterable[Line]) -> None:
         """Give each row its customer, or the reason why that is not certain."""
@@ -123,7 +127,7 @@ class _Everybody:
             sharing[self._key(line.key)].append(line)
         for key, group in sharing.items():
             if self._match == "membership":
-                self._give_members(group, self._found[key])
+                _give_members(group, self._found[key], shared=self._rows[key] > 1)
             else:
                 _give_only(group[0], self._found[key])
         for line in lines:
@@ -151,29 +155,6 @@ class _Everybody:
     def _note_unreadable(self, error: InvalidResponse) -> None:
         self._unknown.append(error.id or "a row of the list")
 
-    def _give_members(self, lines: list[Line], customers: "list[Customer]") -> None:
-        """Give rows with one number their customers: by surname, if more than one row or customer has the number."""
-        if not customers:
-            for line in lines:
-                if len(lines) > 1 and not line.surname:
-                    line.problems.append("others share its membership number, so it needs a last_name")
-            return
-        exact = [customer for customer in customers if _number(customer) == lines[0].key]
-        if len(lines) == len(exact) == 1:
-            lines[0].before = exact[0]
-            return
-        for line in lines:
-            same = [customer for customer in customers if line.surname and _surname(customer) == line.surname]
-            if len(same) == 1:
-                line.before = same[0]
-            elif same:
-                line.problems.append(f"{len(same):,} customers have this membership number and surname: {_ids(same)}")
-        taken = {line.before.id for line in lines if line.before is not None}
-        left = [customer for customer in customers if customer.id not in taken]
-        for line in lines:
-            if line.before is None and not line.problems and left:
-                line.problems.append(f"its membership number may be that of {_ids(left)}: give the last_name as stored")
-
     def _check_is_new(self, line: Line) -> None:
         """Refuse a row if a customer who is there may be the one to create."""
         if self._unknown:
@@ -184,8 +165,38 @@ class _Everybody:
                 "be read: correct it in TicketSource first, or the person may be there twice"
             )
         same = self._by_email.get(email_key(line.cells.get("email", "")), [])
-        if same := [customer for customer in same if _surname(customer) in ("", line.surname)]:
+        if same := [customer for customer in same if _name(customer.last_name) in ("", line.surname)]:
             line.problems.append(f"{_ids(same)} has this email and surname, but not this membership number")
+
+
+def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: bool) -> None:
+    """Give rows with one number their customers: by surname, if more than one row or customer has the number."""
+    exact = [customer for customer in customers if _number(customer) == lines[0].key]
+    if len(exact) == 1 and not shared:
+        _give_member(lines[0], exact[0])
+        return
+    for line in lines:
+        same = [customer for customer in customers if line.surname and _name(customer.last_name) == line.surname]
+        if len(same) == 1:
+            line.before = same[0]
+        elif same:
+            line.problems.append(f"{len(same):,} customers have this membership number and surname: {_ids(same)}")
+        elif shared and not line.surname:
+            line.problems.append("others share its membership number, so it needs a last_name")
+    taken = {line.before.id for line in lines if line.before is not None}
+    left = [customer for customer in customers if customer.id not in taken]
+    for line in lines:
+        if line.before is None and not line.problems and left:
+            line.problems.append(f"its membership number may be that of {_ids(left)}: give the last_name as stored")
+
+
+def _give_member(line: Line, customer: "Customer") -> None:
+    """Give a row the one customer with its number, unless all of their names are others."""
+    names = ((customer.first_name, line.cells.get("first_name")), (customer.last_name, line.cells.get("last_name")))
+    if all(stored and given and _name(stored) != _name(given) for stored, given in names):
+        line.problems.append(f"its membership number is that of {customer.id}, who has other names")
+    else:
+        line.before = customer
 
 
 def _give_only(line: Line, customers: "list[Customer]") -> None:
@@ -210,5 +221,6 @@ def _number(customer: "Customer") -> str:
     return clean((customer.membership and customer.membership.identifier) or "")
 
 
-def _surname(customer: "Customer") -> str:
-    return clean(customer.last_name or "").casefold()
+def _name(name: str | None) -> str:
+    """Return what is the same for a name in small and capital letters."""
+    return clean(name or "").casefold()
