@@ -112,14 +112,14 @@ async def test_a_signal_at_any_moment_of_an_import_says_where_it_ended(tmp_path:
     """Plain lines alone. What was reported was written, and at most one more, since a create was in flight."""
     chance, file = random.Random(seed), tmp_path / "people.csv"
     file.write_text("email\n" + "".join(f"person-{number}@example.com\n" for number in range(100)))
-    import_ = ("customers", "import", str(file), "--match", "email", "--apply")
+    import_ = ("customers", "import", str(file), "--match", "email", "--apply", "--quiet")
     for _ in range(times):
         async with Sandbox(customers=5, rate_limit=None) as box:
             numbers = _numbers(chance)
             done = await _ended(*import_, box=box, numbers=numbers, requests=chance.randrange(4, 60))
 
             assert done.code == 128 + numbers[0]
-            assert "wait a minute, since TicketSource may still be at work on that line, then run it again" in done.err
+            assert "wait a minute, since TicketSource may still be at work on that row, then run it again" in done.err
             assert all(line.startswith(("POST /customers ", "The import ended")) for line in done.err.splitlines())
             reported = done.out.count('"created"')
             assert reported <= len(box.customers) - 5 <= reported + 1
