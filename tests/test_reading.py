@@ -73,7 +73,7 @@ def test_options_overrule_what_is_found() -> None:
         (b"\xef\xbb\xbfemail\nZo\xeb\n", "is not in utf-8: look at line 2"),
         ("email\nZoë\n".encode("utf-16-le"), "NUL character in line 1. If it is a text in UTF-16"),
         (b'email,last_name\n"1\n2",x\n"Zo"e,x\n', "row 3, which begins in line 4, has a quote too many or too few"),
-        (b'email,last_name\na,b\n"Zoe,x\na,b\n', "row 3, has a quote too many or too few"),
+        (b'email,last_name\na,b\n"Zoe,x\na,b\n', "row 3 has a quote too many or too few"),
         (b'sep=,\nemail,last_name\n"Zoe,x\na,b\n', "row 2, which begins in line 3, has a quote"),
         (b"<html><table>", "is no table, but HTML, XML or JSON"),
         (b'[{"email": "a"}]', "is no table, but HTML, XML or JSON"),

@@ -199,9 +199,9 @@ def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iter
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            where = f"row {number}" if number == line else f"row {number}, which begins in line {line}"
+            where = f"row {number}" if number == line else f"row {number}, which begins in line {line},"
             raise UnreadableFile(
-                f"{name} is not a CSV: {where}, has a quote too many or too few ({error}). A quote within a cell is "
+                f"{name} is not a CSV: {where} has a quote too many or too few ({error}). A quote within a cell is "
                 "written twice.",
                 name,
             ) from None
