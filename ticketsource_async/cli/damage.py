@@ -31,7 +31,9 @@ _MARKS_OF_TELEPHONES: Final = re.compile(r"[\s()./-]")
 _NEGATIVE: Final = re.compile(r"-[0-9]+(?:[.,][0-9]+)?")
 _TERM: Final = re.compile(r"([-+*/]?)\(?([0-9]+(?:\.[0-9]+)?)\)?")
 
-_OFTEN_DIGITS: Final = ("telephone", "membership_identifier", "address_postcode")
+OFTEN_DIGITS: Final = ("telephone", "membership_identifier", "address_postcode")
+"""Columns whose texts are often digits alone."""
+
 _WITH_ZEROS: Final = re.compile(r"[0-9]+[.,]0+")
 _ERROR: Final = re.compile(r"#(?:N/?[AV]|[A-ZÄÖÜÉ_/0-9]+[!?]|#+)|Err:[0-9]{3}", re.IGNORECASE)
 _TEXT_FORMULA: Final = re.compile(r'=\s*"[^"]*"')
@@ -167,7 +169,7 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (lambda _, new: _TEXT_FORMULA.fullmatch(new), "a formula: keep the text alone"),
     (lambda _, new: "\ufffd" in new, "in which a letter was lost in another encoding"),
     (
-        lambda column, new: column in _OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
+        lambda column, new: column in OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
         f"as a spreadsheet writes numbers: {_TEXT_THERE}",
     ),
     (

@@ -21,7 +21,6 @@ Match = Literal["email", "id", "membership"]
 KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": "membership_identifier"}
 """The column by which a row finds its customer."""
 
-_OFTEN_DIGITS: Final = ("telephone", "address_postcode", "membership_identifier")
 _TEXT_MARK: Final = re.compile(r"'+(?=[+(]?[0-9])")
 _JOINERS: Final = re.compile("[\u200c\u200d]")
 _NOT_IN_EMAIL: Final = r"\s@()<>\[\]{}\",;:\\|"
@@ -153,7 +152,11 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
 
 def _unguarded(column: str, cell: str) -> str:
     """Return a cell without the quote that stands before a formula, or before digits that are a text."""
-    return _TEXT_MARK.sub("", cell, count=1) if column in _OFTEN_DIGITS and _TEXT_MARK.match(cell) else undefuse(cell)
+    return (
+        _TEXT_MARK.sub("", cell, count=1)
+        if column in damage.OFTEN_DIGITS and _TEXT_MARK.match(cell)
+        else undefuse(cell)
+    )
 
 
 def _moment(cell: str) -> datetime | None:
