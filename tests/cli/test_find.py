@@ -8,7 +8,7 @@ import pytest
 from command import run, table
 from rows import customer_row
 
-from ticketsource_async import CustomerStore, TicketSource
+from ticketsource_async import CustomerStore, StoreError, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 JOSE: dict[str, Any] = {
@@ -207,6 +207,37 @@ async def test_a_store_has_the_customers_as_they_were_found_last(box: Sandbox, t
     assert now[first].first_name == "Zebedee"
     assert second not in now
     assert len(now) == 24
+
+
+async def test_several_may_search_a_store_at_once_but_not_while_it_is_written(box: Sandbox, tmp_path: Path) -> None:
+    """Who has it open to look has it as it was. Who writes it needs it alone, and has no file beside it left."""
+    path = tmp_path / "customers.db"
+    find = ("customers", "find", "@", "--store", str(path))
+    follow = ("customers", "changes", "--store", str(path), "-q")
+    await run(*follow, box=box)
+
+    async with CustomerStore(path, read_only=True) as store, CustomerStore(path, read_only=True) as other:
+        found = await run(*find)
+        writing = await run(*follow, box=box)
+        assert [c async for c in store.customers()] == [c async for c in other.customers()]
+        with pytest.raises(StoreError):
+            await store.erase(box.customers.ids()[0])
+    async with CustomerStore(path):
+        meanwhile = await run(*find)
+
+    assert (found.code, writing.code, meanwhile.code) == (0, 75, 75)
+    assert "in use" in writing.err
+    assert "in use" in meanwhile.err
+    assert [file.name for file in tmp_path.iterdir()] == ["customers.db"]
+    assert (await run(*follow, box=box)).code == 0
+
+
+async def test_to_look_into_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
+    """It is an error that names the file."""
+    with pytest.raises(StoreError, match="customers.db"):
+        await CustomerStore(tmp_path / "customers.db", read_only=True).__aenter__()
+
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path: Path) -> None:

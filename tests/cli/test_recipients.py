@@ -15,6 +15,8 @@ from ticketsource_async import Address, TicketSource
 from ticketsource_async.cli.recipients import Recipients, _requests as requests
 from ticketsource_async.sandbox import Sandbox
 
+WITH_CUSTOMER = ("bookings", "export", "--with-customer")
+
 
 @pytest.mark.parametrize(
     ("need", "field", "values", "no_values"),
@@ -225,12 +227,41 @@ async def test_bookings_take_their_customers_from_a_store_without_a_request(regu
     done = await run("bookings", "export", "--with-customer", *store, box=regulars)
 
     assert (whole.code, whole.err, whole.out) == (0, "", same.out)
+    assert [path.name for path in tmp_path.iterdir()] == ["customers.db"]
     assert not any(request.path.startswith("/customers/") for request in list(regulars.requests)[before:])
     assert {row["customer_id"] for row in table(done.out) if not row["customer_last_name"]} == {gone}
     assert done.err == (
         f"1 customer of these bookings cannot be found in {store[1]}, so their cells are empty: {gone}. Run `customers "
         "changes` first to have those who are new.\n"
     )
+
+
+async def test_a_store_of_another_box_office_gives_no_names(regulars: Sandbox, tmp_path: Path) -> None:
+    """The same id may be another person there. Nothing is asked for, and the file is not written."""
+    store, target = tmp_path / "customers.db", tmp_path / "x.csv"
+    async with Sandbox(customers=5, rate_limit=None, api_key="skl-of-another") as other:
+        await run("customers", "changes", "--store", str(store), box=other)
+
+    done = await run(*WITH_CUSTOMER, "--store", str(store), "-o", str(target), box=regulars)
+
+    assert (done.code, target.exists(), len(regulars.requests)) == (1, False, 0)
+    assert "is of http" in done.err
+    assert "customers changes --rebind" in done.err
+
+
+@pytest.mark.parametrize("command", [("customers", "find", "a"), WITH_CUSTOMER])
+async def test_an_empty_file_is_no_store_and_stays_empty(
+    regulars: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """To look into it does not make it a database."""
+    store = tmp_path / "customers.db"
+    store.touch()
+
+    done = await run(*command, "--store", str(store), box=regulars)
+
+    assert (done.code, done.out, store.read_bytes()) == (1, "", b"")
+    assert "is empty: name a store that `customers changes` has filled" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["customers.db"]
 
 
 async def test_a_store_without_with_customer_is_wrong_use(regulars: Sandbox, tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
         async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:
             bookings = _noted(listed, hooks)
             if store is not None:
-                sold = from_store(bookings, store, hooks.left_out)
+                sold = from_store(ts, bookings, store, hooks.left_out)
             elif with_customer:
                 sold = by_request(ts, bookings, hooks.left_out, quiet=options.quiet)
             else:

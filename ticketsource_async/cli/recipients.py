@@ -180,13 +180,19 @@ async def by_request(
         yield event, date, booking, customers.get(booking.customer_id or "")
 
 
-async def from_store(bookings: "Bookings", store: Path, left_out: LeftOut) -> "BookingsWithCustomer":
-    """Yield each booking with its customer as a store has them, and say at the end whom it does not have."""
+async def from_store(
+    ts: "TicketSource", bookings: "Bookings", store: Path, left_out: LeftOut
+) -> "BookingsWithCustomer":
+    """Yield each booking with its customer as a store has them, and say at the end whom it does not have.
+
+    Raises `StoreError` before the first request if the store is of another box office.
+    """
     from ticketsource_async import CustomerStore  # noqa: PLC0415 - help can do without
 
     missing: dict[str, None] = {}
     damaged: set[str] = set()
-    async with CustomerStore(store) as in_store:
+    async with CustomerStore(store, read_only=True) as in_store:
+        await ts.customers.check_store(in_store)  # ids may be the same there
         async for event, date, booking in bookings:
             customer, customer_id = None, booking.customer_id
             if customer_id and customer_id not in damaged and customer_id not in missing:

@@ -103,6 +103,10 @@ class Customers(Resource):
         credentials = self._sender.credentials
         return Account(str(credentials.base_url).rstrip("/"), credentials.limiter_key)
 
+    async def check_store(self, store: CustomerStore, /) -> None:
+        """Raise `StoreError` if the customers in a store are of another box office than this client's. No request."""
+        await store.check(self._account())
+
     async def rebind(self, store: CustomerStore, /) -> None:
         """Let a store go on with the API key and the base URL of this client.
 

@@ -45,7 +45,9 @@ _MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND recor
 class StoreFile:
     """The SQLite file; each method is whole or not done at all."""
 
-    def __init__(self, path: Path, chmod: Callable[[Path, int], None] = os.chmod) -> None:
+    def __init__(
+        self, path: Path, chmod: Callable[[Path, int], None] = os.chmod, *, read_only: bool = False
+    ) -> None:
         self._path = Path(os.path.realpath(path))  # through a link, which would count as existing
         self._chmod = chmod
         # Before anything is touched: to change the mode or the owner of a device could break the machine.
@@ -53,13 +55,18 @@ class StoreFile:
             if not file.is_file():
                 beside = "" if file == self._path else f"cannot be used, since {file} beside it "
                 raise Refused(f"{beside}is not a regular file: name another file")
-        with suppress(FileExistsError):  # which is not opened: closing it here would end a lock held in this process
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if not read_only:
+            with suppress(FileExistsError):  # which is not opened: closing it would end a lock held in this process
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._sync_runs = 0
         self._erased: dict[str, int] = {}
-        self._sql = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        # Not `mode=ro`, which leaves the files beside it that readers make. `rw` does not create the file.
+        self._sql = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", timeout=0, isolation_level=None, uri=True)
         try:
-            self._open()
+            if read_only:
+                self._open_to_read()
+            else:
+                self._open()
         except BaseException:
             self._sql.close()
             raise
@@ -69,23 +76,23 @@ class StoreFile:
         files = [self._path.with_name(self._path.name + end) for end in _BESIDE]
         return [file for file in files if os.path.lexists(file)]
 
+    def _open_to_read(self) -> None:
+        """Begin to read the file as it is now; others may read it too, and nobody can write it meanwhile."""
+        self._sql.execute("PRAGMA query_only = ON")
+        self._sql.execute("BEGIN")
+        if self._is_empty():
+            raise Refused("is empty: name a store that `customers changes` has filled")
+        self._check()
+
     def _open(self) -> None:
         run = self._sql.execute
         run("PRAGMA locking_mode = EXCLUSIVE")  # the lock of the first transaction is kept until the file is closed
         run("BEGIN EXCLUSIVE")
-        application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
-        if self._one("SELECT count(*) FROM sqlite_master") == application == version == 0:
+        if self._is_empty():
             for statement in _SCHEMA:
                 run(statement)
-        elif application != _APPLICATION:
-            raise Refused("is not a customer store but another database: name another file")
-        elif version != _VERSION:
-            raise Refused(
-                f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
-                + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
-            )
-        elif self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would be a new customer
-            raise Refused(damaged("its pages do not fit together"))
+        else:
+            self._check()
         run("COMMIT")
         self._make_private()
         run("PRAGMA journal_mode = WAL")
@@ -93,6 +100,27 @@ class StoreFile:
         run("PRAGMA secure_delete = ON")
         run("PRAGMA temp_store = MEMORY")  # or `erase` would leave a copy of all in a file, deleted but not wiped
         run("CREATE TEMP TABLE seen (sync_run INTEGER, id TEXT, PRIMARY KEY (sync_run, id)) WITHOUT ROWID")
+
+    def _is_empty(self) -> bool:
+        return bool(
+            self._one("SELECT count(*) FROM sqlite_master")
+            == self._one("PRAGMA application_id")
+            == self._one("PRAGMA user_version")
+            == 0
+        )
+
+    def _check(self) -> None:
+        """Raise `Refused` for a file that this version cannot use."""
+        application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
+        if application != _APPLICATION:
+            raise Refused("is not a customer store but another database: name another file")
+        if version != _VERSION:
+            raise Refused(
+                f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
+                + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
+            )
+        if self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would be a new customer
+            raise Refused(damaged("its pages do not fit together"))
 
     def _make_private(self) -> None:
         """Let nobody but the owner read the files: an empty one may have been there, or a copy with other modes."""

@@ -78,11 +78,13 @@ class CustomerStore:
     for one box office. One process at a time may use it. Do not open the file yourself in that process: to close it
     again ends the lock on it. What is acknowledged survives the death of the process at any moment; if the machine
     loses power, the last changes may be yielded again. Opening it raises `StoreInUse`, and `StoreError` for a file that
-    cannot be used.
+    cannot be used. With `read_only` several may read it at once, as it is when they open it, and a `changes` of another
+    process is refused meanwhile; an empty file is refused too.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self._path = Path(path)
+        self._read_only = read_only
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="customer-store")
         self._file: StoreFile | None = None
         self._closed = False
@@ -101,7 +103,7 @@ class CustomerStore:
         return self
 
     def _open(self) -> None:
-        self._file = StoreFile(self._path)
+        self._file = StoreFile(self._path, read_only=self._read_only)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -192,11 +194,11 @@ class CustomerStore:
         if before.base_url != account.base_url:
             raise self._error(
                 f"is of {before.base_url}, not of {account.base_url}: name another file; if the box office is the "
-                "same, at a new address, call ts.customers.rebind(store) first (the command: --rebind)"
+                "same, at a new address, call ts.customers.rebind(store) first (the command: customers changes --rebind)"
             )
         raise self._error(
             "was filled with another API key: name another file for another box office; if the key of this one was "
-            "replaced, call ts.customers.rebind(store) first (the command: --rebind)"
+            "replaced, call ts.customers.rebind(store) first (the command: customers changes --rebind)"
         )
 
     def _box_office(self) -> Account | None:
