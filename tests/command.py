@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from click.testing import CliRunner
+from loops import until
 from mocked import KEY
 from processes import pointed_at
 from pyarrow import parquet
@@ -93,10 +94,11 @@ async def on_terminal(
     encoding: str = "utf-8",
     env: dict[str, str] | None = None,
     interrupt_at: bytes = b"",
+    interrupt_if: Callable[[], bool] = lambda: True,
 ) -> tuple[int, str]:
     """Run the command on a terminal; return its exit code and what the terminal got, without its colours.
 
-    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at` and waits.
+    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`, `interrupt_if` holds, and it waits.
     """
     ours, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
@@ -120,14 +122,17 @@ async def on_terminal(
     reading = asyncio.create_task(
         asyncio.to_thread(read_terminal, ours, interrupt_at, lambda: loop.call_soon_threadsafe(has_shown.set))
     )
-    interrupting = asyncio.create_task(_interrupt(process, has_shown))
+    interrupting = asyncio.create_task(_interrupt(process, has_shown, interrupt_if))
     shown = await reading
     interrupting.cancel()
     return await process.wait(), shown.decode(encoding)
 
 
-async def _interrupt(process: asyncio.subprocess.Process, has_shown: asyncio.Event) -> None:
+async def _interrupt(
+    process: asyncio.subprocess.Process, has_shown: asyncio.Event, holds: Callable[[], bool]
+) -> None:
     await has_shown.wait()
+    await until(holds)
     status = Path(f"/proc/{process.pid}/status")
     asleep = 0
     while asleep < 3:  # Python loses a signal that comes just before it waits for the answer

@@ -446,6 +446,22 @@ async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) ->
     assert "answered 501" in lines(shown)[-1]
 
 
+async def test_ctrl_c_shows_the_rows_that_have_come(many: Sandbox) -> None:
+    """Somebody who has waited for the first ones need not wait for the rest, and sees that it is not all."""
+    many.fail(page=2, slow=60)
+
+    code, shown = await on_terminal(
+        *("customers", "find", "@", "--limit", "200"),
+        box=many,
+        interrupt_at=b"customers",
+        interrupt_if=lambda: len(many.requests) >= 2,
+    )
+
+    assert code == 130
+    assert 50 < shown.count("cst-") <= 100
+    assert lines(shown)[-1] == "... ended before all were read."
+
+
 @pytest.mark.parametrize(
     ("env", "coloured"),
     [

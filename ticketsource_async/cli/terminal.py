@@ -94,8 +94,10 @@ class Printing:
     def records(self, kind: type[T]) -> Iterator[Callable[[T], bool]]:
         """Yield what takes a record of this kind to print, and says whether another one is wanted.
 
-        A table is drawn at the end, also if an error of the API ends the list before: what has come is shown.
+        A table is drawn at the end, also if an error of the API or a signal ends the list before: what has come is shown.
         """
+        from asyncio import CancelledError  # noqa: PLC0415 - help can do without
+
         from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
         from ticketsource_async.files import FORMATS  # noqa: PLC0415
         from ticketsource_async.record_tables import TABLES  # noqa: PLC0415
@@ -125,9 +127,10 @@ class Printing:
 
         try:
             yield keep
-        except TicketSourceError:
+        except (TicketSourceError, CancelledError) as error:
             if rows:
-                _print(_list(table, rows[: self.most]))
+                ended = ["... ended before all were read."] if isinstance(error, CancelledError) else []
+                _print([*_list(table, rows[: self.most]), *ended])
             raise
         _print(_list(table, rows[: self.most]) if rows else ["No rows."])
         if self.most is not None and len(rows) > self.most:
