@@ -231,16 +231,25 @@ class _AllVenues:
         return self._fetched[venue_id]
 
 
-async def _in_branches(
+def _in_branches(
     source: AsyncGenerator[In | FailedBranch, None],
     work: Callable[[In], Coroutine[Any, Any, Sequence[Out] | FailedBranch]],
     concurrency: int,
 ) -> AsyncGenerator[Out | FailedBranch, None]:
-    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time.
+    """Yield the rows as `in_order` does; in the place of the rows of a branch that failed comes its failure."""
 
-    In the place of the rows of a branch that failed comes its failure.
-    """
-    branches = TasksAhead[Sequence[Out] | FailedBranch](concurrency)
+    async def rows(item: In | FailedBranch) -> Sequence[Out | FailedBranch]:
+        found = item if isinstance(item, FailedBranch) else await work(item)
+        return [found] if isinstance(found, FailedBranch) else found
+
+    return in_order(source, rows, concurrency)
+
+
+async def in_order(
+    source: AsyncGenerator[In, None], work: Callable[[In], Coroutine[Any, Any, Sequence[Out]]], concurrency: int
+) -> AsyncGenerator[Out, None]:
+    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time."""
+    branches = TasksAhead[Sequence[Out]](concurrency)
     failure: Exception | None = None
     try:
         async with aclosing(source):
@@ -252,26 +261,17 @@ async def _in_branches(
                 except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
                     failure = error
                     continue
-                # `branches` owns it.
-                _ = branches.start(_itself(item) if isinstance(item, FailedBranch) else work(item))
+                _ = branches.start(work(item))  # `branches` owns it
                 if branches.full:
-                    for row in _rows(await branches.oldest()):
+                    for row in await branches.oldest():
                         yield row
             while branches:
-                for row in _rows(await branches.oldest()):
+                for row in await branches.oldest():
                     yield row
             if failure is not None:
                 raise failure
     finally:
         await branches.aclose()
-
-
-async def _itself(failed: FailedBranch) -> FailedBranch:
-    return failed
-
-
-def _rows(found: Sequence[Out] | FailedBranch) -> Sequence[Out | FailedBranch]:
-    return [found] if isinstance(found, FailedBranch) else found
 
 
 async def _yield_rows(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from command import EXPORT, run, table
+from command import EXPORT, on_terminal, run, start, table
+from loops import until
 from rows import ZOE
 
 from ticketsource_async import Address, TicketSource
@@ -123,6 +124,62 @@ async def test_the_customers_of_an_event_are_exported_each_once_after_its_reques
 def test_how_long_requests_take_is_said_if_the_rate_limit_makes_them_wait(number: int, said: str) -> None:
     """The first 240 go at once."""
     assert requests(number) == said
+
+
+async def test_a_limit_is_said_before_the_customers_are_read(regulars: Sandbox) -> None:
+    """It saves requests."""
+    sold = await booked(regulars)
+    customers = list(dict.fromkeys(customer for of, _, customer in sold if of == sold[0][0]))
+
+    done = await run(*EXPORT, "--event", sold[0][0], "--limit", "2", box=regulars)
+
+    assert [row["id"] for row in table(done.out)] == customers[:2]
+    number = len(customers)
+    assert f"Reading the {number} customers who booked, until 2 are found: at most {number} requests.\n" in done.err
+
+
+async def test_an_event_without_bookings_says_so(regulars: Sandbox) -> None:
+    """The file has a header alone."""
+    sold = await booked(regulars)
+    for date in {date for of, date, _ in sold if of == sold[0][0]}:
+        regulars.fail(path=f"/dates/{date}/bookings", status=200, body='{"data": [], "links": {"next": null}}')
+
+    done = await run(*EXPORT, "--event", sold[0][0], box=regulars)
+
+    assert (done.code, table(done.out)) == (0, [])
+    assert done.err == "Reading the bookings for 2 dates: at least 2 requests.\nNobody has booked.\n"
+
+
+async def test_the_dates_of_an_event_are_read_together(regulars: Sandbox) -> None:
+    """One that takes long keeps no other waiting."""
+    sold = await booked(regulars)
+    paths = {f"/dates/{date}/bookings" for of, date, _ in sold if of == sold[0][0]}
+    regulars.requests.clear()
+    for path in paths:
+        regulars.fail(path=path, slow=60)
+
+    process = await start(*EXPORT, "--event", sold[0][0], box=regulars)
+    await until(lambda: paths <= {request.path for request in regulars.requests})
+    process.kill()
+    await process.communicate()
+
+    assert len(paths) == 2
+
+
+async def test_what_is_said_on_a_terminal_has_lines_of_its_own(regulars: Sandbox, tmp_path: Path) -> None:
+    """The progress stands below; customers who are read one by one are counted, of how many there are."""
+    event = (await booked(regulars))[0][0]
+    target = ("-o", str(tmp_path / "x.csv"))
+
+    code, by_event = await on_terminal(*EXPORT, "--event", event, *target, box=regulars)
+    other, with_customer = await on_terminal(*WITH_CUSTOMER, *target, box=regulars)
+
+    assert (code, other) == (0, 0)
+    said = [line.rpartition("\r")[2] for line in (by_event + with_customer).split("\n")]
+    assert "Reading the bookings for 2 dates: at least 2 requests." in said
+    assert sum("Reading the" in line for line in said) == 3
+    assert not any("Reading the" in line and "/s" in line for line in said)
+    assert "5/5" in with_customer
 
 
 async def test_dates_and_events_go_together_with_consent_and_what_is_required(shows: Sandbox) -> None:

@@ -200,7 +200,7 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
                 _write_line(_waiting(event))
         elif isinstance(event, ListEndedEvent):
             where = f"the list at {event.path} was not read beyond page {event.page}"
-            click.echo(f"ticketsource: {where}: {event.reason}. Rows may be missing.", err=True)
+            _write_line(f"ticketsource: {where}: {event.reason}. Rows may be missing.")
             context.meta[_INCOMPLETE] = True
         if on_event is not None:
             on_event(event)
@@ -406,7 +406,7 @@ def say(message: str) -> None:
     """Print one line on stderr, with nothing that a terminal would obey."""
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
-    click.echo(visible(message), err=True)
+    _write_line(visible(message))
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def export_customers(
         written = 0
         listed: AsyncGenerator[Customer, None]
         if events or dates:
-            listed = who_booked(ts, events, dates, hooks.left_out, quiet=options.quiet)
+            listed = who_booked(ts, events, dates, hooks.left_out, limit=limit, quiet=options.quiet)
         else:
             # The limit counts those written: without a filter these are those read, and no page too many is read.
             most = limit if recipients.is_everybody else None
@@ -271,7 +271,7 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
             if store is not None:
                 sold = from_store(ts, bookings, store, hooks.left_out)
             elif with_customer:
-                sold = by_request(ts, bookings, hooks.left_out, quiet=options.quiet)
+                sold = by_request(ts, bookings, hooks.left_out, output=options.output, quiet=options.quiet)
             else:
                 sold = ((*booking, None) async for booking in bookings)
             async with aclosing(bookings), aclosing(sold):

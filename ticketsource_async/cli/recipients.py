@@ -2,18 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, say
+from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, StoreError
 
 if TYPE_CHECKING:
-    from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, TicketSource
+    from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, Pager, TicketSource
 
     Bookings = AsyncGenerator[tuple[Event, EventDate, Booking], None]
     BookingsWithCustomer = AsyncGenerator[tuple[Event, EventDate, Booking, Customer | None], None]
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _A_MINUTE: Final = 240
+_AT_A_TIME: Final = 8
 
 
 def _has_email(customer: "Customer") -> bool:
@@ -112,47 +113,78 @@ class Recipients:
 
 
 async def who_booked(
-    ts: "TicketSource", events: Iterable[str], dates: Iterable[str], left_out: LeftOut, *, quiet: bool
+    ts: "TicketSource",
+    events: Iterable[str],
+    dates: Iterable[str],
+    left_out: LeftOut,
+    *,
+    limit: int | None,
+    quiet: bool,
 ) -> AsyncGenerator["Customer", None]:
     """Yield the customers of the bookings for these events and dates, each once, in the order of their first booking.
 
-    It says beforehand how many requests it makes. An event or a date that cannot be read is left out.
+    It says beforehand how many requests it makes, of which a `limit` may save some. An event or a date that cannot be
+    read is left out.
     """
     with checked_ids("--event"):
         lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
     with checked_ids("--date"):
         to_read = {date: ts.dates.list_bookings(date, on_invalid=left_out) for date in dates}
-    for listed in lists:
-        found: list[EventDate] = await _unless_it_fails(listed.collect(), left_out) or []
-        to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) for date in found}
+    async with aclosing(_rows_of(lists, left_out)) as found:
+        to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}
     if to_read and not quiet:
         say(f"Reading the bookings for {_counted(len(to_read), 'date')}: at least {_requests(len(to_read))}.")
     ids: dict[str, None] = {}
     nobody = 0
-    for bookings in to_read.values():
-        booked: list[Booking] = await _unless_it_fails(bookings.collect(), left_out) or []
-        ids |= {booking.customer_id: None for booking in booked if booking.customer_id}
-        nobody += sum(not booking.customer_id for booking in booked)
+    async with aclosing(_rows_of(to_read.values(), left_out)) as booked:
+        async for booking in booked:
+            if booking.customer_id:
+                ids[booking.customer_id] = None
+            else:
+                nobody += 1
     if nobody:
         say(f"{_counted(nobody, 'booking')} named no customer.")
-    async with aclosing(customers_with(ts, ids, left_out, quiet=quiet)) as customers:
+    elif not ids and not left_out.count and not quiet:
+        say("Nobody has booked.")
+    async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:
         async for customer in customers:
             yield customer
 
 
+async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGenerator[T, None]:
+    """Yield the rows of these lists in order; leave out a list that cannot be read for a reason of its own."""
+    from ticketsource_async.listings import in_order  # noqa: PLC0415 - help can do without
+
+    async def each() -> "AsyncGenerator[Pager[T], None]":
+        for listed in lists:
+            yield listed
+
+    async def read(listed: "Pager[T]") -> list[T]:
+        try:
+            return await listed.collect()
+        except _OF_ONE as error:
+            left_out(error)
+            return []
+
+    async with aclosing(in_order(each(), read, _AT_A_TIME)) as rows:
+        async for row in rows:
+            yield row
+
+
 async def customers_with(
-    ts: "TicketSource", ids: Collection[str], left_out: LeftOut, *, quiet: bool
+    ts: "TicketSource", ids: Collection[str], left_out: LeftOut, *, limit: int | None = None, quiet: bool
 ) -> AsyncGenerator["Customer", None]:
     """Yield the customers with these ids in their order, after saying how many requests that takes.
 
     Those whom TicketSource does not have any more, since they were deleted, merged or purged, are counted and named.
     """
     if ids and not quiet:
-        say(f"Reading the {_counted(len(ids), 'customer')} who booked: {_requests(len(ids))}.")
+        until, at_most = ("", "") if limit is None else (f", until {limit:,} are found", "at most ")
+        say(f"Reading the {_counted(len(ids), 'customer')} who booked{until}: {at_most}{_requests(len(ids))}.")
     gone: list[str] = []
     waiting: dict[int, Outcome[str, Customer]] = {}
     at = 0
-    async with ts.customers.get_many(ids) as bulk:
+    async with ts.customers.get_many(ids, concurrency=_AT_A_TIME) as bulk:
         async for outcome in bulk:
             waiting[outcome.index] = outcome
             while (ready := waiting.pop(at, None)) is not None:
@@ -169,13 +201,17 @@ async def customers_with(
 
 
 async def by_request(
-    ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, quiet: bool
+    ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, output: Path, quiet: bool
 ) -> "BookingsWithCustomer":
     """Yield each booking with its customer, each of whom is asked for once when all bookings are read."""
     rows = [row async for row in bookings]
     ids = dict.fromkeys(booking.customer_id for _, _, booking in rows if booking.customer_id)
+    customers: dict[str, Customer] = {}
     async with aclosing(customers_with(ts, ids, left_out, quiet=quiet)) as found:
-        customers = {customer.id: customer async for customer in found}
+        with progress("customers", quiet=quiet, rows_to=output, total=len(ids)) as shown:
+            async for customer in found:
+                customers[customer.id] = customer
+                shown.update()
     for event, date, booking in rows:
         yield event, date, booking, customers.get(booking.customer_id or "")
 
@@ -210,15 +246,6 @@ async def from_store(
             f"{_counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
             f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
         )
-
-
-async def _unless_it_fails(reading: Coroutine[Any, Any, T], left_out: LeftOut) -> T | None:
-    """Return what is read; leave it out if it fails for a reason of its own."""
-    try:
-        return await reading
-    except _OF_ONE as error:
-        left_out(error)
-        return None
 
 
 def _counted(number: int, what: str) -> str:
