@@ -88,6 +88,9 @@ async def test_a_customer_is_found_by_what_people_type(box: Sandbox, text: str) 
         ("+353 1 496", {"telephone": "00353 1 4960000"}),
         ("0353 1 496", {"telephone": "+353 1 4960000"}),
         ("0169772345", {"telephone": "+44 16977 2345"}),
+        *((typed, {"telephone": "7700900123"}) for typed in ("07700 900123", "+447700900123", "7700 900123")),
+        ("01632 960001", {"telephone": "1632960001.0"}),
+        ("02079460477", {"telephone": "3000000000 / 2079460477"}),
     ],
 )
 async def test_names_and_telephones_of_all_kinds_are_found(box: Sandbox, text: str, person: dict[str, str]) -> None:
@@ -106,6 +109,14 @@ async def test_what_is_not_there_is_not_found(box: Sandbox, text: str) -> None:
 
     assert (done.code, done.out) == (1, "")
     assert done.err == "0 found among 2 customers.\n"
+
+
+@pytest.mark.parametrize("telephone", ["2012345678 ext 9", "27700900123", "770090012", "4700900123"])
+async def test_only_a_number_that_may_have_lost_its_zero_gets_one(box: Sandbox, telephone: str) -> None:
+    """Ten digits, of which the first is 1, 2, 3 or 7."""
+    known(box, {"telephone": telephone})
+
+    assert (await run("customers", "find", f"0{telephone[:9]}", box=box)).code == 1
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\u200b", "\u0301"])

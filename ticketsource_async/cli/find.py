@@ -78,9 +78,15 @@ def _national(telephone: str) -> str:
     return "0" + abroad[2:].removeprefix("0") if abroad.startswith("44") else "00" + abroad
 
 
+def _stored_national(telephone: str) -> str:
+    """Return the digits of a telephone as `_national` does, with the zero that a spreadsheet may have dropped."""
+    digits = _national(re.sub(r"^(\s*[0-9]+)\.0\s*$", r"\1", telephone))
+    return f"0{digits}" if re.fullmatch("[1237][0-9]{9}", digits) else digits
+
+
 def _is_telephone(digits: str, telephone: str) -> bool:
     """Say whether these digits are in a field of telephones, which may have more than one."""
-    return any(digits in _national(number) for number in (telephone, *re.split("[/,;&|]| or ", telephone)))
+    return any(digits in _stored_national(number) for number in (telephone, *re.split("[/,;&|]| or ", telephone)))
 
 
 def matcher(text: str) -> "Callable[[Customer], bool]":
