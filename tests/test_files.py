@@ -159,7 +159,7 @@ def test_json_lines_have_everything_one_customer_a_line() -> None:
     assert "Zoë" in lines[0]
 
 
-@pytest.mark.parametrize("name", ["xml", "", "CSV", "jsonlines"])
+@pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
 def test_what_is_no_format_is_refused(name: str) -> None:
     """Nothing is written in another format instead."""
     with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx"):
@@ -352,8 +352,19 @@ async def test_a_format_that_is_named_overrules_the_ending(tmp_path: Path) -> No
         await files.write(one_by_one(people(1)), CUSTOMERS, target)
 
     assert target.read_bytes().startswith(b"\xef\xbb\xbfid,")
-    with pytest.raises(ConfigurationError, match="no format 'CSV'"):
-        await files.write(people(1), CUSTOMERS, target, format="CSV")
+    await files.write(people(1), CUSTOMERS, target, format="JSONL")
+    assert len(rows_in(target, "jsonl")) == 1
+    with pytest.raises(ConfigurationError, match="no format 'xls'"):
+        await files.write(people(1), CUSTOMERS, target, format="xls")
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl", "parquet", "xlsx"])
+async def test_a_byte_order_mark_is_for_csv_and_tsv_alone(tmp_path: Path, name: str) -> None:
+    """Few can read JSON that begins with one."""
+    with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv, and this is {name}"):
+        await files.write(people(1), CUSTOMERS, tmp_path / f"people.{name}", byte_order_mark=True)
+
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there no lock tells whether a folder is in use")

@@ -195,8 +195,31 @@ async def test_the_ending_of_the_file_decides_how_it_is_written(box: Sandbox, tm
     assert [row["id"] for row in rows_in(target, ending.lower())] == list(box.customers.ids())
 
 
+@pytest.mark.parametrize(("command", "name"), [("export", "JSONL"), ("find @", "Csv"), ("find @", "TABLE")])
+async def test_a_format_is_named_in_letters_of_any_case(box: Sandbox, command: str, name: str) -> None:
+    """As an ending is."""
+    done = await run("customers", *command.split(), "--format", name, box=box)
+    same = await run("customers", *command.split(), "--format", name.lower(), box=box)
+
+    assert done.code == 0
+    assert done == same
+    assert "cst-" in done.out
+
+
+@pytest.mark.parametrize("ending", ["json", "XLSX"])
+async def test_a_name_that_is_an_ending_alone_counts_as_that_ending(
+    box: Sandbox, tmp_path: Path, ending: str
+) -> None:
+    """It is not CSV under the name of another format."""
+    target = tmp_path / f".{ending}"
+
+    await run(*EXPORT, "-o", str(target), box=box)
+
+    assert [row["id"] for row in rows_in(target, ending.lower())] == list(box.customers.ids())
+
+
 @pytest.mark.parametrize("what", ["customers export", "bookings export", "programme export", "customers changes"])
-@pytest.mark.parametrize("name", ["x.xls", "x.ODS", "customers.csv.gz", "x.2026"])
+@pytest.mark.parametrize("name", ["x.xls", "x.ODS", "customers.csv.gz", "x.2026", ".xls", ".hidden"])
 async def test_an_ending_that_cannot_be_written_is_refused_before_the_first_request(
     shows: Sandbox, tmp_path: Path, what: str, name: str
 ) -> None:
@@ -213,7 +236,7 @@ async def test_an_ending_that_cannot_be_written_is_refused_before_the_first_requ
     assert rows_in(target, "jsonl")
 
 
-@pytest.mark.parametrize("name", ["customers", "customers.", ".hidden"])
+@pytest.mark.parametrize("name", ["customers", "customers."])
 async def test_a_file_without_an_ending_has_the_default_of_the_command(box: Sandbox, tmp_path: Path, name: str) -> None:
     """It is CSV for an export, JSON Lines for changes."""
     await run(*EXPORT, "-o", str(tmp_path / name), box=box)

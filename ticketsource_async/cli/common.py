@@ -110,22 +110,27 @@ output_option = click.option(
 )
 
 
-class _Format(Lazy, click.Choice[str]):
-    """The name of a format; the formats are loaded when somebody wants to know them."""
+class FormatChoice(Lazy, click.Choice[str]):
+    """The name of a format, in letters of any case; the formats are loaded when somebody wants to know them."""
+
+    def __init__(self, suits: "Callable[[Format], bool]" = lambda _: True, *besides: str) -> None:
+        self._suits = suits
+        self._besides = besides
+        super().__init__([], case_sensitive=False)
 
     @property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The names of all formats."""
+        """The names of the formats that suit, after others."""
         from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
 
-        return tuple(FORMATS)
+        return (*self._besides, *(name for name, kind in FORMATS.items() if self._suits(kind)))
 
 
 def format_option(default: str, explained: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --format; `chosen_format` finds out what it means."""
     return click.option(
         "--format",
-        type=_Format([]),
+        type=FormatChoice(),
         help="Without it the ending of --output decides, such as .xlsx. Without an ending, on stdout, and for a pipe "
         f"or a device it is {default}. {explained}".rstrip(),
     )

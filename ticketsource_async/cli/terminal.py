@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import Lazy, on_terminal
+from ticketsource_async.cli.common import FormatChoice, on_terminal
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
@@ -41,21 +41,10 @@ _UNKNOWN: Final = (80, 24)  # the size of what has none, such as a pipe
 _NARROWEST: Final = 20
 
 
-class _Format(Lazy, click.Choice[str]):
-    """`table`, or a format of files that is text; the formats are loaded when somebody wants to know them."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The names of all formats."""
-        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
-
-        return (_TABLE, *(name for name, file in FORMATS.items() if not file.is_binary))
-
-
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --format of what prints records; `default` is for a pipe."""
     explained = f"How to print.  [default: table on a terminal, elsewhere {default}]"
-    return click.option("--format", type=_Format([]), help=explained)
+    return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, _TABLE), help=explained)
 
 
 limit_option = click.option(

@@ -64,8 +64,8 @@ FORMATS: Final[dict[str, Format]] = {
 
 
 def format_named(name: str) -> Format:
-    """Return a format; raise `ConfigurationError` if there is none of this name."""
-    if (found := FORMATS.get(name)) is None:
+    """Return a format, named in letters of any case; raise `ConfigurationError` if there is none of this name."""
+    if (found := FORMATS.get(name.lower())) is None:
         raise ConfigurationError(f"There is no format {name!r}: choose one of {', '.join(FORMATS)}.")
     return found
 
@@ -73,16 +73,17 @@ def format_named(name: str) -> Format:
 def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
     """Return the format that the ending of a path names, in letters of any case.
 
-    Stdout (`-`), a pipe, a device and a path without an ending have the default. Raises `ConfigurationError` for an
-    ending that no format has.
+    A name such as `.xlsx` is an ending alone. Stdout (`-`), a pipe, a device and a path without an ending have the
+    default. Raises `ConfigurationError` for an ending that no format has.
     """
     path = Path(path)
-    ending = path.suffix.lower().lstrip(".") if is_replaced(path) else ""
+    suffix = path.suffix or (path.name if path.name.startswith(".") else "")
+    ending = suffix.lower().lstrip(".") if is_replaced(path) else ""
     if ending and ending not in FORMATS:
         works = ", ".join(f".{name}" for name in FORMATS)
         raise ConfigurationError(
-            f"{path.name} ends in {path.suffix}, which cannot be written: name a file that ends in one of {works}, or "
-            "name the format as well."
+            f"{path.name} ends in {suffix}, which cannot be written. End the name in one of {works}, or add --format "
+            "(in a program: format=)."
         )
     return FORMATS[ending or default]
 
@@ -101,13 +102,15 @@ async def write(
 
     The file is written atomically: it appears when it is whole, and if anything fails the old one stays. A new one can
     be read by nobody else. The format is that of the ending, see `format_of`, unless `format` names one; `path` may be
-    "-" for stdout. `escape_formulas` and `byte_order_mark` are for csv and tsv. `on_warning` is called with what a
-    reader of the file should know, such as cells that were cut; otherwise that is logged.
+    "-" for stdout. `escape_formulas` changes csv and tsv alone, and `byte_order_mark` is for these. `on_warning` is
+    called with what a reader of the file should know, such as cells that were cut; otherwise that is logged.
 
-    Raises `ConfigurationError` for a format that there is not, whose extra is not installed, or that cannot be shown on
-    a terminal, and OSError for a file that cannot be written.
+    Raises `ConfigurationError` for a format that there is not, whose extra is not installed, that has no byte order
+    mark, or that cannot be shown on a terminal, and OSError for a file that cannot be written.
     """
     kind = format_of(path) if format is None else format_named(format)
+    if byte_order_mark and not kind.guards_formulas:
+        raise ConfigurationError(f"byte_order_mark is for csv and tsv, and this is {kind.name}.")
     path = Path(path)
     at_once = not is_replaced(path)  # somebody may wait for it
     written = 0
