@@ -77,9 +77,21 @@ async def start(
     )
 
 
-async def run_with_streams(redirected: str, *arguments: str, box: Sandbox) -> Done:
-    """Run the command with a stream redirected as a shell does, such as ">&-", which closes stdout."""
-    command = ("sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "ticketsource_async", *arguments)
+async def run_with_streams(redirected: str, *arguments: str, box: Sandbox, before: str = "") -> Done:
+    """Run the command with a stream redirected as a shell does, such as ">&-", which closes stdout.
+
+    `before` is what the shell does first.
+    """
+    command = (
+        "sh",
+        "-c",
+        f'{before}\nexec "$@" {redirected}',
+        "sh",
+        sys.executable,
+        "-m",
+        "ticketsource_async",
+        *arguments,
+    )
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=pointed_at(box))
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -128,9 +140,7 @@ async def on_terminal(
     return await process.wait(), shown.decode(encoding)
 
 
-async def _interrupt(
-    process: asyncio.subprocess.Process, has_shown: asyncio.Event, holds: Callable[[], bool]
-) -> None:
+async def _interrupt(process: asyncio.subprocess.Process, has_shown: asyncio.Event, holds: Callable[[], bool]) -> None:
     await has_shown.wait()
     await until(holds)
     status = Path(f"/proc/{process.pid}/status")

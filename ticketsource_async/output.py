@@ -22,6 +22,8 @@ _SCRATCH: Final = "ticketsource-scratch-"
 _MARK: Final = ".ticketsource-"  # between the name of a file and the rest of that of its part, so that no other has one
 
 
+_OF_THE_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 OnWarning = Callable[[str], object]
 """What is called with a sentence for the one who wanted the file."""
 
@@ -45,6 +47,28 @@ def opened(
     chmod: Callable[[Path, int], None] = os.chmod,
 ) -> Iterator[TextIOWrapper]:
     """Yield a stream to stdout or to a file that takes its name only when all went well."""
+    with (
+        _naming("stdout" if str(output) == "-" else str(output)),
+        _opened(output, encoding, on_warning, chmod) as stream,
+    ):
+        yield stream
+
+
+@contextmanager
+def _naming(output: str) -> Iterator[None]:
+    """Let the error of a full disk have the name of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_THE_DISK and error.filename is None:
+            error.filename = output
+        raise
+
+
+@contextmanager
+def _opened(
+    output: Path, encoding: str, on_warning: OnWarning, chmod: Callable[[Path, int], None]
+) -> Iterator[TextIOWrapper]:
     if str(output) == "-":
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed", "stdout")
@@ -86,7 +110,12 @@ def _replacing(
     target = Path(os.path.realpath(output))  # through a link, so that the link stays
     before = target.stat() if target.exists() else None
     _remove_left_parts(target)
-    handle, part = _new_part(target)
+    try:
+        handle, part = _new_part(target)
+    except OSError as error:  # with the name of the part
+        folder = output.parent if not output.parent.is_dir() else target.parent
+        reason = error.strerror if folder.is_dir() else f"there is no folder {folder}"
+        raise OSError(error.errno, reason, str(output)) from None
     lock = None if sys.platform == "win32" else os.dup(handle)  # to hold the lock until the part is no more
     try:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:

@@ -482,7 +482,7 @@ async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
     stdout = await run("check", "--report", "-", box=box)
 
     assert missing.code == 1
-    assert "No such file" in missing.err
+    assert f"there is no folder {tmp_path / 'none'}." in missing.err
     assert stdout.code == 2
 
 

@@ -207,9 +207,7 @@ async def test_a_format_is_named_in_letters_of_any_case(box: Sandbox, command: s
 
 
 @pytest.mark.parametrize("ending", ["json", "XLSX"])
-async def test_a_name_that_is_an_ending_alone_counts_as_that_ending(
-    box: Sandbox, tmp_path: Path, ending: str
-) -> None:
+async def test_a_name_that_is_an_ending_alone_counts_as_that_ending(box: Sandbox, tmp_path: Path, ending: str) -> None:
     """It is not CSV under the name of another format."""
     target = tmp_path / f".{ending}"
 

@@ -245,7 +245,7 @@ async def test_several_may_search_a_store_at_once_but_not_while_it_is_written(bo
 
 async def test_to_look_into_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
     """It is an error that names the file."""
-    with pytest.raises(StoreError, match="customers.db"):
+    with pytest.raises(StoreError, match=r"customers\.db"):
         await CustomerStore(tmp_path / "customers.db", read_only=True).__aenter__()
 
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from command import EXPORT, run, start, table
+from command import EXPORT, run, run_with_streams, start, table
 from loops import until
 from nodes import NODES
 
@@ -102,8 +102,8 @@ def test_a_file_that_cannot_be_replaced_is_kept_under_a_name_that_is_told(
 
     assert ended.value.exit_code == 1
     assert capsys.readouterr().err == (
-        f"ticketsource: {target}: Is a directory. The new file is complete and stays as {kept}: close the program that "
-        "has customers.csv open, then rename it.\n"
+        f"ticketsource: {target} cannot be written: Is a directory. The new file is complete and stays as {kept}: "
+        "close the program that has customers.csv open, then rename it.\n"
     )
     assert (kept.read_text(), kept.suffix, target.read_text()) == ("whole", ".csv", "next")
     assert _names(tmp_path) == sorted([target.name, kept.name])
@@ -165,7 +165,8 @@ async def test_a_device_is_written_to_as_it_is_and_what_cannot_be_opened_is_said
         assert (importing.code, "has no rows" in importing.err) == (2, True)
     else:
         assert (export.code, follow.code, importing.code) == (1, 1, 1)
-        assert export.err == importing.err == f"ticketsource: {node}: No such device or address\n"
+        assert export.err == f"ticketsource: {node} cannot be written: No such device or address.\n"
+        assert importing.err == f"ticketsource: {node}: No such device or address\n"
 
 
 async def test_a_link_that_leads_to_itself_is_no_reason_for_a_traceback(box: Sandbox, tmp_path: Path) -> None:
@@ -178,6 +179,29 @@ async def test_a_link_that_leads_to_itself_is_no_reason_for_a_traceback(box: San
 
     assert (follow.code, "is not a regular file" in follow.err) == (1, True)
     assert (export.code, len(table(loop.read_text("utf-8")))) == (0, 25)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is full")
+@pytest.mark.parametrize(
+    ("output", "named", "redirected"), [("/dev/full", "/dev/full", ""), ("-", "stdout", ">/dev/full")]
+)
+async def test_a_full_disk_names_what_cannot_be_written(box: Sandbox, output: str, named: str, redirected: str) -> None:
+    """The error of the system does not say which file it was."""
+    done = await run_with_streams(redirected, *EXPORT, "-q", "-o", output, box=box)
+
+    assert done == (1, "", f"ticketsource: {named} cannot be written: No space left on device.\n")
+
+
+async def test_a_file_that_the_disk_does_not_take_is_named_and_the_old_one_stays(many: Sandbox, tmp_path: Path) -> None:
+    """As one that is larger than the system lets it be."""
+    target = tmp_path / "x.csv"
+    target.write_text("old")
+
+    done = await run_with_streams("", *EXPORT, "-q", "-o", str(target), box=many, before="ulimit -f 1")
+
+    assert done.code == 1
+    assert done.err.startswith(f"ticketsource: {target} cannot be written: File too large. {target} is still the old")
+    assert target.read_text() == "old"
 
 
 def test_where_a_file_is_put_together_is_told_if_there_is_no_space() -> None:

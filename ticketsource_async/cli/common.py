@@ -385,9 +385,9 @@ def ending_as_told(*, unread: str = "") -> Iterator[None]:
         if unread:
             fail(f"nobody reads what is printed: {unread}", FAILED)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
-        fail(f"{where}{error.strerror or error}{unread and f': {unread}'}{notes}", FAILED)
+        what = f"{error.filename} cannot be written: " if error.filename else ""
+        done = [unread[0].upper() + unread[1:]] if unread else []
+        fail(" ".join([f"{what}{error.strerror or error}.", *done, *getattr(error, "__notes__", ())]), FAILED)
     except errors.TicketSourceError as error:
         fail(" ".join([str(error), *getattr(error, "__notes__", ())]), exit_code(error))
 

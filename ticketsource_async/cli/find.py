@@ -205,7 +205,10 @@ async def _everybody(
     else:
         from ticketsource_async import CustomerStore  # noqa: PLC0415 - as above
 
-        async with CustomerStore(store, read_only=True) as in_store, aclosing(in_store.customers(on_damaged=left_out)) as stored:
+        async with (
+            CustomerStore(store, read_only=True) as in_store,
+            aclosing(in_store.customers(on_damaged=left_out)) as stored,
+        ):
             yield stored
 
 

@@ -45,9 +45,7 @@ _MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND recor
 class StoreFile:
     """The SQLite file; each method is whole or not done at all."""
 
-    def __init__(
-        self, path: Path, chmod: Callable[[Path, int], None] = os.chmod, *, read_only: bool = False
-    ) -> None:
+    def __init__(self, path: Path, chmod: Callable[[Path, int], None] = os.chmod, *, read_only: bool = False) -> None:
         self._path = Path(os.path.realpath(path))  # through a link, which would count as existing
         self._chmod = chmod
         # Before anything is touched: to change the mode or the owner of a device could break the machine.
