@@ -110,7 +110,8 @@ async def on_terminal(
 ) -> tuple[int, str]:
     """Run the command on a terminal; return its exit code and what the terminal got, without its colours.
 
-    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`, `interrupt_if` holds, and it waits.
+    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`, `interrupt_if` holds, and it
+    waits.
     """
     ours, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))

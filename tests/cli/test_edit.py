@@ -8,6 +8,17 @@ from command import run
 from ticketsource_async.sandbox import Sandbox
 
 
+@pytest.mark.parametrize("arguments", [("delete", "-y"), ("delete",), ("update", "--last-name", "X")])
+async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(
+    box: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    """Nothing is asked for: an e-mail may be that of several customers."""
+    done = await run("customers", arguments[0], "ann@example.com", *arguments[1:], box=box)
+
+    assert (done.code, len(box.requests)) == (2, 0)
+    assert "'ann@example.com' is not the id of a customer, which begins with cst-: `customers get EMAIL` prints it." in done.err
+
+
 async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -> None:
     """The record is printed as it is, and the exit code says that it is not what was wanted."""
     zoe = box.customers.ids()[0]
@@ -60,8 +71,8 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("create", "--consent-email", "yes"), "'yes' is not one of"),
         (("create", "--membership-end-date", "31/01/2026"), "is a day such as 2026-01-31"),
         (("update", "cst-1"), "give at least one field"),
-        (("update", "bkg-1", "--title", "x"), "an id here is 'cst-'"),
-        (("delete", "bkg-1", "--yes"), "an id here is 'cst-'"),
+        (("update", "bkg-1", "--title", "x"), "is not the id of a customer, which begins with cst-: `"),
+        (("delete", "bkg-1", "--yes"), "is not the id of a customer, which begins with cst-: `"),
         (("changes",), "Missing option '--store'"),
         (("create", "--last-name", "\udcff"), "it is not in UTF-8"),
         (("get", "cst-\udcff"), "it is not in UTF-8"),
@@ -92,7 +103,7 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
     assert asked.err.startswith(f'Delete the note {note["id"]}, "Needs leg room", for good?')
     assert (deleted.code, deleted.out, deleted.err, gone.code) == (0, "", "", 1)
     assert wrong.code == 2
-    assert "an id here is 'cst-'" in wrong.err
+    assert "is not the id of a customer, which begins with cst-: `" in wrong.err
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def ids(out: str) -> list[str]:
         *("01632960001", "01632 960001", "+441632960001", "+44 (0)1632 960001", "0044 1632 960001", "441632960001"),
         *("(01632) 960-001", "960001", "+44 1632", "441632", "01632\u2013960001", "\uff10\uff11\uff16\uff13\uff12"),
         *("AB 123", "ab123", "b 12"),
+        *("mailto:jose.nunez@example.com", "MAILTO:Jose.Nunez%40example.com?subject=x", "tel:+44-1632-960001"),
+        *("José Núñez <jose.nunez@example.com>", "<Jose.Nunez@example.com>", "cst-1", " cst-1 "),
     ],
 )
 async def test_a_customer_is_found_by_what_people_type(box: Sandbox, text: str) -> None:
@@ -111,6 +113,15 @@ async def test_what_is_not_there_is_not_found(box: Sandbox, text: str) -> None:
     assert done.err == "0 found among 2 customers.\n"
 
 
+async def test_the_words_of_a_name_need_no_quotes(box: Sandbox) -> None:
+    """A shell splits them, and all must be there."""
+    known(box, JOSE, {"first_name": "José", "last_name": "Other"})
+
+    done = await run("customers", "find", "Jose", "nunez", "--limit", "5", box=box)
+
+    assert (done.code, ids(done.out)) == (0, ["cst-0"])
+
+
 @pytest.mark.parametrize("telephone", ["2012345678 ext 9", "27700900123", "770090012", "4700900123"])
 async def test_only_a_number_that_may_have_lost_its_zero_gets_one(box: Sandbox, telephone: str) -> None:
     """Ten digits, of which the first is 1, 2, 3 or 7."""
@@ -140,7 +151,7 @@ async def test_a_scan_reads_all_pages_or_stops_at_the_limit(many: Sandbox) -> No
     assert len(ids(everybody.out)) > 200
     assert everybody.err == f"{len(ids(everybody.out))} found among 300 customers.\n"
     assert ids(limited.out) == ids(everybody.out)[:3]
-    assert limited.err.endswith("customers; it stopped there, so there may be more: --limit N.\n")
+    assert limited.err.endswith(" customers. There may be more: raise --limit.\n")
     assert len(many.requests) - asked < 2 * asked
     assert (quiet.out, quiet.err) == (limited.out, "")
 
@@ -275,7 +286,7 @@ async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path
     [
         (("--store", "missing.db"), 2, "does not exist"),
         (("--store", __file__), 1, "not a customer store"),
-        (("--store", __file__, "--sandbox"), 2, "does not go with --sandbox"),
+        (("--store", __file__, "--sandbox"), 2, "Use --store or --sandbox, not both."),
         (("--limit", "0"), 2, "--limit"),
         (("--format", "xls"), 2, "--format"),
         (("--format", "parquet"), 2, "--format"),
@@ -299,6 +310,25 @@ async def test_a_customer_is_got_by_the_whole_e_mail(box: Sandbox) -> None:
     assert (done.code, json.loads(done.out)["id"]) == (0, "cst-1")
     assert done.err == "The API has no search, so this reads all customers, 100 a request.\n"
     assert (quiet.code, quiet.out, quiet.err) == (0, done.out, "")
+
+
+@pytest.mark.parametrize("text", ["mailto:jose.nunez@example.com", "José <jose.nunez@example.com>"])
+async def test_an_e_mail_that_was_copied_with_more_gets_the_customer(box: Sandbox, text: str) -> None:
+    """As from a page or from the head of an e-mail."""
+    known(box, JOSE)
+
+    done = await run("customers", "get", text, "-q", box=box)
+
+    assert (done.code, json.loads(done.out)["id"]) == (0, "cst-0")
+
+
+@pytest.mark.parametrize("text", ["Renee", "Renee Kelly", "07700 900123"])
+async def test_get_names_find_for_what_is_no_id(box: Sandbox, text: str) -> None:
+    """Somebody who knows the name alone learns how to find the customer."""
+    done = await run("customers", "get", text, box=box)
+
+    assert (done.code in (1, 2), done.out) == (True, "")
+    assert "`customers find TEXT`" in done.err
 
 
 async def test_a_customer_is_got_though_another_row_cannot_be_read(box: Sandbox) -> None:

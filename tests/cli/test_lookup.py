@@ -22,7 +22,7 @@ async def test_get_prints_one_customer_as_json(box: Sandbox) -> None:
     assert (missing.code, missing.out) == (1, "")
     assert "404: not_found" in missing.err
     assert wrong.code == 2
-    assert "an id here is 'cst-'" in wrong.err
+    assert "is not the id of a customer." in wrong.err
 
 
 async def test_every_kind_of_record_can_be_listed_and_got(shows: Sandbox) -> None:

@@ -291,14 +291,15 @@ class LeftOut:
 
 
 @contextmanager
-def checked_ids(*metavars: str) -> Iterator[None]:
-    """Report an id that cannot be one as wrong use of the command."""
+def checked_ids(*metavars: str, explained: str = "") -> Iterator[None]:
+    """Report an id that cannot be one as wrong use of the command; `explained` says of what, and how to find it."""
     from ticketsource_async.errors import InvalidID  # noqa: PLC0415 - as above
 
     try:
         yield
     except InvalidID as error:
-        raise click.BadParameter(str(error), param_hint=" ".join(metavars)) from None
+        what = f"{error.value} is not the id of {explained}" if explained else str(error)
+        raise click.BadParameter(what, param_hint=" ".join(metavars)) from None
 
 
 def called(customer: "Customer") -> str:
@@ -307,7 +308,9 @@ def called(customer: "Customer") -> str:
     return f"{name} ({customer.id})" if name else customer.id
 
 
-def confirm_deletion(named: "Callable[[TicketSource], Awaitable[str]]", *metavars: str, yes: bool) -> None:
+def confirm_deletion(
+    named: "Callable[[TicketSource], Awaitable[str]]", *metavars: str, yes: bool, explained: str = ""
+) -> None:
     """Ask whether to delete what `named` gets the name of, unless the answer was given with the command."""
     if yes:
         return
@@ -320,7 +323,7 @@ def confirm_deletion(named: "Callable[[TicketSource], Awaitable[str]]", *metavar
     async def look_up() -> None:
         nonlocal what
         async with box_office() as ts:
-            with checked_ids(*metavars):
+            with checked_ids(*metavars, explained=explained):
                 what = await named(ts)
 
     run(look_up())

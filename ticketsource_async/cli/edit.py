@@ -60,6 +60,7 @@ def _values(given: dict[str, str | None]) -> "dict[str, Value]":
     return values
 
 
+_BY_EMAIL: Final = "a customer, which begins with cst-: `customers get EMAIL` prints it."
 _NOTHING: Final = "Nothing to write: give at least one field, such as --last-name."
 
 
@@ -102,7 +103,7 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
         from ticketsource_async.tables import apply_values  # noqa: PLC0415 - as above
 
         async with box_office() as ts:
-            with checked_ids("ID"):
+            with checked_ids("ID", explained=_BY_EMAIL):
                 before = await ts.customers.get(customer_id)
             after = apply_values(before, values)
             draft = cells.update_draft(before, after)
@@ -123,11 +124,11 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
     async def named(ts: "TicketSource") -> str:
         return f"customer {called(await ts.customers.get(customer_id))}"
 
-    confirm_deletion(named, "ID", yes=yes)
+    confirm_deletion(named, "ID", yes=yes, explained=_BY_EMAIL)
 
     async def delete() -> None:
         async with box_office() as ts:
-            with checked_ids("ID"):
+            with checked_ids("ID", explained=_BY_EMAIL):
                 await ts.customers.delete(customer_id)
 
     run(delete())

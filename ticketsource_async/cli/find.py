@@ -90,7 +90,7 @@ def _is_telephone(digits: str, telephone: str) -> bool:
 
 
 def matcher(text: str) -> "Callable[[Customer], bool]":
-    """Return what says whether a text is in the name, e-mail, telephone or membership number of a customer.
+    """Return what says whether a text is in the name, e-mail, telephone or membership number of a customer, or the id.
 
     The words of a name may come in any order. A telephone needs at least three digits and no letters.
     """
@@ -109,9 +109,25 @@ def matcher(text: str) -> "Callable[[Customer], bool]":
             or wanted in _folded(customer.email or "")
             or wanted.replace(" ", "") in _folded(member or "").replace(" ", "")
             or any(_is_telephone(digits, customer.telephone or "") for digits in dialled)
+            or customer.id == text
         )
 
     return matches
+
+
+def _as_stored(text: str) -> str:
+    """Return what somebody has copied from a page or an e-mail as a box office stores it.
+
+    `mailto:ann@example.com?subject=x` and `Ann <ann@example.com>` are `ann@example.com`, `tel:01632` is `01632`.
+    """
+    text = text.strip()
+    if between := re.search("<([^<>]+@[^<>]+)>", text):
+        text = between[1].strip()
+    if link := re.match("(?:mailto|tel):", text, re.IGNORECASE):
+        from urllib.parse import unquote  # noqa: PLC0415 - help can do without
+
+        text = unquote(text[link.end() :].partition("?")[0])
+    return text.strip()
 
 
 def _comparable(email: str) -> str:
@@ -122,21 +138,23 @@ def _comparable(email: str) -> str:
 # The commands
 
 
+_BY_NAME: Final = "To find a customer by name, telephone or membership number: `customers find TEXT`."
+
 @command("customers find", epilog="Example: ticketsource customers find 'jenkins karl'")
-@click.argument("text", metavar="TEXT", type=TEXT)
+@click.argument("texts", metavar="TEXT", type=TEXT, nargs=-1, required=True)
 @sandbox_option
 @strict_option
 @quiet_option
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Look into this store of `customers changes` instead, at once: it has the customers as they were last time.",
+    help="Search this store of `customers changes` and make no request. It has the customers as of the last `changes`.",
 )
 @print_format_option("jsonl")
 @limit_option
 def find_customers(
     *,
-    text: str,
+    texts: tuple[str, ...],
     limit: int | None,
     format: str | None,  # noqa: A002 - as users know it
     store: Path | None,
@@ -144,7 +162,7 @@ def find_customers(
     strict: bool,
     sandbox: bool,
 ) -> None:
-    """Find customers by a part of their name, e-mail, telephone or membership number.
+    """Find customers by a part of their name, e-mail, telephone or membership number, or by the id.
 
     Capitals and accents make no difference: jose finds José. The words of a name may come in any order. A telephone is
     found with 0 and with +44, and with any spaces; it needs three digits.
@@ -152,19 +170,20 @@ def find_customers(
     The API has no search, so this reads all customers, 100 a request, and stops at --limit. With --store it makes no
     request.
 
-    The exit code is 1 if nobody is found, as that of grep.
+    Like grep, the exit code is 1 if nobody is found.
     """
+    text = _as_stored(" ".join(texts))
     if not _folded(text).strip():
         raise click.UsageError("TEXT is empty.")
     if store is not None and sandbox:
-        raise click.UsageError("--store makes no request, so it does not go with --sandbox.")
+        raise click.UsageError("Use --store or --sandbox, not both.")
     printing, matches = Printing(format, limit), matcher(text)
 
     async def find() -> None:
         from ticketsource_async import Customer  # noqa: PLC0415 - help can do without
 
         read = found = 0
-        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
+        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
             with (
                 printing.records(Customer) as write,
                 progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
@@ -183,8 +202,8 @@ def find_customers(
                             break
             if not quiet:
                 where = f" in {store}" if store else ""
-                more = "; it stopped there, so there may be more: --limit N" if found == printing.most else ""
-                say(f"{found:,} found among {read:,} customers{where}{more}.")
+                more = " There may be more: raise --limit." if found == printing.most else ""
+                say(f"{found:,} found among {read:,} customers{where}.{more}")
         if not found:
             raise click.exceptions.Exit(FAILED)
 
@@ -240,20 +259,31 @@ def get_customer(
     The API has no search, so an e-mail makes it read all customers, 100 a request. If several customers have the
     e-mail, stderr names them, nothing is printed, and the exit code is 1. Capitals make no difference.
     """
-    printing = Printing(format)
+    printing, wanted = Printing(format), _as_stored(customer)
 
     async def get() -> None:
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
-            if "@" in customer:
-                record = await _with_email(customer, left_out, note, quiet=quiet, sandbox=sandbox)
+            if "@" in wanted:
+                record = await _with_email(wanted, left_out, note, quiet=quiet, sandbox=sandbox)
             else:
-                async with box_office(sandbox=sandbox) as ts:
-                    with checked_ids("ID_OR_EMAIL"):
-                        record = await ts.customers.get(customer)
+                record = await _with_id(wanted, sandbox=sandbox)
             note(record)
             printing.record(record)
 
     run(get())
+
+
+async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
+    """Return the customer with an id; if there is none, say how to find one by something else."""
+    from ticketsource_async import NotFound  # noqa: PLC0415 - as above
+
+    async with box_office(sandbox=sandbox) as ts:
+        with checked_ids("ID_OR_EMAIL", explained=f"a customer. {_BY_NAME}"):
+            try:
+                return await ts.customers.get(customer_id)
+            except NotFound as error:
+                error.add_note(_BY_NAME)
+                raise
 
 
 async def _with_email(

@@ -126,9 +126,9 @@ async def who_booked(
     It says beforehand how many requests it makes, of which a `limit` may save some. An event or a date that cannot be
     read is left out.
     """
-    with checked_ids("--event"):
+    with checked_ids("--event", explained="an event: `events list` prints them."):
         lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
-    with checked_ids("--date"):
+    with checked_ids("--date", explained="a date: `events dates EVENT_ID` prints them."):
         to_read = {date: ts.dates.list_bookings(date, on_invalid=left_out) for date in dates}
     async with aclosing(_rows_of(lists, left_out)) as found:
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}

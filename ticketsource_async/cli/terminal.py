@@ -83,7 +83,7 @@ class Printing:
     def records(self, kind: type[T]) -> Iterator[Callable[[T], bool]]:
         """Yield what takes a record of this kind to print, and says whether another one is wanted.
 
-        A table is drawn at the end, also if an error of the API or a signal ends the list before: what has come is shown.
+        A table is drawn at the end, also if an error of the API or a signal ends the list before: it has what has come.
         """
         from asyncio import CancelledError  # noqa: PLC0415 - help can do without
 

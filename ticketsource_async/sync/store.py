@@ -194,7 +194,8 @@ class CustomerStore:
         if before.base_url != account.base_url:
             raise self._error(
                 f"is of {before.base_url}, not of {account.base_url}: name another file; if the box office is the "
-                "same, at a new address, call ts.customers.rebind(store) first (the command: customers changes --rebind)"
+                "same, at a new address, call ts.customers.rebind(store) first (the command: customers changes "
+                "--rebind)"
             )
         raise self._error(
             "was filled with another API key: name another file for another box office; if the key of this one was "
