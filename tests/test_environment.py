@@ -1,6 +1,7 @@
 """The switches in the environment: the log, and a file with the API key."""
 
 import asyncio
+import base64
 import sys
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,18 @@ def content_of(folder: Path, content: bytes | None) -> str:
         (None, "cannot be read: Is a directory"),
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"TICKETSOURCE_API_KEY=%s\n%s" % (KEY.encode(), KEY.encode()), "must have the API key in it, in one line"),
+        (f"{KEY}\n{KEY}".encode(), "must have the API key in it, in one line"),
+        *(
+            (written.format(KEY).encode(), "must have the key alone, without a name or quotes")
+            for written in (
+                "TICKETSOURCE_API_KEY={}",
+                "export TICKETSOURCE_API_KEY='{}'\n",
+                '"{}"',
+                "'{}'",
+                "Bearer {}",
+            )
+        ),
+        (KEY.encode() + b" " * 10_000, "is no file with a key: it has more than 10,000 bytes"),
         (f"{KEY}é".encode(), "must have the API key in it"),
         (KEY.encode("utf-16"), "must have the API key in it"),
     ],
@@ -183,6 +195,39 @@ def test_variables_that_cannot_be_meant_are_refused(
         TicketSource.from_env()
 
     assert not any(KEY in seen for seen in [str(caught.value), *ours_of(caught.value)])
+
+
+@pytest.mark.parametrize("written", [" {}", "{} ", '"{}"', "'{}'", "Bearer {}", "basic {}", "/run/{}", "x={}"])
+@pytest.mark.parametrize("key", [KEY, KEY.upper()])
+def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
+    """However it is written: the error says where the key belongs."""
+    monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
+    monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written.format(key))
+    with pytest.raises(ConfigurationError, match="must be the name of a file. The key itself belongs in") as caught:
+        TicketSource.from_env()
+
+    assert not any(key in seen for seen in [str(caught.value), *ours_of(caught.value)])
+    assert caught.value.__context__ is None
+
+
+def test_a_base64_of_the_key_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands in a header of `Basic`."""
+    written = base64.b64encode(f"{KEY}:".encode()).decode()
+    monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
+    monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written)
+    with pytest.raises(ConfigurationError, match="must be the name of a file") as caught:
+        TicketSource.from_env()
+
+    assert written not in str(caught.value)
+
+
+def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only its name is not shown."""
+    (tmp_path / "skl-of-the-theatre").write_text(KEY)
+    monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
+    monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", str(tmp_path / "skl-of-the-theatre"))
+
+    assert KEY not in repr(TicketSource.from_env())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from ticketsource_async.errors import ConfigurationError
 _KEY: Final = "TICKETSOURCE_API_KEY"
 _KEY_FILE: Final = "TICKETSOURCE_API_KEY_FILE"
 _MOST_OF_A_FILE: Final = 10_000
+# Also with quotes, spaces or the scheme of a header around it, and in the base64 that `Basic` has.
+_MAY_HAVE_KEY: Final = re.compile(r"skl-|c2tsL|^\W*(bearer|basic)\b", re.IGNORECASE)
+_NOT_ALONE: Final = re.compile(rb"TICKETSOURCE_API_KEY|^['\"`]|['\"`]$|^(bearer|basic)\s", re.IGNORECASE)
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
@@ -37,25 +40,32 @@ def api_key() -> str:
         )
     if os.environ.get(_KEY):
         raise ConfigurationError(f"{_KEY} and {_KEY_FILE} are both set: unset one of them.")
-    if file.startswith("skl-"):
-        del file  # or a report with locals would show it
-        raise ConfigurationError(f"{_KEY_FILE} must be the name of a file. The key itself belongs in {_KEY}.")
     key, wrong = _read(file)
-    if wrong:
-        raise ConfigurationError(f"the file {file!r} that {_KEY_FILE} names {wrong}")
-    return key
+    if not wrong:
+        return key
+    if _MAY_HAVE_KEY.search(file):
+        del file  # or a report with locals would show it
+        raise ConfigurationError(
+            f"the file that {_KEY_FILE} names {wrong} Its name is not shown, since it looks like a key. "
+            f"{_KEY_FILE} must be the name of a file. The key itself belongs in {_KEY}."
+        )
+    raise ConfigurationError(f"the file {file!r} that {_KEY_FILE} names {wrong}")
 
 
 def _read(file: str) -> tuple[str, str]:
     """Return the key in a file, or what is wrong with the file. It does not raise: its locals hold the key."""
     try:
         with Path(file).open("rb") as opened:
-            text = opened.read(_MOST_OF_A_FILE)
+            text = opened.read(_MOST_OF_A_FILE + 1)
     except OSError as error:
         return "", f"cannot be read: {error.strerror}."
     except ValueError:
         return "", "cannot be read: its name has a null character."
+    if len(text) > _MOST_OF_A_FILE:
+        return "", f"is no file with a key: it has more than {_MOST_OF_A_FILE:,} bytes."
     found = text.removeprefix(b"\xef\xbb\xbf").strip()
+    if _NOT_ALONE.search(found):
+        return "", "must have the key alone, without a name or quotes."
     if not re.fullmatch(rb"[\x21-\x7e]+", found):
         return "", "must have the API key in it, in one line, and nothing else." if found else "is empty."
     return found.decode(), ""
