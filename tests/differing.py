@@ -51,6 +51,7 @@ Way = Literal[
     "others use the key",
     "no rows",
     "all at once",
+    "names of people",
 ]
 
 
@@ -109,6 +110,8 @@ class Differing:
             return self._refusal(403, "forbidden", PRIVATE)
         if row is None:
             return self._refusal(404, "not_found", PRIVATE)
+        if self.does("names of people"):
+            row["attributes"]["zzqname"] = True
         if self.does("more by id"):
             row["attributes"] |= {"loyalty_level": PRIVATE, "first_name": f"{PRIVATE} of another name"}
         return web.json_response({"data": row}, headers=self._headers())
@@ -155,13 +158,16 @@ class Differing:
         kept = {} if self.does("drops per_page") else {k: v for k, v in query.items() if k != "page"}
 
         def link(number: int) -> str:
-            return f"{base}{path}?{urlencode({**kept, 'page': number})}"
+            name = "zzqname" if self.does("names of people") else "page"
+            return f"{base}{path}?{urlencode({**kept, name: number})}"
 
         links = {"first": link(1), "last": None, "prev": None, "next": None if at_end else link(page + 1)}
         meta: dict[str, Any] = {"current_page": page, "from": 1, "to": size, "path": path, "per_page": size}
         if self.does("tells the total"):
             links["last"] = link(-(-total // size))
             meta |= {"total": total, "per_page": str(size), PRIVATE + "!": PRIVATE}
+        if self.does("names of people"):
+            links["zzqname"] = meta["zzqname"] = link(1)
         return {"links": links, "meta": meta}
 
     def _filtered(self, rows: Rows, query: dict[str, str]) -> Rows | None:
@@ -201,7 +207,11 @@ class Differing:
         return moment.replace(tzinfo=None).isoformat() + ("" if self.does("no offsets") else offset)
 
     def _all_customers(self) -> Rows:
-        return [self._customer(number) for number in range(1, self.customers + 1)]
+        rows = [self._customer(number) for number in range(1, self.customers + 1)]
+        if self.does("names of people") and rows:
+            rows[-1]["attributes"]["zzqname"] = True
+            rows[-1]["links"]["zzqname"] = PRIVATE
+        return rows
 
     def _customer(self, number: int) -> dict[str, Any]:
         address = {"postcode": PRIVATE} | {f"line_{line}": f"{number} {PRIVATE} Street" for line in range(1, 5)}

@@ -203,7 +203,7 @@ def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyP
     """However it is written: the error says where the key belongs."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written.format(key))
-    with pytest.raises(ConfigurationError, match="must be the name of a file. The key itself belongs in") as caught:
+    with pytest.raises(ConfigurationError, match=r"must be the name of a file\. The key itself belongs in") as caught:
         TicketSource.from_env()
 
     assert not any(key in seen for seen in [str(caught.value), *ours_of(caught.value)])

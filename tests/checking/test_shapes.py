@@ -66,14 +66,28 @@ def test_the_kind_of_a_value_is_that_of_json(value: object, kind: str) -> None:
     assert json_kind(value) == kind
 
 
-@pytest.mark.parametrize("name", ["loyalty_points", "line_12", "giftAid", "opt-in"])
-def test_a_name_that_a_programmer_gave_is_shown(name: str) -> None:
-    """In any of the usual ways to write it."""
+@pytest.mark.parametrize("name", ["loyalty_points", "line_12", "vip"])
+def test_a_name_of_the_form_that_the_api_uses_is_shown(name: str) -> None:
+    """Small letters with underscores, and a number at the end."""
     assert shown(name) == name
 
 
 @pytest.mark.parametrize(
-    "name", ["Karl Jenkins", "karl@example.com", "cst-abcdef", "skl-abcdef", "01632", "x" * 41, "Zoë", "", "a1b2c3"]
+    "name",
+    [
+        "Karl Jenkins",
+        "Karl",
+        "karlJ",
+        "o-neill",
+        "karl@example.com",
+        "cst-abcdef",
+        "skl-abcdef",
+        "01632",
+        "x" * 41,
+        "Zoë",
+        "",
+        "a1b2c3",
+    ],
 )
 def test_a_name_that_may_be_data_is_not_shown(name: str) -> None:
     """Some APIs have objects whose names are people, ids or keys."""
@@ -127,6 +141,32 @@ def test_a_name_that_few_records_have_is_not_shown() -> None:
         "anna": {"true or false": 39},
         NOT_SHOWN: {"true or false": 1},
     }
+
+
+@pytest.mark.parametrize("records", [1, 2, 10, 25])
+def test_a_name_that_one_record_has_is_never_shown(records: int) -> None:
+    """However few records there are: it may be the name of a person."""
+    rows = [customer_row(number) for number in range(records)]
+    rows[0]["attributes"] |= {"karl": True, "consent": {"karl": True}}
+    shape = shape_of(Customer, *rows)
+
+    assert shape.unknown() == {NOT_SHOWN: {"true or false": 1}, f"consent.{NOT_SHOWN}": {"true or false": 1}}
+
+
+def test_a_name_that_one_record_has_in_many_places_is_not_shown() -> None:
+    """A booking has many lines, which may all be for one person."""
+    line = {**BOOKING_ROW["attributes"]["lines"][0], "karl": 1}
+    row = {**BOOKING_ROW, "attributes": {**BOOKING_ROW["attributes"], "lines": [line] * 5}}
+    shape = shape_of(Booking, row, {**BOOKING_ROW, "id": "bkg-2"})
+
+    assert shape.unknown() == {f"lines[].{NOT_SHOWN}": {"whole number": 5}}
+
+
+def test_a_name_that_two_of_few_records_have_is_shown() -> None:
+    """It is one of the API then."""
+    shape = shape_of(Customer, *(customer_row(number, loyalty_points=1) for number in range(2)))
+
+    assert shape.unknown() == {"loyalty_points": {"whole number": 2}}
 
 
 def test_a_row_that_is_no_record_is_counted_with_its_reason() -> None:

@@ -170,7 +170,9 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "connection: redirects": ("odd", "requests were answered with another address."),
         "lists: address in `next`": ("odd", "Another path than was asked."),
     },
-    "more by id": {"lists: one record": ("odd", "In the list or by id alone, not in both: loyalty_level.")},
+    "more by id": {
+        "lists: one record": ("odd", "Only in the list, or only by id: (a name that may be data)."),
+    },
 }
 """The lines that change with each way, and what they say then; those of a kind that is not read any more are gone."""
 
@@ -231,20 +233,36 @@ async def test_a_server_that_differs_in_ten_ways_is_told_rightly() -> None:
 
 @pytest.mark.parametrize("customers", [1, 230])
 async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
-    """No value, name, id or key, in any way that the server may differ; only the questions and answers."""
+    """No value, no id and no key, in any way that the server may differ; only the questions and answers."""
     report = tmp_path / "report.md"
     told = ""
     others: tuple[Way, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
-    for ways in ((), TEN, others):
+    for ways in ((), (*TEN, "names of people"), (*others, "names of people")):
         async with differing(*ways, customers=customers) as api:
             as_json = await run("check", "--json", "--report", str(report), url=api.url)
             in_lines = await run("check", url=api.url)
         told += as_json.out + in_lines.out + report.read_text()
 
-    assert "loyalty_points" in told
+    assert ("loyalty_points" in told) is (customers > 1)
+    assert "zzqname" not in told
     assert PRIVATE.lower() not in told.lower()
     assert KEY not in told
     assert not re.search(r"@|127\.0\.0\.1|10\.1\.2\.3|skl-|\b(cst|csn|evt|ven|dat|bkg|sea)-|01632|2026-0|19:30", told)
+
+
+async def test_a_name_that_one_record_has_is_not_told() -> None:
+    """Of a record, of a record by its id, of links and of what stands beside a list: it may be that of a person."""
+    async with differing("names of people") as api:
+        lines = await checked(api)
+
+    assert lines["customers: attributes"][1] == (
+        "Not known, kept in `extra`: (a name that may be data) (true or false), links.(a name that may be data) (text)."
+    )
+    assert lines["lists: `links` and `meta`"][1] == (
+        "Not known: links.(a name that may be data), meta.(a name that may be data)."
+    )
+    assert lines["lists: `per_page` in `next`"][1] == ("`next` has no `page`, but (a name that may be data), per_page.")
+    assert lines["lists: one record"][1] == "Only in the list, or only by id: (a name that may be data)."
 
 
 async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is said of an answer, in words that hold no value, name, id or key; pure."""
+"""What is said of an answer, in words that hold no value, no id and no key; pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

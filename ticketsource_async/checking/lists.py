@@ -1,6 +1,6 @@
 """What a check says of lists, of the times of dates, and of the size of the box office; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -8,16 +8,19 @@ from ticketsource_async import errors
 from ticketsource_async.checking.asking import PER_PAGE, Asked, Examined
 from ticketsource_async.checking.findings import Finding, State, failure, listed
 from ticketsource_async.checking.search import Search
-from ticketsource_async.checking.shapes import is_in_summer, offset_in, shown
+from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, offset_in
 
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
 _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
+# The names that others give these. Any other name may be data, such as that of a person.
+_NAMED: Final = frozenset({"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"})
+_PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
 _A_MINUTE: Final = 240
 _NO_LIST: Final = "Not known: no list of customers came."
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
 
-def of_lists(found: Examined, base_url: str) -> list[Finding]:
+def of_lists(found: Examined, base_url: str, customers: Shape) -> list[Finding]:
     """Return what lists do, by that of customers."""
     return [
         _named("rows a page", _full_page(found)),
@@ -26,7 +29,7 @@ def of_lists(found: Examined, base_url: str) -> list[Finding]:
         _named("page numbers", _pages(found)),
         _named("order", _order(found)),
         _named("`links` and `meta`", _beside(found)),
-        _named("one record", _by_id(found)),
+        _named("one record", _by_id(found, customers)),
         _named("unknown id", _nobody(found)),
         _named("dates by day", _filter(found)),
     ]
@@ -68,7 +71,7 @@ def _next_query(found: Examined) -> tuple[State, str]:
     query = parse_qs(link.partition("?")[2])
     odd = []
     if "page" not in query:
-        odd.append(f"`next` has no `page`, but {listed(map(shown, query)) or 'nothing'}.")
+        odd.append(f"`next` has no `page`, but {listed(_without_data(query, _PARAMETERS)) or 'nothing'}.")
     elif query["page"] != [str(int(page.query["page"]) + 1)]:
         odd.append("`next` does not lead to the page after this one.")
     if "per_page" not in query:
@@ -154,8 +157,9 @@ def _beside(found: Examined) -> tuple[State, str]:
     if bare := {asked.path for asked in lists if asked.answer and not asked.answer.links}:
         odd.append(f"Without `links`: {listed(bare)}. Their pages are asked for by number.")
     metas = [asked.answer.meta for asked in lists if asked.answer is not None]
-    unknown = {f"links.{shown(name)}" for asked in lists if asked.answer for name in asked.answer.links.keys() - _LINKS}
-    unknown |= {f"meta.{shown(name)}" for meta in metas for name in meta.keys() - _META}
+    links = [asked.answer.links for asked in lists if asked.answer is not None]
+    unknown = {f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _NAMED)}
+    unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _NAMED)}
     if unknown:
         odd.append(f"Not known: {listed(unknown)}.")
     if any(asked.answer.links.get("last") for asked in lists if asked.answer):
@@ -165,7 +169,12 @@ def _beside(found: Examined) -> tuple[State, str]:
     return ("odd", " ".join(odd)) if odd else ("ok", f"As documented, in {len(lists)} answers.")
 
 
-def _by_id(found: Examined) -> tuple[State, str]:
+def _without_data(names: Iterable[object], known: frozenset[str]) -> set[str]:
+    """Return names without those that may be data."""
+    return {str(name) if name in known else NOT_SHOWN for name in names}
+
+
+def _by_id(found: Examined, customers: Shape) -> tuple[State, str]:
     asked = found.by_id
     if asked is None or found.first is None:
         return "open", _NO_LIST
@@ -176,9 +185,9 @@ def _by_id(found: Examined) -> tuple[State, str]:
     if alone is None or row is None:
         return "failed", "The answer is another customer than was asked for, or has no attributes."
     if more := alone.keys() ^ row.keys():
-        return "odd", f"In the list or by id alone, not in both: {listed(map(shown, more))}."
+        return "odd", f"Only in the list, or only by id: {listed(set(map(customers.named, more)))}."
     if differ := [name for name in row if row[name] != alone[name]]:
-        return "odd", f"Not the same by id as in the list: {listed(map(shown, differ))}."
+        return "odd", f"Not the same by id as in the list: {listed(set(map(customers.named, differ)))}."
     return "ok", "A customer by id is the same as in the list."
 
 

@@ -11,6 +11,7 @@ from ticketsource_async.checking.findings import MODELS, Finding, of_records
 from ticketsource_async.checking.lists import of_lists, of_size, of_times
 from ticketsource_async.checking.search import Search
 from ticketsource_async.checking.shapes import Shape
+from ticketsource_async.models import Customer
 
 
 @frozen
@@ -49,7 +50,8 @@ class Checked:
             "# A check of the TicketSource API",
             "",
             f"Made by ticketsource-async {__version__} with {self.requests} requests (at most {MOST_REQUESTS}).",
-            "It has no value, name, id or key. `open` is what could not be told, such as what an update does.",
+            "It has no value, no id and no key. It has the names of attributes that many records share. `open` is what "
+            "this check cannot know, such as what an update does.",
             *_table(
                 ("", "what", "answer"),
                 [(found.state, f"{found.group}: {found.name}", found.says) for found in self.findings],
@@ -82,9 +84,10 @@ def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:
         shape.add(found.rows_of(shape.name))
+    customers = next(shape for shape in shapes if shape.model is Customer)
     findings = [
         *of_connection(found, way),
-        *of_lists(found, way.base_url),
+        *of_lists(found, way.base_url, customers),
         of_times(found, same=same),
         *(finding for shape in shapes for finding in of_records(found, shape)),
         *of_size(found.search),

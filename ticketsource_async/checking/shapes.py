@@ -29,16 +29,17 @@ _WHEN: Final = re.compile(
 )
 _ZERO: Final = ("0000", "-0001")
 _DIGITS_ONLY: Final = re.compile(r"[0-9.,:/ TZ+-]{1,40}")
-# A name that may be data, such as one of a person or an id, is not shown.
-_NAME: Final = re.compile(r"(?=.{1,40}\Z)[A-Za-z]+([_-][A-Za-z]+)*(_[0-9]{1,2})?")
+# The API's own names are of this form. Any other may be data, such as the name of a person or an id.
+_NAME: Final = re.compile(r"(?=.{1,40}\Z)[a-z]+(_[a-z]+)*(_[0-9]{1,2})?")
 _SUMMER: Final = range(4, 10)  # months that are summer time from their first day to their last, in the United Kingdom
 _YEARS: Final = range(1900, 9000)
-_MOST_RARE: Final = 10  # one record of so many
+_LEAST_SHARED: Final = 2  # records that have a name which is shown
+_MOST_RARE: Final = 10  # and one record of so many
 NOT_SHOWN: Final = "(a name that may be data)"
 
 
 def shown(name: object) -> str:
-    """Return the name of an attribute if it looks like one that a programmer gave."""
+    """Return the name of an attribute if it is of the form that those of the API have."""
     is_id = isinstance(name, str) and name.startswith(("skl-", *filter(None, RECORD_KINDS.values())))
     return name if isinstance(name, str) and _NAME.fullmatch(name) and not is_id else NOT_SHOWN
 
@@ -111,6 +112,8 @@ class Shape:
     unlinked: Counter[str] = field(factory=Counter)
     odd_ids: int = 0
     _unknown: dict[str, dict[str, Counter[str]]] = field(factory=dict)  # by the path to the object, and the name
+    _holders: Counter[tuple[str, str]] = field(factory=Counter)  # the records that have such a name, each once
+    _met: set[tuple[str, str]] = field(factory=set)  # in the record that is looked at
     _fields: dict[str, Field] = field(factory=dict)  # by path, of each part that was met
 
     @property
@@ -133,6 +136,8 @@ class Shape:
             links = row.get("links")
             self._look(links if isinstance(links, dict) else {}, get_type_hints(self.model)["links"], "links.")
             self._look_at_ids(record)
+            self._holders.update(self._met)
+            self._met.clear()
 
     def _look(self, given: Mapping[Any, object], model: type, above: str) -> None:
         known = {known.key: known for known in fields_of(model)}
@@ -140,8 +145,9 @@ class Shape:
         known |= {found.instead: found for found in known.values() if found.instead}
         for key, value in given.items():
             if (found := known.get(key)) is None:
-                names = self._unknown.setdefault(above, {})
-                names.setdefault(shown(key), Counter())[json_kind(value)] += 1
+                names, name = self._unknown.setdefault(above, {}), shown(key)
+                names.setdefault(name, Counter())[json_kind(value)] += 1
+                self._met.add((above, name))
                 continue
             path = f"{above}{key}"
             self.kinds.setdefault(path, Counter())[json_kind(value)] += 1
@@ -176,9 +182,14 @@ class Shape:
         found: dict[str, Counter[str]] = {}
         for above, names in self._unknown.items():
             for name, kinds in names.items():
-                is_rare = kinds.total() < self.records / _MOST_RARE
-                found.setdefault(f"{above}{NOT_SHOWN if is_rare else name}", Counter()).update(kinds)
+                found.setdefault(self.named(name, above), Counter()).update(kinds)
         return found
+
+    def named(self, name: object, above: str = "") -> str:
+        """Return the path of a name below another path; if the name may be data, without it."""
+        is_known = any(name in (known.key, known.instead) for known in fields_of(self.model)) and not above
+        is_shared = self._holders[above, shown(name)] >= max(_LEAST_SHARED, self.records / _MOST_RARE)
+        return f"{above}{shown(name) if is_known or is_shared else NOT_SHOWN}"
 
     def missing(self) -> list[str]:
         """Return the paths of known fields that no record had, not even as null, nor under its other name."""
