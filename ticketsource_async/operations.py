@@ -134,10 +134,10 @@ class Operations:
 
         `path` is that of the API's documentation, such as "/customers/cst-1". `json` is sent as it is, with the
         `{"data": ...}` around it that the API wants; None sends no body. It has the limiter, the retries and the errors
-        of every other call: a GET, PUT, PATCH or DELETE is tried again like a read, an update or a delete; a POST like
-        a create, so never once it may have been processed. A DELETE that is answered 404 after an attempt whose answer
-        got lost has this `status`. Raises ValueError or TypeError, before any request, for what cannot be sent;
-        `InvalidResponse` for an answer that is neither JSON nor text.
+        of every other call. A POST or a PATCH is not sent again if it may have been processed: what the PATCH of an
+        endpoint that this library does not know does, nobody knows. If the answer to a DELETE was lost and the next
+        attempt gets 404, `status` is 404. Raises ValueError or TypeError, before any request, for what cannot be sent.
+        Raises `InvalidResponse` if the answer to a GET is neither JSON nor text, `OutcomeUnknown` if that to a write is.
         """
         if unknown:
             raise no_such_option("request", unknown, ("json", "query"))
@@ -171,8 +171,8 @@ class Operations:
     ) -> "Operations":
         """Return a view of this client that makes its calls with other options, for one call or for many.
 
-        It has the same session, connections and limiter, and ends with its client; nothing of the client changes. What
-        is not given stays as it is here. `priority` is that of `ClientOptions`. `headers` are sent besides those of the
+        It has the same session, connections and limiter, and ends with its client; nothing of the client changes.
+        Options that you leave out keep their values. `priority` is that of `ClientOptions`. `headers` are sent besides those of the
         client. They cannot be those that carry the key or belong to the request itself, such as `Authorization` and
         `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot work.
         """

@@ -196,6 +196,14 @@ class Request:
         call = f"{self.method} {without_values(self.url.path_qs, self.url.query)}"
         return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
 
+    @property
+    def may_be_done_twice(self) -> bool:
+        """Whether it does no harm to carry it out again: to set the same values, or to delete the same record.
+
+        A POST makes a second one. What a PATCH of an unknown endpoint does, nobody knows.
+        """
+        return self.method != "POST" and not (self.method == "PATCH" and self.takes_anything)
+
     def ids(self) -> list[str]:
         """Return the ids in the path: /customers/{id}/notes/{id}."""
         below = self.url.path.removeprefix(self.credentials.base_url.path.rstrip("/"))

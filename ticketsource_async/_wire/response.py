@@ -127,7 +127,7 @@ def _anything(request: Request, response: RawResponse) -> Envelope:
     found = _document(response)
     if found is None and not bare and not response.broken:
         found = _plain_text(response)
-    if found is None and not bare and request.method != "DELETE":
+    if found is None and not bare:
         what = _describe(request, response, {}, [], 0)
         raise _invalid(request, status, headers, f"{what} instead of JSON or text")
     try:

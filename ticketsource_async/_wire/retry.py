@@ -92,8 +92,7 @@ def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_jo
             return in_job and request.method == "GET" and 200 <= status < 300
         case _:
             passes = False
-    # Setting the same values again, or deleting the same record, changes nothing; creating again makes a second one.
-    return passes and request.method != "POST"
+    return passes and request.may_be_done_twice
 
 
 def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
@@ -140,7 +139,9 @@ def verdict(
     if unknown is None or refused:
         return error
     why = str(error) if error is unknown else f"{unknown} Then: {error}"
-    advice = "a repeated create makes a second one" if request.method == "POST" else "nobody else may have changed it"
+    advice = "a repeated create makes a second one"
+    if request.method != "POST":
+        advice = "somebody else may have changed it meanwhile"
     return errors.OutcomeUnknown(
         f"{request} was sent and nobody knows whether it took effect ({why}) "
         f"Look at the record before you send it again: {advice}.",

@@ -1,6 +1,7 @@
 """A whole check as findings, as a dict for programs, and as Markdown to send to others; pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 
@@ -12,6 +13,11 @@ from ticketsource_async.checking.lists import of_lists, of_size, of_times
 from ticketsource_async.checking.search import Search
 from ticketsource_async.checking.shapes import Shape
 from ticketsource_async.models import Customer
+
+_LEGEND: Final = (
+    "It has no value, no id and no key. It has the names of attributes that many records share. `open` is what this "
+    "check cannot know, such as what an update does."
+)
 
 
 @frozen
@@ -50,8 +56,7 @@ class Checked:
             "# A check of the TicketSource API",
             "",
             f"Made by ticketsource-async {__version__} with {self.requests} requests (at most {MOST_REQUESTS}).",
-            "It has no value, no id and no key. It has the names of attributes that many records share. `open` is what "
-            "this check cannot know, such as what an update does.",
+            _LEGEND,
             *_table(
                 ("", "what", "answer"),
                 [(found.state, f"{found.group}: {found.name}", found.says) for found in self.findings],

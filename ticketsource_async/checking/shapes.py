@@ -187,7 +187,8 @@ class Shape:
 
     def named(self, name: object, above: str = "") -> str:
         """Return the path of a name below another path; if the name may be data, without it."""
-        is_known = any(name in (known.key, known.instead) for known in fields_of(self.model)) and not above
+        model: type = self.model
+        is_known = not above and any(name in (known.key, known.instead) for known in fields_of(model))
         is_shared = self._holders[above, shown(name)] >= max(_LEAST_SHARED, self.records / _MOST_RARE)
         return f"{above}{shown(name) if is_known or is_shared else NOT_SHOWN}"
 
