@@ -137,7 +137,7 @@ class Operations:
         of every other call. A POST or a PATCH is not sent again if it may have been processed: what the PATCH of an
         endpoint that this library does not know does, nobody knows. If the answer to a DELETE was lost and the next
         attempt gets 404, `status` is 404. Raises ValueError or TypeError, before any request, for what cannot be sent.
-        Raises `InvalidResponse` if the answer to a GET is neither JSON nor text, `OutcomeUnknown` if that to a write is.
+        If the answer is neither JSON nor text, a GET raises `InvalidResponse` and a write `OutcomeUnknown`.
         """
         if unknown:
             raise no_such_option("request", unknown, ("json", "query"))
@@ -172,9 +172,10 @@ class Operations:
         """Return a view of this client that makes its calls with other options, for one call or for many.
 
         It has the same session, connections and limiter, and ends with its client; nothing of the client changes.
-        Options that you leave out keep their values. `priority` is that of `ClientOptions`. `headers` are sent besides those of the
-        client. They cannot be those that carry the key or belong to the request itself, such as `Authorization` and
-        `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot work.
+        Options that you leave out keep their values. `priority` is that of `ClientOptions`. `headers` are sent besides
+        those of the client. They cannot be those that carry the key or belong to the request itself, such as
+        `Authorization` and `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot
+        work.
         """
         credentials, wrong = self._sender.credentials, ""
         if not isinstance(headers, Unset) and not (wrong := why_not_sent(headers)):

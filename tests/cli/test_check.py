@@ -80,7 +80,7 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "size: sync": ("open", "its pages overlap"),
     },
     "limits to 60": {"connection: rate limit": ("odd", "The limit is 60, not 240")},
-    "no limit headers": {"connection: rate limit": ("open", "No header tells it.")},
+    "no limit headers": {"connection: rate limit": ("open", "No header says what the limit is.")},
     "others use the key": {"connection: rate limit": ("odd", "others use the same key or address")},
     "fast clock": {"connection: clock": ("odd", "s behind that of the API")},
     "unknown attributes": {
@@ -104,13 +104,13 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         ),
         "customers: dates": ("odd", "membership.end_date (another text), membership.start_date (99.99.9999)"),
     },
-    "lacks fields": {"customers: fields": ("odd", "Never there: consent.sms, telephone.")},
+    "lacks fields": {"customers: fields": ("odd", "In no record: consent.sms, telephone.")},
     "no links to records": {
-        "bookings: fields": ("odd", "Never there: links.customer, links.date."),
-        "customer notes: fields": ("odd", "Never there: links.customer."),
-        "dates: fields": ("odd", "Never there: links.event, links.venue."),
-        "seats: fields": ("odd", "Never there: links.booking."),
-        "venues: fields": ("odd", "Never there: links.event."),
+        "bookings: fields": ("odd", "In no record: links.customer, links.date."),
+        "customer notes: fields": ("odd", "In no record: links.customer."),
+        "dates: fields": ("odd", "In no record: links.event, links.venue."),
+        "seats: fields": ("odd", "In no record: links.booking."),
+        "venues: fields": ("odd", "In no record: links.event."),
     },
     "no offsets": {
         "times: summer": ("odd", "Dates come without an offset."),
@@ -129,7 +129,9 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     "relative next": {"lists: address in `next`": ("odd", "It is a relative one.")},
     "forbids unknown ids": {"lists: unknown id": ("failed", "a sync after a deletion ends in an error")},
     "ignores the filter": {"lists: dates by day": ("odd", "The filter is ignored")},
-    "includes the day": {"lists: dates by day": ("ok", "`after` includes its day and `before` includes its day")},
+    "includes the day": {
+        "lists: dates by day": ("ok", "`after` includes the day itself. `before` includes the day itself.")
+    },
     "filter loses dates": {"lists: dates by day": ("failed", "--from and --to would miss it")},
     "refuses the filter": {
         "connection: answers": ("failed", "GET /events/{id}/dates ended in NotFound (404)"),
@@ -167,7 +169,7 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     },
     "404 beyond the end": {},
     "redirects": {
-        "connection: redirects": ("odd", "requests were answered with another address."),
+        "connection: redirects": ("odd", "requests were redirected. A redirect costs one more request or fails."),
         "lists: address in `next`": ("odd", "Another path than was asked."),
     },
     "more by id": {
@@ -441,7 +443,8 @@ async def test_nobody_who_listens_means_to_try_again_later() -> None:
         "failed",
         "ConnectFailed ended the check before any answer came. Try again later.",
     )
-    assert lines["connection: key"][0] == lines["events: records"][0] == "open"
+    assert lines["connection: key"][0] == "open"
+    assert {name.partition(":")[0] for name in lines} == {"connection"}
 
 
 async def test_a_name_that_is_not_found_says_so() -> None:
@@ -495,33 +498,44 @@ async def test_a_sample_box_office_needs_no_key() -> None:
 
 
 async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
-    """A folder that is not there ends the command with one line; stdout is for the lines."""
+    """A folder that is not there ends the command with one line before any request; stdout is for the lines."""
     missing = await run("check", "--quiet", "--report", str(tmp_path / "none" / "report.md"), box=box)
     stdout = await run("check", "--report", "-", box=box)
 
     assert missing.code == 1
     assert f"there is no folder {tmp_path / 'none'}." in missing.err
+    assert not box.requests
     assert stdout.code == 2
 
 
 @pytest.mark.parametrize(
     ("answer", "state", "words"),
     [
-        (b"y\n", "odd", "the times are those of the clock on the wall"),
-        (b"n\n", "ok", "convert the times to those of the clock on the wall"),
-        (b"\n", "open", "nobody has said"),
+        (b"1\n", "odd", "The times are local times, although they are written with +00:00. Do not convert them."),
+        (b"2\n", "ok", "The offset +00:00 is true in summer too. Convert the times to local time."),
+        (b"?\n", "open", "Not known whether this is the local time"),
+        (b"\n", "open", "Not known whether this is the local time"),
     ],
 )
-async def test_a_person_is_asked_what_the_clock_on_the_wall_said(
+async def test_a_person_is_asked_for_the_local_time_of_a_date_in_summer(
     box: Sandbox, tmp_path: Path, answer: bytes, state: str, words: str
 ) -> None:
-    """Nobody else can know. The date is shown to them, and is not in the report."""
+    """Nobody else can know. Both times that it may be are shown to them, and none of it is in the report.
+
+    That it is neither tells nothing of the offset.
+    """
     report = tmp_path / "report.md"
 
     code, shown = await on_terminal("check", "--report", str(report), box=box, answer=answer, stdin=True)
 
     assert code == 0
-    assert re.search(r"as 2026-0[4-9]-[0-9]{2}T([0-9]{2}:[0-9]{2}):00\+00:00", shown)
+    asked = re.search(
+        r"as 2026-0[4-9]-[0-9]{2}T([0-9]{2}):30:00\+00:00\.\r?\n'[^']+' on [0-9]{1,2} [A-Z][a-z]+ 2026: at which local "
+        r"time does it start\? \(1: ([0-9]{2}):30, 2: ([0-9]{2}):30, \?: neither, or not known\)",
+        shown,
+    )
+    assert asked is not None, shown
+    assert int(asked[1]) == int(asked[2]) == int(asked[3]) - 1
     text = report.read_text()
     assert f"| {state} | times: summer |" in text
     assert words in text
@@ -533,7 +547,7 @@ async def test_nobody_is_asked_who_cannot_answer(box: Sandbox) -> None:
     code, shown = await on_terminal("check", box=box)
 
     assert code == 0
-    assert "clock on the wall" not in shown
+    assert "local time does it start" not in shown
 
 
 async def test_ctrl_c_at_the_question_ends_it(box: Sandbox) -> None:
@@ -556,7 +570,8 @@ async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
 
     assert process.returncode == 130
     assert "key: The API accepts it." in out.decode()
-    assert "open    records: None was read" in out.decode()
+    assert "open    records: None read: the check was interrupted." in out.decode()
+    assert "open    dates by day: Not known: the check was interrupted." in out.decode()
     assert "Traceback" not in err.decode()
     assert not (tmp_path / "report.md").exists()
 

@@ -1,5 +1,6 @@
 """The requests of a check: which, in what order, and never more than so many."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from ticketsource_async.ratelimit import Priority
 
 MOST_REQUESTS: Final = 30
 PER_PAGE: Final = 100
+UTC_OFFSETS: Final = frozenset({"+00:00", "Z"})
 NOBODY: Final = f"{Customer.ID_PREFIX}0000000000000000"
 """An id that no customer has."""
 
@@ -84,9 +86,10 @@ class Asked:
 
 @frozen
 class Summer:
-    """A date in summer, as the API writes it: to be shown to people, and nowhere else."""
+    """A date in summer, as the API writes it and as it is read: to be shown to people, and nowhere else."""
 
-    start: str
+    written: str
+    start: datetime
     event: str
 
 
@@ -98,6 +101,7 @@ class Examined:
     skipped: set[str] = field(factory=set)
     """The kinds of records that were not asked for any more."""
     stopped_by: errors.TicketSourceError | None = None
+    interrupted: bool = False
     first: Asked | None = None
     again: Asked | None = None
     second: Asked | None = None
@@ -119,6 +123,16 @@ class Examined:
         """Return the rows of a kind that came."""
         return [row for asked in self.of_kind(kind) for row in asked.rows or ()]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the check ended before a good answer came, so that there is nothing to say of what comes in one."""
+        return (self.interrupted or self.stopped_by is not None) and not self.has_answer
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a good answer came."""
+        return any(asked.answer is not None for asked in self.asked)
+
     def failures(self) -> list[Asked]:
         """Return the calls that failed, though they should not."""
         failed = [asked for asked in self.asked if asked.error is not None]
@@ -130,10 +144,17 @@ class Examined:
         for asked in self.of_kind("date"):
             for row in filter(_is_whole, asked.rows or ()):
                 start = row["attributes"].get("start")
-                if is_in_summer(start) and offset_in(start) in ("+00:00", "Z"):
+                if is_in_summer(start) and offset_in(start) in UTC_OFFSETS and (read := _read(start)) is not None:
                     links = row.get("links")
                     link = links.get("event") if isinstance(links, dict) else None
-                    return Summer(start, str(events.get(str(link).rpartition("/")[2]) or ""))
+                    return Summer(start, read, str(events.get(str(link).rpartition("/")[2]) or ""))
+        return None
+
+
+def _read(start: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(start)
+    except ValueError:  # the 31st of June
         return None
 
 
@@ -164,10 +185,14 @@ class Examiner:
 
     async def examine(self) -> None:
         """Ask everything, in the order of what it is worth."""
-        await self._customers()
-        await self._programme()
-        await self._count()
-        await self._look_further()
+        try:
+            await self._customers()
+            await self._programme()
+            await self._count()
+            await self._look_further()
+        except asyncio.CancelledError:
+            self.found.interrupted = True
+            raise
 
     async def _ask(
         self,

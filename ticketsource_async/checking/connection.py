@@ -17,7 +17,7 @@ from ticketsource_async.checking.findings import Finding, State, failure, listed
 _GROUP: Final = "connection"
 _LIMIT: Final = 240
 _MOST_SKEW: Final = 5.0  # seconds
-_NOT_REACHED: Final = "Not known: the API was not reached."
+_TOO_MANY: Final = 429
 
 # What aiohttp calls the failures of each part of the way.
 _OF_NAME: Final = "ClientConnectorDNSError"
@@ -43,21 +43,23 @@ class Way:
 
 
 def of_connection(found: Examined, way: Way) -> list[Finding]:
-    """Return a line for each part of the way."""
+    """Return a line for each part of the way; `unreached` is below why the API was not reached, empty if it was."""
     error = found.stopped_by
     cause = error.cause if isinstance(error, errors.TransportError) else ""
     reached = any(way.statuses)
+    reason = "the check was interrupted" if found.interrupted else "the API was not reached"
+    unreached = "" if reached else f"Not known: {reason}."
     return [
-        _name(way, cause, reached=reached),
-        _proxy(way, cause, error, reached=reached),
-        _tls(way, cause, reached=reached),
-        _link(error, reached=reached),
+        _name(way, cause, unreached),
+        _proxy(way, cause, error, unreached),
+        _tls(way, cause, unreached),
+        _link(error, unreached),
         _clock(found),
-        _key(found, reached=reached),
-        _wall(found, way, reached=reached),
-        _rate_limit(found),
+        _key(found, unreached),
+        _wall(found, way, unreached),
+        _rate_limit(found, way),
         _request_ids(found),
-        _redirects(way, reached=reached),
+        _redirects(way, unreached),
         _answers(found),
     ]
 
@@ -66,7 +68,7 @@ def _say(name: str, state: State, says: str) -> Finding:
     return Finding(_GROUP, name, state, says)
 
 
-def _name(way: Way, cause: str, *, reached: bool) -> Finding:
+def _name(way: Way, cause: str, unreached: str) -> Finding:
     host = urlsplit(way.base_url).hostname or ""
     if host == "localhost" or _is_address(host):
         return _say("name resolution", "ok", "Not needed: the address of the API has no name to look up.")
@@ -75,9 +77,9 @@ def _name(way: Way, cause: str, *, reached: bool) -> Finding:
     if cause.startswith(_OF_NAME):
         says = "The name of the API was not found. Check the network, and TICKETSOURCE_BASE_URL if you set it."
         return _say("name resolution", "failed", f"{says} If a proxy is needed here, set HTTPS_PROXY.")
-    if reached or (cause and not cause.startswith("ConnectionTimeoutError")):
+    if not unreached or (cause and not cause.startswith("ConnectionTimeoutError")):
         return _say("name resolution", "ok", "The name of the API was found.")
-    return _say("name resolution", "open", _NOT_REACHED)
+    return _say("name resolution", "open", unreached)
 
 
 def _is_address(host: str) -> bool:
@@ -88,19 +90,19 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _proxy(way: Way, cause: str, error: Exception | None, *, reached: bool) -> Finding:
+def _proxy(way: Way, cause: str, error: Exception | None, unreached: str) -> Finding:
     if isinstance(error, errors.ConfigurationError):
         return _say("proxy", "failed", "The environment names a proxy that cannot be used.")
     if cause.startswith(_OF_PROXY):
         says = "The proxy does not let the requests through. Check its name, user and password, or use --no-proxy."
         return _say("proxy", "failed", says)
     if not way.proxied:
-        return _say("proxy", "ok", "None is used.")
-    says = "One is used, and lets the requests through." if reached else "One is used."
-    return _say("proxy", "ok" if reached else "open", says)
+        return _say("proxy", "ok", "No proxy is used.")
+    says = "A proxy is used." if unreached else "A proxy is used, and lets the requests through."
+    return _say("proxy", "open" if unreached else "ok", says)
 
 
-def _tls(way: Way, cause: str, *, reached: bool) -> Finding:
+def _tls(way: Way, cause: str, unreached: str) -> Finding:
     if way.base_url.startswith("http:"):
         return _say("TLS", "ok", "Not used: the API is on this machine.")
     if cause.startswith(_OF_TLS):
@@ -108,23 +110,24 @@ def _tls(way: Way, cause: str, *, reached: bool) -> Finding:
             "No encrypted connection could be made: the certificate is not trusted here, has expired or is of another"
         )
         return _say("TLS", "failed", f"{says} name. The message of the error says which, and what to do.")
-    return _say("TLS", "ok", "The certificate is trusted.") if reached else _say("TLS", "open", _NOT_REACHED)
+    return _say("TLS", "open", unreached) if unreached else _say("TLS", "ok", "The certificate is trusted.")
 
 
-def _link(error: Exception | None, *, reached: bool) -> Finding:
+def _link(error: Exception | None, unreached: str) -> Finding:
     if isinstance(error, errors.TransportError):
         what = type(error).__name__
-        after = "after some answers had come" if reached else "before any answer came"
+        after = "before any answer came" if unreached else "after some answers had come"
         return _say("reached", "failed", f"{what} ended the check {after}. Try again later.")
     if isinstance(error, errors.AccessBlocked):
         return _say("reached", "open", "A wall answers in the place of the API.")
-    return _say("reached", "ok", "The API answers.") if reached else _say("reached", "open", _NOT_REACHED)
+    return _say("reached", "open", unreached) if unreached else _say("reached", "ok", "The API answers.")
 
 
 def _clock(found: Examined) -> Finding:
     skews = [skew for asked in found.asked if (skew := _skew(asked)) is not None]
     if not skews:
-        return _say("clock", "open", "No answer says what time it is at the API.")
+        says = "No answer says what time it is at the API."
+        return _say("clock", "open", says if found.has_answer else _why_no_answer(found))
     skew = min(skews, key=abs)
     if abs(skew) <= _MOST_SKEW:
         return _say("clock", "ok", f"The clock here is that of the API, within {_MOST_SKEW:.0f} s.")
@@ -143,12 +146,18 @@ def _skew(asked: Asked) -> float | None:
     return 0.0 if least <= 0 <= latest else min(least, latest, key=abs)
 
 
+def _why_no_answer(found: Examined, otherwise: str = "no good answer came") -> str:
+    return f"Not known: {'the check was interrupted' if found.interrupted else otherwise}."
+
+
 def _headers(asked: Asked) -> Mapping[str, str]:
     return {} if asked.answer is None else asked.answer.headers
 
 
-def _key(found: Examined, *, reached: bool) -> Finding:
-    if any(asked.answer is not None for asked in found.asked):
+def _key(found: Examined, unreached: str) -> Finding:
+    if found.has_answer and isinstance(found.stopped_by, errors.AuthenticationFailed):
+        return _say("key", "failed", "The API accepted it, and then refused it.")
+    if found.has_answer:
         return _say("key", "ok", "The API accepts it.")
     refused = [asked.error for asked in found.failures()]
     if any(isinstance(error, errors.AuthenticationFailed) for error in refused):
@@ -156,13 +165,13 @@ def _key(found: Examined, *, reached: bool) -> Finding:
         return _say("key", "failed", f"{says} under Settings > API.")
     if any(isinstance(error, errors.PermissionDenied) for error in refused):
         return _say("key", "failed", "The API knows it, but it may not read this: ask the owner of the account.")
-    return _say("key", "open", "Not known: no answer of the API itself came." if reached else _NOT_REACHED)
+    return _say("key", "open", unreached or _why_no_answer(found, "no answer of the API itself came"))
 
 
-def _wall(found: Examined, way: Way, *, reached: bool) -> Finding:
+def _wall(found: Examined, way: Way, unreached: str) -> Finding:
     if any(isinstance(asked.error, errors.AccessBlocked) for asked in found.asked):
         return _say("wall", "failed", f"{_WALL}{_OWN_IS_SET if way.own_user_agent else ''}")
-    return _say("wall", "ok", "None refuses the requests.") if reached else _say("wall", "open", _NOT_REACHED)
+    return _say("wall", "open", unreached) if unreached else _say("wall", "ok", "No wall refuses the requests.")
 
 
 _ABOUT_LIMIT: Final = re.compile(
@@ -170,22 +179,24 @@ _ABOUT_LIMIT: Final = re.compile(
 )
 
 
-def _rate_limit(found: Examined) -> Finding:
+def _rate_limit(found: Examined, way: Way) -> Finding:
     answered = [asked for asked in found.asked if asked.answer is not None]
     names = {name for asked in answered for name in _headers(asked) if _ABOUT_LIMIT.fullmatch(name)}
     limited = any(isinstance(asked.error, errors.RateLimited) for asked in found.asked)
-    if limited:
+    if limited or (found.interrupted and way.statuses[-1:] == (_TOO_MANY,)):
         says = "The API says that there were too many requests. Others use the same key or address: try again later."
         return _say("rate limit", "failed", says)
+    if not answered:
+        return _say("rate limit", "open", _why_no_answer(found))
     if not names:
-        return _say("rate limit", "open", f"No header tells it. The library keeps to {_LIMIT} requests a minute.")
+        says = f"No header says what the limit is. The library keeps to {_LIMIT} requests a minute."
+        return _say("rate limit", "open", says)
     limits = {_number(_headers(asked).get("x-ratelimit-limit")) for asked in answered} - {None}
     odd = []
     if limits - {_LIMIT}:
         said = ", ".join(map(str, sorted(filter(None, limits))))
-        odd.append(
-            f"The limit is {said}, not {_LIMIT}: pass a `RateLimit` of that many requests if it is for a minute."
-        )
+        one = min(filter(None, limits), default=_LIMIT)
+        odd.append(f"The limit is {said}, not {_LIMIT}. In a program pass `rate_limit=RateLimit({one}, per=60)`.")
     odd += _falling([_number(_headers(asked).get("x-ratelimit-remaining")) for asked in answered])
     return _say("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
 
@@ -206,17 +217,20 @@ def _falling(left: list[int | None]) -> list[str]:
 
 def _request_ids(found: Examined) -> Finding:
     names = {n for asked in found.asked for n in ("x-request-id", "cf-ray") if n in _headers(asked)}
-    if not names:
-        return _say("request id", "open", "No answer has one, so support cannot be told which request it was.")
-    return _say("request id", "ok", f"Answers have one: {listed(names)}.")
+    if names:
+        return _say("request id", "ok", f"Answers have one: {listed(names)}.")
+    if any(getattr(asked.error, "request_id", None) for asked in found.asked):
+        return _say("request id", "ok", "Errors have one. Tell it to TicketSource support.")
+    says = "No answer has one, so support cannot be told which request it was."
+    return _say("request id", "open", says if found.has_answer else _why_no_answer(found))
 
 
-def _redirects(way: Way, *, reached: bool) -> Finding:
+def _redirects(way: Way, unreached: str) -> Finding:
     count = sum(status is not None and 300 <= status < 400 for status in way.statuses)
     if count:
-        says = f"{count} requests were answered with another address. Each costs a request more, or fails: check"
-        return _say("redirects", "odd", f"{says} TICKETSOURCE_BASE_URL.")
-    return _say("redirects", "ok", "None.") if reached else _say("redirects", "open", _NOT_REACHED)
+        says = f"{count} requests were redirected. A redirect costs one more request or fails."
+        return _say("redirects", "odd", f"{says} Check TICKETSOURCE_BASE_URL.")
+    return _say("redirects", "open", unreached) if unreached else _say("redirects", "ok", "None.")
 
 
 def _answers(found: Examined) -> Finding:

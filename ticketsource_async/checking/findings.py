@@ -43,6 +43,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(found[:_MOST_NAMED]) + more
 
 
+def why_not_known(found: Examined, otherwise: str) -> str:
+    """Return why something is not known: that the check ended early, or else another reason."""
+    ended = "the check was interrupted" if found.interrupted else "the check stopped early"
+    return f"Not known: {otherwise if not (found.interrupted or found.stopped_by) else ended}."
+
+
 def by_path(found: Mapping[str, Iterable[str]]) -> str:
     """Return what was found at each path: `start (another text)`."""
     return listed(f"{path} ({', '.join(sorted(set(kinds)))})" for path, kinds in found.items())
@@ -62,20 +68,24 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
         records = say("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")
     elif shape.refused:
         what = listed(f"{reason} ({count})" for reason, count in shape.refused.items())
-        records = say("records", "failed", f"Rows that are no such record: {what}. Lists tell them to `on_invalid`.")
+        records = say(
+            "records", "failed", f"Rows that cannot be read as this record. A list hands them to `on_invalid`. {what}."
+        )
     elif shape.records:
         records = say("records", "ok", f"{shape.records:,} read.")
     else:
-        records = say("records", "open", f"None was read: {_why_none(found, shape.name)}.")
+        records = say("records", "open", f"None read: {_why_none(found, shape.name)}.")
     return [records, *(_of_fields(shape, say) if shape.records else ())]
 
 
 def _why_none(found: Examined, kind: str) -> str:
     if found.of_kind(kind):
-        return "none is there"
+        return "the lists are empty"
+    if found.interrupted:
+        return "the check was interrupted"
     if found.stopped_by is not None:
-        return "the check had ended before"
-    return "no request was left" if kind in found.skipped else "nothing that they belong to was found"
+        return "the check stopped early"
+    return "no request was left" if kind in found.skipped else "no record was found whose list to ask for"
 
 
 _Say = Callable[[str, State, str], Finding]
@@ -97,7 +107,7 @@ def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
     return [
         say("attributes", "odd" if unknown else "ok", attributes),
         say("values", "odd" if values else "ok", values or "All were read."),
-        say("fields", "odd" if missing else "ok", f"Never there: {missing}." if missing else "All were there."),
+        say("fields", "odd" if missing else "ok", f"In no record: {missing}." if missing else "All were there."),
         say("dates", "odd" if odd_forms else "ok" if forms else "open", _dates(forms, odd_forms)),
     ]
 

@@ -5,9 +5,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from ticketsource_async import errors
-from ticketsource_async.checking.asking import PER_PAGE, Asked, Examined
-from ticketsource_async.checking.findings import Finding, State, failure, listed
-from ticketsource_async.checking.search import Search
+from ticketsource_async.checking.asking import PER_PAGE, UTC_OFFSETS, Asked, Examined
+from ticketsource_async.checking.findings import Finding, State, failure, listed, why_not_known
 from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, offset_in
 
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
@@ -16,7 +15,7 @@ _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
 _NAMED: Final = frozenset({"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"})
 _PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
 _A_MINUTE: Final = 240
-_NO_LIST: Final = "Not known: no list of customers came."
+_NO_CUSTOMER: Final = "no customer was read"
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
 
@@ -42,7 +41,7 @@ def _named(name: str, said: tuple[State, str], group: str = "lists") -> Finding:
 def _full_page(found: Examined) -> tuple[State, str]:
     first = found.first
     if first is None or first.answer is None or not first.rows:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, _NO_CUSTOMER)
     count = len(first.rows)
     if count > PER_PAGE:
         return "odd", f"More than the {PER_PAGE} that were asked for came: `per_page` is ignored."
@@ -83,7 +82,7 @@ def _next_query(found: Examined) -> tuple[State, str]:
 
 def _no_next(found: Examined) -> tuple[State, str]:
     if found.first is None or not found.first.rows:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, _NO_CUSTOMER)
     if found.first.goes_on:
         return "odd", "A full page has no `next`. The library asks for the next page by its number."
     return "open", _ONE_PAGE
@@ -108,15 +107,20 @@ def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
         return "odd", "`next` is no address. The library uses what is behind its `?`."
     if differ := [part for part, (one, other) in pairs.items() if one != other]:
         return "odd", f"Another {' and '.join(differ)} than was asked. The library uses only what is behind the `?`."
-    return ("ok", "That of the list.") if link.scheme else ("odd", "It is a relative one. The library reads it.")
+    return (
+        ("ok", "It is the address of the list.")
+        if link.scheme
+        else ("odd", "It is a relative one. The library reads it.")
+    )
 
 
 def _pages(found: Examined) -> tuple[State, str]:
     first, second = found.first, found.second
     if first is None or not first.rows:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, _NO_CUSTOMER)
     if second is None or not second.rows:
-        return "open", "Not known: page 2 did not come, or is empty." if first.goes_on or second else _ONE_PAGE
+        goes_on = first.goes_on or second is not None
+        return "open", why_not_known(found, "page 2 did not come, or is empty") if goes_on else _ONE_PAGE
     one, two = _row_ids(first), _row_ids(second)
     if not first.goes_on:
         is_second = two == one[1:2]
@@ -135,14 +139,17 @@ def _row_ids(asked: Asked) -> list[str]:
 
 def _order(found: Examined) -> tuple[State, str]:
     if found.first is None or found.again is None or not found.first.rows or not found.again.rows:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, _NO_CUSTOMER)
     one, other = _row_ids(found.first), _row_ids(found.again)
     if len(one) < 2:
         return "open", "Not known: there is one customer."
     both = set(one) & set(other)
     stayed = [record_id for record_id in other if record_id in both]
     if stayed != [record_id for record_id in one if record_id in both]:
-        return "odd", "Two reads of a page gave another order, so that rows can be missed. Export with `verify=True`."
+        return (
+            "odd",
+            "Two reads of a page gave another order, so that rows can be missed. In a program use `verify=True`.",
+        )
     if len(stayed) < len(one) / 2:
         return "odd", "Two reads of a page gave other customers, so that rows can be missed."
     changed = "" if one == other else " Some came or went between them."
@@ -152,7 +159,7 @@ def _order(found: Examined) -> tuple[State, str]:
 def _beside(found: Examined) -> tuple[State, str]:
     lists = [asked for asked in found.asked if asked.answer is not None and not asked.path.endswith("{id}")]
     if not lists:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, "no list was read")
     odd = []
     if bare := {asked.path for asked in lists if asked.answer and not asked.answer.links}:
         odd.append(f"Without `links`: {listed(bare)}. Their pages are asked for by number.")
@@ -177,7 +184,7 @@ def _without_data(names: Iterable[object], known: frozenset[str]) -> set[str]:
 def _by_id(found: Examined, customers: Shape) -> tuple[State, str]:
     asked = found.by_id
     if asked is None or found.first is None:
-        return "open", _NO_LIST
+        return "open", why_not_known(found, _NO_CUSTOMER)
     if asked.error is not None or not asked.rows:
         return "failed", f"{failure(asked)}."
     same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(asked)]
@@ -199,7 +206,10 @@ def _attributes(row: Any) -> Mapping[str, Any] | None:
 def _nobody(found: Examined) -> tuple[State, str]:
     asked = found.nobody
     if asked is None or (asked.error is not None and asked.error is found.stopped_by):
-        return "open", "Not known: it was not asked for."
+        return "open", why_not_known(found, "it was not asked for")
+    first = found.first
+    if asked.error is not None and first is not None and _same_failure(asked, first):
+        return "open", f"Not known: the list of customers failed in the same way. {failure(asked)}."
     if isinstance(asked.error, errors.NotFound) and asked.error.is_from_api:
         return "ok", "Answered 404 with the code `not_found`."
     status = getattr(asked.error, "status", "no status")
@@ -208,10 +218,17 @@ def _nobody(found: Examined) -> tuple[State, str]:
     return "failed", says
 
 
+def _same_failure(one: Asked, other: Asked) -> bool:
+    """Say whether two calls ended in the same error, so that it says nothing of what was asked for."""
+    statuses = {getattr(asked.error, "status", None) for asked in (one, other)}
+    return type(one.error) is type(other.error) and len(statuses) == 1
+
+
 def _filter(found: Examined) -> tuple[State, str]:
     day, asked = found.day, found.filtered
     if day is None or not asked:
-        return "open", "Not known: no event with dates was found."
+        no_request = day is not None or "date" in found.skipped
+        return "open", why_not_known(found, "no request was left" if no_request else "no event with dates was found")
     if failed := [one for one in asked.values() if one.error is not None]:
         return "failed", f"{listed({failure(one) for one in failed})}, with `filter[start]`: leave --from and --to out."
     came = {name: set(_row_ids(one)) for name, one in asked.items()}
@@ -225,15 +242,19 @@ def _filter(found: Examined) -> tuple[State, str]:
     if not set(found.all_days.values()) - {day}:
         return "open", "Not known: all dates that were read are of one day."
     bounds = [
-        f"`{name}` {'includes' if on_day & came[name] else 'leaves out'} its day"
+        f"`{name}` {'includes' if on_day & came[name] else 'does not include'} the day itself"
         for name in ("after", "before")
         if name in came
     ]
-    return "ok", f"The filter works. {' and '.join(bounds)}{'.' if bounds else ''}".strip()
+    return "ok", " ".join(["The filter works.", *(f"{bound}." for bound in bounds)])
 
 
 def of_times(found: Examined, *, same: bool | None) -> Finding:
-    """Return whether the times of dates are true; `same` is what a person said of one in summer, None if nobody did."""
+    """Return whether the offsets of dates are true.
+
+    `same` is whether a person said that the time of one in summer, as it is written, is the local time; None if nobody
+    could say.
+    """
     return _named("summer", _summer(found, same), "times")
 
 
@@ -245,25 +266,27 @@ def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
     if not summer:
         return "open", "Not known: no date in summer was among those read."
     offsets = listed(summer)
-    if not summer & {"+00:00", "Z"}:
+    if not (utc := summer & UTC_OFFSETS):
         return "ok", f"Dates in summer have the offset {offsets}, so their times are true."
     if same is None or found.summer() is None:
-        return "open", f"Dates in summer have the offset {offsets}. Whether that is true, nobody has said."
+        says = "Not known whether this is the local time: run the check on a terminal and answer its question."
+        return "open", f"Dates in summer have the offset {offsets}. {says}"
     if same:
-        says = f"{offsets} is not true in summer: the times are those of the clock on the wall. Do not convert them."
-        return "odd", says
-    return "ok", f"{offsets} is true in summer too: convert the times to those of the clock on the wall."
+        return "odd", f"The times are local times, although they are written with {listed(utc)}. Do not convert them."
+    return "ok", f"The offset {listed(utc)} is true in summer too. Convert the times to local time."
 
 
-def of_size(search: Search | None) -> list[Finding]:
+def of_size(found: Examined) -> list[Finding]:
     """Return about how many customers there are, and what it costs to read them."""
+    search = found.search
     if search is None or not (search.last or search.beyond):
-        says = "Not known: no list of customers came, or its pages overlap."
+        says = why_not_known(found, "no list of customers was read, or its pages overlap")
         return [_named(name, ("open", says), "size") for name in ("customers", "export", "sync")]
     pages = max(1, search.last if search.is_exact else search.last * 2 if search.beyond is None else search.beyond - 1)
     least, most = search.least, search.most
     if most is None:
-        count, about = f"More than {_about(least)}: the requests did not suffice to find the end.", "At least "
+        why = why_not_known(found, "the requests did not suffice to find the end")
+        count, about = f"At least {_about(least)}. {why}", "At least "
         pages = search.last
     elif most == least:
         count, about = f"About {_about(least)}." if least else "None.", ""
@@ -273,8 +296,8 @@ def of_size(search: Search | None) -> list[Finding]:
     state: State = "ok" if most is not None else "open"
     return [
         _named("customers", (state, count), "size"),
-        _named("export", (state, f"{cost}. With `verify=True` at least twice that."), "size"),
-        _named("sync", (state, f"{cost}, and a request for each customer who has gone from the list."), "size"),
+        _named("export", (state, f"{cost}. In a program `verify=True` takes at least twice that."), "size"),
+        _named("sync", (state, f"{cost}, and a request for each customer that is no longer in the list."), "size"),
     ]
 
 

@@ -19,6 +19,8 @@ _LEGEND: Final = (
     "check cannot know, such as what an update does."
 )
 
+NOTHING_ELSE: Final = "Nothing else was checked."
+
 
 @frozen
 class Checked:
@@ -28,6 +30,8 @@ class Checked:
     shapes: list[Shape]
     requests: int
     search: Search | None
+    nothing_else: bool
+    """Whether the check ended before a good answer came, so that the findings are of the connection alone."""
 
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON-able data."""
@@ -61,6 +65,7 @@ class Checked:
                 ("", "what", "answer"),
                 [(found.state, f"{found.group}: {found.name}", found.says) for found in self.findings],
             ),
+            *(["", NOTHING_ELSE] if self.nothing_else else []),
         ]
         for shape in self.shapes:
             if shape.records:
@@ -85,16 +90,18 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
-    """Return what was found; `same` is what a person said of the clock on the wall, None if nobody did."""
+    """Return what was found; `same` is what a person said of the times in summer, None if nobody did."""
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:
         shape.add(found.rows_of(shape.name))
     customers = next(shape for shape in shapes if shape.model is Customer)
-    findings = [
-        *of_connection(found, way),
+    findings = of_connection(found, way)
+    if found.is_empty:
+        return Checked(findings, shapes, len(way.statuses), None, nothing_else=True)
+    findings += [
         *of_lists(found, way.base_url, customers),
         of_times(found, same=same),
         *(finding for shape in shapes for finding in of_records(found, shape)),
-        *of_size(found.search),
+        *of_size(found),
     ]
-    return Checked(findings, shapes, len(way.statuses), found.search)
+    return Checked(findings, shapes, len(way.statuses), found.search, nothing_else=False)

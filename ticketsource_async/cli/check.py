@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from collections import Counter
 from itertools import groupby
@@ -26,7 +27,7 @@ from ticketsource_async.cli.common import (
     sandbox_option,
     say,
 )
-from ticketsource_async.output import opened
+from ticketsource_async.output import is_replaced, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +62,9 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
     from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
 
     checking = _Checking(quiet=quiet, as_json=as_json)
+    with ending_as_told():
+        if report is not None:
+            _check_writable(report)
     run(checking.work(sandbox=sandbox))
     with ending_as_told():
         summer = checking.found.summer() if _can_ask() else None
@@ -69,7 +73,7 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
             checking.tell(line for line in result.findings if line.name != _SUMMER)
             result = checking.result(same=_ask(summer))
         checking.tell(line for line in result.findings if summer is None or line.name == _SUMMER)
-        checking.tell_counts(result.findings)
+        checking.tell_end(result)
         if as_json:
             with opened(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(result.to_dict(), indent=2) + "\n")
@@ -120,6 +124,7 @@ class _Checking:
                 except asyncio.CancelledError:
                     bar.close()
                     self.tell(self.result().findings)
+                    self.tell_end(self.result(), counts=False)
                     raise
 
     def result(self, *, same: bool | None = None) -> "Checked":
@@ -145,12 +150,28 @@ class _Checking:
                         text = textwrap.fill(text, width, subsequent_indent=" " * 10, break_long_words=False)
                     stdout.write(f"{text}\n")
 
-    def tell_counts(self, findings: "Iterable[Finding]") -> None:
-        """Print how many lines there are of each state."""
-        counts = Counter(line.state for line in findings)
-        if not self._as_json:
-            with opened(Path("-"), "utf-8") as stdout:
-                stdout.write(", ".join(f"{counts[state]} {state}" for state in ("ok", "odd", "open", "failed")) + "\n")
+    def tell_end(self, result: "Checked", *, counts: bool = True) -> None:
+        """Print whether nothing else was checked, and how many lines there are of each state."""
+        from ticketsource_async.checking.report import NOTHING_ELSE  # noqa: PLC0415 - help can do without
+
+        states = Counter(line.state for line in result.findings)
+        if self._as_json:
+            return
+        with opened(Path("-"), "utf-8") as stdout:
+            if result.nothing_else:
+                stdout.write(f"{NOTHING_ELSE}\n")
+            if counts:
+                stdout.write(", ".join(f"{states[state]} {state}" for state in ("ok", "odd", "open", "failed")) + "\n")
+
+
+def _check_writable(report: Path) -> None:
+    """Raise the OSError of a report that cannot be written, before any request is made; leave no file behind."""
+    if is_replaced(report):
+        try:
+            with tempfile.TemporaryFile(dir=Path(os.path.realpath(report)).parent):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(report)) from None
 
 
 def _can_ask() -> bool:
@@ -159,20 +180,28 @@ def _can_ask() -> bool:
 
 
 def _ask(summer: "Summer") -> bool | None:
-    """Ask whether the time of a date is that of the clock on the wall; None if the person does not know."""
+    """Return whether the time of a date, as it is written, is its local time; None if the person does not know.
+
+    If it is not, it is true in UTC only if the local time is one hour later.
+    """
+    from datetime import timedelta  # noqa: PLC0415 - help can do without
+
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
 
-    event = f" of {visible(summer.event)!r}" if summer.event else ""
-    say(f"The API writes the start of a date{event} as {summer.start}.")
+    what, start = repr(visible(summer.event)) if summer.event else "A date", summer.start
+    other = start + timedelta(hours=1)
+    next_day = " on the next day" if other.date() > start.date() else ""
+    say(f"The API writes the start of a date as {summer.written}.")
     with asking():
         given: str = click.prompt(
-            f"Did the clock on the wall say {summer.start[11:16]} then? (y: yes, n: another time, ?: not known)",
-            type=click.Choice(["y", "n", "?"]),
+            f"{what} on {start.day} {start:%B %Y}: at which local time does it start? (1: {start:%H:%M}, "
+            f"2: {other:%H:%M}{next_day}, ?: neither, or not known)",
+            type=click.Choice(["1", "2", "?"]),
             default="?",
             show_choices=False,
             err=True,
         )
-    return {"y": True, "n": False}.get(given)
+    return {"1": True, "2": False}.get(given)
 
 
 def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
