@@ -102,6 +102,21 @@ def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
     return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
 
 
+def check_writable(output: Path) -> None:
+    """Raise the OSError of a file that cannot be written, before it is made; leave no file behind."""
+    if is_replaced(output):
+        try:
+            with tempfile.TemporaryFile(dir=Path(os.path.realpath(output)).parent):
+                pass
+        except OSError as error:
+            raise _not_written(output, error) from None
+
+
+def _not_written(output: Path, error: OSError) -> OSError:
+    folder = next((f for f in (output.parent, Path(os.path.realpath(output)).parent) if not f.is_dir()), None)
+    return OSError(error.errno, error.strerror if folder is None else f"there is no folder {folder}", str(output))
+
+
 @contextmanager
 def _replacing(
     output: Path, encoding: str, on_warning: OnWarning, chmod: Callable[[Path, int], None]
@@ -113,9 +128,7 @@ def _replacing(
     try:
         handle, part = _new_part(target)
     except OSError as error:  # with the name of the part
-        folder = output.parent if not output.parent.is_dir() else target.parent
-        reason = error.strerror if folder.is_dir() else f"there is no folder {folder}"
-        raise OSError(error.errno, reason, str(output)) from None
+        raise _not_written(output, error) from None
     lock = None if sys.platform == "win32" else os.dup(handle)  # to hold the lock until the part is no more
     try:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:

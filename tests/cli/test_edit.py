@@ -9,14 +9,15 @@ from ticketsource_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize("arguments", [("delete", "-y"), ("delete",), ("update", "--last-name", "X")])
-async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(
-    box: Sandbox, arguments: tuple[str, ...]
-) -> None:
+async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(box: Sandbox, arguments: tuple[str, ...]) -> None:
     """Nothing is asked for: an e-mail may be that of several customers."""
     done = await run("customers", arguments[0], "ann@example.com", *arguments[1:], box=box)
 
     assert (done.code, len(box.requests)) == (2, 0)
-    assert "'ann@example.com' is not the id of a customer, which begins with cst-: `customers get EMAIL` prints it." in done.err
+    assert (
+        "'ann@example.com' is not the id of a customer, which begins with cst-: `customers get EMAIL` prints it."
+        in done.err
+    )
 
 
 async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -> None:

@@ -1,9 +1,7 @@
 """The command that checks how the live API behaves, and tells it without anything private."""
 
-import os
 import shutil
 import sys
-import tempfile
 import textwrap
 from collections import Counter
 from itertools import groupby
@@ -27,7 +25,7 @@ from ticketsource_async.cli.common import (
     sandbox_option,
     say,
 )
-from ticketsource_async.output import is_replaced, opened
+from ticketsource_async.output import check_writable, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +62,7 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
     checking = _Checking(quiet=quiet, as_json=as_json)
     with ending_as_told():
         if report is not None:
-            _check_writable(report)
+            check_writable(report)
     run(checking.work(sandbox=sandbox))
     with ending_as_told():
         summer = checking.found.summer() if _can_ask() else None
@@ -162,16 +160,6 @@ class _Checking:
                 stdout.write(f"{NOTHING_ELSE}\n")
             if counts:
                 stdout.write(", ".join(f"{states[state]} {state}" for state in ("ok", "odd", "open", "failed")) + "\n")
-
-
-def _check_writable(report: Path) -> None:
-    """Raise the OSError of a report that cannot be written, before any request is made; leave no file behind."""
-    if is_replaced(report):
-        try:
-            with tempfile.TemporaryFile(dir=Path(os.path.realpath(report)).parent):
-                pass
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(report)) from None
 
 
 def _can_ask() -> bool:
