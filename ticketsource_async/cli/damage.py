@@ -159,8 +159,26 @@ def _spoilt(old: str, new: str) -> bool:
         with suppress(UnicodeError):
             if clean(old.encode(right).decode(wrong)) == new:
                 return True
-    letters = (re.escape(letter) if letter.isascii() else rf"(?:{re.escape(letter)}|\?{{1,4}})" for letter in old)
-    return "?" in new and re.fullmatch("".join(letters), new) is not None
+    return "?" in new and _is_with_marks(old, new)
+
+
+def _is_with_marks(old: str, new: str) -> bool:
+    """Say whether question marks, up to four for a letter, stand in place of letters that ASCII lacks.
+
+    An expression would try all ways to share the marks among the letters. Here a bit of a number stands for each place
+    of the new text up to which letters of the old one can reach, and all are moved at once.
+    """
+    at: dict[str, int] = {}
+    for place, letter in enumerate(new):
+        at[letter] = at.get(letter, 0) | 1 << place
+    reached = 1
+    for letter in old:
+        moved = (reached & at.get(letter, 0)) << 1
+        for _ in range(0 if letter.isascii() else 4):
+            reached = (reached & at.get("?", 0)) << 1
+            moved |= reached
+        reached = moved
+    return bool(reached >> len(new) & 1)
 
 
 _TEXT_THERE: Final = "make its column text there"
