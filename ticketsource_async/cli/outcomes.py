@@ -14,7 +14,7 @@ from ticketsource_async.cli.lines import Line
 from ticketsource_async.files.csv import undefuse
 from ticketsource_async.files.reading import Row
 from ticketsource_async.models.values import visible
-from ticketsource_async.tables import Column, Table, is_consent
+from ticketsource_async.tables import Column, Shown, Table, is_consent
 
 _TO_CORRECT: Final = ("refused", "unknown")
 _REQUESTS: Final = {"would create": 1, "would update": 2}  # an update first looks how the customer is by then
@@ -108,22 +108,28 @@ class Outcomes:
         """Draw the rows that were not written, on a terminal; `all_in` is the file that has all of them."""
         if not (to_correct := self.to_correct):
             return
-        from rich.console import Console  # noqa: PLC0415 - only where a table is drawn
-        from rich.table import Table as Drawn  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from ticketsource_async.cli.terminal import print_rows  # noqa: PLC0415 - only where a table is drawn
 
-        drawn = Drawn("Row", "Who", "Why it is not written")
-        for outcome in to_correct[:_MOST_SHOWN]:
-            cells = outcome.line.cells
-            who = outcome.line.key or " ".join(filter(None, map(cells.get, ("first_name", "last_name"))))
-            drawn.add_row(str(outcome.line.row.number), *(Text(visible(text)) for text in (who, outcome.reason)))
-        console = Console()
-        console.print(drawn)
+        below = []
         if (more := len(to_correct) - _MOST_SHOWN) > 0:
-            where = (
-                f"{visible(str(all_in))} has all." if all_in else "--refused refused.xlsx writes all of them to a file."
-            )
-            console.print(f"{more:,} more: {where}", highlight=False, markup=False)
+            where = f"{visible(str(all_in))} has all" if all_in else "--refused refused.xlsx writes all of them to a file"
+            below = [f"{more:,} more: {where}."]
+        print_rows(_DRAWN, to_correct[:_MOST_SHOWN], below)
+
+
+def _who(outcome: Outcome) -> str:
+    cells = outcome.line.cells
+    return outcome.line.key or " ".join(filter(None, map(cells.get, ("first_name", "last_name"))))
+
+
+_DRAWN: Final = Table[Outcome](
+    (
+        Column("row", "number", lambda outcome: outcome.line.row.number),
+        Column("who", "text", _who),
+        Column("why it is not written", "text", lambda outcome: outcome.reason),
+    ),
+    shown=(Shown("row"), Shown("who"), Shown("why it is not written", ("why it is not written",))),
+)
 
 
 def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: bool) -> Table[Outcome]:

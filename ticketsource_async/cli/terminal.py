@@ -140,6 +140,11 @@ class Printing:
                 write(record)
 
 
+def print_rows(table: "Table[T]", rows: Sequence[T], below: Sequence[str] = ()) -> None:
+    """Print a table of what is no record, and lines below it."""
+    _print([*_list(table, rows, [{} for _ in rows]), *below])
+
+
 # What stands in a cell
 
 
