@@ -11,6 +11,10 @@ from ticketsource_async import CustomerDraft, MembershipDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 
+OTHER_NAME = "its membership number is that of ID0, who has another name: match by id to change it"
+NO_SURNAME = "it has no last_name, by which people with the same membership number are told apart"
+
+
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Path:
     return tmp_path / "people.csv"
@@ -97,9 +101,10 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
 ) -> None:
     """A number of one customer is enough; a new member needs a number and a surname, and no e-mail."""
     alone = await add(ts, "M1", "Old")
+    await ts.customers.update(alone, CustomerDraft(first_name="Al"))
     anna, ben = await add(ts, "M2", "Smith"), await add(ts, "M2", "Jones")
     file.write_text(
-        "Membership No,Surname,Forename\nM1,New,\nM2,smith,Anna\nM2,Jones,Ben\nM3,Adams,Cleo\nM3,Baker,Dan\nM4,,Eve\n"
+        "Membership No,Surname,Forename\nM1,New,AL\nM2,smith,Anna\nM2,Jones,Ben\nM3,Adams,Cleo\nM3,Baker,Dan\nM4,,Eve\n"
     )
 
     done, outcomes = await import_(file, "--match", "membership", "--apply", box=box)
@@ -107,11 +112,11 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
 
     by_row = {outcome["row"]: outcome for outcome in outcomes}
     assert done.code == 1
-    assert by_row[2]["changes"] == {"last_name": ["Old", "New"]}
+    assert by_row[2]["changes"] == {"first_name": ["Al", "AL"], "last_name": ["Old", "New"]}
     assert [by_row[row]["id"] for row in (2, 3, 4)] == [alone, anna, ben]
     assert by_row[3]["changes"] == {"first_name": [None, "Anna"], "last_name": ["Smith", "smith"]}
     assert [by_row[row]["outcome"] for row in (5, 6)] == ["created", "created"]
-    assert by_row[7]["reason"] == "it has no last_name, without which no member is created"
+    assert by_row[7]["reason"] == NO_SURNAME
     assert {outcome["outcome"] for outcome in again if outcome["row"] != 7} == {"unchanged"}
 
 
@@ -120,7 +125,7 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
     [
         # Who of the two is meant, or whether it is a third, is not certain.
         ([("M1", "Smith"), ("M1", "Jones")], ["M1,Adams"], ["may be that of ID0, ID1: give the last_name as stored"]),
-        ([("M1", "Smith"), ("M1", "Jones")], ["M1,"], ["may be that of ID0, ID1: give the last_name as stored"]),
+        ([("M1", "Smith"), ("M1", "Jones")], ["M1,"], [NO_SURNAME]),
         (
             [("M1", "Smith"), ("M1", "Smith")],
             ["M1,Smith"],
@@ -128,14 +133,18 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
         ),
         ([("M1", "Smith")], ["M1,Smith", "M1,Smith"], ["row OTHER has the same membership number and surname"] * 2),
         ([("M1", "Smith")], ["M1,Adams", "M1,Jones"], ["may be that of ID0: give the last_name as stored"] * 2),
-        ([], ["M1,", "M1,Jones"], ["so it needs a last_name", None]),
+        ([], ["M1,", "M1,Jones"], [NO_SURNAME, None]),
+        ([("M1", "Smith")], ["M1,"], [NO_SURNAME]),
+        ([("M1", "Smith")], ["M1,Jones"], [OTHER_NAME]),
         ([("M1", "Smith")], ["M1,Adams", "M1,,,x"], ["may be that of ID0: give the last_name as stored", "too many"]),
         # A spreadsheet took the zeros.
         ([("007", "Bond")], ["7,Bond"], [None]),
         ([("007", "Bond")], ["7.0,bond"], [None]),
-        ([("007", "Bond")], ["7,"], ["may be that of ID0: give the last_name as stored"]),
-        ([("007", "Bond"), ("7", "Dwarf")], ["7,Doc"], [None]),
-        ([("007", "Bond")], ["7,Bond", "007,Bond"], ["the same customer, ID0"] * 2),
+        ([("007", "Bond")], ["7,"], [NO_SURNAME]),
+        ([("007", "Bond"), ("7", "Dwarf")], ["7,Doc"], ["may be that of ID0, ID1: give the last_name as stored"]),
+        ([("007", "Bond"), ("7", "Dwarf")], ["7,Bond"], [None]),
+        ([("007", "Bond")], ["7,Bond", "007,Bond"], ["row OTHER has the same membership number and surname"] * 2),
+        ([], ["7,Bond", "007,Bond"], ["row OTHER has the same membership number and surname"] * 2),
     ],
 )
 async def test_a_member_who_is_not_certain_is_refused(
@@ -160,17 +169,126 @@ async def test_a_member_who_is_not_certain_is_refused(
             assert said.replace("OTHER", str(5 - outcome["row"])) in outcome["reason"]
 
 
-async def test_a_number_is_not_enough_if_all_names_are_others(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """One number can cover several people, of whom TicketSource may have one; a new surname alone is a change."""
+@pytest.mark.parametrize(
+    ("row", "is_anna"),
+    [
+        ("M1,ANNA,Jones,1", True),
+        ("M1,Anna,,1", None),
+        ("M1,,Smith,1", True),
+        ("M1,,Jones,1", False),
+        ("M1,Ben,Smith,1", False),
+        ("M1,Ben,Jones,1", False),
+    ],
+)
+async def test_a_number_is_not_enough_if_the_names_are_those_of_a_partner(
+    box: Sandbox, ts: TicketSource, file: Path, row: str, *, is_anna: bool | None
+) -> None:
+    """One number can cover several people, of whom TicketSource may have one; a surname changes if somebody marries."""
     draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
     anna = await ts.customers.create(draft)
-    file.write_text("membership_identifier,first_name,last_name\nM1,Ben,Jones\n")
-    _, (ben,) = await import_(file, "--match", "membership", box=box)
-    file.write_text("membership_identifier,first_name,last_name\nM1,ANNA,Jones\n")
-    _, (married,) = await import_(file, "--match", "membership", box=box)
+    file.write_text(f"membership_identifier,first_name,last_name,telephone\n{row}\n")
 
-    assert ben["reason"] == f"its membership number is that of {anna.id}, who has other names"
-    assert (married["outcome"], married["id"]) == ("would update", anna.id)
+    _, (outcome,) = await import_(file, "--match", "membership", box=box)
+
+    if is_anna:
+        assert (outcome["outcome"], outcome["id"]) == ("would update", anna.id)
+    elif is_anna is None:
+        assert outcome["reason"] == NO_SURNAME
+    else:
+        assert outcome["reason"] == OTHER_NAME.replace("ID0", anna.id)
+
+
+async def test_a_surname_that_two_share_is_not_enough_if_the_first_name_is_another(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """The row is for a third person with the number."""
+    draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
+    anna = await ts.customers.create(draft)
+    await add(ts, "M1", "Jones")
+    file.write_text("membership_identifier,first_name,last_name\nM1,Ben,Smith\n")
+
+    _, (outcome,) = await import_(file, "--match", "membership", box=box)
+
+    assert outcome["reason"] == OTHER_NAME.replace("ID0", anna.id)
+
+
+async def test_a_file_without_surnames_finds_members_by_number_alone(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """Unless others have the number, perhaps with zeros before it."""
+    anna, ben = await add(ts, "M1", "Smith"), await add(ts, "7", "Jones")
+    await add(ts, "007", "Bond")
+    file.write_text("membership_identifier,telephone\nM1,01632 960001\n7,01632 960002\n")
+
+    _, (unsure, found) = await import_(file, "--match", "membership", box=box)
+
+    assert (found["outcome"], found["id"]) == ("would update", anna)
+    assert f"its membership number may be that of {ben}, " in unsure["reason"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "cell"),
+    [
+        ("1E5", "100000"),
+        ("3/4", "0.75"),
+        ("3/4", "46115"),
+        ("MAR1", "46082"),
+        ("12345", "12,345"),
+        ("12345", "12 345"),
+        ("12345", "12.345"),
+        ("AB-123", "ab 123"),
+        ("AB-123", "AB\u2011123"),
+        ("AB-123", "AB123"),
+        ("AB 123", "AB/123"),
+        ("1234567890123456", "1234567890123450"),
+        ("5", "-5"),
+    ],
+)
+async def test_a_damaged_number_makes_no_second_member(
+    box: Sandbox, ts: TicketSource, file: Path, stored: str, cell: str
+) -> None:
+    """Who has the same surname, or none, and the number in another form is the same person."""
+    zoe, nameless = await add(ts, stored, "Smith"), await add(ts, f"{stored}", "")
+    file.write_text(f'membership_identifier,last_name\n"{cell}",SMITH\n"{cell}",Other\n', "utf-8")
+
+    _, outcomes = await import_(file, "--match", "membership", "--apply", box=box)
+
+    reason = f"its membership number looks like {stored!r} of {{}} in another form: write it as stored"
+    assert [o["reason"] for o in outcomes] == [reason.format(zoe), reason.format(nameless)]
+    assert writes(box) == ["POST"] * 2
+
+
+@pytest.mark.parametrize("cell", ["01-Mar", "2026-03-01", "01/03/2026", "Mar-26", "03-Apr", "10:30"])
+async def test_no_member_is_created_with_a_day_as_the_number(box: Sandbox, file: Path, cell: str) -> None:
+    """A spreadsheet made it of MAR1 or 3/4."""
+    file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
+
+    for match in ("membership", "email"):
+        _, (outcome,) = await import_(file, "--match", match, box=box)
+
+        assert f"membership_identifier is {cell!r}, a day or a time" in outcome["reason"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["009,Smith,,", "9,Smith,,"], "the same membership number and surname"),
+        (["AB-9,Smith,,", "ab 9,SMITH,,"], "almost the same membership number and the same surname"),
+        (["9,Smith,,a@example.com", "10,Smith,,A@Example.com"], "the same email and name"),
+        (["9,Smith,Al,a@example.com", "10,Smith,AL,A@Example.com"], "the same email and name"),
+        (["9,Smith,Al,a@example.com", "10,Smith,,A@Example.com"], "the same email and name"),
+        (["9,Smith,Al,a@example.com", "10,Smith,Bea,a@example.com"], None),
+        (["9,Smith,,a@example.com", "9,Jones,,a@example.com"], None),
+    ],
+)
+async def test_a_file_creates_nobody_twice(box: Sandbox, file: Path, rows: list[str], reason: str | None) -> None:
+    """Relatives who share an e-mail or a number are told apart by their names."""
+    file.write_text("\n".join(["membership_identifier,last_name,first_name,email", *rows]))
+
+    _, outcomes = await import_(file, "--match", "membership", box=box)
+
+    expected = ["row 3 has", "row 2 has"] if reason else [None, None]
+    assert [o.get("reason") for o in outcomes] == [said and f"{said} {reason}" for said in expected]
 
 
 async def test_a_new_member_who_is_there_without_a_number_is_refused(

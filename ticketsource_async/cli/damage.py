@@ -194,6 +194,10 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         lambda column, new: column == "telephone" and _NEGATIVE.fullmatch(new),
         f"which a spreadsheet has computed: {_TEXT_THERE}",
     ),
+    (
+        lambda column, new: column == "membership_identifier" and _DAY_OR_TIME.fullmatch(new),
+        f"a day or a time: {_TEXT_THERE}",
+    ),
 )
 """What no value can be, by column and cell, and why."""
 
@@ -215,10 +219,26 @@ def breakage(column: str, old: str, new: str) -> str:
     for is_broken, what in _BROKEN:
         if is_broken(column, new):
             return f"{column} is {new!r}, {what}"
-    for is_broken, what in _BROKEN_SINCE if old else ():
-        if is_broken(old, new):
-            return f"{column} {old!r} became {new!r}: {what}"
-    return ""
+    what = _broken_since(old, new)
+    return f"{column} {old!r} became {new!r}: {what}" if what else ""
+
+
+def _broken_since(old: str, new: str) -> str:
+    return next((what for is_broken, what in _BROKEN_SINCE if old and is_broken(old, new)), "")
+
+
+def without_separators(text: str) -> str:
+    """Return what is the same for numbers and codes that are written with other separators or capitals."""
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def may_become(old: str, new: str) -> bool:
+    """Say whether a code is another one in a form of which a person or a spreadsheet makes it."""
+    if without_separators(old) == without_separators(new) != "":
+        return True
+    if old.isdecimal() and new.isdecimal() and len(new) < 16:  # zeros are all that these can lose
+        return old.lstrip("0") == new.lstrip("0")
+    return is_number_form(old, new) or bool(_broken_since(old, new))
 
 
 def oddity(column: str, new: str) -> str:

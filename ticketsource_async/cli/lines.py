@@ -84,6 +84,11 @@ def email_key(email: str) -> str:
     return clean(_JOINERS.sub("", email).translate(_SMALL))
 
 
+def member_key(number: str) -> str:
+    """Return what is the same for a membership number that a spreadsheet took for a number: without zeros, or `.0`."""
+    return re.sub(r"(?<=[0-9])[.,]0+\Z", "", number).lstrip("0").casefold() or "0"
+
+
 def same_key(before: Customer, now: Customer, match: Match) -> bool:
     """Say whether a row that has found a customer would find them still."""
     if match == "email":
@@ -100,7 +105,7 @@ def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas:
     what = "membership number and surname" if match == "membership" else match
     refuse_alike(
         [line for line in lines if line.key],
-        lambda line: (line.key, line.surname if match == "membership" else ""),
+        lambda line: (member_key(line.key), line.surname) if match == "membership" else line.key,
         lambda others, _: f"{others} the same {what}",
     )
     return lines
@@ -141,6 +146,9 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
         line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
     if not line.key:
         line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
+    elif match == "membership" and "last_name" in columns.at.values() and not line.surname:
+        # Whether others in the file have the number is no more to be seen when this row alone is imported again.
+        line.problems.append("it has no last_name, by which people with the same membership number are told apart")
     # An empty cell of an export is a customer who was never changed; one of a row without an id says nothing.
     line.dated = "updated_at" in columns.at.values() and ("id" in given or "updated_at" in given)
     try:

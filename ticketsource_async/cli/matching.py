@@ -1,14 +1,13 @@
 """Find the customer of each row, with no more requests than that takes."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketsource_async.cli.common import TRY_AGAIN_LATER, fail, progress
-from ticketsource_async.cli.damage import clean
-from ticketsource_async.cli.lines import Line, Match, email_key, refuse_alike
+from ticketsource_async.cli.damage import clean, may_become, without_separators
+from ticketsource_async.cli.lines import Line, Match, email_key, member_key, refuse_alike
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound
 
 if TYPE_CHECKING:
@@ -100,6 +99,8 @@ class _Everybody:
         self._emails = {email_key(line.cells.get("email", "")) for line in lines} - {""}
         self._found: dict[str, list[Customer]] = defaultdict(list)
         self._by_email: dict[str, list[Customer]] = defaultdict(list)
+        self._surnames = {line.surname for line in lines} | {""} if match == "membership" else set[str]()
+        self._by_surname: dict[str, list[Customer]] = defaultdict(list)
         self._unknown: list[str] = []
 
     async def read(self, ts: "TicketSource", *, quiet: bool) -> None:
@@ -133,12 +134,11 @@ class _Everybody:
         for line in lines:
             if line.before is None and not line.problems:
                 self._check_is_new(line)
+        if self._match == "membership":
+            _refuse_new_twice([line for line in lines if line.before is None and not line.problems])
 
     def _key(self, given: str) -> str:
-        """Return what is the same for the same customer: a membership number may have lost its zeros, or got a `.0`."""
-        if self._match != "membership":
-            return given
-        return re.sub(r"(?<=[0-9])[.,]0+\Z", "", given).lstrip("0").casefold() or "0"
+        return member_key(given) if self._match == "membership" else given
 
     def _note(self, customer: "Customer") -> None:
         email = email_key(customer.email or "")
@@ -151,6 +151,8 @@ class _Everybody:
             self._found[key].append(customer)
         if email in self._emails:
             self._by_email[email].append(customer)
+        if member and (surname := _name(customer.last_name)) in self._surnames:
+            self._by_surname[surname].append(customer)
 
     def _note_unreadable(self, error: InvalidResponse) -> None:
         self._unknown.append(error.id or "a row of the list")
@@ -167,22 +169,27 @@ class _Everybody:
         same = self._by_email.get(email_key(line.cells.get("email", "")), [])
         if same := [customer for customer in same if _name(customer.last_name) in ("", line.surname)]:
             line.problems.append(f"{_ids(same)} has this email and surname, but not this membership number")
+        for customer in (*self._by_surname[line.surname], *self._by_surname[""]):
+            if may_become(number := _number(customer), line.key):
+                line.problems.append(
+                    f"its membership number looks like {number!r} of {customer.id} in another form: write it as stored"
+                )
+                break
 
 
 def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: bool) -> None:
     """Give rows with one number their customers: by surname, if more than one row or customer has the number."""
-    exact = [customer for customer in customers if _number(customer) == lines[0].key]
-    if len(exact) == 1 and not shared:
-        _give_member(lines[0], exact[0])
+    if len(customers) == 1 and not shared and _number(customers[0]) == lines[0].key:
+        _give_member(lines[0], customers[0])
         return
     for line in lines:
         same = [customer for customer in customers if line.surname and _name(customer.last_name) == line.surname]
         if len(same) == 1:
-            line.before = same[0]
+            _give_member(line, same[0])
         elif same:
             line.problems.append(f"{len(same):,} customers have this membership number and surname: {_ids(same)}")
         elif shared and not line.surname:
-            line.problems.append("others share its membership number, so it needs a last_name")
+            line.problems.append("other people have this membership number: fill in last_name")
     taken = {line.before.id for line in lines if line.before is not None}
     left = [customer for customer in customers if customer.id not in taken]
     for line in lines:
@@ -191,12 +198,44 @@ def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: boo
 
 
 def _give_member(line: Line, customer: "Customer") -> None:
-    """Give a row the one customer with its number, unless all of their names are others."""
-    names = ((customer.first_name, line.cells.get("first_name")), (customer.last_name, line.cells.get("last_name")))
-    if all(stored and given and _name(stored) != _name(given) for stored, given in names):
-        line.problems.append(f"its membership number is that of {customer.id}, who has other names")
+    """Give a row the customer with its number, unless their names tell that it is for another, such as a partner.
+
+    A surname can change if the first name stays; else it has to be the same, as far as it is known.
+    """
+    pairs = [
+        (_name(stored), _name(given))
+        for stored, given in (
+            (customer.first_name, line.cells.get("first_name")),
+            (customer.last_name, line.cells.get("last_name")),
+        )
+        if _name(stored) and given
+    ]
+    if pairs and pairs[0][0] != pairs[0][1]:
+        line.problems.append(
+            f"its membership number is that of {customer.id}, who has another name: match by id to change it"
+        )
     else:
         line.before = customer
+
+
+def _refuse_new_twice(lines: list[Line]) -> None:
+    """Refuse rows that seem to create the same person twice."""
+    refuse_alike(
+        lines,
+        lambda line: (without_separators(member_key(line.key)), line.surname),
+        lambda others, _: f"{others} almost the same membership number and the same surname",
+    )
+
+    def email_and_surname(line: Line) -> tuple[str, str]:
+        return email_key(line.cells.get("email", "")), line.surname
+
+    # Relatives may share an e-mail and a surname; their first names tell.
+    unsure = {email_and_surname(line) for line in lines if "first_name" not in line.cells}
+    refuse_alike(
+        [line for line in lines if "email" in line.cells],
+        lambda line: (found := email_and_surname(line), "" if found in unsure else _name(line.cells["first_name"])),
+        lambda others, _: f"{others} the same email and name",
+    )
 
 
 def _give_only(line: Line, customers: "list[Customer]") -> None:
