@@ -132,8 +132,35 @@ def test_a_cell_that_swallowed_rows_is_doubted() -> None:
 
     assert [(row.number, row.doubt) for row in found.rows] == [
         (2, ""),
-        (3, "a quote too many seems to make one cell of 3 rows: correct the quotes"),
+        (3, "a quote too many seems to make one cell of 3 lines: correct the quotes"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'email,last_name\na@example.com,"A\nb@example.com,Bert\nc@example.com,C"\n',
+        'email,last_name,first_name\na@example.com,A,"B\n\nb@example.com,B,C"\n',
+        'email,last_name,first_name\na@example.com,A,"B\nb@example.com,B\nc@example.com,C,"\n',
+        'last_name,email\n"A,a@example.com\nB",b@example.com\n',
+        'id;first_name;email\n1;A;a@example.com\n2;"B;b@example.com\n3;C";c@example.com\n',
+        'number,last_name\n7,"Smith\n8,Jones\n9,Adams"\n',
+    ],
+)
+def test_every_row_that_a_quote_swallowed_is_doubted(text: str) -> None:
+    """Also with blank rows among them, without their last cells, and with the quote in the first cell."""
+    assert "a quote too many" in read_text(text).rows[-1].doubt
+
+
+@pytest.mark.parametrize("cell", ["1 High Street, Flat 2\nLondon", "Mail to zoe@example.com\nor ring", "a\n\nb", "x\n"])
+def test_lines_of_an_address_or_a_note_are_not_doubted(cell: str) -> None:
+    """They have not as many cells as a row, and none that is an e-mail alone."""
+    assert read_text(f'email,last_name,notes,x\na@example.com,A,"{cell}",\n').rows[0].doubt == ""
+
+
+def test_the_mark_of_the_end_of_a_file_is_no_row() -> None:
+    """Old programs put ^Z there."""
+    assert read_text("email\na@example.com\n\x1a").rows == [Row(2, ("a@example.com",))]
 
 
 def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:

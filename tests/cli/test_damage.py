@@ -150,6 +150,13 @@ def test_what_is_never_a_value_is_refused_for_everybody(old: str, new: str) -> N
     assert "last_name is" in breakage("last_name", old, new)
 
 
+@pytest.mark.parametrize("column", ["last_name", "telephone", "title", "address_postcode", "membership_identifier"])
+def test_a_line_break_is_taken_only_in_an_address(column: str) -> None:
+    """Else a quote too many has made one cell of several rows."""
+    assert "with a line break" in breakage(column, "Old", "New\nb")
+    assert breakage("address_line_1", "Old", "New\nb") == ""
+
+
 @pytest.mark.parametrize(
     ("column", "new"),
     [
@@ -212,6 +219,13 @@ def test_a_change_is_no_breakage(old: str, new: str) -> None:
         ("\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"),
         ("👩\u200d🎤", "👩\u200d🎤"),
         (" ", ""),
+        *((f"Zo{odd}ë{odd}", "Zoë") for odd in "\ufe0f\u3164\x7f\U000e0041\u115f\u1160\uffa0\u180b\ufff9"),
+        *((f"{odd}Zoë", "Zoë") for odd in "\x00\x01\x08\x0e\x1a\x1b\x1f\x80\x9f\ufffb\ufe00\u2060\U000e0100"),
+        ("Zo\ufe0f\u200d\ufe0fe\u3164\ufe0f", "Zoe"),
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\vb\fc\x85d\u2028e\u2029", "a\nb\nc\nd\ne"),
+        ("\u2764\ufe0f\u200d\U0001f525", "\u2764\ufe0f\u200d\U0001f525"),
+        ("\u845b\U000e0100", "\u845b\U000e0100"),
     ],
 )
 def test_a_text_is_compared_and_sent_without_what_nobody_sees(text: str, cleaned: str) -> None:

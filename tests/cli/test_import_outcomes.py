@@ -146,6 +146,7 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
     other, _ = await import_(file, "--match", "email", "--refused", str(tmp_path / "x.parquet"), box=box)
 
     assert (same.code, other.code) == (2, 2)
+    assert not box.requests
     assert "--refused names the file to import" in same.err
     assert "name a file that ends in one of .xlsx, .csv, .tsv." in other.err
     assert file.read_text() == "email\nn/a\n"
@@ -256,3 +257,16 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
     words = " ".join(done.out.split())
     assert "spreadsheet (xlsx, ods, xls) or a CSV" in words
     assert "so does a cell with an error such as #N/A in a spreadsheet" in words
+
+
+@pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])
+async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anything_is_written(
+    box: Sandbox, file: Path, tmp_path: Path, where: str
+) -> None:
+    """After that it would be too late."""
+    file.write_text("email\nn/a\nnew@example.com\n")
+
+    done, outcomes = await import_(file, "--match", "email", "--apply", "--refused", str(tmp_path / where), box=box)
+
+    assert (done.code, outcomes, list(box.requests)) == (2, [], [])
+    assert "there is no folder" in done.err

@@ -10,7 +10,7 @@ from importing import import_, writes
 from ticketsource_async import CustomerDraft, MembershipDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
-
+INVISIBLE = "\ufe0f\u3164\x7f\U000e0041\u115f\u1160\uffa0\u180b\u180d\ufff9\ufffb\x01\x1a\x1f\x80\x9f\v\u2028"
 OTHER_NAME = "its membership number is that of ID0, who has another name: match by id to change it"
 NO_SURNAME = "it has no last_name, by which people with the same membership number are told apart"
 
@@ -35,6 +35,7 @@ async def add(ts: TicketSource, number: str | None, last_name: str, email: str |
         ("jose\u0301@example.com", "josé@example.com"),
         ("josé@example.com", "jose\u0301@example.com"),
         ("zoe\u200b@example.com", "zoe@example.com"),
+        *(("zoe@example.com", f"{character}zoe@example.com{character}") for character in INVISIBLE),
     ],
 )
 async def test_an_email_is_found_however_it_is_written(
@@ -67,11 +68,72 @@ async def test_a_row_that_repeats_the_header_is_refused(box: Sandbox, file: Path
 
 
 @pytest.mark.parametrize(
+    ("match", "header", "row"),
+    [
+        ("membership", "membership_identifier,last_name,first_name", "last name,membership number,first name"),
+        ("membership", "membership_identifier,last_name", "Membership No,Name"),
+        ("membership", "last_name,membership_identifier", "Smith,Member ID"),
+        ("email", "email,last_name,first_name", "Last Name,Email,First Name"),
+        ("email", "email,last_name,Shoe size", "Shoe Size,E-mail,"),
+        ("email", "email,last_name,first_name", "E-Mail,Nachname,Vorname"),
+        ("id", "id,last_name,first_name", "Surname,Forename,ID"),
+    ],
+)
+async def test_a_header_in_another_order_or_with_other_names_is_refused(
+    box: Sandbox, file: Path, match: str, header: str, row: str
+) -> None:
+    """Nobody has the name of a column as e-mail or number."""
+    file.write_text(f"{header}\n{row}\n")
+
+    _, (outcome,) = await import_(file, "--match", match, "--ignore-unknown", box=box)
+
+    assert outcome["reason"].startswith("it repeats the header")
+
+
+async def test_a_person_can_have_the_name_of_a_column(box: Sandbox, file: Path) -> None:
+    """The e-mail tells that the row is one of a person."""
+    file.write_text("email,last_name,first_name\nmail@example.com,Street,Mobile\n")
+
+    _, (outcome,) = await import_(file, "--match", "email", box=box)
+
+    assert outcome["outcome"] == "would create"
+
+
+@pytest.mark.parametrize("cell", ["n/a", "N/A", "none", "-", "--", "?", "null", "tbc", "ABCDEFGHIJKLMNOPQRSTU"])
+@pytest.mark.parametrize("match", ["membership", "email"])
+async def test_nobody_gets_what_is_no_membership_number(box: Sandbox, file: Path, match: str, cell: str) -> None:
+    """Nor one that the API would refuse, in a dry run either."""
+    file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
+
+    _, (outcome,) = await import_(file, "--match", match, box=box)
+
+    is_long = len(cell) > 20
+    said = "is longer than 20 characters" if is_long else "is no number"
+    assert outcome["reason"] == f"membership_identifier {cell!r} {said}"
+
+
+@pytest.mark.parametrize(
     "cell",
     [
         *("n/a", "none", "-", "zoe@", "@example.com", "zoe example.com", "zoe @example.com", "mailto:zoe@example.com"),
         *("<zoe@example.com>", "Zoe (zoe@example.com)", "zoe@example.com; karl@example.com", "zoe@a@example.com"),
         *("zoe@example.com.", "zoe@.example.com", "[zoe@example.com](x)", "zoe@example.com/x"),
+        *(
+            "“zoe@example.com”",
+            "\u2039zoe@example.com\u203a",
+            "zoe@example.com…",
+            "zoe@exa..mple.com",
+            "zo..e@example.com",
+        ),
+        *("zoe@example.com?subject=x", "mailto=zoe@example.com", "#@#", "-@-", "#@example.com", "zoe@-example.com"),
+        *(
+            "zoe@localhost",
+            "zo..e@example.com",
+            ".zoe@example.com",
+            "zoe.@example.com",
+            "zoe@example\u3002com",
+            "«zoe@example.com»",
+        ),
     ],
 )
 async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketSource, file: Path, cell: str) -> None:
@@ -86,9 +148,11 @@ async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketS
     assert writes(box) == ["POST"]
 
 
-@pytest.mark.parametrize("cell", ["o'brien@example.com", "a+b/c=d@example.com", "josé@exämple.com", "x@y"])
+@pytest.mark.parametrize(
+    "cell", ["o'brien@example.com", "a+b/c=d@example.com", "josé@exämple.com", "x_y@a-b.c", "नमस्ते@example.com"]
+)
 async def test_an_email_may_have_odd_letters(box: Sandbox, file: Path, cell: str) -> None:
-    """What has the form x@y is left to the API."""
+    """What has the form x@y.z is left to the API."""
     file.write_text(f"email\n{cell}\n", "utf-8")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)

@@ -351,10 +351,13 @@ async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, c
 
 async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbox, file: Path) -> None:
     """Its reason is in the line; a create whose answer got lost is unknown, and found by the next run."""
-    file.write_text("email,last_name\nx@nowhere,X\nlost@example.com,Lost\nnew@example.com,New\n")
-    box.fail(method="POST", after=1, cut="after_write")
+    file.write_text("email,last_name\nx@example.com,X\nlost@example.com,Lost\nnew@example.com,New\n")
+    body = json.dumps({"errors": [{"code": "validation_failed", "detail": "The email must be a valid email address."}]})
+    box.fail(method="POST", status=400, body=body)
+    box.fail(method="POST", cut="after_write")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", box=box)
+    box.fail(method="POST", status=400, body=body)
     again, later = await import_(file, "--match", "email", "--apply", "--quiet", box=box)
 
     assert [outcome["outcome"] for outcome in outcomes] == ["refused", "unknown", "created"]

@@ -68,6 +68,7 @@ class Columns:
         self.at: dict[int, str] = {}
         self.left_out: list[str] = []
         self.width = len(file.header.cells)
+        self._needed = needed
         self._names = [clean(name) for name in file.header.cells]
         self._reasons = {place for place, name in enumerate(self._names) if is_reason(name)}
         problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
@@ -86,6 +87,12 @@ class Columns:
     def repeats_header(self, cells: Mapping[int, str]) -> bool:
         """Say whether a row has the names of the columns again, as two files have that were put together."""
         given = {place: cell for place, cell in cells.items() if cell and place not in self._reasons}
+        key = next((cell for place, cell in given.items() if self.at.get(place) == self._needed), "")
+        if known(key):
+            return True
+        names = {plain(name) for name in self._names}
+        if len(given) > 1 and all(known(cell) or plain(cell) in names for cell in given.values()):
+            return True
         return bool(given) and all(
             (place < len(self._names) and plain(cell) == plain(self._names[place]))
             or (known(cell) or "") == self.at.get(place)

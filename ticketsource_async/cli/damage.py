@@ -11,13 +11,18 @@ from contextlib import suppress
 from decimal import Decimal, localcontext
 from typing import Final
 
-# Soft hyphen, combining joiner, marks of direction, zero-width space, word joiner and its kin, byte order mark. The
-# joiners U+200C and U+200D are letters' own in scripts from Arabic on, and in emoji.
+_LINE_END: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+# What Unicode calls ignorable, such as marks of direction and fillers, and controls; but neither tabs nor line breaks.
 _INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
-    "|(?<![\u0600-\u1fff\u2190-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?=\\s|\\Z)"
+    "[\\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff"
+    "\U000e01f0-\U000e0fff]"
 )
-_LINE_END: Final = re.compile(r"\r\n?")
+JOINERS: Final = "\u200c\u200d\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+"""Joiners and selectors of a shape, for an expression; they belong to letters from Arabic on, and to emoji."""
+_JOINED: Final = re.compile(
+    f"([\u0600-\u180a\u180e\u1810-\u1fff\u2190-\ufdff\ufe10-\U000e00ff\U000e01f0-\U0010ffff])?([{JOINERS}]+)(\\s|\\Z)?"
+)
 
 _SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
 _CURRENCY: Final = re.compile(r"(?<![^+-])\s*[£$€]\s*|\s*[£$€]\Z")
@@ -68,9 +73,18 @@ _MIXED_UP: Final = tuple(
 
 def clean(text: str) -> str:
     """Return a text without characters that nobody sees and without spaces at its ends, in NFC."""
-    if text.isascii():
-        return _LINE_END.sub("\n", text.strip()) if "\r" in text else text.strip()
-    return _LINE_END.sub("\n", unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).strip())
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    text = _JOINED.sub(_joined, _INVISIBLE.sub("", _LINE_END.sub("\n", text)))
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _joined(found: re.Match[str]) -> str:
+    """Return a letter with its joiners and selectors: none if it has none by right, no joiner at the end of a word."""
+    letter, joiners, end = found.groups()
+    if not letter:
+        return end or ""
+    return letter + (joiners if end is None else joiners.rstrip("\u200c\u200d") + end)
 
 
 def is_number_form(old: str, new: str) -> bool:
@@ -186,6 +200,10 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (lambda _, new: _ERROR.fullmatch(new), "an error of a spreadsheet: correct or empty the cell"),
     (lambda _, new: _TEXT_FORMULA.fullmatch(new), "a formula: keep the text alone"),
     (lambda _, new: "\ufffd" in new, "in which a letter was lost in another encoding"),
+    (
+        lambda column, new: "\n" in new and not column.startswith("address_line"),
+        "with a line break: look for a quote too many",
+    ),
     (
         lambda column, new: column in OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
         f"as a spreadsheet writes numbers: {_TEXT_THERE}",

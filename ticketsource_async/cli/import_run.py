@@ -3,6 +3,7 @@
 A row whose meaning is not certain is refused; the others are not.
 """
 
+import os
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
@@ -78,6 +79,8 @@ def _check_refused(options: Options) -> None:
         return
     if refused.exists() and options.file.exists() and refused.samefile(options.file):
         raise click.UsageError("--refused names the file to import: its other rows would be lost.")
+    if not (refused.parent.is_dir() and os.access(refused.parent, os.W_OK)):
+        raise click.BadParameter(f"there is no folder {str(refused.parent)!r} to write to.", param_hint="--refused")
     if refused.suffix.lower() not in _TO_CORRECT:
         raise click.BadParameter(f"name a file that ends in one of {', '.join(_TO_CORRECT)}.", param_hint="--refused")
 
@@ -169,23 +172,30 @@ async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
     """Show the sums and the rows to correct, and write these to the file of --refused."""
     if _for_people(options):
         outcomes.show_to_correct(options.refused)
+    if not options.quiet:
+        for line in outcomes.summary(applied=options.apply):
+            say(line)
     if options.refused is not None:
-        table = table_to_correct(file.header, outcomes.to_correct, escape_formulas=options.escape_formulas)
+        await _write_refused(file, outcomes.to_correct, options.refused, options)
+    if outcomes.to_correct:
+        raise click.exceptions.Exit(FAILED)
+
+
+async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, options: Options) -> None:
+    table = table_to_correct(file.header, to_correct, escape_formulas=options.escape_formulas)
+    try:
         await write(
-            outcomes.to_correct,
+            to_correct,
             table,
-            options.refused,
+            path,
             escape_formulas=options.escape_formulas,
             byte_order_mark=True,  # by which Excel knows the encoding
             on_warning=say,
         )
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}: the rows to correct are not in this file.", FAILED)
     if not options.quiet:
-        for line in outcomes.summary(applied=options.apply):
-            say(line)
-        if options.refused is not None:
-            say(f"{options.refused}: {len(outcomes.to_correct):,} rows to correct.")
-    if outcomes.to_correct:
-        raise click.exceptions.Exit(FAILED)
+        say(f"{path}: {len(to_correct):,} row{'s' if len(to_correct) != 1 else ''} to correct.")
 
 
 # One row

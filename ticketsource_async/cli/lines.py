@@ -1,6 +1,7 @@
 """From a row of a file to what is done about it: what it would write of its customer, or why it is refused; pure."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +23,15 @@ KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": 
 """The column by which a row finds its customer."""
 
 _TEXT_MARK: Final = re.compile(r"'+(?=[+(]?[0-9])")
-_JOINERS: Final = re.compile("[\u200c\u200d]")
-_NOT_IN_EMAIL: Final = r"\s@()<>\[\]{}\",;:\\|"
-_EMAIL: Final = re.compile(rf"[^{_NOT_IN_EMAIL}]+@(?!\.)[^{_NOT_IN_EMAIL}/']+(?<!\.)")
+_JOINERS: Final = re.compile(f"[{damage.JOINERS}]")
+_DOMAIN_PART: Final = r"\w(?:[\w-]*\w)?"
+_EMAIL: Final = re.compile(
+    r"(?!mailto\b)(?=[^@]*\w)(?![.'])(?:[\w!#$%&'*+/=?^`~-]|\.(?!\.))+(?<![.'])"
+    rf"@{_DOMAIN_PART}(?:\.{_DOMAIN_PART})+",
+    re.IGNORECASE,
+)
+_NO_NUMBER: Final = re.compile(r"[\W_]*|n/?a|n\.a\.|none|null|nil|unknown|tb[ac]", re.IGNORECASE)
+_LONGEST_NUMBER: Final = 20  # the API takes no longer one
 _SMALL: Final = {ord("A") + place: ord("a") + place for place in range(26)}
 
 
@@ -101,7 +108,8 @@ def same_key(before: Customer, now: Customer, match: Match) -> bool:
 
 def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas: bool) -> list[Line]:
     """Return the rows of a file; those that cannot be for one customer have their problems already."""
-    lines = [_line(row, columns, match, escape_formulas=escape_formulas) for row in file.rows]
+    rows = [row for row in file.rows if any(map(clean, row.cells))]
+    lines = [_line(row, columns, match, escape_formulas=escape_formulas) for row in rows]
     what = "membership number and surname" if match == "membership" else match
     refuse_alike(
         [line for line in lines if line.key],
@@ -241,11 +249,24 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
         return ""
     if broken := damage.breakage(column, stored, cell):
         return broken
-    if column == "email" and not _EMAIL.fullmatch(cell):
-        return f"email {cell!r} is no e-mail address"
+    if wrong := _wrong(column, cell):
+        return wrong
     made.values[column] = cell
     if not stored and (odd := damage.oddity(column, cell)):
         made.odd[column] = odd
+    return ""
+
+
+def _wrong(column: str, cell: str) -> str:
+    """Say why the API or people cannot take a text; nothing if they can."""
+    if column == "email":
+        # Marks of letters, such as vowels of Hindi, are none of \w.
+        letters = "".join("a" if unicodedata.category(letter)[0] == "M" else letter for letter in cell)
+        return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is no e-mail address"
+    if column == "membership_identifier" and _NO_NUMBER.fullmatch(cell):
+        return f"membership_identifier {cell!r} is no number"
+    if column == "membership_identifier" and len(cell) > _LONGEST_NUMBER:
+        return f"membership_identifier {cell!r} is longer than {_LONGEST_NUMBER} characters"
     return ""
 
 

@@ -112,7 +112,9 @@ class Outcomes:
 
         below = []
         if (more := len(to_correct) - _MOST_SHOWN) > 0:
-            where = f"{visible(str(all_in))} has all" if all_in else "--refused refused.xlsx writes all of them to a file"
+            where = (
+                f"{visible(str(all_in))} has all" if all_in else "--refused refused.xlsx writes all of them to a file"
+            )
             below = [f"{more:,} more: {where}."]
         print_rows(_DRAWN, to_correct[:_MOST_SHOWN], below)
 

@@ -40,6 +40,7 @@ _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _DURATION: Final = re.compile(r"PT([0-9]+)H([0-9]{2})M([0-9]{2})S")  # a time of 24 hours or more in OpenDocument
+_EMAIL_CELL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
 
 
@@ -118,6 +119,7 @@ def _of_text(
     elif sep:
         delimiter = sep[1]
     text = text[sep.end() :] if sep else text  # no row of a spreadsheet either
+    text = text.rstrip("\x1a")  # the end of a file for old programs
     delimiter = delimiter or max(_DELIMITERS, key=lambda it: _fit(text, it, is_known))
     shown = "tab" if delimiter == "\t" else f'"{delimiter}"'
     return f"{used}, {shown}", list(_rows_of(text, name, delimiter, lines_before=1 if sep else 0))
@@ -215,10 +217,15 @@ def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iter
 def _doubt(cells: list[str], delimiter: str, width: int) -> str:
     """Say if a cell seems to have swallowed rows: a quote opened it by mistake, and that of another row closed it."""
     for cell in cells:
-        breaks = len(_LINE_END.findall(cell))
-        if breaks and width > 2 and cell.count(delimiter) >= breaks * (width - 1):
-            return f"a quote too many seems to make one cell of {breaks + 1:,} rows: correct the quotes"
+        lines = _LINE_END.split(cell)
+        if len(lines) > 1 and any(_is_like_a_row(line, delimiter, width) for line in lines):
+            return f"a quote too many seems to make one cell of {len(lines):,} lines: correct the quotes"
     return ""
+
+
+def _is_like_a_row(line: str, delimiter: str, width: int) -> bool:
+    cells = line.split(delimiter)
+    return len(cells) > 1 and (len(cells) >= width or any(_EMAIL_CELL.fullmatch(cell.strip(' "')) for cell in cells))
 
 
 # Spreadsheets
