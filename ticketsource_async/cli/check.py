@@ -1,5 +1,6 @@
 """The command that checks how the live API behaves, and tells it without anything private."""
 
+import os
 import shutil
 import sys
 import textwrap
