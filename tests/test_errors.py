@@ -50,6 +50,10 @@ SAMPLES: dict[str, Any] = {
         {"event_id": "evt-1", "date_id": "dat-1", "venue_id": None, "error": "NotFound", "message": "It is gone."}
     ],
     "count": 31,
+    "remembered": 1000,
+    "missing": 400,
+    "removed": 51,
+    "allowed": 50,
 }
 
 
@@ -147,12 +151,8 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
                 TicketSource(box.api_key, base_url=box.url, limiter=limiter) as limited,
             ):
                 return await produced(limited.customers.list().collect())
-        elif kind in ("StoreError", "StoreInUse"):
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / "customers.db"
-                async with CustomerStore(path):
-                    asked_for = path if kind == "StoreInUse" else path / "deeper"
-                    return await produced(CustomerStore(asked_for).__aenter__())
+        elif kind in ("StoreError", "StoreInUse", "TooManyRemoved"):
+            return await of_a_store(kind, box, ts)
         elif kind == "InvalidID":
             work = ts.customers.get("evt-1")
         elif kind == "UnreadableValue":
@@ -162,6 +162,18 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             without_a_call = {"ConfigurationError": configure, "UnreadableFile": read_markup}
             return await produced(without_a_call[kind]())
         return await produced(work)
+
+
+async def of_a_store(kind: str, box: Sandbox, ts: TicketSource) -> TicketSourceError:
+    """Return an error of a customer store."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "customers.db"
+        async with CustomerStore(path) as store:
+            if kind == "TooManyRemoved":
+                assert (await anext(ts.customers.changes(store))).kind == "created"
+                box.fail(body='{"data": []}')
+                return await produced(anext(ts.customers.changes(store)))
+            return await produced(CustomerStore(path if kind == "StoreInUse" else path / "deeper").__aenter__())
 
 
 async def read_programme(ts: TicketSource) -> None:

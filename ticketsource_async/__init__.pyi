@@ -46,6 +46,7 @@ from ticketsource_async.errors import (
     StoreError as StoreError,
     StoreInUse as StoreInUse,
     TicketSourceError as TicketSourceError,
+    TooManyRemoved as TooManyRemoved,
     TransportError as TransportError,
     UnreadableFile as UnreadableFile,
     UnreadableValue as UnreadableValue,

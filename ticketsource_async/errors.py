@@ -22,7 +22,8 @@ TicketSourceError
 ├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
-│   └── StoreInUse             another process uses it
+│   ├── StoreInUse             another process uses it
+│   └── TooManyRemoved         so many customers are gone that the answers of the API may be faulty
 ├── ClientClosed             the client, or the session it borrows, is closed
 └── ConfigurationError       the client cannot work as it was set up
 
@@ -327,6 +328,31 @@ class StoreError(TicketSourceError):
 
 class StoreInUse(StoreError):
     """Another process, or another part of this one, uses the customer store."""
+
+
+class TooManyRemoved(StoreError):
+    """So many customers of the store are gone that the answers of the API may be faulty; none was yielded as gone.
+
+    The store has `remembered` customers. Of these, `missing` were not in the list with their data, and `removed` were
+    found to be gone before the loop stopped. `allowed` is how many may be.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        path: str = "",
+        id: str = "",  # noqa: A002 - as above
+        remembered: int = 0,
+        missing: int = 0,
+        removed: int = 0,
+        allowed: int = 0,
+    ) -> None:
+        super().__init__(message, path, id)
+        self.args = (message, path, id, remembered, missing, removed, allowed)
+        self.remembered = remembered
+        self.missing = missing
+        self.removed = removed
+        self.allowed = allowed
 
 
 class ClientClosed(TicketSourceError):

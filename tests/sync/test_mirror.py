@@ -26,6 +26,7 @@ from ticketsource_async import (
     CustomerStore,
     Deleted,
     TicketSource,
+    TooManyRemoved,
 )
 from ticketsource_async.resources import customers as operations
 from ticketsource_async.sandbox import Sandbox
@@ -88,16 +89,25 @@ class Mirror(RuleBasedStateMachine):
         """It takes some changes, and may leave the loop standing while more happens."""
         self.loop.run(self.follow(most, by_hand=by_hand))
 
-    async def follow(self, most: int, *, by_hand: bool = False) -> None:
+    async def follow(self, most: int, *, by_hand: bool = False, max_removed: int | None = None) -> None:
         """Deal with so many changes at most."""
         if self.changes is None:
-            self.changes = self.ts.customers.changes(self.store, acknowledge=not by_hand)
+            self.changes = self.ts.customers.changes(self.store, acknowledge=not by_hand, max_removed=max_removed)
         for _ in range(most):
-            change = await anext(self.changes, None)
+            try:
+                change = await anext(self.changes, None)
+            except TooManyRemoved as stopped:
+                self.changes = None
+                self.expect_the_brake(stopped)
+                return
             if change is None:
                 self.changes = None
                 return
             self.deal_with(change)
+
+    def expect_the_brake(self, stopped: TooManyRemoved) -> None:
+        """Check that so many were missing, or gone, as its error says."""
+        assert 2 * stopped.missing > stopped.remembered or stopped.removed > stopped.allowed == 20
 
     @rule()
     def what_is_done_is_acknowledged_by_hand(self) -> None:
@@ -140,7 +150,7 @@ class Mirror(RuleBasedStateMachine):
             if self.changes is not None:
                 await self.changes.aclose()
                 self.changes = None
-            await self.follow(sys.maxsize)
+            await self.follow(sys.maxsize, max_removed=sys.maxsize)
             assert self.changes is None
             truth = [customer async for customer in self.ts.customers.list()]
             assert self.known == {customer.id: customer for customer in truth}

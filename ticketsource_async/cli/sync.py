@@ -24,7 +24,14 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.errors import (
+    InvalidID,
+    InvalidResponse,
+    NotFound,
+    ServerError,
+    TicketSourceError,
+    TooManyRemoved,
+)
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -55,6 +62,13 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     help="Use this after the API key or the address of the API has changed. It works if one customer in the store is "
     "found.",
 )
+@click.option(
+    "--max-removed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Write so many deletions at most. Else no deletion is written, and the exit code is 1.  [default: 20, or 5 % "
+    "of the store if that is more; and the list must have half of the store]",
+)
 @quiet_option
 def follow_customers(
     *,
@@ -62,6 +76,7 @@ def follow_customers(
     output: Path,
     format: str | None,  # noqa: A002 - as the option is called
     rebind: bool,
+    max_removed: int | None,
     quiet: bool,
 ) -> None:
     """Write what changed since last time.
@@ -91,7 +106,12 @@ def follow_customers(
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
                     await ts.customers.rebind(in_store)
-                changes = ts.customers.changes(in_store, acknowledge=a_line_each, on_invalid=_counting_skipped(counts))
+                changes = ts.customers.changes(
+                    in_store,
+                    acknowledge=a_line_each,
+                    on_invalid=_counting_skipped(counts),
+                    max_removed=max_removed,
+                )
                 with reporting_unreadable(strict=False, in_cells=kind.has_cells) as note:
                     rows = _counted(changes, counts, note, failures)
                     await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
@@ -121,9 +141,9 @@ async def _counted(
     note: "Callable[[Customer], None]",
     failures: list[TicketSourceError],
 ) -> "AsyncGenerator[Change, None]":
-    """Yield the changes, and count those that are written; add what fails for a single customer to the failures.
+    """Yield the changes, and count those that are written; add to the failures what does not concern all of them.
 
-    Then the changes of all others are yielded.
+    That is what fails for a single customer, and deletions that are too many: the other changes are yielded.
     """
     try:
         async with aclosing(changes):
@@ -132,7 +152,7 @@ async def _counted(
                 _note_new(change, note)
                 counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed
-    except InvalidID as error:
+    except (InvalidID, TooManyRemoved) as error:
         failures.append(error)
     except (NotFound, ServerError, InvalidResponse) as error:
         if "/customers/" not in error.path:  # it is the list, so changes are missing

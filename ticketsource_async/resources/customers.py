@@ -8,13 +8,15 @@ from typing import Final, TypeVar, Unpack, cast
 
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
+from ticketsource_async.config import check_whole
 from ticketsource_async.errors import InvalidID, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_customers, check_unreadable
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.resources.base import BulkOptions, ListOptions, Resource
-from ticketsource_async.sync.changes import Change, Source, changes
+from ticketsource_async.sync.changes import Change
+from ticketsource_async.sync.run import Source, changes
 from ticketsource_async.sync.store import Account, CustomerStore
 
 CustomerT = TypeVar("CustomerT", bound="str | Customer")
@@ -79,7 +81,13 @@ class Customers(Resource):
         return await self.update(before.id, draft) if draft else before
 
     def changes(
-        self, store: CustomerStore, /, *, acknowledge: bool = True, on_invalid: OnInvalid = "raise"
+        self,
+        store: CustomerStore,
+        /,
+        *,
+        acknowledge: bool = True,
+        on_invalid: OnInvalid = "raise",
+        max_removed: int | None = None,
     ) -> AsyncGenerator[Change, None]:
         """Return what changed since the last loop over this store: `Created`, `Updated` and `Deleted`.
 
@@ -90,10 +98,17 @@ class Customers(Resource):
         the list is asked for by id, and is `Deleted` only if the API itself answers 404. If that call fails for one
         customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
 
+        Deletions come last, and only if they are not too many: a faulty answer must not delete everybody. If the list
+        has fewer than half of those in the store, `TooManyRemoved` is raised before anybody is asked for by id. If more
+        than 20 customers and more than 5 % of the store are gone, it is raised before the first of them is yielded.
+        `max_removed=N` allows N instead of both, whatever the size of the store.
+
         Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them.
         Raises `StoreError` if the store is of another box office.
         """
-        return changes(self._source, store, acknowledge=acknowledge, on_invalid=on_invalid)
+        if max_removed is not None:
+            check_whole("max_removed", max_removed, 0, error=ValueError)
+        return changes(self._source, store, acknowledge=acknowledge, on_invalid=on_invalid, max_removed=max_removed)
 
     def _source(self, on_invalid: OnInvalid) -> Source:
         options: ListOptions = {**_PAGES_OF_A_SYNC, "on_invalid": on_invalid}

@@ -234,6 +234,20 @@ class StoreFile:
         )
         return self._sql.execute(query, (after, sync_run, _ROWS_AT_A_TIME)).fetchall()
 
+    def count(self) -> int:
+        found: int = self._one("SELECT count(*) FROM customer")
+        return found
+
+    def count_not_seen(self, sync_run: int) -> int:
+        query = "SELECT count(*) FROM customer WHERE id NOT IN (SELECT id FROM seen WHERE sync_run = ?)"
+        found: int = self._sql.execute(query, (sync_run,)).fetchone()[0]
+        return found
+
+    def records(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Return the last versions that were acknowledged, or else yielded, of those who are still there."""
+        rows = {customer_id: record or pending for customer_id, (record, pending, _) in self.stored(ids).items()}
+        return [(customer_id, packed) for customer_id, packed in rows.items() if packed]
+
     def latest(self, after: str) -> list[tuple[str, bytes]]:
         query = (
             "SELECT id, coalesce(pending, record) FROM customer WHERE id > ? AND pending IS NOT x'' ORDER BY id LIMIT ?"

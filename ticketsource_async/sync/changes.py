@@ -1,23 +1,14 @@
-"""What changed among the customers since last time, for keeping another system in step.
+"""What changed in a customer: the changes that a loop yields, and how they are found."""
 
-The API does not tell what changed, so each loop reads the whole list and compares it with a `CustomerStore`.
-"""
-
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from attrs import frozen
 
-from ticketsource_async.bulk import Bulk
-from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
 from ticketsource_async.models import Customer
 from ticketsource_async.models.base import Part, names_in_order
 from ticketsource_async.models.reader import fields_of
-from ticketsource_async.pagination import OnInvalid, Pager
-from ticketsource_async.sync.store import Account, CustomerStore, Stored
-
-_SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
+from ticketsource_async.sync.store import CustomerStore, Stored
 
 
 @frozen
@@ -135,99 +126,7 @@ class Deleted:
 Change = Created | Updated | Deleted
 
 
-@frozen
-class Source:
-    """Where the customers come from: their list, calls by id, and whose they are."""
-
-    listed: Pager[Customer]
-    get_many: Callable[[AsyncIterable[Customer]], Bulk[Customer, Customer]]
-    account: Account
-
-
-async def changes(
-    make_source: Callable[[OnInvalid], Source], store: CustomerStore, *, acknowledge: bool, on_invalid: OnInvalid
-) -> AsyncGenerator[Change, None]:
-    """Yield what changed since the store was filled; see `Customers.changes`."""
-    unreadable: list[str] = []  # ids of rows that were skipped since the last page
-
-    def skip(error: InvalidResponse) -> None:
-        if error.id is not None:
-            unreadable.append(error.id)  # they are in the list, so they need not be asked for
-        if callable(on_invalid):
-            on_invalid(error)
-
-    source = make_source(skip if callable(on_invalid) else "raise")
-    await store.check(source.account)
-    sync_run = await store.start_sync_run()
-    try:
-        # Rows shift while the list is read, so a customer who was not in it is asked for before they count as deleted.
-        for found in (
-            _in_list(source, store, sync_run, unreadable, acknowledge=acknowledge),
-            _by_id(source, store, sync_run, on_invalid),
-        ):
-            async with aclosing(found):
-                async for change in found:
-                    store.check_latest(sync_run)
-                    if not acknowledge:
-                        store.mark_yielded(change)
-                    yield change
-                    if acknowledge:
-                        await store.acknowledge(change)
-    finally:
-        await store.end_sync_run(sync_run)
-
-
-async def _in_list(
-    source: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
-) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers who are in the list."""
-    async with aclosing(source.listed.pages()) as pages:
-        async for page in pages:
-            if page.number == 1:  # the key is good, since it was answered
-                await store.bind(source.account)
-            first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
-            unreadable.clear()
-            # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
-            in_page = zip(page.items, first_time[: len(page.items)], strict=True)
-            met = [customer for customer, first in in_page if first or acknowledge]
-            for change in await _changes_of(store, sync_run, met):
-                yield change
-
-
-async def _by_id(
-    source: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid
-) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers in the store who were not in the list."""
-    first_failure: TicketSourceError | None = None
-    failed = server_errors = 0
-    async with source.get_many(store.not_seen(sync_run)) as asked:
-        async for outcome in asked:
-            before, error = outcome.input, outcome.error
-            if error is None:
-                for change in await _changes_of(store, sync_run, [outcome.unwrap()]):
-                    yield change
-            elif isinstance(error, NotFound) and error.is_from_api:
-                store.check_latest(sync_run)
-                await store.mark_pending([(deleted := Deleted(before), ())])
-                yield deleted
-            elif isinstance(error, InvalidResponse) and callable(on_invalid):
-                on_invalid(error)
-            elif isinstance(error, NotFound | ServerError | InvalidResponse | InvalidID):
-                if isinstance(error, InvalidID):
-                    error.add_note(store.cannot_ask(before.id))
-                first_failure = first_failure or error  # it concerns this customer: the others come first
-                failed += 1
-                server_errors += isinstance(error, ServerError)
-                if server_errors > _SERVER_ERRORS_AT_MOST:
-                    error.add_note(f"{failed} customers could not be asked for, so the others were not.")
-                    raise error
-            else:
-                raise error
-    if first_failure is not None:
-        raise first_failure
-
-
-async def _changes_of(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
+async def changes_of(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
     """Return what changed in these, after noting it as pending.
 
     If the consumer ends with a change in hand, it may have dealt with it or not. The note makes the next loop yield the

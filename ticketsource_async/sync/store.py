@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self, TypeVar
 import attrs
 from attrs import frozen
 
-from ticketsource_async.errors import StoreError, StoreInUse
+from ticketsource_async.errors import StoreError, StoreInUse, TooManyRemoved
 from ticketsource_async.models import Customer
 from ticketsource_async.models.ids import id_of
 from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
@@ -169,6 +169,19 @@ class CustomerStore:
             "its box office, or begin with a new file"
         )
 
+    def too_many_removed(self, remembered: int, missing: int, removed: int, allowed: int) -> TooManyRemoved:
+        """Return the error for a sync run that stops; `removed` is 0 before anybody was asked for by id."""
+        if removed:
+            what = f"more than {allowed:,} of them are deleted in TicketSource"
+        else:
+            what = f"the list of TicketSource has only {remembered - missing:,} of them, which is fewer than half"
+        return TooManyRemoved(
+            f"The customer store {self._path} has {remembered:,} customers, and {what}. The answers may be faulty, so "
+            "nobody was yielded as deleted. Look into TicketSource. If so many are gone, allow it with "
+            f"max_removed={missing} (the command: --max-removed {missing}).",
+            *(str(self._path), "", remembered, missing, removed, allowed),
+        )
+
     def cannot_ask(self, customer_id: str) -> str:
         """Return what to do about a customer in the store whose id cannot be one."""
         return (
@@ -278,6 +291,19 @@ class CustomerStore:
     def mark_yielded(self, change: AnyChange) -> None:
         """Note that a change is yielded, for `acknowledge_all`."""
         self._yielded[change.id] = change.after is None
+
+    async def count(self) -> int:
+        """Return how many customers there are."""
+        return await self._do(self._opened.count)
+
+    async def count_not_seen(self, sync_run: int) -> int:
+        """Return how many customers a sync run has not seen."""
+        return await self._do(self._opened.count_not_seen, sync_run)
+
+    async def acknowledged(self, ids: Sequence[str]) -> list[Customer]:
+        """Return customers as they were acknowledged last, or else yielded; those who were erased are left out."""
+        rows = await self._do(self._opened.records, ids)
+        return [self._read(customer_id, packed) for customer_id, packed in rows]
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers in the store that a sync run has not seen; with the id alone if no more can be read."""

@@ -1,0 +1,168 @@
+"""One sync run: what changed among the customers since last time, for keeping another system in step.
+
+The API does not tell what changed, so each run reads the whole list and compares it with a `CustomerStore`. Then it
+asks for those who were not in the list. Rows shift while the list is read, so nobody is gone before the API says so.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
+from typing import Final
+
+from attrs import define, frozen
+
+from ticketsource_async.bulk import Bulk, Outcome
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.models import Customer
+from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.sync.changes import Change, Deleted, changes_of
+from ticketsource_async.sync.store import Account, CustomerStore
+
+_SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
+_REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
+_ONE_IN: Final = 20
+_YIELDED_AT_ONCE: Final = 100
+
+
+@frozen
+class Source:
+    """Where the customers come from: their list, calls by id, and whose they are."""
+
+    listed: Pager[Customer]
+    get_many: Callable[[AsyncIterable[Customer]], Bulk[Customer, Customer]]
+    account: Account
+
+
+async def changes(
+    make_source: Callable[[OnInvalid], Source],
+    store: CustomerStore,
+    *,
+    acknowledge: bool,
+    on_invalid: OnInvalid,
+    max_removed: int | None,
+) -> AsyncGenerator[Change, None]:
+    """Yield what changed since the store was filled; see `Customers.changes`."""
+    unreadable: list[str] = []  # ids of rows that were skipped since the last page
+
+    def skip(error: InvalidResponse) -> None:
+        if error.id is not None:
+            unreadable.append(error.id)  # they are in the list, so they need not be asked for
+        if callable(on_invalid):
+            on_invalid(error)
+
+    source = make_source(skip if callable(on_invalid) else "raise")
+    await store.check(source.account)
+    sync_run = await store.start_sync_run()
+    try:
+        brake = Brake(store, await store.count(), max_removed)
+        for found in (
+            _in_list(source, store, sync_run, unreadable, acknowledge=acknowledge),
+            _by_id(source, store, sync_run, on_invalid, brake),
+        ):
+            async with aclosing(found):
+                async for change in found:
+                    store.check_latest(sync_run)
+                    if not acknowledge:
+                        store.mark_yielded(change)
+                    yield change
+                    if acknowledge:
+                        await store.acknowledge(change)
+    finally:
+        await store.end_sync_run(sync_run)
+
+
+async def _in_list(
+    source: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
+) -> AsyncGenerator[Change, None]:
+    """Yield the changes of the customers who are in the list."""
+    async with aclosing(source.listed.pages()) as pages:
+        async for page in pages:
+            if page.number == 1:  # the key is good, since it was answered
+                await store.bind(source.account)
+            first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
+            unreadable.clear()
+            # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
+            in_page = zip(page.items, first_time[: len(page.items)], strict=True)
+            met = [customer for customer, first in in_page if first or acknowledge]
+            for change in await changes_of(store, sync_run, met):
+                yield change
+
+
+@define
+class Brake:
+    """What stops a run in which too many of the customers that the store had before it are gone."""
+
+    store: CustomerStore
+    remembered: int
+    max_removed: int | None
+    missing: int = 0
+
+    @property
+    def allowed(self) -> int:
+        """How many may be gone."""
+        return max(_REMOVED_AT_MOST, self.remembered // _ONE_IN) if self.max_removed is None else self.max_removed
+
+    def check_missing(self, missing: int) -> None:
+        """Raise `TooManyRemoved` if so many were not in the list that nobody should be asked for by id."""
+        self.missing = missing
+        few = 2 * (self.remembered - missing) < self.remembered
+        if few and (self.max_removed is None or missing > self.max_removed):
+            raise self.store.too_many_removed(self.remembered, missing, 0, self.allowed)
+
+    def check_removed(self, removed: int) -> None:
+        """Raise `TooManyRemoved` if so many are gone that none should be yielded."""
+        if removed > self.allowed:
+            raise self.store.too_many_removed(self.remembered, self.missing, removed, self.allowed)
+
+
+async def _by_id(
+    source: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid, brake: Brake
+) -> AsyncGenerator[Change, None]:
+    """Yield the changes of the customers in the store who were not in the list: last, those who are gone."""
+    brake.check_missing(await store.count_not_seen(sync_run))
+    gone: list[str] = []
+    failures = _Failures(store, on_invalid)
+    async with source.get_many(store.not_seen(sync_run)) as asked:
+        async for outcome in asked:
+            if outcome.error is None:
+                for change in await changes_of(store, sync_run, [outcome.unwrap()]):
+                    yield change
+            elif isinstance(outcome.error, NotFound) and outcome.error.is_from_api:
+                gone.append(outcome.input.id)
+                brake.check_removed(len(gone))
+            else:
+                failures.take(outcome, outcome.error)
+    for start in range(0, len(gone), _YIELDED_AT_ONCE):
+        deleted = [Deleted(before) for before in await store.acknowledged(gone[start : start + _YIELDED_AT_ONCE])]
+        store.check_latest(sync_run)
+        await store.mark_pending([(change, ()) for change in deleted])
+        for change in deleted:
+            yield change
+    if failures.first is not None:
+        raise failures.first
+
+
+@define
+class _Failures:
+    """The customers who could not be asked for: the others come first."""
+
+    store: CustomerStore
+    on_invalid: OnInvalid
+    first: TicketSourceError | None = None
+    count: int = 0
+    server_errors: int = 0
+
+    def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
+        """Keep an error that concerns its customer alone; raise any other, and the server's if there are many."""
+        if isinstance(error, InvalidResponse) and callable(self.on_invalid):
+            self.on_invalid(error)
+            return
+        if not isinstance(error, NotFound | ServerError | InvalidResponse | InvalidID):
+            raise error
+        if isinstance(error, InvalidID):
+            error.add_note(self.store.cannot_ask(outcome.input.id))
+        self.first = self.first or error
+        self.count += 1
+        self.server_errors += isinstance(error, ServerError)
+        if self.server_errors > _SERVER_ERRORS_AT_MOST:
+            error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
+            raise error
