@@ -113,7 +113,7 @@ class Sandbox:
         self._url: str | None = None
         self._handling: set[asyncio.Task[Any]] = set()
         programme = Programme(
-            seed, events, dates_per_event, bookings_per_date, customers, self.customers.id_of, lambda: self.url
+            seed, events, dates_per_event, bookings_per_date, customers, self.customers.owner_of, lambda: self.url
         )
         one = "/customers/([^/]+)"
         self._routes: list[tuple[str, dict[str, Callable[..., _Answer]]]] = [
@@ -345,7 +345,7 @@ class Sandbox:
         def indices(customer_id: str) -> Sequence[int]:
             if (index := self.customers.index(customer_id)) is None:
                 raise KeyError(customer_id)
-            return programme.bookings_by(index)
+            return [found for one in self.customers.merged_into(index) for found in programme.bookings_by(one)]
 
         return indices
 

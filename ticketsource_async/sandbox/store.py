@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from ticketsource_async.sandbox import sample
 
 Nested = Literal["merge", "replace"]
+Purged = Literal["null", "empty", "gone"]
 
 _FAR: Final = 10**12  # more than there are sample notes
 _TEXTS: Final = ("title", "first_name", "last_name", "telephone", "email")
@@ -45,6 +46,7 @@ class Customers:
         self._next = count
         self._gone: set[int] = set()
         self._written: dict[int, dict[str, object]] = {}
+        self._merged: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -81,6 +83,39 @@ class Customers:
             self._gone.add(index)
             self._written.pop(index, None)
 
+    def purge(self, customer_id: str, *, form: Purged = "null") -> None:
+        """Erase a person as TicketSource does when it may not keep them longer; the bookings stay.
+
+        Nobody outside TicketSource knows how this looks through the API. So `form` chooses: all personal data are null,
+        an address of nulls included ("null"), or empty texts ("empty"), or the customer is answered with 404 ("gone").
+        Raises KeyError if there is no such customer.
+        """
+        if form not in get_args(Purged):
+            raise ValueError(f"form must be one of {get_args(Purged)}")
+        if form == "gone":
+            self.delete([customer_id])
+            return
+        if (index := self._find(customer_id)) is None:
+            raise KeyError(customer_id)
+        nothing = None if form == "null" else ""
+        blank: dict[str, Any] = {**dict.fromkeys(_TEXTS, nothing), "consent": _blank("consent")}
+        blank |= {part: dict.fromkeys(_PARTS[part], nothing) for part in ("address", "membership")}
+        self._written[index] = _in_order({**self._attributes(index), **blank, "updated_at": _now()})
+
+    def merge(self, kept: str, gone: str) -> None:
+        """Merge two records of one person: `kept` stays as it is and gets the bookings, `gone` is answered with 404.
+
+        Nobody outside TicketSource knows which of the two stays there, what it takes from the other, or how the other
+        is answered. Raises KeyError if one of them is not there, and ValueError if they are the same.
+        """
+        into, index = self._find(kept), self._find(gone)
+        if into is None or index is None:
+            raise KeyError(kept if into is None else gone)
+        if into == index:
+            raise ValueError("kept and gone are the same customer")
+        self.delete([gone])
+        self._merged = {one: into if other == index else other for one, other in self._merged.items()} | {index: into}
+
     def create(self, sent: Mapping[str, object]) -> dict[str, object]:
         """Add a customer with the attributes that were sent."""
         _check_customer(sent)
@@ -99,9 +134,23 @@ class Customers:
         self._written[index] = _in_order({**_apply(self._attributes(index), sent, self._nested), "updated_at": _now()})
         return self._resource(index)
 
+    def overwrite(self, customer_id: str, attributes: Mapping[str, object]) -> None:
+        """Let the API show these attributes as they are, odd as they may be; KeyError if there is no such customer."""
+        if (index := self._find(customer_id)) is None:
+            raise KeyError(customer_id)
+        self._written[index] = {**self._attributes(index), **attributes}
+
     def index(self, customer_id: str) -> int | None:
         """Return what `sample` knows the customer by, None if there is none."""
         return self._find(customer_id)
+
+    def owner_of(self, index: int) -> str:
+        """Return the id of the customer who has the bookings that this sample customer made."""
+        return self.id_of(self._merged.get(index, index))
+
+    def merged_into(self, index: int) -> list[int]:
+        """Return the sample customers whose bookings a customer has, first their own."""
+        return [index, *(one for one, into in self._merged.items() if into == index)]
 
     def id_of(self, index: int) -> str:
         """Return the id of the customer that `sample` knows by this index, whether it is still there or not."""

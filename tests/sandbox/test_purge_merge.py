@@ -1,0 +1,75 @@
+"""What TicketSource does with people behind the API, as the sandbox shows it: purge and merge."""
+
+import pytest
+
+from ticketsource_async import Customer, NotFound, TicketSource
+from ticketsource_async.sandbox import Sandbox
+
+
+@pytest.mark.parametrize("form", ["null", "empty"])
+async def test_a_purged_customer_has_no_personal_data_and_keeps_the_bookings(shows: Sandbox, form: str) -> None:
+    """They stay in the list, under their id."""
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        first = shows.customers.ids()[0]
+        before = [booking.id async for booking in ts.customers.list_bookings(first)]
+        shows.customers.purge(first, form=form)  # type: ignore[arg-type]  # a parameter
+        purged = await ts.customers.get(first)
+        after = [booking.id async for booking in ts.customers.list_bookings(first)]
+        listed = [customer.id async for customer in ts.customers.list()]
+
+    data = purged.to_dict()
+    assert {data[name] for name in ("first_name", "last_name", "email", "telephone")} <= {None, ""}
+    assert not any(data["address"].values())  # type: ignore[attr-defined]  # it is JSON
+    assert purged.consent is not None
+    assert (purged.consent.email, purged.consent.post, purged.consent.sms) == (False, False, False)
+    assert (before, purged.id in listed) == (after, True)
+    assert before
+
+
+async def test_a_customer_may_be_gone_after_a_purge(shows: Sandbox) -> None:
+    """Then the API does not know them, and their bookings still name them."""
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        first = shows.customers.ids()[0]
+        shows.customers.purge(first, form="gone")
+        with pytest.raises(NotFound):
+            await ts.customers.get(first)
+        owners = {booking.customer_id async for _, _, booking in ts.all_bookings()}
+
+    assert first in owners
+
+
+async def test_a_merged_customer_is_gone_and_the_other_has_the_bookings(shows: Sandbox) -> None:
+    """Also if that one is merged into a third."""
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+
+        async def bookings(customer_id: str) -> set[str]:
+            return {booking.id async for booking in ts.customers.list_bookings(customer_id)}
+
+        one, two, three = shows.customers.ids(0, 3)
+        all_of_them = await bookings(one) | await bookings(two) | await bookings(three)
+        shows.customers.merge(two, one)
+        shows.customers.merge(three, two)
+        kept: Customer = await ts.customers.get(three)
+        for gone in (one, two):
+            with pytest.raises(NotFound):
+                await ts.customers.get(gone)
+        owned = {b.id async for _, _, b in ts.all_bookings() if b.customer_id == three}
+
+        assert kept.id == three
+        assert await bookings(three) == all_of_them == owned
+
+
+async def test_a_purge_or_a_merge_of_nobody_is_refused(box: Sandbox) -> None:
+    """Nothing changes."""
+    first = box.customers.ids()[0]
+    with pytest.raises(KeyError):
+        box.customers.purge("cst-nobody")
+    with pytest.raises(KeyError):
+        box.customers.merge(first, "cst-nobody")
+    with pytest.raises(KeyError):
+        box.customers.merge("cst-nobody", first)
+    with pytest.raises(ValueError, match="the same customer"):
+        box.customers.merge(first, first)
+    with pytest.raises(ValueError, match="form must be one of"):
+        box.customers.purge(first, form="odd")  # type: ignore[arg-type]  # on purpose
+    assert len(box.customers) == 25
