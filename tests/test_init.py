@@ -28,6 +28,14 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(ticketsource_async)
 
 
+def test_the_modules_of_files_and_tables_are_attributes_of_the_package() -> None:
+    """They are loaded when they are first used."""
+    modules = modules_after("import ticketsource_async as t; assert t.files.FORMATS; assert t.tables.CUSTOMERS")
+
+    assert {"ticketsource_async.files", "ticketsource_async.tables"} <= modules
+    assert "ticketsource_async.files" not in modules_after("import ticketsource_async; ticketsource_async.Customer")
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A name that is not public raises AttributeError that names the package."""
     with pytest.raises(AttributeError, match="'ticketsource_async' has no attribute 'Ticketsource'"):

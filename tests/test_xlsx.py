@@ -46,6 +46,32 @@ def names_in(book: CalamineWorkbook) -> list[object]:
 
 
 @pytest.mark.parametrize(
+    ("name", "sheets"),
+    [
+        ("what/is: on?", ["what is  on", "what is  on 2"]),
+        ("x" * 40, ["x" * 28, f"{'x' * 28} 2"]),
+        ("'[]'", ["rows", "rows 2"]),
+    ],
+)
+def test_a_table_of_any_name_has_sheets(name: str, sheets: list[str]) -> None:
+    """What a sheet cannot have in its name is left out."""
+    book = written(evolve(CUSTOMERS, name=name), [ZOE, ZOE], [], most_rows=2)
+
+    assert CalamineWorkbook.from_filelike(io.BytesIO(book)).sheet_names == sheets
+
+
+def test_a_wide_character_takes_two_cells_of_a_column() -> None:
+    """As those of Chinese, Japanese and Korean."""
+    wide, narrow = (
+        re.findall(r'<col min="3" max="3" width="([0-9.]+)"', archive.read("xl/worksheets/sheet1.xml").decode())
+        for _, archive in (book_of([evolve(ZOE, first_name=name)]) for name in ("\u5c71" * 20, "x" * 40))
+    )
+
+    assert wide == narrow
+    assert len(wide) == 1
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("01632 960001", "+441632960001", "007", "1-2", "4.4E+11", "12345678901234567890", "1/2/2026", "TRUE", "50%"),

@@ -39,7 +39,8 @@ def __getattr__(name: str) -> object:
         return sorted(_modules().keys() - {"__version__"})
     if name.startswith("__") or (module := _modules().get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(module), name)
+    is_module = module == __name__
+    globals()[name] = found = import_module(f"{module}.{name}") if is_module else getattr(import_module(module), name)
     return found
 
 

@@ -1,5 +1,6 @@
 # The public names, each once: type checkers read them here, and `__init__.py` finds here in which module a name is.
 
+from ticketsource_async import files as files, tables as tables
 from ticketsource_async._version import __version__ as __version__
 from ticketsource_async.bulk import (
     Bulk as Bulk,

@@ -186,7 +186,7 @@ def find_customers(
         read = found = 0
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
             with (
-                printing.records(Customer) as write,
+                printing.records(Customer, no_rows="No rows." if quiet else "") as write,
                 progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
             ):
                 async with _everybody(store, left_out, sandbox=sandbox) as customers:

@@ -34,6 +34,8 @@ _TABLE: Final = "table"
 _GAP: Final = 2
 _LEAST: Final = 10
 """How narrow a column may become. It is narrower only if its cells are."""
+_LEAST_VALUE: Final = 20  # of a single record, unless its name would have less than this:
+_LEAST_NAME: Final = 8
 _FOLDED: Final = (32, 24, 16)
 """The longest word that is not folded. A shorter one is tried if there is no room for enough columns otherwise."""
 _ENOUGH: Final = 4
@@ -80,7 +82,7 @@ class Printing:
         return not self.is_table and self.format is not None and FORMATS[self.format].has_cells
 
     @contextmanager
-    def records(self, kind: type[T]) -> Iterator[Callable[[T], bool]]:
+    def records(self, kind: type[T], *, no_rows: str = "No rows.") -> Iterator[Callable[[T], bool]]:
         """Yield what takes a record of this kind to print, and says whether another one is wanted.
 
         A table is drawn at the end, also if an error of the API or a signal ends the list before: it has what has come.
@@ -121,9 +123,10 @@ class Printing:
                 ended = ["... ended before all were read."] if isinstance(error, CancelledError) else []
                 _print([*_list(table, rows[: self.most]), *ended])
             raise
-        _print(_list(table, rows[: self.most]) if rows else ["No rows."])
+        if rows or no_rows:
+            _print(_list(table, rows[: self.most]) if rows else [no_rows])
         if self.most is not None and len(rows) > self.most:
-            _print(["... more: --limit N or --format csv"])
+            _print(["... more rows: use --limit N or --format csv"])
 
     def record(self, record: "Record") -> None:
         """Print one record."""
@@ -263,7 +266,7 @@ def _list(
     widths = _fit(headings, cells, whole)
     drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
-        drawn.append(f"No room for {', '.join(left_out)}: --format json has all.")
+        drawn.append(f"Not shown: {', '.join(left_out)}. Use --format json.")
     return drawn
 
 
@@ -290,8 +293,9 @@ def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
     for path, value in _unknown(record.to_dict()):
         names.append(Text(_printable(path), "bold"))
         cells.append(Text(_printable(json_text(value))))
-    widest = min(max(map(len, names)), (_width() - _GAP) // 2)
-    drawn: list[RenderableType] = [_draw([], [names, cells], [widest, _width() - _GAP - widest])]
+    room = _width() - _GAP
+    widest = min(max(name.cell_len for name in names), room // 2, max(room - _LEAST_VALUE, _LEAST_NAME))
+    drawn: list[RenderableType] = [_draw([], [names, cells], [widest, room - widest])]
     if table.parts is not None and (items := table.parts[1](record)):
         flags = [
             {path.partition("]")[2].lstrip("."): raw for path, raw in record.invalid.items() if f"[{number}]" in path}

@@ -12,9 +12,11 @@ from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.files import csv, json, parquet, xlsx
-from ticketsource_async.files.reading import FileRows as FileRows, Row as Row, read as read
+from ticketsource_async.files.reading import FileRows, Row, read
 from ticketsource_async.output import OnWarning, is_replaced, log_warning, opened
 from ticketsource_async.tables import Table
+
+__all__ = ("FORMATS", "FileRows", "Format", "OnWarning", "Open", "Row", "format_named", "format_of", "read", "write")
 
 T = TypeVar("T")
 

@@ -1,5 +1,6 @@
 """XLSX, with a text cell for each text, so that a spreadsheet keeps zeros, pluses and what looks like a formula."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from math import isinf
 from typing import TYPE_CHECKING, Final, Generic, TextIO, TypeVar
+from unicodedata import east_asian_width
 
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.output import OnWarning, assembled, log_warning
@@ -25,6 +27,7 @@ _MOST_DIGITS: Final = 15  # that a spreadsheet keeps of a number
 _FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900, so others take the days before it for others
 _ROWS_MEASURED: Final = 1_000
 _WIDEST: Final = 60
+_MOST_OF_A_NAME: Final = 28  # of the 31 characters that the name of a sheet may have
 _BUTTON: Final = 3  # the room that the button of the filter takes in the header
 _TEXT: Final = 49  # the number of Excel's own format for text, which also what people type keeps
 
@@ -80,13 +83,13 @@ class _Sheets(Generic[T]):
         self._formats: list[Format] = [formats[look] for look in looks]
         self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True})  # else they lie on each other
         self._header = book.add_format({"num_format": _TEXT, "bold": True})
-        self._widths = [len(column.name) + _BUTTON for column in table.columns]
+        self._widths = [_width(column.name) + _BUTTON for column in table.columns]
         self._measured = 0
         self.cut: Counter[str] = Counter()
         self._begin_sheet()
 
     def _begin_sheet(self) -> None:
-        number, name = len(self._book.worksheets()) + 1, self._table.name
+        number, name = len(self._book.worksheets()) + 1, _sheet_name(self._table.name)
         self._sheet: Worksheet = self._book.add_worksheet(name if number == 1 else f"{name} {number}")
         self._sheet.freeze_panes(1, 0)
         # Else Excel offers to turn telephones into numbers.
@@ -107,7 +110,7 @@ class _Sheets(Generic[T]):
         if self._measured < _ROWS_MEASURED:
             self._measured += 1
             for index, value in enumerate(values):
-                longest = max(map(len, text_of(value).split("\n")))
+                longest = max(map(_width, text_of(value).split("\n")))
                 self._widths[index] = max(self._widths[index], min(longest + 1, _WIDEST))
         self._row += 1
 
@@ -147,6 +150,16 @@ class _Sheets(Generic[T]):
         """Close the files in which the library has laid the rows aside, which it does not if the book has no end."""
         for sheet in self._book.worksheets():
             sheet._opt_close()  # noqa: SLF001 - there is no other way
+
+
+def _sheet_name(name: str) -> str:
+    """Return the name of a table without what the name of a sheet cannot have, with room for a number."""
+    return re.sub(r"[\[\]:*?/\\]", " ", name)[:_MOST_OF_A_NAME].strip(" '") or "rows"
+
+
+def _width(line: str) -> int:
+    """Return how many digits wide a line is, of which a wide character takes two."""
+    return len(line) + (0 if line.isascii() else sum(east_asian_width(character) in "WF" for character in line))
 
 
 def _as_number(value: Value) -> int | float | None:
