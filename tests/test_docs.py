@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from command import rows_in
 from processes import run_with
 
 import ticketsource_async
-from ticketsource_async import errors
+from ticketsource_async import TicketSource, errors
 from ticketsource_async.cli import cli
 from ticketsource_async.sandbox import Sandbox
 
@@ -35,6 +37,23 @@ async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
     assert err == ""
     assert "['Needs leg room']" in out
     assert len(box.customers) == 25
+
+
+async def test_the_files_of_the_readme_are_written(
+    shows: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code runs as it stands: customers, a row for each line that was sold, and what is on."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(block("files"), names)
+
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        await names["write_files"](ts)
+        sold = [booking async for _, _, booking in ts.all_bookings()]
+
+    assert len(rows_in(tmp_path / "people.xlsx", "xlsx")) == len(shows.customers)
+    assert len(rows_in(tmp_path / "bookings.csv", "csv")) == sum(len(booking.lines or ()) for booking in sold) > 0
+    assert rows_in(tmp_path / "programme.parquet", "parquet")
 
 
 def test_the_session_in_the_shell_is_as_it_stands(tmp_path: Path) -> None:

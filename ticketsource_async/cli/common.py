@@ -126,13 +126,13 @@ class FormatChoice(Lazy, click.Choice[str]):
         return (*self._besides, *(name for name, kind in FORMATS.items() if self._suits(kind)))
 
 
-def format_option(default: str, explained: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+def format_option(default: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --format; `chosen_format` finds out what it means."""
     return click.option(
         "--format",
         type=FormatChoice(),
-        help="Without it the ending of --output decides, such as .xlsx. Without an ending, on stdout, and for a pipe "
-        f"or a device it is {default}. {explained}".rstrip(),
+        help=f"The format of the file.  [default: by the ending of --output, such as .xlsx; else {default}]  "
+        f"{explained}",
     )
 
 

@@ -83,8 +83,7 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
         output_option,
         format_option(
             "csv",
-            "csv, tsv, parquet and xlsx have a column for each field. json and jsonl have the whole record of a "
-            "customer; for bookings and programme they have the same columns.",
+            "json and jsonl of customers have the whole record. All others have one column for each field.",
         ),
     ):
         made = option(made)
@@ -151,7 +150,8 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this event, each once; may be repeated.",
+    help="Only customers with a booking for this event, each once; may be repeated. Refunded bookings and cancelled "
+    "dates are included. With several --event and --date: customers of any of them.",
 )
 @click.option(
     "--date",
@@ -159,9 +159,10 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this date of an event, each once; may be repeated.",
+    help="Only customers with a booking for this date of an event, each once; may be repeated. Refunded bookings are "
+    "included.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many customers.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
 @_export_options
 def export_customers(
     options: Options,
@@ -172,13 +173,13 @@ def export_customers(
     dates: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Stream every customer to stdout or a file, with what they consent to.
+    """Export customers with their consents: all, or those you choose.
 
     A value that cannot be read is left empty, and stderr lists these at the end. A consent that cannot be read does
     not count as consent. A row that cannot be read at all is left out: stderr names it, and the exit code is 1. If
     customers are deleted in TicketSource while the export runs, a customer can be missing.
 
-    --event and --date ask for each customer of the bookings by itself, after saying how many requests that takes.
+    With --event or --date, the command makes one request for each customer who booked. It says first how many.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
@@ -247,13 +248,14 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
 @click.option(
     "--with-customer",
     is_flag=True,
-    help="Add the name, the e-mail and the telephone of the customer. This makes a request for each customer, after "
-    "saying how many, and keeps all bookings in memory until then; --store makes none.",
+    help="Add the name, the e-mail and the telephone of the customer. The command makes one request for each customer. "
+    "It says first how many. It keeps all bookings in memory. With --store it makes none.",
 )
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take the customers for --with-customer from this store of `customers changes`, as they were last time.",
+    help="For --with-customer: take the customers from this store of `customers changes`. It has the customers as of "
+    "the last `changes`.",
 )
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Stream every booking, one row for each of its lines, with its event and date.
@@ -263,7 +265,7 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 
     if store is not None and not with_customer:
-        raise click.UsageError("--store is for --with-customer.")
+        raise click.UsageError("--store needs --with-customer.")
 
     async def lines(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[SoldLine, None]":
         async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:

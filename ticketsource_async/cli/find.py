@@ -141,8 +141,8 @@ def _comparable(email: str) -> str:
 _BY_NAME: Final = "To find a customer by name, telephone or membership number: `customers find TEXT`."
 
 
-@command("customers find", epilog="Example: ticketsource customers find 'jenkins karl'")
-@click.argument("texts", metavar="TEXT", type=TEXT, nargs=-1, required=True)
+@command("customers find", epilog="Example: ticketsource customers find jenkins karl")
+@click.argument("texts", metavar="TEXT...", type=TEXT, nargs=-1, required=True)
 @sandbox_option
 @strict_option
 @quiet_option

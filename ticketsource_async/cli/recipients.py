@@ -57,14 +57,14 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
         "--require",
         type=click.Choice(tuple(_REQUIRED)),
         multiple=True,
-        help="Only customers who have this; may be repeated, then they must have all. An e-mail has an @, a post "
+        help="Only customers who have this. If repeated, customers must have all of them. An e-mail has an @, a post "
         "address has a line and a postcode, a telephone has a digit other than 0.",
     )
     consent = click.option(
         "--consent",
         type=click.Choice(tuple(_NEEDED)),
         multiple=True,
-        help="Only customers who consent to be contacted this way; may be repeated, then all must hold. For a "
+        help="Only customers who consent to be contacted this way. If repeated, customers must consent to all. For a "
         "mailing, not for a sync: customers who withdraw consent silently drop out of the file, and the other system "
         "would go on writing to them.",
     )

@@ -54,7 +54,8 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 @output_option
 @format_option(
     "jsonl",
-    "json and jsonl have both records whole. The others have a column for each field, and one for what it was before.",
+    "json and jsonl have the whole record before and after. All others have two columns for each field: now and "
+    "before.",
 )
 @click.option(
     "--rebind",
@@ -86,9 +87,9 @@ def follow_customers(
     "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
-    line is written, so what is still in a pipe when its reader ends is lost; json, parquet and xlsx, which have no
-    lines, are acknowledged when all is written. A change that is not acknowledged comes again. Customers who cannot be
-    read are named on stderr.
+    line is written, so what is still in a pipe when its reader ends is lost. With json, parquet and xlsx all changes
+    are acknowledged at the end. A change that is not acknowledged comes again. Customers who cannot be read are named
+    on stderr.
     """
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")

@@ -153,7 +153,7 @@ class CustomerStore:
         return await self._do(self._opened.erase, customer_id)
 
     async def get(self, customer_id: str, /) -> Customer | None:
-        """Return a customer as the last loop over `changes` found them, acknowledged or not; None if there is none."""
+        """Return a customer as of the last sync run, acknowledged or not; None if there is none."""
         record, pending, _ = (await self._do(self._opened.stored, [customer_id])).get(customer_id, (None, None, None))
         latest = record if pending is None else pending
         return self._read(customer_id, latest) if latest else None
