@@ -52,6 +52,7 @@ Way = Literal[
     "no rows",
     "all at once",
     "names of people",
+    "refuses the key",
 ]
 
 
@@ -79,7 +80,7 @@ class Differing:
         self.asked.append((path, query))
         self.methods.add(request.method)
         self.left -= 7 if self.does("others use the key") else 1
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        if request.headers.get("Authorization") != f"Bearer {KEY}" or self.does("refuses the key"):
             return self._refusal(401, "unauthorized", "No valid API Key provided")
         if self.does("redirects") and not path.endswith("/"):
             return web.Response(status=301, headers={"Location": f"{path}/?{request.query_string}"})

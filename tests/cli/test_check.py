@@ -279,7 +279,7 @@ async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
     assert "| ok | connection: key | The API accepts it. |" in report
 
 
-@pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 150_000])
+@pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 100_000, 150_000])
 async def test_about_how_many_customers_there_are(customers: int) -> None:
     """With what is left of the requests; an export is as many requests as there are pages."""
     async with Sandbox(customers, rate_limit=None) as box:
@@ -293,6 +293,7 @@ async def test_about_how_many_customers_there_are(customers: int) -> None:
         assert requests == pages
     else:
         assert said[0] <= customers <= said[-1]
+        assert requests * 100 <= said[-1]
         assert requests >= pages
     assert len(box.requests) <= MOST_REQUESTS
 
@@ -306,7 +307,9 @@ async def test_a_box_office_with_nothing_in_it_is_open_not_failed() -> None:
     assert done.code == 0
     assert states(lines, "open") == {}
     assert lines["size: customers"] == ("ok", "None.")
-    assert lines["customers: records"][0] == "open"
+    assert lines["customers: records"] == ("open", "None read: the lists are empty.")
+    assert lines["lists: order"] == ("open", "Not known: no customer was read.")
+    assert lines["seats: records"] == ("open", "None read: no record was found whose list to ask for.")
 
 
 async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
@@ -397,6 +400,88 @@ async def test_a_wall_that_refuses_the_user_agent_of_support_says_so(
     assert process.returncode == 1
     assert "It is set to something already: ask whether that is still right." in out.decode()
     assert "Example/1" not in (out + err).decode()
+
+
+async def test_what_the_errors_of_a_refused_key_say_is_not_denied() -> None:
+    """They have a date, an id and a limit; and nothing else is known, so nothing else is told."""
+    async with differing("refuses the key") as api:
+        done = await run("check", "--json", url=api.url)
+        in_lines = await run("check", url=api.url)
+
+    lines = lines_in(done)
+    assert done.code == in_lines.code == 4
+    assert lines["connection: request id"] == ("ok", "Errors have one. Tell it to TicketSource support.")
+    assert lines["connection: clock"] == lines["connection: rate limit"]
+    assert lines["connection: clock"] == ("open", "Not known: no good answer came.")
+    assert {name.partition(":")[0] for name in lines} == {"connection"}
+    assert re.search(r"\nNothing else was checked\.\n[0-9]+ ok, 0 odd, 2 open, 2 failed\n\Z", in_lines.out)
+
+
+async def test_a_wall_that_names_its_request_is_not_said_to_have_no_id(box: Sandbox, tmp_path: Path) -> None:
+    """Support can find it by that."""
+    box.fail(status=403, html=True, headers={"CF-Ray": "r-1"}, times=None)
+
+    done = await run("check", "--report", str(tmp_path / "report.md"), box=box)
+
+    assert "  ok      request id: Errors have one." in done.out
+    assert "  open    rate limit: Not known: no good answer came." in done.out
+    assert (tmp_path / "report.md").read_text().endswith("\n\nNothing else was checked.\n")
+
+
+async def test_a_key_that_is_refused_after_good_answers_is_not_ok() -> None:
+    """It was revoked meanwhile, or the API is ill."""
+    async with Sandbox(300, rate_limit=None) as box:
+        box.fail(path="/events", status=401, times=None)
+        done = await run("check", "--json", box=box)
+
+    lines = lines_in(done)
+    assert done.code == 4
+    assert lines["connection: key"] == ("failed", "The API accepted it, and then refused it.")
+    assert lines["customers: records"] == ("ok", "200 read.")
+    assert lines["events: records"][0] == "failed"
+    assert lines["lists: dates by day"] == ("open", "Not known: the check stopped early.")
+    assert lines["bookings: records"] == ("open", "None read: the check stopped early.")
+    assert lines["size: customers"][1] == "At least 200. Not known: the check stopped early."
+
+
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 500}, {"status": 200, "html": True}])
+async def test_an_unknown_id_is_open_if_every_call_fails_in_the_same_way(box: Sandbox, fault: Any) -> None:
+    """What a sync would meet after a deletion cannot be seen then."""
+    box.fail(times=None, **fault)
+
+    lines = lines_in(await run("check", "--json", box=box))
+
+    state, says = lines["lists: unknown id"]
+    assert state == "open"
+    assert says.startswith("Not known: the list of customers failed in the same way. GET /customers/{id} ended in ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("path", ["/customers", "/events"])
+async def test_an_interruption_of_a_wait_says_that_it_was_interrupted(number: signal.Signals, path: str) -> None:
+    """And not that the API has no answer, no list or no requests left."""
+    async with Sandbox(300, rate_limit=None) as box:
+        box.fail(path=path, status=429, headers={"Retry-After": "50"}, times=None)
+        process = await start("check", box=box)
+        assert process.stderr is not None
+        while b"waiting" not in (line := await process.stderr.readline()) and line:
+            pass
+        process.send_signal(number)
+        out, _ = await process.communicate()
+
+    told = out.decode()
+    assert process.returncode == 128 + number
+    assert "  failed  rate limit: The API says that there were too many requests." in told
+    if path == "/customers":
+        assert "  open    key: Not known: the check was interrupted." in told
+        assert "  open    clock: Not known: the check was interrupted." in told
+        assert told.endswith("Nothing else was checked.\n")
+    else:
+        assert "  ok      key: The API accepts it." in told
+        assert "  open    dates by day: Not known: the check was interrupted." in told
+        assert "  open    records: None read: the check was interrupted." in told
+        assert "  open    customers: Not known: the check was interrupted." in told
+    assert "no request was left" not in told
 
 
 async def test_a_page_of_html_is_no_answer(box: Sandbox) -> None:

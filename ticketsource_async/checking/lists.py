@@ -286,12 +286,12 @@ def of_size(found: Examined) -> list[Finding]:
     least, most = search.least, search.most
     if most is None:
         why = why_not_known(found, "the requests did not suffice to find the end")
-        count, about = f"At least {_about(least)}. {why}", "At least "
+        count, about = f"At least {_rounded(least)}. {why}", "At least "
         pages = search.last
     elif most == least:
         count, about = f"About {_about(least)}." if least else "None.", ""
     else:
-        count, about = f"From about {_about(least)} to {_about(most)}.", "At most "
+        count, about = f"From {_rounded(least)} to {_rounded(most, up=True)}.", "At most "
     cost = f"{about}{pages:,} request{'s' if pages > 1 else ''}, {_minutes(pages)}"
     state: State = "ok" if most is not None else "open"
     return [
@@ -305,6 +305,12 @@ def _about(count: int) -> str:
     """Return a number with its first two digits."""
     zeros = max(0, len(str(count)) - 2)
     return f"{round(count, -zeros):,}"
+
+
+def _rounded(count: int, *, up: bool = False) -> str:
+    """Return a bound with its first three digits, which is a bound as well."""
+    unit = 10 ** max(0, len(str(count)) - 3)
+    return f"{-(-count // unit) * unit if up else count // unit * unit:,}"
 
 
 def _minutes(requests: int) -> str:
