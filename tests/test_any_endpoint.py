@@ -14,18 +14,24 @@ import pytest
 from mocked import KEY, ONCE
 
 from ticketsource_async import (
+    Booking,
     ClientClosed,
     Customer,
     CustomerDraft,
+    Event,
+    EventDate,
     InvalidResponse,
+    Note,
     NotFound,
     OutcomeUnknown,
     PaginationError,
     Part,
     Record,
     RetryPolicy,
+    Seat,
     TicketSource,
     ValidationFailed,
+    Venue,
 )
 from ticketsource_async.models.values import RECORD_KINDS
 from ticketsource_async.sandbox import Sandbox
@@ -615,8 +621,9 @@ class HasNeedy(Record):
         (Bare, "Bare needs @attrs.frozen"),
         (Honest, r"Honest.name must be annotated with `\| None`"),
         (Unknown, "no record can have a field of list"),
-        (Texts, "str in Texts must be a class made from ticketsource_async.Part"),
-        (Inner, "Customer in Inner must be a class made from ticketsource_async.Part"),
+        (Unknown, "Unknown.name: no record can have a field of list"),
+        (Texts, "Texts.names: a tuple holds parts, not str; leave the field out and use `extra`"),
+        (Inner, "Inner.customer: Customer must be a class made from ticketsource_async.Part"),
         (Converted, "Converted.name has a converter or a validator, which would not run"),
         (Missing, "the annotations of Missing cannot be used: name 'Nowhere' is not defined"),
         (HasNeedy, "NeedsNet.net needs `= None`"),
@@ -626,3 +633,87 @@ async def test_a_model_that_cannot_work_is_refused_at_once(ts: TicketSource, mod
     """When the list is made, not when it is read."""
     with pytest.raises(TypeError, match=said):
         ts.paginate("/vouchers", model=model)
+
+
+def fields(**annotated: Any) -> type[Record]:
+    """Return a record with these fields: each an annotation, or a pair of that and a default."""
+    pairs = {name: given if isinstance(given, tuple) else (given, None) for name, given in annotated.items()}
+    body = {"API_TYPE": "odd", "__annotations__": {name: hint for name, (hint, _) in pairs.items()}}
+    return attrs.frozen(type("Odd", (Record,), {**body, **{name: default for name, (_, default) in pairs.items()}}))
+
+
+@attrs.frozen
+class Named(Part):
+    """A part with an id, which parts do not have."""
+
+    id: str | None = None
+
+
+@attrs.frozen
+class Endless(Part):
+    """A part that holds itself."""
+
+    inner: "Endless | None" = None
+
+
+@attrs.frozen
+class Computed(Record):
+    """A record that computes something when it is made."""
+
+    API_TYPE = "computed"
+    name: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        raise AssertionError("nobody calls this")
+
+
+@attrs.frozen
+class Renamed(Record):
+    """A record whose id is another one."""
+
+    API_TYPE = "renamed"
+    id: int  # type: ignore[assignment]  # this is the mistake
+
+
+@attrs.frozen
+class MadeFromRenamed(Renamed):
+    """The same, one class further."""
+
+    API_TYPE = "renamed_again"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (fields(stock=(int | None, 0)), "Odd.stock needs `= None`"),
+        (fields(stock=(int | None, attrs.field(factory=int))), "Odd.stock needs `= None`"),
+        (
+            fields(code=(str | None, attrs.field(default=None, alias="voucher"))),
+            "Odd.code has an alias: it must have the name of the attribute in the API",
+        ),
+        (fields(code=(str | None, attrs.field(default=None, init=False))), "Odd.code has `init=False`"),
+        (fields(_code=str | None), "Odd._code cannot begin with an underscore"),
+        (fields(to_dict=str | None), "Odd.to_dict: every record has this name; leave the field out"),
+        (fields(API_TYPE=(str, "odd")), "Odd.API_TYPE must have no annotation"),
+        (fields(code=str | int | None), "Odd.code must have one type besides None"),
+        (fields(fees=tuple[Fee, Fee] | None), "Odd.fees must be a tuple of any length"),
+        (fields(fees=tuple[Fee, Named] | None), "Odd.fees must be a tuple of any length"),
+        (fields(part=Named | None), "Named.id: every record has this name"),
+        (fields(part=Endless | None), "Endless.inner: a part cannot hold itself"),
+        (fields(type=str | None, type_=str | None), "Odd.type_ and type are the same attribute"),
+        (fields(links=(str | None, None)), "Odd.links: every record has this name"),
+        (Renamed, "Renamed.id: every record has this name"),
+        (MadeFromRenamed, "MadeFromRenamed.id: every record has this name"),
+        (Computed, "Computed has __attrs_post_init__, which would not run"),
+    ],
+)
+async def test_what_the_reader_could_not_keep_of_a_model_is_refused(ts: TicketSource, model: Any, said: str) -> None:
+    """A default, a name or a type that would be read as something else; the error names the field."""
+    with pytest.raises(TypeError, match=re.escape(said)):
+        ts.paginate("/vouchers", model=model)
+
+
+@pytest.mark.parametrize("model", [Customer, Booking, Event, EventDate, Note, Seat, Venue, Voucher, Product])
+async def test_every_record_of_this_library_is_a_model(ts: TicketSource, model: type[Record]) -> None:
+    """And so are those of the documentation."""
+    assert repr(ts.paginate("/vouchers", model=model)) == f"<Pager of {model.__name__} at /vouchers>"

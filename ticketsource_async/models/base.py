@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import attrs
@@ -119,9 +119,9 @@ class Record(Part):
 
     `API_TYPE` is the `type` that the API gives these records, `ID_PREFIX` that of their ids, if they have one. An
     attribute is `str | None`, or `bool`, `int`, `Decimal`, `datetime`, `date`, a class of `Part` or a tuple of these in
-    the place of `str`. It has no converter and no validator, since the reader sets it. `extra` has what the API sends
-    besides. `invalid` has each value that is not what its field promises, by the dotted path to the field, which is
-    None then: `{"lines[3].amount.net": "abc"}`.
+    the place of `str`. It has no default but None, no alias, no converter and no validator, since the reader sets it.
+    `extra` has what the API sends besides. `invalid` has each value that is not what its field promises, by the dotted
+    path to the field, which is None then: `{"lines[3].amount.net": "abc"}`.
     """
 
     API_TYPE: ClassVar[str] = ""
@@ -148,28 +148,64 @@ def check_model(model: object) -> None:
     _check_fields(model)
 
 
-def _check_fields(cls: Any) -> None:
-    """Raise TypeError unless the reader can set all fields of a record or a part."""
+def _check_fields(cls: Any, *above: type) -> None:
+    """Raise TypeError unless the reader can set all fields of a record, or of a part of the classes above."""
     if "__attrs_attrs__" not in vars(cls):
         raise TypeError(f"{cls.__name__} needs @attrs.frozen in front of it")
+    for name in ("__attrs_pre_init__", "__attrs_post_init__"):
+        if hasattr(cls, name):
+            raise TypeError(f"{cls.__name__} has {name}, which would not run: the reader sets the fields")
+    base = Record if issubclass(cls, Record) else Part
+    own = [field for field in attrs.fields(cls) if field.name not in attrs.fields_dict(base)]
+    _check_names(cls, base, [field.name for field in own])
     try:
         hints, fields = get_type_hints(cls), fields_of(cls)
     except (NameError, TypeError) as error:
         raise TypeError(f"the annotations of {cls.__name__} cannot be used: {error}") from None
-    for field in attrs.fields(cls):
-        if field.name in OURS:
-            continue
-        name = f"{cls.__name__}.{field.name}"
-        if type(None) not in get_args(hints[field.name]):
-            raise TypeError(f"{name} must be annotated with `| None`: a value that cannot be read is None")
-        if field.default is not None and not issubclass(cls, Record):
-            raise TypeError(f"{name} needs `= None`: a part can be empty")
-        if field.converter is not None or field.validator is not None:
-            raise TypeError(f"{name} has a converter or a validator, which would not run: the reader sets the field")
-    for part in {field.part for field in fields if field.part is not None}:
+    for field in own:
+        if wrong := _wrong_with(field, hints[field.name], base):
+            raise TypeError(f"{cls.__name__}.{field.name} {wrong}")
+    for name, part in [(f"{cls.__name__}.{field.name}", field.part) for field in fields if field.part is not None]:
         if not issubclass(part, Part) or issubclass(part, Record):
-            raise TypeError(f"{part.__name__} in {cls.__name__} must be a class made from ticketsource_async.Part")
-        _check_fields(part)
+            raise TypeError(f"{name}: {part.__name__} must be a class made from ticketsource_async.Part")
+        if part in (cls, *above):
+            raise TypeError(f"{name}: a part cannot hold itself; leave the field out and use `extra`")
+        _check_fields(part, cls, *above)
+
+
+def _check_names(cls: Any, base: type, names: list[str]) -> None:
+    """Raise TypeError for fields that would take the place of what all records, or parts, have, or of each other."""
+    redefined = [
+        name for kind in cls.__mro__[: cls.__mro__.index(base)] for name in vars(kind).get("__annotations__", ())
+    ]
+    for name in [*names, *(name for name in redefined if name in attrs.fields_dict(base))]:
+        if name in Record.__annotations__.keys() - OURS:
+            raise TypeError(f"{cls.__name__}.{name} must have no annotation: it is that of the class")
+        if hasattr(base, name) or name in OURS:
+            what = "every record has this name; leave the field out, and the attribute is in `extra`"
+            raise TypeError(f"{cls.__name__}.{name}: {what}")
+        if name.startswith("_"):
+            raise TypeError(f"{cls.__name__}.{name} cannot begin with an underscore: the API has no such names")
+        if name.endswith("_") and name.rstrip("_") in names:
+            raise TypeError(f"{cls.__name__}.{name} and {name.rstrip('_')} are the same attribute of the API")
+
+
+def _wrong_with(field: "attrs.Attribute[Any]", hint: object, base: type) -> str:
+    """Return what the reader could not keep of a field; an empty text if it can set it."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    is_tuple = len(kinds) == 1 and get_origin(kinds[0]) is tuple
+    has_default = field.default is None or (base is Record and field.default is attrs.NOTHING)
+    wrong = {
+        "must be annotated with `| None`: a value that cannot be read is None": type(None) not in get_args(hint),
+        "must have one type besides None": len(kinds) > 1,
+        "must be a tuple of any length, as in `tuple[Line, ...] | None`": is_tuple and ... not in get_args(kinds[0]),
+        "needs `= None`: a value that the API leaves out is None": not has_default,
+        "has a converter or a validator, which would not run: the reader sets the field": field.converter is not None
+        or field.validator is not None,
+        "has an alias: it must have the name of the attribute in the API": field.alias != field.name,
+        "has `init=False`: a copy with other values would lose it": not field.init,
+    }
+    return next((why for why, is_so in wrong.items() if is_so), "")
 
 
 @attrs.frozen

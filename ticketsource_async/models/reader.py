@@ -278,11 +278,15 @@ class Field:
 def fields_of(cls: type) -> tuple[Field, ...]:
     """Return what the annotations of a record, or of a part, say of its attributes."""
     hints = get_type_hints(cls)
-    return tuple(
-        Field(field.name, field.name.rstrip("_"), *_kind(hints[field.name]), field.metadata.get("instead"))
-        for field in attrs.fields(cls)
-        if field.name not in OURS
-    )
+    found = []
+    for field in attrs.fields(cls):
+        if field.name not in OURS:
+            try:
+                kind = _kind(hints[field.name])
+            except TypeError as error:
+                raise TypeError(f"{cls.__name__}.{field.name}: {error}") from None
+            found.append(Field(field.name, field.name.rstrip("_"), *kind, field.metadata.get("instead")))
+    return tuple(found)
 
 
 _KINDS: Final[Mapping[object, Kind]] = {
@@ -306,7 +310,11 @@ def _kind(hint: object) -> tuple[Kind, type | None]:
         if attrs.has(cast(type, choice)):
             return "part", cast(type, choice)
         if get_origin(choice) is tuple:
-            return "parts", get_args(choice)[0]
+            part = get_args(choice)[0]
+            if not attrs.has(part):
+                of = getattr(part, "__name__", part)
+                raise TypeError(f"a tuple holds parts, not {of}; leave the field out and use `extra`")
+            return "parts", part
     raise TypeError(f"no record can have a field of {hint}")
 
 
