@@ -40,21 +40,33 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
     (lambda ts: ts.customers.list(limit=3), "list() has no 'limit': use max_items="),
     (lambda ts: ts.notes.list("cst-1", page_size=50), "list() has no 'page_size': use per_page="),
     (lambda ts: ts.events.list(page=2), "list() has no 'page': use start_page="),
-    (lambda ts: ts.events.list_dates("evt-1", workers=2), "list() has no 'workers': use concurrency="),
+    (lambda ts: ts.events.list_dates("evt-1", workers=2), "list_dates() has no 'workers': use concurrency="),
     (
         lambda ts: ts.customers.list(email="x"),
-        "list() has no 'email': use an `if` on each row, since the API cannot search",
+        "list() has no 'email': filter the rows with `if`, since the API cannot search",
     ),
-    (lambda ts: ts.customers.list(query={"email": "x"}), "list() has no 'query': use an `if` on each row"),
+    (lambda ts: ts.customers.list(query={"email": "x"}), "list() has no 'query': filter the rows with `if`"),
     (
         lambda ts: ts.events.list_dates("evt-1", start=None, predicate=bool),
-        "list() has no 'predicate': it has per_page,",
+        "list_dates() has no 'predicate': it has start, per_page,",
     ),
     (lambda ts: ts.customers.list(order_by="id"), "use sorted() on what came, since the API cannot sort"),
     (lambda ts: ts.customers.list(updated_since="x"), "list() has no 'updated_since': use ts.customers.changes(store)"),
-    (lambda ts: ts.customers.list(timeout=5), "use ts.with_options(timeouts=..., retry=..., headers=...) in front"),
+    (
+        lambda ts: ts.customers.list(timeout=5),
+        "list() has no 'timeout': call `ts.with_options(timeouts=...).customers.list()`",
+    ),
     (lambda ts: ts.customers.list(maxitems=3), "list() has no 'maxitems': use max_items="),
-    (lambda ts: ts.paginate("/vouchers", limit=3), "list() has no 'limit': use max_items="),
+    (lambda ts: ts.paginate("/vouchers", limit=3), "paginate() has no 'limit': use max_items="),
+    (lambda ts: ts.paginate("/vouchers", params={}), "paginate() has no 'params': use query={...}"),
+    (
+        lambda ts: ts.events.list_dates("evt-1", date="x"),
+        "list_dates() has no 'date': use start=StartFilter.between(first, last)",
+    ),
+    (
+        lambda ts: ts.venues.list_dates("ven-1", since="x"),
+        "list_dates() has no 'since': use start=StartFilter.between(first, last)",
+    ),
     (
         lambda ts: ts.customers.list(colour="red"),
         "list() has no 'colour': it has per_page, start_page, max_items, concurrency, verify, max_passes, on_invalid",
@@ -86,6 +98,8 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
         lambda _: make(TicketSource, KEY, retries=5),
         "TicketSource has no 'retries': use retry=RetryPolicy(attempts=...)",
     ),
+    (lambda _: make(TicketSource, key=KEY), "TicketSource has no 'key': use the key as its first argument"),
+    (lambda _: make(TicketSource, api_token=KEY, timeout=5), "use the key as its first argument"),
     (lambda _: make(TicketSource, KEY, proxy="x"), "use HTTPS_PROXY in the environment and trust_env=True"),
     (lambda _: attrs.evolve(CUSTOMER, phone="1"), "Customer has no 'phone': use telephone="),
     (
@@ -118,7 +132,7 @@ def test_a_wrong_option_names_the_right_one(mistake: Callable[[object], object],
         (
             "GET",
             "headers",
-            "request() has no 'headers': use ts.with_options(timeouts=..., retry=..., headers=...) in front",
+            "request() has no 'headers': call `ts.with_options(headers=...).request(...)`",
         ),
     ],
 )
@@ -131,6 +145,59 @@ async def test_a_request_is_made_with_query_and_json(
 
     assert str(caught.value) == said
     assert not box.requests
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (
+            lambda ts: ts.customers.update("cst-1", first_name="x"),
+            "update() has no 'first_name': use CustomerDraft(first_name=...)",
+        ),
+        (
+            lambda ts: ts.customers.create(first_name="x", email="y"),
+            "create() has no 'first_name': use CustomerDraft(first_name=...)",
+        ),
+        (lambda ts: ts.customers.create(phone="x"), "create() has no 'phone': use CustomerDraft(telephone=...)"),
+        (
+            lambda ts: ts.customers.create(postcode="x"),
+            "create() has no 'postcode': use CustomerDraft(address=AddressDraft(postcode=...))",
+        ),
+        (
+            lambda ts: ts.customers.update("cst-1", note="x"),
+            "update() has no 'note': use ts.notes.create(customer, NoteDraft(description=...))",
+        ),
+        (lambda ts: ts.customers.create(created_at="x"), "create() has no 'created_at': leave it out"),
+        (
+            lambda ts: ts.customers.create(colour="x"),
+            "create() has no 'colour': it takes a CustomerDraft, which has title",
+        ),
+        (
+            lambda ts: ts.customers.update(customer="cst-1", draft=CustomerDraft(title="x")),
+            "update() has no 'customer': the customer, or the id, is the first argument, without a name",
+        ),
+        (lambda ts: ts.notes.create("cst-1", text="x"), "create() has no 'text': use NoteDraft(description=...)"),
+    ],
+)
+async def test_a_field_without_a_draft_names_the_draft(
+    box: Sandbox, ts: Any, mistake: Callable[[Any], Any], said: str
+) -> None:
+    """Nothing is sent."""
+    with pytest.raises(TypeError) as caught:
+        await mistake(ts)
+
+    assert str(caught.value).startswith(said)
+    assert not box.requests
+
+
+def test_a_client_of_the_users_own_may_have_other_options() -> None:
+    """A class made from `TicketSource` may find its key as it likes."""
+
+    class Mine(TicketSource):
+        def __init__(self, theatre: str) -> None:
+            super().__init__(f"skl-{theatre}")
+
+    assert "not opened" in repr(Mine(theatre="globe"))
 
 
 WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
@@ -147,7 +214,7 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
     (lambda ts: ts.customers.retrieve("x"), "Customers has no 'retrieve': use get(id)"),
     (lambda ts: ts.customers.get_all(), "Customers has no 'get_all': use list()"),
     (lambda ts: ts.customers.bookings("x"), "Customers has no 'bookings': use list_bookings"),
-    (lambda ts: ts.events.create("x"), "use the web site of TicketSource, since the API only reads these"),
+    (lambda ts: ts.events.create("x"), "Events has no 'create': do that on the TicketSource web site"),
     (lambda ts: ts.customer, "TicketSource has no 'customer': use customers"),
     (lambda ts: ts.close(), "TicketSource has no 'close': use `await ts.aclose()`"),
     (lambda ts: ts.post("/x"), "TicketSource has no 'post': use ts.request(\"GET\", path)"),

@@ -1,7 +1,9 @@
 """`with_options`: the same client, for calls with other options."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,6 +45,31 @@ async def test_a_view_has_the_session_and_the_operations_of_its_client(box: Sand
     assert [event.id async for event, _, _ in view.programme()]
     assert "open" in repr(ts)
     assert repr(view) == f"<Operations of {box.url}>"
+
+
+async def test_a_view_keeps_its_client_alive(box: Sandbox) -> None:
+    """Also a view of a view: nothing is warned of, or closed, while one is in use."""
+    client = TicketSource(box.api_key, base_url=box.url)
+    view = client.with_options(retry=ONCE).with_options(priority="bulk")
+    gone = weakref.ref(client)
+    del client
+    gc.collect()
+    await view.request("GET", "/customers")
+
+    alive = gone()
+    assert alive is not None
+    await alive.aclose()
+
+
+def test_a_view_knows_its_address_and_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its client, so that a function that takes `Operations` can tell them."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://karl:geheim@proxy.example:3128")
+    view = TicketSource(KEY, trust_env=True).with_options(priority="bulk")
+
+    assert view.base_url == "https://api.ticketsource.io"
+    assert view.proxy == TicketSource(KEY, trust_env=True).proxy
+    assert "proxy.example" in str(view.proxy)
+    assert "geheim" not in str(view.proxy)
 
 
 def test_a_view_can_be_neither_closed_nor_entered() -> None:

@@ -3,14 +3,18 @@
 The table has words of other libraries and of this API. What is not in it is compared with the names that there are.
 """
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
 
-_A_VIEW: Final = "ts.with_options(timeouts=..., retry=..., headers=...) in front"
+Method = TypeVar("Method", bound=Callable[..., Coroutine[object, object, object]])
+
+_A_VIEW: Final = "call `ts.with_options(timeouts=...).customers.list()`"
 _OF_A_LIST: Final[Mapping[str, str]] = {
     "max_items=": "limit max maximum count total first top take size n num max_results max_rows",
     "per_page=": "page_size pagesize perpage page_limit batch_size chunk_size",
@@ -18,7 +22,7 @@ _OF_A_LIST: Final[Mapping[str, str]] = {
     "concurrency=": "parallel parallelism workers threads max_concurrency max_workers concurrent jobs prefetch",
     "on_invalid=": "on_error errors ignore_errors strict invalid",
     _A_VIEW: "timeout timeouts retry retries headers priority",
-    "an `if` on each row, since the API cannot search": "search query q filter filters where name email",
+    "filter the rows with `if`, since the API cannot search": "search query q filter filters where name email",
     "sorted() on what came, since the API cannot sort": "sort sort_by order order_by",
     "ts.customers.changes(store)": "since updated_since modified_since changed_since updated_after created_after",
 }
@@ -28,14 +32,22 @@ _OF_A_CALL: Final[Mapping[str, str]] = {
     "retry=RetryPolicy(deadline=...)": "deadline",
     "on_event=": "callback on_request on_response hooks event_hooks events logger",
 }
+_START: Final = "start=StartFilter.between(first, last)"
+_DATE_WORDS: Final = "date day dates between from_date to_date since until after before on end start_date"
 _OF_A_LISTING: Final[Mapping[str, str]] = {
-    "start=StartFilter.between(first, last)": "dates between from_date to_date since until after before on end date",
+    _START: _DATE_WORDS,
     "concurrency=": _OF_A_LIST["concurrency="],
     "on_branch_error=": _OF_A_LIST["on_invalid="] + " on_invalid",
     "a `break` where you have enough": _OF_A_LIST["max_items="] + " max_items",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "list": _OF_A_LIST,
+    "list_dates": {_START: _DATE_WORDS, **_OF_A_LIST},
+    "paginate": {
+        "query={...}": "params parameters filter filters where search q",
+        "model=": "cls type record schema",
+        **_OF_A_LIST,
+    },
     "bulk call": {
         "concurrency=": _OF_A_LIST["concurrency="] + " limit batch_size",
         "fail_fast=": "stop_on_error raise_on_error raise_errors abort_on_error return_exceptions",
@@ -63,7 +75,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "request": {
         "query=": "params parameters param qs querystring args",
         "json=": "data body payload content form",
-        _A_VIEW: "headers timeout timeouts retry retries on_event priority",
+        "call `ts.with_options(headers=...).request(...)`": "headers timeout timeouts retry retries on_event priority",
     },
     "Timeouts": {
         "response=": "read sock_read read_timeout write silence idle",
@@ -108,7 +120,9 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "created_by=": "author user by staff",
     },
 }
-_READ_ONLY: Final = {"the web site of TicketSource, since the API only reads these": "create update delete save edit"}
+_READ_ONLY: Final = {
+    "do that on the TicketSource web site, since the API only reads these": "create update delete save edit"
+}
 _OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Events": _READ_ONLY,
     "Venues": {
@@ -169,6 +183,9 @@ _OF_ALL_OPERATIONS: Final[Mapping[str, str]] = {
 }
 
 
+_VERBS: Final = ("leave ", "call ", "filter ", "do ")  # of what is not a word to use
+
+
 def _meant(table: Mapping[str, str], name: str) -> str | None:
     """Return what a word stands for in a table."""
     return next((right for right, words in table.items() if name in words.split()), None)
@@ -187,11 +204,42 @@ def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> Typ
     right = _meant(_WORDS.get(call, {}), name) or _of_part(call, name, known)
     if right is None and (close := _closest(name, known)) is not None:
         right = f"{close}="
-    if right and not right.startswith("leave "):
+    if right and not right.startswith(_VERBS):
         right = f"use {right}"
     hint = right or f"it has {', '.join(known)}"
     what = call if call[0].isupper() else f"a {call}" if " " in call else f"{call}()"
     return TypeError(f"{what} has no {name!r}: {hint}")
+
+
+def names_fields_of(draft: type) -> Callable[[Method], Method]:
+    """Make a call that takes a draft name it in the error for a field that is given without one."""
+
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        async def call(self: object, *given: object, **named: object) -> object:
+            if unknown := [name for name in named if name != "draft"]:
+                named.clear()  # or a report with locals would show people's data
+                raise TypeError(f"{method.__name__}() has no {unknown[0]!r}: {_in_draft(draft, unknown[0])}")
+            return await method(self, *given, **named)
+
+        return cast(Method, call)
+
+    return decorate
+
+
+def _in_draft(draft: Any, name: str) -> str:
+    """Return how a field is given in a draft."""
+    kind, known = draft.__name__, [field.alias for field in attrs.fields(draft)]
+    if name in ("customer", "customer_id", "id"):
+        return "the customer, or the id, is the first argument, without a name"
+    right = f"{name}=" if name in known else _meant(_WORDS[kind], name) or _of_part(kind, name, known)
+    if right is None and (close := _closest(name, known)) is not None:
+        right = f"{close}="
+    if right is None:
+        return f"it takes a {kind}, which has {', '.join(known)}"
+    if not re.match(r"\w+=", right):  # it is given otherwise
+        return right if right.startswith(_VERBS) else f"use {right}"
+    return f"use {kind}({right}{'...' if right.endswith('=') else ''})"
 
 
 def _of_part(call: str, name: str, known: Iterable[str]) -> str | None:
@@ -216,6 +264,8 @@ def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping
     if right is None:
         right = f"list_{name}" if f"list_{name}" in known else _closest(name, known)
     what = f"{owner.__name__} has no {name!r}"
+    if right and right.startswith(_VERBS):
+        return f"{what}: {right}"
     return f"{what}: use {right}" if right else f"{what}: it has {', '.join(known)}"
 
 

@@ -85,6 +85,18 @@ class TicketSource(Operations):
     `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
     """
 
+    if not TYPE_CHECKING:  # the checkers find this mistake
+
+        def __new__(cls, *positional: object, **given: object) -> Self:
+            """Name the right option in the place of one that there is not, before the missing key is told."""
+            known = ClientOptions.__annotations__
+            unknown = [name for name in given if name not in known]
+            is_without_key = not positional and "api_key" not in given and cls.__init__ is TicketSource.__init__
+            given.clear()  # or a report with locals of the error would show the key
+            if is_without_key and unknown:
+                raise no_such_option("TicketSource", unknown, known)
+            return super().__new__(cls)
+
     def __init__(
         self,
         api_key: str,
@@ -157,16 +169,6 @@ class TicketSource(Operations):
             raise TypeError("a TicketSource client is opened with `async with`, not `with`")
 
         def __exit__(self, *_: object) -> None: ...
-
-    @property
-    def base_url(self) -> str:
-        """The address that calls go to."""
-        return str(self._sender.credentials.base_url)
-
-    @property
-    def proxy(self) -> str | None:
-        """The proxy of the environment that calls go through, without its password; None if there is none."""
-        return self._transport.proxy_for(self._sender.credentials.base_url)
 
     async def __aenter__(self) -> Self:
         self._sender.check_open()

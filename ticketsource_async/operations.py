@@ -55,9 +55,10 @@ class Answer:
 class Operations:
     """All operations of the API: those of a client, or of a view of it that `with_options` returns."""
 
-    def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
+    def __init__(self, sender: Sender, priority: Priority = "interactive", client: "Operations | None" = None) -> None:
         self._sender = sender
         self._priority: Priority = priority
+        self._client = client  # or it would be collected, with a warning, while a view of it is in use
         self.customers = Customers(sender, priority)
         self.notes = Notes(sender, priority)
         self.events = Events(sender, priority)
@@ -71,6 +72,16 @@ class Operations:
         def __getattr__(self, name: str) -> NoReturn:
             """Name the right operation for one that there is not."""
             raise AttributeError(hint_for(type(self), name, _GROUPS))
+
+    @property
+    def base_url(self) -> str:
+        """The address that calls go to."""
+        return str(self._sender.credentials.base_url)
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy of the environment that calls go through, without its password; None if there is none."""
+        return self._sender.proxy()
 
     def programme(
         self,
@@ -190,7 +201,7 @@ class Operations:
         check_kinds(**changes)
         changes.pop("priority", None)
         own = self._priority if isinstance(priority, Unset) else priority
-        return Operations(self._sender.view(credentials, **changes), own)
+        return Operations(self._sender.view(credentials, **changes), own, self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sender.credentials.base_url}>"
@@ -235,7 +246,7 @@ class Operations:
         `verify`, which goes by ids. Raises TypeError for any other `model`.
         """
         check_model(model)
-        check_list_options(options)
+        check_list_options(options, "paginate")
         url = self._sender.credentials.address(path, query)
         if both := {"page", "per_page"} & url.query.keys():
             raise ValueError(f"{min(both)} is set by the list itself: use start_page= and per_page=")

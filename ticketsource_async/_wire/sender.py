@@ -99,6 +99,10 @@ class Sender:
         """Whether no further call is taken."""
         return self._state.closed
 
+    def proxy(self) -> str | None:
+        """Return the proxy of the environment that calls go through, without its password; None if there is none."""
+        return self._transport.proxy_for(self.credentials.base_url)
+
     def url(self, *segments: str) -> URL:
         """Return the address of a path of the API."""
         return self.credentials.base_url.joinpath(*segments)

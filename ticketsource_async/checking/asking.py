@@ -1,6 +1,5 @@
 """The requests of a check: which, in what order, and never more than so many."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -102,6 +101,7 @@ class Examined:
     """The kinds of records that were not asked for any more."""
     stopped_by: errors.TicketSourceError | None = None
     interrupted: bool = False
+    """Whether a person or the system ended it before it was through."""
     first: Asked | None = None
     again: Asked | None = None
     second: Asked | None = None
@@ -185,14 +185,10 @@ class Examiner:
 
     async def examine(self) -> None:
         """Ask everything, in the order of what it is worth."""
-        try:
-            await self._customers()
-            await self._programme()
-            await self._count()
-            await self._look_further()
-        except asyncio.CancelledError:
-            self.found.interrupted = True
-            raise
+        await self._customers()
+        await self._programme()
+        await self._count()
+        await self._look_further()
 
     async def _ask(
         self,

@@ -122,6 +122,7 @@ class _Checking:
                     await examiner.examine()
                 except asyncio.CancelledError:
                     bar.close()
+                    self.found.interrupted = True
                     self.tell(self.result().findings)
                     self.tell_end(self.result(), counts=False)
                     raise

@@ -45,10 +45,10 @@ class ListOptions(TypedDict, total=False):
     """What to do with a row that is not what the API promises; the default is to raise."""
 
 
-def check_list_options(options: Mapping[str, object]) -> None:
-    """Raise TypeError for an option that no list has."""
+def check_list_options(options: Mapping[str, object], call: str = "list", *besides: str) -> None:
+    """Raise TypeError for an option that no list has; `besides` are those of this call alone."""
     if unknown := [name for name in options if name not in ListOptions.__annotations__]:
-        raise no_such_option("list", unknown, ListOptions.__annotations__)
+        raise no_such_option(call, unknown, [*besides, *ListOptions.__annotations__])
 
 
 class BulkOptions(TypedDict, total=False):
@@ -80,9 +80,9 @@ class Resource:
         return Pager(self._sender, self._sender.url(*segments), model, priority=self._priority, **options)
 
     def _list_dates(self, start: StartFilter | None, options: ListOptions, *segments: str) -> Pager[EventDate]:
+        check_list_options(options, "list_dates", "start")
         if start is None:
             return self._list(EventDate, options, *segments)
-        check_list_options(options)
         url, query = self._sender.url(*segments), start.query()
         return Pager(
             self._sender, url, EventDate, query=query, predicate=start.keeps, priority=self._priority, **options

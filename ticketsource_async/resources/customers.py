@@ -6,6 +6,7 @@ The vendor's page: https://www.ticketsource.io/working-with-customers
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Final, TypeVar, Unpack, cast
 
+from ticketsource_async._mistakes import names_fields_of
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.config import check_whole
@@ -42,6 +43,7 @@ class Customers(Resource):
         """
         return await self._sender.call(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
+    @names_fields_of(CustomerDraft)
     async def create(self, draft: CustomerDraft, /) -> Customer:
         """Create a customer and return the record as the API keeps it.
 
@@ -51,6 +53,7 @@ class Customers(Resource):
         body = drafts.body(draft, CustomerDraft)
         return await self._sender.call(self._priority, "POST", Customer, "customers", body=body)
 
+    @names_fields_of(CustomerDraft)
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
 
