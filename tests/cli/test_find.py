@@ -186,6 +186,17 @@ async def test_a_value_that_could_not_be_searched_is_told(box: Sandbox) -> None:
     assert ids(done.out) == ids(strict.out) == ["cst-0"]
 
 
+async def test_an_empty_cell_of_a_value_that_could_not_be_read_is_told(box: Sandbox) -> None:
+    """In CSV it looks like one that is not set; a table and JSON say it themselves."""
+    known(box, JOSE | {"title": ["Mr"]})
+
+    as_csv = await run("customers", "find", "jose", "--format", "csv", "-q", box=box)
+    as_json = await run("customers", "find", "jose", "-q", box=box)
+
+    assert as_csv.err == "title of 1 customer could not be read, the cells are empty: cst-0\n"
+    assert as_json.err == "title of 1 customer could not be read: cst-0\n"
+
+
 async def test_a_row_that_could_not_be_read_is_told_and_those_found_are_printed(box: Sandbox) -> None:
     """The exit code is 1, since somebody may be missing."""
     rows = [customer_row(1, **JOSE), {"id": "bkg-1", "type": "booking", "attributes": {}}, customer_row(2, **JOSE)]
