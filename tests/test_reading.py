@@ -74,6 +74,7 @@ def test_options_overrule_what_is_found() -> None:
         ("email\nZoë\n".encode("utf-16-le"), "NUL character in line 1. If it is a text in UTF-16"),
         (b'email,last_name\n"1\n2",x\n"Zo"e,x\n', "row 3, which begins in line 4, has a quote too many or too few"),
         (b'email,last_name\na,b\n"Zoe,x\na,b\n', "row 3 has a quote too many or too few"),
+        (b"email\n" + b"x" * 140_000, "has more than 131,072 characters in a cell of row 2, which begins in line 2"),
         (b'sep=,\nemail,last_name\n"Zoe,x\na,b\n', "row 2, which begins in line 3, has a quote"),
         (b"<html><table>", "is no table, but HTML, XML or JSON"),
         (b'[{"email": "a"}]', "is no table, but HTML, XML or JSON"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from importing import import_
 
 from ticketsource_async import TicketSource
@@ -84,7 +85,7 @@ async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, fil
         "- 'frst_name' is not known. Did you mean first_name?\n",
         "- 'Mobile' and 'Phone' are both telephone: choose one with --column.\n",
         "- Column 5 has no name, but cells, such as '5' in row 2.\n",
-        "- There is no column 'email', by which to find the customer.\n",
+        "- The file has no column 'email'. --match email needs it.\n",
         f"The columns are {', '.join(CUSTOMERS.names)}.\n",
     ):
         assert said in done.err
@@ -133,7 +134,7 @@ async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: Tic
         {"email": "more@example.com", "last_name": "More"},
         None,
     ]
-    assert outcomes[3]["reason"] == "it has 2 cells too many"
+    assert outcomes[3]["reason"] == "it has 1 cell too many"
 
 
 async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_so(box: Sandbox, file: Path) -> None:
@@ -145,6 +146,80 @@ async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_
 
     assert "- Column 1 has no name, but cells, such as '0' in row 2." in refused.err
     assert outcome["values"] == {"email": "new@example.com"}
+
+
+async def test_a_column_of_a_workbook_behind_the_header_is_one_without_a_name(box: Sandbox, tmp_path: Path) -> None:
+    """A note beside one row does not refuse it, if an option leaves out what is not known."""
+    file = tmp_path / "people.xlsx"
+    book = xlsxwriter.Workbook(str(file))
+    sheet = book.add_worksheet()
+    for place, row in enumerate((["email", "last_name"], ["new@example.com", "New", None, "note"])):
+        sheet.write_row(place, 0, row)
+    book.close()
+
+    refused, _ = await import_(file, "--match", "email", box=box)
+    done, (outcome,) = await import_(file, "--match", "email", "--ignore-unknown", box=box)
+
+    assert "- Column 4 has no name, but cells, such as 'note' in row 2." in refused.err
+    assert "Columns left out: column 4, which has no name.\n" in done.err
+    assert outcome["values"] == {"email": "new@example.com", "last_name": "New"}
+
+
+@pytest.mark.parametrize("name", ["consent_email", "Consent Email"])
+async def test_a_consent_of_the_file_is_not_left_out_for_another(box: Sandbox, file: Path, name: str) -> None:
+    """A column that the options do not name says no; only the option itself leaves it out."""
+    file.write_text(f"email,Opt in,{name}\nnew@example.com,yes,no\n")
+    how = ("--match", "email", "--give-consent", "--ignore-unknown", "--column", "Opt in=consent_email")
+
+    refused, _ = await import_(file, *how, box=box)
+    _, (outcome,) = await import_(file, *how, "--column", f"{name}=", box=box)
+
+    assert refused.code == 2
+    assert (
+        f'- {name!r} is there, and --column names another for it: leave one out, as --column "{name}="\n' in refused.err
+    )
+    assert outcome["values"] == {"email": "new@example.com", "consent_email": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("email consent", " Did you mean consent_email?"),
+        ("consent by post", " Did you mean consent_post?"),
+        ("sms_consent", " Did you mean consent_sms?"),
+        ("marketing consent", ""),
+        ("consents", ""),
+        ("Opt-in consent", ""),
+        ("name last", " Did you mean last_name?"),
+    ],
+)
+async def test_a_consent_is_meant_only_by_a_name_with_its_word(box: Sandbox, file: Path, name: str, said: str) -> None:
+    """Whatever the order of the words is."""
+    file.write_text(f"email,{name}\nnew@example.com,yes\n")
+
+    done, _ = await import_(file, "--match", "email", box=box)
+
+    assert f"- {name!r} is not known.{said}\n" in done.err
+
+
+async def test_two_columns_of_one_name_are_told_apart_in_the_file(box: Sandbox, file: Path) -> None:
+    """An option could not."""
+    file.write_text("email,phone,Phone\nnew@example.com,1,2\n")
+
+    done, _ = await import_(file, "--match", "email", "--column", "phone=telephone", box=box)
+
+    assert "- 'phone' and 'Phone' are both telephone: rename one in the file.\n" in done.err
+
+
+async def test_a_header_of_one_cell_hints_at_the_delimiter(box: Sandbox, file: Path) -> None:
+    """Nobody sees it from the names."""
+    file.write_text("email^last_name\nnew@example.com^New\n")
+
+    done, _ = await import_(file, "--match", "email", box=box)
+    _, (outcome,) = await import_(file, "--match", "email", "--delimiter", "^", box=box)
+
+    assert '- The header has one cell, with UTF-8, ",": name the --delimiter if that is another.\n' in done.err
+    assert outcome["values"] == {"email": "new@example.com", "last_name": "New"}
 
 
 async def test_the_header_need_not_be_the_first_row(box: Sandbox, file: Path) -> None:

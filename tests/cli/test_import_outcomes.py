@@ -270,3 +270,43 @@ async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anyt
 
     assert (done.code, outcomes, list(box.requests)) == (2, [], [])
     assert "there is no folder" in done.err
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_name(
+    box: Sandbox, file: Path, tmp_path: Path, delimiter: str
+) -> None:
+    """The spreadsheet that wrote the file opens them in the same way, and runs nothing."""
+    file.write_text(delimiter.join(("email", "=1+1", "last_name")) + "\n" + delimiter.join(("bad", "x", "A")) + "\n")
+    refused, again = tmp_path / "refused.csv", tmp_path / "again.csv"
+    how = ("--match", "email", "--column", "=1+1=title")
+
+    _, (outcome,) = await import_(file, *how, "--refused", str(refused), box=box)
+    await import_(refused, *how, "--refused", str(again), box=box)
+
+    assert refused.read_text("utf-8-sig").splitlines() == [
+        delimiter.join(("refused_because", "email", "'=1+1", "last_name")),
+        delimiter.join((outcome["reason"], "bad", "x", "A")),
+    ]
+    assert again.read_bytes() == refused.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("31/12/2019", "; for such days say --dates dmy"),
+        ("12/31/2019", "; for such days say --dates mdy"),
+        ("01/02/2019", "; for such days say --dates dmy or mdy"),
+        ("43647", ""),
+        ("2019-07-01T10:00:00", ""),
+    ],
+)
+async def test_the_order_of_days_is_asked_for_only_where_it_helps(
+    box: Sandbox, file: Path, cell: str, hint: str
+) -> None:
+    """Nobody tries an option in vain."""
+    file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
+
+    _, (outcome,) = await import_(file, "--match", "email", box=box)
+
+    assert outcome["reason"] == f"membership_start_date is a day such as 2026-01-31, not {cell!r}{hint}"

@@ -1,21 +1,29 @@
 """From the header of somebody's file to the columns of a customer; pure."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
-from typing import Final
+from typing import Final, Literal
 
 import click
 
 from ticketsource_async.cli.damage import clean
+from ticketsource_async.files.csv import undefuse
 from ticketsource_async.files.reading import FileRows
-from ticketsource_async.tables import CUSTOMERS
+from ticketsource_async.tables import CUSTOMERS, WRITABLE, is_consent
+
+Match = Literal["email", "id", "membership"]
+
+KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": "membership_identifier"}
+"""The column by which a row finds its customer."""
 
 REASON: Final = "refused_because"
 """The column that `--refused` adds; an import leaves it out."""
 
 _SKIP: Final = str.maketrans("", "", " _-.:*\u00a0\t\n")
 _ALIKE: Final = 0.6
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 def plain(name: str) -> str:
@@ -50,6 +58,7 @@ _OTHER: Final[Mapping[str, str]] = {
     for other in others.split(",")
 }
 """Other usual names. None leads to a consent: what somebody else's "Opt in" covers is not known."""
+_SORTED: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
 
 
 def known(name: str) -> str | None:
@@ -60,21 +69,24 @@ def known(name: str) -> str | None:
 class Columns:
     """The columns of a file: `at` has the column for each place, `left_out` the names of those that are not read."""
 
-    def __init__(self, file: FileRows, mapping: Mapping[str, str], needed: str, *, ignore_unknown: bool) -> None:
+    def __init__(self, file: FileRows, mapping: Mapping[str, str], match: Match, *, ignore_unknown: bool) -> None:
         """Raise click.UsageError with all that is wrong with the header.
 
-        `mapping` has the column, or nothing, for names of the file; `needed` is the column that finds a customer.
+        `mapping` has the column, or nothing, for names of the file.
         """
+        needed = KEYS[match]
         self.at: dict[int, str] = {}
         self.left_out: list[str] = []
         self.width = len(file.header.cells)
         self._needed = needed
-        self._names = [clean(name) for name in file.header.cells]
+        self._names = [undefuse(clean(name)) for name in file.header.cells]
         self._reasons = {place for place, name in enumerate(self._names) if is_reason(name)}
         problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
         problems += self._unnamed(file, ignore_unknown=ignore_unknown)
         if needed not in self.at.values():
-            problems.append(f"There is no column {needed!r}, by which to find the customer.")
+            problems.append(f"The file has no column {needed!r}. --match {match} needs it.")
+            if file.delimiter and self.width == 1:
+                problems.append(f"The header has one cell, with {file.taken}: name the --delimiter if that is another.")
         if problems:
             listed = "".join(f"\n- {problem}" for problem in problems)
             raise click.UsageError(
@@ -122,6 +134,9 @@ class Columns:
             column = known(name)
             if column and column not in chosen:
                 self.at[place] = column
+            elif plain(name) in _OWN:
+                # The file's own word on it, such as a consent, is never left out in silence for another.
+                yield f'{name!r} is there, and --column names another for it: leave one out, as --column "{name}="'
             elif ignore_unknown:
                 self.left_out.append(name)
             elif column:
@@ -129,7 +144,9 @@ class Columns:
             else:
                 yield f"{name!r} is not known.{_nearest(name)}"
         for column, names in self._names_by_column().items():
-            if len(names) > 1:
+            if len(set(map(plain, names))) < len(names):
+                yield f"{' and '.join(map(repr, names))} are both {column}: rename one in the file."
+            elif len(names) > 1:
                 yield f"{' and '.join(map(repr, names))} are both {column}: choose one with --column."
 
     def _names_by_column(self) -> dict[str, list[str]]:
@@ -139,22 +156,31 @@ class Columns:
         return names
 
     def _unnamed(self, file: FileRows, *, ignore_unknown: bool) -> Iterator[str]:
-        """Yield the columns without a name that have cells, and take the width without those at the end."""
-        while self.width and not self._names[self.width - 1]:
+        """Yield the columns without a name that have cells, and take the width without those at the end.
+
+        In a text, a cell there may be what an unquoted comma has moved, so its row is refused, also from the sheet that
+        `--refused` made of it. Other sheets have columns.
+        """
+        while (file.delimiter or self._reasons) and self.width and not self._names[self.width - 1]:
             self.width -= 1
         unnamed = [place for place, name in enumerate(self._names[: self.width]) if not name]
         for place in unnamed:
             row = next((row for row in file.rows if len(row.cells) > place and clean(row.cells[place])), None)
-            if row is not None and not ignore_unknown:
+            if row is not None and ignore_unknown:
+                self.left_out.append(f"column {place + 1}, which has no name")
+            elif row is not None:
                 yield f"Column {place + 1} has no name, but cells, such as {row.cells[place]!r} in row {row.number}."
 
 
 def _nearest(name: str) -> str:
-    """Return the name that is most like one that is not known, as the end of a sentence."""
-    matcher = SequenceMatcher(b=plain(name))
-    ratios = {}
-    for other, column in {**_OTHER, **_OWN}.items():
-        matcher.set_seq1(other)
-        ratios[other] = matcher.ratio(), column
-    likeness, column = max(ratios.values())
+    """Return the name that is most like one that is not known, as the end of a sentence.
+
+    A consent is only meant by a name that has its word in it.
+    """
+    forms = {plain(name), "".join(sorted(_WORD.findall(name.lower())))}
+    ratios: dict[str, float] = {}
+    for other, column in {**_OTHER, **_OWN, **_SORTED}.items():
+        if column not in WRITABLE or not is_consent(column) or column.rpartition("_")[2] in plain(name):
+            ratios[column] = max(ratios.get(column, 0), *(SequenceMatcher(None, other, form).ratio() for form in forms))
+    column, likeness = max(ratios.items(), key=lambda it: it[1])
     return f" Did you mean {column}?" if likeness >= _ALIKE else ""

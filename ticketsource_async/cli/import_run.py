@@ -15,9 +15,9 @@ import click
 from attrs import frozen
 
 from ticketsource_async.cli import cells
-from ticketsource_async.cli.columns import Columns, known
+from ticketsource_async.cli.columns import KEYS, Columns, Match, known
 from ticketsource_async.cli.common import FAILED, box_office, fail, on_terminal, progress, run, say
-from ticketsource_async.cli.lines import KEYS, Line, Match, Plan, Rules, days_as_stored, lines_of, plan, same_key
+from ticketsource_async.cli.lines import Line, Plan, Rules, days_as_stored, lines_of, plan, same_key
 from ticketsource_async.cli.matching import find_customers
 from ticketsource_async.cli.outcomes import Outcome, Outcomes, table_to_correct
 from ticketsource_async.errors import (
@@ -29,7 +29,9 @@ from ticketsource_async.errors import (
     ValidationFailed,
 )
 from ticketsource_async.files import FileRows, read, write
+from ticketsource_async.files.csv import writer
 from ticketsource_async.files.json import json_text
+from ticketsource_async.files.reading import DELIMITERS
 from ticketsource_async.output import opened
 from ticketsource_async.tables import to_json
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 _TO_CORRECT: Final = (".xlsx", ".csv", ".tsv")
 """The files to which refused rows are written, so that people can correct and import them."""
+
+
+_WITH_MARK: Final = "utf-8-sig"  # by which Excel knows the encoding
 
 
 @frozen
@@ -66,7 +71,7 @@ def import_file(options: Options) -> None:
     """Import a file as the options say, to the end of the command."""
     _check_refused(options)
     file = _read(options)
-    columns = Columns(file, options.columns, KEYS[options.match], ignore_unknown=options.ignore_unknown)
+    columns = Columns(file, options.columns, options.match, ignore_unknown=options.ignore_unknown)
     if columns.left_out and not options.quiet:
         say(f"Columns left out: {', '.join(columns.left_out)}.")
     lines = lines_of(file, columns, options.match, escape_formulas=options.escape_formulas)
@@ -182,16 +187,36 @@ async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
 
 
 async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, options: Options) -> None:
-    table = table_to_correct(file.header, to_correct, escape_formulas=options.escape_formulas)
+    guard_names = options.escape_formulas and path.suffix.lower() != ".xlsx"
+    table = table_to_correct(
+        file.header,
+        to_correct,
+        escape_formulas=options.escape_formulas,
+        guard_names=guard_names,
+    )
     try:
-        await write(
-            to_correct,
-            table,
-            path,
-            escape_formulas=options.escape_formulas,
-            byte_order_mark=True,  # by which Excel knows the encoding
-            on_warning=say,
-        )
+        if path.suffix.lower() == ".csv":  # for the spreadsheet that wrote the file, which may take no other delimiter
+            is_found = options.delimiter is not None or file.delimiter in DELIMITERS
+            with (
+                opened(path, _WITH_MARK, say) as stream,
+                writer(
+                    stream,
+                    table,
+                    escape_formulas=options.escape_formulas,
+                    delimiter=(is_found and file.delimiter) or ",",
+                ) as write_row,
+            ):
+                for outcome in to_correct:
+                    write_row(outcome)
+        else:
+            await write(
+                to_correct,
+                table,
+                path,
+                escape_formulas=options.escape_formulas,
+                byte_order_mark=True,
+                on_warning=say,
+            )
     except OSError as error:
         fail(f"{path}: {error.strerror or error}: the rows to correct are not in this file.", FAILED)
     if not options.quiet:

@@ -9,18 +9,13 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ticketsource_async.cli import cells, damage
-from ticketsource_async.cli.columns import Columns
+from ticketsource_async.cli.columns import KEYS, Columns, Match
 from ticketsource_async.cli.damage import clean
 from ticketsource_async.errors import UnreadableValue
 from ticketsource_async.files.csv import undefuse
 from ticketsource_async.files.reading import FileRows, Row
 from ticketsource_async.models import Customer, CustomerDraft
 from ticketsource_async.tables import WRITABLE, Value, apply_values, draft_of, is_consent
-
-Match = Literal["email", "id", "membership"]
-
-KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": "membership_identifier"}
-"""The column by which a row finds its customer."""
 
 _TEXT_MARK: Final = re.compile(r"'+(?=[+(]?[0-9])")
 _JOINERS: Final = re.compile(f"[{damage.JOINERS}]")
@@ -150,7 +145,7 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
         line.guarded = {column: (cell, undefuse(cell)) for column, cell in in_file.items()}
     if row.doubt:
         line.problems.append(row.doubt)
-    if surplus := len(row.cells) - columns.width if any(map(by_place.get, range(columns.width, len(row.cells)))) else 0:
+    if surplus := sum(1 for place, cell in by_place.items() if cell and place >= columns.width):
         line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
     if not line.key:
         line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
@@ -279,8 +274,9 @@ def _take_day_or_consent(made: Plan, column: str, cell: str, old: Value, rules: 
     try:
         made.values[column] = cells.value_of(column, cell, rules.dates)
     except ValueError as error:
-        is_other = WRITABLE[column].kind == "day" and rules.dates is None and not cells.is_iso(cell)
-        return f"{error}{'; for other days say --dates dmy or mdy' if is_other else ''}"
+        orders = [order for order in ("dmy", "mdy") if rules.dates is None and cells.day_of(cell, order) is not None]
+        hint = f"; for such days say --dates {' or '.join(orders)}" if WRITABLE[column].kind == "day" and orders else ""
+        return f"{error}{hint}"
     return ""
 
 

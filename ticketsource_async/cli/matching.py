@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
+from ticketsource_async.cli.columns import Match
 from ticketsource_async.cli.common import TRY_AGAIN_LATER, fail, progress
 from ticketsource_async.cli.damage import clean, may_become, without_separators
-from ticketsource_async.cli.lines import Line, Match, email_key, member_key, refuse_alike
+from ticketsource_async.cli.lines import Line, email_key, member_key, refuse_alike
 from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound
 
 if TYPE_CHECKING:

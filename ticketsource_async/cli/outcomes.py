@@ -11,7 +11,7 @@ from ticketsource_async import RateLimit
 from ticketsource_async.cli.columns import REASON, is_reason
 from ticketsource_async.cli.damage import clean
 from ticketsource_async.cli.lines import Line
-from ticketsource_async.files.csv import undefuse
+from ticketsource_async.files.csv import defuse, undefuse
 from ticketsource_async.files.reading import Row
 from ticketsource_async.models.values import visible
 from ticketsource_async.tables import Column, Shown, Table, is_consent
@@ -134,10 +134,15 @@ _DRAWN: Final = Table[Outcome](
 )
 
 
-def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: bool) -> Table[Outcome]:
-    """Return the rows to correct as a table: the columns of the file as they were, after one with the reason."""
+def table_to_correct(
+    header: Row, outcomes: list[Outcome], *, escape_formulas: bool, guard_names: bool
+) -> Table[Outcome]:
+    """Return the rows to correct as a table: the columns of the file as they were, after one with the reason.
+
+    `guard_names` puts a quote before a name that a spreadsheet would take for a formula, as the writer does with cells.
+    """
     width = max((len(row.cells) for row in (header, *(outcome.line.row for outcome in outcomes))), default=0)
-    names = [clean(name) for name in header.cells] + [""] * (width - len(header.cells))
+    names = [undefuse(clean(name)) for name in header.cells] + [""] * (width - len(header.cells))
 
     def column(place: int) -> Column[Outcome]:
         def get(outcome: Outcome) -> str:
@@ -145,7 +150,7 @@ def table_to_correct(header: Row, outcomes: list[Outcome], *, escape_formulas: b
             cell = cells[place] if place < len(cells) else ""
             return undefuse(cell) if escape_formulas else cell
 
-        return Column(names[place], "text", get)
+        return Column(defuse(names[place]) if guard_names else names[place], "text", get)
 
     kept = [place for place, name in enumerate(names) if not is_reason(name)]
     return Table((Column(REASON, "text", lambda outcome: outcome.reason), *map(column, kept)))

@@ -35,7 +35,8 @@ _LAST_CELL: Final = re.compile(r'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]{1,3})(
 _HEAD_OF_SHEET: Final = 4096
 _MOST_CELLS: Final = 20_000_000  # a million customers with all columns
 
-_DELIMITERS: Final = (",", ";", "\t", "|")
+DELIMITERS: Final = (",", ";", "\t", "|")
+"""The delimiters that are found without being named."""
 _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -55,11 +56,15 @@ class Row:
 
 @frozen
 class FileRows:
-    """What is in a file: `taken` says how it was read, such as `Windows-1252, ";"`."""
+    """What is in a file: `taken` says how it was read, such as `Windows-1252, ";"`.
+
+    `delimiter` stands between the cells of a text; it is empty for a spreadsheet.
+    """
 
     taken: str
     header: Row
     rows: list[Row]
+    delimiter: str = ""
 
 
 def read(
@@ -87,13 +92,14 @@ def read(
             if value is not None:
                 raise ConfigurationError(f"{name} is a spreadsheet, which has no {option} to choose.")
         taken, rows = _of_spreadsheet(data, name, sheet)
+        delimiter = ""
     else:
         if sheet is not None:
             raise ConfigurationError(f"{name} is a text, which has no sheet to choose.")
-        taken, rows = _of_text(data, name, encoding, delimiter, is_known or (lambda _: False))
+        taken, rows, delimiter = _of_text(data, name, encoding, delimiter, is_known or (lambda _: False))
     if not rows:
         raise UnreadableFile(f"{name} has no rows.", name)
-    return FileRows(taken, rows[0], rows[1:])
+    return FileRows(taken, rows[0], rows[1:], delimiter)
 
 
 # Text
@@ -101,7 +107,7 @@ def read(
 
 def _of_text(
     data: bytes, name: str, encoding: str | None, delimiter: str | None, is_known: Callable[[str], bool]
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[Row], str]:
     text, used = _decoded(data, name, encoding)
     if _MARKUP.match(text):
         raise UnreadableFile(f"{name} is no table, but HTML, XML or JSON: save it as xlsx or CSV.", name)
@@ -120,9 +126,9 @@ def _of_text(
         delimiter = sep[1]
     text = text[sep.end() :] if sep else text  # no row of a spreadsheet either
     text = text.rstrip("\x1a")  # the end of a file for old programs
-    delimiter = delimiter or max(_DELIMITERS, key=lambda it: _fit(text, it, is_known))
+    delimiter = delimiter or max(DELIMITERS, key=lambda it: _fit(text, it, is_known))
     shown = "tab" if delimiter == "\t" else f'"{delimiter}"'
-    return f"{used}, {shown}", list(_rows_of(text, name, delimiter, lines_before=1 if sep else 0))
+    return f"{used}, {shown}", list(_rows_of(text, name, delimiter, lines_before=1 if sep else 0)), delimiter
 
 
 def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
@@ -201,6 +207,12 @@ def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iter
         try:
             cells = next(reader, None)
         except csv.Error as error:
+            if "field limit" in str(error):
+                raise UnreadableFile(
+                    f"{name} has more than {csv.field_size_limit():,} characters in a cell of row {number}, which "
+                    f"begins in line {line}: look for a quote too many, or shorten the cell.",
+                    name,
+                ) from None
             where = f"row {number}" if number == line else f"row {number}, which begins in line {line},"
             raise UnreadableFile(
                 f"{name} is not a CSV: {where} has a quote too many or too few ({error}). A quote within a cell is "
