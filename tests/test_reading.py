@@ -69,11 +69,15 @@ def test_options_overrule_what_is_found() -> None:
     ("data", "said"),
     [
         (b"email\na\n\x81\n", "no byte 81: look at line 3"),
-        (b"email\r\rZo\xc3\xab\rZo\xeb\r", "lines in UTF-8 and others that are not: look at line 4"),
+        (b"email\r\rZo\xc3\xab\rZo\xeb\r", "parts in UTF-8 and others that are not: look at line 4"),
         (b"\xef\xbb\xbfemail\nZo\xeb\n", "is not in utf-8: look at line 2"),
         ("email\nZoë\n".encode("utf-16-le"), "NUL character in line 1. If it is a text in UTF-16"),
         (b'email,last_name\n"1\n2",x\n"Zo"e,x\n', "row 3, which begins in line 4, has a quote too many or too few"),
         (b'email,last_name\na,b\n"Zoe,x\na,b\n', "row 3 has a quote too many or too few"),
+        (
+            "last_name,x\nMöller".encode("cp1252") + ",Zoë\n".encode(),
+            "parts in UTF-8 and others that are not",
+        ),
         (b"email\n" + b"x" * 140_000, "has more than 131,072 characters in a cell of row 2, which begins in line 2"),
         (b'sep=,\nemail,last_name\n"Zoe,x\na,b\n', "row 2, which begins in line 3, has a quote"),
         (b"<html><table>", "is no table, but HTML, XML or JSON"),

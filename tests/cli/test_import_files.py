@@ -129,7 +129,7 @@ async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path
 @pytest.mark.parametrize(
     ("options", "cell", "said"),
     [
-        ((), "31/01/2026", "'31/01/2026'; for other days say --dates dmy or mdy"),
+        ((), "31/01/2026", "'31/01/2026'; for such days say --dates dmy"),
         (("--dates", "mdy"), "31/01/2026", "not '31/01/2026'"),
         (("--dates", "dmy"), "31/01/26", "has a year of two digits"),
         (("--dates", "dmy"), "30/02/2026", "not '30/02/2026'"),

@@ -25,7 +25,19 @@ _JOINED: Final = re.compile(
 )
 
 _SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
-_CURRENCY: Final = re.compile(r"(?<![^+-])\s*[£$€]\s*|\s*[£$€]\Z")
+_MONEY: Final = (
+    "(?:[$¢-¥֏؋৲৳৻૱௹฿៛\u20a0-\u20cf\ufdfc\ufe69\uff04\uffe0\uffe1\uffe5\uffe6]"
+    "|USD|EUR|GBP|CHF|JPY|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|INR|CNY|ZAR)"
+)
+_CURRENCY: Final = re.compile(rf"(?<![^+-])\s*{_MONEY}\s*|\s*{_MONEY}\Z")
+_MINUS: Final = re.compile("[\u2010-\u2013\u2212\ufe63\uff0d](?=[0-9.,(])")
+_ACCOUNTED: Final = re.compile(rf"\(({_MONEY}?\s*[0-9][0-9.,'\u2019\s]*)\)|([0-9][0-9.,'\u2019\s]*)-")
+_SPACED: Final = re.compile(r"[+-]?[0-9]{1,4}(?:[\s,.'\u2019][0-9]{2,3})*[\s,.'\u2019][0-9]{3}")
+_TRUTHS: Final = (
+    ("true", "wahr", "vrai", "verdadero", "vero", "waar", "verdadeiro", "prawda", "pravda", "igaz", "sant", "истина"),
+    ("false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "hamis", "falskt", "usann", "ложь"),
+)
+"""The words of spreadsheets for true and false."""
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.|[.,][0-9]+)?|[.,][0-9]+)(?:[Ee][+-]?[0-9]{1,3})?")
 _MIXED: Final = re.compile(r"([0-9]{1,9}) ([0-9]{1,3})/([0-9]{1,3})")
 _GROUPED: Final = re.compile(rf"[+-]?[0-9]{{1,3}}(?P<mark>{_SEPARATORS})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*(?:[.,]0+)?")
@@ -33,27 +45,31 @@ _NEVER_OF_A_NUMBER: Final = re.compile(r"\+|0[0-9]")
 _SCIENTIFIC: Final = re.compile(r"(-?[0-9]+)(?:[.,]([0-9]+))?[Ee]\+?(-?[0-9]{1,3})")
 _TELEPHONE: Final = re.compile(r"\+?[0-9\s()./-]+")
 _MARKS_OF_TELEPHONES: Final = re.compile(r"[\s()./-]")
-_NEGATIVE: Final = re.compile(r"-[0-9]+(?:[.,][0-9]+)?")
+_NEGATIVE: Final = re.compile(r"-[0-9][0-9.,'\u2019\s]*")
 _TERM: Final = re.compile(r"([-+*/]?)\(?([0-9]+(?:\.[0-9]+)?)\)?")
 
 OFTEN_DIGITS: Final = ("telephone", "membership_identifier", "address_postcode")
 """Columns whose texts are often digits alone."""
 
 _WITH_ZEROS: Final = re.compile(r"[0-9]+[.,]0+")
-_ERROR: Final = re.compile(r"#(?:N/?[AV]|[A-ZÄÖÜÉ_/0-9]+[!?]|#+)|Err:[0-9]{3}", re.IGNORECASE)
+_ERROR: Final = re.compile(
+    r"#(?:N/?[AV]|N/D|\u041d/\u0414|I/T|\u0394/\u03a5|[¿¡]?[^\W\d_][\w/]*(?: [\w/]+)?[!?]|GETTING_DATA|#+)"
+    r"|(?:Err|Fehler):[0-9]{3}",
+    re.IGNORECASE,
+)
 _TEXT_FORMULA: Final = re.compile(r'=\s*"[^"]*"')
 
 _MONTH: Final = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     "|nov(?:ember)?|dec(?:ember)?)"
 )
-_TIME: Final = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[ap]m)?"
+_TIME: Final = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[ap]\.? ?m\.?)?"
 _DAY_WITH_MONTH: Final = re.compile(
     rf"[0-9]{{1,2}}[-/. ]+{_MONTH}\.?(?:[-/. ]+[0-9]{{2,4}})?|{_MONTH}\.?[-/. ]+[0-9]{{2,4}}", re.IGNORECASE
 )
 _DAY_OR_TIME: Final = re.compile(
-    rf"(?:{_DAY_WITH_MONTH.pattern}|[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2,4}}"
-    rf"|[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}})(?:[ T]{_TIME})?|{_TIME}",
+    rf"(?:{_DAY_WITH_MONTH.pattern}|[0-9]{{1,2}}[-/.] ?[0-9]{{1,2}}[-/.] ?[0-9]{{2,4}}"
+    rf"|[0-9]{{4}}[-/.] ?[0-9]{{1,2}}[-/.] ?[0-9]{{1,2}}\.?)(?:[ T]{_TIME})?|{_TIME}",
     re.IGNORECASE,
 )
 _LIKE_A_DAY_OR_TIME: Final = re.compile(
@@ -62,7 +78,17 @@ _LIKE_A_DAY_OR_TIME: Final = re.compile(
     r"|[0-9]{1,2} ?[ap]m?",
     re.IGNORECASE,
 )
-_SERIAL_DAY: Final = re.compile(r"[0-9]{5}")
+_FRACTION: Final = re.compile(r"0?[.,][0-9]+")
+_SERIAL_DAY: Final = re.compile(rf"[0-9]{{2}}(?:{_SEPARATORS}| )?[0-9]{{3}}(?:[.,][0-9]+)?")
+# In any language, as "Fri, 2 Jan", "January 2, 2026", "10. Dez", "2 de enero de 2026", and as 1月2日.
+_WORD: Final = r"[^\W\d_]{2,}\.?"
+_WORDED_DAY: Final = re.compile(
+    rf"(?:{_WORD},? )?[0-9]{{1,4}}(?:\W|de )*{_WORD}(?:(?:\W|de )*[0-9]{{2,4}})?"
+    rf"|(?:{_WORD}, )?{_WORD}[-/. ]*[0-9]{{1,4}}(?:,? [0-9]{{2,4}})?"
+    r"|(?:[0-9]{2,4} ?[年년] ?)?[0-9]{1,2} ?[月월](?: ?[0-9]{1,2} ?[日일])?"
+)
+_PART_OF_DAY: Final = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,4}\.?")
+_NUMBERS: Final = re.compile(r"[0-9]+")
 
 _MIXED_UP: Final = tuple(
     (right, wrong)
@@ -89,8 +115,10 @@ def _joined(found: re.Match[str]) -> str:
 
 def is_number_form(old: str, new: str) -> bool:
     """Say whether a cell is what is stored, written as a number: without its zero or plus, as `4.4E+11`, with `.0`."""
-    if old.lower() == new.lower() and new.lower() in ("true", "false"):  # "True" is a surname
-        return True
+    for words, digit in zip(_TRUTHS, "10", strict=True):  # "True" is a surname
+        if old.lower() in words and (new.lower() in words or new == digit):
+            return True
+    new = _as_number(new)
     if _NEVER_OF_A_NUMBER.match(new):
         return False
     wanted, given = _numbers(old), _numbers(new)
@@ -107,6 +135,13 @@ def is_number_form(old: str, new: str) -> bool:
     return any(abs(number - value) <= half for number in wanted)
 
 
+def _as_number(text: str) -> str:
+    """Return a text with a plain minus before it, if it is a number with another one, or in parentheses."""
+    text = _MINUS.sub("-", text)
+    found = _ACCOUNTED.fullmatch(text)
+    return f"-{(found[1] or found[2]).strip()}" if found else text
+
+
 def _numbers(text: str) -> set[Decimal]:
     """Return the numbers for which a spreadsheet can take a text: 1.234 may be 1234, and £5 is 5."""
     found = set()
@@ -117,6 +152,8 @@ def _numbers(text: str) -> set[Decimal]:
     if _GROUPED.fullmatch(without):
         whole = without if re.search(rf"{_SEPARATORS}000\Z", without) else re.sub(r"[.,]0+\Z", "", without)
         found.add(Decimal(re.sub(_SEPARATORS, "", whole)))
+    if _SPACED.fullmatch(without):
+        found.add(Decimal(re.sub(r"[^0-9-]", "", without)))
     if (mixed := _MIXED.fullmatch(without)) and int(mixed[3]):
         found.add(int(mixed[1]) + Decimal(mixed[2]) / Decimal(mixed[3]))
     return {number / 100 for number in found} if bare.endswith("%") else found
@@ -141,6 +178,7 @@ def _lost_digits(old: str, new: str) -> bool:
 
 def _computed(old: str, new: str) -> bool:
     """Say whether a cell is the result of what is stored, such as -961589 of +44-1632-960001, or 0.5 of 1/2."""
+    new = _as_number(new)
     if not (given := _numbers(new)):
         return False
     if _NEGATIVE.fullmatch(new) and any(map(str.isdecimal, old)) and not old.startswith("-"):
@@ -161,8 +199,18 @@ def _computed(old: str, new: str) -> bool:
     return any(abs(total + latest - value) <= abs(value) * Decimal("1e-6") for value in given)
 
 
-def _taken_for_a_day(old: str, new: str) -> object:
-    return _LIKE_A_DAY_OR_TIME.fullmatch(old) and (_DAY_OR_TIME.fullmatch(new) or _SERIAL_DAY.fullmatch(new))
+def _taken_for_a_day(old: str, new: str) -> bool:
+    """Say whether a day or a time, however it is written, stands in place of what looks like one."""
+    if old == new or not _LIKE_A_DAY_OR_TIME.fullmatch(old):
+        return False
+    if any(form.fullmatch(new) for form in (_DAY_OR_TIME, _SERIAL_DAY, _FRACTION)):
+        return True
+    was, now = (list(map(int, _NUMBERS.findall(text))) for text in (old, new))
+    if _PART_OF_DAY.fullmatch(new):
+        return sorted(was) == sorted(now)
+    # A month gets its name; the day or the year keeps its number.
+    kept = {number % 100 for number in was} & {number % 100 for number in now}
+    return bool(_WORDED_DAY.fullmatch(new)) and (bool(kept) or not was)
 
 
 def _spoilt(old: str, new: str) -> bool:
@@ -195,7 +243,7 @@ def _is_with_marks(old: str, new: str) -> bool:
     return bool(reached >> len(new) & 1)
 
 
-_TEXT_THERE: Final = "make its column text there"
+_TEXT_THERE: Final = "format the column as text in the spreadsheet, and correct the cell"
 _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (lambda _, new: _ERROR.fullmatch(new), "an error of a spreadsheet: correct or empty the cell"),
     (lambda _, new: _TEXT_FORMULA.fullmatch(new), "a formula: keep the text alone"),
@@ -205,12 +253,16 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         "with a line break: look for a quote too many",
     ),
     (
+        lambda column, new: column in OFTEN_DIGITS and new.startswith("="),
+        f"a formula: {_TEXT_THERE}",
+    ),
+    (
         lambda column, new: column in OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
         f"as a spreadsheet writes numbers: {_TEXT_THERE}",
     ),
     (
-        lambda column, new: column == "telephone" and _NEGATIVE.fullmatch(new),
-        f"which a spreadsheet has computed: {_TEXT_THERE}",
+        lambda column, new: column == "telephone" and _NEGATIVE.fullmatch(_as_number(new)),
+        f"which a spreadsheet computed as a formula: {_TEXT_THERE}",
     ),
     (
         lambda column, new: column == "membership_identifier" and _DAY_OR_TIME.fullmatch(new),
@@ -259,8 +311,34 @@ def may_become(old: str, new: str) -> bool:
     return is_number_form(old, new) or bool(_broken_since(old, new))
 
 
-def oddity(column: str, new: str) -> str:
-    """Say what looks odd about a value where none is stored, although it can be right; nothing if nothing does."""
-    if column == "telephone" and re.fullmatch(r"[1-9][0-9]{8,13}", new):
-        return "looks as if its zero or plus were lost"
-    return "looks like a day that a spreadsheet made of a text" if _DAY_WITH_MONTH.fullmatch(new) else ""
+def oddity(column: str, old: str, new: str) -> str:
+    """Say what looks odd about a new value, although it can be right; nothing if nothing does.
+
+    `old` is empty if nothing is stored.
+    """
+    if _HTML.search(new) and not _HTML.search(old):
+        return "has letters as HTML writes them"
+    return next((what for is_odd, what in _ODD if not old and is_odd(column, new)), "")
+
+
+_HTML: Final = re.compile(r"&(?:[a-z]{2,8}[0-9]{0,2}|#[0-9]{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
+_ODD: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
+    (
+        lambda column, new: column == "telephone" and re.fullmatch(r"[1-9][0-9]{8,13}", new),
+        "looks as if its zero or plus were lost",
+    ),
+    (
+        lambda column, new: column in OFTEN_DIGITS and re.fullmatch(r"[1-9][0-9]{14}0+", new),
+        "looks as if a spreadsheet kept 15 digits of it",
+    ),
+    (
+        lambda column, new: column == "telephone" and (_GROUPED.fullmatch(new) or _FRACTION.fullmatch(new)),
+        "looks like a number that a spreadsheet made of a text",
+    ),
+    (lambda _, new: _DAY_OR_TIME.fullmatch(new), "looks like a day that a spreadsheet made of a text"),
+    (
+        lambda column, new: column not in OFTEN_DIGITS and (_SERIAL_DAY.fullmatch(new) or _FRACTION.fullmatch(new)),
+        "looks like a number that a spreadsheet made of a text",
+    ),
+)
+"""What looks odd where nothing is stored, by column and cell, and how."""

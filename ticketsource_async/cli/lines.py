@@ -247,7 +247,7 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
     if wrong := _wrong(column, cell):
         return wrong
     made.values[column] = cell
-    if not stored and (odd := damage.oddity(column, cell)):
+    if odd := damage.oddity(column, stored, cell):
         made.odd[column] = odd
     return ""
 

@@ -42,6 +42,7 @@ _SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNOREC
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _DURATION: Final = re.compile(r"PT([0-9]+)H([0-9]{2})M([0-9]{2})S")  # a time of 24 hours or more in OpenDocument
 _EMAIL_CELL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_UTF_8_LETTER: Final = re.compile(rb"\xc3[\x80-\xbf]|\xe2\x80[\x90-\xa6]")  # accents and curly quotes
 _MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
 
 
@@ -161,20 +162,20 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
 
 
 def _check_is_not_mixed(data: bytes, name: str, start: int) -> None:
-    """Raise `UnreadableFile` if other lines are in UTF-8: in Windows-1252 each accent in them would be two letters."""
-    for line in data.splitlines():
-        try:
-            if not line.isascii() and line.decode():
-                break
-        except UnicodeDecodeError:
-            continue
-    else:
-        return
-    raise UnreadableFile(
-        f"{name} has lines in UTF-8 and others that are not: look at line {_line_at(data[:start].decode('latin-1'))}, "
-        "or name its encoding.",
-        name,
-    )
+    """Raise `UnreadableFile` if parts of it are in UTF-8: in Windows-1252 each accent in them would be two letters."""
+    if _UTF_8_LETTER.search(data) or any(map(_is_utf_8_alone, data.splitlines())):
+        line = _line_at(data[:start].decode("latin-1"))
+        raise UnreadableFile(
+            f"{name} has parts in UTF-8 and others that are not: look at line {line}, or name its encoding.", name
+        )
+
+
+def _is_utf_8_alone(line: bytes) -> bool:
+    """Say whether a line can be UTF-8 and not ASCII."""
+    try:
+        return not line.isascii() and bool(line.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _line_at(text: str, end: int | None = None) -> int:
