@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "models"),
+    ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "models", "contacts"),
     (
         "_wire.request",
         "_wire.headers",
@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sending", "_wire.sender", "_wire.tasks"),
     ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "operations", "client"),
-    ("output", "tables", "record_tables", "files", "checking"),
+    ("output", "duplicates", "tables", "record_tables", "files", "checking"),
     ("cli", "_signals", "__main__"),
 )
 """From the ground up; a package stands for its modules."""

@@ -82,6 +82,7 @@ from ticketsource_async.sync.changes import (
     Change as Change,
     Created as Created,
     Deleted as Deleted,
+    Erased as Erased,
     Updated as Updated,
 )
 from ticketsource_async.sync.store import (

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import pickle
 import re
 import shutil
 import stat
@@ -13,10 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Final, Generic, Self, TextIO, TypeVar
 
 if TYPE_CHECKING or sys.platform != "win32":
     import fcntl
+
+T = TypeVar("T")
 
 _SCRATCH: Final = "ticketsource-scratch-"
 _MARK: Final = ".ticketsource-"  # between the name of a file and the rest of that of its part, so that no other has one
@@ -252,3 +255,38 @@ def _remove_left_folders() -> None:
                 shutil.rmtree(folder)
             finally:
                 os.close(handle)
+
+
+class Spool(Generic[T]):
+    """Items that wait on the disk, in a temporary file without a name.
+
+    It is gone when the block or the process ends.
+    """
+
+    def __enter__(self) -> Self:
+        self._file = tempfile.TemporaryFile()
+        self._end = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, item: T) -> int:
+        """Add an item, and return its place."""
+        place = self._file.seek(self._end)
+        pickle.dump(item, self._file)
+        self._end = self._file.tell()
+        return place
+
+    def get(self, place: int) -> T:
+        """Return the item at a place."""
+        self._file.seek(place)
+        item: T = pickle.load(self._file)  # noqa: S301 - of what this process has written
+        return item
+
+    def __iter__(self) -> Iterator[T]:
+        place = 0
+        while place < self._end:
+            item = self.get(place)
+            place = self._file.tell()
+            yield item

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ticketsource_async.duplicates import Duplicate
 from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate, EventImage, Note, Seat, Venue
 from ticketsource_async.tables import ADDRESS_FIELDS, CUSTOMERS, LINE_FIELDS, Column, Shown, Table, columns
 
@@ -167,6 +168,25 @@ NOTES: Final = Table[Note](
     ),
 )
 
+DUPLICATES: Final = Table[Duplicate](
+    (
+        Column("group", "number", lambda row: row.group),
+        Column("group_size", "number", lambda row: row.size),
+        Column("same", "text", lambda row: ", ".join(row.reasons)),
+        *columns(Duplicate, **{column.name: f"customer.{column.reads[0]}" for column in CUSTOMERS.columns}),
+    ),
+    name="duplicates",
+    shown=(
+        Shown("group"),
+        Shown("id"),
+        Shown("name", ("title", "first_name", "last_name")),
+        Shown("email"),
+        Shown("telephone"),
+        Shown("postcode", ("address_postcode",)),
+        Shown("same"),
+    ),
+)
+
 TABLES: Final[Mapping[type, Table[Any]]] = {
     Customer: CUSTOMERS,
     Event: EVENTS,
@@ -175,5 +195,6 @@ TABLES: Final[Mapping[type, Table[Any]]] = {
     Booking: WHOLE_BOOKINGS,
     Seat: SEATS,
     Note: NOTES,
+    Duplicate: DUPLICATES,
 }
-"""The table of each kind of record."""
+"""The table of each kind of record, or row."""

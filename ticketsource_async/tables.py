@@ -366,6 +366,7 @@ CHANGES: Final = Table["Change"](
         Column("fields", "text", lambda change: " ".join(getattr(change, "fields", ()))),
         Column("consent_changed", "yes", lambda change: change.consent_changed),
         *(both for column in CUSTOMERS.columns[1:] for both in _now_and_before(column)),
+        Column("same_contact", "text", lambda change: " ".join(getattr(change, "same_contact", ()))),
     ),
     lambda change: change.to_dict(),
     "changes",

@@ -265,6 +265,26 @@ async def test_several_may_search_a_store_at_once_but_not_while_it_is_written(bo
     assert (await run(*follow, box=box)).code == 0
 
 
+@pytest.mark.parametrize("change", ["DROP TABLE to_wipe", "INSERT INTO to_wipe VALUES ('cst-0')"])
+async def test_a_store_of_an_older_version_or_of_a_killed_run_can_be_searched(
+    box: Sandbox, tmp_path: Path, change: str
+) -> None:
+    """Who looks into it removes no trace of anybody: the next run does."""
+    import sqlite3
+
+    path = tmp_path / "customers.db"
+    await run("customers", "changes", "--store", str(path), "-q", box=box)
+    with sqlite3.connect(path) as file:
+        file.execute(change)
+    file.close()
+    before = path.read_bytes()
+
+    found = await run("customers", "find", "@", "--store", str(path))
+
+    assert (found.code, path.read_bytes() == before) == (0, True)
+    assert (await run("customers", "changes", "--store", str(path), "-q", box=box)).code == 0
+
+
 async def test_to_look_into_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
     """It is an error that names the file."""
     with pytest.raises(StoreError, match=r"customers\.db"):

@@ -82,7 +82,7 @@ async def test_a_mass_404_stops_the_run_before_anybody_is_yielded_as_deleted(
     changes, error = await read_until_it_raises(ts.customers.changes(store))
 
     assert isinstance(error, TooManyRemoved)
-    assert "more than 50 of them are deleted" in str(error)
+    assert "more than 50 of them are deleted or erased" in str(error)
     assert "max_removed=400 " in str(error)
     assert (error.remembered, error.missing, error.removed, error.allowed) == (1000, 400, 51, 50)
     assert [(type(change), change.id) for change in changes] == [(Updated, everybody[0])]
@@ -168,7 +168,7 @@ async def test_the_command_writes_the_changes_of_all_others_and_ends_with_1(many
     assert (stopped.code, written) == (1, [moved])
     assert "0 created, 1 updated, 0 deleted; " in stopped.err
     assert stopped.err.splitlines()[-1].startswith("ticketsource: The customer store ")
-    assert "more than 20 of them are deleted" in stopped.err
+    assert "more than 20 of them are deleted or erased" in stopped.err
     assert "--max-removed 30" in stopped.err
     assert allowed.code == 0
     assert {json.loads(line)["id"] for line in allowed.out.splitlines()} == set(gone)

@@ -25,6 +25,7 @@ from ticketsource_async import (
     Customer,
     CustomerStore,
     Deleted,
+    Erased,
     TicketSource,
     TooManyRemoved,
 )
@@ -119,7 +120,7 @@ class Mirror(RuleBasedStateMachine):
         if isinstance(change, Deleted):
             assert self.box.customers.get(change.id) is None, "a false deletion"
             self.known.pop(change.id, None)
-        elif isinstance(change, Created):
+        elif isinstance(change, Created | Erased):
             self.known[change.id] = change.after
         else:  # as a mirror does that writes what is said to differ, and nothing else
             names = {field.partition(".")[0] for field in change.fields}

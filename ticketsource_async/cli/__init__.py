@@ -19,7 +19,7 @@ _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 _GROUPS: Final = {
     "customers": (
         "Export, follow, import, find, look up and change customers.",
-        ("export", "find", "lookup", "edit", "sync", "importing"),
+        ("export", "find", "duplicates", "lookup", "edit", "sync", "importing"),
     ),
     "notes": ("Look up the notes on a customer, add and delete them.", ("lookup", "edit")),
     "bookings": ("Export bookings; look up single ones and their seats.", ("export", "lookup")),

@@ -1,7 +1,6 @@
 """The commands that find customers by something else than their id: find, and get by e-mail."""
 
 import re
-import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
+from ticketsource_async.contacts import comparable_email, folded, is_telephone, national, words_of
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer
@@ -37,56 +37,7 @@ if TYPE_CHECKING:
 # What is found
 
 
-_PLAIN: Final = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŧ": "t"}
-)
-"""Letters that Unicode does not take apart."""
-
-_APOSTROPHE: Final = re.compile("['`\u00b4\u02bc\u2018\u2019\u2032]")
-
 _SEARCHED: Final = ("title", "first_name", "last_name", "email", "telephone", "membership", "membership.identifier")
-
-
-def _folded(text: str) -> str:
-    """Return a text in which capitals and accents make no difference; characters that nobody sees are left out."""
-    if text.isascii():
-        return text.lower()
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(c for c in apart if unicodedata.category(c) not in ("Mn", "Cf")).translate(_PLAIN)
-
-
-def _words(name: str) -> list[str]:
-    """Return the words of a name: an apostrophe is left out, any other mark ends a word."""
-    return re.findall(r"\w+", _folded(_APOSTROPHE.sub("", name)))
-
-
-def _national(telephone: str) -> str:
-    """Return the digits of a telephone as one dials them in the United Kingdom: +44, 0044 and 44 are 0.
-
-    The 0 in brackets behind the country code is left out. Another country begins with 00.
-    """
-    text = _folded(telephone)
-    digits = re.sub("[^0-9]", "", text)
-    if re.match(r"[^0-9]*\+", text):
-        abroad = digits
-    elif digits.startswith("00"):
-        abroad = digits[2:]
-    elif re.fullmatch("440?[0-9]{9,10}", digits):
-        abroad = digits
-    else:
-        return digits
-    return "0" + abroad[2:].removeprefix("0") if abroad.startswith("44") else "00" + abroad
-
-
-def _stored_national(telephone: str) -> str:
-    """Return the digits of a telephone as `_national` does, with the zero that a spreadsheet may have dropped."""
-    digits = _national(re.sub(r"^(\s*[0-9]+)\.0\s*$", r"\1", telephone))
-    return f"0{digits}" if re.fullmatch("[1237][0-9]{9}", digits) else digits
-
-
-def _is_telephone(digits: str, telephone: str) -> bool:
-    """Say whether these digits are in a field of telephones, which may have more than one."""
-    return any(digits in _stored_national(number) for number in (telephone, *re.split("[/,;&|]| or ", telephone)))
 
 
 def matcher(text: str) -> "Callable[[Customer], bool]":
@@ -94,21 +45,21 @@ def matcher(text: str) -> "Callable[[Customer], bool]":
 
     The words of a name may come in any order. A telephone needs at least three digits and no letters.
     """
-    wanted, words = _folded(text).strip(), _words(text)
+    wanted, words = folded(text).strip(), words_of(text)
     dialled = set[str]()
     if not re.search(r"[^\W0-9_]", wanted):
         abroad = re.match(r"\W*44", wanted)  # also where somebody has typed only the begin of a number
-        dialled = {number for number in (_national(text), _national(f"+{text}") if abroad else "") if len(number) >= 3}
+        dialled = {number for number in (national(text), national(f"+{text}") if abroad else "") if len(number) >= 3}
 
     def matches(customer: "Customer") -> bool:
-        parts = [_words(part) for part in (customer.title, customer.first_name, customer.last_name) if part]
+        parts = [words_of(part) for part in (customer.title, customer.first_name, customer.last_name) if part]
         name = [word for part in parts for word in (*part, "".join(part))]  # Mary-Ann is also Maryann
         member = customer.membership.identifier if customer.membership else None
         return (
             (bool(words) and all(any(word in known for known in name) for word in words))
-            or wanted in _folded(customer.email or "")
-            or wanted.replace(" ", "") in _folded(member or "").replace(" ", "")
-            or any(_is_telephone(digits, customer.telephone or "") for digits in dialled)
+            or wanted in folded(customer.email or "")
+            or wanted.replace(" ", "") in folded(member or "").replace(" ", "")
+            or any(is_telephone(digits, customer.telephone or "") for digits in dialled)
             or customer.id == text
         )
 
@@ -128,11 +79,6 @@ def _as_stored(text: str) -> str:
 
         text = unquote(text[link.end() :].partition("?")[0])
     return text.strip()
-
-
-def _comparable(email: str) -> str:
-    """Return an e-mail as it is compared with another."""
-    return unicodedata.normalize("NFC", email.strip()).casefold()
 
 
 # The commands
@@ -174,7 +120,7 @@ def find_customers(
     Like grep, the exit code is 1 if nobody is found.
     """
     text = _as_stored(" ".join(texts))
-    if not _folded(text).strip():
+    if not folded(text).strip():
         raise click.UsageError("TEXT is empty.")
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
@@ -189,7 +135,7 @@ def find_customers(
                 printing.records(Customer, no_rows="No rows." if quiet else "") as write,
                 progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
             ):
-                async with _everybody(store, left_out, sandbox=sandbox) as customers:
+                async with everybody(store, left_out, sandbox=sandbox) as customers:
                     async for customer in customers:
                         read += 1
                         shown.update()
@@ -212,7 +158,7 @@ def find_customers(
 
 
 @asynccontextmanager
-async def _everybody(
+async def everybody(
     store: Path | None, left_out: LeftOut, *, sandbox: bool
 ) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
     """Yield all customers: those in a store, else those of the box office."""
@@ -293,14 +239,14 @@ async def _with_email(
     """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
     if not quiet:
         say("The API has no search, so this reads all customers, 100 a request.")
-    wanted, read = _comparable(email), 0
+    wanted, read = comparable_email(email), 0
     found: list[Customer] = []
     with progress("customers", quiet=quiet) as shown:
-        async with _everybody(None, left_out, sandbox=sandbox) as customers:
+        async with everybody(None, left_out, sandbox=sandbox) as customers:
             async for customer in customers:
                 read += 1
                 shown.update()
-                if _comparable(customer.email or "") == wanted:
+                if comparable_email(customer.email or "") == wanted:
                     found.append(customer)
                 elif "email" in customer.invalid:
                     note(customer)

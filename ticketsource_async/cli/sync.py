@@ -70,6 +70,14 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     help="Write so many deletions at most. Else no deletion is written, and the exit code is 1.  [default: 20, or 5 % "
     "of the store if that is more; and the list must have half of the store]",
 )
+@click.option(
+    "--order",
+    type=click.Choice(["found", "safe"]),
+    default="found",
+    show_default=True,
+    help="safe writes those who are deleted or erased, and withdrawals of a consent, before all others. The others "
+    "wait in a temporary file without a name. All changes are acknowledged at the end.",
+)
 @quiet_option
 def follow_customers(
     *,
@@ -78,13 +86,14 @@ def follow_customers(
     format: str | None,  # noqa: A002 - as the option is called
     rebind: bool,
     max_removed: int | None,
+    order: str,
     quiet: bool,
 ) -> None:
     """Write what changed since last time.
 
     The first time everybody is new. Each line of JSON has "change" and "id". A created line has "customer" too, an
-    updated line "before", "after" and "fields", a deleted line "before". Created and updated lines have
-    "consent_changed".
+    updated line "before", "after" and "fields", an erased line "before" and "after", a deleted line "before" and
+    "same_contact". All but deleted lines have "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
     line is written, so what is still in a pipe when its reader ends is lost. With json, parquet and xlsx all changes
@@ -94,41 +103,78 @@ def follow_customers(
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
     kind = chosen_format(output, format, "jsonl")
-    a_line_each = str(output) == "-" and kind.by_line
+    a_line_each = str(output) == "-" and kind.by_line and order == "found"
+    counts: Counter[str] = Counter()
+    failures: list[TicketSourceError] = []
 
     async def follow() -> None:
-        from ticketsource_async import Change, CustomerStore, files  # noqa: PLC0415 - help can do without
+        from ticketsource_async import CustomerStore, files  # noqa: PLC0415 - help can do without
         from ticketsource_async.tables import CHANGES  # noqa: PLC0415 - as above
 
         _check_is_free(output)
-        counts: Counter[str] = Counter()
-        failures: list[TicketSourceError] = []
         with progress("customers", quiet=quiet, rows_to=output) as shown:
             async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
                     await ts.customers.rebind(in_store)
+                skip = _counting_skipped(counts)
                 changes = ts.customers.changes(
-                    in_store,
-                    acknowledge=a_line_each,
-                    on_invalid=_counting_skipped(counts),
-                    max_removed=max_removed,
+                    in_store, acknowledge=a_line_each, on_invalid=skip, max_removed=max_removed
                 )
                 with reporting_unreadable(strict=False, in_cells=kind.has_cells) as note:
-                    rows = _counted(changes, counts, note, failures)
+                    found = _safest_first(changes) if order == "safe" else changes
+                    rows = _counted(found, counts, note, failures)
                     await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
                 await in_store.acknowledge_all()  # now that the file has its name
-        if not quiet:
-            kinds = ", ".join(f"{counts[kind.__name__]:,} {kind.__name__.lower()}" for kind in get_args(Change))
-            say(f"{kinds}; {counts['consents']:,} changed a consent.")
-        for failure in failures:
-            raise failure
-        if counts["unreadable"]:
-            fail(f"{counts['unreadable']:,} could not be read, so their changes are missing.", FAILED)
+        _conclude(counts, failures, quiet=quiet)
 
     run(
         follow(),
         unread="the last lines may be acknowledged though nobody has read them; use --output." if a_line_each else "",
     )
+
+
+def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet: bool) -> None:
+    """Say what was written, and end as the failures demand."""
+    if not quiet:
+        from ticketsource_async import Change, Erased  # noqa: PLC0415 - as above
+
+        told = [kind.__name__ for kind in get_args(Change) if kind is not Erased or counts["Erased"]]
+        kinds = ", ".join(f"{counts[name]:,} {name.lower()}" for name in told)
+        say(f"{kinds}; {counts['consents']:,} changed a consent.")
+    for failure in failures:
+        raise failure
+    if counts["unreadable"]:
+        fail(f"{counts['unreadable']:,} could not be read, so their changes are missing.", FAILED)
+
+
+async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":
+    """Yield first those after which a person may not be contacted; a failure comes after all."""
+    from ticketsource_async.output import Spool  # noqa: PLC0415 - as above
+
+    failure: TicketSourceError | None = None
+    with Spool["Change"]() as others:
+        try:
+            async with aclosing(changes):
+                async for change in changes:
+                    if _forbids(change):
+                        yield change
+                    else:
+                        others.add(change)
+        except TicketSourceError as error:
+            failure = error
+        for change in others:
+            yield change
+    if failure is not None:
+        raise failure
+
+
+def _forbids(change: "Change") -> bool:
+    """Say whether a change may take away the right to contact a person."""
+    consent = change.after.consent if change.after is not None else None
+    if change.kind != "updated" or consent is None:
+        return change.consent_changed or change.kind == "deleted"
+    ways = {name for path in change.fields for part, _, name in [path.partition(".")] if part == "consent"}
+    return any(getattr(consent, way) is not True for way in ("email", "post", "sms") if ways & {way, ""})
 
 
 def _check_is_free(output: Path) -> None:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 MOST_ROWS: Final = 100
 """The rows of a table on a terminal, unless somebody asks for more."""
 
-_TABLE: Final = "table"
+TABLE: Final = "table"
 _GAP: Final = 2
 _LEAST: Final = 10
 """How narrow a column may become. It is narrower only if its cells are."""
@@ -43,10 +43,17 @@ _UNKNOWN: Final = (80, 24)  # the size of what has none, such as a pipe
 _NARROWEST: Final = 20
 
 
+table_or_file_option = click.option(
+    "--format",
+    type=FormatChoice(lambda _: True, TABLE),
+    help="Without it the ending of --output decides, such as .xlsx.  [default: table on a terminal, elsewhere csv]",
+)
+
+
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --format of what prints records; `default` is for a pipe."""
     explained = f"How to print.  [default: table on a terminal, elsewhere {default}]"
-    return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, _TABLE), help=explained)
+    return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, TABLE), help=explained)
 
 
 limit_option = click.option(
@@ -67,7 +74,7 @@ class Printing:
     @property
     def is_table(self) -> bool:
         """Whether it is a table that people look at."""
-        return self.format == _TABLE or (self.format is None and on_terminal(sys.stdout))
+        return self.format == TABLE or (self.format is None and on_terminal(sys.stdout))
 
     @property
     def most(self) -> int | None:

@@ -137,6 +137,21 @@ class Record(Part):
             RECORD_KINDS[cls.API_TYPE] = cls.ID_PREFIX
 
 
+class NamedRecord(Record):
+    """Base of a record that knows which attributes it was read from, null or not; see `names_of`.
+
+    It is no field: two records with the same values are equal, and a file or a copy does not have it.
+    """
+
+    __slots__ = ("_names",)
+
+
+def names_of(record: NamedRecord) -> tuple[object, ...]:
+    """Return the names of the attributes that a record was read from, none if it was not read."""
+    found: tuple[object, ...] = getattr(record, "_names", ())
+    return found
+
+
 def check_model(model: object) -> None:
     """Raise TypeError unless the rows of a list can be read as this: as `dict`, or as a record."""
     if model is dict:

@@ -12,6 +12,7 @@ from ticketsource_async.models.base import (
     UNSET,
     Address,
     Consent,
+    NamedRecord,
     Part,
     Record,
     Unset,
@@ -31,7 +32,7 @@ class Membership(Part):
 
 
 @attrs.frozen
-class Customer(Record):
+class Customer(NamedRecord):
     """A customer; `title` is no longer used by TicketSource, `extra` keeps what this library does not know."""
 
     API_TYPE: ClassVar[str] = "customer"

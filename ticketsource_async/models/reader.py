@@ -397,6 +397,9 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             links = "links_readers[tuple(links)](links, invalid, (None, 'links')) if links.__class__ is dict else "
             lines += ["x.id = id", f"x.links = {links}links_of(links, invalid, links_readers)"]
             lines += ["x.invalid = invalid or NOTHING"]
+        if hasattr(self._cls, "_names"):
+            names["given"] = given
+            lines.append(f"x._names = {'tuple(values)' if given is None else 'given'}")
         lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
         arguments = "values, invalid, id, links" if self._is_record else "values, invalid, path"
         # Each has a name of its own, or a traceback would show the lines of another.

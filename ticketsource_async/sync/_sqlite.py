@@ -31,6 +31,8 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
+# `to_wipe`, which older files lack, has those who were yielded as deleted or erased, until no trace of them is left.
+
 # Only the pending version can be acknowledged; an older one changes nothing.
 _ACKNOWLEDGE: Final = "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending = ?"
 _ACKNOWLEDGE_PENDING: Final = (
@@ -56,6 +58,7 @@ class StoreFile:
         if not read_only:
             with suppress(FileExistsError):  # which is not opened: closing it would end a lock held in this process
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._read_only = read_only
         self._sync_runs = 0
         self._erased: dict[str, int] = {}
         # Not `mode=ro`, which leaves the files beside it that readers make. `rw` does not create the file.
@@ -91,6 +94,7 @@ class StoreFile:
                 run(statement)
         else:
             self._check()
+        run("CREATE TABLE IF NOT EXISTS to_wipe (id TEXT PRIMARY KEY) WITHOUT ROWID")
         run("COMMIT")
         self._make_private()
         run("PRAGMA journal_mode = WAL")
@@ -134,7 +138,11 @@ class StoreFile:
         return self._sql.execute(query).fetchone()[0]
 
     def close(self) -> None:
-        self._sql.close()
+        try:
+            if not self._read_only:
+                self.wipe()
+        finally:
+            self._sql.close()
 
     def acknowledge(self, customer_id: str, record: bytes | None) -> None:
         if record is None:
@@ -154,11 +162,15 @@ class StoreFile:
                 "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
             )
 
-    def mark_pending(self, rows: Sequence[tuple[str, bool, bytes | None, str]]) -> None:
-        """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields."""
+    def mark_pending(self, rows: Sequence[tuple[str, bool, bytes | None, str]], gone: Sequence[tuple[str]]) -> None:
+        """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields.
+
+        Of those who are gone, no trace is left once the change is acknowledged; see `wipe`.
+        """
         # Written to the disk before it is yielded: after a loss of power the file must still know it.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
+            self._sql.executemany("INSERT OR IGNORE INTO to_wipe VALUES (?)", gone)
             for customer_id, new, record, fields in rows:
                 if customer_id in self._erased:
                     continue
@@ -182,9 +194,24 @@ class StoreFile:
     def erase(self, customer_id: str) -> bool:
         self._erased[customer_id] = self._sync_runs
         known = self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,)).rowcount > 0
+        self._sql.execute("DELETE FROM to_wipe WHERE id = ?", (customer_id,))
+        self._leave_no_trace()
+        return known
+
+    def wipe(self) -> None:
+        """Leave no trace of those who were acknowledged as deleted or erased; what an interrupted run left, too."""
+        done = self._sql.execute(
+            "SELECT id FROM to_wipe WHERE NOT EXISTS "
+            "(SELECT 1 FROM customer WHERE customer.id = to_wipe.id AND pending IS NOT NULL)"
+        ).fetchall()
+        if done:
+            self._leave_no_trace()  # before the ids are removed, so that an interruption makes it come again
+            with self._whole():
+                self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
+
+    def _leave_no_trace(self) -> None:
         self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
-        return known
 
     def box_office(self) -> tuple[str, str] | None:
         """Return whose customers they are; while there are none it may be any."""
@@ -247,6 +274,13 @@ class StoreFile:
         """Return the last versions that were acknowledged, or else yielded, of those who are still there."""
         rows = {customer_id: record or pending for customer_id, (record, pending, _) in self.stored(ids).items()}
         return [(customer_id, packed) for customer_id, packed in rows.items() if packed]
+
+    def seen(self, sync_run: int, after: str) -> list[tuple[str, bytes]]:
+        query = (
+            "SELECT id, coalesce(nullif(pending, x''), record) FROM seen JOIN customer USING (id) "
+            "WHERE sync_run = ? AND id > ? ORDER BY id LIMIT ?"
+        )
+        return self._sql.execute(query, (sync_run, after, _ROWS_AT_A_TIME)).fetchall()
 
     def latest(self, after: str) -> list[tuple[str, bytes]]:
         query = (

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from attrs import frozen
 
 from ticketsource_async.models import Customer
-from ticketsource_async.models.base import Part, names_in_order
+from ticketsource_async.models.base import Part, names_in_order, names_of
 from ticketsource_async.models.reader import fields_of
 from ticketsource_async.sync.store import CustomerStore, Stored
 
@@ -93,10 +93,58 @@ class Updated:
 
 
 @frozen
-class Deleted:
-    """A customer who is in the store and whom the API, asked by id, does not know any more."""
+class Erased:
+    """A customer whose name, e-mail, telephone and address are all empty now, in the list and when asked by id.
+
+    TicketSource does so for good when the period is over for which the box office keeps customers; the bookings stay.
+    Remove the person's data from your system too. How it looks in the API is not documented: a placeholder such as
+    "Anonymised" is not recognised, and comes as `Updated`; a customer whom the API does not know any more is `Deleted`.
+    """
 
     before: Customer
+    after: Customer
+
+    @property
+    def kind(self) -> Literal["erased"]:
+        """What happened."""
+        return "erased"
+
+    @property
+    def id(self) -> str:
+        """The customer's id."""
+        return self.after.id
+
+    @property
+    def consent_changed(self) -> Literal[True]:
+        """Always true: a person who was erased may not be contacted, whatever the consents say."""
+        return True
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the change as JSON-able data."""
+        return {
+            "change": self.kind,
+            "id": self.id,
+            "consent_changed": self.consent_changed,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+        }
+
+
+@frozen
+class Deleted:
+    """A customer who is in the store and whom the API, asked by id, does not know any more.
+
+    Somebody may have deleted the customer, TicketSource may have erased the person after the period for which the box
+    office keeps customers, or two records of one person were merged and this one is gone: the API does not say which.
+    In no case may the customer be contacted by this record.
+
+    `same_contact` are the ids of the customers still there with the same e-mail, or the same telephone and surname.
+    One of them may be the record that the two were merged into, or another person of the household. So copy nothing
+    from one to the other, least of all a consent.
+    """
+
+    before: Customer
+    same_contact: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Literal["deleted"]:
@@ -120,35 +168,88 @@ class Deleted:
 
     def to_dict(self) -> dict[str, object]:
         """Return the change as JSON-able data."""
-        return {"change": self.kind, "id": self.id, "before": self.before.to_dict()}
+        return {
+            "change": self.kind,
+            "id": self.id,
+            "before": self.before.to_dict(),
+            "same_contact": list(self.same_contact),
+        }
 
 
-Change = Created | Updated | Deleted
+Change = Created | Updated | Deleted | Erased
 
 
-async def changes_of(store: CustomerStore, sync_run: int, customers: Sequence[Customer]) -> list[Change]:
-    """Return what changed in these, after noting it as pending.
+@frozen
+class Found:
+    """A change, and all fields in which a consumer may be behind; `empties` says that nobody's data are left."""
+
+    change: Change
+    fields: Sequence[str] = ()
+    empties: bool = False
+
+
+async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> list[Found]:
+    """Return what changed in these."""
+    return [found for stored in await store.differing(customers) if (found := _change_of(stored)) is not None]
+
+
+async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:
+    """Return the changes, after noting them as pending.
 
     If the consumer ends with a change in hand, it may have dealt with it or not. The note makes the next loop yield the
     customer again, even if they are as before by then, or gone.
     """
-    found: list[tuple[Change, Sequence[str]]] = []
-    for stored in await store.differing(customers):
-        new = stored.record is None or stored.deleted
-        befores = [stored.pending] if new else [stored.record, stored.pending]
-        differing = [name for before in befores if before is not None for name in _differing(before, stored.now)]
-        fields = tuple(dict.fromkeys((*stored.fields, *differing)))
-        if new:
-            found.append((Created(stored.now, _have_consent(fields)), fields))
-        elif stored.pending is not None or fields or _newly_unreadable(stored):
-            before = stored.pending if stored.pending is not None and stored.record == stored.now else stored.record
-            assert before is not None  # noqa: S101 - else they are new
-            readable = tuple(dict.fromkeys(part for name in fields for part in _applicable(stored.now, name)))
-            found.append((Updated(before, stored.now, readable), fields))
     if found:
         store.check_latest(sync_run)
-        await store.mark_pending(found)
-    return [change for change, _ in found]
+        await store.mark_pending([(one.change, one.fields) for one in found])
+    return [one.change for one in found]
+
+
+def _change_of(stored: Stored) -> Found | None:
+    now, new = stored.now, stored.record is None or stored.deleted
+    # A consumer that has not dealt with a deletion still has the data that are empty now.
+    befores = [stored.pending] if new and not _is_empty(now) else [stored.record, stored.pending]
+    differing = [name for before in befores if before is not None for name in _differing(before, now)]
+    fields = tuple(dict.fromkeys((*stored.fields, *differing)))
+    before = stored.pending if stored.pending is not None and stored.record == now else stored.record
+    empties = _is_empty(now) and any(name.partition(".")[0] in _PERSONAL for name in fields)
+    if empties and _is_erased(now):
+        full = before or stored.pending
+        assert full is not None  # noqa: S101 - else there would be no fields
+        return Found(Erased(full, now), fields, empties)
+    if new:
+        return Found(Created(now, _have_consent(fields)), fields, empties)
+    if stored.pending is None and not fields and not _newly_unreadable(stored):
+        return None
+    assert before is not None  # noqa: S101 - else they are new
+    readable = tuple(dict.fromkeys(part for name in fields for part in _applicable(now, name)))
+    return Found(Updated(before, now, readable), fields, empties)
+
+
+_PERSONAL: Final = ("title", "first_name", "last_name", "address", "telephone", "email")
+
+
+def _is_empty(customer: Customer) -> bool:
+    """Say whether no name, address, telephone or e-mail can be read."""
+    return all(_is_nothing(getattr(customer, name)) for name in _PERSONAL)
+
+
+def _is_erased(empty: Customer) -> bool:
+    """Say whether the API has sent all of an empty customer as empty: what is left out or odd may be there."""
+    names = names_of(empty)
+    return (
+        all(name in names for name in ("first_name", "last_name", "address", "email"))
+        and ("telephone" in names or "phone" in names)
+        and not any(path.partition(".")[0] in _PERSONAL for path in empty.invalid)
+    )
+
+
+def _is_nothing(value: object) -> bool:
+    if isinstance(value, Part):
+        return all(_is_nothing(getattr(value, name)) for name in names_in_order(value.__class__))
+    if isinstance(value, Mapping):
+        return all(map(_is_nothing, value.values()))
+    return value is None or value == ""
 
 
 def _have_consent(fields: Iterable[str]) -> bool:

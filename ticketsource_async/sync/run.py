@@ -4,18 +4,28 @@ The API does not tell what changed, so each run reads the whole list and compare
 asks for those who were not in the list. Rows shift while the list is read, so nobody is gone before the API says so.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import define, frozen
 
 from ticketsource_async.bulk import Bulk, Outcome
-from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, TicketSourceError
+from ticketsource_async.contacts import contacts_of
+from ticketsource_async.errors import (
+    InvalidID,
+    InvalidResponse,
+    NotFound,
+    ServerError,
+    TicketSourceError,
+    TooManyRemoved,
+)
 from ticketsource_async.models import Customer
 from ticketsource_async.pagination import OnInvalid, Pager
-from ticketsource_async.sync.changes import Change, Deleted, changes_of
+from ticketsource_async.sync.changes import Change, Deleted, Found, changes_of, marked
 from ticketsource_async.sync.store import Account, CustomerStore
+
+T = TypeVar("T")
 
 _SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
 _REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
@@ -54,9 +64,10 @@ async def changes(
     sync_run = await store.start_sync_run()
     try:
         brake = Brake(store, await store.count(), max_removed)
+        emptied: dict[str, None] = {}
         for found in (
-            _in_list(source, store, sync_run, unreadable, acknowledge=acknowledge),
-            _by_id(source, store, sync_run, on_invalid, brake),
+            _in_list(source, store, sync_run, unreadable, emptied, acknowledge=acknowledge),
+            _by_id(source, store, sync_run, emptied, on_invalid, brake),
         ):
             async with aclosing(found):
                 async for change in found:
@@ -71,9 +82,15 @@ async def changes(
 
 
 async def _in_list(
-    source: Source, store: CustomerStore, sync_run: int, unreadable: list[str], *, acknowledge: bool
+    source: Source,
+    store: CustomerStore,
+    sync_run: int,
+    unreadable: list[str],
+    emptied: dict[str, None],
+    *,
+    acknowledge: bool,
 ) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers who are in the list."""
+    """Yield the changes of the customers who are in the list; add the ids of those who are empty now to `emptied`."""
     async with aclosing(source.listed.pages()) as pages:
         async for page in pages:
             if page.number == 1:  # the key is good, since it was answered
@@ -83,7 +100,9 @@ async def _in_list(
             # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
             in_page = zip(page.items, first_time[: len(page.items)], strict=True)
             met = [customer for customer, first in in_page if first or acknowledge]
-            for change in await changes_of(store, sync_run, met):
+            found = await changes_of(store, met)
+            emptied |= dict.fromkeys(one.change.id for one in found if one.empties)
+            for change in await marked(store, sync_run, [one for one in found if not one.empties]):
                 yield change
 
 
@@ -106,39 +125,100 @@ class Brake:
         self.missing = missing
         few = 2 * (self.remembered - missing) < self.remembered
         if few and (self.max_removed is None or missing > self.max_removed):
-            raise self.store.too_many_removed(self.remembered, missing, 0, self.allowed)
+            raise self._error(
+                f"the list of TicketSource has only {self.remembered - missing:,} of them, which is fewer than half", 0
+            )
 
     def check_removed(self, removed: int) -> None:
         """Raise `TooManyRemoved` if so many are gone that none should be yielded."""
         if removed > self.allowed:
-            raise self.store.too_many_removed(self.remembered, self.missing, removed, self.allowed)
+            raise self._error(f"more than {self.allowed:,} of them are deleted or erased in TicketSource", removed)
+
+    def _error(self, what: str, removed: int) -> TooManyRemoved:
+        return TooManyRemoved(
+            f"The customer store {self.store.path} has {self.remembered:,} customers, and {what}. The answers may be "
+            "faulty, so nobody was yielded as deleted or erased. Look into TicketSource. If so many are gone, allow it "
+            f"with max_removed={self.missing} (the command: --max-removed {self.missing}).",
+            *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
+        )
 
 
 async def _by_id(
-    source: Source, store: CustomerStore, sync_run: int, on_invalid: OnInvalid, brake: Brake
+    source: Source,
+    store: CustomerStore,
+    sync_run: int,
+    emptied: dict[str, None],
+    on_invalid: OnInvalid,
+    brake: Brake,
 ) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers in the store who were not in the list: last, those who are gone."""
-    brake.check_missing(await store.count_not_seen(sync_run))
+    """Yield the changes of the customers who were not in the list, or empty there: last, those who are gone."""
+    brake.check_missing(await store.count_not_seen(sync_run) + len(emptied))
     gone: list[str] = []
+    emptied_now: list[Found] = []
     failures = _Failures(store, on_invalid)
-    async with source.get_many(store.not_seen(sync_run)) as asked:
+    async with source.get_many(_asked(store, sync_run, emptied)) as asked:
         async for outcome in asked:
             if outcome.error is None:
-                for change in await changes_of(store, sync_run, [outcome.unwrap()]):
+                await store.mark_seen(sync_run, [outcome.input.id])
+                found = await changes_of(store, [outcome.unwrap()])
+                emptied_now += [one for one in found if one.empties]
+                for change in await marked(store, sync_run, [one for one in found if not one.empties]):
                     yield change
             elif isinstance(outcome.error, NotFound) and outcome.error.is_from_api:
                 gone.append(outcome.input.id)
-                brake.check_removed(len(gone))
             else:
                 failures.take(outcome, outcome.error)
-    for start in range(0, len(gone), _YIELDED_AT_ONCE):
-        deleted = [Deleted(before) for before in await store.acknowledged(gone[start : start + _YIELDED_AT_ONCE])]
-        store.check_latest(sync_run)
-        await store.mark_pending([(change, ()) for change in deleted])
-        for change in deleted:
+            brake.check_removed(len(gone) + len(emptied_now))
+    for some in _in_parts(emptied_now):
+        for change in await marked(store, sync_run, some):
+            yield change
+    present = await _same_contacts(store, sync_run, gone)
+    for ids in _in_parts(gone):
+        deleted = [Deleted(before, _same_contact(before, present)) for before in await store.acknowledged(ids)]
+        for change in await marked(store, sync_run, [Found(change) for change in deleted]):
             yield change
     if failures.first is not None:
         raise failures.first
+
+
+async def _asked(store: CustomerStore, sync_run: int, emptied: Iterable[str]) -> AsyncGenerator[Customer, None]:
+    """Yield whom to ask for by id."""
+    async with aclosing(store.not_seen(sync_run)) as not_seen:
+        async for customer in not_seen:
+            yield customer
+    for customer_id in emptied:
+        yield Customer(customer_id)
+
+
+def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield so many at a time as are marked as pending, and yielded, at once."""
+    for start in range(0, len(items), _YIELDED_AT_ONCE):
+        yield items[start : start + _YIELDED_AT_ONCE]
+
+
+async def _same_contacts(store: CustomerStore, sync_run: int, gone: Sequence[str]) -> dict[str, list[str]]:
+    """Return the contacts of those who are gone, with the ids of those present who have the same."""
+    found: dict[str, list[str]] = {}
+    for ids in _in_parts(gone):
+        for customer in await store.acknowledged(ids):
+            found |= {contact: [] for contact in _contacts_of(customer)}
+    if found:
+        without = set(gone)
+        async with aclosing(store.seen(sync_run)) as seen:
+            async for customer in seen:
+                for contact in _contacts_of(customer) if customer.id not in without else ():
+                    if contact in found:
+                        found[contact].append(customer.id)
+    return found
+
+
+def _same_contact(before: Customer, present: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    ids = (customer_id for contact in _contacts_of(before) for customer_id in present.get(contact, ()))
+    return tuple(dict.fromkeys(ids))
+
+
+def _contacts_of(customer: Customer) -> list[str]:
+    return [f"{reason} {contact}" for reason, contact in contacts_of(customer) if reason != "name and postcode"]
 
 
 @define

@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self, TypeVar
 import attrs
 from attrs import frozen
 
-from ticketsource_async.errors import StoreError, StoreInUse, TooManyRemoved
+from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
 from ticketsource_async.models.ids import id_of
 from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
@@ -57,6 +57,11 @@ class AnyChange(Protocol):
     @property
     def id(self) -> str:
         """The customer's id."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What happened."""
         ...
 
     @property
@@ -121,6 +126,11 @@ class CustomerStore:
         finally:
             self._thread.shutdown(wait=False)
 
+    @property
+    def path(self) -> str:
+        """The file, as it was named."""
+        return str(self._path)
+
     def __repr__(self) -> str:
         state = "closed" if self._closed else "not opened" if self._file is None else "open"
         return f"<CustomerStore {self._path} {state}>"
@@ -143,6 +153,8 @@ class CustomerStore:
             [(customer_id,) for customer_id, deleted in yielded.items() if not deleted],
             [(customer_id,) for customer_id, deleted in yielded.items() if deleted],
         )
+        if not self._open_sync_runs:  # else the end of the last of them does it
+            await self._do(self._opened.wipe)
 
     async def erase(self, customer_id: str, /) -> bool:
         """Remove a customer, with no trace left in the file, and return whether the store had them.
@@ -167,19 +179,6 @@ class CustomerStore:
         return self._error(
             f"is not of this box office: none of {asked} customers in it is found with this API key; use the key of "
             "its box office, or begin with a new file"
-        )
-
-    def too_many_removed(self, remembered: int, missing: int, removed: int, allowed: int) -> TooManyRemoved:
-        """Return the error for a sync run that stops; `removed` is 0 before anybody was asked for by id."""
-        if removed:
-            what = f"more than {allowed:,} of them are deleted in TicketSource"
-        else:
-            what = f"the list of TicketSource has only {remembered - missing:,} of them, which is fewer than half"
-        return TooManyRemoved(
-            f"The customer store {self._path} has {remembered:,} customers, and {what}. The answers may be faulty, so "
-            "nobody was yielded as deleted. Look into TicketSource. If so many are gone, allow it with "
-            f"max_removed={missing} (the command: --max-removed {missing}).",
-            *(str(self._path), "", remembered, missing, removed, allowed),
         )
 
     def cannot_ask(self, customer_id: str) -> str:
@@ -281,7 +280,8 @@ class CustomerStore:
             )
             for change, fields in changes
         ]
-        await self._do(self._opened.mark_pending, rows)
+        gone = [(change.id,) for change, _ in changes if change.kind in ("deleted", "erased")]
+        await self._do(self._opened.mark_pending, rows, gone)
 
     def check_latest(self, sync_run: int) -> None:
         """Raise `StoreInUse` if a later sync run has begun."""
@@ -310,6 +310,12 @@ class CustomerStore:
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
                 yield Customer(customer_id) if _has_odd_id(customer_id, record) else self._read(customer_id, record)
+
+    async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
+        """Yield the customers whom a sync run has seen, as it saw them."""
+        async with aclosing(self._rows(partial(self._opened.seen, sync_run))) as rows:
+            async for customer_id, record in rows:
+                yield self._read(customer_id, record)
 
     async def customers(
         self, *, on_damaged: Callable[[StoreError], object] | None = None
@@ -344,6 +350,8 @@ class CustomerStore:
         self._open_sync_runs -= 1
         if not self._closed:
             await self._do(self._opened.end_sync_run, sync_run)
+            if not self._open_sync_runs:
+                await self._do(self._opened.wipe)
 
     @property
     def _opened(self) -> StoreFile:

@@ -1,0 +1,150 @@
+"""customers duplicates: who may be one person."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from command import rows_in, run
+
+from ticketsource_async.files import FORMATS
+from ticketsource_async.sandbox import Sandbox
+
+DUPLICATES = ("customers", "duplicates")
+NOBODY = {"email": None, "telephone": None, "first_name": "A", "last_name": None, "address": None}
+
+
+@pytest.fixture(name="people")
+def _people(box: Sandbox) -> list[str]:
+    """Return the ids of customers of whom the first six are alike in pairs, and nobody else."""
+    ids = box.customers.ids()
+    for customer_id in ids:
+        box.customers.update(customer_id, NOBODY)
+    given: tuple[dict[str, object], ...] = (
+        {"email": "zoe@example.com"},
+        {"email": "ZOE@Example.com "},
+        {"first_name": "Mary-Ann", "last_name": "O'Neill", "address": {"postcode": "LS1 1AA"}},
+        {"first_name": "maryann", "last_name": "ONEILL", "address": {"postcode": "ls11aa"}},
+        {"last_name": "Müller", "telephone": "01632 960001"},
+        {"last_name": "Muller", "telephone": "+44 (0)1632 960001 / 07700 900001"},
+        {"last_name": "Smith", "telephone": "01632 960001"},
+        {"last_name": "Smith", "address": {"postcode": "LS1 1AA"}},
+    )
+    for customer_id, attributes in zip(ids, given, strict=False):
+        box.customers.overwrite(customer_id, attributes)
+    return ids
+
+
+async def test_those_with_the_same_contact_are_one_group_with_a_row_each(box: Sandbox, people: list[str]) -> None:
+    """The row says what they share. Another surname, or another first name at one postcode, is another person."""
+    done = await run(*DUPLICATES, box=box)
+
+    rows = list(csv.DictReader(done.out.splitlines()))
+    assert done.code == 0
+    assert [(row["group"], row["group_size"], row["id"], row["same"]) for row in rows] == [
+        ("1", "2", people[0], "email"),
+        ("1", "2", people[1], "email"),
+        ("2", "2", people[2], "name and postcode"),
+        ("2", "2", people[3], "name and postcode"),
+        ("3", "2", people[4], "telephone and surname"),
+        ("3", "2", people[5], "telephone and surname"),
+    ]
+    assert (rows[4]["last_name"], rows[4]["telephone"]) == ("Müller", "01632 960001")
+    assert done.err == "6 in 3 groups may be duplicates, among 25 customers.\n"
+
+
+async def test_the_largest_group_and_those_who_share_the_most_come_first(box: Sandbox, people: list[str]) -> None:
+    """A customer who is like two groups makes one of them."""
+    box.customers.overwrite(people[4], {"email": "pat@example.com"})
+    box.customers.overwrite(people[5], {"email": "pat@example.com"})
+    box.customers.overwrite(people[20], {**NOBODY, "email": "lea@example.com", "last_name": "Lea"})
+    box.customers.overwrite(people[21], {"email": "lea@example.com", "last_name": "Fox", "telephone": "020 7946 0001"})
+    box.customers.overwrite(people[22], {"last_name": "Fox", "telephone": "+442079460001"})
+
+    done = await run(*DUPLICATES, "--format", "jsonl", "--quiet", box=box)
+
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["id"] for row in rows] == [*people[20:23], *people[4:6], *people[:4]]
+    assert [row["same"] for row in rows][:5] == [
+        "email",
+        "email, telephone and surname",
+        "telephone and surname",
+        "email, telephone and surname",
+        "email, telephone and surname",
+    ]
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("telephone", ["1632960001", "1632960001.0", "07700 900001 or 1632960001"])
+async def test_a_telephone_whose_zero_a_spreadsheet_has_dropped_is_the_same(
+    box: Sandbox, people: list[str], telephone: str
+) -> None:
+    """As `customers find` finds it."""
+    box.customers.overwrite(people[10], {"last_name": "Smith", "telephone": telephone})
+
+    done = await run(*DUPLICATES, "--format", "jsonl", "--quiet", box=box)
+
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [*people[:6], people[6], people[10]]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_duplicates_are_written_in_every_format(
+    box: Sandbox, people: list[str], tmp_path: Path, kind: str
+) -> None:
+    """With --limit it is so many rows; a file with nobody is a table without rows."""
+    done = await run(*DUPLICATES, "-o", str(tmp_path / f"d.{kind}"), "--limit", "3", box=box)
+    for customer_id in people:
+        box.customers.overwrite(customer_id, NOBODY)
+    nobody = await run(*DUPLICATES, "-o", str(tmp_path / f"none.{kind}"), box=box)
+
+    assert (done.code, nobody.code) == (0, 0)
+    assert [row["id"] for row in rows_in(tmp_path / f"d.{kind}", kind)] == people[:3]
+    assert rows_in(tmp_path / f"none.{kind}", kind) == []
+
+
+async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[str], tmp_path: Path) -> None:
+    """A row for each, and how many there are; it goes to stdout alone."""
+    shown = await run(*DUPLICATES, "--format", "table", box=box)
+    file = await run(*DUPLICATES, "--format", "table", "-o", str(tmp_path / "d.txt"), box=box)
+
+    assert shown.code == 0
+    assert all(customer_id in shown.out for customer_id in people[:6])
+    assert people[6] not in shown.out
+    assert (file.code, "--format table is for stdout" in file.err) == (2, True)
+
+
+async def test_duplicates_in_a_store_need_no_request(box: Sandbox, people: list[str], tmp_path: Path) -> None:
+    """It is as the last run found them."""
+    store = str(tmp_path / "customers.db")
+    await run("customers", "changes", "--store", store, box=box)
+    asked = len(box.requests)
+
+    done = await run(*DUPLICATES, "--store", store)
+    both = await run(*DUPLICATES, "--store", store, "--sandbox")
+
+    assert len(box.requests) == asked
+    assert {row["id"] for row in csv.DictReader(done.out.splitlines())} == set(people[:6])
+    assert done.err == f"6 in 3 groups may be duplicates, among 25 customers in {store}.\n"
+    assert both.code == 2
+
+
+async def test_a_customer_who_comes_twice_in_the_list_is_no_duplicate(many: Sandbox) -> None:
+    """Rows shift while the list is read."""
+    before = await run(*DUPLICATES, "--quiet", box=many)
+    many.fail(page=2, insert=3)
+    done = await run(*DUPLICATES, "--quiet", box=many)
+
+    ids = [row["id"] for row in csv.DictReader(done.out.splitlines())]
+    assert (before.code, done.code, len(ids)) == (0, 0, len(set(ids)))
+
+
+async def test_rows_that_cannot_be_read_are_named_and_the_others_are_compared(box: Sandbox, people: list[str]) -> None:
+    """The exit code is 1."""
+    rows = box.customers.rows(0, 25)
+    rows[8]["attributes"] = None
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+
+    done = await run(*DUPLICATES, box=box)
+
+    assert (done.code, people[8] in done.err) == (1, True)
+    assert len(done.out.splitlines()) == 1 + 6

@@ -1,0 +1,133 @@
+"""The command that lists customers who may be one person."""
+
+import sys
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ticketsource_async.cli.common import (
+    LeftOut,
+    chosen_format,
+    command,
+    on_terminal,
+    output_option,
+    progress,
+    quiet_option,
+    reporting_unreadable,
+    run,
+    sandbox_option,
+    say,
+    strict_option,
+)
+from ticketsource_async.cli.find import everybody
+from ticketsource_async.cli.terminal import TABLE, Printing, limit_option, table_or_file_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ticketsource_async.duplicates import Duplicate, Member
+    from ticketsource_async.files import Format
+    from ticketsource_async.models import Customer
+
+
+@command("customers duplicates", epilog="Example: ticketsource customers duplicates -o duplicates.xlsx")
+@sandbox_option
+@strict_option
+@quiet_option
+@click.option(
+    "--store",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Look into this store of `customers changes` instead, at once: it has the customers as they were last time.",
+)
+@output_option
+@table_or_file_option
+@limit_option
+def list_duplicates(
+    *,
+    limit: int | None,
+    format: str | None,  # noqa: A002 - as the option is called
+    output: Path,
+    store: Path | None,
+    quiet: bool,
+    strict: bool,
+    sandbox: bool,
+) -> None:
+    """List customers who may be one person, the worst first.
+
+    These have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
+    spaces make no difference, and +44 is 0. Customers of whom each shares something with another are one group, with a
+    row for each. The largest groups come first.
+
+    They may also be a family with one telephone, so look before you merge them. A consent is of one person alone.
+
+    This reads all customers, 100 a request. With --store it makes no request. The customers wait in a temporary file
+    without a name.
+    """
+    if store is not None and sandbox:
+        raise click.UsageError("Use --store or --sandbox, not both.")
+    as_table = format == TABLE or (format is None and str(output) == "-" and on_terminal(sys.stdout))
+    if as_table and str(output) != "-":
+        raise click.UsageError("--format table is for stdout: leave --output out.")
+    kind = None if as_table else chosen_format(output, format, "csv")
+    reading = _Reading(store, sandbox, strict, quiet)
+    run(_list(reading, kind, output, limit))
+
+
+@dataclass(frozen=True)  # not attrs, which help would have to load
+class _Reading:
+    """Which customers to read, and what to say."""
+
+    store: Path | None
+    sandbox: bool
+    strict: bool
+    quiet: bool
+
+
+async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: int | None) -> None:
+    """Write the duplicates in a format of files, or as a table for None."""
+    from ticketsource_async import files  # noqa: PLC0415 - help can do without
+    from ticketsource_async.duplicates import Alike, Duplicate  # noqa: PLC0415 - as above
+    from ticketsource_async.output import Spool  # noqa: PLC0415
+    from ticketsource_async.record_tables import DUPLICATES  # noqa: PLC0415
+
+    in_cells = kind is not None and kind.has_cells
+    with (
+        LeftOut() as left_out,
+        reporting_unreadable(strict=reading.strict, in_cells=in_cells) as note,
+        Spool["Customer"]() as waiting,
+    ):
+        alike, places = Alike(), list[int]()
+        with progress("customers", quiet=reading.quiet) as shown:
+            async with everybody(reading.store, left_out, sandbox=reading.sandbox) as customers:
+                async for customer in customers:
+                    shown.update()
+                    note(customer)
+                    if alike.add(customer):
+                        places.append(waiting.add(customer))
+        groups = alike.groups()
+        rows = _rows(groups, lambda number: waiting.get(places[number]))
+        if kind is None:
+            with Printing(TABLE, limit).records(Duplicate) as write:
+                for row in rows:
+                    if not write(row):
+                        break
+        else:
+            await files.write(islice(rows, limit), DUPLICATES, output, format=kind.name, on_warning=say)
+        if not reading.quiet:
+            _summarize(groups, len(places), reading.store)
+
+
+def _rows(groups: "list[list[Member]]", customer_of: "Callable[[int], Customer]") -> "Iterator[Duplicate]":
+    from ticketsource_async.duplicates import Duplicate  # noqa: PLC0415 - as above
+
+    for place, group in enumerate(groups, 1):
+        for member in group:
+            yield Duplicate(place, len(group), member.reasons, customer_of(member.number))
+
+
+def _summarize(groups: "list[list[Member]]", read: int, store: Path | None) -> None:
+    where = f" in {store}" if store else ""
+    say(f"{sum(map(len, groups)):,} in {len(groups):,} groups may be duplicates, among {read:,} customers{where}.")

@@ -1,0 +1,75 @@
+"""Customers who may be one person: who has the same e-mail, name and postcode, or telephone and surname."""
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from ticketsource_async.contacts import Reason, contacts_of
+from ticketsource_async.models import Customer
+
+
+@frozen
+class Duplicate:
+    """A customer who may be the same person as the others of a group, and what they share with one of these."""
+
+    group: int
+    size: int
+    reasons: tuple[Reason, ...]
+    customer: Customer
+
+    @property
+    def invalid(self) -> Mapping[str, object]:
+        """What could not be read of the customer, by its path from here."""
+        return {f"customer.{path}": raw for path, raw in self.customer.invalid.items()}
+
+
+@frozen
+class Member:
+    """A customer of a group, by the number in which they were added."""
+
+    number: int
+    reasons: tuple[Reason, ...]
+
+
+@frozen
+class Alike:
+    """Finds the groups among the customers that are added; it keeps what they can share, not the customers."""
+
+    _ids: set[str] = field(factory=set)
+    _having: dict[tuple[Reason, str], list[int]] = field(factory=dict)
+
+    def add(self, customer: Customer) -> bool:
+        """Add a customer, who gets the next number, from 0; return False for one who was added before."""
+        if customer.id in self._ids:
+            return False
+        number = len(self._ids)
+        self._ids.add(customer.id)
+        for contact in dict.fromkeys(contacts_of(customer)):
+            self._having.setdefault(contact, []).append(number)
+        return True
+
+    def groups(self) -> list[list[Member]]:
+        """Return the groups, the worst first: the largest, then those who share the most."""
+        reasons: dict[int, dict[Reason, None]] = {}
+        group_of: dict[int, list[int]] = {}
+        for (reason, _), numbers in self._having.items():
+            if len(numbers) < 2:
+                continue
+            for number in numbers:
+                reasons.setdefault(number, {})[reason] = None
+                group_of.setdefault(number, [number])
+                _unite(group_of, numbers[0], number)
+        groups = {id(numbers): sorted(numbers) for numbers in group_of.values()}.values()
+        found = [[Member(number, tuple(reasons[number])) for number in numbers] for numbers in groups]
+        return sorted(found, key=lambda group: (-len(group), -len(_shared(group)), group[0].number))
+
+
+def _unite(group_of: dict[int, list[int]], one: int, other: int) -> None:
+    larger, smaller = sorted((group_of[one], group_of[other]), key=len, reverse=True)
+    if larger is not smaller:
+        larger += smaller
+        group_of |= dict.fromkeys(smaller, larger)
+
+
+def _shared(group: list[Member]) -> set[Reason]:
+    return {reason for member in group for reason in member.reasons}
