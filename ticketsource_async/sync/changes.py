@@ -212,7 +212,8 @@ def _change_of(stored: Stored) -> Found | None:
     differing = [name for before in befores if before is not None for name in _differing(before, now)]
     fields = tuple(dict.fromkeys((*stored.fields, *differing)))
     before = stored.pending if stored.pending is not None and stored.record == now else stored.record
-    empties = _is_empty(now) and any(name.partition(".")[0] in _PERSONAL for name in fields)
+    had_data = any(one is not None and not _is_empty(one) for one in (stored.record, stored.pending))
+    empties = _is_empty(now) and (had_data or any(name.partition(".")[0] in _PERSONAL for name in stored.fields))
     if empties and _is_erased(now):
         full = before or stored.pending
         assert full is not None  # noqa: S101 - else there would be no fields
