@@ -50,7 +50,7 @@ async def test_those_with_the_same_contact_are_one_group_with_a_row_each(box: Sa
         ("3", "2", people[5], "telephone and surname"),
     ]
     assert (rows[4]["last_name"], rows[4]["telephone"]) == ("Müller", "01632 960001")
-    assert done.err == "6 in 3 groups may be duplicates, among 25 customers.\n"
+    assert done.err == "6 of 25 customers may be duplicates, in 3 groups.\n"
 
 
 async def test_the_largest_group_and_those_who_share_the_most_come_first(box: Sandbox, people: list[str]) -> None:
@@ -124,7 +124,7 @@ async def test_duplicates_in_a_store_need_no_request(box: Sandbox, people: list[
 
     assert len(box.requests) == asked
     assert {row["id"] for row in csv.DictReader(done.out.splitlines())} == set(people[:6])
-    assert done.err == f"6 in 3 groups may be duplicates, among 25 customers in {store}.\n"
+    assert done.err == f"6 of 25 customers in {store} may be duplicates, in 3 groups.\n"
     assert both.code == 2
 
 

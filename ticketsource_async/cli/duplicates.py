@@ -130,4 +130,4 @@ def _rows(groups: "list[list[Member]]", customer_of: "Callable[[int], Customer]"
 
 def _summarize(groups: "list[list[Member]]", read: int, store: Path | None) -> None:
     where = f" in {store}" if store else ""
-    say(f"{sum(map(len, groups)):,} in {len(groups):,} groups may be duplicates, among {read:,} customers{where}.")
+    say(f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {len(groups):,} groups.")

@@ -67,8 +67,9 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     "--max-removed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Write so many deletions at most. Else no deletion is written, and the exit code is 1.  [default: 20, or 5 % "
-    "of the store if that is more; and the list must have half of the store]",
+    help="Write so many deletions and erasures at most. If there are more, none is written, and the exit code is 1; "
+    "all other changes are written.  [default: 20, or 5 % of the store if that is more; and the list must have half "
+    "of the store]",
 )
 @click.option(
     "--order",

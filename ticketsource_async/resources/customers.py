@@ -92,7 +92,7 @@ class Customers(Resource):
         on_invalid: OnInvalid = "raise",
         max_removed: int | None = None,
     ) -> AsyncGenerator[Change, None]:
-        """Return what changed since the last loop over this store: `Created`, `Updated` and `Deleted`.
+        """Return what changed since the last loop over this store: `Created`, `Updated`, `Deleted` and `Erased`.
 
         A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again. If the
         customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
@@ -101,13 +101,13 @@ class Customers(Resource):
         the list is asked for by id, and is `Deleted` only if the API itself answers 404. If that call fails for one
         customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
 
-        Deletions come last, and only if they are not too many: a faulty answer must not delete everybody. If the list
-        has fewer than half of those in the store, `TooManyRemoved` is raised before anybody is asked for by id. If more
-        than 20 customers and more than 5 % of the store are gone, it is raised before the first of them is yielded.
-        `max_removed=N` allows N instead of both, whatever the size of the store.
+        Erasures and deletions come last, and only if they are not too many: a faulty answer must not delete everybody.
+        If the list has fewer than half of those in the store with their data, `TooManyRemoved` is raised before anybody
+        is asked for by id. If more than 20 customers and more than 5 % of the store are deleted or erased, it is raised
+        before the first of them is yielded. `max_removed=N` allows N instead of both, whatever the size of the store.
 
-        Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them.
-        Raises `StoreError` if the store is of another box office.
+        Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them,
+        or is empty there. Raises `StoreError` if the store is of another box office.
         """
         if max_removed is not None:
             check_whole("max_removed", max_removed, 0, error=ValueError)

@@ -31,8 +31,6 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
-# `to_wipe`, which older files lack, has those who were yielded as deleted or erased, until no trace of them is left.
-
 # Only the pending version can be acknowledged; an older one changes nothing.
 _ACKNOWLEDGE: Final = "UPDATE customer SET record = pending, pending = NULL, fields = NULL WHERE id = ? AND pending = ?"
 _ACKNOWLEDGE_PENDING: Final = (
@@ -94,6 +92,7 @@ class StoreFile:
                 run(statement)
         else:
             self._check()
+        # Those who were yielded as deleted or erased, until no trace of them is left. Older files lack it.
         run("CREATE TABLE IF NOT EXISTS to_wipe (id TEXT PRIMARY KEY) WITHOUT ROWID")
         run("COMMIT")
         self._make_private()

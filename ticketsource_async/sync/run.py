@@ -137,8 +137,9 @@ class Brake:
     def _error(self, what: str, removed: int) -> TooManyRemoved:
         return TooManyRemoved(
             f"The customer store {self.store.path} has {self.remembered:,} customers, and {what}. The answers may be "
-            "faulty, so nobody was yielded as deleted or erased. Look into TicketSource. If so many are gone, allow it "
-            f"with max_removed={self.missing} (the command: --max-removed {self.missing}).",
+            "faulty, so nobody was yielded as deleted or erased. Run it again. If it is the same, and TicketSource "
+            f"itself shows that so many are gone, allow it with max_removed={self.missing} (the command: --max-removed "
+            f"{self.missing}).",
             *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
         )
 

@@ -82,9 +82,11 @@ class CustomerStore:
     customer, a second record while a change is not acknowledged, the base URL, and a hash of the API key, since it is
     for one box office. One process at a time may use it. Do not open the file yourself in that process: to close it
     again ends the lock on it. What is acknowledged survives the death of the process at any moment; if the machine
-    loses power, the last changes may be yielded again. Opening it raises `StoreInUse`, and `StoreError` for a file that
-    cannot be used. With `read_only` several may read it at once, as it is when they open it, and a `changes` of another
-    process is refused meanwhile; an empty file is refused too.
+    loses power, the last changes may be yielded again. Once a deletion or an erasure is acknowledged and the loop has
+    ended, no data of the person are left in the file; if it is acknowledged after the loop, once the file is closed.
+    Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used. With `read_only` several may read
+    it at once, as it is when they open it, and a `changes` of another process is refused meanwhile; an empty file is
+    refused too.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
