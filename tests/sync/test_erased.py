@@ -88,13 +88,14 @@ async def test_a_purged_customer_is_erased_once(
         {**BLANK, "address": {"line_1": None, "line_2": "", "postcode": None}},
         {**BLANK, "address": []},
         {**BLANK, "title": None, "consent": {"email": True}},
+        {**BLANK, "title": "Ms"},
         {**{k: v for k, v in BLANK.items() if k != "telephone"}, "phone": None},
     ],
 )
 async def test_each_form_of_nothing_is_erased(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, blank: object
 ) -> None:
-    """Null, an empty text, an address of these; the consents do not matter."""
+    """Null, an empty text, an address of these; the title and the consents do not matter."""
     await sync(ts, store)
     shows(box, zoe, blank, by_id=blank)
 
@@ -111,7 +112,6 @@ async def test_each_form_of_nothing_is_erased(
         {**BLANK, "address": "1 High Street"},
         {**BLANK, "address": {"line_1": None, "postcode": ["x"]}},
         {**BLANK, "address": {"line_1": None, "town": "Leeds"}},
-        {**BLANK, "title": "Ms"},
         {**BLANK, "first_name": "Anonymised"},
         {**BLANK, "last_name": " "},
         {**BLANK, "phone": "01632 960001"},
@@ -125,6 +125,39 @@ async def test_who_is_not_empty_without_doubt_is_not_erased(
     shows(box, zoe, odd, by_id=odd)
 
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Updated, zoe)]
+
+
+@pytest.mark.parametrize("odd", [{"email": ["x"]}, {"address": "1 High Street"}, {"address": {"postcode": ["x"]}}])
+async def test_values_that_cannot_be_read_stop_no_run(
+    ts: TicketSource, store: CustomerStore, box: Sandbox, odd: dict[str, Any]
+) -> None:
+    """They are not nothing: each customer comes as updated, so that a withdrawal of consent does not wait."""
+    await sync(ts, store)
+    for customer_id in box.customers.ids():
+        box.customers.overwrite(customer_id, {**BLANK, **odd, "consent": {"email": False}})
+    box.requests.clear()
+
+    changes = await sync(ts, store, max_removed=0)
+
+    assert {type(change) for change in changes} == {Updated}
+    assert len(changes) == 25
+    assert {request.path for request in box.requests} == {"/customers"}
+    assert await sync(ts, store, max_removed=0) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(None, ""), ("", None)])
+async def test_who_was_erased_is_not_told_of_again_when_null_becomes_an_empty_text(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, one: object, other: object
+) -> None:
+    """Both are nothing. What is not a person's data still comes."""
+    await sync(ts, store)
+    box.customers.overwrite(zoe, dict.fromkeys(BLANK, one))
+    assert [type(change) for change in await sync(ts, store)] == [Erased]
+
+    box.customers.overwrite(zoe, dict.fromkeys(BLANK, other))
+    assert await sync(ts, store) == []
+    box.customers.overwrite(zoe, {**dict.fromkeys(BLANK, other), "membership": {"identifier": "M1"}})
+    assert [type(change) for change in await sync(ts, store)] == [Updated]
 
 
 @pytest.mark.parametrize("listed", [BLANK, {}])

@@ -210,10 +210,12 @@ def _change_of(stored: Stored) -> Found | None:
     # A consumer that has not dealt with a deletion still has the data that are empty now.
     befores = [stored.pending] if new and not _is_empty(now) else [stored.record, stored.pending]
     differing = [name for before in befores if before is not None for name in _differing(before, now)]
+    if stored.pending is None and stored.record is not None and _is_empty(stored.record) and _is_empty(now):
+        differing = [name for name in differing if not _is_personal(name)]  # null and "" are both nothing
     fields = tuple(dict.fromkeys((*stored.fields, *differing)))
     before = stored.pending if stored.pending is not None and stored.record == now else stored.record
     had_data = any(one is not None and not _is_empty(one) for one in (stored.record, stored.pending))
-    empties = _is_empty(now) and (had_data or any(name.partition(".")[0] in _PERSONAL for name in stored.fields))
+    empties = _is_empty(now) and (had_data or any(map(_is_personal, stored.fields)))
     if empties and _is_erased(now):
         full = before or stored.pending
         assert full is not None  # noqa: S101 - else there would be no fields
@@ -227,22 +229,24 @@ def _change_of(stored: Stored) -> Found | None:
     return Found(Updated(before, now, readable), fields, empties)
 
 
-_PERSONAL: Final = ("title", "first_name", "last_name", "address", "telephone", "email")
+_PERSONAL: Final = ("first_name", "last_name", "address", "telephone", "email")
+
+
+def _is_personal(path: str) -> bool:
+    return path.partition(".")[0] in _PERSONAL
 
 
 def _is_empty(customer: Customer) -> bool:
-    """Say whether no name, address, telephone or e-mail can be read."""
-    return all(_is_nothing(getattr(customer, name)) for name in _PERSONAL)
+    """Say whether there is no name, address, telephone or e-mail, not even one that cannot be read."""
+    nothing = all(_is_nothing(getattr(customer, name)) for name in _PERSONAL)
+    return nothing and not any(map(_is_personal, customer.invalid))
 
 
 def _is_erased(empty: Customer) -> bool:
-    """Say whether the API has sent all of an empty customer as empty: what is left out or odd may be there."""
+    """Say whether the API has sent all of an empty customer as empty: what is left out may be there."""
     names = names_of(empty)
-    return (
-        all(name in names for name in ("first_name", "last_name", "address", "email"))
-        and ("telephone" in names or "phone" in names)
-        and not any(path.partition(".")[0] in _PERSONAL for path in empty.invalid)
-    )
+    telephone = "telephone" in names or "phone" in names
+    return telephone and all(name in names for name in ("first_name", "last_name", "address", "email"))
 
 
 def _is_nothing(value: object) -> bool:
