@@ -25,10 +25,11 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.errors import (
+    APIError,
+    AuthenticationFailed,
     InvalidID,
     InvalidResponse,
-    NotFound,
-    ServerError,
+    RateLimited,
     TicketSourceError,
     TooManyRemoved,
 )
@@ -202,8 +203,9 @@ async def _counted(
                 counts["consents"] += change.consent_changed
     except (InvalidID, TooManyRemoved) as error:
         failures.append(error)
-    except (NotFound, ServerError, InvalidResponse) as error:
-        if "/customers/" not in error.path:  # it is the list, so changes are missing
+    except (APIError, InvalidResponse) as error:
+        # Else it is the list, or the calls of all, so changes are missing.
+        if "/customers/" not in error.path or isinstance(error, AuthenticationFailed | RateLimited):
             raise
         failures.append(error)
 

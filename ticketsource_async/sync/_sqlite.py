@@ -39,6 +39,8 @@ _ACKNOWLEDGE_PENDING: Final = (
 _FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (pending = x'' OR record IS NULL)"
 _MARK_NEW: Final = "REPLACE INTO customer (pending, fields, id) VALUES (?, ?, ?)"
 _MARK_PENDING: Final = "UPDATE customer SET pending = ?, fields = ? WHERE id = ?"
+# Of the others there is nothing to delete. The list may hide them, and they are not asked for at each run.
+_WITH_DATA: Final = "NOT (pending IS NULL AND EXISTS (SELECT 1 FROM empty WHERE empty.id = customer.id))"
 _MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND record IS NOT NULL"
 
 
@@ -94,6 +96,8 @@ class StoreFile:
             self._check()
         # Those who were yielded as deleted or erased, until no trace of them is left. Older files lack it.
         run("CREATE TABLE IF NOT EXISTS to_wipe (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        # Those whose latest version has nobody's data; as above.
+        run("CREATE TABLE IF NOT EXISTS empty (id TEXT PRIMARY KEY) WITHOUT ROWID")
         run("COMMIT")
         self._make_private()
         run("PRAGMA journal_mode = WAL")
@@ -161,15 +165,20 @@ class StoreFile:
                 "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
             )
 
-    def mark_pending(self, rows: Sequence[tuple[str, bool, bytes | None, str]], gone: Sequence[tuple[str]]) -> None:
+    def mark_pending(
+        self, rows: Sequence[tuple[str, bool, bytes | None, str]], gone: Sequence[tuple[str]], empty: Sequence[str]
+    ) -> None:
         """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields.
 
-        Of those who are gone, no trace is left once the change is acknowledged; see `wipe`.
+        Of those who are gone, no trace is left once the change is acknowledged; see `wipe`. `empty` are those whose
+        record has nobody's data now.
         """
         # Written to the disk before it is yielded: after a loss of power the file must still know it.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
             self._sql.executemany("INSERT OR IGNORE INTO to_wipe VALUES (?)", gone)
+            self._sql.executemany("DELETE FROM empty WHERE id = ?", [(row[0],) for row in rows])
+            self._sql.executemany("INSERT INTO empty VALUES (?)", [(one,) for one in empty if one not in self._erased])
             for customer_id, new, record, fields in rows:
                 if customer_id in self._erased:
                     continue
@@ -194,19 +203,30 @@ class StoreFile:
         self._erased[customer_id] = self._sync_runs
         known = self._sql.execute("DELETE FROM customer WHERE id = ?", (customer_id,)).rowcount > 0
         self._sql.execute("DELETE FROM to_wipe WHERE id = ?", (customer_id,))
+        self._sql.execute("DELETE FROM empty WHERE id = ?", (customer_id,))
         self._leave_no_trace()
         return known
 
     def wipe(self) -> None:
-        """Leave no trace of those who were acknowledged as deleted or erased; what an interrupted run left, too."""
+        """Leave no trace of those who were acknowledged as deleted or erased; what an interrupted run left, too.
+
+        If that fails, it is logged and comes again with the next call: it must not hide the error that ends a loop.
+        """
         done = self._sql.execute(
             "SELECT id FROM to_wipe WHERE NOT EXISTS "
             "(SELECT 1 FROM customer WHERE customer.id = to_wipe.id AND pending IS NOT NULL)"
         ).fetchall()
         if done:
-            self._leave_no_trace()  # before the ids are removed, so that an interruption makes it come again
-            with self._whole():
-                self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
+            try:
+                self._leave_no_trace()  # before the ids are removed, so that an interruption makes it come again
+                with self._whole():
+                    self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
+            except sqlite3.Error as error:
+                _log.warning(
+                    "Traces of customers who are deleted or erased are still in %s (%s): the next loop over changes "
+                    "removes them, or closing the file does.",
+                    *(self._path, error),
+                )
 
     def _leave_no_trace(self) -> None:
         self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
@@ -255,17 +275,19 @@ class StoreFile:
 
     def not_seen(self, sync_run: int, after: str) -> list[tuple[str, bytes]]:
         query = (
-            "SELECT id, coalesce(record, pending) FROM customer WHERE id > ? AND NOT EXISTS "
+            f"SELECT id, coalesce(record, pending) FROM customer WHERE id > ? AND {_WITH_DATA} AND NOT EXISTS "  # noqa: S608 - a constant
             "(SELECT 1 FROM seen WHERE sync_run = ? AND seen.id = customer.id) ORDER BY id LIMIT ?"
         )
         return self._sql.execute(query, (after, sync_run, _ROWS_AT_A_TIME)).fetchall()
 
     def count(self) -> int:
-        found: int = self._one("SELECT count(*) FROM customer")
+        found: int = self._one(f"SELECT count(*) FROM customer WHERE {_WITH_DATA}")  # noqa: S608 - as above
         return found
 
     def count_not_seen(self, sync_run: int) -> int:
-        query = "SELECT count(*) FROM customer WHERE id NOT IN (SELECT id FROM seen WHERE sync_run = ?)"
+        query = (
+            f"SELECT count(*) FROM customer WHERE {_WITH_DATA} AND id NOT IN (SELECT id FROM seen WHERE sync_run = ?)"  # noqa: S608 - as above
+        )
         found: int = self._sql.execute(query, (sync_run,)).fetchone()[0]
         return found
 

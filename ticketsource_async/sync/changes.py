@@ -201,7 +201,8 @@ async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) ->
     """
     if found:
         store.check_latest(sync_run)
-        await store.mark_pending([(one.change, one.fields) for one in found])
+        empty = [one.change.id for one in found if one.change.after is not None and _is_empty(one.change.after)]
+        await store.mark_pending([(one.change, one.fields) for one in found], empty)
     return [one.change for one in found]
 
 

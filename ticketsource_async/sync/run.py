@@ -13,10 +13,12 @@ from attrs import define, frozen
 from ticketsource_async.bulk import Bulk, Outcome
 from ticketsource_async.contacts import contacts_of
 from ticketsource_async.errors import (
+    APIError,
+    AuthenticationFailed,
     InvalidID,
     InvalidResponse,
     NotFound,
-    ServerError,
+    RateLimited,
     TicketSourceError,
     TooManyRemoved,
 )
@@ -27,7 +29,9 @@ from ticketsource_async.sync.store import Account, CustomerStore
 
 T = TypeVar("T")
 
-_SERVER_ERRORS_AT_MOST: Final = 20  # more of them are no matter of single customers
+_GONE: Final = 410
+_OF_ALL: Final = (AuthenticationFailed, RateLimited)  # errors that concern no single customer
+_REFUSED_AT_MOST: Final = 20  # more of them are no matter of single customers
 _REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
 _ONE_IN: Final = 20
 _YIELDED_AT_ONCE: Final = 100
@@ -124,7 +128,7 @@ class Brake:
         """Raise `TooManyRemoved` if so many were not in the list that nobody should be asked for by id."""
         self.missing = missing
         few = 2 * (self.remembered - missing) < self.remembered
-        if few and (self.max_removed is None or missing > self.max_removed):
+        if few and missing > (_REMOVED_AT_MOST if self.max_removed is None else self.max_removed):
             raise self._error(
                 f"the list of TicketSource has only {self.remembered - missing:,} of them, which is fewer than half", 0
             )
@@ -136,10 +140,10 @@ class Brake:
 
     def _error(self, what: str, removed: int) -> TooManyRemoved:
         return TooManyRemoved(
-            f"The customer store {self.store.path} has {self.remembered:,} customers, and {what}. The answers may be "
-            "faulty, so nobody was yielded as deleted or erased. Run it again. If it is the same, and TicketSource "
-            f"itself shows that so many are gone, allow it with max_removed={self.missing} (the command: --max-removed "
-            f"{self.missing}).",
+            f"The customer store {self.store.path} has {self.remembered:,} customer{'s' * (self.remembered != 1)}, and "
+            f"{what}. The answers may be wrong, so nobody was yielded as deleted or erased. Run it again. If it is the "
+            "same, and TicketSource itself shows that so many are gone, allow at most that many with "
+            f"max_removed={self.missing} (the command: --max-removed {self.missing}).",
             *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
         )
 
@@ -165,7 +169,7 @@ async def _by_id(
                 emptied_now += [one for one in found if one.empties]
                 for change in await marked(store, sync_run, [one for one in found if not one.empties]):
                     yield change
-            elif isinstance(outcome.error, NotFound) and outcome.error.is_from_api:
+            elif _is_gone(outcome.error):
                 gone.append(outcome.input.id)
             else:
                 failures.take(outcome, outcome.error)
@@ -180,6 +184,13 @@ async def _by_id(
             yield change
     if failures.first is not None:
         raise failures.first
+
+
+def _is_gone(error: Exception) -> bool:
+    """Say whether the API itself says so: no page of a proxy does."""
+    if isinstance(error, NotFound):
+        return error.is_from_api
+    return isinstance(error, APIError) and error.status == _GONE and any("code" in entry for entry in error.errors)
 
 
 async def _asked(store: CustomerStore, sync_run: int, emptied: Iterable[str]) -> AsyncGenerator[Customer, None]:
@@ -230,20 +241,20 @@ class _Failures:
     on_invalid: OnInvalid
     first: TicketSourceError | None = None
     count: int = 0
-    server_errors: int = 0
+    refused: int = 0
 
     def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
-        """Keep an error that concerns its customer alone; raise any other, and the server's if there are many."""
+        """Keep an error that concerns its customer alone; raise any other, and those of an API that refuses many."""
         if isinstance(error, InvalidResponse) and callable(self.on_invalid):
             self.on_invalid(error)
             return
-        if not isinstance(error, NotFound | ServerError | InvalidResponse | InvalidID):
+        if not isinstance(error, APIError | InvalidResponse | InvalidID) or isinstance(error, _OF_ALL):
             raise error
         if isinstance(error, InvalidID):
             error.add_note(self.store.cannot_ask(outcome.input.id))
         self.first = self.first or error
         self.count += 1
-        self.server_errors += isinstance(error, ServerError)
-        if self.server_errors > _SERVER_ERRORS_AT_MOST:
+        self.refused += isinstance(error, APIError) and not isinstance(error, NotFound)
+        if self.refused > _REFUSED_AT_MOST:
             error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
             raise error

@@ -60,11 +60,6 @@ class AnyChange(Protocol):
         ...
 
     @property
-    def kind(self) -> str:
-        """What happened."""
-        ...
-
-    @property
     def before(self) -> Customer | None:
         """The customer as they were, None if the store had nobody."""
         ...
@@ -271,8 +266,11 @@ class CustomerStore:
             await self._do(self._opened.renew, renewed)
         return found
 
-    async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]]) -> None:
-        """Note the changes that are about to be yielded, with all fields in which a consumer may be behind."""
+    async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]], empty: Sequence[str]) -> None:
+        """Note the changes that are about to be yielded, with all fields in which a consumer may be behind.
+
+        `empty` are the ids of those in whom nobody's data are left.
+        """
         rows = [
             (
                 change.id,
@@ -282,8 +280,8 @@ class CustomerStore:
             )
             for change, fields in changes
         ]
-        gone = [(change.id,) for change, _ in changes if change.kind in ("deleted", "erased")]
-        await self._do(self._opened.mark_pending, rows, gone)
+        gone = [(change.id,) for change, _ in changes if change.after is None or change.id in empty]
+        await self._do(self._opened.mark_pending, rows, gone, empty)
 
     def check_latest(self, sync_run: int) -> None:
         """Raise `StoreInUse` if a later sync run has begun."""
@@ -295,11 +293,11 @@ class CustomerStore:
         self._yielded[change.id] = change.after is None
 
     async def count(self) -> int:
-        """Return how many customers there are."""
+        """Return how many customers there are whose data were not erased."""
         return await self._do(self._opened.count)
 
     async def count_not_seen(self, sync_run: int) -> int:
-        """Return how many customers a sync run has not seen."""
+        """Return how many of them a sync run has not seen."""
         return await self._do(self._opened.count_not_seen, sync_run)
 
     async def acknowledged(self, ids: Sequence[str]) -> list[Customer]:
@@ -308,16 +306,17 @@ class CustomerStore:
         return [self._read(customer_id, packed) for customer_id, packed in rows]
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
-        """Yield the customers in the store that a sync run has not seen; with the id alone if no more can be read."""
+        """Yield those of them whom a sync run has not seen; with the id alone if no more can be read."""
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
                 yield Customer(customer_id) if _has_odd_id(customer_id, record) else self._read(customer_id, record)
 
     async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
-        """Yield the customers whom a sync run has seen, as it saw them."""
+        """Yield the customers whom a sync run has seen, as it saw them; without those whose id is none."""
         async with aclosing(self._rows(partial(self._opened.seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                yield self._read(customer_id, record)
+                if not _has_odd_id(customer_id, record):
+                    yield self._read(customer_id, record)
 
     async def customers(
         self, *, on_damaged: Callable[[StoreError], object] | None = None

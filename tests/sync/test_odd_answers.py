@@ -1,0 +1,210 @@
+"""Customers who are gone or empty, where one odd answer, row or disk must not stop the sync of all others."""
+
+import json
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loops import read_until_it_raises
+from syncing import sync
+
+from ticketsource_async import (
+    APIError,
+    CustomerStore,
+    Deleted,
+    Erased,
+    TicketSource,
+    TooManyRemoved,
+    Updated,
+)
+from ticketsource_async.sandbox import Sandbox
+
+BLANK: dict[str, Any] = {"first_name": None, "last_name": None, "email": None, "telephone": None, "address": None}
+
+
+def lists(box: Sandbox, *hidden: str) -> None:
+    """Let the next list leave these out."""
+    rows = [row for row in box.customers.rows(0, 1000) if row["id"] not in hidden]
+    box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+
+
+async def test_who_was_erased_and_is_hidden_by_the_list_is_neither_missing_nor_asked_for(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Of 25 all but two were erased and acknowledged: the list that leaves them out is as good as any other."""
+    await sync(ts, store)
+    erased, kept = box.customers.ids(0, 23), box.customers.ids()[23]
+    for customer_id in erased:
+        box.customers.overwrite(customer_id, BLANK)
+    assert {type(change) for change in await sync(ts, store, max_removed=23)} == {Erased}
+    box.requests.clear()
+
+    lists(box, *erased)
+    assert await sync(ts, store, max_removed=0) == []
+    box.customers.update(kept, {"last_name": "Changed"})
+    lists(box, *erased)
+    assert [change.id for change in await sync(ts, store)] == [kept]
+
+    assert {request.path for request in box.requests} == {"/customers"}
+    box.customers.update(erased[0], {"first_name": "Zoë"})
+    assert [type(change) for change in await sync(ts, store)] == [Updated]
+    lists(box, erased[0])
+    assert await sync(ts, store) == []
+    assert box.requests[-1].path == f"/customers/{erased[0]}"
+
+
+async def test_who_was_erased_and_not_acknowledged_is_still_asked_for(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Else the consumer would keep the data."""
+    await sync(ts, store)
+    gone = box.customers.ids()[0]
+    box.customers.overwrite(gone, BLANK)
+    await sync(ts, store, acknowledge=False)
+    lists(box, gone)
+
+    assert [(type(change), change.id) for change in await sync(ts, store)] == [(Erased, gone)]
+
+
+async def test_a_410_of_the_api_is_a_deletion_and_that_of_a_proxy_is_not(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """It says that the customer is gone, as a 404 does."""
+    await sync(ts, store)
+    one, other = box.customers.ids(0, 2)
+    box.customers.delete([one, other])
+    box.fail(path=f"/customers/{one}", status=410, body='{"errors": [{"status": 410, "code": "gone"}]}')
+    box.fail(path=f"/customers/{other}", status=410, html=True)
+
+    changes, error = await read_until_it_raises(ts.customers.changes(store))
+
+    assert [(type(change), change.id) for change in changes] == [(Deleted, one)]
+    assert isinstance(error, APIError)
+    assert error.status == 410
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 418])
+async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, status: int
+) -> None:
+    """The loop ends with it, after the deletions; if the API refuses many, it is not asked for all."""
+    await sync(ts, store)
+    gone = sorted(box.customers.ids())
+    box.customers.delete(gone[:3])
+    body = json.dumps({"errors": [{"status": status, "code": "refused"}]})
+    box.fail(path=f"/customers/{gone[0]}", status=status, body=body)
+
+    changes, error = await read_until_it_raises(ts.customers.changes(store))
+
+    assert [(type(change), change.id) for change in changes] == [(Deleted, gone[1]), (Deleted, gone[2])]
+    assert isinstance(error, APIError)
+    assert error.status == status
+
+
+async def test_an_id_that_is_none_stops_no_deletion(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+    """A row that an older version has stored under it, and that the list still has, has no contact to compare."""
+    await sync(ts, store)
+    gone = box.customers.ids()[3]
+    record = {**(await ts.customers.get(gone)).to_dict(), "id": "cst-1/2"}
+    await store.aclose()
+    with closing(sqlite3.connect(store.path)) as sql, sql:
+        packed = json.dumps(record, separators=(",", ":")).encode()
+        sql.execute("INSERT INTO customer VALUES (?, ?, NULL, NULL)", ("cst-1/2", packed))
+    box.customers.delete([gone])
+    rows = box.customers.rows(0, 25)
+    body = json.dumps({"data": [*rows, {**rows[0], "id": "cst-1/2"}], "links": {}})
+    box.fail(page=1, status=200, body=body)
+    skipped: list[object] = []
+
+    async with CustomerStore(store.path) as again:
+        changes = await sync(ts, again, on_invalid=skipped.append)
+
+    assert [(type(change), change.id) for change in changes] == [(Deleted, gone)]
+    assert len(skipped) == 1
+
+
+async def test_who_was_emptied_in_part_leaves_no_trace(box: Sandbox, ts: TicketSource, tmp_path: Path) -> None:
+    """An attribute that is left out makes it an update; once it is acknowledged, the data are gone all the same."""
+    path, zoe = tmp_path / "customers.db", box.customers.ids()[3]
+    box.customers.update(zoe, {"first_name": "Zoë", "address": {"line_1": "<a trace of Zoe>", "line_2": "x" * 900}})
+    async with CustomerStore(path) as store:
+        await sync(ts, store)
+        blank = {name: value for name, value in BLANK.items() if name != "telephone"}
+        rows = box.customers.rows(0, 25)
+        next(row for row in rows if row["id"] == zoe)["attributes"] = blank  # type: ignore[call-overload]  # it is JSON
+        box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
+        row = {**(box.customers.get(zoe) or {}), "attributes": blank}
+        box.fail(path=f"/customers/{zoe}", status=200, body=json.dumps({"data": row}))
+        assert [(type(change), change.id) for change in await sync(ts, store)] == [(Updated, zoe)]
+
+    assert b"<a trace of Zoe>" not in path.read_bytes()
+
+
+async def test_a_disk_that_is_full_hides_no_error_and_the_traces_go_at_the_next_time(
+    box: Sandbox, ts: TicketSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no room to write the file anew at the end of the loop: it is logged."""
+    path, zoe = tmp_path / "customers.db", box.customers.ids()[3]
+    box.customers.update(zoe, {"address": {"line_1": "<a trace of Zoe>"}})
+    store = CustomerStore(path)
+    async with store:
+        await sync(ts, store)
+        box.customers.delete([zoe])
+        box.fail(path=f"/customers/{zoe}", status=404, body='{"errors": [{"code": "not_found"}]}')
+        with caplog.at_level(logging.WARNING), pytest.raises(KeyError, match="the real one"):
+            await _acknowledge_and_fail(ts, store)
+        assert "Traces of customers who are deleted or erased are still in" in caplog.text
+    assert _to_wipe(path) == [(zoe,)]
+
+    async with CustomerStore(path):
+        pass
+    assert _to_wipe(path) == []
+    assert b"<a trace of Zoe>" not in path.read_bytes()
+
+
+def _to_wipe(path: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(path)) as sql:
+        return sql.execute("SELECT id FROM to_wipe").fetchall()
+
+
+async def _acknowledge_and_fail(ts: TicketSource, store: CustomerStore) -> None:
+    changes = ts.customers.changes(store, acknowledge=False)
+    try:
+        async for change in changes:
+            await store.acknowledge(change)
+            file = store._file
+            assert file is not None
+            await store._do(file._sql.set_authorizer, _no_vacuum)
+            raise KeyError("the real one")
+    finally:
+        await changes.aclose()
+
+
+def _no_vacuum(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+
+
+@pytest.mark.parametrize(("customers", "gone", "stops"), [(3, 3, False), (20, 20, False), (21, 21, True)])
+async def test_a_small_box_office_may_lose_all_its_customers(
+    store: CustomerStore, customers: int, gone: int, stops: bool
+) -> None:
+    """Up to twenty, half of them or not."""
+    async with Sandbox(customers=customers, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
+        await sync(ts, store)
+        box.customers.delete(box.customers.ids(0, gone))
+        changes, error = await read_until_it_raises(ts.customers.changes(store))
+
+    assert isinstance(error, TooManyRemoved) is stops
+    assert len(changes) == (0 if stops else gone)
+
+
+async def test_the_error_counts_one_customer_as_one(store: CustomerStore) -> None:
+    """And says "at most", since some of those who are not in the list may be there."""
+    async with Sandbox(customers=1, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
+        await sync(ts, store)
+        box.customers.delete(box.customers.ids())
+        with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* allow at most that many with max_removed=1 "):
+            await sync(ts, store, max_removed=0)
