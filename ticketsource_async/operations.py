@@ -183,10 +183,11 @@ class Operations:
         """Return a view of this client that makes its calls with other options, for one call or for many.
 
         It has the same session, connections and limiter, keeps its client alive, and ends when that is closed; nothing
-        of the client changes. Options that you leave out keep their values. `priority` is that of `ClientOptions`. `headers` are sent besides
-        those of the client. They cannot be those that carry the key or belong to the request itself, such as
-        `Authorization` and `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a setting that cannot
-        work.
+        of the client changes. Options that you leave out keep their values. `priority` is that of `ClientOptions`.
+
+        `headers` are sent besides those of the client. They cannot be those that carry the key or belong to the request
+        itself, such as `Authorization` and `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a
+        setting that cannot work.
         """
         credentials, wrong = self._sender.credentials, ""
         if not isinstance(headers, Unset) and not (wrong := why_not_sent(headers)):

@@ -142,8 +142,8 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
     everything = (imported, as_json, refused, broken)
     assert [code for code, _ in everything] == [1, 1, 2, 2]
     assert [obeyed_in(shown) for _, shown in everything] == [set()] * 4
-    assert "is no e-mail address" in " ".join(imported[1].split())
-    assert "would create" in as_json[1]
+    assert "with a line break: look for a quote too many" in " ".join(imported[1].split())
+    assert "refused" in as_json[1]
 
 
 @pytest.mark.parametrize("evil", [EVIL.replace("\x00", ""), "\x1b[8m"])

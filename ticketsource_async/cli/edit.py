@@ -153,7 +153,7 @@ def create_note(
 
         draft = NoteDraft(description) if created_by is None else NoteDraft(description, created_by)
         async with box_office() as ts:
-            with checked_ids("CUSTOMER_ID"):
+            with checked_ids("CUSTOMER_ID", explained=_BY_EMAIL):
                 note = await ts.notes.create(customer_id, draft)
         Printing(format).record(note)
 

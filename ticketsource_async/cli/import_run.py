@@ -214,7 +214,7 @@ async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, 
                 table,
                 path,
                 escape_formulas=options.escape_formulas,
-                byte_order_mark=True,
+                byte_order_mark=path.suffix.lower() == ".tsv",
                 on_warning=say,
             )
     except OSError as error:

@@ -266,7 +266,7 @@ class CustomerStore:
             await self._do(self._opened.renew, renewed)
         return found
 
-    async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]], empty: Sequence[str]) -> None:
+    async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]], empty: Sequence[str] = ()) -> None:
         """Note the changes that are about to be yielded, with all fields in which a consumer may be behind.
 
         `empty` are the ids of those in whom nobody's data are left.
