@@ -49,7 +49,7 @@ class Alike:
         return True
 
     def groups(self) -> list[list[Member]]:
-        """Return the groups, the worst first: the largest, then those who share the most."""
+        """Return the groups, the worst first: those who share the most, then the largest."""
         reasons: dict[int, dict[Reason, None]] = {}
         group_of: dict[int, list[int]] = {}
         for (reason, _), numbers in self._having.items():
@@ -61,7 +61,7 @@ class Alike:
                 _unite(group_of, numbers[0], number)
         groups = {id(numbers): sorted(numbers) for numbers in group_of.values()}.values()
         found = [[Member(number, tuple(reasons[number])) for number in numbers] for numbers in groups]
-        return sorted(found, key=lambda group: (-len(group), -len(_shared(group)), group[0].number))
+        return sorted(found, key=lambda group: (-len(_shared(group)), -len(group), group[0].number))
 
 
 def _unite(group_of: dict[int, list[int]], one: int, other: int) -> None:

@@ -23,7 +23,7 @@ TicketSourceError
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
 │   ├── StoreInUse             another process uses it
-│   └── TooManyRemoved         so many customers are gone that the answers of the API may be faulty
+│   └── TooManyRemoved         too many customers are gone, so the answers of the API may be wrong
 ├── ClientClosed             the client, or the session it borrows, is closed
 └── ConfigurationError       the client cannot work as it was set up
 
@@ -331,7 +331,7 @@ class StoreInUse(StoreError):
 
 
 class TooManyRemoved(StoreError):
-    """So many customers of the store are gone that the answers of the API may be faulty; none was yielded as gone.
+    """Too many customers are gone, so the answers of the API may be wrong. No deletion or erasure was yielded.
 
     The store has `remembered` customers. Of these, `missing` were not in the list with their data, and `removed` were
     found to be gone before the loop stopped. `allowed` is how many may be.

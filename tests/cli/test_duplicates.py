@@ -53,10 +53,12 @@ async def test_those_with_the_same_contact_are_one_group_with_a_row_each(box: Sa
     assert done.err == "6 of 25 customers may be duplicates, in 3 groups.\n"
 
 
-async def test_the_largest_group_and_those_who_share_the_most_come_first(box: Sandbox, people: list[str]) -> None:
+async def test_those_who_share_the_most_come_first_and_then_the_largest_group(box: Sandbox, people: list[str]) -> None:
     """A customer who is like two groups makes one of them."""
     box.customers.overwrite(people[4], {"email": "pat@example.com"})
     box.customers.overwrite(people[5], {"email": "pat@example.com"})
+    for customer_id in people[10:13]:
+        box.customers.overwrite(customer_id, {"email": "family@example.com"})
     box.customers.overwrite(people[20], {**NOBODY, "email": "lea@example.com", "last_name": "Lea"})
     box.customers.overwrite(people[21], {"email": "lea@example.com", "last_name": "Fox", "telephone": "020 7946 0001"})
     box.customers.overwrite(people[22], {"last_name": "Fox", "telephone": "+442079460001"})
@@ -64,7 +66,7 @@ async def test_the_largest_group_and_those_who_share_the_most_come_first(box: Sa
     done = await run(*DUPLICATES, "--format", "jsonl", "--quiet", box=box)
 
     rows = [json.loads(line) for line in done.out.splitlines()]
-    assert [row["id"] for row in rows] == [*people[20:23], *people[4:6], *people[:4]]
+    assert [row["id"] for row in rows] == [*people[20:23], *people[4:6], *people[10:13], *people[:4]]
     assert [row["same"] for row in rows][:5] == [
         "email",
         "email, telephone and surname",
@@ -100,6 +102,14 @@ async def test_duplicates_are_written_in_every_format(
     assert (done.code, nobody.code) == (0, 0)
     assert [row["id"] for row in rows_in(tmp_path / f"d.{kind}", kind)] == people[:3]
     assert rows_in(tmp_path / f"none.{kind}", kind) == []
+
+
+async def test_one_group_is_counted_as_one(box: Sandbox, people: list[str]) -> None:
+    """The last line is for people."""
+    for customer_id in people[2:]:
+        box.customers.overwrite(customer_id, NOBODY)
+
+    assert (await run(*DUPLICATES, box=box)).err == "2 of 25 customers may be duplicates, in 1 group.\n"
 
 
 async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import run
 from loops import read_until_it_raises
 from syncing import sync
 
@@ -208,3 +209,22 @@ async def test_the_error_counts_one_customer_as_one(store: CustomerStore) -> Non
         box.customers.delete(box.customers.ids())
         with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* allow at most that many with max_removed=1 "):
             await sync(ts, store, max_removed=0)
+
+
+async def test_with_order_safe_a_withdrawal_of_a_consent_that_this_version_does_not_know_comes_first(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """TicketSource may add a way to contact people."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "--order", "safe")
+    first, second, third = box.customers.ids(0, 3)
+    consent = {"email": True, "post": True, "sms": True, "phone": True}
+    for customer_id in (first, second, third):
+        box.customers.overwrite(customer_id, {"consent": consent})
+    await run(*follow, box=box)
+    box.customers.update(first, {"last_name": "Changed"})
+    box.customers.overwrite(second, {"consent": {**consent, "phone": False}})
+    box.customers.overwrite(third, {"consent": {**consent, "email": None}})
+
+    done = await run(*follow, box=box)
+
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [second, third, first]

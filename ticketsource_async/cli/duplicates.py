@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Look into this store of `customers changes` instead, at once: it has the customers as they were last time.",
+    help="Look into this store of `customers changes` instead, without any request; the data are from the last sync.",
 )
 @output_option
 @table_or_file_option
@@ -58,10 +58,11 @@ def list_duplicates(
     """List customers who may be one person, the worst first.
 
     These have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
-    spaces make no difference, and +44 is 0. Customers of whom each shares something with another are one group, with a
-    row for each. The largest groups come first.
+    spaces make no difference, and +44 counts as 0. Customers who are linked by such matches form one group. Each has
+    one row. Those who share the most come first, then the largest groups.
 
-    They may also be a family with one telephone, so look before you merge them. A consent is of one person alone.
+    They may also be a family with one telephone, so look before you merge them. Never copy a consent from one record
+    to another.
 
     This reads all customers, 100 a request. With --store it makes no request. The customers wait in a temporary file
     without a name.
@@ -130,4 +131,5 @@ def _rows(groups: "list[list[Member]]", customer_of: "Callable[[int], Customer]"
 
 def _summarize(groups: "list[list[Member]]", read: int, store: Path | None) -> None:
     where = f" in {store}" if store else ""
-    say(f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {len(groups):,} groups.")
+    in_groups = f"{len(groups):,} group{'s' * (len(groups) != 1)}"
+    say(f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {in_groups}.")

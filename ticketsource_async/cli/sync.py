@@ -68,17 +68,17 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     "--max-removed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Write so many deletions and erasures at most. If there are more, none is written, and the exit code is 1; "
-    "all other changes are written.  [default: 20, or 5 % of the store if that is more; and the list must have half "
-    "of the store]",
+    help="Write at most N deletions and erasures in one run. If there are more, write none of them and exit with 1. "
+    "Without it: 20 or 5 % of the store, whichever is more, and the list must have at least half of the customers in "
+    "the store. N replaces both limits.",
 )
 @click.option(
     "--order",
     type=click.Choice(["found", "safe"]),
     default="found",
     show_default=True,
-    help="safe writes those who are deleted or erased, and withdrawals of a consent, before all others. The others "
-    "wait in a temporary file without a name. All changes are acknowledged at the end.",
+    help="safe writes those who are deleted or erased, and withdrawals of a consent, before all others. Other changes "
+    "are kept in a temporary file until then. All changes are acknowledged at the end.",
 )
 @quiet_option
 def follow_customers(
@@ -98,9 +98,9 @@ def follow_customers(
     "same_contact". All but deleted lines have "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
-    line is written, so what is still in a pipe when its reader ends is lost. With json, parquet and xlsx all changes
-    are acknowledged at the end. A change that is not acknowledged comes again. Customers who cannot be read are named
-    on stderr.
+    line is written, so lines that the reader has not read are lost. With json, parquet and xlsx all changes are
+    acknowledged at the end. A change that is not acknowledged comes again, and a deletion that does counts again for
+    --max-removed. Customers who cannot be read are named on stderr.
     """
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
@@ -172,11 +172,21 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
 
 def _forbids(change: "Change") -> bool:
     """Say whether a change may take away the right to contact a person."""
-    consent = change.after.consent if change.after is not None else None
-    if change.kind != "updated" or consent is None:
+    if change.kind != "updated":
         return change.consent_changed or change.kind == "deleted"
+    before, after = _consents(change.before), _consents(change.after)
+    # What was told before may have been another consent than the one that was acknowledged.
     ways = {name for path in change.fields for part, _, name in [path.partition(".")] if part == "consent"}
-    return any(getattr(consent, way) is not True for way in ("email", "post", "sms") if ways & {way, ""})
+    ways = {*before, *after} if "" in ways else {way.removeprefix("extra.") for way in ways}
+    withdrawn = any(value is True and after.get(way) is not True for way, value in before.items())
+    return withdrawn or any(after.get(way) is not True for way in ways)
+
+
+def _consents(customer: "Customer") -> dict[str, object]:
+    consent = customer.consent
+    return (
+        {} if consent is None else {"email": consent.email, "post": consent.post, "sms": consent.sms, **consent.extra}
+    )
 
 
 def _check_is_free(output: Path) -> None:
@@ -192,7 +202,8 @@ async def _counted(
 ) -> "AsyncGenerator[Change, None]":
     """Yield the changes, and count those that are written; add to the failures what does not concern all of them.
 
-    That is what fails for a single customer, and deletions that are too many: the other changes are yielded.
+    That is what fails for a single customer, and deletions that are too many: the changes of customers in the list
+    were yielded.
     """
     try:
         async with aclosing(changes):
@@ -200,7 +211,7 @@ async def _counted(
                 yield change
                 _note_new(change, note)
                 counts[type(change).__name__] += 1
-                counts["consents"] += change.consent_changed
+                counts["consents"] += change.consent_changed and change.kind != "erased"
     except (InvalidID, TooManyRemoved) as error:
         failures.append(error)
     except (APIError, InvalidResponse) as error:

@@ -98,13 +98,15 @@ class Customers(Resource):
         customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
         `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
         deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
-        the list is asked for by id, and is `Deleted` only if the API itself answers 404. If that call fails for one
-        customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
+        the list is asked for by id, and is `Deleted` only if the API itself answers 404 or 410. If that call fails for
+        one customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
 
         Erasures and deletions come last, and only if they are not too many: a faulty answer must not delete everybody.
-        If the list has fewer than half of those in the store with their data, `TooManyRemoved` is raised before anybody
-        is asked for by id. If more than 20 customers and more than 5 % of the store are deleted or erased, it is raised
-        before the first of them is yielded. `max_removed=N` allows N instead of both, whatever the size of the store.
+        If more than 20 customers and more than half of the store are not in the list with their data, `TooManyRemoved`
+        is raised before anybody is asked for by id. If more than 20 customers and more than 5 % of the store are
+        deleted or erased, it is raised before the first of them is yielded. `max_removed=N` allows N instead of both,
+        whatever the size of the store. The limit is for one run; deletions that are not acknowledged count again in the
+        next.
 
         Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them,
         or is empty there. Raises `StoreError` if the store is of another box office.

@@ -96,9 +96,12 @@ class Updated:
 class Erased:
     """A customer whose name, e-mail, telephone and address are all empty now, in the list and when asked by id.
 
-    TicketSource does so for good when the period is over for which the box office keeps customers; the bookings stay.
-    Remove the person's data from your system too. How it looks in the API is not documented: a placeholder such as
-    "Anonymised" is not recognised, and comes as `Updated`; a customer whom the API does not know any more is `Deleted`.
+    TicketSource does this for good when the retention period ends; the bookings stay. Remove the person's data from
+    your system too. If an attribute is missing at first, the customer comes as `Updated`, and not as `Erased` when it
+    is there, empty, later. Who was erased is not asked for again, so their deletion is not told.
+
+    How it looks in the API is not documented: a placeholder such as "Anonymised" is not recognised, and comes as
+    `Updated`; a customer whom the API does not know any more is `Deleted`.
     """
 
     before: Customer
@@ -138,7 +141,7 @@ class Deleted:
     office keeps customers, or two records of one person were merged and this one is gone: the API does not say which.
     In no case may the customer be contacted by this record.
 
-    `same_contact` are the ids of the customers still there with the same e-mail, or the same telephone and surname.
+    `same_contact`: ids of customers still in TicketSource with the same e-mail, or the same telephone and surname.
     One of them may be the record that the two were merged into, or another person of the household. So copy nothing
     from one to the other, least of all a consent.
     """
