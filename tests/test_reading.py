@@ -103,7 +103,7 @@ def test_what_is_no_table_is_refused_with_its_line(data: bytes, said: str) -> No
         ({"encoding": "hex"}, "no encoding 'hex'"),
         ({"delimiter": ";;"}, "one character"),
         ({"delimiter": '"'}, "one character"),
-        ({"sheet": "People"}, "no sheet to choose"),
+        ({"sheet": "People"}, "--sheet is for spreadsheets only"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(options: dict[str, str], said: str) -> None:
@@ -210,7 +210,7 @@ def test_of_several_sheets_with_rows_one_is_named(tmp_path: Path) -> None:
         read(tmp_path / "people.xlsx", sheet="new")
     with pytest.raises(UnreadableFile, match="has no rows"):
         read(tmp_path / "people.xlsx", sheet="Empty")
-    with pytest.raises(ConfigurationError, match="no delimiter to choose"):
+    with pytest.raises(ConfigurationError, match="--delimiter is for text files only"):
         read(tmp_path / "people.xlsx", delimiter=",")
     assert read(tmp_path / "people.xlsx", sheet="New").header == Row(1, ("New",))
 

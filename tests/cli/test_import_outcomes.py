@@ -158,7 +158,7 @@ async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
 
-    said = "it gives consent_email and consent_post for a new customer: --give-consent lets a row do so"
+    said = "it sets consent_email and consent_post to yes for a new customer: that needs --give-consent"
     assert outcome["reason"] == said
 
 
@@ -180,7 +180,12 @@ async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
 
-    for said in ("email 'n/a'", "last_name is '#N/A'", "consent_post is true or false", "membership_end_date is a day"):
+    for said in (
+        "email 'n/a'",
+        "last_name is '#N/A'",
+        "consent_post must be true or false",
+        "membership_end_date is a day",
+    ):
         assert said in outcome["reason"]
 
 
@@ -256,7 +261,7 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
 
     words = " ".join(done.out.split())
     assert "spreadsheet (xlsx, ods, xls) or a CSV" in words
-    assert "so does a cell with an error such as #N/A in a spreadsheet" in words
+    assert "A cell with an error, such as #N/A, counts as empty in a spreadsheet" in words
 
 
 @pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])

@@ -179,10 +179,12 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
 
     assert (new["outcome"], new["reason"]) == (
         "refused",
-        "it gives consent_sms for a new customer: --give-consent lets a row do so",
+        "it sets consent_sms to yes for a new customer: that needs --give-consent",
     )
     assert (refused.code, outcome["outcome"], outcome["id"]) == (1, "refused", zoe.id)
-    assert outcome["reason"] == "the customer does not give consent_email: --give-consent lets a row do so"
+    assert (
+        outcome["reason"] == "it sets consent_email to yes, which the customer has not given: that needs --give-consent"
+    )
     assert withdrawn["changes"] == {"consent_post": [True, False]}
     assert given["changes"] == {"consent_email": [False, True]}
     now = await ts.customers.get(zoe)
@@ -231,7 +233,7 @@ async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
     _, (own,) = await import_(file, "--match", "email", "--apply", box=box)
 
     assert (done.code, old["outcome"]) == (1, "refused")
-    assert "since the file was written" in old["reason"]
+    assert "updated_at in the file is not that of the customer now" in old["reason"]
     assert own["outcome"] == "updated"
 
 
@@ -279,7 +281,7 @@ async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSo
     _, (again,) = await import_(file, "--match", "id", "--apply", box=box)
 
     assert (refused.code, old["outcome"]) == (1, "refused")
-    assert f"was changed at {zoe.updated_at}, since the file was written" in old["reason"]
+    assert f"updated_at in the file is not that of the customer now ({zoe.updated_at}): export again" in old["reason"]
     assert (fresh["outcome"], fresh["changes"]) == ("updated", {"last_name": ["Old", "New"]})
     assert again["outcome"] == "unchanged"
 
@@ -308,7 +310,7 @@ async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_r
 
     assert (done.code, outcome["outcome"], outcome["as_stored"]) == (0, "updated", [column])
     assert outcome["changes"] == {"last_name": ["Smth", "Smith"]}
-    assert f"Cells left as stored, since only their form as a number differs: 1 of {column}.\n" in done.err
+    assert f"Cells that a spreadsheet turned into numbers, left as stored: 1 in {column}.\n" in done.err
     assert (again["outcome"], again["as_stored"]) == ("unchanged", [column])
     assert other["changes"] == {column: [before, "01632 960"]}
 

@@ -43,7 +43,7 @@ def value_of(column: str, cell: str, order: Order | None = None) -> str | bool |
     """
     if WRITABLE[column].kind == "yes":
         if (consent := _CONSENTS.get(cell.lower())) is None:
-            raise ValueError(f"{column} is true or false, yes or no, 1 or 0, not {cell!r}")
+            raise ValueError(f"{column} must be true or false, yes or no, 1 or 0; it is {cell!r}")
         return consent
     if WRITABLE[column].kind != "day":
         return cell

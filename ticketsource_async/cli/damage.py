@@ -245,28 +245,28 @@ def _is_with_marks(old: str, new: str) -> bool:
 
 _TEXT_THERE: Final = "format the column as text in the spreadsheet, and correct the cell"
 _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
-    (lambda _, new: _ERROR.fullmatch(new), "an error of a spreadsheet: correct or empty the cell"),
-    (lambda _, new: _TEXT_FORMULA.fullmatch(new), "a formula: keep the text alone"),
-    (lambda _, new: "\ufffd" in new, "in which a letter was lost in another encoding"),
+    (lambda _, new: _ERROR.fullmatch(new), ", an error of a spreadsheet: correct or empty the cell"),
+    (lambda _, new: _TEXT_FORMULA.fullmatch(new), ", a formula: keep the text alone"),
+    (lambda _, new: "\ufffd" in new, ", in which a letter was lost in another encoding"),
     (
         lambda column, new: "\n" in new and not column.startswith("address_line"),
-        "with a line break: look for a quote too many",
+        ", with a line break: look for a quote too many",
     ),
     (
         lambda column, new: column in OFTEN_DIGITS and new.startswith("="),
-        f"a formula: {_TEXT_THERE}",
+        f", a formula: {_TEXT_THERE}",
     ),
     (
         lambda column, new: column in OFTEN_DIGITS and (_SCIENTIFIC.fullmatch(new) or _WITH_ZEROS.fullmatch(new)),
-        f"as a spreadsheet writes numbers: {_TEXT_THERE}",
+        f", as a spreadsheet writes numbers: {_TEXT_THERE}",
     ),
     (
         lambda column, new: column == "telephone" and _NEGATIVE.fullmatch(_as_number(new)),
-        f"which a spreadsheet computed as a formula: {_TEXT_THERE}",
+        f": a spreadsheet computed it as a formula; {_TEXT_THERE}",
     ),
     (
         lambda column, new: column == "membership_identifier" and _DAY_OR_TIME.fullmatch(new),
-        f"a day or a time: {_TEXT_THERE}",
+        f", a day or a time: {_TEXT_THERE}",
     ),
 )
 """What no value can be, by column and cell, and why."""
@@ -288,7 +288,7 @@ def breakage(column: str, old: str, new: str) -> str:
     """
     for is_broken, what in _BROKEN:
         if is_broken(column, new):
-            return f"{column} is {new!r}, {what}"
+            return f"{column} is {new!r}{what}"
     what = _broken_since(old, new)
     return f"{column} {old!r} became {new!r}: {what}" if what else ""
 

@@ -121,7 +121,12 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
             rules = Rules(options.match, options.give_consent, options.dates, frozenset(as_stored))
             if not options.quiet:
                 for column, count in as_stored.items():
-                    say(f"{column}: the {count:,} days that are not like 2026-01-31 are those that are stored.")
+                    days = (
+                        "1 day is written in another form, but equals"
+                        if count == 1
+                        else (f"{count:,} days are written in another form, but equal")
+                    )
+                    say(f"{column}: {days} the stored {'one' if count == 1 else 'ones'}.")
             # Customers who sign up between the list and their row would be there twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]

@@ -29,9 +29,9 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     "--match",
     type=click.Choice(["email", "id", "membership"]),
     required=True,
-    help="How a row finds its customer: by e-mail, by id, or by membership number, and by surname where people share a "
-    "number. With email and membership, a row that finds nobody creates a customer. With id, the e-mail of a row is "
-    "written, even if somebody else has the same.",
+    help="How a row finds its customer. email: by e-mail; id: by id; membership: by membership number; if several people "
+    "have the number, also by surname. With email and membership, a row that finds nobody creates a customer. With id, "
+    "the e-mail of a row is written, even if somebody else has the same.",
 )
 @click.option("--apply", is_flag=True, help="Write. Without this, say what would be written.")
 @click.option(
@@ -48,16 +48,21 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     multiple=True,
     callback=_mapping,
     help='Say which column a name in the file is, such as "Date Joined=membership_start_date"; may be repeated. '
-    '"NAME=" leaves it out. No name but its own leads to a consent without this.',
+    '"NAME=" leaves the column out. A consent column needs its own name (consent_email) or this option. The column must '
+    "say yes where the person agrees; do not map 'Unsubscribed'.",
 )
 @click.option("--ignore-unknown", is_flag=True, help="Leave out columns that are not known.")
 @click.option(
     "--dates",
     type=click.Choice(["dmy", "mdy"]),
-    help="How days are written that are not like 2026-01-31: dmy is 31/01/2026, mdy is 01/31/2026.",
+    help="The order of days such as 31/01/2026 (dmy) or 01/31/2026 (mdy).",
 )
 @click.option("--sheet", metavar="NAME", type=TEXT, help="The sheet of a spreadsheet, if several have rows.")
-@click.option("--encoding", metavar="NAME", help="The encoding of a CSV, such as windows-1252, if it is taken wrongly.")
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="The encoding of a CSV, such as windows-1252, if the first line of the output names a wrong one.",
+)
 @click.option("--delimiter", metavar="TEXT", help='What separates the cells of a CSV: ";" or tab, for example.')
 @click.option(
     "--refused",
@@ -69,20 +74,20 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
 @click.option(
     "--escape-formulas/--no-escape-formulas",
     default=True,
-    help="Take away the quotes that the export puts before formulas.  [default: on]",
+    help="Remove the quote that an export puts before a formula.  [default: on]",
 )
 @quiet_option
 def import_customers(**given: object) -> None:
-    """Create or update customers from a spreadsheet (xlsx, ods, xls) or a CSV; - is stdin.
+    """Create or update customers from a spreadsheet (xlsx, ods, xls) or a CSV file. Use - to read stdin.
 
     Columns are found by the names of the export, or by other usual ones (Surname, Mobile, Post Code). Without --apply
-    nothing is written. An empty cell leaves what is there, and so does a cell with an error such as #N/A in a
-    spreadsheet; in a CSV, an error is refused. A consent is true or false, yes or no, 1 or 0.
+    nothing is written. An empty cell changes nothing. A cell with an error, such as #N/A, counts as empty in a
+    spreadsheet; in a CSV its row is refused. A consent is true or false, yes or no, 1 or 0.
 
     A cell that a spreadsheet took for a number (a telephone without its zero) is left as it is stored. A row is refused
     if a cell is not what its column takes, if it seems damaged, if it is not certain whom it is for, or if the customer
     was changed after the export; then the exit code is 1. A terminal shows a table of these rows; a pipe gets a line of
-    JSON for each row. The import does not send a consent that stays true. It is not known whether the API then keeps
+    JSON for each row. A consent that stays true is not sent. It is not known whether the API then keeps
     the other consents: look at the "changes" in the output.
 
     New customers come first. To go on after a failure run it again: what is written already is then unchanged. If you

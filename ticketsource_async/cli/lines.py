@@ -285,7 +285,7 @@ def _for_new(made: Plan, rules: Rules) -> list[str]:
     if rules.match == "membership" and "last_name" not in made.values:
         problems.append("it has no last_name, without which no member is created")
     if given := _given_consents(made.values, rules):
-        problems.append(f"it gives {given} for a new customer: --give-consent lets a row do so")
+        problems.append(f"it sets {given} to yes for a new customer: that needs --give-consent")
     made.does, made.draft = "create", draft_of(made.values)
     return problems
 
@@ -299,10 +299,11 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
     if line.dated and "updated_at" in before.invalid:
         problems.append("the updated_at of the customer could not be read, so the file may be older: correct it first")
     elif line.dated and line.updated_at != before.updated_at:
-        problems.append(f"the customer was changed at {before.updated_at}, since the file was written: export again")
+        now = before.updated_at or "none"
+        problems.append(f"updated_at in the file is not that of the customer now ({now}): export again")
     changed = {column: new for column, (_, new) in cells.differing(before, made.after).items()}
     if given := _given_consents(changed, rules):
-        problems.append(f"the customer does not give {given}: --give-consent lets a row do so")
+        problems.append(f"it sets {given} to yes, which the customer has not given: that needs --give-consent")
     made.does, made.draft = "update", cells.update_draft(before, made.after)
     return problems
 

@@ -89,8 +89,8 @@ class Outcomes:
         if self._consents:
             yield f"Consents: {self._consents['given']:,} given, {self._consents['withdrawn']:,} withdrawn."
         if self._as_stored:
-            columns = ", ".join(f"{count:,} of {name}" for name, count in self._as_stored.items())
-            yield f"Cells left as stored, since only their form as a number differs: {columns}."
+            columns = ", ".join(f"{count:,} in {name}" for name, count in self._as_stored.items())
+            yield f"Cells that a spreadsheet turned into numbers, left as stored: {columns}."
         for (column, what), rows in self._odd.items():
             more = f" and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
             yield f"{column} {what}: row{'s' if len(rows) > 1 else ''} {', '.join(rows[:_MOST_NAMED])}{more}."

@@ -91,12 +91,12 @@ def read(
     if data.startswith(_SPREADSHEETS):
         for option, value in (("encoding", encoding), ("delimiter", delimiter)):
             if value is not None:
-                raise ConfigurationError(f"{name} is a spreadsheet, which has no {option} to choose.")
+                raise ConfigurationError(f"{name} is a spreadsheet: --{option} is for text files only.")
         taken, rows = _of_spreadsheet(data, name, sheet)
         delimiter = ""
     else:
         if sheet is not None:
-            raise ConfigurationError(f"{name} is a text, which has no sheet to choose.")
+            raise ConfigurationError(f"{name} is a text file: --sheet is for spreadsheets only.")
         taken, rows, delimiter = _of_text(data, name, encoding, delimiter, is_known or (lambda _: False))
     if not rows:
         raise UnreadableFile(f"{name} has no rows.", name)
