@@ -29,9 +29,9 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     "--match",
     type=click.Choice(["email", "id", "membership"]),
     required=True,
-    help="How a row finds its customer. email: by e-mail; id: by id; membership: by membership number; if several people "
-    "have the number, also by surname. With email and membership, a row that finds nobody creates a customer. With id, "
-    "the e-mail of a row is written, even if somebody else has the same.",
+    help="How a row finds its customer. email: by e-mail; id: by id; membership: by membership number; if several "
+    "people have the number, also by surname. With email and membership, a row that finds nobody creates a customer. "
+    "With id, the e-mail of a row is written, even if somebody else has the same.",
 )
 @click.option("--apply", is_flag=True, help="Write. Without this, say what would be written.")
 @click.option(
@@ -48,8 +48,8 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     multiple=True,
     callback=_mapping,
     help='Say which column a name in the file is, such as "Date Joined=membership_start_date"; may be repeated. '
-    '"NAME=" leaves the column out. A consent column needs its own name (consent_email) or this option. The column must '
-    "say yes where the person agrees; do not map 'Unsubscribed'.",
+    '"NAME=" leaves the column out. A consent column needs its own name (consent_email) or this option. The column '
+    "must say yes where the person agrees; do not map 'Unsubscribed'.",
 )
 @click.option("--ignore-unknown", is_flag=True, help="Leave out columns that are not known.")
 @click.option(
