@@ -22,6 +22,7 @@ from ticketsource_async import (
     EventDate,
     InvalidResponse,
     Note,
+    NoteDraft,
     NotFound,
     OutcomeUnknown,
     PaginationError,
@@ -529,6 +530,23 @@ def test_a_class_of_the_users_own_may_have_a_repr_of_its_own() -> None:
     assert repr(Voucher("vch-1")).startswith(
         "Voucher(id='vch-1', code=None, amount=None, valid_until=None, links=Links("
     )
+
+
+async def test_a_class_of_the_users_own_may_have_constants(box: Sandbox, ts: TicketSource) -> None:
+    """Of any name, also one that this library uses inside its own records."""
+
+    @attrs.frozen
+    class Kept(Record):
+        API_TYPE = "customer_note"
+        _names = ("description",)
+        description: str | None = None
+
+    customer_id = box.customers.ids()[0]
+    made = await ts.notes.create(customer_id, NoteDraft(description="Rang back"))
+
+    (note,) = [note async for note in ts.paginate(f"/customers/{customer_id}/notes", model=Kept)]
+
+    assert (note.id, note._names) == (made.id, ("description",))
 
 
 def test_a_class_of_the_users_own_changes_nothing_for_other_records() -> None:

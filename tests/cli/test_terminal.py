@@ -435,6 +435,19 @@ async def test_an_empty_list_says_so_on_a_terminal(box: Sandbox) -> None:
     assert table(as_csv.out) == []
 
 
+async def test_that_nobody_is_a_duplicate_is_said_once(box: Sandbox) -> None:
+    """As `customers find` says it."""
+    for customer_id in box.customers.ids():
+        box.customers.purge(customer_id)
+
+    shown = await on_terminal("customers", "duplicates", box=box)
+    quiet = await on_terminal("customers", "duplicates", "-q", box=box)
+
+    assert (shown[0], quiet) == (0, (0, "No rows.\n"))
+    assert "0 of 25 customers may be duplicates" in shown[1]
+    assert "No rows" not in shown[1]
+
+
 async def test_that_nobody_is_found_is_said_once(box: Sandbox) -> None:
     """By the summary, or without it in the place of the table."""
     found = await on_terminal("customers", "find", "nobody-at-all", box=box)

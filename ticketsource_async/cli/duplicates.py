@@ -111,7 +111,7 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
         groups = alike.groups()
         rows = _rows(groups, lambda number: waiting.get(places[number]))
         if kind is None:
-            with Printing(TABLE, limit).records(Duplicate) as write:
+            with Printing(TABLE, limit).records(Duplicate, no_rows="No rows." if reading.quiet else "") as write:
                 for row in rows:
                     if not write(row):
                         break

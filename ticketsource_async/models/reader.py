@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from types import UnionType
+from types import MemberDescriptorType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -397,7 +397,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             links = "links_readers[tuple(links)](links, invalid, (None, 'links')) if links.__class__ is dict else "
             lines += ["x.id = id", f"x.links = {links}links_of(links, invalid, links_readers)"]
             lines += ["x.invalid = invalid or NOTHING"]
-        if hasattr(self._cls, "_names"):
+        if isinstance(getattr(self._cls, "_names", None), MemberDescriptorType):  # not a constant of the user's own
             names["given"] = given
             lines.append(f"x._names = {'tuple(values)' if given is None else 'given'}")
         lines += ["x.extra = extra", "x.__class__ = cls", "return x"]

@@ -80,8 +80,7 @@ class CustomerStore:
     loses power, the last changes may be yielded again. Once a deletion or an erasure is acknowledged and the loop has
     ended, no data of the person are left in the file; if it is acknowledged after the loop, once the file is closed.
     Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used. With `read_only` several may read
-    it at once, as it is when they open it, and a `changes` of another process is refused meanwhile; an empty file is
-    refused too.
+    it at once, as it was when opened. An empty file is refused then, and a `changes` of another process meanwhile.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
