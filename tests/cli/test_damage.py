@@ -293,6 +293,14 @@ def test_a_text_is_compared_and_sent_without_what_nobody_sees(text: str, cleaned
     assert clean(text) == cleaned
 
 
+@pytest.mark.parametrize("new", ["5" + " " * 130_000 + "x", "(1" + " " * 130_000, "1 " * 60_000, "1" + "de " * 40_000])
+def test_no_text_is_too_long(new: str) -> None:
+    """As long as a cell of a file can be; an expression that goes back and forth would take minutes."""
+    assert breakage("address_line_1", "1-2", new) == ""
+    assert not is_number_form("1-2", new)
+    assert oddity("telephone", "", new) == ""
+
+
 @given(st.text(), st.text())
 def test_no_text_is_too_odd(old: str, new: str) -> None:
     """Whatever is stored and comes back: a text that stays is neither a number form gone wrong nor damage."""

@@ -24,6 +24,9 @@ _JOINED: Final = re.compile(
     f"([\u0600-\u180a\u180e\u1810-\u1fff\u2190-\ufdff\ufe10-\U000e00ff\U000e01f0-\U0010ffff])?([{JOINERS}]+)(\\s|\\Z)?"
 )
 
+_LONGEST: Final = 100
+"""More characters than a spreadsheet writes for a number or a day; expressions would take long for a long text."""
+
 _SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
 _MONEY: Final = (
     "(?:[$¢-¥֏؋৲৳৻૱௹฿៛\u20a0-\u20cf\ufdfc\ufe69\uff04\uffe0\uffe1\uffe5\uffe6]"
@@ -137,6 +140,8 @@ def is_number_form(old: str, new: str) -> bool:
 
 def _as_number(text: str) -> str:
     """Return a text with a plain minus before it, if it is a number with another one, or in parentheses."""
+    if len(text) > _LONGEST:
+        return text
     text = _MINUS.sub("-", text)
     found = _ACCOUNTED.fullmatch(text)
     return f"-{(found[1] or found[2]).strip()}" if found else text
@@ -145,6 +150,8 @@ def _as_number(text: str) -> str:
 def _numbers(text: str) -> set[Decimal]:
     """Return the numbers for which a spreadsheet can take a text: 1.234 may be 1234, and £5 is 5."""
     found = set()
+    if len(text) > _LONGEST:
+        return set()
     bare = _CURRENCY.sub("", text, count=1)
     without = bare.removesuffix("%").rstrip()
     if _DECIMAL.fullmatch(without):
@@ -201,7 +208,7 @@ def _computed(old: str, new: str) -> bool:
 
 def _taken_for_a_day(old: str, new: str) -> bool:
     """Say whether a day or a time, however it is written, stands in place of what looks like one."""
-    if old == new or not _LIKE_A_DAY_OR_TIME.fullmatch(old):
+    if old == new or len(new) > _LONGEST or not _LIKE_A_DAY_OR_TIME.fullmatch(old):
         return False
     if any(form.fullmatch(new) for form in (_DAY_OR_TIME, _SERIAL_DAY, _FRACTION)):
         return True
