@@ -129,7 +129,7 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
     evil = EVIL.replace("\x00", "")
     file, wrong, no_csv = tmp_path / "in.csv", tmp_path / "wrong.csv", tmp_path / "no.csv"
     lines = [f'"{evil}","{name}@example.com","{day}"' for name, day in (("a", ""), (evil, ""), ("b", evil))]
-    file.write_text("\n".join(["first_name,email,membership_start_date", *lines]), "utf-8", newline="")
+    file.write_text("\n".join(["address_line_1,email,membership_start_date", *lines]), "utf-8", newline="")
     wrong.write_text(f'"{evil}",email\n', "utf-8", newline="")
     no_csv.write_text(f'email\n"a"{evil}\n', "utf-8", newline="")
 
