@@ -129,7 +129,7 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
     evil = EVIL.replace("\x00", "")
     file, wrong, no_csv = tmp_path / "in.csv", tmp_path / "wrong.csv", tmp_path / "no.csv"
     lines = [f'"{evil}","{name}@example.com","{day}"' for name, day in (("a", ""), (evil, ""), ("b", evil))]
-    file.write_text("\n".join(["address_line_1,email,membership_start_date", *lines]), "utf-8", newline="")
+    file.write_text("\n".join(["first_name,email,membership_start_date", *lines]), "utf-8", newline="")
     wrong.write_text(f'"{evil}",email\n', "utf-8", newline="")
     no_csv.write_text(f'email\n"a"{evil}\n', "utf-8", newline="")
 
@@ -142,8 +142,8 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
     everything = (imported, as_json, refused, broken)
     assert [code for code, _ in everything] == [1, 1, 2, 2]
     assert [obeyed_in(shown) for _, shown in everything] == [set()] * 4
-    assert "with a line break" in " ".join(imported[1].split())
-    assert "would create" in as_json[1]
+    assert "with a line break: look for a quote too many" in " ".join(imported[1].split())
+    assert "refused" in as_json[1]
 
 
 @pytest.mark.parametrize("evil", [EVIL.replace("\x00", ""), "\x1b[8m"])
@@ -360,7 +360,7 @@ async def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(box: 
     assert "cst-1" in "".join(lines(shown))
     assert got.count("山") == 10
     assert got.count("x") == 50 + 1  # of example
-    assert ("No room for" in shown) == (columns < 250)
+    assert ("Not shown" in shown) == (columns < 250)
 
 
 async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: Sandbox) -> None:
@@ -380,7 +380,7 @@ async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: S
     first = {row[0]: [cell.strip() for cell in row if cell] for row in cells}
     assert all(first[one] == [one, "Swan Lake in the Park", "Theatre", "Musical", "yes"] for one in ids[:18])
     assert set(ids) <= first.keys()
-    assert "No room for archived, reference, created: --format json has all.\n" in shown
+    assert "Not shown: archived, reference, created. Use --format json.\n" in shown
     assert shown.count("word ") + shown.count("word\n") == 60
     assert shown.count("q") == 300
 
@@ -413,7 +413,7 @@ async def test_a_table_has_the_first_100_rows_unless_more_are_asked_for(many: Sa
     piped = await run(*command, box=many)
     some = await run(*command, "--limit", "3", box=many)
 
-    more = "... more: --limit N or --format csv"
+    more = "... more rows: use --limit N or --format csv"
     assert [code for code, _ in (first, exactly, three, all_of_them)] == [0] * 4
     assert [shown.count("bkg-") for _, shown in (first, exactly, three, all_of_them)] == [100, 100, 3, 101]
     assert [more in shown for _, shown in (first, exactly, three, all_of_them)] == [True, False, True, False]
@@ -435,6 +435,39 @@ async def test_an_empty_list_says_so_on_a_terminal(box: Sandbox) -> None:
     assert table(as_csv.out) == []
 
 
+async def test_that_nobody_is_a_duplicate_is_said_once(box: Sandbox) -> None:
+    """As `customers find` says it."""
+    for customer_id in box.customers.ids():
+        box.customers.purge(customer_id)
+
+    shown = await on_terminal("customers", "duplicates", box=box)
+    quiet = await on_terminal("customers", "duplicates", "-q", box=box)
+
+    assert (shown[0], quiet) == (0, (0, "No rows.\n"))
+    assert "0 of 25 customers may be duplicates" in shown[1]
+    assert "No rows" not in shown[1]
+
+
+async def test_that_nobody_is_found_is_said_once(box: Sandbox) -> None:
+    """By the summary, or without it in the place of the table."""
+    found = await on_terminal("customers", "find", "nobody-at-all", box=box)
+    quiet = await on_terminal("customers", "find", "nobody-at-all", "-q", box=box)
+
+    assert (found[0], quiet) == (1, (1, "No rows.\n"))
+    assert "0 found among 25 customers." in found[1]
+    assert "No rows" not in found[1]
+
+
+@pytest.mark.parametrize(("columns", "least"), [(80, 57), (40, 20), (30, 20)])
+async def test_the_values_of_a_narrow_record_keep_twenty_cells(box: Sandbox, columns: int, least: int) -> None:
+    """The names are folded first."""
+    listing(box, "customer", "/customers", {"email": "x" * 60})
+
+    _, shown = await on_terminal("customers", "get", "cst-1", box=box, columns=columns)
+
+    assert max(line.count("x") for line in lines(shown)) == least
+
+
 async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) -> None:
     """The error follows them, with its exit code."""
     many.fail(page=2, status=501)
@@ -444,6 +477,22 @@ async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) ->
     assert code == 75
     assert 50 < shown.count("cst-") <= 101
     assert "answered 501" in lines(shown)[-1]
+
+
+async def test_ctrl_c_shows_the_rows_that_have_come(many: Sandbox) -> None:
+    """Somebody who has waited for the first ones need not wait for the rest, and sees that it is not all."""
+    many.fail(page=2, slow=60)
+
+    code, shown = await on_terminal(
+        *("customers", "find", "@", "--limit", "200"),
+        box=many,
+        interrupt_at=b"customers",
+        interrupt_if=lambda: len(many.requests) >= 2,
+    )
+
+    assert code == 130
+    assert 50 < shown.count("cst-") <= 100
+    assert lines(shown)[-1] == "... ended before all were read."
 
 
 @pytest.mark.parametrize(
