@@ -21,8 +21,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "_wire.unpacking",
     ),
     ("ratelimit", "_wire.connector", "_wire.transport", "_wire.sending", "_wire.sender", "_wire.tasks"),
-    ("list_progress", "broken_pages", "pagination", "bulk", "sync", "resources", "listings", "operations", "client"),
-    ("output", "duplicates", "tables", "record_tables", "files", "checking"),
+    (
+        "list_progress",
+        "broken_pages",
+        "pagination",
+        "bulk",
+        "sync",
+        "reports",
+        "resources",
+        "listings",
+        "operations",
+        "client",
+    ),
+    ("output", "duplicates", "tables", "record_tables", "report_tables", "files", "checking"),
     ("cli", "_signals", "__main__"),
 )
 """From the ground up; a package stands for its modules."""
@@ -54,6 +65,8 @@ MAY_IMPORT = {
     "pyarrow": ("files.parquet",),
     "xlsxwriter": ("files.xlsx",),
     "python_calamine": ("files.reading",),
+    "jinja2": ("files.html",),
+    "matplotlib": ("files.charts",),
     "asyncio": (
         *(
             "_wire.transport",

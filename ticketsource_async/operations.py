@@ -25,12 +25,13 @@ from ticketsource_async.resources.bookings import Bookings, Seats
 from ticketsource_async.resources.customers import Customers
 from ticketsource_async.resources.events import Dates, Events, Venues
 from ticketsource_async.resources.notes import Notes
+from ticketsource_async.resources.reports import Reports
 
 Row = TypeVar("Row", bound=Record)
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-_GROUPS: Final = ("customers", "notes", "events", "venues", "dates", "bookings", "seats")
+_GROUPS: Final = ("customers", "notes", "events", "venues", "dates", "bookings", "seats", "reports")
 
 
 @frozen(kw_only=True)
@@ -66,6 +67,7 @@ class Operations:
         self.dates = Dates(sender, priority)
         self.bookings = Bookings(sender, priority)
         self.seats = Seats(sender, priority)
+        self.reports = Reports(sender, "bulk")
 
     if not TYPE_CHECKING:  # the checkers know the operations
 
