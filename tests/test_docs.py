@@ -4,15 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from command import rows_in
-from processes import run_with
+from processes import run_with, sandbox_command
 
 import ticketsource_async
 from ticketsource_async import TicketSource, errors
@@ -81,28 +79,6 @@ def test_the_session_in_the_shell_is_as_it_stands(tmp_path: Path) -> None:
     assert printed == [expected for _, expected in steps]
 
 
-@contextmanager
-def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
-    """Run `ticketsource sandbox`, and yield the variables that it says to set."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "ticketsource_async", "sandbox", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None
-    try:
-        lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
-        if not all(lines):
-            server.terminate()  # it may still run, and `communicate` waits for its end
-            pytest.fail(server.communicate()[1])
-        yield dict(line.split("=", 1) for line in lines)
-    finally:
-        server.terminate()
-        server.communicate()
-
-
 def test_the_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> None:
     """The README's test runs by itself, with the plugin found by its entry point."""
     (tmp_path / "test_sync.py").write_text(block("pytest"))
@@ -131,11 +107,11 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 
 
 def test_every_error_is_explained() -> None:
-    """Each class that can be raised has a row in the table of docs/errors.md, to which the README leads."""
+    """Each class that can be raised has a row in the table of the page of errors, to which the README leads."""
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TicketSourceError)]
-    table = (ROOT / "docs" / "errors.md").read_text()
+    table = (ROOT / "docs" / "pages" / "reference" / "errors.md").read_text()
 
-    assert "(docs/errors.md)" in README
+    assert "(docs/pages/reference/errors.md)" in README
     assert [k.__name__ for k in kinds if f"| `{k.__name__}` |" not in table] == []
 
 

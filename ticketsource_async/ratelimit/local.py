@@ -35,7 +35,7 @@ class LocalRateLimiter:
     First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
     one in 48 (5 of 240) to them, and get at least one slot in ten of their event loop while they wait, and one in each
     window of all. For ten minutes after an interactive call bulk takes half of the slots at once, and then the others
-    at even intervals, until used slots are free again. docs/rate-limit.md shows it.
+    at even intervals, until used slots are free again. docs/pages/understand/rate-limit.md shows it.
 
     It has no task, thread or lock of its own, and works in any number of event loops. As new keys come, it forgets
     those that were not used for a window. `clock` is in seconds and never goes back.
