@@ -1,25 +1,25 @@
-"""Build the site into docs/build/site: `uv run --all-extras --group docs python docs/build.py`.
+"""Build the site into docs/build/site, or into `site` of another folder: `uv run --all-extras python docs/build.py`.
 
 The pages of docs/pages are written by hand. The pages of the reference that list names, commands and columns are made
 here, from the code that they describe.
 """
 
-import re
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from ticketsource_async import record_tables, tables
+from ticketsource_async import models, record_tables, tables
 from ticketsource_async.cli import cli
 
 DOCS: Final = Path(__file__).parent
 PROJECT: Final = DOCS.parent
-BUILD: Final = DOCS / "build"
 
 GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "client": (
@@ -72,25 +72,14 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 """The pages of the reference of Python names: title, what the names are for, and the names."""
 
 
-def public_names() -> dict[str, str]:
-    """Return every public name with the module that has it."""
-    stub = (PROJECT / "ticketsource_async" / "__init__.pyi").read_text()
-    models = (PROJECT / "ticketsource_async" / "models" / "__init__.py").read_text()
-    names = dict.fromkeys(re.findall(r"(\w+) as \1", stub), "")
-    listed = re.search(r"__all__ = \((.*?)\)", models, re.DOTALL)
-    records = re.findall(r'"(\w+)"', listed[1]) if listed else []
-    return names | dict.fromkeys(records, "models")
-
-
 def python_pages() -> Iterator[tuple[str, str]]:
-    """Yield the pages of the Python names, in groups."""
+    """Yield the pages of the Python names, in groups; the names that no group has are records or errors."""
     grouped = {name for _, _, names in GROUPS.values() for name in names}
-    of = public_names()
-    rest = [name for name in of if of[name] == "models" and name not in grouped]
-    errors = [name for name in of if of[name] != "models" and name not in grouped and name != "__version__"]
+    rest = [name for name in import_module("ticketsource_async").__all__ if name not in grouped]
+    records = [name for name in rest if name in vars(models)]
     for page, (title, purpose, names) in GROUPS.items():
-        shown = names or rest
-        yield f"reference/python/{page}.md", f"# {title}\n\n{purpose}\n\n" + "\n".join(map(_named, shown))
+        yield f"reference/python/{page}.md", f"# {title}\n\n{purpose}\n\n" + "\n".join(map(_named, names or records))
+    errors = [name for name in rest if name not in records]
     text = "# Errors in Python\n\nThe fields of each error. [Errors](../errors.md) says what each means.\n\n"
     yield "reference/python/errors.md", text + "\n".join(map(_named, errors))
 
@@ -127,16 +116,17 @@ KINDS: Final = {
 
 def columns_page() -> str:
     """Return the page of the columns of each table."""
-    parts = ["# Columns of files", "", "The columns of each file, in their order. New columns are added at the end.", ""]
-    shown: list[tables.Table[Any]] = [
-        *(table for module in (tables, record_tables) for table in vars(module).values() if isinstance(table, tables.Table))
-    ]
-    for table in {id(table): table for table in shown}.values():
-        name = next(n for module in (tables, record_tables) for n, value in vars(module).items() if value is table)
-        parts += [f"## {name.replace('_', ' ').capitalize()}", "", "| column | kind |", "|---|---|"]
-        parts += [f"| `{column.name}` | {KINDS.get(column.kind, column.kind)} |" for column in table.columns]
-        parts.append("")
+    parts = ["# Columns of files", "", "The columns of each file, in their order. New columns come at the end.", ""]
+    for name, table in (*vars(tables).items(), *vars(record_tables).items()):
+        if isinstance(table, tables.Table) and f"## {_heading(name)}" not in parts:
+            parts += [f"## {_heading(name)}", "", "| column | kind |", "|---|---|"]
+            parts += [f"| `{column.name}` | {KINDS.get(column.kind, column.kind)} |" for column in table.columns]
+            parts.append("")
     return "\n".join(parts)
+
+
+def _heading(constant: str) -> str:
+    return constant.replace("_", " ").capitalize()
 
 
 def generated() -> Iterator[tuple[str, str]]:
@@ -149,14 +139,16 @@ def generated() -> Iterator[tuple[str, str]]:
 
 def main() -> int:
     """Build the site and return the exit code of the builder, which refuses links that lead nowhere."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    shutil.copytree(DOCS / "pages", BUILD / "pages")
+    build = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "build"
+    shutil.rmtree(build, ignore_errors=True)
+    shutil.copytree(DOCS / "pages", build / "pages")
     for path, text in generated():
-        page = BUILD / "pages" / path
+        page = build / "pages" / path
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text)
-    shutil.copy(DOCS / "zensical.toml", BUILD)
-    builder = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(BUILD / "zensical.toml")]
+    settings = build / "zensical.toml"
+    settings.write_text((DOCS / "zensical.toml").read_text().replace('"PROJECT"', json.dumps(str(PROJECT))))
+    builder = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(settings)]
     return subprocess.run(builder, check=False).returncode  # noqa: S603 - our own command
 
 

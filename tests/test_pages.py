@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from unittest import SkipTest
 
 import pytest
@@ -20,10 +21,16 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = ROOT / "docs" / "pages"
 PATHS: Final = sorted(PAGES.rglob("*.md"))
+WITH_CODE: Final = [path for path in PATHS if "```" in path.read_text()]
 RUN: Final = {"python", "sh", "console"}
 NOT_HERE: Final = {"powershell"}
 NOT_CODE: Final = {"text", "csv", "json", "toml", "ini", "yaml", "sql", "crontab", "jinja"}
 _SKIP: Final = re.compile(r'<!-- skip: next "(.+)" -->\n\s*$')
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a page in the names of its tests."""
+    return str(path.relative_to(PAGES).with_suffix(""))
 
 
 class Page:
@@ -92,7 +99,11 @@ def _settings() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [path for path in PATHS if "```" in path.read_text()], ids=lambda path: str(path.relative_to(PAGES).with_suffix("")))
+@pytest.mark.parametrize(
+    "path",
+    WITH_CODE,
+    ids=lambda path: str(path.relative_to(PAGES).with_suffix("")),
+)
 def test_the_blocks_of_a_page_run(
     path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +117,7 @@ def test_the_blocks_of_a_page_run(
     assert all(left_out)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(PAGES).with_suffix("")))
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
 def test_a_block_is_run_or_says_why_not(path: Path) -> None:
     """A block names its language. One that is not run has a comment in front of it with the reason."""
     text = path.read_text()
@@ -119,3 +130,37 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "docs" / "zensical.toml").read_text()
 
     assert [path.name for path in PATHS if f'"{path.relative_to(PAGES)}"' not in navigation] == []
+
+
+@pytest.fixture(name="site", scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), str(folder / "build")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "build" / "site"
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_another_host(site: Path) -> None:
+    """A page may link to other hosts, but its scripts, styles, fonts and pictures are its own."""
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r"<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=[\"']?([^\"' >]+)", text)
+        loaded += [link for link in re.findall(r"<link\b[^>]*>", text) if "canonical" not in link and "://" in link]
+        loaded += re.findall(r"(?:@import|url\()\s*[\"']?(\S+)", text)
+        assert [address for address in loaded if "://" in address or address.startswith("//")] == [], page
+
+
+@pytest.mark.slow
+def test_the_reference_has_every_public_name_once(site: Path) -> None:
+    """A name that can be imported from the package has a heading in one page of the reference."""
+    pages = "".join(page.read_text() for page in (site / "reference" / "python").rglob("*.html"))
+    anchors = re.findall(r'<h2 id="ticketsource_async\.([\w.]+)"', pages)
+
+    assert set(import_module("ticketsource_async").__all__) <= {name.rpartition(".")[2] for name in anchors}
+    assert len(anchors) == len(set(anchors))
