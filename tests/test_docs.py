@@ -76,7 +76,7 @@ def commands(group: object = cli, path: tuple[str, ...] = ()) -> list[tuple[str,
 
 @pytest.mark.parametrize("path", commands())
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
-    """Help exists for every command, every option in it is explained, and each command ends with an example."""
+    """Help exists for every command, every option in it is explained, and each command has an example in front of them."""
     result = CliRunner().invoke(cli, [*path, "--help"], prog_name="ticketsource")
 
     assert result.exit_code == 0
@@ -85,4 +85,4 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         command = command.commands[name]  # type: ignore[assignment]  # a group until the last name
     assert command.help
     if path and not hasattr(command, "commands"):
-        assert f"Example: ticketsource {' '.join(path)}" in result.output
+        assert f"\n\nExample:\n  ticketsource {' '.join(path)}" in result.output.split("Options:")[0]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 import click
 
 from ticketsource_async._signals import Ending, asking
+from ticketsource_async.cli.help import Command
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -72,12 +73,14 @@ COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 """The commands that are loaded, by group and name."""
 
 
-def command(name: str, *, calls_api: bool = True, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+def command(
+    name: str, *, calls_api: bool = True, cls: type[Command] = Command, **options: Any
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function: `@command("customers export")`, or `@command("check")` for one without a group."""
     group, _, last = name.rpartition(" ")
 
     def make(function: Callable[..., None]) -> click.Command:
-        made: click.Command = click.command(last, **options)(function)  # type: ignore[no-untyped-call]  # of its overloads
+        made = click.command(last, cls, **options)(function)
         if calls_api:
             made.params.append(
                 click.Option(
