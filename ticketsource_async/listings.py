@@ -32,9 +32,10 @@ from ticketsource_async.errors import (
     RequestTimedOut,
     TicketSourceError,
 )
-from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
+from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.resources.bookings import Bookings
 from ticketsource_async.resources.events import Dates, Events, Venues
 
 In = TypeVar("In")
@@ -66,13 +67,14 @@ class FailedBranch:
     It is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates there have
     no venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or, without an `event`,
     of events; all others of that list are there. If `is_end`, it is the rest of such a list, which was not read to its
-    end; the rows before are there.
+    end; the rows before are there. With a `booking_id` it is the seats of that booking.
     """
 
     event: Event | None
     date: EventDate | None
     venue_id: str | None
     error: TicketSourceError
+    booking_id: str | None = None
 
     @property
     def is_row(self) -> bool:
@@ -89,6 +91,8 @@ class FailedBranch:
         if isinstance(self.error, InvalidID):  # it may have any letters, and the error has it escaped
             part = "a venue of "
         whose = f"event {self.event.id}" if self.event else "the list of events"
+        if self.booking_id is not None:
+            whose = f"the list of seats of booking {self.booking_id}"
         row = "a row of " if self.is_row else "the rest of " if self.is_end else ""
         return f"{row}{part}{whose} could not be read: {_shortened(str(self.error))}"
 
@@ -192,6 +196,30 @@ def sold_by_date(
     return _in_branches(_in_branches(source, dates_of, concurrency), bookings_for, concurrency)
 
 
+@frozen
+class SeatsOfBooking:
+    """The seats of a booking; what `failed` names of them is not there."""
+
+    booking_id: str
+    seats: Sequence[Seat]
+    failed: Sequence[FailedBranch] = ()
+
+
+def seats_of_bookings(
+    sender: Sender, booking_ids: Iterable[str], concurrency: int
+) -> AsyncGenerator[SeatsOfBooking, None]:
+    """Return the seats of these bookings, so many at a time."""
+    branches, bookings = _Branches(), Bookings(sender, "bulk")
+
+    async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
+        found = await branches.rows(
+            lambda odd: bookings.list_seats(booking_id, on_invalid=odd), None, booking_id=booking_id
+        )
+        return [SeatsOfBooking(booking_id, *(((), [found]) if isinstance(found, FailedBranch) else found))]
+
+    return in_order(_each(booking_ids), seats_of, concurrency)
+
+
 async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
     """Yield all events, and what cannot be read of their list."""
     odd: list[InvalidResponse] = []
@@ -213,14 +241,15 @@ def _these_events(
     """Return these events, each once; those that are ids are asked for."""
     by_id = {checked_id(event, Event): event for event in wanted}
 
-    async def each() -> AsyncGenerator[str | Event, None]:
-        for event in by_id.values():
-            yield event
-
     async def get(event: str | Event) -> list[Event | FailedBranch]:
         return [await branches.read(events.get(event), Event(event)) if isinstance(event, str) else event]
 
-    return in_order(each(), get, concurrency)
+    return in_order(_each(by_id.values()), get, concurrency)
+
+
+async def _each(items: Iterable[In]) -> AsyncGenerator[In, None]:
+    for item in items:
+        yield item
 
 
 def _rest(listed: Pager[Any]) -> list[ListEnded]:
@@ -240,22 +269,29 @@ class _Branches:
         self._failures_in_a_row = 0
 
     async def rows(
-        self, list_all: Callable[[OnInvalid], Pager[Out]], event: Event, event_date: EventDate | None = None
+        self,
+        list_all: Callable[[OnInvalid], Pager[Out]],
+        event: Event | None,
+        event_date: EventDate | None = None,
+        *,
+        booking_id: str | None = None,
     ) -> tuple[list[Out], list[FailedBranch]] | FailedBranch:
         """Return the rows of a list, and what could not be read of it, as `read` does."""
         odd: list[InvalidResponse] = []
         listed = list_all(odd.append)
-        found = await self.read(listed.collect(), event, event_date)
+        found = await self.read(listed.collect(), event, event_date, booking_id=booking_id)
         if isinstance(found, FailedBranch):
             return found
-        return found, [FailedBranch(event, event_date, None, error) for error in (*odd, *_rest(listed))]
+        return found, [FailedBranch(event, event_date, None, error, booking_id) for error in (*odd, *_rest(listed))]
 
     async def read(
         self,
         reading: Coroutine[Any, Any, Out],
-        event: Event,
+        event: Event | None,
         event_date: EventDate | None = None,
         venue_id: str | None = None,
+        *,
+        booking_id: str | None = None,
     ) -> Out | FailedBranch:
         """Return what a branch reads, or its failure; raise what concerns all, with a note that names this branch.
 
@@ -269,9 +305,9 @@ class _Branches:
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
                     # The frames of its traceback hold what was read of the branch.
-                    return FailedBranch(event, event_date, venue_id, error.with_traceback(None))
+                    return FailedBranch(event, event_date, venue_id, error.with_traceback(None), booking_id)
                 error.add_note(f"This is failure {self._failures_in_a_row} in a row, so the listing ends.")
-            ids = event.id if event_date is None else f"{event.id} and {event_date.id}"
+            ids = " and ".join([*(one.id for one in (event, event_date) if one), *filter(None, [booking_id])])
             error.add_note(f"This was in the branch of {ids}.")
             raise
         self._failures_in_a_row = 0
