@@ -9,6 +9,8 @@ from ticketsource_async.models.reader import Kind
 from ticketsource_async.reports.sales import By, Sales, SalesRow, SeatCount
 from ticketsource_async.tables import Column, Shown, Table
 
+_MOST_LINES: Final = 20
+
 # Sales
 
 
@@ -78,7 +80,6 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     """Return the table of these sales: the columns depend on what a row is of, and on the price categories."""
     methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
-    rows = (*sales.rows, sales.total)
     subject: tuple[Shown, ...] = {
         "date": (Shown("start"),),
         "event": (Shown("first", ("first_start",)), Shown("last", ("last_start",))),
@@ -86,10 +87,9 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     shown = (
         *subject,
         *((Shown("paid by", ("payment_method",)),) if methods else ()),
-        *((Shown("missing"),) if any(row.missing for row in rows) else ()),
         *_SHOWN_SUMS[:4],
         *((Shown("sold", ("seats_sold",)), Shown("cancelled", ("seats_cancelled",))) if with_seats else ()),
-        *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in rows) else ()),
+        *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in sales.rows) else ()),
         *_SHOWN_SUMS[4:],
         *((Shown("venue"),) if sales.by in ("date", "event") else ()),
     )
@@ -113,15 +113,31 @@ def sales_on_terminal(sales: Sales) -> Table[SalesRow]:
     heading = {"date": "event", "sold-day": "sold on"}.get(sales.by, sales.by)
     subject = {"date": "event", "sold-day": "sold_day"}.get(sales.by, sales.by)
     value = next(column.get for column in table.columns if column.name == subject)
-
-    def label(row: SalesRow) -> str:
-        return "Total" if "total" in row.kind else str(value(row) or "not known")
-
     return evolve(
         table,
-        columns=(Column("label", "text", label), *table.columns),
+        columns=(Column("label", "text", lambda row: _label(row, value(row))), *table.columns),
         shown=(Shown(heading, ("label",)), *table.shown),
     )
+
+
+def missing_lines(sales: Sales) -> list[str]:
+    """Return lines for below a table: what each row lacks, at most twenty, and what the total lacks."""
+    table = sales_on_terminal(sales)
+    label = table.columns[0].get
+    perhaps = [row for row in sales.rows if row.missing.startswith("perhaps ")]
+    lines = []
+    for row in (*sales.rows, *sales.method_totals, sales.total):
+        start = row.start if sales.by == "date" else None
+        of = [label(row), start and f"{start:%Y-%m-%d %H:%M}", row.payment_method]
+        if row.missing and not (row in perhaps and ";" not in row.missing):
+            lines.append(f"{', '.join(str(one) for one in of if one)}: {row.missing}.")
+    if len(lines) > _MOST_LINES + 1:
+        lines[_MOST_LINES:-1] = [f"{len(lines) - _MOST_LINES - 1:,} more rows lack something."]
+    return [*lines, "Other rows may lack what the total is without."] if perhaps else lines
+
+
+def _label(row: SalesRow, value: object) -> str:
+    return "Total" if "total" in row.kind else str(value or "not known")
 
 
 def _seats(sales: Sales) -> list[Column[SalesRow]]:
