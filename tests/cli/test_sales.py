@@ -58,7 +58,7 @@ async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
     assert "net after" in shown
     assert re.search(r"^The Lighthouse +2026-01-03 19:30 +2026-02-07 19:30 +18 ", shown, re.MULTILINE)
     assert re.search(r"^Total +126 +[0-9]+\.[0-9]{2} +-[0-9]+\.[0-9]{2} ", shown, re.MULTILINE)
-    assert re.search(r"^The Lighthouse 2 .* 1 of 6", shown, re.MULTILINE)
+    assert re.search(r"^The Lighthouse.* 1 of 6", shown, re.MULTILINE)
     assert lines[-1] == "Not shown: venue. Use --format json."
 
 
@@ -233,7 +233,7 @@ async def test_tickets_are_counted_by_price_category_after_saying_what_that_take
     assert "unknown: Adult" not in row
     assert {name: row[name] for name in row if "sold" in name} == {name: total[name] for name in row if "sold" in name}
     assert json.loads(quiet.out)[0]["seats_sold"] == 41
-    assert "sold" in on_screen.out
+    assert re.search(r"bookings sold cancelled", " ".join(on_screen.out.split()))
 
 
 async def test_many_bookings_are_said_to_take_minutes() -> None:
