@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ticketsource_async import Customer
 from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE
 from ticketsource_async.reports.donations import BookingDonations, Donations, Period, total
-from ticketsource_async.reports.gift_aid import GiftAidSchedule, schedule_of
+from ticketsource_async.reports.gift_aid import GiftAidSchedule, gift_aid_schedule
 
 Row = dict[str, Any]
 TODAY = date(2026, 11, 27)
@@ -30,7 +30,7 @@ def bookings(*lists: Sequence[Row]) -> tuple[BookingDonations, ...]:
 def scheduled(*lists: Sequence[Row], donor: Customer | None = None, period: Period = JANUARY) -> GiftAidSchedule:
     """Return the schedule for bookings with these lines."""
     donors = {"cst-1": person() if donor is None else donor}
-    return schedule_of(Donations(period=period, bookings=bookings(*lists), donors=donors), TODAY)
+    return gift_aid_schedule(Donations(period=period, bookings=bookings(*lists), donors=donors), TODAY)
 
 
 def test_a_row_has_the_columns_of_hmrc_in_their_order() -> None:
@@ -60,7 +60,7 @@ def test_an_amount_has_two_decimals_and_no_sign(amount: object, written: str) ->
     """It is exact."""
     found = bookings([donation(5)])[0]
     given = evolve(found, lines=(evolve(found.lines[0], amount=Decimal(str(amount))),))
-    schedule = schedule_of(Donations(period=JANUARY, bookings=(given,), donors={"cst-1": person()}), TODAY)
+    schedule = gift_aid_schedule(Donations(period=JANUARY, bookings=(given,), donors={"cst-1": person()}), TODAY)
 
     assert [str(row.amount) for row in schedule.rows] == [written]
 
@@ -265,7 +265,7 @@ def test_schedule_and_to_complete_and_refunds_are_all_donations_with_gift_aid(
     """Whatever the lines are, no penny is lost and none is claimed twice."""
     found = bookings(*lists)
     donor = person(last_name=None) if lacks else person()
-    schedule = schedule_of(Donations(period=JANUARY, bookings=found, donors={"cst-1": donor}), TODAY)
+    schedule = gift_aid_schedule(Donations(period=JANUARY, bookings=found, donors={"cst-1": donor}), TODAY)
 
     given_with_gift_aid = [
         line.amount

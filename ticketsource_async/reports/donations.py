@@ -86,6 +86,7 @@ class BookingDonations:
     `doubt` says why it is not known what of them was refunded; it is empty if that is known. `takes_off` has for the
     number of each refund the numbers of the donations that it was taken off. `unknown` has the lines that may be
     donations and are not among `lines`. `has_lines` is False if the lines of the booking could not be read at all.
+    `invalid` has what could not be read of all these, as that of the booking.
     """
 
     event: Event
@@ -98,6 +99,7 @@ class BookingDonations:
     takes_off: Mapping[int, tuple[int, ...]] = field(factory=dict)
     unknown: tuple[UnknownLine, ...] = ()
     has_lines: bool = True
+    invalid: Mapping[str, object] = field(factory=dict)
 
     @property
     def called(self) -> str:
@@ -195,15 +197,14 @@ def donations_of(event: Event, event_date: EventDate, booking: Booking) -> Booki
         booking_id=booking.id,
         ref=booking.ref,
         customer_id=booking.customer_id,
-        has_lines=booking.lines is not None,
     )
     if booking.lines is None:
-        return found
+        return evolve(found, has_lines=False, invalid={k: raw for k, raw in booking.invalid.items() if k == "lines"})
     unreadable = _unreadable(booking)
     lines: list[DonationLine] = []
     unknown: list[UnknownLine] = []
     for number, line in enumerate(booking.lines, 1):
-        names = unreadable.get(number, frozenset())
+        names = unreadable.get(number, set())
         if line.line_type == "DONATION":
             lines.append(_donation_line(number, line, names))
         elif line.line_type not in _OTHER_TYPES:
@@ -212,16 +213,24 @@ def donations_of(event: Event, event_date: EventDate, booking: Booking) -> Booki
             unknown.append(UnknownLine(number=number, day=day, line_type=line.line_type, is_likely=likely))
     if not lines and not unknown:
         return None
-    return _settled(evolve(found, lines=tuple(lines), unknown=tuple(unknown)))
+    numbers = {line.number for line in (*lines, *unknown)}
+    invalid = {path: raw for path, raw in booking.invalid.items() if _number_in(path) in numbers}
+    return _settled(evolve(found, lines=tuple(lines), unknown=tuple(unknown), invalid=invalid))
 
 
-def _unreadable(booking: Booking) -> dict[int, frozenset[str]]:
-    """Return the dotted paths of what could not be read in each line, by its number; "" is all of it."""
+def _number_in(path: str) -> int | None:
+    """Return the number of the line that a path leads to, None if it leads to none."""
+    at = re.match(r"lines\[([0-9]+)]", path)
+    return int(at[1]) + 1 if at else None
+
+
+def _unreadable(booking: Booking) -> dict[int, set[str]]:
+    """Return the dotted paths of what could not be read in each line, by its number."""
     found: dict[int, set[str]] = {}
     for path in booking.invalid:
-        if at := re.fullmatch(r"lines\[([0-9]+)]\.?(.*)", path, re.DOTALL):
-            found.setdefault(int(at[1]) + 1, set()).add(at[2])
-    return {number: frozenset(names) for number, names in found.items()}
+        if number := _number_in(path):
+            found.setdefault(number, set()).add(path.partition("].")[2])
+    return found
 
 
 def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) -> DonationLine:

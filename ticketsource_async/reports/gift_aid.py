@@ -95,7 +95,7 @@ class _Donor:
     has_other_title: bool = False
 
 
-def schedule_of(donations: Donations, today: date) -> GiftAidSchedule:
+def gift_aid_schedule(donations: Donations, today: date) -> GiftAidSchedule:
     """Return the schedule for the donations of a period; HMRC takes no day after `today`.
 
     Only a yes to Gift Aid counts. What was refunded is taken off, also if that was after the period.

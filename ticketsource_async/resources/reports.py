@@ -39,7 +39,7 @@ class Reports(Resource):
         The day of a donation is that of its line's `created_at`, as written; None is no bound. A donation is on the
         booking that it was made with, so one made in January may be on a booking for December: the bookings for all
         dates are read, without those that start before `performances_from`. With `gift_aid` only the donors are read
-        whose donations `gift_aid.schedule_of` may put on a schedule.
+        whose donations `gift_aid.gift_aid_schedule` may put on a schedule.
 
         Without `on_error`, parts that cannot be read raise `BranchesFailed` when all others have been read, and a donor
         who cannot be read raises the error. With it, it is called with each, and the result tells of them. A donor who
