@@ -73,14 +73,15 @@ def person(customer_id: str = "cst-1", **attributes: object) -> Customer:
 class BoxOffice:
     """The server: an event with dates, their bookings, and customers; what it was asked, and what fails.
 
-    `dates` has the start of each date by its id. `failing` has the paths that answer 500, or 404 with an error of the
-    API if they are in `gone`.
+    `dates` has the start of each date by its id, `failing` the paths that answer 501, after which nobody asks again,
+    and `refusing` those that answer 401.
     """
 
     bookings: dict[str, list[Row]]
     customers: dict[str, Row] = field(factory=dict)
     dates: dict[str, str] = field(factory=dict)
     failing: set[str] = field(factory=set)
+    refusing: set[str] = field(factory=set)
     url: str = ""
     asked: list[str] = field(factory=list)
 
@@ -89,7 +90,9 @@ class BoxOffice:
         self.asked.append(request.path)
         names = request.path.strip("/").split("/")
         if request.path in self.failing:
-            return web.Response(status=500, text="<html>failed</html>", content_type="text/html")
+            return web.Response(status=501, text="<html>failed</html>", content_type="text/html")
+        if request.path in self.refusing:
+            return self._json({"errors": [{"status": 401, "code": "unauthorized", "detail": "no"}]}, 401)
         if names[0] == "customers":
             if (row := self.customers.get(names[1])) is None:
                 return self._json({"errors": [{"status": 404, "code": "not_found", "detail": "no"}]}, 404)

@@ -253,13 +253,12 @@ async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() ->
         done = await run(*GIFT_AID, "--quiet", url=office.url)
 
     assert (done.code, table(done.out)) == (1, [])
-    assert done.err.splitlines()[-2:] == [
+    assert done.err.splitlines() == [
         "2 donations (the sum is not known, since 1 of the amounts are missing) cannot be on the schedule yet: REF1 "
         "(customer cst-1 is no longer in TicketSource), REF2 (line 1 of the booking may be a refund; the amount of the "
         "donation is not known; customer cst-1 is no longer in TicketSource). To get all of them in a file, add "
         "--to-complete FILE.",
-        "lines[].amount of 1 booking could not be read, the cells are empty: bkg-2",
-    ][:1] or done.err
+    ]
 
 
 async def test_a_schedule_without_a_part_of_the_box_office_says_so() -> None:
@@ -311,7 +310,7 @@ async def test_wrong_use_is_said_before_any_request(
     os.link(tmp_path / "old.csv", tmp_path / "hard.csv")
     done = await run(*LIST, *arguments, box=box)
 
-    assert (done.code, box.requests) == (2, [])
+    assert (done.code, [*box.requests]) == (2, [])
     assert said in " ".join(done.err.split())
 
 
@@ -331,7 +330,7 @@ async def test_a_file_that_cannot_be_written_is_told_before_any_request(box: San
     file = tmp_path / "missing" / "complete.csv"
     done = await run(*GIFT_AID, "--to-complete", str(file), box=box)
 
-    assert (done.code, box.requests) == (1, [])
+    assert (done.code, [*box.requests]) == (1, [])
     assert f"there is no folder {file.parent}" in done.err
 
 
