@@ -7,12 +7,12 @@ import subprocess
 import zipfile
 from datetime import date
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
+import donated
 import pytest
 from attrs import evolve
 from command import rows_in, table
-from donated import donation, found_in, person
 from rows import ZOE
 
 from ticketsource_async import Donations, files, gift_aid_schedule
@@ -72,9 +72,12 @@ async def test_what_libreoffice_saves_as_xlsx_again_has_the_same_cells(tmp_path:
 
 async def test_the_gift_aid_schedule_keeps_its_days_and_postcodes_in_the_format_that_hmrc_reads(tmp_path: Path) -> None:
     """HMRC reads ODS: the text of each cell, and the value of the amount. No text has become a day or a number."""
-    donor = person(first_name="1-2", last_name="007", address={"line_1": "1/2", "postcode": "e10 1aa"})
-    lines = [donation(amount, day) for amount, day in ((5, "2026-01-02"), (1234.5, "2026-02-28"), (0.01, "2026-03-04"))]
-    found = found_in(*lines)
+    donor = donated.person(first_name="1-2", last_name="007", address={"line_1": "1/2", "postcode": "e10 1aa"})
+    lines = [
+        donated.donation(amount, day)
+        for amount, day in ((5, "2026-01-02"), (1234.5, "2026-02-28"), (0.01, "2026-03-04"))
+    ]
+    found = donated.found_in(*lines)
     assert found is not None
     donations = Donations(period=Period(), bookings=(found,), donors={"cst-1": donor})
     file = tmp_path / "schedule.xlsx"
@@ -82,16 +85,23 @@ async def test_the_gift_aid_schedule_keeps_its_days_and_postcodes_in_the_format_
 
     ods = await saved_as("ods", file)
 
-    office, texts = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}", "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+    office, texts = (
+        "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}",
+        "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}",
+    )
     cells = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
     with zipfile.ZipFile(ods) as archive:
-        document = ElementTree.fromstring(archive.read("content.xml"))  # noqa: S314 - of what LibreOffice has written
+        document = ET.fromstring(archive.read("content.xml"))
     rows = [
-        [(cell.get(f"{office}value-type"), "".join(cell.itertext())) for cell in row if cell.find(f"{texts}p") is not None]
+        [
+            (cell.get(f"{office}value-type"), "".join(cell.itertext()))
+            for cell in row
+            if cell.find(f"{texts}p") is not None
+        ]
         for row in document.iter(f"{cells}table-row")
     ]
-    donor_cells = [("string", text) for text in ("Ms", "1-2", "007", "1/2", "E10 1AA")]
-    assert [[text for _, text in row] for row in rows[:1]] == [list(GIFT_AID_SCHEDULE.names)]
+    donor_cells = [("string", cell) for cell in ("Ms", "1-2", "007", "1/2", "E10 1AA")]
+    assert [[cell for _, cell in row] for row in rows[:1]] == [list(GIFT_AID_SCHEDULE.names)]
     assert [row for row in rows[1:] if row] == [
         [*donor_cells, ("string", day), ("float", amount)]
         for day, amount in (("02/01/26", "5.00"), ("28/02/26", "1234.50"), ("04/03/26", "0.01"))

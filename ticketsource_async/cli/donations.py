@@ -120,7 +120,7 @@ def list_donations(
         output=output,
         kind=None if as_table else chosen_format(output, format, "csv"),
         to_complete=to_complete,
-        to_complete_kind=to_complete and chosen_format(to_complete, None, "csv", "--to-complete"),
+        to_complete_kind=chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None,
         strict=strict,
         quiet=quiet,
         sandbox=sandbox,
@@ -245,7 +245,7 @@ class _Wanted:
         has = donations.period.has
         unread = [booking.called for booking in donations.bookings if not booking.has_lines]
         if unread:
-            say(f"The lines of {counted(len(unread), 'booking')} are not there or could not be read: {first_few(unread)}")
+            say(f"The lines of {counted(len(unread), 'booking')} could not be read: {first_few(unread)}")
         lines = [(b, line) for b in donations.bookings for line in b.unknown if has(line.day)]
         if lines:
             named = [f"{booking.called} line {line.number} ({line.line_type or 'no type'})" for booking, line in lines]

@@ -29,9 +29,7 @@ class Period:
 
     def has(self, day: date | None) -> bool:
         """Say whether a day is in the period, or not known to be outside."""
-        return day is None or (
-            (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
-        )
+        return day is None or ((self.first is None or day >= self.first) and (self.last is None or day <= self.last))
 
 
 @frozen(kw_only=True)
@@ -108,7 +106,7 @@ class BookingDonations:
 
     def concerns(self, period: Period) -> bool:
         """Say whether anything of it is, or may be, of a period."""
-        days = [line.day for line in (*self.lines, *self.unknown)]
+        days = [*(line.day for line in self.lines), *(line.day for line in self.unknown)]
         return not self.has_lines or any(map(period.has, days))
 
 
@@ -179,14 +177,16 @@ class Donations:
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the exact sum, whatever the precision of the program; None if an amount is missing."""
-    found = Decimal(0)
-    for amount in amounts:
-        if amount is None:
-            return None
-        with localcontext(prec=MAX_PREC):
-            found += amount
-    return found
+    """Return the exact sum; None if an amount is missing."""
+    found = [*amounts]
+    known = [amount for amount in found if amount is not None]
+    return exact_sum(known) if len(known) == len(found) else None
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the sum, exact with any precision that the program has set."""
+    with localcontext(prec=MAX_PREC):
+        return sum(amounts, Decimal(0))
 
 
 def donations_of(event: Event, event_date: EventDate, booking: Booking) -> BookingDonations | None:
@@ -213,7 +213,7 @@ def donations_of(event: Event, event_date: EventDate, booking: Booking) -> Booki
             unknown.append(UnknownLine(number=number, day=day, line_type=line.line_type, is_likely=likely))
     if not lines and not unknown:
         return None
-    numbers = {line.number for line in (*lines, *unknown)}
+    numbers = {*(line.number for line in lines), *(line.number for line in unknown)}
     invalid = {path: raw for path, raw in booking.invalid.items() if _number_in(path) in numbers}
     return _settled(evolve(found, lines=tuple(lines), unknown=tuple(unknown), invalid=invalid))
 
@@ -239,7 +239,9 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
     kind: Literal["donation", "refund", "unclear"] = "donation"
     if amount is None:
         kind = "unclear"
-        remarks.append("its amount could not be read" if {"amount", "amount.gross"} & {*unreadable} else "it has no amount")
+        remarks.append(
+            "its amount could not be read" if {"amount", "amount.gross"} & {*unreadable} else "it has no amount"
+        )
     elif amount < 0 or (amount == 0 and line.is_refund):
         kind = "refund"
         if line.is_refund is not True:
@@ -296,8 +298,8 @@ def _moment(line: DonationLine) -> datetime:
 
 def _doubt(found: BookingDonations) -> str:
     """Return what makes it unknown whether something was refunded, before the refunds are looked at."""
-    if found.unknown:
-        return f"{_numbered([line.number for line in found.unknown])} of the booking may be a donation or a refund: its type is not known"
+    if unknown := [line.number for line in found.unknown]:
+        return f"{_numbered(unknown)} of the booking may be a donation or a refund: its type is not known"
     if unclear := [line.number for line in found.lines if line.kind == "unclear"]:
         return f"{_numbered(unclear)} of the booking may be a refund"
     return ""
@@ -312,18 +314,18 @@ def _taken(refund: DonationLine, before: Sequence[DonationLine]) -> list[Donatio
 
     It is certain if one donation alone had something left, or if all of what was left was refunded.
     """
-    assert refund.amount is not None  # noqa: S101 - else it would be unclear
-    back = refund.amount.copy_negate()  # not `-`, which rounds
-    left = total(_left(line) for line in before)
-    if left == back:
-        return [evolve(line, refunded=line.amount) for line in before]
-    if len(before) == 1 and left is not None and back < left:
-        return [evolve(before[0], refunded=total((before[0].refunded, back)))]
+    back = _amount(refund).copy_negate()  # not `-`, which rounds
+    left = [exact_sum((_amount(line), line.refunded.copy_negate())) for line in before]
+    if exact_sum(left) == back:
+        return [evolve(line, refunded=_amount(line)) for line in before]
+    if len(before) == 1 and back < left[0]:
+        return [evolve(before[0], refunded=exact_sum((before[0].refunded, back)))]
     return None
 
 
-def _left(line: DonationLine) -> Decimal | None:
-    return total((line.amount, line.refunded.copy_negate()))
+def _amount(line: DonationLine) -> Decimal:
+    assert line.amount is not None  # noqa: S101 - else it would be unclear
+    return line.amount
 
 
 def _why_unclear(refund: DonationLine, before: Sequence[DonationLine]) -> str:

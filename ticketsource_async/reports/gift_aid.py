@@ -13,7 +13,7 @@ from unicodedata import normalize
 from attrs import frozen
 
 from ticketsource_async.models import Address, Customer
-from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations, total
+from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations, exact_sum, total
 
 MOST_ROWS: Final = 1_000
 """The rows that one schedule may have."""
@@ -121,7 +121,7 @@ def gift_aid_schedule(donations: Donations, today: date) -> GiftAidSchedule:
     return GiftAidSchedule(
         rows=tuple(row for row in made if not row.to_complete),
         to_complete=tuple(row for row in made if row.to_complete),
-        refunded=total(refunded) or Decimal(0),
+        refunded=exact_sum(refunded),
         no_answer=no_answer,
         titles=len(titles),
         earlier=tuple(booking for booking in donations.bookings if _refunds_earlier(donations, booking)),

@@ -23,11 +23,13 @@ async def test_donations_have_their_donors_each_read_once() -> None:
     first = [booking(1, donation(5)), booking(2, tickets()), booking(3, donation(7, "2026-02-01"), customer="cst-2")]
     second = [booking(4, donation(6, gift_aid=False), customer="cst-3"), booking(5, donation(8))]
     told: list[int] = []
-    async with box_office(first, second, customers=[customer("cst-1"), customer("cst-3")]) as office:
-        async with TicketSource(KEY, base_url=office.url) as ts:
-            found = await ts.reports.donations(last=date(2026, 1, 31), on_donors=told.append)
-            asked = [*office.asked]
-            claimed = await ts.reports.donations(last=date(2026, 1, 31), gift_aid=True)
+    async with (
+        box_office(first, second, customers=[customer("cst-1"), customer("cst-3")]) as office,
+        TicketSource(KEY, base_url=office.url) as ts,
+    ):
+        found = await ts.reports.donations(last=date(2026, 1, 31), on_donors=told.append)
+        asked = [*office.asked]
+        claimed = await ts.reports.donations(last=date(2026, 1, 31), gift_aid=True)
 
     assert [(row.booking.ref, row.donor and row.donor.id) for row in found.rows()] == [
         ("REF1", "cst-1"),
@@ -91,13 +93,12 @@ async def test_a_refused_key_ends_the_report_also_while_donors_are_read() -> Non
 
 async def test_a_period_and_options_that_cannot_be_are_refused_before_any_request() -> None:
     """The error names what there is."""
-    async with box_office([]) as office:
-        async with TicketSource(KEY, base_url=office.url) as ts:
-            with pytest.raises(ValueError, match="no day is from 2026-01-02 to 2026-01-01"):
-                await ts.reports.donations(first=date(2026, 1, 2), last=date(2026, 1, 1))
-            with pytest.raises(ValueError, match="concurrency must be a whole number"):
-                await ts.reports.donations(concurrency=0)
-            with pytest.raises(TypeError, match="performances_from"):
-                await ts.reports.donations(performance_from=date(2026, 1, 1))  # type: ignore[arg-type]
+    async with box_office([]) as office, TicketSource(KEY, base_url=office.url) as ts:
+        with pytest.raises(ValueError, match="no day is from 2026-01-02 to 2026-01-01"):
+            await ts.reports.donations(first=date(2026, 1, 2), last=date(2026, 1, 1))
+        with pytest.raises(ValueError, match="concurrency must be a whole number"):
+            await ts.reports.donations(concurrency=0)
+        with pytest.raises(TypeError, match="performances_from"):
+            await ts.reports.donations(performance_from=date(2026, 1, 1))  # type: ignore[arg-type]
 
     assert office.asked == []
