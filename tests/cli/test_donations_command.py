@@ -130,8 +130,28 @@ async def test_a_sum_that_lacks_an_amount_is_not_known() -> None:
 
     assert (done.code, strict.code) == (0, 1)
     assert rows_of(done.out, "amount", "remark") == [("5", ""), ("", "its amount could not be read")]
-    assert "2 donations and 0 refunds: the sum is not known, since 1 of the amounts are missing." in done.err
+    assert "2 donations and 0 refunds: the sum is not known, since 1 amount could not be made out." in done.err
     assert "lines[].amount of 1 booking could not be read, the cells are empty: bkg-1" in done.err
+
+
+async def test_a_sum_does_not_count_a_line_of_which_it_is_not_known_whether_it_is_a_refund() -> None:
+    """It may have to be added or taken off."""
+    async with box_office([booking(1, donation(5), refund(3)), booking(2, donation(4, is_refund="no"))]) as office:
+        done = await run(*LIST, url=office.url)
+
+    assert len(table(done.out)) == 3
+    assert "3 donations and 0 refunds: the sum is not known, since 2 amounts could not be made out.\n" in done.err
+
+
+async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> None:
+    """It may be of another time."""
+    async with box_office([booking(1, donation(5, None))]) as office:
+        done = await run(*LIST, url=office.url)
+        of_all_days = await run("donations", url=office.url)
+
+    said = "In the list although the day is not known: 1 row.\n"
+    assert rows_of(done.out, "day", "amount", "remark") == [("", "5", "it has no day")]
+    assert (said in done.err, said in of_all_days.err) == (True, False)
 
 
 async def test_a_performance_that_cannot_be_read_is_told_and_the_command_fails() -> None:
@@ -257,7 +277,7 @@ async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() ->
 
     assert (done.code, table(done.out)) == (1, [])
     assert done.err == (
-        "2 donations (the sum is not known, since 1 of the amounts are missing) cannot be on the schedule yet: REF1 "
+        "2 donations (the sum is not known, since 1 amount could not be made out) cannot be on the schedule yet: REF1 "
         "(customer cst-1 is no longer in TicketSource), REF2 (line 1 of the booking may be a refund; the amount of the "
         "donation is not known; customer cst-1 is no longer in TicketSource). To get all of them in a file, add "
         "--to-complete FILE.\n"
@@ -368,4 +388,4 @@ async def test_help_says_who_answers_for_the_declarations(box: Sandbox) -> None:
     text = " ".join(done.out.split())
     assert "The charity answers for what it claims" in text
     assert "a refund is a row of its own with a negative amount" in text
-    assert "people and not companies" in text
+    assert "It must also check that no donor is a company" in text

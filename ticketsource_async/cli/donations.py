@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 _OF_DONORS: Final = ("title", "first_name", "last_name", "address", "address.line_1", "address.postcode")
 """What a row has of a customer."""
+_SHOWN: Final = 40  # letters of a type of line, which may have any
 
 
 def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -94,14 +95,16 @@ def list_donations(
 
     In the list, a refund is a row of its own with a negative amount. Gift Aid is yes, no or unknown.
 
-    The schedule has the columns of HMRC's spreadsheet, in its order: copy the rows into that spreadsheet. Use XLSX,
-    since Excel takes the dates of a CSV for its own. The schedule has donations with a yes to Gift Aid alone. Refunds
-    are taken off, also later ones. The house is the first address line as it stands. A hyphen in a last name becomes a
-    space, as HMRC asks. A title that HMRC would refuse is left out. All else that HMRC would refuse, and all that the
-    bookings do not say for certain, goes to --to-complete and not into the schedule.
+    The schedule has the columns of HMRC's spreadsheet in its order, without the number of the row: copy the rows into
+    that spreadsheet. Write it as XLSX: Excel may change the days of a CSV. Only donations with a yes to Gift Aid are
+    on it. Refunds are taken off, also those made after --to. The house is the first address line as it stands. A
+    hyphen in a last name becomes a space, as HMRC asks. A title that HMRC would refuse is left out.
 
-    The charity answers for what it claims: it must have a declaration of each donor, and check that donors are people
-    and not companies. The API does not say that.
+    All else that HMRC would refuse goes to --to-complete and not into the schedule. So does a donation if the booking
+    does not say for certain what of it was refunded. Without --to-complete the exit code is 1 then.
+
+    The charity answers for what it claims: it must have a declaration of each donor. It must also check that no donor
+    is a company. The API does not say that.
     """
     if first and last and last < first:
         raise click.UsageError("--to is before --from.")
@@ -143,8 +146,6 @@ class _Wanted:
     strict: bool
     quiet: bool
     sandbox: bool
-    lacking: list[str] = field(default_factory=list)
-    """What makes the exit code 1, besides what could not be read."""
 
     async def write(self) -> None:
         """Read the donations, write them, and say what there is to say."""
@@ -153,12 +154,9 @@ class _Wanted:
         with LeftOut() as left_out, reporting_unreadable(strict=self.strict, in_cells=True) as note:
             donations = await self._read(left_out)
             _note(donations, note)
-            if self.gift_aid:
-                await self._write_schedule(donations)
-            else:
-                await self._write_list(donations)
-            self._say_what_is_not_known(donations)
-        if self.lacking:
+            is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
+            may_be_more = _say_what_is_not_known(donations)
+        if may_be_more or not is_all:
             raise click.exceptions.Exit(FAILED)
 
     async def _read(self, left_out: LeftOut) -> "Donations":
@@ -168,7 +166,7 @@ class _Wanted:
             which = f"that start on {self.performances_from} or later" if self.performances_from else "there are"
             say(f"Reading the bookings for all dates {which}, since a donation is on the booking it was made with.")
         made = 0
-        with progress("requests", quiet=self.quiet, rows_to=self.output) as shown:
+        with progress("requests", quiet=self.quiet) as shown:
 
             def count(event: "CallEvent") -> None:
                 nonlocal made
@@ -193,7 +191,8 @@ class _Wanted:
             say(f"{counted(made, 'request')} in all.")
         return donations
 
-    async def _write_list(self, donations: "Donations") -> None:
+    async def _write_list(self, donations: "Donations") -> bool:
+        """Write the list; return True, as all that was found is in it."""
         from ticketsource_async.report_tables import DONATIONS  # noqa: PLC0415 - as above
 
         rows = donations.rows()
@@ -201,10 +200,14 @@ class _Wanted:
         await _write_rows(rows, DONATIONS, self.output, self.kind)
         if not self.quiet or donations.missing:
             say(_summary(rows, donations))
+        if (without_day := sum(row.line.day is None for row in rows)) and (self.first or self.last):
+            say(f"In the list although the day is not known: {counted(without_day, 'row')}.")
         if donations.gone:
             say(f"{counted(len(donations.gone), 'donor')} can no longer be found: {first_few(donations.gone)}")
+        return True
 
-    async def _write_schedule(self, donations: "Donations") -> None:
+    async def _write_schedule(self, donations: "Donations") -> bool:
+        """Write the schedule and what is to be completed; say whether all that was found is in one of them."""
         from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE  # noqa: PLC0415 - as above
         from ticketsource_async.reports.gift_aid import gift_aid_schedule  # noqa: PLC0415
 
@@ -218,6 +221,7 @@ class _Wanted:
         self._say_what_is_to_complete(schedule)
         if not self.quiet:
             _say_what_else(schedule)
+        return self.to_complete is not None or not schedule.to_complete
 
     def _check_any(self, rows: Sequence[object], donations: "Donations") -> None:
         """Raise if nothing is here since it could not be read: a file keeps its old contents then."""
@@ -238,21 +242,20 @@ class _Wanted:
             return
         named = first_few([f"{row.booking.called} ({row.to_complete})" for row in rows])
         say(f"{what}: {named}. To get all of them in a file, add --to-complete FILE.")
-        self.lacking.append(what)
 
-    def _say_what_is_not_known(self, donations: "Donations") -> None:
-        """Say which lines may be donations and are in no list."""
-        has = donations.period.has
-        unread = [booking.called for booking in donations.bookings if not booking.has_lines]
-        if unread:
-            say(f"The lines of {counted(len(unread), 'booking')} could not be read: {first_few(unread)}")
-        lines = [(b, line) for b in donations.bookings for line in b.unknown if has(line.day)]
-        if lines:
-            named = [f"{booking.called} line {line.number} ({line.line_type or 'no type'})" for booking, line in lines]
-            what = f"{counted(len(lines), 'line')} of a type that is not known, which may be donations"
-            say(f"In no list: {what}: {first_few(named)}")
-        if unread or any(line.is_likely for _, line in lines):
-            self.lacking.append("lines")
+
+def _say_what_is_not_known(donations: "Donations") -> bool:
+    """Say which lines may be donations and are in no list; return whether it is likely that one of them is."""
+    has = donations.period.has
+    unread = [booking.called for booking in donations.bookings if not booking.has_lines]
+    if unread:
+        say(f"The lines of {counted(len(unread), 'booking')} could not be read: {first_few(unread)}")
+    lines = [(b, line) for b in donations.bookings for line in b.unknown if has(line.day)]
+    if lines:
+        named = [f"{b.called} line {line.number} ({(line.line_type or 'no type')[:_SHOWN]})" for b, line in lines]
+        what = f"{counted(len(lines), 'line')} of a type that is not known, which may be donations"
+        say(f"In no list: {what}: {first_few(named)}")
+    return bool(unread) or any(line.is_likely for _, line in lines)
 
 
 async def _write_rows(rows: Sequence[T], table: "Table[T]", output: Path, kind: "Format | None") -> None:
@@ -285,7 +288,7 @@ def _sum(amounts: Sequence[Any]) -> str:
     found = total(amounts)
     if found is not None:
         return pounds(found)
-    return f"the sum is not known, since {amounts.count(None):,} of the amounts are missing"
+    return f"the sum is not known, since {counted(amounts.count(None), 'amount')} could not be made out"
 
 
 def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
@@ -293,11 +296,14 @@ def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
     refunds = [row for row in rows if row.line.kind == "refund"]
     what = f"{counted(len(rows) - len(refunds), 'donation')} and {counted(len(refunds), 'refund')}"
     without = f", WITHOUT {donations.missing}" if donations.missing else ""
+    known = [None if row.line.kind == "unclear" else row.line.amount for row in rows]
+    if None in known:
+        return f"{what}{without}: {_sum(known)}."
     answers = ", ".join(
         f"{answer} {_sum([row.line.amount for row in rows if row.gift_aid == answer])}"
         for answer in ("yes", "no", "unknown")
     )
-    return f"{what}{without}: {_sum([row.line.amount for row in rows])}. Gift Aid: {answers}."
+    return f"{what}{without}: {_sum(known)}. Gift Aid: {answers}."
 
 
 def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:

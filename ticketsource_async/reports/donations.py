@@ -94,10 +94,10 @@ class BookingDonations:
     customer_id: str | None
     lines: tuple[DonationLine, ...] = ()
     doubt: str = ""
-    takes_off: Mapping[int, tuple[int, ...]] = field(factory=dict)
+    takes_off: Mapping[int, tuple[int, ...]] = field(factory=dict, hash=False)
     unknown: tuple[UnknownLine, ...] = ()
     has_lines: bool = True
-    invalid: Mapping[str, object] = field(factory=dict)
+    invalid: Mapping[str, object] = field(factory=dict, hash=False)
 
     @property
     def called(self) -> str:

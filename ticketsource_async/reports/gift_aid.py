@@ -238,7 +238,8 @@ def _wrong_with(customer: Customer, path: str, text: str, most: int | None = Non
     if most is not None and len(text) > most:
         return f"the {what} has {len(text)} characters, and HMRC takes {most}"
     if dropped := dict.fromkeys(_DROPPED.findall(text)):
-        return f"the {what} has letters that HMRC drops: {' '.join(dropped)}"
+        named = [letter if letter.isprintable() else f"U+{ord(letter):04X}" for letter in dropped]
+        return f"the {what} has letters that HMRC drops: {' '.join(named)}"
     return ""
 
 
