@@ -77,6 +77,18 @@ from ticketsource_async.ratelimit import (
 from ticketsource_async.ratelimit.local import (
     LocalRateLimiter as LocalRateLimiter,
 )
+from ticketsource_async.reports.donations import (
+    BookingDonations as BookingDonations,
+    DonationLine as DonationLine,
+    DonationRow as DonationRow,
+    Donations as Donations,
+    UnknownLine as UnknownLine,
+)
+from ticketsource_async.reports.gift_aid import (
+    GiftAidRow as GiftAidRow,
+    GiftAidSchedule as GiftAidSchedule,
+    gift_aid_schedule as gift_aid_schedule,
+)
 from ticketsource_async.reports.sales import (
     Sales as Sales,
     SalesRow as SalesRow,

@@ -68,7 +68,7 @@ class PageEvent:
 
 @frozen(kw_only=True)
 class ListEndedEvent:
-    """A list was not read beyond this page, because it seems to go on for ever; `reason` says why. Rows may be missing."""
+    """A list was not read beyond this page, as it seems to go on for ever; `reason` says why. Rows may be missing."""
 
     method: str
     path: str

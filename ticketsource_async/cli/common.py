@@ -139,8 +139,8 @@ def format_option(default: str, explained: str) -> Callable[[Callable[..., None]
     )
 
 
-def chosen_format(output: Path, named: str | None, default: str) -> "Format":
-    """Return the format that is named, else that of the ending of the output, else the default."""
+def chosen_format(output: Path, named: str | None, default: str, option: str = "--output") -> "Format":
+    """Return the format that is named, else that of the ending of the output, which an option names, or the default."""
     from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
     from ticketsource_async.files import FORMATS, format_of  # noqa: PLC0415
 
@@ -149,7 +149,7 @@ def chosen_format(output: Path, named: str | None, default: str) -> "Format":
     try:
         return format_of(output, default)
     except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint="--output") from None
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")

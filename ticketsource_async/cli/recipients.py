@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
-from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, StoreError
+from ticketsource_async.errors import OF_ONE_RECORD, NotFound, StoreError
 
 if TYPE_CHECKING:
     from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, Pager, TicketSource
@@ -46,9 +46,6 @@ _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
 }
 _NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
 """What is needed to contact somebody in each way that they may consent to."""
-
-_OF_ONE: Final = (NotFound, ServerError, InvalidResponse, InvalidID)
-"""The errors that say nothing of other events, dates and customers."""
 
 
 def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -162,7 +159,7 @@ async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGener
     async def read(listed: "Pager[T]") -> list[T]:
         try:
             return await listed.collect()
-        except _OF_ONE as error:
+        except OF_ONE_RECORD as error:
             left_out(error)
             return []
 
@@ -191,7 +188,7 @@ async def customers_with(
                 at += 1
                 if isinstance(ready.error, NotFound) and ready.error.is_from_api:
                     gone.append(ready.input)
-                elif isinstance(ready.error, _OF_ONE):
+                elif isinstance(ready.error, OF_ONE_RECORD):
                     left_out(ready.error)
                 else:
                     yield ready.unwrap()

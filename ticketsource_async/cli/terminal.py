@@ -178,8 +178,7 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bo
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
-        whole, _, part = f"{value:f}".partition(".")
-        return f"{whole}.{part:0<2}"  # never rounded
+        return pounds(value)
     if isinstance(value, datetime):
         day_and_time, its_offset = _split(value)
         return day_and_time if offset else f"{day_and_time} {its_offset}"
@@ -188,6 +187,12 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bo
     text = str(value)
     shows = (not text and not exact) or any(character.isprintable() and not character.isspace() for character in text)
     return text if shows else f'"{text}"'  # else it would look like nothing
+
+
+def pounds(amount: Decimal) -> str:
+    """Return money with two decimals, or as many as it has: it is never rounded."""
+    whole, _, part = f"{amount:f}".partition(".")
+    return f"{whole}.{part:0<2}"
 
 
 def _split(moment: datetime) -> tuple[str, str]:

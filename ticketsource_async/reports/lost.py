@@ -32,6 +32,11 @@ class Lost:
 
     counts: Counter[Kind] = field(factory=Counter)
 
+    def add(self, failed: "FailedBranch") -> None:
+        """Count what is missing because a branch has failed."""
+        if (kind := lost_by(failed)) is not None:
+            self.counts[kind] += 1
+
     @property
     def any_sum(self) -> bool:
         """Whether amounts are missing, not only seats."""
