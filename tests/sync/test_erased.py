@@ -372,6 +372,41 @@ async def test_a_deleted_customer_names_those_with_the_same_contact(
     assert set(deleted[0].to_dict()["same_contact"]) == {email, number}  # type: ignore[call-overload]  # it is JSON
 
 
+async def test_a_contact_that_many_customers_have_is_ignored_and_counted(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Ten may be a family and their friends; of eleven it is the e-mail of a venue, or the box office's telephone."""
+    everybody = box.customers.ids()
+    nobody = {"email": None, "telephone": None, "last_name": None}
+    for number, customer_id in enumerate(everybody):
+        at_venue = number < 11
+        box.customers.update(
+            customer_id,
+            {
+                **nobody,
+                **({"email": "info@venue.example.com"} if at_venue else {}),
+                **({"telephone": "01632 960001 / 01632960001", "last_name": "Fox"} if at_venue and number else {}),
+            },
+        )
+    await sync(ts, store)
+    box.customers.delete(everybody[:2])
+
+    first, second = sorted(await sync(ts, store), key=lambda change: everybody.index(change.id))
+
+    assert isinstance(first, Deleted)
+    assert isinstance(second, Deleted)
+    assert (first.same_contact, first.ignored_contacts) == ((), 1)
+    assert (set(second.same_contact), second.ignored_contacts) == ({*everybody[2:11]}, 1)
+    assert second.to_dict()["ignored_contacts"] == 1
+    for customer_id in everybody[11:13]:
+        box.customers.update(customer_id, {"telephone": "+44 1632 960001", "last_name": "FOX"})
+    await sync(ts, store)
+    box.customers.delete([everybody[2]])
+    (third,) = await sync(ts, store)
+    assert isinstance(third, Deleted)
+    assert (third.same_contact, third.ignored_contacts) == (tuple(sorted(everybody[3:11])), 1)
+
+
 async def test_a_telephone_of_one_digit_repeated_is_nobodys(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:

@@ -144,10 +144,14 @@ class Deleted:
     `same_contact`: ids of customers still in TicketSource with the same e-mail, or the same telephone and surname.
     One of them may be the record that the two were merged into, or another person of the household. So copy nothing
     from one to the other, least of all a consent.
+
+    `ignored_contacts`: how many contacts of the customer more than 10 customers have, such as the e-mail of a venue.
+    Those customers are not in `same_contact` for that.
     """
 
     before: Customer
     same_contact: tuple[str, ...] = ()
+    ignored_contacts: int = 0
 
     @property
     def kind(self) -> Literal["deleted"]:
@@ -176,6 +180,7 @@ class Deleted:
             "id": self.id,
             "before": self.before.to_dict(),
             "same_contact": list(self.same_contact),
+            "ignored_contacts": self.ignored_contacts,
         }
 
 

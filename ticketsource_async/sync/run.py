@@ -4,14 +4,14 @@ The API does not tell what changed, so each run reads the whole list and compare
 asks for those who were not in the list. Rows shift while the list is read, so nobody is gone before the API says so.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
 
 from attrs import define, frozen
 
 from ticketsource_async.bulk import Bulk, Outcome
-from ticketsource_async.contacts import contacts_of
+from ticketsource_async.contacts import SHARED_AT_MOST, contacts_of
 from ticketsource_async.errors import (
     APIError,
     AuthenticationFailed,
@@ -158,7 +158,7 @@ async def _by_id(
 ) -> AsyncGenerator[Change, None]:
     """Yield the changes of the customers who were not in the list, or empty there: last, those who are gone."""
     brake.check_missing(await store.count_not_seen(sync_run) + len(emptied))
-    gone: list[str] = []
+    gone: dict[str, None] = {}
     emptied_now: list[Found] = []
     failures = _Failures(store, on_invalid)
     async with source.get_many(_asked(store, sync_run, emptied)) as asked:
@@ -170,16 +170,16 @@ async def _by_id(
                 for change in await marked(store, sync_run, [one for one in found if not one.empties]):
                     yield change
             elif _is_gone(outcome.error):
-                gone.append(outcome.input.id)
+                gone[outcome.input.id] = None
             else:
                 failures.take(outcome, outcome.error)
             brake.check_removed(len(gone) + len(emptied_now))
     for some in _in_parts(emptied_now):
         for change in await marked(store, sync_run, some):
             yield change
-    present = await _same_contacts(store, sync_run, gone)
-    for ids in _in_parts(gone):
-        deleted = [Deleted(before, _same_contact(before, present)) for before in await store.acknowledged(ids)]
+    having = await _having(store, sync_run, gone.keys())
+    for ids in _in_parts(list(gone)):
+        deleted = [_deleted(before, having, gone.keys()) for before in await store.acknowledged(ids)]
         for change in await marked(store, sync_run, [Found(change) for change in deleted]):
             yield change
     if failures.first is not None:
@@ -208,29 +208,37 @@ def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + _YIELDED_AT_ONCE]
 
 
-async def _same_contacts(store: CustomerStore, sync_run: int, gone: Sequence[str]) -> dict[str, list[str]]:
-    """Return the contacts of those who are gone, with the ids of those present who have the same."""
-    found: dict[str, list[str]] = {}
-    for ids in _in_parts(gone):
+async def _having(store: CustomerStore, sync_run: int, gone: Collection[str]) -> dict[str, list[str]]:
+    """Return the contacts of those who are gone, with the ids of all who have each, up to one too many."""
+    having: dict[str, list[str]] = {}
+    for ids in _in_parts(list(gone)):
         for customer in await store.acknowledged(ids):
-            found |= {contact: [] for contact in _contacts_of(customer)}
-    if found:
-        without = set(gone)
+            for contact in _contacts_of(customer):
+                _add(having.setdefault(contact, []), customer.id)
+    if having:
         async with aclosing(store.seen(sync_run)) as seen:
             async for customer in seen:
-                for contact in _contacts_of(customer) if customer.id not in without else ():
-                    if contact in found:
-                        found[contact].append(customer.id)
-    return found
+                for contact in _contacts_of(customer) if customer.id not in gone else ():
+                    if contact in having:
+                        _add(having[contact], customer.id)
+    return having
 
 
-def _same_contact(before: Customer, present: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    ids = (customer_id for contact in _contacts_of(before) for customer_id in present.get(contact, ()))
-    return tuple(dict.fromkeys(ids))
+def _add(ids: list[str], customer_id: str) -> None:
+    if len(ids) <= SHARED_AT_MOST:
+        ids.append(customer_id)
+
+
+def _deleted(before: Customer, having: Mapping[str, Sequence[str]], gone: Collection[str]) -> Deleted:
+    sharing = [having.get(contact, ()) for contact in _contacts_of(before)]
+    few = [ids for ids in sharing if len(ids) <= SHARED_AT_MOST]
+    same = dict.fromkeys(customer_id for ids in few for customer_id in ids if customer_id not in gone)
+    return Deleted(before, tuple(same), len(sharing) - len(few))
 
 
 def _contacts_of(customer: Customer) -> list[str]:
-    return [f"{reason} {contact}" for reason, contact in contacts_of(customer) if reason != "name and postcode"]
+    found = (f"{reason} {contact}" for reason, contact in contacts_of(customer) if reason != "name and postcode")
+    return list(dict.fromkeys(found))
 
 
 @define
