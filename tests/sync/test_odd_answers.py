@@ -228,3 +228,28 @@ async def test_with_order_safe_a_withdrawal_of_a_consent_that_this_version_does_
     done = await run(*follow, box=box)
 
     assert [json.loads(line)["id"] for line in done.out.splitlines()] == [second, third, first]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_who_is_empty_in_an_older_store_is_asked_for_once_at_most(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, listed: bool
+) -> None:
+    """It does not say who was erased. They are told of at no run."""
+    for customer_id in box.customers.ids(0, 3):
+        box.customers.purge(customer_id)
+    await sync(ts, store)
+    await store.aclose()
+    with closing(sqlite3.connect(store.path)) as sql, sql:
+        sql.execute("DROP TABLE empty")
+    box.requests.clear()
+
+    async with CustomerStore(store.path) as older:
+        assert await older.count() == 25
+        for hidden in (False, True, True) if listed else (True, True, True):
+            if hidden:
+                lists(box, *box.customers.ids(0, 3))
+            assert await sync(ts, older) == []
+        assert await older.count() == 22
+
+    asked = sorted(request.path.rpartition("/")[2] for request in box.requests if request.path != "/customers")
+    assert asked == ([] if listed else sorted(box.customers.ids(0, 3)))

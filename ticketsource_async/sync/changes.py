@@ -197,8 +197,12 @@ class Found:
 
 
 async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> list[Found]:
-    """Return what changed in these."""
-    return [found for stored in await store.differing(customers) if (found := _change_of(stored)) is not None]
+    """Return what changed in these; note of the others who is as empty as before."""
+    found = [one for stored in await store.differing(customers) if (one := _change_of(stored)) is not None]
+    changed = {one.change.id for one in found}
+    if empty := [customer.id for customer in customers if _is_empty(customer) and customer.id not in changed]:
+        await store.mark_empty(empty)
+    return found
 
 
 async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:
