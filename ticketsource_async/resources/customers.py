@@ -10,7 +10,7 @@ from ticketsource_async._mistakes import names_fields_of
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import InvalidID, NotFound
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_customers, check_unreadable
 from ticketsource_async.models.ids import checked_id
@@ -134,13 +134,18 @@ class Customers(Resource):
         nothing, if none is found, or while a loop over `changes` is open.
         """
         ids = await store.some_ids()
+        odd: InvalidResponse | None = None
         async with self.get_many(ids) as found:
             async for outcome in found:
                 if outcome.error is None:
                     break
-                if not isinstance(outcome.error, NotFound | InvalidID):
+                if isinstance(outcome.error, InvalidResponse):  # of this customer alone, such as one who was merged
+                    odd = odd or outcome.error
+                elif not isinstance(outcome.error, NotFound | InvalidID):
                     raise outcome.error
             else:
+                if odd is not None:
+                    raise odd
                 if ids:
                     raise store.is_of_another_box_office(len(ids))
         await store.rebind(self._account())

@@ -10,19 +10,18 @@ from typing import Final, TypeVar
 
 from attrs import define, frozen
 
-from ticketsource_async.bulk import Bulk, Outcome
+from ticketsource_async.bulk import Bulk, Outcome, concerns_all
 from ticketsource_async.contacts import SHARED_AT_MOST, contacts_of
 from ticketsource_async.errors import (
     APIError,
-    AuthenticationFailed,
     InvalidID,
     InvalidResponse,
     NotFound,
-    RateLimited,
     TicketSourceError,
     TooManyRemoved,
 )
 from ticketsource_async.models import Customer
+from ticketsource_async.models.ids import id_of
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.sync.changes import Change, Deleted, Found, changes_of, marked
 from ticketsource_async.sync.store import Account, CustomerStore
@@ -30,7 +29,6 @@ from ticketsource_async.sync.store import Account, CustomerStore
 T = TypeVar("T")
 
 _GONE: Final = 410
-_OF_ALL: Final = (AuthenticationFailed, RateLimited)  # errors that concern no single customer
 _REFUSED_AT_MOST: Final = 20  # more of them are no matter of single customers
 _REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
 _ONE_IN: Final = 20
@@ -241,6 +239,11 @@ def _contacts_of(customer: Customer) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _other_id(error: InvalidResponse) -> str | None:
+    """Return the id of the customer whose record came in the place of the one who was asked for."""
+    return id_of(error.id, Customer.ID_PREFIX) if error.json_path == "$.data.id" else None
+
+
 @define
 class _Failures:
     """The customers who could not be asked for: the others come first."""
@@ -252,17 +255,20 @@ class _Failures:
     refused: int = 0
 
     def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
-        """Keep an error that concerns its customer alone; raise any other, and those of an API that refuses many."""
+        """Keep an error that concerns its customer alone; raise any other, and those of an API that fails for many."""
+        if not isinstance(error, TicketSourceError) or concerns_all(error):
+            raise error
+        customer_id = outcome.input.id
+        if isinstance(error, InvalidID):
+            error.add_note(self.store.cannot_ask(customer_id))
+        if isinstance(error, InvalidResponse) and (other := _other_id(error)) is not None:
+            error.add_note(self.store.may_be_merged(customer_id, other))
         if isinstance(error, InvalidResponse) and callable(self.on_invalid):
             self.on_invalid(error)
             return
-        if not isinstance(error, APIError | InvalidResponse | InvalidID) or isinstance(error, _OF_ALL):
-            raise error
-        if isinstance(error, InvalidID):
-            error.add_note(self.store.cannot_ask(outcome.input.id))
         self.first = self.first or error
         self.count += 1
-        self.refused += isinstance(error, APIError) and not isinstance(error, NotFound)
+        self.refused += not isinstance(error, NotFound | InvalidResponse | InvalidID)
         if self.refused > _REFUSED_AT_MOST:
             error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
             raise error

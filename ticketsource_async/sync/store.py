@@ -183,6 +183,14 @@ class CustomerStore:
             f"store.erase({customer_id!r}) (the command: customers forget)."
         )
 
+    def may_be_merged(self, customer_id: str, other_id: str) -> str:
+        """Return what to do about a customer in the store for whom the API sends the record of another."""
+        return (
+            f"So it is not known whether {customer_id} is still there. They may have been merged into {other_id}. If "
+            f"TicketSource itself shows that, remove {customer_id} from your system, copy nothing to {other_id}, and "
+            f"call store.erase({customer_id!r}) (the command: customers forget)."
+        )
+
     async def rebind(self, account: Account) -> None:
         """Take this box office in the place of the one before; see `ts.customers.rebind`.
 
