@@ -94,7 +94,10 @@ class Updated:
 
 @frozen
 class Erased:
-    """A customer whose name, e-mail, telephone and address are all empty now, in the list and when asked by id.
+    """A customer whose name, e-mail, telephone and address are all empty now.
+
+    The call by id decides: its answer has all of these, each empty. That call is made for a customer who has none of
+    them in the list, or is not in the list. A customer who has one of them in the list is not asked for by id.
 
     TicketSource does this for good when the retention period ends; the bookings stay. Remove the person's data from
     your system too. If an attribute is missing at first, the customer comes as `Updated`, and not as `Erased` when it
