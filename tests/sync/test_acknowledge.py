@@ -19,6 +19,7 @@ from ticketsource_async import (
 )
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.sync import store as sync_store
+from ticketsource_async.sync._packing import unpack
 
 
 async def test_a_second_sync_yields_what_changed_and_nothing_else(
@@ -264,7 +265,6 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     """Only its links have moved: there is no change, and the record is unpacked once."""
     await sync(ts, store)
     unpacked: list[bytes] = []
-    unpack = sync_store.unpack
 
     def counting(packed: bytes) -> Customer:
         unpacked.append(packed)
