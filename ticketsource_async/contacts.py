@@ -63,12 +63,15 @@ _NO_NUMBER: Final = re.compile(
     r"(?<![a-z])(?:ext(?:n|ension)?[.:\s]{0,3}|[x#]\s?(?!0))[0-9]{1,6}(?![0-9])"  # an extension
     r"|[0-9.]{1,20}e\+?[0-9]{1,3}(?![0-9])"  # what a spreadsheet has made of a number
 )
+_ONE_NUMBER: Final = re.compile(r"\+?[0-9 ()-]{0,19}")  # as almost all are: there is no room for two
 _BETWEEN: Final = re.compile(r"[/,;&|\\\r\n\t]|\s\+\s|[^\W\d_]+")
 _WHOLE_DIGITS: Final = 10  # of a telephone with its area code
 
 
 def _numbers_in(telephone: str) -> list[str]:
     """Return the telephones in a field, which may have more than one; extensions and words are left out."""
+    if _ONE_NUMBER.fullmatch(telephone):
+        return [telephone]
     text = _NO_NUMBER.sub("/", folded(telephone))
     # Brackets have an area code, a zero, or a number of its own.
     text = re.sub(r"[(\[]([^()\[\]]{10,})[)\]]", r"/\1/", text)
@@ -125,9 +128,12 @@ def _surname_in(text: str | None) -> str:
 
 def _is_invented(digits: str) -> bool:
     """Say whether a telephone ends in so many digits that are the same, or count up or down, that nobody has it."""
+    step = (ord(digits[-1]) - ord(digits[-2])) % 10
+    if step not in (0, 1, 9):
+        return False
     steps = [(ord(one) - ord(other)) % 10 for one, other in pairwise(reversed(digits))]
-    in_a_row = 1 + next((place for place, step in enumerate(steps) if step != steps[0]), len(steps))
-    return steps[0] in (0, 1, 9) and in_a_row >= min(_INVENTED_DIGITS, len(digits.lstrip("0")))
+    in_a_row = 1 + next((place for place, other in enumerate(steps) if other != step), len(steps))
+    return in_a_row >= min(_INVENTED_DIGITS, len(digits.lstrip("0")))
 
 
 def contacts_of(customer: "Customer") -> Iterator[tuple[Reason, str]]:
