@@ -99,7 +99,8 @@ class Customers(Resource):
         `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
         deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
         the list is asked for by id, and is `Deleted` only if the API itself answers 404 or 410. If that call fails for
-        one customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
+        one customer, or is answered with the record of another, the changes of the others come first. Use
+        `contextlib.aclosing` if you leave the loop early.
 
         Erasures and deletions come last, and only if they are not too many: a faulty answer must not delete everybody.
         If more than 20 customers and more than half of the store are not in the list with their data, `TooManyRemoved`
