@@ -13,7 +13,7 @@ from rows import BOOKING_ROW, customer_row
 
 from ticketsource_async import Booking, Customer, TicketSource
 from ticketsource_async.sandbox import Sandbox
-from ticketsource_async.sync.store import _pack, _unpack
+from ticketsource_async.sync._packing import pack, unpack
 
 HERE = "@@here@@"
 
@@ -114,7 +114,7 @@ def check(read: Callable[[str, str], Any], case: Any, value: str) -> None:
     assert without(record.to_dict(), place) == without(usual.to_dict(), place)
     assert model.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     if model is Customer:
-        assert _unpack(_pack(record)) == record
+        assert unpack(pack(record)) == record
 
 
 def run(examples: int) -> None:

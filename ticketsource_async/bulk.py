@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from attrs import frozen
 
@@ -14,15 +14,39 @@ from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import (
+    AccessBlocked,
+    AuthenticationFailed,
     ClientClosed,
     ConfigurationError,
+    ConnectFailed,
     InvalidResponse,
+    LimiterUnavailable,
     OutcomeUnknown,
+    RateLimited,
+    RequestTimedOut,
     TicketSourceError,
 )
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+_CONCERN_ALL: Final = (
+    AuthenticationFailed,
+    AccessBlocked,
+    RateLimited,
+    ConnectFailed,
+    LimiterUnavailable,
+    ClientClosed,
+    ConfigurationError,
+)
+
+
+def concerns_all(error: Exception) -> bool:
+    """Say whether calls for others are likely to end as this one did."""
+    if isinstance(error, RequestTimedOut):
+        return error.phase in ("connect", "slot")
+    return isinstance(error, _CONCERN_ALL) or not isinstance(error, TicketSourceError)
 
 
 @frozen

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -58,9 +59,33 @@ def is_telephone(digits: str, telephone: str) -> bool:
     return any(digits in _stored_national(number) for number in (telephone, *_numbers_in(telephone)))
 
 
+_NO_NUMBER: Final = re.compile(
+    r"(?<![a-z])(?:ext(?:n|ension)?[.:\s]{0,3}|[x#]\s?(?!0))[0-9]{1,6}(?![0-9])"  # an extension
+    r"|[0-9.]{1,20}e\+?[0-9]{1,3}(?![0-9])"  # what a spreadsheet has made of a number
+)
+_ONE_NUMBER: Final = re.compile(r"\+?[0-9 ()-]{0,19}")  # as almost all are: there is no room for two
+_BETWEEN: Final = re.compile(r"[/,;&|\\\r\n\t]|\s\+\s|[^\W\d_]+")
+_WHOLE_DIGITS: Final = 10  # of a telephone with its area code
+
+
 def _numbers_in(telephone: str) -> list[str]:
-    """Return the telephones in a field, which may have more than one."""
-    return re.split("[/,;&|]| or ", telephone)
+    """Return the telephones in a field, which may have more than one; extensions and words are left out."""
+    if _ONE_NUMBER.fullmatch(telephone):
+        return [telephone]
+    text = _NO_NUMBER.sub("/", folded(telephone))
+    # Brackets have an area code, a zero, or a number of its own.
+    text = re.sub(r"[(\[]([^()\[\]]{10,})[)\]]", r"/\1/", text)
+    return [number for some in _BETWEEN.split(text) for number in _apart(some)]
+
+
+def _apart(telephone: str) -> list[str]:
+    """Return the telephones that have nothing but spaces, pluses or dashes between them."""
+    numbers = [""]
+    for word in telephone.split():
+        if re.match(r"[(\[]?[+0]", word) and len(national(numbers[-1])) >= _WHOLE_DIGITS:
+            numbers.append("")
+        numbers[-1] = f"{numbers[-1]} {word}"
+    return numbers if len(national(numbers[-1])) >= _WHOLE_DIGITS else [telephone]
 
 
 def comparable_email(email: str) -> str:
@@ -71,23 +96,61 @@ def comparable_email(email: str) -> str:
 Reason = Literal["email", "name and postcode", "telephone and surname"]
 """Why two customers may be one person."""
 
+SHARED_AT_MOST: Final = 10
+"""A contact that more customers have is that of a venue, a school or a box office, and says nothing of persons."""
+
 _LEAST_DIGITS: Final = 6
+_INVENTED_DIGITS: Final = 7
+_NO_NAMES: Final = frozenset(
+    {
+        *("unknown", "notknown", "none", "noname", "anonymous", "anon", "anonymised", "anonymized"),
+        *("null", "undefined"),  # of software
+        *("test", "testtest", "testing"),  # of those who try a form
+        *("tba", "tbc"),
+    }
+)
+"""Texts that stand for no name. Each may be the surname of few people, who are still found by their e-mail."""
+
+
+def _name_in(text: str | None) -> str:
+    """Return a name as it is compared with another; empty if there is none, or a text that stands for none."""
+    name = "".join(words_of(text or ""))
+    if not re.search(r"[^\W\d_]", name) or name in _NO_NAMES or re.fullmatch(r"\W*n\W+a\W*", folded(text or "")):
+        return ""
+    return name
+
+
+def _surname_in(text: str | None) -> str:
+    """Return a surname as it is compared: no letter that stands for one, such as X or XXX, is a surname."""
+    name = _name_in(text)
+    return "" if re.fullmatch(r"[a-np-z]|([a-z])\1\1+", name) else name
+
+
+def _is_invented(digits: str) -> bool:
+    """Say whether a telephone ends in so many digits that are the same, or count up or down, that nobody has it."""
+    step = (ord(digits[-1]) - ord(digits[-2])) % 10
+    if step not in (0, 1, 9):
+        return False
+    steps = [(ord(one) - ord(other)) % 10 for one, other in pairwise(reversed(digits))]
+    in_a_row = 1 + next((place for place, other in enumerate(steps) if other != step), len(steps))
+    return in_a_row >= min(_INVENTED_DIGITS, len(digits.lstrip("0")))
 
 
 def contacts_of(customer: "Customer") -> Iterator[tuple[Reason, str]]:
     """Yield what another customer may have too if both are one person.
 
-    A telephone of few digits, or of one digit repeated, stands for none.
+    What stands for no name, no e-mail, no postcode or no telephone is left out.
     """
-    if customer.email and "@" in customer.email:
-        yield "email", comparable_email(customer.email)
-    first_name, surname = ("".join(words_of(name or "")) for name in (customer.first_name, customer.last_name))
+    before, _, domain = (customer.email or "").strip().rpartition("@")
+    if before and "." in domain.strip("."):
+        yield "email", comparable_email(customer.email or "")
+    first_name, surname = _name_in(customer.first_name), _surname_in(customer.last_name)
     if not surname:
         return
     postcode = re.sub(r"[\W_]", "", folded(customer.address.postcode or "")) if customer.address else ""
-    if postcode:
+    if first_name and re.search("[0-9]", postcode):
         yield "name and postcode", f"{postcode} {first_name} {surname}"
     for number in _numbers_in(customer.telephone or ""):
         digits = _stored_national(number)
-        if len(digits) >= _LEAST_DIGITS and len(set(digits.lstrip("0"))) > 1:
+        if len(digits) >= _LEAST_DIGITS and not _is_invented(digits):
             yield "telephone and surname", f"{digits} {surname}"

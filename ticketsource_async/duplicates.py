@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from ticketsource_async.contacts import Reason, contacts_of
+from ticketsource_async.contacts import SHARED_AT_MOST, Reason, contacts_of
 from ticketsource_async.models import Customer
 
 
@@ -48,12 +48,17 @@ class Alike:
             self._having.setdefault(contact, []).append(number)
         return True
 
+    @property
+    def ignored(self) -> int:
+        """How many contacts were not compared, since more customers have them than `SHARED_AT_MOST`."""
+        return sum(len(numbers) > SHARED_AT_MOST for numbers in self._having.values())
+
     def groups(self) -> list[list[Member]]:
         """Return the groups, the worst first: those who share the most, then the largest."""
         reasons: dict[int, dict[Reason, None]] = {}
         group_of: dict[int, list[int]] = {}
         for (reason, _), numbers in self._having.items():
-            if len(numbers) < 2:
+            if not 2 <= len(numbers) <= SHARED_AT_MOST:
                 continue
             for number in numbers:
                 reasons.setdefault(number, {})[reason] = None

@@ -33,7 +33,7 @@ None if the answer has none. No field holds the API key, a request or response b
 """
 
 from collections.abc import Iterable
-from typing import Final, TypedDict
+from typing import TypedDict
 
 
 class ErrorObject(TypedDict, total=False):
@@ -365,7 +365,3 @@ class ClientClosed(TicketSourceError):
 
 class ConfigurationError(TicketSourceError):
     """The client cannot work as it was set up; the message names the setting."""
-
-
-OF_ONE_RECORD: Final = (NotFound, ServerError, InvalidResponse, InvalidID)
-"""The errors of a read that say nothing of other events, dates and customers."""

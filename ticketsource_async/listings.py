@@ -15,21 +15,14 @@ from attrs import define, field, frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
+from ticketsource_async.bulk import concerns_all
 from ticketsource_async.errors import (
-    AccessBlocked,
-    AuthenticationFailed,
     BranchError,
     BranchesFailed,
-    ClientClosed,
-    ConfigurationError,
-    ConnectFailed,
     InvalidID,
     InvalidResponse,
-    LimiterUnavailable,
     ListEnded,
     NotFound,
-    RateLimited,
-    RequestTimedOut,
     TicketSourceError,
 )
 from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
@@ -45,15 +38,6 @@ _MOST_NAMED: Final = 20
 _MOST_KEPT: Final = 1_000
 _MOST_IN_A_ROW: Final = 100
 _MOST_LETTERS: Final = 500  # of an error, which may have many reasons
-_CONCERN_ALL: Final = (
-    AuthenticationFailed,
-    AccessBlocked,
-    RateLimited,
-    ConnectFailed,
-    LimiterUnavailable,
-    ClientClosed,
-    ConfigurationError,
-)
 
 
 def _shortened(text: str) -> str:
@@ -300,7 +284,7 @@ class _Branches:
         try:
             found = await reading
         except Exception as error:
-            if isinstance(error, TicketSourceError) and _is_of_one_branch(error):
+            if isinstance(error, TicketSourceError) and not concerns_all(error):
                 is_gone = isinstance(error, NotFound) and error.is_from_api  # and the API itself is well
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
@@ -312,13 +296,6 @@ class _Branches:
             raise
         self._failures_in_a_row = 0
         return found
-
-
-def _is_of_one_branch(error: TicketSourceError) -> bool:
-    """Say whether other branches may be read although this error has ended one."""
-    if isinstance(error, RequestTimedOut):
-        return error.phase not in ("connect", "slot")
-    return not isinstance(error, _CONCERN_ALL)
 
 
 class _AllVenues:

@@ -178,12 +178,12 @@ DUPLICATES: Final = Table[Duplicate](
     name="duplicates",
     shown=(
         Shown("group"),
+        Shown("same"),
         Shown("id"),
         Shown("name", ("title", "first_name", "last_name")),
         Shown("email"),
         Shown("telephone"),
         Shown("postcode", ("address_postcode",)),
-        Shown("same"),
     ),
 )
 

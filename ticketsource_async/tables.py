@@ -367,6 +367,7 @@ CHANGES: Final = Table["Change"](
         Column("consent_changed", "yes", lambda change: change.consent_changed),
         *(both for column in CUSTOMERS.columns[1:] for both in _now_and_before(column)),
         Column("same_contact", "text", lambda change: " ".join(getattr(change, "same_contact", ()))),
+        Column("ignored_contacts", "number", lambda change: getattr(change, "ignored_contacts", None)),
     ),
     lambda change: change.to_dict(),
     "changes",

@@ -93,15 +93,57 @@ async def test_a_telephone_whose_zero_a_spreadsheet_has_dropped_is_the_same(
 async def test_duplicates_are_written_in_every_format(
     box: Sandbox, people: list[str], tmp_path: Path, kind: str
 ) -> None:
-    """With --limit it is so many rows; a file with nobody is a table without rows."""
+    """With --limit it is so many rows, and the rest of the last group; a file with nobody is a table without rows."""
     done = await run(*DUPLICATES, "-o", str(tmp_path / f"d.{kind}"), "--limit", "3", box=box)
     for customer_id in people:
         box.customers.overwrite(customer_id, NOBODY)
     nobody = await run(*DUPLICATES, "-o", str(tmp_path / f"none.{kind}"), box=box)
 
     assert (done.code, nobody.code) == (0, 0)
-    assert [row["id"] for row in rows_in(tmp_path / f"d.{kind}", kind)] == people[:3]
+    assert [row["id"] for row in rows_in(tmp_path / f"d.{kind}", kind)] == people[:4]
     assert rows_in(tmp_path / f"none.{kind}", kind) == []
+
+
+@pytest.mark.parametrize(("limit", "rows"), [("1", 2), ("2", 2), ("3", 4), ("5", 6), ("6", 6), ("99", 6)])
+async def test_a_limit_cuts_no_group(box: Sandbox, people: list[str], limit: str, rows: int) -> None:
+    """It ends with the group in which it is reached, in a file and on a terminal."""
+    file = await run(*DUPLICATES, "--limit", limit, box=box)
+    drawn = await run(*DUPLICATES, "--limit", limit, "--format", "table", box=box)
+
+    assert [row["id"] for row in csv.DictReader(file.out.splitlines())] == people[:rows]
+    assert [customer_id for customer_id in people if customer_id in drawn.out] == people[:rows]
+    assert ("... more rows" in drawn.out) is (rows < 6)
+
+
+async def test_the_hundred_rows_of_a_table_cut_no_group(many: Sandbox) -> None:
+    """Groups of three: the hundredth row is the first of one."""
+    ids = many.customers.ids()
+    for number, customer_id in enumerate(ids):
+        many.customers.update(customer_id, {**NOBODY, "email": f"{number // 3}@example.com"})
+
+    drawn = await run(*DUPLICATES, "--format", "table", box=many)
+
+    assert [customer_id for customer_id in ids if customer_id in drawn.out] == ids[:102]
+    assert "... more rows" in drawn.out
+
+
+async def test_a_contact_of_more_than_ten_is_ignored_and_told(box: Sandbox, people: list[str]) -> None:
+    """It is that of a venue; those who share something else with one of them are still found."""
+    for customer_id in people[8:18]:
+        box.customers.overwrite(customer_id, {"email": "info@venue.example.com"})
+    ten = await run(*DUPLICATES, box=box)
+    for customer_id in people[1:8]:
+        box.customers.overwrite(customer_id, {"email": "info@venue.example.com"})
+    more = await run(*DUPLICATES, box=box)
+    quiet = await run(*DUPLICATES, "--quiet", box=box)
+
+    assert ten.err == "16 of 25 customers may be duplicates, in 4 groups.\n"
+    assert {row["id"] for row in csv.DictReader(more.out.splitlines())} == {*people[2:6]}
+    assert more.err == (
+        "4 of 25 customers may be duplicates, in 2 groups. 1 contact was ignored, since more than 10 customers have "
+        "it.\n"
+    )
+    assert (more.code, quiet.err) == (0, "")
 
 
 async def test_one_group_is_counted_as_one(box: Sandbox, people: list[str]) -> None:
@@ -121,6 +163,7 @@ async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[st
     assert all(customer_id in shown.out for customer_id in people[:6])
     assert people[6] not in shown.out
     assert (file.code, "--format table is for stdout" in file.err) == (2, True)
+    assert shown.out.split()[:3] == ["group", "same", "id"]
 
 
 async def test_duplicates_in_a_store_need_no_request(box: Sandbox, people: list[str], tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ async def test_the_words_of_a_name_need_no_quotes(box: Sandbox) -> None:
     assert (done.code, ids(done.out)) == (0, ["cst-0"])
 
 
-@pytest.mark.parametrize("telephone", ["2012345678 ext 9", "27700900123", "770090012", "4700900123"])
+@pytest.mark.parametrize("telephone", ["20123456789", "27700900123", "770090012", "4700900123"])
 async def test_only_a_number_that_may_have_lost_its_zero_gets_one(box: Sandbox, telephone: str) -> None:
     """Ten digits, of which the first is 1, 2, 3 or 7."""
     known(box, {"telephone": telephone})

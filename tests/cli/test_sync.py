@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import rows_in, run, start
@@ -103,6 +104,91 @@ async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sand
     assert f"GET /customers/{gone} was answered 404" in failed.err
     assert failed.err.startswith("0 created, 1 updated, 0 deleted; 0 changed a consent.\n")
     assert (done.code, [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()]) == (0, [gone])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ({"status": 400}, 1, "answered 400"),
+        ({"status": 403, "body": '{"errors": [{"status": 403, "code": "forbidden"}]}'}, 4, "answered 403"),
+        ({"status": 410, "html": True}, 1, "answered 410"),
+        ({"status": 501}, 75, "answered 501"),
+        ({"cut": "before", "times": None}, 75, "connection"),
+        ({"body": "[]", "status": 200, "times": None}, 1, "something unexpected"),
+    ],
+)
+@pytest.mark.usefixtures("ticketsource_no_waiting")
+async def test_an_odd_answer_for_one_customer_keeps_no_change_of_others_back(
+    box: Sandbox, tmp_path: Path, fault: dict[str, Any], code: int, said: str
+) -> None:
+    """It is told at the end, and the exit code is its own."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o")
+    await run(*follow, str(tmp_path / "first.jsonl"), box=box)
+    odd, gone, moved = box.customers.ids(0, 3)
+    box.customers.delete([odd, gone])
+    box.customers.update(moved, {"last_name": "Changed"})
+    box.fail(path=f"/customers/{odd}", **fault)
+    failed = await run(*follow, str(tmp_path / "changes.jsonl"), box=box)
+
+    changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_text("utf-8").splitlines()]
+    assert [(change["change"], change["id"]) for change in changes] == [("updated", moved), ("deleted", gone)]
+    assert failed.code == code
+    assert "0 created, 1 updated, 1 deleted; 0 changed a consent." in failed.err
+    assert said in failed.err
+    assert odd in failed.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [({"status": 401}, 4), ({"status": 429, "times": 4}, 75), ({"status": 403, "html": True}, 1)],
+)
+@pytest.mark.usefixtures("ticketsource_no_waiting")
+async def test_a_refused_key_a_limit_or_a_wall_leaves_no_file_and_all_changes_come_again(
+    box: Sandbox, tmp_path: Path, fault: dict[str, Any], code: int
+) -> None:
+    """These concern all calls, also if they meet the one for a single customer."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    await run(*follow, box=box)
+    gone, moved = box.customers.ids(0, 2)
+    box.customers.delete([gone])
+    box.customers.update(moved, {"last_name": "Changed"})
+    box.fail(path=f"/customers/{gone}", **fault)
+    failed = await run(*follow, "-o", str(tmp_path / "changes.jsonl"), box=box)
+    done = await run(*follow, box=box)
+
+    assert (failed.code, (tmp_path / "changes.jsonl").exists()) == (code, False)
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [moved, gone]
+
+
+async def test_a_410_of_the_api_is_written_as_a_deletion(box: Sandbox, tmp_path: Path) -> None:
+    """It says of a customer that they are gone."""
+    follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
+    await run(*follow, box=box)
+    gone = box.customers.ids()[0]
+    box.customers.delete([gone])
+    box.fail(path=f"/customers/{gone}", status=410, body='{"errors": [{"status": 410, "code": "gone"}]}')
+
+    done = await run(*follow, box=box)
+
+    assert (done.code, [json.loads(line)["change"] for line in done.out.splitlines()]) == (0, ["deleted"])
+
+
+async def test_a_merged_customer_is_named_with_what_to_do(box: Sandbox, tmp_path: Path) -> None:
+    """TicketSource may answer with the record of the other. After `forget` they are not asked for again."""
+    store = str(tmp_path / "customers.db")
+    await run("customers", "changes", "--store", store, box=box)
+    kept, merged = box.customers.ids(0, 2)
+    box.customers.merge(kept, merged, form="survivor")
+
+    odd = await run("customers", "changes", "--store", store, box=box)
+    forgotten = await run("customers", "forget", merged, "--store", store)
+    after = await run("customers", "changes", "--store", store, "--quiet", box=box)
+
+    assert (odd.code, odd.out) == (1, "")
+    assert f"They may have been merged into {kept}." in odd.err
+    assert "(the command: customers forget)" in odd.err
+    assert "1 could not be read, so their changes are missing." in odd.err
+    assert (forgotten.code, after) == (0, (0, "", ""))
 
 
 async def test_the_store_is_no_place_for_the_changes(box: Sandbox, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketsource_async import Customer, NotFound, TicketSource
+from ticketsource_async import Customer, CustomerDraft, InvalidResponse, NotFound, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -59,6 +59,31 @@ async def test_a_merged_customer_is_gone_and_the_other_has_the_bookings(shows: S
         assert await bookings(three) == all_of_them == owned
 
 
+async def test_a_merged_customer_may_be_answered_with_the_record_of_the_other(shows: Sandbox) -> None:
+    """Under the id of the one who stays, in the call by id alone, as long as that one is there."""
+    one, two, three = shows.customers.ids(0, 3)
+    shows.customers.merge(two, one, form="survivor")
+    shows.customers.merge(three, two)
+
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        listed = [customer.id async for customer in ts.customers.list()]
+        with pytest.raises(InvalidResponse, match=f"customer {three}: the record asked for was {one}"):
+            await ts.customers.get(one)
+        for call in (
+            ts.customers.get(two),
+            ts.customers.update(one, CustomerDraft(last_name="Fox")),
+            ts.customers.delete(one),
+        ):
+            with pytest.raises(NotFound):
+                await call
+        shows.customers.delete([three])
+        with pytest.raises(NotFound):
+            await ts.customers.get(one)
+
+    assert not {one, two} & set(listed)
+    assert three in listed
+
+
 async def test_a_purge_or_a_merge_of_nobody_is_refused(box: Sandbox) -> None:
     """Nothing changes."""
     first = box.customers.ids()[0]
@@ -72,4 +97,6 @@ async def test_a_purge_or_a_merge_of_nobody_is_refused(box: Sandbox) -> None:
         box.customers.merge(first, first)
     with pytest.raises(ValueError, match="form must be one of"):
         box.customers.purge(first, form="odd")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ValueError, match="form must be one of"):
+        box.customers.merge(*box.customers.ids(0, 2), form="odd")  # type: ignore[arg-type]  # on purpose
     assert len(box.customers) == 25

@@ -19,6 +19,7 @@ from ticketsource_async import (
 )
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.sync import store as sync_store
+from ticketsource_async.sync._packing import unpack
 
 
 async def test_a_second_sync_yields_what_changed_and_nothing_else(
@@ -264,13 +265,12 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     """Only its links have moved: there is no change, and the record is unpacked once."""
     await sync(ts, store)
     unpacked: list[bytes] = []
-    unpack = sync_store._unpack
 
     def counting(packed: bytes) -> Customer:
         unpacked.append(packed)
         return unpack(packed)
 
-    monkeypatch.setattr(sync_store, "_unpack", counting)
+    monkeypatch.setattr(sync_store, "unpack", counting)
     rows = box.customers.rows(0, 25)
     for row in rows:
         row["links"]["bookings"] = "https://elsewhere.example/"  # type: ignore[index]  # it is JSON

@@ -180,6 +180,58 @@ async def test_who_is_empty_in_the_list_alone_is_neither_erased_nor_updated(
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, zoe)]
 
 
+async def test_who_has_data_in_the_list_is_not_asked_for_by_id_and_not_erased(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
+) -> None:
+    """An old page may be shown for a while: the erasure comes when the list has it too."""
+    await sync(ts, store)
+    rows = box.customers.rows(0, 25)
+    box.customers.purge(zoe)
+    box.requests.clear()
+    box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {}}))
+
+    assert await sync(ts, store) == []
+    assert [request.path for request in box.requests] == ["/customers"]
+    assert [type(change) for change in await sync(ts, store)] == [Erased]
+
+
+async def test_who_is_not_in_the_list_and_empty_by_id_is_erased(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
+) -> None:
+    """The list may hide them. If they are there again with their data, all of these come."""
+    await sync(ts, store)
+    hidden = json.dumps({"data": [row for row in box.customers.rows(0, 25) if row["id"] != zoe], "links": {}})
+    row = {**(box.customers.get(zoe) or {}), "attributes": BLANK}
+    box.fail(path="/customers", status=200, body=hidden)
+    box.fail(path=f"/customers/{zoe}", status=200, body=json.dumps({"data": row}))
+
+    assert [(type(change), change.id) for change in await sync(ts, store)] == [(Erased, zoe)]
+    (back,) = await sync(ts, store)
+    assert isinstance(back, Updated)
+    assert {"first_name", "last_name", "email", "telephone", "address"} <= set(back.fields)
+
+
+@pytest.mark.parametrize(
+    ("listed", "by_id", "kind"),
+    [
+        ({}, BLANK, Erased),
+        ({"email": None}, dict.fromkeys(BLANK, ""), Erased),
+        (BLANK, {}, Updated),
+        (BLANK, {name: None for name in BLANK if name != "address"}, Updated),
+        (BLANK, {**BLANK, "telephone": ["01632 960001"]}, Updated),
+        ({**BLANK, "email": ["zoe@example.com"]}, BLANK, Updated),
+    ],
+)
+async def test_the_call_by_id_decides_whether_somebody_is_erased(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, listed: object, by_id: object, kind: type[Change]
+) -> None:
+    """It must have all attributes; the list may leave some out. What cannot be read is not empty in either."""
+    await sync(ts, store)
+    shows(box, zoe, listed, by_id=by_id)
+
+    assert [(type(change), change.id) for change in await sync(ts, store)] == [(kind, zoe)]
+
+
 async def test_an_erasure_that_cannot_be_confirmed_comes_at_the_next_run(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
@@ -370,6 +422,41 @@ async def test_a_deleted_customer_names_those_with_the_same_contact(
         also_gone: {email, number},
     }
     assert set(deleted[0].to_dict()["same_contact"]) == {email, number}  # type: ignore[call-overload]  # it is JSON
+
+
+async def test_a_contact_that_many_customers_have_is_ignored_and_counted(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """Ten may be a family and their friends; of eleven it is the e-mail of a venue, or the box office's telephone."""
+    everybody = box.customers.ids()
+    nobody = {"email": None, "telephone": None, "last_name": None}
+    for number, customer_id in enumerate(everybody):
+        at_venue = number < 11
+        box.customers.update(
+            customer_id,
+            {
+                **nobody,
+                **({"email": "info@venue.example.com"} if at_venue else {}),
+                **({"telephone": "01632 960001 / 01632960001", "last_name": "Fox"} if at_venue and number else {}),
+            },
+        )
+    await sync(ts, store)
+    box.customers.delete(everybody[:2])
+
+    first, second = sorted(await sync(ts, store), key=lambda change: everybody.index(change.id))
+
+    assert isinstance(first, Deleted)
+    assert isinstance(second, Deleted)
+    assert (first.same_contact, first.ignored_contacts) == ((), 1)
+    assert (set(second.same_contact), second.ignored_contacts) == ({*everybody[2:11]}, 1)
+    assert second.to_dict()["ignored_contacts"] == 1
+    for customer_id in everybody[11:13]:
+        box.customers.update(customer_id, {"telephone": "+44 1632 960001", "last_name": "FOX"})
+    await sync(ts, store)
+    box.customers.delete([everybody[2]])
+    (third,) = await sync(ts, store)
+    assert isinstance(third, Deleted)
+    assert (third.same_contact, third.ignored_contacts) == (tuple(sorted(everybody[3:11])), 1)
 
 
 async def test_a_telephone_of_one_digit_repeated_is_nobodys(

@@ -177,11 +177,12 @@ def test_a_change_has_a_json_form() -> None:
         "consent_changed": False,
         "customer": zoe.to_dict(),
     }
-    assert Deleted(zoe, ("cst-2",)).to_dict() == {
+    assert Deleted(zoe, ("cst-2",), 1).to_dict() == {
         "change": "deleted",
         "id": "cst-1",
         "before": zoe.to_dict(),
         "same_contact": ["cst-2"],
+        "ignored_contacts": 1,
     }
     assert Updated(zoe, changed, ("first_name",)).to_dict() == {
         "change": "updated",

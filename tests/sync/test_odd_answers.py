@@ -13,14 +13,23 @@ from loops import read_until_it_raises
 from syncing import sync
 
 from ticketsource_async import (
+    AccessBlocked,
     APIError,
+    AuthenticationFailed,
+    ClientClosed,
+    ConnectFailed,
+    ConnectionLost,
     CustomerStore,
     Deleted,
     Erased,
+    InvalidResponse,
+    RateLimited,
+    RequestTimedOut,
     TicketSource,
     TooManyRemoved,
     Updated,
 )
+from ticketsource_async.bulk import concerns_all
 from ticketsource_async.sandbox import Sandbox
 
 BLANK: dict[str, Any] = {"first_name": None, "last_name": None, "email": None, "telephone": None, "address": None}
@@ -91,7 +100,7 @@ async def test_a_410_of_the_api_is_a_deletion_and_that_of_a_proxy_is_not(
 async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
     box: Sandbox, ts: TicketSource, store: CustomerStore, status: int
 ) -> None:
-    """The loop ends with it, after the deletions; if the API refuses many, it is not asked for all."""
+    """The loop ends with it, after the deletions."""
     await sync(ts, store)
     gone = sorted(box.customers.ids())
     box.customers.delete(gone[:3])
@@ -103,6 +112,144 @@ async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
     assert [(type(change), change.id) for change in changes] == [(Deleted, gone[1]), (Deleted, gone[2])]
     assert isinstance(error, APIError)
     assert error.status == status
+
+
+@pytest.mark.parametrize("status", [400, 403, 501])
+async def test_an_api_that_refuses_many_customers_is_not_asked_for_all(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, status: int
+) -> None:
+    """The twenty-first ends the loop, before any deletion: it is no matter of single customers."""
+    await sync(ts, store)
+    everybody = sorted(box.customers.ids())  # they are asked for in the order of their ids
+    box.customers.delete(everybody)
+    for customer_id in everybody[1:]:
+        box.fail(path=f"/customers/{customer_id}", status=status)
+
+    changes, error = await read_until_it_raises(ts.customers.changes(store, max_removed=25))
+
+    assert changes == []
+    assert isinstance(error, APIError)
+    assert error.status == status
+    assert error.__notes__ == ["21 customers could not be asked for, so the others were not."]
+
+
+@pytest.mark.parametrize("fault", [{"cut": "before"}, {"cut": "body"}])
+async def test_a_connection_that_one_customer_breaks_holds_back_no_deletion_of_others(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any]
+) -> None:
+    """A row that makes the server die is a matter of this customer."""
+    await sync(ts, store)
+    gone = sorted(box.customers.ids())[:3]
+    box.fail(path=f"/customers/{gone[0]}", **fault)
+    lists(box, *gone)
+    box.customers.delete(gone[1:])
+
+    changes, error = await read_until_it_raises(ts.customers.changes(store))
+
+    assert [(type(change), change.id) for change in changes] == [(Deleted, one) for one in gone[1:]]
+    assert isinstance(error, ConnectionLost | InvalidResponse)
+
+
+@pytest.mark.parametrize(
+    ("error", "all_of_them"),
+    [
+        (RequestTimedOut(phase="connect"), True),
+        (RequestTimedOut(phase="slot"), True),
+        (RequestTimedOut(phase="response"), False),
+        (RequestTimedOut(phase="total"), False),
+        (ConnectFailed(), True),
+        (ConnectionLost(), False),
+        (ClientClosed(), True),
+        (KeyError(), True),
+    ],
+)
+def test_a_call_that_takes_too_long_concerns_all_if_it_was_not_sent(error: Exception, all_of_them: bool) -> None:
+    """Such as one that waited for the rate limit."""
+    assert concerns_all(error) is all_of_them
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"status": 401}, AuthenticationFailed),
+        ({"status": 429}, RateLimited),
+        ({"status": 403, "html": True}, AccessBlocked),
+    ],
+)
+async def test_what_concerns_all_ends_the_loop_at_the_first_customer(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any], kind: type[Exception]
+) -> None:
+    """A refused key, a limit or a wall: the changes in the list came before, the deletions come at the next run."""
+    await sync(ts, store)
+    gone, moved = sorted(box.customers.ids())[:8], box.customers.ids()[-1]
+    box.customers.delete([customer_id for customer_id in gone if customer_id != moved])
+    box.customers.update(moved, {"last_name": "Changed"})
+    box.fail(path=f"/customers/{next(one for one in gone if one != moved)}", **fault)
+
+    changes, error = await read_until_it_raises(ts.customers.changes(store))
+    again = await sync(ts, store)
+
+    assert ([change.id for change in changes], type(error)) == ([moved], kind)
+    assert {type(change) for change in again} == {Deleted}
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_record_of_another_customer_is_no_proof_that_somebody_is_there_or_gone(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, told: bool
+) -> None:
+    """TicketSource may answer so for who was merged. The error says what to do, and comes until it is done."""
+    await sync(ts, store)
+    kept, merged, gone = box.customers.ids(0, 3)
+    box.customers.merge(kept, merged, form="survivor")
+    box.customers.delete([gone])
+    box.customers.update(kept, {"last_name": "Changed"})
+
+    for expected in ([(Updated, kept), (Deleted, gone)], []):
+        skipped: list[InvalidResponse] = []
+        options: Any = {"on_invalid": skipped.append} if told else {}
+        changes, error = await read_until_it_raises(ts.customers.changes(store, **options))
+        odd = skipped[0] if told else error
+        assert [(type(change), change.id) for change in changes] == expected
+        assert isinstance(odd, InvalidResponse)
+        (note,) = odd.__notes__
+        assert note.startswith(f"So it is not known whether {merged} is still there. They may have been merged into ")
+        assert f"merged into {kept}." in note
+        assert f"call store.erase('{merged}') (the command: customers forget)" in note
+    assert await store.get(merged) is not None
+    await store.erase(merged)
+    assert await sync(ts, store) == []
+
+
+async def test_a_record_that_is_none_says_nothing_of_a_merge(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """It has no id, or the id of another kind of record."""
+    await sync(ts, store)
+    one, other = box.customers.ids(0, 2)
+    lists(box, one, other)
+    for customer_id, given in ((one, None), (other, "evt-1")):
+        row = {**(box.customers.get(customer_id) or {}), "id": given}
+        box.fail(path=f"/customers/{customer_id}", status=200, body=json.dumps({"data": row}))
+    skipped: list[InvalidResponse] = []
+
+    assert await sync(ts, store, on_invalid=skipped.append) == []
+
+    assert [getattr(error, "__notes__", []) for error in skipped] == [[], []]
+
+
+async def test_one_merged_customer_does_not_stand_in_the_way_of_a_new_key(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """The others are found; if nobody is, the odd answer is the error."""
+    await sync(ts, store)
+    everybody = box.customers.ids()
+    for merged in everybody[1:]:
+        box.customers.merge(everybody[0], merged, form="survivor")
+
+    await ts.customers.rebind(store)
+    box.fail(path=f"/customers/{everybody[0]}", status=404)
+    with pytest.raises(InvalidResponse, match="the record asked for was"):
+        await ts.customers.rebind(store)
 
 
 async def test_an_id_that_is_none_stops_no_deletion(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
@@ -228,3 +375,28 @@ async def test_with_order_safe_a_withdrawal_of_a_consent_that_this_version_does_
     done = await run(*follow, box=box)
 
     assert [json.loads(line)["id"] for line in done.out.splitlines()] == [second, third, first]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_who_is_empty_in_an_older_store_is_asked_for_once_at_most(
+    box: Sandbox, ts: TicketSource, store: CustomerStore, listed: bool
+) -> None:
+    """It does not say who was erased. They are told of at no run."""
+    for customer_id in box.customers.ids(0, 3):
+        box.customers.purge(customer_id)
+    await sync(ts, store)
+    await store.aclose()
+    with closing(sqlite3.connect(store.path)) as sql, sql:
+        sql.execute("DROP TABLE empty")
+    box.requests.clear()
+
+    async with CustomerStore(store.path) as older:
+        assert await older.count() == 25
+        for hidden in (False, True, True) if listed else (True, True, True):
+            if hidden:
+                lists(box, *box.customers.ids(0, 3))
+            assert await sync(ts, older) == []
+        assert await older.count() == 22
+
+    asked = sorted(request.path.rpartition("/")[2] for request in box.requests if request.path != "/customers")
+    assert asked == ([] if listed else sorted(box.customers.ids(0, 3)))

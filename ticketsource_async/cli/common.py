@@ -392,10 +392,15 @@ def ending_as_told(*, unread: str = "") -> Iterator[None]:
             fail(f"nobody reads what is printed: {unread}", FAILED)
     except OSError as error:
         what = f"{error.filename} cannot be written: " if error.filename else ""
-        done = [unread[0].upper() + unread[1:]] if unread else []
-        fail(" ".join([f"{what}{error.strerror or error}.", *done, *getattr(error, "__notes__", ())]), FAILED)
+        done = f" {unread[0].upper()}{unread[1:]}" if unread else ""
+        fail(with_notes(error, f"{what}{error.strerror or error}.{done}"), FAILED)
     except errors.TicketSourceError as error:
-        fail(" ".join([str(error), *getattr(error, "__notes__", ())]), exit_code(error))
+        fail(with_notes(error, str(error)), exit_code(error))
+
+
+def with_notes(error: Exception, text: str) -> str:
+    """Return a text about an error, and its notes."""
+    return " ".join([text, *getattr(error, "__notes__", ())])
 
 
 def exit_code(error: Exception) -> int:

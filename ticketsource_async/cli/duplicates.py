@@ -1,7 +1,7 @@
 """The command that lists customers who may be one person."""
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.find import everybody
-from ticketsource_async.cli.terminal import TABLE, Printing, limit_option, table_or_file_option, table_or_format
+from ticketsource_async.cli.terminal import TABLE, Printing, limited, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 )
 @output_option
 @table_or_file_option
-@limit_option
+@limited("Stop at the end of the group in which row N is.")
 def list_duplicates(
     *,
     limit: int | None,
@@ -57,6 +57,9 @@ def list_duplicates(
     These have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
     spaces make no difference, and +44 counts as 0. Customers who are linked by such matches form one group. Each has
     one row. Those who share the most come first, then the largest groups.
+
+    A contact that more than 10 customers have, such as the e-mail of a venue, is ignored. So is what stands for no name
+    or no telephone, such as Unknown, N/A or 0123456789.
 
     They may also be a family with one telephone, so look before you merge them. Never copy a consent from one record
     to another.
@@ -104,15 +107,18 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
                         places.append(waiting.add(customer))
         groups = alike.groups()
         rows = _rows(groups, lambda number: waiting.get(places[number]))
+        most = Printing(TABLE, limit).most if kind is None else limit
+        if most is not None:  # the end of the group in which that row is
+            most = next((end for end in accumulate(map(len, groups)) if end >= most), most)
         if kind is None:
-            with Printing(TABLE, limit).records(Duplicate, no_rows="No rows." if reading.quiet else "") as write:
+            with Printing(TABLE, most).records(Duplicate, no_rows="No rows." if reading.quiet else "") as write:
                 for row in rows:
                     if not write(row):
                         break
         else:
-            await files.write(islice(rows, limit), DUPLICATES, output, format=kind.name, on_warning=say)
+            await files.write(islice(rows, most), DUPLICATES, output, format=kind.name, on_warning=say)
         if not reading.quiet:
-            _summarize(groups, len(places), reading.store)
+            _summarize(groups, len(places), alike.ignored, reading.store)
 
 
 def _rows(groups: "list[list[Member]]", customer_of: "Callable[[int], Customer]") -> "Iterator[Duplicate]":
@@ -123,7 +129,13 @@ def _rows(groups: "list[list[Member]]", customer_of: "Callable[[int], Customer]"
             yield Duplicate(place, len(group), member.reasons, customer_of(member.number))
 
 
-def _summarize(groups: "list[list[Member]]", read: int, store: Path | None) -> None:
+def _summarize(groups: "list[list[Member]]", read: int, ignored: int, store: Path | None) -> None:
+    from ticketsource_async.contacts import SHARED_AT_MOST  # noqa: PLC0415 - as above
+
     where = f" in {store}" if store else ""
     in_groups = f"{len(groups):,} group{'s' * (len(groups) != 1)}"
-    say(f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {in_groups}.")
+    were, them = ("was", "it") if ignored == 1 else ("were", "them")
+    contacts = f"{ignored:,} contact{'s' * (ignored != 1)} {were} ignored"
+    many = f" {contacts}, since more than {SHARED_AT_MOST} customers have {them}."
+    found = f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {in_groups}."
+    say(found + many * bool(ignored))

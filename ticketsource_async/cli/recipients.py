@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
-from ticketsource_async.errors import OF_ONE_RECORD, NotFound, StoreError
+from ticketsource_async.errors import NotFound, StoreError, TicketSourceError
 
 if TYPE_CHECKING:
     from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, Pager, TicketSource
@@ -150,7 +150,8 @@ async def who_booked(
 
 async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGenerator[T, None]:
     """Yield the rows of these lists in order; leave out a list that cannot be read for a reason of its own."""
-    from ticketsource_async.listings import in_order  # noqa: PLC0415 - help can do without
+    from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
+    from ticketsource_async.listings import in_order  # noqa: PLC0415
 
     async def each() -> "AsyncGenerator[Pager[T], None]":
         for listed in lists:
@@ -159,7 +160,9 @@ async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGener
     async def read(listed: "Pager[T]") -> list[T]:
         try:
             return await listed.collect()
-        except OF_ONE_RECORD as error:
+        except TicketSourceError as error:
+            if concerns_all(error):
+                raise
             left_out(error)
             return []
 
@@ -175,6 +178,8 @@ async def customers_with(
 
     Those whom TicketSource does not have any more, since they were deleted, merged or purged, are counted and named.
     """
+    from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - as above
+
     if ids and not quiet:
         until, at_most = ("", "") if limit is None else (f", until {limit:,} are found", "at most ")
         say(f"Reading the {counted(len(ids), 'customer')} who booked{until}: {at_most}{requests_taken(len(ids))}.")
@@ -188,7 +193,7 @@ async def customers_with(
                 at += 1
                 if isinstance(ready.error, NotFound) and ready.error.is_from_api:
                     gone.append(ready.input)
-                elif isinstance(ready.error, OF_ONE_RECORD):
+                elif isinstance(ready.error, TicketSourceError) and not concerns_all(ready.error):
                     left_out(ready.error)
                 else:
                     yield ready.unwrap()

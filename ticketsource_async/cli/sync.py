@@ -23,15 +23,15 @@ from ticketsource_async.cli.common import (
     reporting_unreadable,
     run,
     say,
+    with_notes,
 )
 from ticketsource_async.errors import (
     APIError,
-    AuthenticationFailed,
     InvalidID,
     InvalidResponse,
-    RateLimited,
     TicketSourceError,
     TooManyRemoved,
+    TransportError,
 )
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
     type=click.IntRange(min=0),
     metavar="N",
     help="Write at most N deletions and erasures in one run. If there are more, write none of them and exit with 1. "
-    "Without it: 20 or 5 % of the store, whichever is more, and the list must have at least half of the customers in "
-    "the store. N replaces both limits.",
+    "Without it: 20 or 5 % of the store, whichever is more. If more than 20 customers in the store are missing from "
+    "the list, the list must also have at least half of the store. N replaces both limits.",
 )
 @click.option(
     "--order",
@@ -94,8 +94,8 @@ def follow_customers(
     """Write what changed since last time.
 
     The first time everybody is new. Each line of JSON has "change" and "id". A created line has "customer" too, an
-    updated line "before", "after" and "fields", an erased line "before" and "after", a deleted line "before" and
-    "same_contact". All but deleted lines have "consent_changed".
+    updated line "before", "after" and "fields", an erased line "before" and "after", a deleted line "before",
+    "same_contact" and "ignored_contacts". All but deleted lines have "consent_changed".
 
     With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
     line is written, so lines that the reader has not read are lost. With json, parquet and xlsx all changes are
@@ -214,9 +214,11 @@ async def _counted(
                 counts["consents"] += change.consent_changed and change.kind != "erased"
     except (InvalidID, TooManyRemoved) as error:
         failures.append(error)
-    except (APIError, InvalidResponse) as error:
+    except (APIError, InvalidResponse, TransportError) as error:
+        from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
+
         # Else it is the list, or the calls of all, so changes are missing.
-        if "/customers/" not in error.path or isinstance(error, AuthenticationFailed | RateLimited):
+        if error.path.endswith("/customers") or concerns_all(error):
             raise
         failures.append(error)
 
@@ -245,7 +247,7 @@ def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
 def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]:
     def skip(error: InvalidResponse) -> None:
         counts["unreadable"] += 1
-        say(f"ticketsource: {error}")
+        say(with_notes(error, f"ticketsource: {error}"))
 
     return skip
 

@@ -66,12 +66,13 @@ def print_format_option(default: str) -> Callable[[Callable[..., None]], Callabl
     return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, TABLE), help=explained)
 
 
-limit_option = click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help=f"Stop after N rows.  [default: {MOST_ROWS} in a table, else all]",
-)
+def limited(stops: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option --limit, which says when it stops."""
+    explained = f"{stops}  [default: {MOST_ROWS} in a table, else all]"
+    return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=explained)
+
+
+limit_option = limited("Stop after N rows.")
 
 
 @dataclass(frozen=True)  # not attrs, which help would have to load

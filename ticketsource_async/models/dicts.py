@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, TypeVar, cast, get_type_hints
 
 import attrs
@@ -75,10 +76,15 @@ def _undone(data: object, cls: Any) -> Any:
         raise _NotOurs("no usable id at $.id")
     if not isinstance(before, Mapping):
         raise _NotOurs("no object at $.invalid")
-    links = _values(data.get("links", {}), get_type_hints(cls)["links"], "$.links")
+    links = _values(data.get("links", {}), _class_of_links(cls), "$.links")
     record = reader_of(cls).read(given, invalid, record_id, links)
     # What could not be read then is not read now; the caller reports what cannot be read now.
     return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
+
+
+@cache  # half of the time of `from_dict` without it
+def _class_of_links(cls: type) -> Any:
+    return get_type_hints(cls)["links"]
 
 
 class _NotOurs(Exception):

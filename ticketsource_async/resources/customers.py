@@ -10,7 +10,7 @@ from ticketsource_async._mistakes import names_fields_of
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import InvalidID, NotFound
+from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound
 from ticketsource_async.models import Booking, Customer, CustomerDraft
 from ticketsource_async.models.customers import check_customers, check_unreadable
 from ticketsource_async.models.ids import checked_id
@@ -105,7 +105,8 @@ class Customers(Resource):
         `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
         deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
         the list is asked for by id, and is `Deleted` only if the API itself answers 404 or 410. If that call fails for
-        one customer, the changes of the others come first. Use `contextlib.aclosing` if you leave the loop early.
+        one customer, or is answered with the record of another, the changes of the others come first. Use
+        `contextlib.aclosing` if you leave the loop early.
 
         Erasures and deletions come last, and only if they are not too many: a faulty answer must not delete everybody.
         If more than 20 customers and more than half of the store are not in the list with their data, `TooManyRemoved`
@@ -140,13 +141,18 @@ class Customers(Resource):
         nothing, if none is found, or while a loop over `changes` is open.
         """
         ids = await store.some_ids()
+        odd: InvalidResponse | None = None
         async with self.get_many(ids) as found:
             async for outcome in found:
                 if outcome.error is None:
                     break
-                if not isinstance(outcome.error, NotFound | InvalidID):
+                if isinstance(outcome.error, InvalidResponse):  # of this customer alone, such as one who was merged
+                    odd = odd or outcome.error
+                elif not isinstance(outcome.error, NotFound | InvalidID):
                     raise outcome.error
             else:
+                if odd is not None:
+                    raise odd
                 if ids:
                     raise store.is_of_another_box_office(len(ids))
         await store.rebind(self._account())

@@ -9,8 +9,9 @@ from attrs import evolve
 
 from ticketsource_async import listings
 from ticketsource_async._mistakes import no_such_option
+from ticketsource_async.bulk import concerns_all
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import OF_ONE_RECORD, NotFound, TicketSourceError
+from ticketsource_async.errors import NotFound, TicketSourceError
 from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
 from ticketsource_async.models import Customer, Event, StartFilter
 from ticketsource_async.reports.donations import BookingDonations, Donations, Period, donations_of
@@ -104,7 +105,7 @@ class Reports(Resource):
                 error = outcome.error
                 if isinstance(error, NotFound) and error.is_from_api:
                     gone.append(outcome.input)
-                elif isinstance(error, OF_ONE_RECORD) and on_error is not None:
+                elif isinstance(error, TicketSourceError) and on_error is not None and not concerns_all(error):
                     unread[outcome.input] = error
                     on_error(error)
                 else:

@@ -13,6 +13,7 @@ from ticketsource_async.sandbox import sample
 
 Nested = Literal["merge", "replace"]
 Purged = Literal["null", "empty", "gone"]
+Merged = Literal["gone", "survivor"]
 
 _FAR: Final = 10**12  # more than there are sample notes
 _TEXTS: Final = ("title", "first_name", "last_name", "telephone", "email")
@@ -47,6 +48,7 @@ class Customers:
         self._gone: set[int] = set()
         self._written: dict[int, dict[str, object]] = {}
         self._merged: dict[int, int] = {}
+        self._answered_with_kept: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._order)
@@ -61,8 +63,10 @@ class Customers:
 
     def get(self, customer_id: str) -> dict[str, object] | None:
         """Return a customer as the API shows it, None if there is none."""
-        index = self._find(customer_id)
-        return None if index is None else self._resource(index)
+        index = self._index_of(customer_id)
+        if index in self._answered_with_kept:
+            index = self._merged[index]
+        return None if index is None or index in self._gone else self._resource(index)
 
     def insert(self, count: int = 1, *, at: int | None = None) -> list[str]:
         """Put new sample customers at a place of the list, 0 being the front and None the end; return their ids."""
@@ -102,12 +106,16 @@ class Customers:
         blank |= {part: dict.fromkeys(_PARTS[part], nothing) for part in ("address", "membership")}
         self._written[index] = _in_order({**self._attributes(index), **blank, "updated_at": _now()})
 
-    def merge(self, kept: str, gone: str) -> None:
-        """Merge two records of one person: `kept` stays as it is and gets the bookings, `gone` is answered with 404.
+    def merge(self, kept: str, gone: str, *, form: Merged = "gone") -> None:
+        """Merge two records of one person: `kept` stays as it is and gets the bookings, `gone` leaves the list.
 
-        Nobody outside TicketSource knows which of the two stays there, what it takes from the other, or how the other
-        is answered. Raises KeyError if one of them is not there, and ValueError if they are the same.
+        Nobody outside TicketSource knows the exact form: which of the two stays there, what it takes from the other,
+        or how the other is answered. So `form` chooses: a call by the id of `gone` is answered with 404 ("gone"), or
+        with the record of `kept`, under its id ("survivor"). Raises KeyError if one of them is not there, and
+        ValueError if they are the same.
         """
+        if form not in get_args(Merged):
+            raise ValueError(f"form must be one of {get_args(Merged)}")
         into, index = self._find(kept), self._find(gone)
         if into is None or index is None:
             raise KeyError(kept if into is None else gone)
@@ -115,6 +123,8 @@ class Customers:
             raise ValueError("kept and gone are the same customer")
         self.delete([gone])
         self._merged = {one: into if other == index else other for one, other in self._merged.items()} | {index: into}
+        if form == "survivor":
+            self._answered_with_kept.add(index)
 
     def create(self, sent: Mapping[str, object]) -> dict[str, object]:
         """Add a customer with the attributes that were sent."""
@@ -157,9 +167,14 @@ class Customers:
         return f"cst-{sample.name_of(self._seed, index)}"
 
     def _find(self, customer_id: str) -> int | None:
+        index = self._index_of(customer_id)
+        return None if index in self._gone else index
+
+    def _index_of(self, customer_id: str) -> int | None:
+        """Return what `sample` knows a customer by who is there, or was."""
         prefix, _, name = customer_id.partition("-")
         index = sample.index_of(self._seed, name) if prefix == "cst" else None
-        return index if index is not None and index < self._next and index not in self._gone else None
+        return index if index is not None and index < self._next else None
 
     def _attributes(self, index: int) -> dict[str, object]:
         return deepcopy(self._written.get(index)) or sample.attributes_of(self._seed, index)

@@ -188,6 +188,14 @@ class StoreFile:
                     self._sql.execute(_MARK_NEW if new else _MARK_PENDING, (record, fields, customer_id))
         self._sql.execute("PRAGMA synchronous = NORMAL")
 
+    def mark_empty(self, ids: Sequence[str]) -> None:
+        """Note that the acknowledged records of these, as far as they are there, have nobody's data."""
+        with self._whole():
+            self._sql.executemany(
+                "INSERT OR IGNORE INTO empty SELECT id FROM customer WHERE id = ? AND pending IS NULL",
+                [(customer_id,) for customer_id in ids],
+            )
+
     @contextmanager
     def _whole(self) -> Iterator[None]:
         self._sql.execute("BEGIN")

@@ -94,7 +94,10 @@ class Updated:
 
 @frozen
 class Erased:
-    """A customer whose name, e-mail, telephone and address are all empty now, in the list and when asked by id.
+    """A customer whose name, e-mail, telephone and address are all empty now.
+
+    The call by id decides: its answer has all of these, each empty. That call is made for a customer who has none of
+    them in the list, or is not in the list. A customer who has one of them in the list is not asked for by id.
 
     TicketSource does this for good when the retention period ends; the bookings stay. Remove the person's data from
     your system too. If an attribute is missing at first, the customer comes as `Updated`, and not as `Erased` when it
@@ -144,10 +147,14 @@ class Deleted:
     `same_contact`: ids of customers still in TicketSource with the same e-mail, or the same telephone and surname.
     One of them may be the record that the two were merged into, or another person of the household. So copy nothing
     from one to the other, least of all a consent.
+
+    `ignored_contacts`: how many contacts of the customer more than 10 customers have, such as the e-mail of a venue.
+    Those customers are not in `same_contact` for that.
     """
 
     before: Customer
     same_contact: tuple[str, ...] = ()
+    ignored_contacts: int = 0
 
     @property
     def kind(self) -> Literal["deleted"]:
@@ -176,6 +183,7 @@ class Deleted:
             "id": self.id,
             "before": self.before.to_dict(),
             "same_contact": list(self.same_contact),
+            "ignored_contacts": self.ignored_contacts,
         }
 
 
@@ -192,8 +200,12 @@ class Found:
 
 
 async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> list[Found]:
-    """Return what changed in these."""
-    return [found for stored in await store.differing(customers) if (found := _change_of(stored)) is not None]
+    """Return what changed in these; note of the others who is as empty as before."""
+    found = [one for stored in await store.differing(customers) if (one := _change_of(stored)) is not None]
+    changed = {one.change.id for one in found}
+    if empty := [customer.id for customer in customers if _is_empty(customer) and customer.id not in changed]:
+        await store.mark_empty(empty)
+    return found
 
 
 async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:

@@ -4,25 +4,24 @@ The API does not tell what changed, so each run reads the whole list and compare
 asks for those who were not in the list. Rows shift while the list is read, so nobody is gone before the API says so.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
 
 from attrs import define, frozen
 
-from ticketsource_async.bulk import Bulk, Outcome
-from ticketsource_async.contacts import contacts_of
+from ticketsource_async.bulk import Bulk, Outcome, concerns_all
+from ticketsource_async.contacts import SHARED_AT_MOST, contacts_of
 from ticketsource_async.errors import (
     APIError,
-    AuthenticationFailed,
     InvalidID,
     InvalidResponse,
     NotFound,
-    RateLimited,
     TicketSourceError,
     TooManyRemoved,
 )
 from ticketsource_async.models import Customer
+from ticketsource_async.models.ids import id_of
 from ticketsource_async.pagination import OnInvalid, Pager
 from ticketsource_async.sync.changes import Change, Deleted, Found, changes_of, marked
 from ticketsource_async.sync.store import Account, CustomerStore
@@ -30,7 +29,6 @@ from ticketsource_async.sync.store import Account, CustomerStore
 T = TypeVar("T")
 
 _GONE: Final = 410
-_OF_ALL: Final = (AuthenticationFailed, RateLimited)  # errors that concern no single customer
 _REFUSED_AT_MOST: Final = 20  # more of them are no matter of single customers
 _REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
 _ONE_IN: Final = 20
@@ -158,7 +156,7 @@ async def _by_id(
 ) -> AsyncGenerator[Change, None]:
     """Yield the changes of the customers who were not in the list, or empty there: last, those who are gone."""
     brake.check_missing(await store.count_not_seen(sync_run) + len(emptied))
-    gone: list[str] = []
+    gone: dict[str, None] = {}
     emptied_now: list[Found] = []
     failures = _Failures(store, on_invalid)
     async with source.get_many(_asked(store, sync_run, emptied)) as asked:
@@ -170,16 +168,16 @@ async def _by_id(
                 for change in await marked(store, sync_run, [one for one in found if not one.empties]):
                     yield change
             elif _is_gone(outcome.error):
-                gone.append(outcome.input.id)
+                gone[outcome.input.id] = None
             else:
                 failures.take(outcome, outcome.error)
             brake.check_removed(len(gone) + len(emptied_now))
     for some in _in_parts(emptied_now):
         for change in await marked(store, sync_run, some):
             yield change
-    present = await _same_contacts(store, sync_run, gone)
-    for ids in _in_parts(gone):
-        deleted = [Deleted(before, _same_contact(before, present)) for before in await store.acknowledged(ids)]
+    having = await _having(store, sync_run, gone.keys())
+    for ids in _in_parts(list(gone)):
+        deleted = [_deleted(before, having, gone.keys()) for before in await store.acknowledged(ids)]
         for change in await marked(store, sync_run, [Found(change) for change in deleted]):
             yield change
     if failures.first is not None:
@@ -208,29 +206,42 @@ def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + _YIELDED_AT_ONCE]
 
 
-async def _same_contacts(store: CustomerStore, sync_run: int, gone: Sequence[str]) -> dict[str, list[str]]:
-    """Return the contacts of those who are gone, with the ids of those present who have the same."""
-    found: dict[str, list[str]] = {}
-    for ids in _in_parts(gone):
+async def _having(store: CustomerStore, sync_run: int, gone: Collection[str]) -> dict[str, list[str]]:
+    """Return the contacts of those who are gone, with the ids of all who have each, up to one too many."""
+    having: dict[str, list[str]] = {}
+    for ids in _in_parts(list(gone)):
         for customer in await store.acknowledged(ids):
-            found |= {contact: [] for contact in _contacts_of(customer)}
-    if found:
-        without = set(gone)
+            for contact in _contacts_of(customer):
+                _add(having.setdefault(contact, []), customer.id)
+    if having:
         async with aclosing(store.seen(sync_run)) as seen:
             async for customer in seen:
-                for contact in _contacts_of(customer) if customer.id not in without else ():
-                    if contact in found:
-                        found[contact].append(customer.id)
-    return found
+                for contact in _contacts_of(customer) if customer.id not in gone else ():
+                    if contact in having:
+                        _add(having[contact], customer.id)
+    return having
 
 
-def _same_contact(before: Customer, present: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    ids = (customer_id for contact in _contacts_of(before) for customer_id in present.get(contact, ()))
-    return tuple(dict.fromkeys(ids))
+def _add(ids: list[str], customer_id: str) -> None:
+    if len(ids) <= SHARED_AT_MOST:
+        ids.append(customer_id)
+
+
+def _deleted(before: Customer, having: Mapping[str, Sequence[str]], gone: Collection[str]) -> Deleted:
+    sharing = [having.get(contact, ()) for contact in _contacts_of(before)]
+    few = [ids for ids in sharing if len(ids) <= SHARED_AT_MOST]
+    same = dict.fromkeys(customer_id for ids in few for customer_id in ids if customer_id not in gone)
+    return Deleted(before, tuple(same), len(sharing) - len(few))
 
 
 def _contacts_of(customer: Customer) -> list[str]:
-    return [f"{reason} {contact}" for reason, contact in contacts_of(customer) if reason != "name and postcode"]
+    found = (f"{reason} {contact}" for reason, contact in contacts_of(customer) if reason != "name and postcode")
+    return list(dict.fromkeys(found))
+
+
+def _other_id(error: InvalidResponse) -> str | None:
+    """Return the id of the customer whose record came in the place of the one who was asked for."""
+    return id_of(error.id, Customer.ID_PREFIX) if error.json_path == "$.data.id" else None
 
 
 @define
@@ -244,17 +255,20 @@ class _Failures:
     refused: int = 0
 
     def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
-        """Keep an error that concerns its customer alone; raise any other, and those of an API that refuses many."""
+        """Keep an error that concerns its customer alone; raise any other, and those of an API that fails for many."""
+        if not isinstance(error, TicketSourceError) or concerns_all(error):
+            raise error
+        customer_id = outcome.input.id
+        if isinstance(error, InvalidID):
+            error.add_note(self.store.cannot_ask(customer_id))
+        if isinstance(error, InvalidResponse) and (other := _other_id(error)) is not None:
+            error.add_note(self.store.may_be_merged(customer_id, other))
         if isinstance(error, InvalidResponse) and callable(self.on_invalid):
             self.on_invalid(error)
             return
-        if not isinstance(error, APIError | InvalidResponse | InvalidID) or isinstance(error, _OF_ALL):
-            raise error
-        if isinstance(error, InvalidID):
-            error.add_note(self.store.cannot_ask(outcome.input.id))
         self.first = self.first or error
         self.count += 1
-        self.refused += isinstance(error, APIError) and not isinstance(error, NotFound)
+        self.refused += not isinstance(error, NotFound | InvalidResponse | InvalidID)
         if self.refused > _REFUSED_AT_MOST:
             error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
             raise error

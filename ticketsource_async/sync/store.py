@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import json
 import os
 import re
 import sqlite3
@@ -21,7 +20,7 @@ from attrs import frozen
 
 from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
-from ticketsource_async.models.ids import id_of
+from ticketsource_async.sync._packing import has_odd_id, pack, pack_fields, unpack, unpack_fields
 from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
 
 T = TypeVar("T")
@@ -138,7 +137,7 @@ class CustomerStore:
         was yielded counts: to acknowledge an older one does nothing.
         """
         after = change.after
-        await self._do(self._opened.acknowledge, change.id, None if after is None else _pack(after))
+        await self._do(self._opened.acknowledge, change.id, None if after is None else pack(after))
         self._yielded.pop(change.id, None)
 
     async def acknowledge_all(self) -> None:
@@ -182,6 +181,14 @@ class CustomerStore:
         return (
             f"The customer store {self._path} has an id that cannot be asked for. To remove it, call "
             f"store.erase({customer_id!r}) (the command: customers forget)."
+        )
+
+    def may_be_merged(self, customer_id: str, other_id: str) -> str:
+        """Return what to do about a customer in the store for whom the API sends the record of another."""
+        return (
+            f"So it is not known whether {customer_id} is still there. They may have been merged into {other_id}. If "
+            f"TicketSource itself shows that, remove {customer_id} from your system, copy nothing to {other_id}, and "
+            f"call store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     async def rebind(self, account: Account) -> None:
@@ -244,7 +251,7 @@ class CustomerStore:
             if now.id not in rows:
                 continue
             record, pending, fields = rows[now.id]
-            packed = _pack(now)
+            packed = pack(now)
             if pending is None and record == packed:
                 continue
             before = None if record is None else self._read(now.id, record)
@@ -274,13 +281,17 @@ class CustomerStore:
             (
                 change.id,
                 change.before is None,
-                None if change.after is None else _pack(change.after),
-                json.dumps(fields),
+                None if change.after is None else pack(change.after),
+                pack_fields(fields),
             )
             for change, fields in changes
         ]
         gone = [(change.id,) for change, _ in changes if change.after is None or change.id in empty]
         await self._do(self._opened.mark_pending, rows, gone, empty)
+
+    async def mark_empty(self, ids: Sequence[str]) -> None:
+        """Note whose acknowledged record has nobody's data: they are not asked for. Older files do not say so."""
+        await self._do(self._opened.mark_empty, ids)
 
     def check_latest(self, sync_run: int) -> None:
         """Raise `StoreInUse` if a later sync run has begun."""
@@ -308,13 +319,13 @@ class CustomerStore:
         """Yield those of them whom a sync run has not seen; with the id alone if no more can be read."""
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                yield Customer(customer_id) if _has_odd_id(customer_id, record) else self._read(customer_id, record)
+                yield Customer(customer_id) if has_odd_id(customer_id, record) else self._read(customer_id, record)
 
     async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers whom a sync run has seen, as it saw them; without those whose id is none."""
         async with aclosing(self._rows(partial(self._opened.seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                if not _has_odd_id(customer_id, record):
+                if not has_odd_id(customer_id, record):
                     yield self._read(customer_id, record)
 
     async def customers(
@@ -392,7 +403,7 @@ class CustomerStore:
     def _read(self, customer_id: str, packed: bytes) -> Customer:
         """Return a customer as the file has them; raise `StoreError` for what this library has not written."""
         try:
-            if (customer := _unpack(packed)).id == customer_id:
+            if (customer := unpack(packed)).id == customer_id:
                 return customer
         except (ValueError, TypeError, RecursionError):
             pass  # as below
@@ -400,9 +411,7 @@ class CustomerStore:
 
     def _read_fields(self, customer_id: str, packed: str | None) -> tuple[str, ...]:
         try:
-            fields = json.loads(packed or "[]")
-            if all(name.partition(".")[0] in _FIELDS for name in fields):
-                return tuple(fields)
+            return unpack_fields(packed or "[]")
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass  # as below
         raise self._row_damaged(customer_id)
@@ -422,7 +431,6 @@ class CustomerStore:
         return kind(f"The customer store {self._path} {what}.", str(self._path), customer_id)
 
 
-_FIELDS: Final = frozenset(field.name for field in attrs.fields(Customer))
 _OF_THE_DISK: Final = frozenset(
     {
         *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY),
@@ -430,21 +438,3 @@ _OF_THE_DISK: Final = frozenset(
     }
 )
 """The errors of SQLite that do not tell that the file is damaged."""
-
-
-def _has_odd_id(customer_id: str, packed: bytes) -> bool:
-    """Say whether a record was stored whole under an id that this version takes for none, and cannot ask for."""
-    try:
-        return id_of(customer_id, Customer.ID_PREFIX) is None and json.loads(packed)["id"] == customer_id
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return False
-
-
-def _pack(customer: Customer) -> bytes:
-    """Return a customer as the store keeps them: the same bytes for the same record."""
-    return json.dumps(customer.to_dict(), separators=(",", ":")).encode()
-
-
-def _unpack(packed: bytes) -> Customer:
-    """Return a customer; raise ValueError for what this version of the library would not pack."""
-    return Customer.from_dict(json.loads(packed))
