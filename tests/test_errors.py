@@ -17,7 +17,7 @@ from loops import call, until
 from mocked import ONCE
 from talking import answer, says, server
 
-from ticketsource_async import Address, Customer, CustomerStore, RetryPolicy, TicketSource, errors
+from ticketsource_async import Address, Customer, CustomerStore, FailedBranch, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.files.reading import read
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
@@ -153,6 +153,8 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
                 return await produced(limited.customers.list().collect())
         elif kind in ("StoreError", "StoreInUse", "TooManyRemoved"):
             return await of_a_store(kind, box, ts)
+        elif kind == "ListEnded":
+            return await ended_early(box, ts)
         elif kind == "InvalidID":
             work = ts.customers.get("evt-1")
         elif kind == "UnreadableValue":
@@ -174,6 +176,16 @@ async def of_a_store(kind: str, box: Sandbox, ts: TicketSource) -> TicketSourceE
                 box.fail(body='{"data": []}')
                 return await produced(anext(ts.customers.changes(store)))
             return await produced(CustomerStore(path if kind == "StoreInUse" else path / "deeper").__aenter__())
+
+
+async def ended_early(box: Sandbox, ts: TicketSource) -> TicketSourceError:
+    """Return the error of a list of events that has empty pages for ever."""
+    for page in range(1, 20):
+        box.fail(page=page, body=f'{{"data": [], "links": {{"next": "?page={page + 1}"}}}}')
+    failed: list[FailedBranch] = []
+    async for _ in ts.programme(on_branch_error=failed.append):
+        pass
+    return failed[0].error
 
 
 async def read_programme(ts: TicketSource) -> None:
