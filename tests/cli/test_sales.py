@@ -299,3 +299,20 @@ async def test_the_help_says_what_is_in_the_sums() -> None:
 
     for words in ("refunds are taken off", "lines of type TICKETS", "Their zone is not known", "names no currency"):
         assert words in said
+
+
+async def test_a_list_that_was_left_early_gives_no_total(hall: Sandbox) -> None:
+    """It is told, and the exit code is 1."""
+    _, date_id, rows = await first_date(hall)
+    path = f"/dates/{date_id}/bookings"
+    for page in range(1, 20):
+        body = {"data": rows if page == 1 else [], "links": {"next": f"?page={page + 1}"}}
+        hall.fail(path=path, page=page, status=200, body=json.dumps(body))
+
+    done = await run("sales", box=hall)
+
+    *others, total = table(done.out)
+    assert done.code == 1
+    assert f"ticketsource: the rest of date {date_id} of event " in done.err
+    assert (total["gross_after_refunds"], total["missing"]) == ("", "without 1 performance")
+    assert [row["date_id"] for row in others if not row["gross_after_refunds"]] == [date_id]
