@@ -5,7 +5,8 @@ import copy
 import inspect
 import json
 import pickle
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from loops import call, until
 from mocked import ONCE
 from talking import answer, says, server
 
-from ticketsource_async import Address, Customer, CustomerStore, RetryPolicy, TicketSource, errors
+from ticketsource_async import Address, Customer, CustomerStore, FailedBranch, RetryPolicy, TicketSource, errors
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.files.reading import read
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
@@ -159,8 +160,12 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             karl = Customer("cst-1", address=Address("1 High Street"), invalid={"address.postcode": ["x"]})
             work = ts.customers.save(karl, attrs.evolve(karl, address=Address("2 High Street")))
         else:
-            without_a_call = {"ConfigurationError": configure, "UnreadableFile": read_markup}
-            return await produced(without_a_call[kind]())
+            ways: dict[str, Callable[[], Awaitable[object]]] = {
+                "ConfigurationError": configure,
+                "UnreadableFile": read_markup,
+                "ListEnded": partial(read_without_end, box, ts),
+            }
+            return await produced(ways[kind]())
         return await produced(work)
 
 
@@ -174,6 +179,16 @@ async def of_a_store(kind: str, box: Sandbox, ts: TicketSource) -> TicketSourceE
                 box.fail(body='{"data": []}')
                 return await produced(anext(ts.customers.changes(store)))
             return await produced(CustomerStore(path if kind == "StoreInUse" else path / "deeper").__aenter__())
+
+
+async def read_without_end(box: Sandbox, ts: TicketSource) -> None:
+    """Read what is on where the list of events has empty pages for ever, and raise the error of that branch."""
+    for page in range(1, 20):
+        box.fail(page=page, body=f'{{"data": [], "links": {{"next": "?page={page + 1}"}}}}')
+    failed: list[FailedBranch] = []
+    async for _ in ts.programme(on_branch_error=failed.append):
+        pass
+    raise failed[0].error
 
 
 async def read_programme(ts: TicketSource) -> None:

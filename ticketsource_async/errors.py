@@ -16,6 +16,7 @@ TicketSourceError
 ├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
+├── ListEnded                the rest of a list of a listing was not read, since it seems to go on for ever
 ├── BranchesFailed           some events, dates or venues of a listing could not be read
 ├── InvalidID                what was given for an id cannot be one
 ├── UnreadableFile           a file to read is not a table, or not as a whole

@@ -56,10 +56,10 @@ async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
     assert code == 0
     assert "gross after" in shown
     assert "net after" in shown
-    assert re.search(r"^The Lighthouse +2026-01-03 19:30 +2026-02-07 19:30 +18 ", shown, re.MULTILINE)
+    assert re.search(r"^The Lighthouse +2026-01-03 19:30 +18 ", shown, re.MULTILINE)
     assert re.search(r"^Total +126 +[0-9]+\.[0-9]{2} +-[0-9]+\.[0-9]{2} ", shown, re.MULTILINE)
     assert re.search(r"^The Lighthouse.* 1 of 6", shown, re.MULTILINE)
-    assert lines[-1] == "Not shown: venue. Use --format json."
+    assert lines[-1].startswith("Not shown: ")
 
 
 @pytest.mark.parametrize("by", BY)
@@ -251,7 +251,7 @@ async def test_without_a_booking_nothing_is_said_of_requests() -> None:
         done = await run("sales", "--by", "event", "--tickets", "--format", "table", box=hall)
 
     assert (done.code, done.err) == (0, "")
-    assert re.search(r"^Total +0 +0\.00", done.out, re.MULTILINE)
+    assert re.search(r"^Total +0 +0 +0 +0\.00", done.out, re.MULTILINE)
 
 
 async def test_seats_that_could_not_be_read_or_do_not_say_what_they_are_are_told(hall: Sandbox) -> None:
@@ -299,3 +299,20 @@ async def test_the_help_says_what_is_in_the_sums() -> None:
 
     for words in ("refunds are taken off", "lines of type TICKETS", "Their zone is not known", "names no currency"):
         assert words in said
+
+
+async def test_a_list_that_was_left_early_gives_no_total(hall: Sandbox) -> None:
+    """It is told, and the exit code is 1."""
+    _, date_id, rows = await first_date(hall)
+    path = f"/dates/{date_id}/bookings"
+    for page in range(1, 20):
+        body = {"data": rows if page == 1 else [], "links": {"next": f"?page={page + 1}"}}
+        hall.fail(path=path, page=page, status=200, body=json.dumps(body))
+
+    done = await run("sales", box=hall)
+
+    *others, total = table(done.out)
+    assert done.code == 1
+    assert f"ticketsource: the rest of date {date_id} of event " in done.err
+    assert (total["gross_after_refunds"], total["missing"]) == ("", "without 1 performance")
+    assert [row["date_id"] for row in others if not row["gross_after_refunds"]] == [date_id]
