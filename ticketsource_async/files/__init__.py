@@ -11,7 +11,7 @@ from typing import Final, Protocol, TextIO, TypeVar
 from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.files import csv, json, parquet, xlsx
+from ticketsource_async.files import csv, html, json, parquet, xlsx
 from ticketsource_async.files.reading import FileRows, Row, read
 from ticketsource_async.output import OnWarning, is_replaced, log_warning, opened
 from ticketsource_async.tables import Table
@@ -61,6 +61,7 @@ FORMATS: Final[dict[str, Format]] = {
         Format("jsonl", json.lines_writer, by_line=True),
         Format("parquet", parquet.writer, has_cells=True, is_binary=True),
         Format("xlsx", xlsx.writer, has_cells=True, is_binary=True),
+        Format("html", html.writer, has_cells=True),
     )
 }
 
