@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from io import StringIO
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Final, Literal
 from xml.etree import ElementTree as ET
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.reports.charting import Bar, Point, Scale, scale_of, short, tick, with_ticks
+from ticketsource_async.reports.charting import NO_SUM, Bar, Point, Scale, scale_of, short, tick, with_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +35,12 @@ _COLOURS: Final[dict[Colour, str]] = {
 
 _BY_CODE: Final = {code: f"var(--{name})" for name, code in _COLOURS.items()}
 
+_WIDTHS: Final = {"narrow": 360, "wide": 720}
+"""Each chart is drawn for telephones and for wider screens, with letters of one size; the class of each is its name."""
+
 _LETTER: Final = 13  # the size of a letter, in pixels
 _SMALL: Final = 12
-_NARROW: Final = 520  # below this width a bar stands under its name
-_NO_SUM: Final = "no sum"
+_MOST_DOTS: Final = 31
 
 
 class _Chart:
@@ -116,86 +118,100 @@ def _write_text(element: ET.Element, text: str) -> None:
     element.text = text
 
 
-@contextmanager
-def _as_it_comes() -> Iterator[None]:
-    """Draw as matplotlib does by itself, with no setting of the program or of the user."""
+def check_extra() -> None:
+    """Raise `ConfigurationError` if there is no matplotlib."""
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - an extra, and slow to load
+        import matplotlib as mpl  # noqa: F401, PLC0415 - an extra
     except ModuleNotFoundError:
         raise ConfigurationError("A chart needs an extra: pip install 'ticketsource-async[report]'") from None
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Let matplotlib draw as it does by itself, with no setting of the program or of the user."""
+    import matplotlib as mpl  # noqa: PLC0415 - an extra
+
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "", "text.parse_math": False})
         yield
 
 
-def bar_chart(bars: Sequence[Bar], scale: Scale, alternative: str, *, width: int, css_class: str) -> str:
-    """Return bars under each other, each with its name, its detail and its amount as text.
+def bar_chart(bars: Sequence[Bar], scale: Scale, alternative: str) -> tuple[str, ...]:
+    """Return the drawings of bars under each other, each with its name, its detail and its amount as text.
 
     Raises `ConfigurationError` without the extra `report`.
     """
-    narrow = width < _NARROW
+    check_extra()
+    with _without_settings():
+        return tuple(_bars(bars, scale, width).svg(alternative, name) for name, width in _WIDTHS.items())
+
+
+def _bars(bars: Sequence[Bar], scale: Scale, width: int) -> _Chart:
+    narrow = width == _WIDTHS["narrow"]  # where a bar stands under its name
     height = 56 if narrow else 42
-    with _as_it_comes():
-        chart = _Chart(width, height * len(bars))
-        left, right = (0.0, float(width)) if narrow else (width * 0.46, width * 0.84)
-        room = width * 0.68 if narrow else width * 0.44
-        zero = left + (right - left) * scale.place(Decimal(0))
-        for number, bar in enumerate(bars):
-            top = number * height
-            chart.text(0, top + 16, shortened(bar.name, room / _LETTER))
-            chart.text(
-                0, top + 32, shortened(bar.detail, (width if narrow else room) / _SMALL), colour="muted", size=_SMALL
-            )
-            amount = _NO_SUM if bar.amount is None else short(bar.amount)
-            chart.text(width, top + (16 if narrow else 25), amount, at="right")
-            over, under = (top + 38, top + 48) if narrow else (top + 8, top + 32)
-            if bar.amount:
-                end = left + (right - left) * scale.place(bar.amount)
-                chart.rectangle(min(zero, end), over, max(zero, end), under, "bar" if bar.amount > 0 else "below")
-            chart.line((zero, zero), (over - 3, under + 3), "muted", 1)
-        return chart.svg(alternative, css_class)
+    chart = _Chart(width, height * len(bars))
+    left, right = (0.0, float(width)) if narrow else (width * 0.46, width * 0.84)
+    room, detail_room = (width * 0.68, width) if narrow else (width * 0.44, width * 0.44)
+    zero = left + (right - left) * scale.place(Decimal(0))
+    for number, bar in enumerate(bars):
+        top = number * height
+        chart.text(0, top + 16, shortened(bar.name, room / _LETTER))
+        chart.text(0, top + 32, shortened(bar.detail, detail_room / _SMALL), colour="muted", size=_SMALL)
+        amount = NO_SUM if bar.amount is None else short(bar.amount)
+        chart.text(width, top + (16 if narrow else 25), amount, at="right")
+        over, under = (top + 38, top + 48) if narrow else (top + 8, top + 32)
+        if bar.amount:
+            end = left + (right - left) * scale.place(bar.amount)
+            chart.rectangle(min(zero, end), over, max(zero, end), under, "bar" if bar.amount > 0 else "below")
+        chart.line((zero, zero), (over - 3, under + 3), "muted", 1)
+    return chart
 
 
-def line_chart(points: Sequence[Point], alternative: str, *, width: int, css_class: str) -> str:
-    """Return a line of amounts over time; it is interrupted where an amount is lacking.
+def line_chart(points: Sequence[Point], alternative: str) -> tuple[str, ...]:
+    """Return the drawings of a line of amounts over time; it is interrupted where an amount is lacking.
 
     Raises `ConfigurationError` without the extra `report`.
     """
-    height, top, bottom = 260, 14, 228
+    check_extra()
     scale = with_ticks(scale_of(point.amount for point in points), 4)
+    with _without_settings():
+        return tuple(_line(points, scale, width).svg(alternative, name) for name, width in _WIDTHS.items())
+
+
+def _line(points: Sequence[Point], scale: Scale, width: int) -> _Chart:
+    height, top, bottom = 260, 14, 228
     left = max(len(tick(amount)) for amount in scale.ticks) * _SMALL * 0.6 + 8
     across = (width - left - 8) / max(1, len(points) - 1)
     x = [left + across * number for number in range(len(points))] if len(points) > 1 else [(left + width) / 2]
     y = [nan if p.amount is None else bottom - (bottom - top) * scale.place(p.amount) for p in points]
-    with _as_it_comes():
-        chart = _Chart(width, height)
-        for amount in scale.ticks:
-            level = bottom - (bottom - top) * scale.place(amount)
-            chart.line((left, width), (level, level), "muted" if amount == 0 else "grid", 1)
-            chart.text(left - 6, level + 4, tick(amount), at="right", colour="muted", size=_SMALL)
-        chart.line(x, y, "bar", 2)
-        for number in range(len(points)):
-            if len(points) <= 31 or _is_alone(y, number):
-                chart.dot(x[number], y[number], "bar")
-        _write_ends(chart, points, left)
-        return chart.svg(alternative, css_class)
+    chart = _Chart(width, height)
+    for amount in scale.ticks:
+        level = bottom - (bottom - top) * scale.place(amount)
+        chart.line((left, width), (level, level), "muted" if amount == 0 else "grid", 1)
+        chart.text(left - 6, level + 4, tick(amount), at="right", colour="muted", size=_SMALL)
+    chart.line(x, y, "bar", 2)
+    for number in range(len(points)):
+        if not isnan(y[number]) and (len(points) <= _MOST_DOTS or _is_alone(y, number)):
+            chart.dot(x[number], y[number], "bar")
+    _name_ends(chart, points, left)
+    return chart
 
 
 def _is_alone(y: list[float], number: int) -> bool:
     """Say whether a point has no neighbour to draw a line to."""
     beside = y[max(0, number - 1) : number] + y[number + 1 : number + 2]
-    return all(value != value for value in beside)  # noqa: PLR0124 - nan is no number, so it is not itself
+    return all(isnan(value) for value in beside)
 
 
-def _write_ends(chart: _Chart, points: Sequence[Point], left: float) -> None:
+def _name_ends(chart: _Chart, points: Sequence[Point], left: float) -> None:
     """Name the first point, the last one and, where there is room, the one between them."""
     places: dict[int, tuple[float, Place]] = {}
     if len(points) == 1:
         places[0] = (left + chart.width) / 2, "center"
     elif points:
         places = {0: (left, "left"), len(points) - 1: (chart.width, "right")}
-        if len(points) % 2 and len(points) > 2 and chart.width >= _NARROW:
+        if len(points) % 2 and len(points) > 2 and chart.width > _WIDTHS["narrow"]:
             places[len(points) // 2] = (left + chart.width - 8) / 2, "center"
     for number, (x, at) in places.items():
         chart.text(x, chart.height - 8, points[number].name, at=at, colour="muted", size=_SMALL)

@@ -10,6 +10,8 @@ from attrs import frozen
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """As people write them; those of `strftime` change with the locale of the program."""
 
+NO_SUM: Final = "no sum"
+
 _MOST_BARS: Final = 40
 _MOST_POINTS: Final = 120
 _LONGEST: Final = 14  # letters of an amount in a chart
@@ -80,14 +82,18 @@ def with_ticks(scale: Scale, steps: int) -> Scale:
 
 def short(amount: Decimal) -> str:
     """Return an amount as it fits into a chart: one that is very long is rounded to three digits."""
-    exact = money(amount)
-    with localcontext(prec=28):
-        return exact if len(exact) <= _LONGEST else f"{amount:.2E}"
+    return _fitting(money(amount), amount)
 
 
 def tick(amount: Decimal) -> str:
     """Return what stands beside a tick of a scale."""
-    return short(amount).removesuffix(".00")
+    with localcontext(prec=28):
+        return _fitting(money(amount.normalize()).removesuffix(".00"), amount)
+
+
+def _fitting(exact: str, amount: Decimal) -> str:
+    with localcontext(prec=28):
+        return exact if len(exact) <= _LONGEST else f"{amount:.2E}"
 
 
 @frozen
@@ -100,7 +106,7 @@ class Bar:
 
     def __str__(self) -> str:
         what = ", ".join(filter(None, (self.name, self.detail)))
-        return f"{what}: {'no sum' if self.amount is None else money(self.amount)}"
+        return f"{what}: {NO_SUM if self.amount is None else money(self.amount)}"
 
 
 @frozen
@@ -122,10 +128,14 @@ def bars_of(bars: Sequence[Bar], most: int = _MOST_BARS) -> Bars:
 
 @frozen
 class Point:
-    """An amount of a span of time: what to call it, and its sum; None if a part of it is lacking."""
+    """An amount of a span of time: what to call it, and its sum; None if a part of it is lacking.
+
+    `sold` says that there is a sale or a refund in it at all.
+    """
 
     name: str
     amount: Decimal | None
+    sold: bool = True
 
 
 @frozen
@@ -167,4 +177,6 @@ def periods_of(days: Mapping[date, Decimal | None]) -> Periods:
     for value, amount in days.items():
         sums.setdefault(_UNITS[unit](value), []).append(amount)
     numbers = range(_UNITS[unit](first), _UNITS[unit](last) + 1)
-    return Periods(unit, tuple(Point(_name(unit, number), total(sums.get(number, ()))) for number in numbers))
+    return Periods(
+        unit, tuple(Point(_name(unit, number), total(sums.get(number, ())), number in sums) for number in numbers)
+    )

@@ -1,32 +1,65 @@
 """What a page about sales says, in words: for those who see its charts and for those who do not."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 from attrs import frozen
 
-from ticketsource_async.reports.charting import Bar, Bars, Periods, Point, money
+from ticketsource_async.reports.charting import (
+    NO_SUM,
+    Bar,
+    Bars,
+    Periods,
+    Point,
+    bars_of,
+    day,
+    moment,
+    money,
+    periods_of,
+)
+from ticketsource_async.reports.sales import Sales, SalesRow
+from ticketsource_async.reports.sums import counted
 
-MEASURE: Final = "gross after refunds"
+MEASURE: Final = "gross of tickets after refunds"
 """What the charts show."""
 
-NO_SUM: Final = "no sum"
+_MOST_NAMED: Final = 12  # events that were asked for
+_NOTES: Final = (
+    "Gross, fees, VAT of fees, discounts and net are of tickets, after refunds. Refunds are of tickets too, and gross "
+    "has them taken off already. Donations and other sales are beside them, after their own refunds.",
+    "A sale counts on the day of its line, and a refund on the day of the refund.",
+    "Amounts have no currency sign, since the API does not name the currency.",
+    "Times and days are as the API writes them. Their time zone is not known.",
+)
+_TOTALS: Final = (
+    ("Gross after refunds", "gross"),
+    ("Refunds", "refunds"),
+    ("Discounts", "discounts"),
+    ("Fees", "fees"),
+    ("VAT of fees", "fee_vat"),
+    ("Net", "net"),
+    ("Donations", "donations"),
+    ("Other sales", "other"),
+)
 
 
 @frozen
 class Total:
-    """An amount of all performances together; without one, `lacking` says why."""
+    """Something of all performances together: its name and its text, or `lacking`, which says why there is none."""
 
     name: str
-    amount: Decimal | None
+    text: str
     lacking: str = ""
 
 
 @frozen
 class Grid:
-    """A table of texts: its caption, its headings, its rows, and a last row of totals; the first column names a row."""
+    """A table of texts: its caption, its headings, its rows, and a last row of totals.
+
+    The first column names a row; a second line of it says more of the same.
+    """
 
     caption: str
     headings: tuple[str, ...]
@@ -36,10 +69,10 @@ class Grid:
 
 @frozen
 class SalesPage:
-    """All that a page about sales has.
+    """All that a page about sales says.
 
     `scope` says which performances these are, `missing` which are not there ("without 2 performances"), `warnings` what
-    else is lacking, and `notes` how to read the numbers.
+    else to know of the numbers before reading them, and `notes` how to read them.
     """
 
     scope: tuple[str, ...]
@@ -51,12 +84,99 @@ class SalesPage:
     performances: Grid
     periods: Periods
     sold: Grid
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = _NOTES
+
+
+def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: datetime) -> SalesPage:
+    """Return the page about sales: of the same bookings by performance and by day of sale."""
+    total = by_date.total
+    bars = [Bar(_name(row), _detail(row), row.gross) for row in by_date.rows]
+    days = {row.day: row for row in by_sold_day.rows if row.day is not None}
+    undated = [row for row in by_sold_day.rows if row.day is None]
+    periods = periods_of({value: row.gross for value, row in days.items()})
+    unit = periods.unit
+    return SalesPage(
+        scope=tuple(scope),
+        made=made,
+        missing=total.missing,
+        warnings=tuple(_warnings(by_date, undated)),
+        totals=(
+            Total("Performances", *_count(total.performances, total.missing)),
+            Total("Bookings", *_count(total.bookings, total.missing)),
+            *(Total(name, *_amount(getattr(total, field), total.missing)) for name, field in _TOTALS),
+        ),
+        bars=bars_of(bars),
+        performances=Grid(
+            f"Sales by performance: tickets after refunds{_and(total.missing)}",
+            ("Performance", "Bookings", "Gross", "Refunds", "Net", "Donations"),
+            tuple((f"{_name(row)}\n{_detail(row)}", *_cells(row)) for row in by_date.rows),
+            ("All performances", *_cells(total)),
+        ),
+        periods=periods,
+        sold=Grid(
+            f"Sales by {unit} of sale: tickets after refunds{_and(total.missing)}",
+            (f"{unit.capitalize()} of sale", "Gross"),
+            tuple((point.name, _amount(point.amount)[0]) for point in periods.points if point.sold),
+        ),
+    )
+
+
+def scope_of(first: date | None, last: date | None, events: Iterable[str], rows: Iterable[SalesRow]) -> list[str]:
+    """Return which performances a page is about, in words; `events` are the ids of those that were asked for."""
+    names: Mapping[str | None, str | None] = {row.event_id: row.event for row in rows}
+    chosen = [name if (name := names.get(event)) else event for event in dict.fromkeys(events)]
+    more = len(chosen) - _MOST_NAMED
+    said = [*chosen[:_MOST_NAMED], *([counted(more, "more event")] if more > 0 else [])]
+    what = f"All performances of {counted(len(chosen), 'event')}" if chosen else "All performances"
+    if first or last:
+        span = (f"from {day(first)}" if first else "", f"to {day(last)}" if last else "")
+        what = " ".join(filter(None, (what.removeprefix("All ").capitalize(), *span)))
+    return [f"{what}.", *([f"{'Event' if len(chosen) == 1 else 'Events'}: {'; '.join(said)}."] if chosen else [])]
+
+
+def _name(row: SalesRow) -> str:
+    return row.event or "an event without a name"
+
+
+def _detail(row: SalesRow) -> str:
+    start = moment(row.start) if row.start else "start not known"
+    return ", ".join(filter(None, (start, row.mark, row.missing)))
+
+
+def _amount(amount: Decimal | None, missing: str = "") -> tuple[str, str]:
+    """Return an amount as text, and what is said in its place."""
+    return (NO_SUM, f"{NO_SUM}: {missing}" if missing else NO_SUM) if amount is None else (money(amount), "")
+
+
+def _count(count: int | None, missing: str = "") -> tuple[str, str]:
+    return ("not known", f"not known: {missing}" if missing else "not known") if count is None else (f"{count:,}", "")
+
+
+def _cells(row: SalesRow) -> tuple[str, ...]:
+    amounts = (row.gross, row.refunds, row.net, row.donations)
+    return (_count(row.bookings)[0], *(_amount(amount)[0] for amount in amounts))
+
+
+def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
+    """Yield what the page lacks, in sentences."""
+    if sales.total.missing:
+        yield f"Not complete: {sales.total.missing}. A sum that would need what is missing is not here."
+    for row in undated:
+        amount = f"Tickets of {money(row.gross)}" if row.gross is not None else "Some tickets"
+        yield (
+            f"{amount} and donations have no day of sale that can be read. The totals have them, and the sales over time do not."
+        )
+    if sales.repeated:
+        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
+    if others := ", ".join(sales.total.other_types):
+        yield f"Other sales are lines of these types: {others}."
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:
     """Return what a chart of some of the bars shows; they are those from number `first` of so many."""
-    which = f"performances {first} to {first + len(bars) - 1} of {count}" if count > len(bars) else f"{count} performance"
+    which = (
+        f"performances {first} to {first + len(bars) - 1} of {count}" if count > len(bars) else f"{count} performance"
+    )
     which += "s" if 1 < count == len(bars) else ""
     return _sentences(
         f"Bar chart of the {MEASURE} of {which}{_and(missing)}",
