@@ -37,6 +37,7 @@ from ticketsource_async.errors import (
     InvalidID as InvalidID,
     InvalidResponse as InvalidResponse,
     LimiterUnavailable as LimiterUnavailable,
+    ListEnded as ListEnded,
     NotFound as NotFound,
     OutcomeUnknown as OutcomeUnknown,
     PaginationError as PaginationError,

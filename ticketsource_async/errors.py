@@ -259,6 +259,10 @@ class PaginationError(TicketSourceError):
         self.next_url = next_url
 
 
+class ListEnded(TicketSourceError):
+    """The rest of a list of a listing was not read, since that list seems to go on for ever; rows may be missing."""
+
+
 class BranchError(TypedDict):
     """One branch of a listing that could not be read: the ids that lead to it, the class of its error, and its text."""
 
