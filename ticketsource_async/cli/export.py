@@ -212,7 +212,7 @@ def export_customers(
     _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
 
 
-def _days_options(function: Callable[..., None]) -> Callable[..., None]:
+def days_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add --from and --to; the function gets them as `start`, None for all."""
 
     @wraps(function)  # as above
@@ -244,7 +244,7 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     epilog="Example: ticketsource bookings export --from 2026-01-01 --to 2026-01-31 -o bookings.csv",
 )
 @_export_options
-@_days_options
+@days_options
 @click.option(
     "--with-customer",
     is_flag=True,
@@ -291,7 +291,7 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
     epilog="Example: ticketsource programme export --from 2026-01-01 --to 2026-01-31 -o programme.csv",
 )
 @_export_options
-@_days_options
+@days_options
 def export_programme(options: Options, *, start: "StartFilter | None") -> None:
     """Stream every date of every event, with its venue.
 

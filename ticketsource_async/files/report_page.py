@@ -4,7 +4,7 @@ from typing import Final
 
 from ticketsource_async.files.charts import bar_chart, check_extra, line_chart
 from ticketsource_async.files.html import environment
-from ticketsource_async.reports.charting import moment, money, scale_of
+from ticketsource_async.reports.charting import moment, scale_of
 from ticketsource_async.reports.page import MEASURE, SalesPage, about_bars, about_line, about_others
 
 _BARS_A_DRAWING: Final = 10  # a printer can begin a new page after each drawing
@@ -22,7 +22,6 @@ def html_of(page: SalesPage) -> str:
         made=moment(page.made),
         measure=MEASURE[0].upper() + MEASURE[1:],
         missing=f", {page.missing}" if page.missing else "",
-        money=money,
         others=about_others(page.bars),
         bar_charts=_bar_charts(page),
         line_charts=[line_chart(page.periods.points, about_line(page.periods, page.missing))]

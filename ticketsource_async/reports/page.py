@@ -1,12 +1,13 @@
 """What a page about sales says, in words: for those who see its charts and for those who do not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from attrs import frozen
 
+from ticketsource_async.models import StartFilter
 from ticketsource_async.reports.charting import (
     NO_SUM,
     Bar,
@@ -27,8 +28,9 @@ MEASURE: Final = "gross of tickets after refunds"
 
 _MOST_NAMED: Final = 12  # events that were asked for
 _NOTES: Final = (
-    "Gross, fees, VAT of fees, discounts and net are of tickets, after refunds. Refunds are of tickets too, and gross "
-    "has them taken off already. Donations and other sales are beside them, after their own refunds.",
+    "Gross, discounts, fees, VAT of fees and net are of tickets, after refunds.",
+    "Refunds are of tickets, too. Gross has them taken off already.",
+    "Donations and other sales are not in gross. Their own refunds are taken off.",
     "A sale counts on the day of its line, and a refund on the day of the refund.",
     "Amounts have no currency sign, since the API does not name the currency.",
     "Times and days are as the API writes them. Their time zone is not known.",
@@ -121,15 +123,16 @@ def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: d
     )
 
 
-def scope_of(first: date | None, last: date | None, events: Iterable[str], rows: Iterable[SalesRow]) -> list[str]:
+def scope_of(start: StartFilter | None, events: Iterable[str], rows: Iterable[SalesRow]) -> list[str]:
     """Return which performances a page is about, in words; `events` are the ids of those that were asked for."""
     names: Mapping[str | None, str | None] = {row.event_id: row.event for row in rows}
     chosen = [name if (name := names.get(event)) else event for event in dict.fromkeys(events)]
     more = len(chosen) - _MOST_NAMED
     said = [*chosen[:_MOST_NAMED], *([counted(more, "more event")] if more > 0 else [])]
     what = f"All performances of {counted(len(chosen), 'event')}" if chosen else "All performances"
-    if first or last:
-        span = (f"from {day(first)}" if first else "", f"to {day(last)}" if last else "")
+    if start is not None:
+        first, last = (value and day(value) for value in (start.first, start.last))
+        span = (f"from {first}" if first else "", f"to {last}" if last else "")
         what = " ".join(filter(None, (what.removeprefix("All ").capitalize(), *span)))
     return [f"{what}.", *([f"{'Event' if len(chosen) == 1 else 'Events'}: {'; '.join(said)}."] if chosen else [])]
 
@@ -162,9 +165,11 @@ def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
     if sales.total.missing:
         yield f"Not complete: {sales.total.missing}. A sum that would need what is missing is not here."
     for row in undated:
-        amount = f"Tickets of {money(row.gross)}" if row.gross is not None else "Some tickets"
+        if not any(getattr(row, field) != 0 for _, field in _TOTALS):
+            continue  # of bookings without a line
         yield (
-            f"{amount} and donations have no day of sale that can be read. The totals have them, and the sales over time do not."
+            f"The sales over time lack lines whose day cannot be read: {_amount(row.gross)[0]} of tickets. "
+            "The totals do not lack them."
         )
     if sales.repeated:
         yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
