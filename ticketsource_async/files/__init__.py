@@ -103,8 +103,8 @@ def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
         works = ", ".join(f".{name}" for name in FORMATS)
         name = Path(path).name
         raise ConfigurationError(
-            f"{name} ends in {name[-len(ending) - 1 :]}, which cannot be written. End the name in one of {works}, or add "
-            "--format (in a program: format=)."
+            f"{name} ends in {name[-len(ending) - 1 :]}, which cannot be written. End the name in one of {works}, or "
+            "add --format (in a program: format=)."
         )
     return FORMATS[ending or default]
 

@@ -27,7 +27,7 @@ MEASURE: Final = "gross of tickets after refunds"
 """What the charts show."""
 
 _MOST_NAMED: Final = 12  # events that were asked for
-_NOTES: Final = (
+_ALWAYS: Final = (
     "Gross, discounts, fees, VAT of fees and net are of tickets, after refunds.",
     "Refunds are of tickets, too. Gross has them taken off already.",
     "Donations and other sales are not in gross. Their own refunds are taken off.",
@@ -86,7 +86,7 @@ class SalesPage:
     performances: Grid
     periods: Periods
     sold: Grid
-    notes: tuple[str, ...] = _NOTES
+    notes: tuple[str, ...]
 
 
 def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: datetime) -> SalesPage:
@@ -120,6 +120,7 @@ def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: d
             (f"{unit.capitalize()} of sale", "Gross"),
             tuple((point.name, _amount(point.amount)[0]) for point in periods.points if point.sold),
         ),
+        notes=tuple(_notes(by_date)),
     )
 
 
@@ -171,20 +172,22 @@ def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
             f"The sales over time lack lines whose day cannot be read: {_amount(row.gross)[0]} of tickets. "
             "The totals do not lack them."
         )
-    if sales.repeated:
-        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
+
+
+def _notes(sales: Sales) -> Iterable[str]:
+    """Yield how to read the numbers, in sentences."""
+    yield from _ALWAYS
     if others := ", ".join(sales.total.other_types):
         yield f"Other sales are lines of these types: {others}."
+    if sales.repeated:
+        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:
     """Return what a chart of some of the bars shows; they are those from number `first` of so many."""
-    which = (
-        f"performances {first} to {first + len(bars) - 1} of {count}" if count > len(bars) else f"{count} performance"
-    )
-    which += "s" if 1 < count == len(bars) else ""
+    which = f"bars {first} to {first + len(bars) - 1} of {count}" if count > len(bars) else counted(count, "bar")
     return _sentences(
-        f"Bar chart of the {MEASURE} of {which}{_and(missing)}",
+        f"Bar chart of the {MEASURE} by performance, {which}{_and(missing)}",
         *_ends([(str(bar), bar.amount) for bar in bars]),
         _lacking([bar.amount for bar in bars], "performance"),
         "The table after the charts has every amount",
@@ -225,7 +228,7 @@ def _and(missing: str) -> str:
 
 def _lacking(amounts: Sequence[Decimal | None], what: str) -> str:
     count = sum(amount is None for amount in amounts)
-    return f"{count} {what}{'s have' if count > 1 else ' has'} {NO_SUM}" if count else ""
+    return f"{count} {what}{'s have' if count > 1 else ' has'} {NO_SUM}" if count and len(amounts) > 1 else ""
 
 
 def _ends(said: Sequence[tuple[str, Decimal | None]]) -> list[str]:
