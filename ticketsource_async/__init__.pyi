@@ -59,6 +59,8 @@ from ticketsource_async.list_progress import (
 )
 from ticketsource_async.listings import (
     FailedBranch as FailedBranch,
+    SeatsOfBooking as SeatsOfBooking,
+    Sold as Sold,
 )
 from ticketsource_async.models import *  # noqa: F403 - they are listed there
 from ticketsource_async.operations import (
@@ -74,6 +76,12 @@ from ticketsource_async.ratelimit import (
 )
 from ticketsource_async.ratelimit.local import (
     LocalRateLimiter as LocalRateLimiter,
+)
+from ticketsource_async.reports.sales import (
+    Sales as Sales,
+    SalesRow as SalesRow,
+    SalesTally as SalesTally,
+    SeatCount as SeatCount,
 )
 from ticketsource_async.resources.base import (
     BulkOptions as BulkOptions,

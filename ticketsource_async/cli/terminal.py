@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import FormatChoice, on_terminal
+from ticketsource_async.cli.common import FormatChoice, chosen_format, on_terminal
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
     from rich.text import Text
 
+    from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record
     from ticketsource_async.tables import Column, Table, Value
 
@@ -48,6 +49,15 @@ table_or_file_option = click.option(
     type=FormatChoice(lambda _: True, TABLE),
     help="Without it the ending of --output decides, such as .xlsx.  [default: table on a terminal, elsewhere csv]",
 )
+
+
+def table_or_format(output: Path, named: str | None) -> "Format | None":
+    """Return the format that `table_or_file_option` means for an output; None for a table on a terminal."""
+    if named != TABLE and (named is not None or str(output) != "-" or not on_terminal(sys.stdout)):
+        return chosen_format(output, named, "csv")
+    if str(output) != "-":
+        raise click.UsageError("--format table is for stdout: leave --output out.")
+    return None
 
 
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

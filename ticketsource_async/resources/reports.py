@@ -7,7 +7,7 @@ from typing import Never, Protocol
 from ticketsource_async import listings
 from ticketsource_async._mistakes import no_such_option
 from ticketsource_async.config import check_whole
-from ticketsource_async.listings import FailedBranch, Sold
+from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
 from ticketsource_async.models import Event, StartFilter
 from ticketsource_async.reports.sales import By, Sales, SalesTally
 from ticketsource_async.resources.base import Resource
@@ -84,9 +84,13 @@ class Reports(Resource):
                         tally.add(found)
 
     async def read_seats(
-        self, tally: SalesTally, *, concurrency: int = 8, on_booking: Callable[[], object] = lambda: None
+        self,
+        tally: SalesTally,
+        *,
+        concurrency: int = 8,
+        on_booking: Callable[[SeatsOfBooking], object] = lambda _: None,
     ) -> None:
-        """Read the seats of all bookings of a tally, and call `on_booking` after each.
+        """Read the seats of all bookings of a tally, and call `on_booking` with those of each.
 
         Requests: for each booking the pages of GET /bookings/{id}/seats.
         """
@@ -95,4 +99,4 @@ class Reports(Resource):
         async with aclosing(listed):
             async for found in listed:
                 tally.add_seats(found)
-                on_booking()
+                on_booking(found)
