@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ticketsource_async.cli.common import (
-    TEXT,
     LeftOut,
     box_office,
-    checked_ids,
     command,
     on_terminal,
     output_option,
-    progress,
     quiet_option,
     reporting_unreadable,
     run,
@@ -29,36 +26,12 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.export import days_options
+from ticketsource_async.cli.sales import Hooks, check_any_read, events_option, read_sales
 
 if TYPE_CHECKING:
-    from ticketsource_async import FailedBranch, StartFilter
-    from ticketsource_async.listings import Sold
-    from ticketsource_async.models.base import Record
+    from ticketsource_async import Sales, StartFilter
 
 _SETTINGS: Final = "MPLCONFIGDIR"  # where matplotlib looks for settings, and keeps what it knows of fonts
-
-
-class _Watch:
-    """A tally that shows how far the reading is, and notes what could not be read."""
-
-    def __init__(self, note: "Callable[[Record], None]", count: Callable[[], object], left_out: LeftOut) -> None:
-        self._note = note
-        self._count = count
-        self._left_out = left_out
-        self.performances = 0
-
-    def add(self, sold: "Sold", /) -> None:
-        """Count a performance."""
-        for record in (sold.event, sold.date, *sold.bookings):
-            self._note(record)
-        for failed in sold.failed:
-            self._left_out(failed)
-        self.performances += 1
-        self._count()
-
-    def add_failed(self, failed: "FailedBranch", /) -> None:
-        """Take what could not be read at all."""
-        self._left_out(failed)
 
 
 @command("report", epilog="Example: ticketsource report --from 2026-01-01 --to 2026-01-31 -o report.html")
@@ -66,14 +39,7 @@ class _Watch:
 @quiet_option
 @strict_option
 @output_option
-@click.option(
-    "--event",
-    "events",
-    metavar="ID",
-    type=TEXT,
-    multiple=True,
-    help="Only performances of this event; may be repeated. `events list` prints the ids.",
-)
+@events_option
 @days_options
 def report(
     *,
@@ -107,49 +73,32 @@ def report(
         )
 
     async def make() -> None:
-        from ticketsource_async.files.charts import check_extra  # noqa: PLC0415 - as above
+        from ticketsource_async import SalesTally  # noqa: PLC0415 - as above
+        from ticketsource_async.files.charts import check_extra  # noqa: PLC0415
 
         check_extra()
         check_writable(output)
+        by_date, by_sold_day = SalesTally("date"), SalesTally("sold-day")
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
-            await _write(output, start, events, note, left_out, quiet=quiet, sandbox=sandbox)
+            async with box_office(sandbox=sandbox) as ts:
+                hooks = Hooks(note, left_out)
+                await read_sales(ts, by_date, by_sold_day, hooks=hooks, quiet=quiet, start=start, events=events)
+            check_any_read(by_date, left_out, output)
+            _write(by_date.result(), by_sold_day.result(), output, start=start, events=events)
 
     with _no_trace_of_matplotlib():
         run(make())
 
 
-async def _write(
-    output: Path,
-    start: "StartFilter | None",
-    events: tuple[str, ...],
-    note: "Callable[[Record], None]",
-    left_out: LeftOut,
-    *,
-    quiet: bool,
-    sandbox: bool,
+def _write(
+    by_date: "Sales", by_sold_day: "Sales", output: Path, *, start: "StartFilter | None", events: tuple[str, ...]
 ) -> None:
-    """Read the bookings once, and write the page."""
-    from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
-    from ticketsource_async.files.report_page import html_of  # noqa: PLC0415
+    from ticketsource_async.files.report_page import html_of  # noqa: PLC0415 - as above
     from ticketsource_async.output import opened  # noqa: PLC0415
     from ticketsource_async.reports.page import sales_page, scope_of  # noqa: PLC0415
-    from ticketsource_async.reports.sales import SalesTally  # noqa: PLC0415
 
-    by_date, by_sold_day = SalesTally("date"), SalesTally("sold-day")
-    async with box_office(sandbox=sandbox) as ts:
-        with (
-            progress("performances", quiet=quiet, rows_to=output) as shown,
-            checked_ids("--event", explained="an event: `events list` prints them."),
-        ):
-            watch = _Watch(note, shown.update, left_out)
-            await ts.reports.read(by_date, by_sold_day, watch, start=start, events=events or None)
-    if left_out.count and not watch.performances:
-        kept = "" if str(output) == "-" else f", so {output} was not written"
-        raise TicketSourceError(f"no performance could be read{kept}.")
-    sales = by_date.result()
-    scope = scope_of(start, events, sales.rows)
     now = datetime.now()  # noqa: DTZ005 - people's own time
-    page = html_of(sales_page(sales, by_sold_day.result(), scope, now))
+    page = html_of(sales_page(by_date, by_sold_day, scope_of(start, events, by_date.rows), now))
     with opened(output, "utf-8", say) as stream:
         stream.write(page)
 
