@@ -11,21 +11,25 @@ from ticketsource_async.reports.charting import Bar, bars_of, periods_of
 from ticketsource_async.reports.page import about_bars, about_line, about_others, sales_page, scope_of
 from ticketsource_async.reports.sales import By, Sales, SalesRow
 
-AMOUNTS: dict[str, Any] = dict.fromkeys(
-    ("gross", "discounts", "fees", "fee_vat", "net", "refunds", "donations", "other"), Decimal(0)
-)
+NAMES = ("gross", "discounts", "fees", "fee_vat", "net", "refunds", "donations", "other")
+
+
+def amounts(**known: float) -> dict[str, Any]:
+    """Return the sums of a row, zero for those that are not named."""
+    return {name: Decimal(str(known.get(name, 0))) for name in NAMES}
+
+
 LIGHTHOUSE = SalesRow(
     kind="date",
     event_id="evt-1",
     event="The Lighthouse",
     start=datetime(2026, 1, 3, 19, 30, tzinfo=UTC),
     bookings=1200,
-    **AMOUNTS
-    | {"gross": Decimal("1234.5"), "refunds": Decimal("-12.5"), "net": Decimal(1100), "donations": Decimal(5)},
+    **amounts(gross=1234.5, refunds=-12.5, net=1100, donations=5),
 )
 SONGS = evolve(LIGHTHOUSE, event_id="evt-2", event=None, start=None, mark="perhaps cancelled", gross=None)
 TOTAL = evolve(LIGHTHOUSE, kind="total", event=None, start=None, performances=2, bookings=2400)
-SOLD = SalesRow(kind="sold-day", day=date(2026, 1, 1), bookings=1, **AMOUNTS | {"gross": Decimal(7)})
+SOLD = SalesRow(kind="sold-day", day=date(2026, 1, 1), bookings=1, **amounts(gross=7))
 MADE = datetime(2026, 11, 27, 16, 5, tzinfo=UTC)
 
 
@@ -95,7 +99,7 @@ def test_a_page_that_is_not_complete_says_what_it_is_without() -> None:
 def test_sales_whose_day_cannot_be_read_are_told() -> None:
     """A booking without any line is none of them."""
     undated = evolve(SOLD, day=None)
-    nothing = SalesRow(kind="sold-day", bookings=1, **AMOUNTS)
+    nothing = SalesRow(kind="sold-day", bookings=1, **amounts())
 
     said = [sales_page(sales(), sales(SOLD, row, by="sold-day"), [], MADE) for row in (undated, nothing)]
 

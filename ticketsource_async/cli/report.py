@@ -74,7 +74,7 @@ def report(
 
     async def make() -> None:
         from ticketsource_async import SalesTally  # noqa: PLC0415 - as above
-        from ticketsource_async.files.charts import check_extra  # noqa: PLC0415
+        from ticketsource_async.files.report_page import check_extra  # noqa: PLC0415
 
         check_extra()
         check_writable(output)

@@ -197,7 +197,8 @@ def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str
 def about_line(periods: Periods, missing: str) -> str:
     """Return what the chart of amounts over time shows."""
     points = periods.points
-    span = f"{points[0].name} to {points[-1].name}" if len(points) > 1 else points[0].name
+    names = [point.name for point in points]
+    span = " to ".join(dict.fromkeys((names[0], names[-1])))
     lacking = _lacking([point.amount for point in points], periods.unit)
     return _sentences(
         f"Line chart of the {MEASURE} by {periods.unit} of sale, {span}{_and(missing)}",
