@@ -6,8 +6,11 @@ from typing import Final
 from attrs import evolve
 
 from ticketsource_async.models.reader import Kind
+from ticketsource_async.models.values import visible
 from ticketsource_async.reports.sales import By, Sales, SalesRow, SeatCount
 from ticketsource_async.tables import Column, Shown, Table
+
+_MOST_LINES: Final = 20
 
 # Sales
 
@@ -62,7 +65,6 @@ _SUMS: Final[tuple[Column[SalesRow], ...]] = (
     Column("other_types", "text", lambda row: ", ".join(row.other_types)),
 )
 _SHOWN_SUMS: Final = (
-    Shown("bookings"),
     Shown("gross after refunds"),
     Shown("refunds"),
     Shown("net after refunds"),
@@ -78,7 +80,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     """Return the table of these sales: the columns depend on what a row is of, and on the price categories."""
     methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
-    rows = (*sales.rows, sales.total)
+    seats = _seats(sales) if with_seats else []
     subject: tuple[Shown, ...] = {
         "date": (Shown("start"),),
         "event": (Shown("first", ("first_start",)), Shown("last", ("last_start",))),
@@ -86,11 +88,12 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     shown = (
         *subject,
         *((Shown("paid by", ("payment_method",)),) if methods else ()),
-        *((Shown("missing"),) if any(row.missing for row in rows) else ()),
-        *_SHOWN_SUMS[:4],
-        *((Shown("sold", ("seats_sold",)), Shown("cancelled", ("seats_cancelled",))) if with_seats else ()),
-        *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in rows) else ()),
-        *_SHOWN_SUMS[4:],
+        Shown("bookings"),
+        *map(_shown_seats, seats[:2]),
+        *_SHOWN_SUMS[:3],
+        *map(_shown_seats, seats[3:]),
+        *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in sales.rows) else ()),
+        *_SHOWN_SUMS[3:],
         *((Shown("venue"),) if sales.by in ("date", "event") else ()),
     )
     return Table(
@@ -99,7 +102,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
             *_SUBJECT[sales.by],
             *methods,
             *_SUMS,
-            *(_seats(sales) if with_seats else ()),
+            *seats,
             _own("text", "missing"),
         ),
         name="sales",
@@ -113,15 +116,32 @@ def sales_on_terminal(sales: Sales) -> Table[SalesRow]:
     heading = {"date": "event", "sold-day": "sold on"}.get(sales.by, sales.by)
     subject = {"date": "event", "sold-day": "sold_day"}.get(sales.by, sales.by)
     value = next(column.get for column in table.columns if column.name == subject)
-
-    def label(row: SalesRow) -> str:
-        return "Total" if "total" in row.kind else str(value(row) or "not known")
-
+    label = Column[SalesRow]("label", "text", lambda row: _label(row, value(row)))
     return evolve(
         table,
-        columns=(Column("label", "text", label), *table.columns),
+        columns=(label, *table.columns),
         shown=(Shown(heading, ("label",)), *table.shown),
     )
+
+
+def missing_lines(sales: Sales) -> list[str]:
+    """Return lines for below a table: what each row lacks, at most twenty, and what the total lacks."""
+    table = sales_on_terminal(sales)
+    label = table.columns[0].get
+    perhaps = [row for row in sales.rows if row.missing.startswith("perhaps ")]
+    lines = []
+    for row in (*sales.rows, *sales.method_totals, sales.total):
+        start = row.start if sales.by == "date" else None
+        of = [label(row), start and f"{start:%Y-%m-%d %H:%M}", row.payment_method]
+        if row.missing and not (row in perhaps and ";" not in row.missing):
+            lines.append(f"{', '.join(str(one) for one in of if one)}: {row.missing}.")
+    if len(lines) > _MOST_LINES + 1:
+        lines[_MOST_LINES:-1] = [f"{len(lines) - _MOST_LINES - 1:,} more rows lack something."]
+    return [*lines, "Other rows may lack what the total is without."] if perhaps else lines
+
+
+def _label(row: SalesRow, value: object) -> str:
+    return "Total" if "total" in row.kind else str(value or "not known")
 
 
 def _seats(sales: Sales) -> list[Column[SalesRow]]:
@@ -144,6 +164,10 @@ def _seats(sales: Sales) -> list[Column[SalesRow]]:
         for name in names[: 3 if _any_unknown(sales, category) else 2]
     ]
     return [*map(of_all, names), *by_category]
+
+
+def _shown_seats(column: Column[SalesRow]) -> Shown:
+    return Shown(visible(column.name.removeprefix("seats_")), (column.name,))
 
 
 def _sum_of(row: SalesRow, name: str) -> int | None:

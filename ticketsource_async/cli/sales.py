@@ -189,11 +189,13 @@ def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None
 async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:
     """Write the sales in a format of files, or print a table for None."""
     from ticketsource_async import files  # noqa: PLC0415 - help can do without
-    from ticketsource_async.report_tables import sales_on_terminal, sales_table  # noqa: PLC0415 - as above
+    from ticketsource_async.report_tables import missing_lines, sales_on_terminal, sales_table  # noqa: PLC0415 - as above
 
     rows = (*sales.rows, *sales.method_totals, sales.total)
     if kind is None:
-        print_rows(sales_on_terminal(sales), rows)
+        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+
+        print_rows(sales_on_terminal(sales), rows, list(map(visible, missing_lines(sales))))
     else:
         await files.write(
             rows,

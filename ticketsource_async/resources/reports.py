@@ -74,7 +74,8 @@ class Reports(Resource):
         So several reports take the requests of one. Options, requests and errors are those of `sales`.
         """
         check_whole("concurrency", concurrency, error=ValueError)
-        listed = listings.sold_by_date(self._sender, start, concurrency, with_venues=True, of_events=events)
+        chosen = [events] if isinstance(events, str) else events
+        listed = listings.sold_by_date(self._sender, start, concurrency, with_venues=True, of_events=chosen)
         async with aclosing(listed):
             async for found in listed:
                 for tally in tallies:
