@@ -19,7 +19,7 @@ from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.reports.charting import NO_SUM, Bar, Point, Scale, scale_of, short, tick, with_ticks
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
 Colour = Literal["ink", "muted", "grid", "bar", "below"]
 Place = Literal["left", "center", "right"]
@@ -49,46 +49,50 @@ class _Chart:
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 - an extra, and slow to load
         from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.transforms import Affine2D  # noqa: PLC0415
 
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-        FigureCanvasSVG(figure)  # no other, which may need a display
-        self._figure = figure
+        self._figure = Figure(figsize=(width / 72, height / 72), dpi=72, frameon=False)
+        FigureCanvasSVG(self._figure)  # no other, which may need a display
+        self._upside_down = Affine2D().scale(1, -1).translate(0, height)
         self._texts: list[str] = []
         self.width, self.height = width, height
-        self.axes: Axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
-        self.axes.set_xlim(0, width)
-        self.axes.set_ylim(height, 0)
-        figure.patch.set_visible(False)
 
     def text(
         self, x: float, y: float, text: str, *, at: Place = "left", colour: Colour = "ink", size: int = _LETTER
     ) -> None:
         """Write text; a place is that of its left end, its middle or its right end, on its baseline."""
-        self.axes.text(
+        self._figure.text(
             *(x, y, str(len(self._texts))),
+            transform=self._upside_down,
             ha=at,
             va="baseline",
             color=_COLOURS[colour],
             fontsize=size,
-            clip_on=False,
         )
         self._texts.append(text)
 
     def line(self, x: Sequence[float], y: Sequence[float], colour: Colour, width: float) -> None:
         """Draw a line; it is interrupted where y is nan."""
-        self.axes.plot(x, y, color=_COLOURS[colour], linewidth=width, clip_on=False, solid_joinstyle="round")
+        from matplotlib.lines import Line2D  # noqa: PLC0415 - as above
+
+        line = Line2D(x, y, color=_COLOURS[colour], linewidth=width, transform=self._upside_down)
+        self._figure.add_artist(line)
 
     def rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """Fill a rectangle."""
-        self.axes.fill(
-            (left, right, right, left), (top, top, bottom, bottom), color=_COLOURS[colour], linewidth=0, clip_on=False
-        )
+        from matplotlib.patches import Rectangle  # noqa: PLC0415 - as above
+
+        self._fill(Rectangle((left, top), right - left, bottom - top, color=_COLOURS[colour], linewidth=0))
 
     def dot(self, x: float, y: float, colour: Colour) -> None:
         """Fill a small circle."""
         from matplotlib.patches import Circle  # noqa: PLC0415 - as above
 
-        self.axes.add_patch(Circle((x, y), 3, color=_COLOURS[colour], linewidth=0, clip_on=False))
+        self._fill(Circle((x, y), 3, color=_COLOURS[colour], linewidth=0))
+
+    def _fill(self, shape: "Patch") -> None:
+        shape.set_transform(self._upside_down)
+        self._figure.add_artist(shape)
 
     def svg(self, alternative: str, css_class: str) -> str:
         """Return the drawing as an element of a page; `alternative` is what those get who cannot see it."""
