@@ -2,21 +2,15 @@
 
 import asyncio
 import base64
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from attrs import define, field
 from loops import until
-
-needs_browser = pytest.mark.skipif(
-    shutil.which("chromium") is None and "EVERY_SERVER_IS_HERE" not in os.environ, reason="Chromium is not here"
-)
+from servers import need
 
 
 @define
@@ -97,9 +91,16 @@ class Tab:
 
 @asynccontextmanager
 async def browser(folder: Path) -> AsyncIterator[Tab]:
-    """Yield a tab of a new browser, which keeps its own files in the folder."""
+    """Yield a tab of a new browser, which keeps its own files in the folder; skip the test where none is installed."""
     process = await asyncio.create_subprocess_exec(
-        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0"),
+        *(
+            need("chromium"),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--remote-debugging-port=0",
+        ),
         *(f"--user-data-dir={folder}", "--no-first-run", "about:blank"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
