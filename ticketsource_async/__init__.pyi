@@ -87,6 +87,9 @@ from ticketsource_async.resources.base import (
     BulkOptions as BulkOptions,
     ListOptions as ListOptions,
 )
+from ticketsource_async.resources.reports import (
+    Tally as Tally,
+)
 from ticketsource_async.sync.changes import (
     Change as Change,
     Created as Created,

@@ -1,5 +1,6 @@
 """The tables of reports: each column once."""
 
+from collections.abc import Collection
 from operator import attrgetter
 from typing import Final
 
@@ -7,10 +8,12 @@ from attrs import evolve
 
 from ticketsource_async.models.reader import Kind
 from ticketsource_async.models.values import visible
-from ticketsource_async.reports.sales import By, Sales, SalesRow, SeatCount
+from ticketsource_async.reports.sales import By, Sales, SalesRow
 from ticketsource_async.tables import Column, Shown, Table
 
 _MOST_LINES: Final = 20
+_MOST_CATEGORIES: Final = 200  # with a column of their own: a sheet has no room for any number
+_MOST_LETTERS: Final = 100
 
 # Sales
 
@@ -145,34 +148,40 @@ def _label(row: SalesRow, value: object) -> str:
 
 
 def _seats(sales: Sales) -> list[Column[SalesRow]]:
-    """Return the columns of seats: of all, and of each price category."""
+    """Return the columns of seats: of all, and of each price category, with those beyond the first ones together."""
+    states = ("sold", "cancelled", "unknown")
+    named = {category: visible(category) for category in sales.categories if category is not None}
+    found: dict[str, list[str | None]] = {}
+    for category, name in named.items():
+        found.setdefault(f": {name}", []).append(category)
+    first = list(found.items())[:_MOST_CATEGORIES]
+    groups = {_shortened(name, number): categories for number, (name, categories) in enumerate(first, 1)}
+    # These two cannot be the heading of a category, which has a colon.
+    if rest := list(found.values())[_MOST_CATEGORIES:]:
+        groups[", other categories"] = [category for categories in rest for category in categories]
+    if None in sales.categories:
+        groups[", category not known"] = [None]
+    columns = [_seat_column(f"seats_{state}", state, sales.categories) for state in states]
+    for name, categories in groups.items():
+        of_group = [_seat_column(f"{state}{name}", state, categories) for state in states]
+        columns += of_group if any(of_group[2].get(row) for row in sales.rows) else of_group[:2]
+    return columns
 
-    def of_all(name: str) -> Column[SalesRow]:
-        return Column(f"seats_{name}", "number", lambda row: _sum_of(row, name))
 
-    def of_one(name: str, category: str | None, heading: str) -> Column[SalesRow]:
-        def count(row: SalesRow) -> int | None:
-            return None if row.seats is None else getattr(row.seats.get(category, SeatCount()), name)
+def _seat_column(name: str, state: str, categories: Collection[str | None]) -> Column[SalesRow]:
+    def count(row: SalesRow) -> int | None:
+        if row.seats is None:
+            return None
+        counts: list[int] = [getattr(row.seats[one], state) for one in categories if one in row.seats]
+        return sum(counts)
 
-        return Column(heading, "number", count)
+    return Column(name, "number", count)
 
-    names = ("sold", "cancelled", "unknown")
-    by_category = [
-        # The second heading is that of no category, whatever the categories are called.
-        of_one(name, category, f"{name}: {category}" if category else f"{name}, category not known")
-        for category in sales.categories
-        for name in names[: 3 if _any_unknown(sales, category) else 2]
-    ]
-    return [*map(of_all, names), *by_category]
+
+def _shortened(heading: str, number: int) -> str:
+    """Return a heading that every format can have, and no other category has."""
+    return heading if len(heading) <= _MOST_LETTERS else f"{heading[:_MOST_LETTERS]}... ({number})"
 
 
 def _shown_seats(column: Column[SalesRow]) -> Shown:
-    return Shown(visible(column.name.removeprefix("seats_")), (column.name,))
-
-
-def _sum_of(row: SalesRow, name: str) -> int | None:
-    return None if row.seats is None else sum(getattr(count, name) for count in row.seats.values())
-
-
-def _any_unknown(sales: Sales, category: str | None) -> bool:
-    return any(row.seats.get(category, SeatCount()).unknown for row in sales.rows if row.seats is not None)
+    return Shown(column.name.removeprefix("seats_"), (column.name,))
