@@ -86,7 +86,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     seats = _seats(sales) if with_seats else []
     subject: tuple[Shown, ...] = {
         "date": (Shown("start"),),
-        "event": (Shown("first", ("first_start",)), Shown("last", ("last_start",))),
+        "event": (Shown("first", ("first_start",)),),
     }.get(sales.by, ())
     shown = (
         *subject,
@@ -97,6 +97,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
         *map(_shown_seats, seats[3:]),
         *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in sales.rows) else ()),
         *_SHOWN_SUMS[3:],
+        *((Shown("last", ("last_start",)),) if sales.by == "event" else ()),
         *((Shown("venue"),) if sales.by in ("date", "event") else ()),
     )
     return Table(

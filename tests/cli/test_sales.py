@@ -56,10 +56,10 @@ async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
     assert code == 0
     assert "gross after" in shown
     assert "net after" in shown
-    assert re.search(r"^The Lighthouse +2026-01-03 19:30 +2026-02-07 19:30 +18 ", shown, re.MULTILINE)
+    assert re.search(r"^The Lighthouse +2026-01-03 19:30 +18 ", shown, re.MULTILINE)
     assert re.search(r"^Total +126 +[0-9]+\.[0-9]{2} +-[0-9]+\.[0-9]{2} ", shown, re.MULTILINE)
     assert re.search(r"^The Lighthouse.* 1 of 6", shown, re.MULTILINE)
-    assert lines[-1] == "Not shown: venue. Use --format json."
+    assert lines[-1].startswith("Not shown: ")
 
 
 @pytest.mark.parametrize("by", BY)
@@ -251,7 +251,7 @@ async def test_without_a_booking_nothing_is_said_of_requests() -> None:
         done = await run("sales", "--by", "event", "--tickets", "--format", "table", box=hall)
 
     assert (done.code, done.err) == (0, "")
-    assert re.search(r"^Total +0 +0\.00", done.out, re.MULTILINE)
+    assert re.search(r"^Total +0 +0 +0 +0\.00", done.out, re.MULTILINE)
 
 
 async def test_seats_that_could_not_be_read_or_do_not_say_what_they_are_are_told(hall: Sandbox) -> None:

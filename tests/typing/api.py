@@ -47,6 +47,9 @@ from ticketsource_async import (
     Record,
     RetryEvent,
     RetryPolicy,
+    SalesRow,
+    SalesTally,
+    Tally,
     TicketSource,
     TicketSourceError,
     Timeouts,
@@ -140,6 +143,16 @@ async def listings(ts: TicketSource) -> None:
     assert_type(failed[0].date, EventDate | None)
     assert_type(failed[0].error, TicketSourceError)
     assert_type(BranchesFailed().branches, list[BranchError])
+
+
+async def reports(ts: TicketSource, tally: Tally) -> None:
+    """Report what was sold, also with a report of the user's own."""
+    sales = await ts.reports.sales(by="month", events=["evt-1"], payment_methods=True)
+    assert_type(sales.total, SalesRow)
+    assert_type(sales.rows[0].gross, Decimal | None)
+    assert_type(sales.failed, tuple[FailedBranch, ...])
+    await ts.reports.read(SalesTally("sold-day"), tally)
+    await ts.reports.sales(by="year")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def writing(ts: TicketSource, before: Customer, after: Customer) -> None:
