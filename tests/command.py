@@ -12,6 +12,7 @@ import sys
 import termios
 import traceback
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +174,42 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+class Rows(HTMLParser):
+    """The rows of the table on a page; a box to tick is an empty cell, and a heading has the name of its column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cells: list[list[str]] = []
+        self._in_cell = False
+
+    @classmethod
+    def of(cls, page: str) -> list[dict[str, str]]:
+        """Return the rows, by column; a row above that of the headings is left out."""
+        parser = cls()
+        parser.feed(page)
+        parser.close()
+        width = max(map(len, parser._cells))
+        header, *rest = parser._cells if len(parser._cells[0]) == width else parser._cells[1:]
+        return [dict(zip([name.replace(" ", "_") for name in header], row, strict=True)) for row in rest]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a row or a cell."""
+        if tag == "tr":
+            self._cells.append([])
+        elif tag in ("td", "th"):
+            self._cells[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a cell."""
+        self._in_cell = self._in_cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        """Take the text of a cell."""
+        if self._in_cell:
+            self._cells[-1][-1] += data
+
+
 def rows_in(path: Path, kind: str) -> list[dict[str, str]]:
     """Return the rows of an exported file."""
     rows: list[dict[str, str]]
@@ -184,6 +221,8 @@ def rows_in(path: Path, kind: str) -> list[dict[str, str]]:
         rows = [dict(zip(map(str, header), map(str, row), strict=True)) for row in rest]
         return rows
     text = path.read_text("utf-8")
+    if kind == "html":
+        return Rows.of(text)
     if kind in ("csv", "tsv"):
         return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="," if kind == "csv" else "\t"))
     return [json.loads(line) for line in text.splitlines()] if kind == "jsonl" else list(json.loads(text))

@@ -162,7 +162,7 @@ def test_json_lines_have_everything_one_customer_a_line() -> None:
 @pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
 def test_what_is_no_format_is_refused(name: str) -> None:
     """Nothing is written in another format instead."""
-    with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx"):
+    with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
         format_named(name)
 
 
@@ -186,6 +186,8 @@ def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> N
         read = dict(zip(header, values, strict=True))
         assert (read["gross"], read["line"], read["gift_aid"]) == (12.5, 1, True)
         read |= {"gross": "12.50", "line": 1}
+    elif name == "html":
+        (read,) = rows_in(file, name)
     elif name in ("csv", "tsv"):
         text = io.StringIO(file.read_bytes().decode(), newline="")
         (read,) = csv.DictReader(text, delimiter="," if name == "csv" else "\t")

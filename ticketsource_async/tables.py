@@ -68,12 +68,31 @@ class Shown:
 
 
 @frozen
+class Printed(Generic[T]):
+    """How a table is printed: with a title and lines above it, and with warnings and a `reminder` on every page.
+
+    `widths` has the columns that are printed, the first ones of the table, each with the characters that a line of it
+    has at most. In the column `ticked` an empty cell is a box to tick. `is_void` says of which items the row does not
+    count any more. `if_empty` is said in the place of rows.
+    """
+
+    title: str
+    widths: Mapping[str, int]
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reminder: str = ""
+    ticked: str = ""
+    is_void: Callable[[T], bool] = lambda _: False
+    if_empty: str = "No rows."
+
+
+@frozen
 class Table(Generic[T]):
     """A table of items of one kind; columns are only ever added, at its end.
 
     `whole` gives all of an item as JSON-able data, if it has more than its columns. `name` is that of a sheet. `shown`
     is what a list on a terminal has, with the most important first. `parts` has the table of what belongs to an item,
-    and gets that.
+    and gets that. `printed` is for a table that people print, from HTML or XLSX.
     """
 
     columns: tuple[Column[T], ...]
@@ -81,6 +100,7 @@ class Table(Generic[T]):
     name: str = "rows"
     shown: tuple[Shown, ...] = ()
     parts: "tuple[Table[Any], Callable[[T], Sequence[Any]]] | None" = None
+    printed: Printed[T] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

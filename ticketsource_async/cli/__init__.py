@@ -15,6 +15,7 @@ from ticketsource_async.cli.check import check
 from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
 from ticketsource_async.cli.donations import list_donations
 from ticketsource_async.cli.help import Command
+from ticketsource_async.cli.report import report
 from ticketsource_async.cli.sales import sales
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
@@ -80,6 +81,7 @@ for _name, (_explained, _) in _GROUPS.items():
     cli.add_command(_Group(_name, help=_explained))
 cli.add_command(check)
 cli.add_command(list_donations)
+cli.add_command(report)
 cli.add_command(sales)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass  # not attrs, which help would have to load
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -30,14 +31,7 @@ if TYPE_CHECKING:
 
 BY: Final = ("date", "event", "day", "month", "sold-day")
 
-
-@command(
-    "sales",
-    epilog="Example: ticketsource sales --from 2026-01-01 --to 2026-01-31 --by event -o sales.xlsx",
-)
-@partial(export_options, with_format=table_or_file_option)
-@days_options
-@click.option(
+events_option = click.option(
     "--event",
     "events",
     metavar="ID",
@@ -45,6 +39,15 @@ BY: Final = ("date", "event", "day", "month", "sold-day")
     multiple=True,
     help="Only performances of this event; may be repeated.",
 )
+
+
+@command(
+    "sales",
+    epilog="Example: ticketsource sales --from 2026-01-01 --to 2026-01-31 --by event -o sales.xlsx",
+)
+@partial(export_options, with_format=table_or_file_option)
+@days_options
+@events_option
 @click.option(
     "--by",
     type=click.Choice(BY),
@@ -100,18 +103,19 @@ def sales(
         in_cells = kind is not None
         with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
             async with box_office(sandbox=options.sandbox) as ts:
-                await _read(ts, tally, _Hooks(note, left_out), options, start=start, events=events)
+                await read_sales(
+                    ts, tally, hooks=Hooks(note, left_out), quiet=options.quiet, start=start, events=events
+                )
                 if tickets:
-                    await _read_seats(ts, tally, _Hooks(note, left_out), options)
-            if left_out.count and not tally.read:
-                _refuse(options)
+                    await _read_seats(ts, tally, Hooks(note, left_out), options)
+            check_any_read(tally, left_out, options.output)
             await _write(tally.result(), kind, options)
 
     run(report())
 
 
 @dataclass(frozen=True)
-class _Hooks:
+class Hooks:
     """What is called for each record, and for each row or branch that cannot be read."""
 
     note: "Callable[[Record], None]"
@@ -122,7 +126,7 @@ class _Hooks:
 class _Watch:
     """Sees each performance that is read, as a tally does: counts it, and notes what could not be read."""
 
-    hooks: _Hooks
+    hooks: Hooks
     count: Callable[[], object]
 
     def add(self, sold: "Sold") -> None:
@@ -139,23 +143,23 @@ class _Watch:
         self.hooks.left_out(failed)
 
 
-async def _read(
+async def read_sales(
     ts: "TicketSource",
-    tally: "SalesTally",
-    hooks: _Hooks,
-    options: Options,
-    *,
+    *tallies: "SalesTally",
+    hooks: Hooks,
+    quiet: bool,
     start: "StartFilter | None",
     events: tuple[str, ...],
 ) -> None:
+    """Read the performances and their bookings once for all of these tallies, and show how far it is."""
     with (
-        progress("performances", quiet=options.quiet) as shown,
+        progress("performances", quiet=quiet) as shown,
         checked_ids("--event", explained="an event: `events list` prints them."),
     ):
-        await ts.reports.read(tally, _Watch(hooks, shown.update), start=start, events=events or None)
+        await ts.reports.read(*tallies, _Watch(hooks, shown.update), start=start, events=events or None)
 
 
-async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: _Hooks, options: Options) -> None:
+async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: Hooks, options: Options) -> None:
     """Read the seats, after saying how many requests that takes."""
     if not (number := len(tally.booking_ids)):
         return
@@ -173,11 +177,13 @@ async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: _Hooks, op
         await ts.reports.read_seats(tally, on_booking=see)
 
 
-def _refuse(options: Options) -> None:
+def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None:
+    """Raise TicketSourceError if something could not be read and there is no performance."""
     from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - help can do without
 
-    kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
-    raise TicketSourceError(f"no performance could be read{kept}.")
+    if left_out.count and not tally.read:
+        kept = "" if str(output) == "-" else f", so {output} was not written"
+        raise TicketSourceError(f"no performance could be read{kept}.")
 
 
 async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:

@@ -11,12 +11,24 @@ from typing import Final, Protocol, TextIO, TypeVar
 from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.files import csv, json, parquet, xlsx
+from ticketsource_async.files import csv, html, json, parquet, xlsx
 from ticketsource_async.files.reading import FileRows, Row, read
 from ticketsource_async.output import OnWarning, is_replaced, log_warning, opened
 from ticketsource_async.tables import Table
 
-__all__ = ("FORMATS", "FileRows", "Format", "OnWarning", "Open", "Row", "format_named", "format_of", "read", "write")
+__all__ = (
+    "FORMATS",
+    "FileRows",
+    "Format",
+    "OnWarning",
+    "Open",
+    "Row",
+    "ending_of",
+    "format_named",
+    "format_of",
+    "read",
+    "write",
+)
 
 T = TypeVar("T")
 
@@ -61,6 +73,7 @@ FORMATS: Final[dict[str, Format]] = {
         Format("jsonl", json.lines_writer, by_line=True),
         Format("parquet", parquet.writer, has_cells=True, is_binary=True),
         Format("xlsx", xlsx.writer, has_cells=True, is_binary=True),
+        Format("html", html.writer, has_cells=True),
     )
 }
 
@@ -72,20 +85,26 @@ def format_named(name: str) -> Format:
     return found
 
 
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """Return the ending of the name of a file, in small letters and without its dot; empty for what is no file."""
+    path = Path(path)
+    suffix = path.suffix or (path.name if path.name.startswith(".") else "")
+    return suffix.lower().lstrip(".") if is_replaced(path) else ""
+
+
 def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
     """Return the format that the ending of a path names, in letters of any case.
 
     A name such as `.xlsx` is an ending alone. Stdout (`-`), a pipe, a device and a path without an ending have the
     default. Raises `ConfigurationError` for an ending that no format has.
     """
-    path = Path(path)
-    suffix = path.suffix or (path.name if path.name.startswith(".") else "")
-    ending = suffix.lower().lstrip(".") if is_replaced(path) else ""
+    ending = ending_of(path)
     if ending and ending not in FORMATS:
         works = ", ".join(f".{name}" for name in FORMATS)
+        name = Path(path).name
         raise ConfigurationError(
-            f"{path.name} ends in {suffix}, which cannot be written. End the name in one of {works}, or add --format "
-            "(in a program: format=)."
+            f"{name} ends in {name[-len(ending) - 1 :]}, which cannot be written. End the name in one of {works}, or "
+            "add --format (in a program: format=)."
         )
     return FORMATS[ending or default]
 

@@ -1,0 +1,140 @@
+"""Tables as pages."""
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from command import Rows, rows_in, run
+from rows import ZOE
+
+from ticketsource_async import Customer
+from ticketsource_async.files import html
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import CUSTOMERS, Printed, Table
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</td></table><script src='https://example.com/x.js'></script>",
+    '" onmouseover="alert(1)',
+    "' style='background: url(https://example.com)",
+    "<img src=x onerror=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt; &amp; <!-- ",
+    "javascript:alert(1)",
+    "=HYPERLINK(A1)",
+)
+PRINTED = Printed[Customer]("The <b>title</b>", {"id": 20, "title": 10}, ticked="title")
+
+
+def page_of(people: Iterable[Customer], table: Table[Customer] = CUSTOMERS) -> str:
+    """Return the page that is written for these customers."""
+    stream = io.StringIO()
+    with html.writer(stream, table) as write:
+        for person in people:
+            write(person)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_that_looks_like_html_is_text_wherever_it_stands(name: str) -> None:
+    """No tag and no attribute of a page comes from a name."""
+    printed = evolve(PRINTED, title=name, lines=(name,), warnings=(name,), reminder=name)
+    page = page_of([evolve(ZOE, last_name=name)])
+    as_printed = page_of([evolve(ZOE, id=name, title=name)], evolve(CUSTOMERS, name=name, printed=printed))
+
+    assert Rows.of(page)[0]["last_name"] == name
+    assert Rows.of(as_printed) == [{"id": name, "title": name}]
+    plain = page_of([ZOE])
+    assert re.findall("<[a-z]+", page) == re.findall("<[a-z]+", plain)
+    assert re.findall(r"<[^>]*\s(?:on\w+|src|href)=", page + as_printed) == []
+
+
+def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() -> None:
+    """So that it can be read aloud."""
+    page = page_of([ZOE], evolve(CUSTOMERS, name="people & friends"))
+
+    assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
+    assert "<title>people &amp; friends</title>" in page
+    assert '<h1 dir="auto">people &amp; friends</h1>' in page
+    assert page.count('<th scope="col"') == len(CUSTOMERS.columns)
+    assert '<td dir="auto">Zo\xeb</td>' in page
+
+
+def test_a_page_runs_and_loads_nothing() -> None:
+    """It says so to the browser besides."""
+    page = page_of([ZOE])
+
+    assert "default-src 'none'" in page
+    assert re.findall("(?i)<script|<link|<img|<iframe|url\\(|@import|http:|https:", page) == []
+
+
+def test_a_table_without_rows_says_so() -> None:
+    """With its header."""
+    printed = evolve(PRINTED, if_empty="Nobody has booked.")
+
+    assert Rows.of(page_of([])) == []
+    assert "<p>No rows.</p>" in page_of([])
+    assert "<p>Nobody has booked.</p>" in page_of([], evolve(CUSTOMERS, printed=printed))
+    assert "No rows." not in page_of([ZOE])
+
+
+def test_control_characters_are_escapes_and_letters_of_all_scripts_stay() -> None:
+    """HTML may have no control characters; marks of direction belong to a name."""
+    (row,) = Rows.of(page_of([evolve(ZOE, first_name="\x00a\x1b[31m\x85", last_name="\u05d0\u200f \U0001f3ad \u5c71")]))
+
+    assert row["first_name"] == "\\x00a\\x1b[31m\\x85"
+    assert row["last_name"] == "\u05d0\u200f \U0001f3ad \u5c71"
+
+
+def test_what_is_printed_has_its_own_columns_boxes_to_tick_and_rows_that_do_not_count() -> None:
+    """The other columns are left out."""
+    printed = evolve(PRINTED, reminder="tonight", is_void=lambda person: person.title == "gone")
+    people = [evolve(ZOE, title=None), evolve(ZOE, title="gone")]
+
+    page = page_of(people, evolve(CUSTOMERS, printed=printed))
+
+    assert Rows.of(page) == [{"id": "cst-1", "title": ""}, {"id": "cst-1", "title": "gone"}]
+    assert page.count('<span class="box" role="img" aria-label="a box to tick"></span>') == 1
+    assert page.count('<tr class="void">') == 1
+    assert '<tr><th class="on-every-page" colspan="2" dir="auto">tonight</th></tr>' in page
+
+
+def test_a_page_is_written_row_by_row() -> None:
+    """No more than a row waits in memory, and nothing is written before the first."""
+    stream = io.StringIO()
+    with html.writer(stream, CUSTOMERS) as write:
+        assert stream.getvalue() == ""
+        for number in range(3):
+            write(evolve(ZOE, id=f"cst-{number}"))
+            assert f"cst-{number}" in stream.getvalue()
+
+
+async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
+    """By the ending of the file, or by name."""
+    file = tmp_path / "people.html"
+
+    done = await run("customers", "export", "-o", str(file), box=box)
+    printed = await run("customers", "export", "--format", "html", box=box)
+
+    assert (done.code, printed.code) == (0, 0)
+    assert [row["id"] for row in rows_in(file, "html")] == box.customers.ids()
+    assert printed.out == file.read_text("utf-8")
+
+
+def test_without_its_extra_a_page_names_the_extra() -> None:
+    """Nothing is written."""
+    program = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "import asyncio; from ticketsource_async import files, tables\n"
+        "asyncio.run(files.write([], tables.CUSTOMERS, '-', format='html'))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.stderr.rstrip().endswith("HTML needs an extra: pip install 'ticketsource-async[html]'")
+    assert done.stdout == ""

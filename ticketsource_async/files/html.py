@@ -1,0 +1,89 @@
+"""HTML, as a page to read or to print: it has no script, and a browser loads nothing for it."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+
+from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.models.values import visible
+from ticketsource_async.output import OnWarning, log_warning
+from ticketsource_async.tables import Table, text_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+T = TypeVar("T")
+
+_NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
+
+
+@lru_cache(1)
+def environment() -> "Environment":
+    """Return what makes pages of the templates beside this module; all texts are escaped.
+
+    Raises `ConfigurationError` without the extra `html`.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ConfigurationError("HTML needs an extra: pip install 'ticketsource-async[html]'") from None
+
+    return Environment(
+        loader=PackageLoader("ticketsource_async", "files/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_in_html,
+    )
+
+
+def _in_html(value: Any) -> Any:
+    """Return a text without what HTML cannot have: an escape stands for a control character."""
+    if isinstance(value, str) and _NOT_IN_HTML.search(value):
+        return type(value)(_NOT_IN_HTML.sub(lambda found: visible(found[0]), value))
+    return value
+
+
+@contextmanager
+def writer(
+    stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
+) -> Iterator[Callable[[T], None]]:
+    """Yield what writes one item as a row of a page.
+
+    A table that is `printed` has the columns for that alone, and they are as people read them. Raises
+    `ConfigurationError` without the extra `html`.
+    """
+    del escape_formulas, on_warning  # no spreadsheet runs it, and it holds everything
+    # Each macro of a module is a part of the page, so that no more than a row is in memory.
+    page: Any = environment().get_template("table.html.jinja").module
+    printed = table.printed
+    columns = table.columns if printed is None else table.columns[: len(printed.widths)]
+    headings = [column.name.replace("_", " ") for column in columns]
+    classes = [
+        "ticked" if printed and column.name == printed.ticked else column.kind if column.kind in _ON_THE_RIGHT else ""
+        for column in columns
+    ]
+    written = 0
+
+    def begin() -> None:
+        if not written:
+            stream.write(page.begin(table.name, printed, headings, classes))
+
+    def write(item: T) -> None:
+        nonlocal written
+        begin()
+        written += 1
+        cells = [text_of(column.get(item)) for column in columns]
+        is_void = printed is not None and printed.is_void(item)
+        stream.write(page.row(zip(cells, classes, strict=True), is_void))
+
+    yield write
+    begin()
+    stream.write(page.end("" if written else printed.if_empty if printed else "No rows."))
+
+
+_ON_THE_RIGHT: Final = ("number", "money")
