@@ -1,6 +1,6 @@
 # The public names, each once: type checkers read them here, and `__init__.py` finds here in which module a name is.
 
-from ticketsource_async import files as files, tables as tables
+from ticketsource_async import files as files, report_tables as report_tables, tables as tables
 from ticketsource_async._version import __version__ as __version__
 from ticketsource_async.bulk import (
     Bulk as Bulk,
@@ -73,6 +73,11 @@ from ticketsource_async.ratelimit import (
 )
 from ticketsource_async.ratelimit.local import (
     LocalRateLimiter as LocalRateLimiter,
+)
+from ticketsource_async.reports.door_list import (
+    DoorEntry as DoorEntry,
+    DoorList as DoorList,
+    Fetched as Fetched,
 )
 from ticketsource_async.resources.base import (
     BulkOptions as BulkOptions,

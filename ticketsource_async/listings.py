@@ -180,7 +180,7 @@ class _Branches:
         try:
             found = await reading
         except Exception as error:
-            if isinstance(error, TicketSourceError) and _is_of_one_branch(error):
+            if isinstance(error, TicketSourceError) and is_of_one_branch(error):
                 is_gone = isinstance(error, NotFound) and error.is_from_api  # and the API itself is well
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
@@ -194,7 +194,7 @@ class _Branches:
         return found
 
 
-def _is_of_one_branch(error: TicketSourceError) -> bool:
+def is_of_one_branch(error: TicketSourceError) -> bool:
     """Say whether other branches may be read although this error has ended one."""
     if isinstance(error, RequestTimedOut):
         return error.phase not in ("connect", "slot")

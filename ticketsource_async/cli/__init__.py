@@ -13,6 +13,7 @@ from click.shell_completion import get_completion_class
 from ticketsource_async import __version__
 from ticketsource_async.cli.check import check
 from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
+from ticketsource_async.cli.door_list import door_list
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 
@@ -76,6 +77,7 @@ def cli() -> None:
 for _name, (_explained, _) in _GROUPS.items():
     cli.add_command(_Group(_name, help=_explained))
 cli.add_command(check)
+cli.add_command(door_list)
 
 
 @cli.command(epilog="Example: ticketsource completion bash >> ~/.bashrc")

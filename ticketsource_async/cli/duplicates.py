@@ -1,6 +1,5 @@
 """The command that lists customers who may be one person."""
 
-import sys
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,9 +9,7 @@ import click
 
 from ticketsource_async.cli.common import (
     LeftOut,
-    chosen_format,
     command,
-    on_terminal,
     output_option,
     progress,
     quiet_option,
@@ -23,7 +20,7 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.find import everybody
-from ticketsource_async.cli.terminal import TABLE, Printing, limit_option, table_or_file_option
+from ticketsource_async.cli.terminal import TABLE, Printing, file_format, limit_option, table_or_file_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,12 +66,8 @@ def list_duplicates(
     """
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
-    as_table = format == TABLE or (format is None and str(output) == "-" and on_terminal(sys.stdout))
-    if as_table and str(output) != "-":
-        raise click.UsageError("--format table is for stdout: leave --output out.")
-    kind = None if as_table else chosen_format(output, format, "csv")
     reading = _Reading(store, sandbox, strict, quiet)
-    run(_list(reading, kind, output, limit))
+    run(_list(reading, file_format(output, format, "csv"), output, limit))
 
 
 @dataclass(frozen=True)  # not attrs, which help would have to load

@@ -133,7 +133,7 @@ async def who_booked(
     async with aclosing(_rows_of(lists, left_out)) as found:
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}
     if to_read and not quiet:
-        say(f"Reading the bookings for {_counted(len(to_read), 'date')}: at least {_requests(len(to_read))}.")
+        say(f"Reading the bookings for {counted(len(to_read), 'date')}: at least {requests(len(to_read))}.")
     ids: dict[str, None] = {}
     nobody = 0
     async with aclosing(_rows_of(to_read.values(), left_out)) as booked:
@@ -143,7 +143,7 @@ async def who_booked(
             else:
                 nobody += 1
     if nobody:
-        say(f"{_counted(nobody, 'booking')} named no customer.")
+        say(f"{counted(nobody, 'booking')} named no customer.")
     elif not ids and not left_out.count and not quiet:
         say("Nobody has booked.")
     async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:
@@ -180,7 +180,7 @@ async def customers_with(
     """
     if ids and not quiet:
         until, at_most = ("", "") if limit is None else (f", until {limit:,} are found", "at most ")
-        say(f"Reading the {_counted(len(ids), 'customer')} who booked{until}: {at_most}{_requests(len(ids))}.")
+        say(f"Reading the {counted(len(ids), 'customer')} who booked{until}: {at_most}{requests(len(ids))}.")
     gone: list[str] = []
     waiting: dict[int, Outcome[str, Customer]] = {}
     at = 0
@@ -196,7 +196,7 @@ async def customers_with(
                 else:
                     yield ready.unwrap()
     if gone:
-        whose = f"{_counted(len(gone), 'customer')} of these bookings"
+        whose = f"{counted(len(gone), 'customer')} of these bookings"
         say(f"{whose} can no longer be found in TicketSource: {first_few(gone)}")
 
 
@@ -243,16 +243,17 @@ async def from_store(
             yield event, date, booking, customer
     if missing:
         say(
-            f"{_counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
+            f"{counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
             f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
         )
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts, in the plural unless it is one."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _requests(number: int) -> str:
+def requests(number: int) -> str:
     """Return how many requests something takes, and how long if it is more than the rate limit allows at once."""
     minutes = (number - 1) // _A_MINUTE
-    return _counted(number, "request") + (f", which take {_counted(minutes, 'minute')} or more" if minutes > 0 else "")
+    return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import FormatChoice, on_terminal
+from ticketsource_async.cli.common import FormatChoice, chosen_format, on_terminal
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
     from rich.text import Text
 
+    from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record
     from ticketsource_async.tables import Column, Table, Value
 
@@ -48,6 +49,14 @@ table_or_file_option = click.option(
     type=FormatChoice(lambda _: True, TABLE),
     help="Without it the ending of --output decides, such as .xlsx.  [default: table on a terminal, elsewhere csv]",
 )
+
+
+def file_format(output: Path, named: str | None, default: str) -> "Format | None":
+    """Return the format that `table_or_file_option` and an output mean, None for a table on the terminal."""
+    as_table = named == TABLE or (named is None and str(output) == "-" and on_terminal(sys.stdout))
+    if as_table and str(output) != "-":
+        raise click.UsageError("--format table is for stdout: leave --output out.")
+    return None if as_table else chosen_format(output, named, default)
 
 
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.models.values import visible
 from ticketsource_async.output import OnWarning, log_warning
-from ticketsource_async.tables import Table, text_of
+from ticketsource_async.tables import Column, Printed, Table, text_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 _NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
+
+_LONG_WORD: Final = re.compile(r"[^\s-]{21}")
+_LONG: Final = re.compile(r"[^\s-]{1,20}[\s-]*|[\s-]+")
+"""Parts of a text that a line of a narrow column has room for; together they are the text."""
 
 
 @lru_cache(1)
@@ -28,10 +32,15 @@ def environment() -> "Environment":
     """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
+        from markupsafe import Markup  # noqa: PLC0415 - of jinja2
     except ModuleNotFoundError:
         raise ConfigurationError("HTML needs an extra: pip install 'ticketsource-async[html]'") from None
 
-    return Environment(
+    def breakable(text: str) -> str:
+        """Return a text in which a line may break within long words, so that none makes a page too wide."""
+        return Markup("<wbr>").join(_LONG.findall(text)) if _LONG_WORD.search(text) else text
+
+    made = Environment(
         loader=PackageLoader("ticketsource_async", "files/templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -39,6 +48,8 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         finalize=_in_html,
     )
+    made.filters["breakable"] = breakable
+    return made
 
 
 def _in_html(value: Any) -> Any:
@@ -63,10 +74,7 @@ def writer(
     printed = table.printed
     columns = table.columns if printed is None else table.columns[: len(printed.widths)]
     headings = [column.name.replace("_", " ") for column in columns]
-    classes = [
-        "ticked" if printed and column.name == printed.ticked else column.kind if column.kind in _ON_THE_RIGHT else ""
-        for column in columns
-    ]
+    classes = [_class_of(column, printed) for column in columns]
     written = 0
 
     def begin() -> None:
@@ -86,4 +94,8 @@ def writer(
     stream.write(page.end("" if written else printed.if_empty if printed else "No rows."))
 
 
-_ON_THE_RIGHT: Final = ("number", "money")
+def _class_of(column: Column[T], printed: Printed[T] | None) -> str:
+    """Return how the cells of a column look, an empty text for nothing particular."""
+    if printed is not None and column.name in (printed.ticked, printed.of_row):
+        return "ticked" if column.name == printed.ticked else "of-row"
+    return column.kind if column.kind in ("number", "money") else ""
