@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from ticketsource_async.errors import ConfigurationError
@@ -19,9 +20,8 @@ T = TypeVar("T")
 _NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
 
-_LONG_WORD: Final = re.compile(r"[^\s-]{21}")
-_LONG: Final = re.compile(r"[^\s-]{1,20}[\s-]*|[\s-]+")
-"""Parts of a text that a line of a narrow column has room for; together they are the text."""
+_LONG: Final = re.compile(r"[^\s-]{20}(?=[^\s-])")
+"""A part of a word after which a line may break; a line of a narrow column has room for it."""
 
 
 @lru_cache(1)
@@ -38,7 +38,8 @@ def environment() -> "Environment":
 
     def breakable(text: str) -> str:
         """Return a text in which a line may break within long words, so that none makes a page too wide."""
-        return Markup("<wbr>").join(_LONG.findall(text)) if _LONG_WORD.search(text) else text
+        places = [0, *(found.end() for found in _LONG.finditer(text)), None]
+        return Markup("<wbr>").join(text[begin:end] for begin, end in pairwise(places))
 
     made = Environment(
         loader=PackageLoader("ticketsource_async", "files/templates"),
