@@ -17,8 +17,8 @@ from ticketsource_async import (
     DoorEntry,
     InvalidID,
     InvalidResponse,
-    NotFound,
     NoteDraft,
+    NotFound,
     ServerError,
     TicketSource,
 )
@@ -65,9 +65,7 @@ def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
     return {entry.booking.id: entry for entry in entries}
 
 
-async def test_everybody_who_has_booked_is_there_with_their_seats(
-    hall: Sandbox, desk: TicketSource, date: str
-) -> None:
+async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """A customer with several bookings is asked for once, and each booking has a row."""
     rows = await bookings_of(hall, desk, date)
     made: list[tuple[int, int]] = []
@@ -379,7 +377,7 @@ async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: Tick
 async def test_wrong_options_are_refused_before_any_request(hall: Sandbox, desk: TicketSource) -> None:
     """Each names what is right."""
     with pytest.raises(TypeError, match="notes"):
-        await desk.reports.door_list("dat-1", note=True)  # type: ignore[call-arg]  # the mistake
+        await desk.reports.door_list("dat-1", note=True)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ValueError, match="concurrency"):
         await desk.reports.door_list("dat-1", concurrency=0)
 

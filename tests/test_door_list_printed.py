@@ -3,7 +3,7 @@
 import asyncio
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +12,20 @@ from pypdf import PdfReader
 from servers import need
 from test_libreoffice import saved_as
 
-from ticketsource_async import Booking, Customer, DoorEntry, DoorList, Event, EventDate, Fetched, Seat, SeatReference
-from ticketsource_async import ServerError, Venue, files
+from ticketsource_async import (
+    Booking,
+    Customer,
+    DoorEntry,
+    DoorList,
+    Event,
+    EventDate,
+    Fetched,
+    Seat,
+    SeatReference,
+    ServerError,
+    Venue,
+    files,
+)
 from ticketsource_async.report_tables import door_list_table
 
 pytestmark = pytest.mark.slow
@@ -32,7 +44,7 @@ def entries(number: int) -> Iterator[DoorEntry]:
         ]
         name = {1: EVIL, 2: "x" * 300, 4: "van der Somewhere-or-Other " * 8}.get(index, f"Surname{index:03}")
         person = Customer(f"cst-{index}", None, "Ann", name, None, f"01632 {960000 + index}")
-        failed = Fetched[list[Seat]](None, (ServerError("failed"),))
+        failed = Fetched[Sequence[Seat]](None, (ServerError("failed"),))
         yield DoorEntry(
             Booking(f"bkg-{index}", f"R{index:05}"), Fetched(person), failed if index == 7 else Fetched(seats)
         )
@@ -157,5 +169,3 @@ async def test_a_sheet_is_printed_with_the_performance_and_the_header_on_every_p
     assert re.findall(r"\bR\d{5}\b", text) == [entry.reference for entry in found.entries]
     assert "bkg-" not in text
     assert text.count("CANCELLED") == 20
-
-

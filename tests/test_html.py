@@ -50,7 +50,7 @@ def test_a_name_that_looks_like_html_is_text_wherever_it_stands(name: str) -> No
     assert Rows.of(page)[0]["last_name"] == name
     assert Rows.of(as_printed) == [{"id": name, "title": name}]
     plain = page_of([ZOE])
-    assert re.findall("<[a-z]+", page) == re.findall("<[a-z]+", plain)
+    assert re.findall("<[a-z]+", page.replace("<wbr>", "")) == re.findall("<[a-z]+", plain)
     assert re.findall(r"<[^>]*\s(?:on\w+|src|href)=", page + as_printed) == []
 
 

@@ -17,7 +17,7 @@ _DOOR_WIDTHS: Final = {
     "seats": 24,
     "places": 7,
     "attendees": 20,
-    "telephone": 14,
+    "telephone": 16,
     "notes": 18,
     "remarks": 18,
 }

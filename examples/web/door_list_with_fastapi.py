@@ -38,6 +38,8 @@ PRIVATE = {"Cache-Control": "no-store"}  # no copy of people's names stays on a 
 
 @define
 class DoorLists:
+    """The pages of the last minute."""
+
     ts: TicketSource
     pages: dict[tuple[str, bool], tuple[float, str]] = field(factory=dict)
     one_at_a_time: asyncio.Lock = Factory(asyncio.Lock)

@@ -18,8 +18,17 @@ from ticketsource_async.output import OnWarning, is_replaced, log_warning, opene
 from ticketsource_async.tables import Table
 
 __all__ = (
-    *("FORMATS", "FileRows", "Format", "OnWarning", "Open", "Row"),
-    *("as_text", "format_named", "format_of", "read", "write"),
+    "FORMATS",
+    "FileRows",
+    "Format",
+    "OnWarning",
+    "Open",
+    "Row",
+    "as_text",
+    "format_named",
+    "format_of",
+    "read",
+    "write",
 )
 
 T = TypeVar("T")

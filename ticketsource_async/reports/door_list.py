@@ -16,7 +16,7 @@ from ticketsource_async.reports import seating
 from ticketsource_async.reports.seating import UNREADABLE, words
 from ticketsource_async.reports.seats import state_of
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Part = Literal["customer", "seats", "notes"]
 Refund = Literal["in full", "in part", "unknown"]
@@ -32,13 +32,13 @@ _UNBOUNDED: Final = Context(prec=50, traps=[])  # only the sign of a sum is look
 
 
 @frozen
-class Fetched(Generic[T]):
+class Fetched(Generic[T_co]):
     """What came of a call: its `value`, None if it failed.
 
     `errors` has why, or the rows of a list that could not be read. `ended` says why a list was not read to its end.
     """
 
-    value: T | None
+    value: T_co | None
     errors: tuple[TicketSourceError, ...] = ()
     ended: str | None = None
 
