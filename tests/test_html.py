@@ -114,6 +114,15 @@ def test_a_page_is_written_row_by_row() -> None:
             assert f"cst-{number}" in stream.getvalue()
 
 
+def test_a_line_may_break_within_a_long_word_which_stays_as_it_is() -> None:
+    """Else one name would make a page wider than the paper."""
+    page = page_of([evolve(ZOE, last_name=f"Short {'<' * 50}", first_name="Hyphens-break-by-themselves")])
+
+    assert f'<td dir="auto">Short {"&lt;" * 20}<wbr>{"&lt;" * 20}<wbr>{"&lt;" * 10}</td>' in page
+    assert page.count("<wbr>") == 2
+    assert Rows.of(page)[0]["last_name"] == f"Short {'<' * 50}"
+
+
 async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
     """By the ending of the file, or by name."""
     file = tmp_path / "people.html"

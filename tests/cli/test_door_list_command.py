@@ -248,7 +248,7 @@ async def test_values_that_could_not_be_read_are_counted(hall: Sandbox, date: st
     strict = await run(*DOOR_LIST, date, "--strict", box=hall)
 
     assert (done.code, strict.code) == (0, 1)
-    assert "telephone of 1 customer could not be read" in done.err
+    assert "telephone of 1 customer could not be read: " in done.err
     assert "(unreadable)" in [row["telephone"] for row in csv.DictReader(done.out.splitlines())]
 
 

@@ -85,8 +85,10 @@ def test_a_seat_without_a_reference_is_one_that_is_not_allocated() -> None:
 
 
 def test_places_are_those_that_are_sold() -> None:
-    """Neither those that are cancelled nor those of which it is not known."""
-    assert seating.places([seat(), seat(cancelled=True), seat(cancelled=None)]) == 1
+    """A number that leaves one out, of which it is not known, would be wrong."""
+    assert seating.places([seat(), seat(), seat(cancelled=True)]) == 2
+    assert seating.places([seat(), seat(cancelled=None)]) is None
+    assert seating.places([]) == 0
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def door_list(
     a box to tick for each booking.
 
     This makes at least 4 requests, then one for each booking and one for each customer. It says first how many, and
-    how long they take. Whoever cannot be read is on the list with the reference, stderr says why, and the exit code
-    is 1. Times are as TicketSource writes them.
+    how long they take. If a part of a booking cannot be read, the booking is on the list with its reference, stderr
+    says why, and the exit code is 1. Times are as TicketSource writes them.
     """
     kind = file_format(output, format, "csv")
     options = _Options(not fast, notes, output, quiet, sandbox)
@@ -87,8 +87,8 @@ def door_list(
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
         from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
 
-        in_cells = kind is not None and kind.has_cells
-        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=in_cells) as note:
+        # Its cells say what could not be read.
+        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
             found = await _read(date, options)
             for record in found.records():
                 note(record)

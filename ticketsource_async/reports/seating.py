@@ -30,9 +30,10 @@ def in_words(seats: Sequence[Seat]) -> str:
     return "; ".join(sold)
 
 
-def places(seats: Sequence[Seat]) -> int:
-    """Return how many seats are sold and not cancelled."""
-    return sum(state_of(seat) == "sold" for seat in seats)
+def places(seats: Sequence[Seat]) -> int | None:
+    """Return how many seats are sold and not cancelled, None if that is not known of one."""
+    states = [state_of(seat) for seat in seats]
+    return None if None in states else states.count("sold")
 
 
 def attendees(seats: Sequence[Seat]) -> list[Seat]:
