@@ -4,6 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from ticketsource_async.sandbox import Sandbox
 
@@ -35,3 +39,25 @@ def pointed_at(box: Sandbox) -> dict[str, str]:
 async def run_with(*arguments: str, box: Sandbox) -> tuple[str, str]:
     """Run Python with nothing but the two variables of a sandbox set; return what it printed."""
     return await _run("-W", "error", *arguments, environment=pointed_at(box))
+
+
+@contextmanager
+def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
+    """Run `ticketsource sandbox`, and yield the variables that it says to set."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ticketsource_async", "sandbox", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
+        if not all(lines):
+            server.terminate()  # it may still run, and `communicate` waits for its end
+            pytest.fail(server.communicate()[1])
+        yield dict(line.split("=", 1) for line in lines)
+    finally:
+        server.terminate()
+        server.communicate()

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -95,18 +94,6 @@ async def test_a_new_endpoint_is_read_with_a_model_of_six_lines(newer: Newer, ow
     assert (vouchers[0].valid_until, vouchers[0].invalid) == (None, {"valid_until": "31.12.2026"})
     assert vouchers[0].extra == {"spent": True}
     assert Voucher.from_dict(vouchers[0].to_dict()) == vouchers[0]
-
-
-async def test_the_model_of_the_documentation_works(own: TicketSource) -> None:
-    """It has six lines, and reads what stands above."""
-    page = (Path(__file__).parents[1] / "docs" / "endpoints.md").read_text()
-    code = page.partition("<!-- model -->\n```python\n")[2].partition("```")[0]
-    names: dict[str, Any] = {"attrs": attrs, "Record": Record, "Decimal": Decimal, "date": date, "__name__": "venue"}
-    exec(code, names)
-
-    assert code.count("\n") == 6
-    vouchers = await own.paginate("/vouchers", model=names["Voucher"], max_items=1).collect()
-    assert vouchers == [names["Voucher"]("vch-0", "SPRING-0", Decimal("12.5"), date(2026, 12, 31))]
 
 
 async def test_a_read_tells_everything_that_came(box: Sandbox, ts: TicketSource) -> None:

@@ -4,14 +4,20 @@ import asyncio
 import os
 import shutil
 import subprocess
+import zipfile
+from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import donated
 import pytest
 from attrs import evolve
 from command import rows_in, table
 from rows import ZOE
 
-from ticketsource_async import files
+from ticketsource_async import Donations, files, gift_aid_schedule
+from ticketsource_async.report_tables import GIFT_AID_SCHEDULE
+from ticketsource_async.reports.donations import Period
 from ticketsource_async.tables import CUSTOMERS, text_of
 
 pytestmark = [
@@ -62,3 +68,41 @@ async def test_what_libreoffice_saves_as_xlsx_again_has_the_same_cells(tmp_path:
     before, after = rows_in(file, "xlsx"), rows_in(again, "xlsx")
     number = {"True": "1.0", "False": "0.0"}
     assert after == [{name: number.get(cell, cell) for name, cell in row.items()} for row in before]
+
+
+async def test_the_gift_aid_schedule_keeps_its_days_and_postcodes_in_the_format_that_hmrc_reads(tmp_path: Path) -> None:
+    """HMRC reads ODS: the text of each cell, and the value of the amount. No text has become a day or a number."""
+    donor = donated.person(first_name="1-2", last_name="007", address={"line_1": "1/2", "postcode": "e10 1aa"})
+    lines = [
+        donated.donation(amount, day)
+        for amount, day in ((5, "2026-01-02"), (1234.5, "2026-02-28"), (0.01, "2026-03-04"))
+    ]
+    found = donated.found_in(*lines)
+    assert found is not None
+    donations = Donations(period=Period(), bookings=(found,), donors={"cst-1": donor})
+    file = tmp_path / "schedule.xlsx"
+    await files.write(gift_aid_schedule(donations, date(2026, 11, 27)).rows, GIFT_AID_SCHEDULE, file)
+
+    ods = await saved_as("ods", file)
+
+    office, texts = (
+        "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}",
+        "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}",
+    )
+    cells = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+    with zipfile.ZipFile(ods) as archive:
+        document = ET.fromstring(archive.read("content.xml"))
+    rows = [
+        [
+            (cell.get(f"{office}value-type"), "".join(cell.itertext()))
+            for cell in row
+            if cell.find(f"{texts}p") is not None
+        ]
+        for row in document.iter(f"{cells}table-row")
+    ]
+    donor_cells = [("string", cell) for cell in ("Ms", "1-2", "007", "1/2", "E10 1AA")]
+    assert [[cell for _, cell in row] for row in rows[:1]] == [list(GIFT_AID_SCHEDULE.names)]
+    assert [row for row in rows[1:] if row] == [
+        [*donor_cells, ("string", day), ("float", amount)]
+        for day, amount in (("02/01/26", "5.00"), ("28/02/26", "1234.50"), ("04/03/26", "0.01"))
+    ]

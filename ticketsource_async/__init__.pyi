@@ -37,6 +37,7 @@ from ticketsource_async.errors import (
     InvalidID as InvalidID,
     InvalidResponse as InvalidResponse,
     LimiterUnavailable as LimiterUnavailable,
+    ListEnded as ListEnded,
     NotFound as NotFound,
     OutcomeUnknown as OutcomeUnknown,
     PaginationError as PaginationError,
@@ -58,6 +59,8 @@ from ticketsource_async.list_progress import (
 )
 from ticketsource_async.listings import (
     FailedBranch as FailedBranch,
+    SeatsOfBooking as SeatsOfBooking,
+    Sold as Sold,
 )
 from ticketsource_async.models import *  # noqa: F403 - they are listed there
 from ticketsource_async.operations import (
@@ -74,14 +77,35 @@ from ticketsource_async.ratelimit import (
 from ticketsource_async.ratelimit.local import (
     LocalRateLimiter as LocalRateLimiter,
 )
+from ticketsource_async.reports.donations import (
+    BookingDonations as BookingDonations,
+    DonationLine as DonationLine,
+    DonationRow as DonationRow,
+    Donations as Donations,
+    UnknownLine as UnknownLine,
+)
 from ticketsource_async.reports.door_list import (
     DoorEntry as DoorEntry,
     DoorList as DoorList,
     Fetched as Fetched,
 )
+from ticketsource_async.reports.gift_aid import (
+    GiftAidRow as GiftAidRow,
+    GiftAidSchedule as GiftAidSchedule,
+    gift_aid_schedule as gift_aid_schedule,
+)
+from ticketsource_async.reports.sales import (
+    Sales as Sales,
+    SalesRow as SalesRow,
+    SalesTally as SalesTally,
+    SeatCount as SeatCount,
+)
 from ticketsource_async.resources.base import (
     BulkOptions as BulkOptions,
     ListOptions as ListOptions,
+)
+from ticketsource_async.resources.reports import (
+    Tally as Tally,
 )
 from ticketsource_async.sync.changes import (
     Change as Change,

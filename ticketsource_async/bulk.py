@@ -27,7 +27,7 @@ Out = TypeVar("Out")
 
 @frozen
 class Outcome(Generic[In, Out]):
-    """How the call for one input ended: `value` counts if `error` is None; `index` is the place among the inputs."""
+    """How the call for one input ended. `index` is its place among the inputs; `value` counts if `error` is None."""
 
     index: int
     input: In
@@ -42,13 +42,14 @@ class Outcome(Generic[In, Out]):
 
 
 class Bulk(Generic[In, Out]):
-    """Calls for many inputs, made as the outcomes are taken: `async for outcome in bulk`, once.
+    """Many calls, made while you loop over their outcomes: `async for outcome in bulk`. You can loop once.
 
-    Inputs are read when there is room for their calls, so their number does not matter. An error of the inputs
-    themselves is raised after the outcomes of all calls that had begun; so is `ClientClosed`, if the client is closed.
+    An input is read when there is room for its call, so there may be any number of them. If the inputs themselves raise
+    an error, it is raised after the outcomes of all calls that had begun. If the client is closed, `ClientClosed` is
+    raised in the same way.
 
-    Use `async with bulk` if the loop may end early: by `break`, or by an error or a cancellation in its body.
-    Afterwards the inputs that the loop has not come to are untouched, and `undelivered` has the rest.
+    If you may leave the loop early, put `async with bulk:` around it. Then `undelivered` has the outcomes that the loop
+    did not get, and for all other inputs nothing was sent.
     """
 
     def __init__(
@@ -96,11 +97,11 @@ class Bulk(Generic[In, Out]):
 
     @property
     def undelivered(self) -> list[Outcome[In, Out]]:
-        """The outcomes that the loop was not given.
+        """The outcomes that the loop did not get.
 
-        When it was left early, these are the calls that had ended, and the writes that were cut off in flight. The
-        error of such a write is in the log as well: `OutcomeUnknown`, or `InvalidResponse` for an update that was
-        accepted and whose record was being read. For all other inputs nothing was sent.
+        If you left the loop early, these are the calls that had ended, and the writes that were cut off. The error of
+        such a write is in the log too: `OutcomeUnknown`, or `InvalidResponse` if an update was accepted and its record
+        was being read. For all other inputs nothing was sent.
         """
         waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
         return [*self._collected, *(task.result() for task in waiting)]

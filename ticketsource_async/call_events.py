@@ -5,11 +5,12 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class AttemptEvent:
-    """An attempt has ended: `status` is None if no answer came, `error` the name of its exception, if any.
+    """An attempt has ended.
 
-    `elapsed` are the seconds on the wire, `waited` those before it for a connection and a slot. `quota_left` is what
-    the server says in `X-RateLimit-Remaining`, None if it does not. `request_id` is the API's own id
-    of the request, for questions to TicketSource support, None if the answer has none.
+    `status` is None if no answer came. `error` is the name of the exception, None if there is none. `elapsed` is how
+    many seconds the request took, `waited` how many it waited before for a connection and a slot. `quota_left` is what
+    the server says in `X-RateLimit-Remaining`. `request_id` is the API's own id of the request, for questions to
+    TicketSource support. Both are None if the answer does not have them.
     """
 
     method: str
@@ -25,7 +26,7 @@ class AttemptEvent:
 
 @frozen(kw_only=True)
 class WaitEvent:
-    """A call has waited so many seconds for a free connection and a slot; less than a millisecond makes no event.
+    """A call has waited `waited` seconds for a connection and a slot. Less than a millisecond makes no event.
 
     `priority` is "interactive" for a single call and the first page of a list, "bulk" for all others.
     """
@@ -39,10 +40,10 @@ class WaitEvent:
 
 @frozen(kw_only=True)
 class RetryEvent:
-    """The attempt of this number has failed, and there will be another after `wait` seconds.
+    """An attempt has failed, and another follows after `wait` seconds.
 
-    `failing_for`: seconds since the first failure after the last good answer of any call. `patience`: seconds left for
-    a call of a job, with the wait; None if only attempts count.
+    `failing_for` is how many seconds have passed since the first failure after the last good answer of any call.
+    `patience` is how many seconds a call of a job may still go on, with the wait; None if only attempts count.
     """
 
     method: str
@@ -57,7 +58,7 @@ class RetryEvent:
 
 @frozen(kw_only=True)
 class PageEvent:
-    """A page of a list was read, with so many rows."""
+    """A page of a list was read. `rows` is how many rows it has."""
 
     method: str
     path: str
@@ -67,7 +68,7 @@ class PageEvent:
 
 @frozen(kw_only=True)
 class ListEndedEvent:
-    """A list that seems to go on for ever was not read beyond this page, so rows may be missing; `reason` says why."""
+    """A list was not read beyond this page, as it seems to go on for ever; `reason` says why. Rows may be missing."""
 
     method: str
     path: str

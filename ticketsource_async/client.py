@@ -37,51 +37,54 @@ class ClientOptions(TypedDict, total=False):
     base_url: str
     """https, or http on this machine; default https://api.ticketsource.io"""
     user_agent: str | None
-    """The one that TicketSource support gave you, if their wall blocks you; None says who we are."""
+    """The user agent that TicketSource support gave you, if Cloudflare blocks you; None sends that of this library."""
     auth: Literal["bearer", "basic"]
-    """How the key is sent; both work alike, the default is "bearer"."""
+    """How the key is sent, default "bearer". The API takes both."""
     timeouts: Timeouts
-    """Bounds of one attempt; default 15 s to connect, 30 s of silence, 60 s in all."""
+    """How long one attempt may take; default 15 s to connect, 30 s of silence, 60 s in all."""
     retry: RetryPolicy
     """How often a call is tried and how long it may take; default 4 attempts, no deadline."""
     rate_limit: RateLimit | None
-    """Requests in a time, default 240 in 60 s; None turns it off. Clients of a process share it by key and rate."""
+    """How many requests in how many seconds, default 240 in 60 s; None turns the limit off.
+
+    All clients of a process with the same key and the same limit share it.
+    """
     limiter: RateLimiter | None
     """A limiter of your own in the place of `rate_limit`."""
     priority: Priority
-    """Use "bulk" for a client that runs a nightly job: single calls of other clients go before all of its calls.
+    """Use "bulk" for a client that runs a nightly job: the single calls of other clients then go before its calls.
 
     By default single calls and the first page of a list are "interactive". All calls of a bulk client are retried like
-    those of a job, see `RetryPolicy.patience`.
+    those of a job: see `RetryPolicy.patience`.
     """
     max_connections: int
     """Requests in flight at a time, in each event loop; default 10."""
     max_body: int
-    """Bytes of an answer, unpacked, beyond which it is cut off; default 32 MiB."""
+    """The most bytes that an answer may have when it is unpacked; default 32 MiB. A longer one raises an error."""
     session: "ClientSession | None"
-    """A session to borrow: it is neither changed nor closed. By default the client opens its own.
+    """A session of yours that the client uses. It does not change or close it. By default the client opens its own.
 
-    Give its connector at least `max_connections`, since aiohttp counts the wait for its pool as part of the request,
-    and give the session no `auth`. Its middlewares are not run. If the API, or a proxy, may send a second answer to a
-    request, give the connector `force_close=True`: aiohttp takes what waits on a kept connection for the answer to the
-    next call. A session of our own never does that for a write, and for a read not if it came before the read was sent.
+    Give its connector at least `max_connections`, because aiohttp counts the wait for a free connection as part of the
+    request. Give the session no `auth`. Its middlewares are not run. If the API or a proxy may answer one request
+    twice, make the connector with `force_close=True`. Otherwise aiohttp takes the second answer for that of the next
+    call. The client's own session needs no setting: its writes are safe from that.
     """
     trust_env: bool
-    """Whether a session of our own takes proxies from HTTPS_PROXY, ALL_PROXY and NO_PROXY; default no.
+    """Whether the client's own session uses the proxies of HTTPS_PROXY, ALL_PROXY and NO_PROXY; default no.
 
-    Nothing goes through a proxy to this machine.
+    Calls to this machine never use a proxy.
     """
     trace_configs: "Sequence[TraceConfig]"
-    """aiohttp's own tracing for a session of our own, as OpenTelemetry has it. It sees headers, so also the key."""
+    """aiohttp's tracing for the client's own session, for example by OpenTelemetry. It sees the key in the headers."""
     on_event: Callable[[CallEvent], None] | None
-    """A plain function that gets an event for every attempt, wait, retry and page; if it raises, that is logged."""
+    """A plain function that is called with each attempt, wait, retry and page. An error that it raises is logged."""
 
 
 class TicketSource(Operations):
     """The API of one box office; safe to share among the tasks of an event loop.
 
-    May be built anywhere: no event loop is needed and nothing is opened before the first request. Close it with `async
-    with` or `await ts.aclose()`; if it outlives an `asyncio.run`, it opens anew in the next. Options: see
+    You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
+    with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens anew. The options are those of
     `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
     """
 

@@ -1,4 +1,4 @@
-"""How patient a client is and how fast: frozen values, checked when they are made. Nothing here acts."""
+"""The settings of a client: how long it waits, how often it tries, how fast it may be."""
 
 import re
 from typing import Final, cast
@@ -53,10 +53,10 @@ def has_raw_password(url: str) -> bool:
 
 @frozen(kw_only=True)
 class Timeouts(NamesOptions):
-    """Time limits of one attempt in seconds, with its body. Waiting before the attempt does not count.
+    """How long one attempt may take, in seconds. The wait before an attempt does not count.
 
-    `connect` is for name, connection and TLS; `response` for each silence of the server, up to its first word and
-    between two pieces of its answer; `total` for all of it.
+    `connect` is for the look-up of the name, the connection and TLS. `response` is for each silence of the server:
+    before the answer begins, and between two pieces of it. `total` is for the whole attempt.
     """
 
     connect: float = field(default=15.0, validator=_seconds)
@@ -74,17 +74,17 @@ class Timeouts(NamesOptions):
 
 @frozen(kw_only=True)
 class RetryPolicy(NamesOptions):
-    """How often a call is tried in all, and how long it may wait in between; `attempts=1` never tries again.
+    """How often a call is tried, and how long it waits between two attempts; `attempts=1` never tries again.
 
-    The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`, and
-    never less than the server asked for; if it asks for more than `max_retry_after`, the call ends at once. `deadline`
-    bounds one call with all of its attempts and waits; None leaves it to them.
+    The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`. It is
+    never shorter than the server asks for. If the server asks for more than `max_retry_after`, the call ends at once.
+    `deadline` is the most seconds that one call may take with all attempts and waits; None sets no such limit.
 
-    The calls of a job (pages of lists after the first, bulk calls, listings, syncs, and all calls of a client whose
-    `priority` is "bulk") are more patient, if the client has had an answer before: while the API cannot be reached or
-    answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530, they go on until `patience` seconds after the first
-    failure since the last good answer. Waits that the server asks for do not count, up to an hour; a 429 that says
-    nothing makes such a call wait for a minute. With None they end as single calls do.
+    The calls of a job go on for longer. These are the pages of a list after the first, bulk calls, listings, syncs, and
+    all calls of a client whose `priority` is "bulk". If the client has had an answer before, such a call goes on for
+    `patience` seconds after the first failure since the last good answer. It does so while the API cannot be reached or
+    answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530. Waits that the server asks for do not count, up to an
+    hour. After a 429 that names no time it waits for a minute. With `patience=None` it ends as a single call does.
     """
 
     attempts: int = field(default=4, validator=_whole)
@@ -97,12 +97,12 @@ class RetryPolicy(NamesOptions):
 
 @frozen
 class RateLimit(NamesOptions):
-    """At most `limit` requests in any `per` seconds; lower it where others use the same key.
+    """At most `limit` requests in any `per` seconds. Lower it if another program uses the same key.
 
-    `share` is the number of processes that divide the limit among them: each keeps to its part, rounded down, without
-    knowing of the others. Keys of the same `group` share one limit: use it if the API counts by address. All clients of
-    a group must give the same `limit` and `per`; one without a `group` is not in it. `pace=True` always paces bulk,
-    otherwise only for ten minutes after a single call.
+    `share` is the number of processes that divide the limit. Each keeps to its part, rounded down. Keys of the same
+    `group` share one limit: use a group if the API counts by internet address. All clients of a group must give the
+    same `limit` and `per`. A client without a `group` is not in it. `pace=True` always spreads bulk calls over the
+    minute. Otherwise they are spread only for ten minutes after a single call.
     """
 
     limit: int = field(default=240, validator=_whole)

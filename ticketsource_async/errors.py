@@ -33,7 +33,7 @@ None if the answer has none. No field holds the API key, a request or response b
 """
 
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import Final, TypedDict
 
 
 class ErrorObject(TypedDict, total=False):
@@ -259,6 +259,10 @@ class PaginationError(TicketSourceError):
         self.next_url = next_url
 
 
+class ListEnded(TicketSourceError):
+    """The rest of a list of a listing was not read, since that list seems to go on for ever; rows may be missing."""
+
+
 class BranchError(TypedDict):
     """One branch of a listing that could not be read: the ids that lead to it, the class of its error, and its text."""
 
@@ -361,3 +365,7 @@ class ClientClosed(TicketSourceError):
 
 class ConfigurationError(TicketSourceError):
     """The client cannot work as it was set up; the message names the setting."""
+
+
+OF_ONE_RECORD: Final = (NotFound, ServerError, InvalidResponse, InvalidID)
+"""The errors of a read that say nothing of other events, dates and customers."""

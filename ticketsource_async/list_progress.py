@@ -14,24 +14,24 @@ _MOST_REPEATED: Final = 3
 
 @define
 class ListReport:
-    """What a loop over a list has met with so far.
-
-    `passes` over the list have begun, and `requests` were made for its pages, retries not counted. `duplicates` are the
-    rows dropped because they had come on this page or one shortly before, `invalid` those that `on_invalid` took, and
-    `found_later` those that the first pass had missed. `unreadable` are the records with a value that could not be
-    read, which they have in `record.invalid`. `complete` says that a later pass has found nothing new, so it is never
-    true without `verify`. `ended` says why a list that seems to go on for ever was not followed further; it is None for
-    a list that was read to its end.
-    """
+    """What a loop over a list has counted so far."""
 
     passes: int = 0
+    """Passes over the list that have begun."""
     requests: int = 0
+    """Requests for pages, retries not counted."""
     duplicates: int = 0
+    """Rows that were dropped, because they had come on the same page or shortly before."""
     invalid: int = 0
+    """Rows that `on_invalid` got."""
     found_later: int = 0
+    """Rows that the first pass had missed."""
     unreadable: int = 0
+    """Records with a value that could not be read; `record.invalid` has it."""
     complete: bool = False
+    """Whether a later pass found nothing new. It is never true without `verify`."""
     ended: str | None = None
+    """Why the list was not read further although it seems to go on. None if it was read to its end."""
 
 
 @define

@@ -7,7 +7,7 @@ no other. No task outlives its loop, also if the loop is left early.
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -26,12 +26,16 @@ from ticketsource_async.errors import (
     InvalidID,
     InvalidResponse,
     LimiterUnavailable,
+    ListEnded,
     NotFound,
     RateLimited,
     RequestTimedOut,
     TicketSourceError,
 )
-from ticketsource_async.models import Booking, Event, EventDate, StartFilter, Venue
+from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
+from ticketsource_async.models.ids import checked_id
+from ticketsource_async.pagination import OnInvalid, Pager
+from ticketsource_async.resources.bookings import Bookings
 from ticketsource_async.resources.events import Dates, Events, Venues
 
 In = TypeVar("In")
@@ -62,25 +66,34 @@ class FailedBranch:
 
     It is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates there have
     no venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or, without an `event`,
-    of events; all others of that list are there.
+    of events; all others of that list are there. If `is_end`, it is the rest of such a list, which was not read to its
+    end; the rows before are there. With a `booking_id` it is the seats of that booking.
     """
 
     event: Event | None
     date: EventDate | None
     venue_id: str | None
     error: TicketSourceError
+    booking_id: str | None = None
 
     @property
     def is_row(self) -> bool:
         """Whether it is one row of a list."""
         return isinstance(self.error, InvalidResponse) and self.error.json_path.startswith("$.data[")
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the rest of a list."""
+        return isinstance(self.error, ListEnded)
+
     def __str__(self) -> str:
         part = f"date {self.date.id} of " if self.date else f"venue {self.venue_id} of " if self.venue_id else ""
         if isinstance(self.error, InvalidID):  # it may have any letters, and the error has it escaped
             part = "a venue of "
         whose = f"event {self.event.id}" if self.event else "the list of events"
-        row = "a row of " if self.is_row else ""
+        if self.booking_id is not None:
+            whose = f"the list of seats of booking {self.booking_id}"
+        row = "a row of " if self.is_row else "the rest of " if self.is_end else ""
         return f"{row}{part}{whose} could not be read: {_shortened(str(self.error))}"
 
 
@@ -96,13 +109,12 @@ def programme(
     events, venues = Events(sender, "bulk"), _AllVenues(sender, branches)
 
     async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None] | FailedBranch] | FailedBranch:
-        odd: list[InvalidResponse] = []
-        dates = await branches.read(events.list_dates(event, start=start, on_invalid=odd.append).collect(), event)
-        if isinstance(dates, FailedBranch):
-            return dates
+        found = await branches.rows(lambda odd: events.list_dates(event, start=start, on_invalid=odd), event)
+        if isinstance(found, FailedBranch):
+            return found
+        dates, gone = found
         if dates:
             await venues.read_list(event)
-        gone = [FailedBranch(event, None, None, error) for error in odd]
         rows = [(event, event_date, await venues.get(event, event_date.venue_id, gone)) for event_date in dates]
         return [*rows, *gone]
 
@@ -114,45 +126,135 @@ def all_bookings(
 ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
     """Return every booking for every date of every event."""
     _check_callable(on_branch_error)
+
+    async def rows() -> AsyncGenerator[tuple[Event, EventDate, Booking] | FailedBranch, None]:
+        async with aclosing(sold_by_date(sender, start, concurrency)) as listed:
+            async for sold in listed:
+                if isinstance(sold, FailedBranch):
+                    yield sold
+                    continue
+                for booking in sold.bookings:
+                    yield sold.event, sold.date, booking
+                for failed in sold.failed:
+                    yield failed
+
+    return _yield_rows(rows(), on_branch_error)
+
+
+_Performance = tuple[Event, EventDate, Venue | None]
+
+
+@frozen
+class Sold:
+    """A performance with all bookings for it; what `failed` names of them is not there."""
+
+    event: Event
+    date: EventDate
+    venue: Venue | None
+    bookings: Sequence[Booking]
+    failed: Sequence[FailedBranch] = ()
+
+
+def sold_by_date(
+    sender: Sender,
+    start: StartFilter | None,
+    concurrency: int,
+    *,
+    with_venues: bool = False,
+    of_events: Iterable[str | Event] | None = None,
+) -> AsyncGenerator[Sold | FailedBranch, None]:
+    """Return every performance with the bookings for it, of all events or of these; failed branches come in between.
+
+    `concurrency` lists are read at a time. Without `with_venues` nothing has a venue.
+    """
     branches, events, dates = _Branches(), Events(sender, "bulk"), Dates(sender, "bulk")
+    venues = _AllVenues(sender, branches)
     gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
-    async def dates_of(event: Event) -> list[tuple[Event, EventDate] | FailedBranch] | FailedBranch:
-        odd: list[InvalidResponse] = []
+    async def dates_of(event: Event) -> list[_Performance | FailedBranch] | FailedBranch:
         async with gate:
-            found = await branches.read(events.list_dates(event, start=start, on_invalid=odd.append).collect(), event)
+            found = await branches.rows(lambda odd: events.list_dates(event, start=start, on_invalid=odd), event)
+            if isinstance(found, FailedBranch):
+                return found
+            listed, gone = found
+            if with_venues and listed:
+                await venues.read_list(event)
+            rows: list[_Performance | FailedBranch] = [
+                (event, one, await venues.get(event, one.venue_id, gone) if with_venues else None) for one in listed
+            ]
+        return [*rows, *gone]
+
+    async def bookings_for(performance: _Performance) -> list[Sold] | FailedBranch:
+        event, event_date, venue = performance
+        async with gate:
+            found = await branches.rows(lambda odd: dates.list_bookings(event_date, on_invalid=odd), event, event_date)
         if isinstance(found, FailedBranch):
             return found
-        gone = (FailedBranch(event, None, None, error) for error in odd)
-        return [*((event, event_date) for event_date in found), *gone]
+        return [Sold(event, event_date, venue, *found)]
 
-    async def bookings_for(
-        pair: tuple[Event, EventDate],
-    ) -> list[tuple[Event, EventDate, Booking] | FailedBranch] | FailedBranch:
-        event, event_date = pair
-        odd: list[InvalidResponse] = []
-        async with gate:
-            listed = dates.list_bookings(event_date, on_invalid=odd.append)
-            found = await branches.read(listed.collect(), event, event_date)
-        if isinstance(found, FailedBranch):
-            return found
-        gone = (FailedBranch(event, event_date, None, error) for error in odd)
-        return [*((event, event_date, booking) for booking in found), *gone]
+    source = _all_events(events) if of_events is None else _these_events(events, branches, of_events, concurrency)
+    return _in_branches(_in_branches(source, dates_of, concurrency), bookings_for, concurrency)
 
-    pairs = _in_branches(_all_events(events), dates_of, concurrency)
-    return _yield_rows(_in_branches(pairs, bookings_for, concurrency), on_branch_error)
+
+@frozen
+class SeatsOfBooking:
+    """The seats of a booking; what `failed` names of them is not there."""
+
+    booking_id: str
+    seats: Sequence[Seat]
+    failed: Sequence[FailedBranch] = ()
+
+
+def seats_of_bookings(
+    sender: Sender, booking_ids: Iterable[str], concurrency: int
+) -> AsyncGenerator[SeatsOfBooking, None]:
+    """Return the seats of these bookings, so many at a time."""
+    branches, bookings = _Branches(), Bookings(sender, "bulk")
+
+    async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
+        found = await branches.rows(
+            lambda odd: bookings.list_seats(booking_id, on_invalid=odd), None, booking_id=booking_id
+        )
+        return [SeatsOfBooking(booking_id, *(((), [found]) if isinstance(found, FailedBranch) else found))]
+
+    return in_order(_each(booking_ids), seats_of, concurrency)
 
 
 async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
-    """Yield all events, and the rows of their list that cannot be read."""
+    """Yield all events, and what cannot be read of their list."""
     odd: list[InvalidResponse] = []
-    async with aclosing(events.list(on_invalid=odd.append).pages()) as pages:
+    listed = events.list(on_invalid=odd.append)
+    async with aclosing(listed.pages()) as pages:
         async for page in pages:
             for event in page.items:
                 yield event
             for error in odd:
                 yield FailedBranch(None, None, None, error)
             odd.clear()
+    for ended in _rest(listed):
+        yield FailedBranch(None, None, None, ended)
+
+
+def _these_events(
+    events: Events, branches: "_Branches", wanted: Iterable[str | Event], concurrency: int
+) -> AsyncGenerator[Event | FailedBranch, None]:
+    """Return these events, each once; those that are ids are asked for."""
+    by_id = {checked_id(event, Event): event for event in wanted}
+
+    async def get(event: str | Event) -> list[Event | FailedBranch]:
+        return [await branches.read(events.get(event), Event(event)) if isinstance(event, str) else event]
+
+    return in_order(_each(by_id.values()), get, concurrency)
+
+
+async def _each(items: Iterable[In]) -> AsyncGenerator[In, None]:
+    for item in items:
+        yield item
+
+
+def _rest(listed: Pager[Any]) -> list[ListEnded]:
+    """Return the error for the rest of a list that was not read to its end, none if it was."""
+    return [] if listed.report.ended is None else [ListEnded(listed.report.ended)]
 
 
 def _check_callable(on_branch_error: object) -> None:
@@ -166,12 +268,30 @@ class _Branches:
     def __init__(self) -> None:
         self._failures_in_a_row = 0
 
+    async def rows(
+        self,
+        list_all: Callable[[OnInvalid], Pager[Out]],
+        event: Event | None,
+        event_date: EventDate | None = None,
+        *,
+        booking_id: str | None = None,
+    ) -> tuple[list[Out], list[FailedBranch]] | FailedBranch:
+        """Return the rows of a list, and what could not be read of it, as `read` does."""
+        odd: list[InvalidResponse] = []
+        listed = list_all(odd.append)
+        found = await self.read(listed.collect(), event, event_date, booking_id=booking_id)
+        if isinstance(found, FailedBranch):
+            return found
+        return found, [FailedBranch(event, event_date, None, error, booking_id) for error in (*odd, *_rest(listed))]
+
     async def read(
         self,
         reading: Coroutine[Any, Any, Out],
-        event: Event,
+        event: Event | None,
         event_date: EventDate | None = None,
         venue_id: str | None = None,
+        *,
+        booking_id: str | None = None,
     ) -> Out | FailedBranch:
         """Return what a branch reads, or its failure; raise what concerns all, with a note that names this branch.
 
@@ -185,9 +305,9 @@ class _Branches:
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
                     # The frames of its traceback hold what was read of the branch.
-                    return FailedBranch(event, event_date, venue_id, error.with_traceback(None))
+                    return FailedBranch(event, event_date, venue_id, error.with_traceback(None), booking_id)
                 error.add_note(f"This is failure {self._failures_in_a_row} in a row, so the listing ends.")
-            ids = event.id if event_date is None else f"{event.id} and {event_date.id}"
+            ids = " and ".join([*(one.id for one in (event, event_date) if one), *filter(None, [booking_id])])
             error.add_note(f"This was in the branch of {ids}.")
             raise
         self._failures_in_a_row = 0

@@ -41,6 +41,20 @@ def is_replaced(output: Path) -> bool:
     return str(output) != "-" and (output.is_file() or not output.exists())
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Say whether two outputs are one, also under other names and through links; - is stdout."""
+    if one == other:
+        return True
+    try:
+        return os.path.samestat(_status(one), _status(other))
+    except (OSError, ValueError):  # one of them is not there yet, or stdout has no file
+        return "-" not in (str(one), str(other)) and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _status(output: Path) -> os.stat_result:
+    return os.fstat(sys.stdout.fileno()) if str(output) == "-" else output.stat()
+
+
 @contextmanager
 def opened(
     output: Path,

@@ -58,12 +58,11 @@ class Page(Generic[T]):
 
 
 class Pager(Generic[T]):
-    """A list that has not been asked for yet; every loop over it starts anew.
+    """A list. Nothing is asked for before you loop over it, and each loop reads it anew.
 
-    Rows come as the API has them at the moment their page is read. It has only page numbers, so rows shift while one
-    reads. One that is deleted before the place where you read makes you miss another, which `verify` finds. One that is
-    inserted there makes another come again; it is dropped if its id was on one of the last pages. `report` is of the
-    loop that was begun last.
+    The API has only page numbers, so rows move while you read. If a row is deleted on a page that you have read, you
+    miss another one; `verify` finds it. If a row is inserted there, another one comes twice; it is dropped if its id
+    was on one of the last pages. `report` tells how the loop that began last has gone.
     """
 
     def __init__(
@@ -125,13 +124,15 @@ class Pager(Generic[T]):
                 del page  # or it would be kept until the next has come
 
     async def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Yield page by page to the end of the list, or until `max_items` rows were read.
+        """Yield the pages to the end of the list, or until `max_items` rows were read.
 
-        The end is a `next` of null, or a page without `next` that is not full. After a full page without `next`, or
-        with a wrong one, the page after is asked for by its number; without a new row it is the end. `report.ended`
-        says so if a list was left because it seems to go on for ever. Raises `PaginationError`, after the page was
-        yielded, if its `next` is wrong and pages have no numbers. A row that was dropped, or that `on_invalid` took,
-        counts towards `max_items`. With `verify` the pages of all passes come, with the rows that have not come before.
+        The list ends with a `next` of null, or with a page without `next` that is not full. After a full page without
+        `next`, or with a `next` that is wrong, the next page is asked for by its number. If that has no new row, the
+        list has ended. If a list seems to go on for ever, reading stops, and `report.ended` says why. Rows that were
+        dropped, and rows that `on_invalid` got, count towards `max_items`. With `verify` the pages of all passes are
+        yielded, each with the rows that are new.
+
+        Raises `PaginationError` after the page was yielded, if its `next` is wrong and the pages have no numbers.
         """
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()

@@ -13,7 +13,7 @@ from loops import until
 from rows import ZOE
 
 from ticketsource_async import Address, TicketSource
-from ticketsource_async.cli.recipients import Recipients, requests
+from ticketsource_async.cli.recipients import Recipients, requests_taken as requests
 from ticketsource_async.sandbox import Sandbox
 
 WITH_CUSTOMER = ("bookings", "export", "--with-customer")

@@ -89,3 +89,55 @@ async def test_without_customers_nobody_has_booked() -> None:
         (event,) = await rows(box, "/events")
         (date, *_) = await rows(box, f"/events/{event['id']}/dates")
         assert await rows(box, f"/dates/{date['id']}/bookings") == []
+
+
+async def everything_on(box: Sandbox) -> list[dict[str, Any]]:
+    """Return all dates."""
+    return [date for event in await rows(box, "/events") for date in await rows(box, f"/events/{event['id']}/dates")]
+
+
+async def test_a_box_office_has_what_reports_must_tell_apart() -> None:
+    """Lines of all types on several days, refunds of all and of some, Gift Aid in every form, several ways to pay."""
+    async with Sandbox(rate_limit=None) as box:
+        sold = [row for date in await everything_on(box) for row in await rows(box, f"/dates/{date['id']}/bookings")]
+        seats = [seat["attributes"] for row in sold[:60] for seat in await rows(box, f"/bookings/{row['id']}/seats")]
+        made_by = [row["links"]["customer"].removeprefix(f"{box.url}/customers/") for row in sold]
+        gone = [one for one in made_by if one not in box.customers.ids()]
+        await get(box, f"/customers/{gone[0]}", 404)
+    bookings = [row["attributes"]["lines"] for row in sold]
+    lines = [line for booking in bookings for line in booking]
+    donations = [line for line in lines if line["line_type"] == "DONATION"]
+    gift_aid = {(line.get("donation", {"gift_aid": "absent"})["gift_aid"], line["is_refund"]) for line in donations}
+    refunded = [
+        -sum(line["amount"]["gross"] for line in booking if line["is_refund"]) / booking[0]["amount"]["gross"]
+        for booking in bookings
+    ]
+
+    assert {line["line_type"] for line in lines} == {"TICKETS", "DONATION", "SUNDRY"}
+    assert {line["line_type"] for line in lines if line["is_refund"]} == {"TICKETS", "DONATION", "SUNDRY"}
+    assert all(line["is_refund"] == (line["amount"]["gross"] < 0) for line in lines)
+    assert {line["payment_method"] for line in lines} == {"TS", "CASH", "CARD", "CHEQUE"}
+    assert gift_aid >= {(True, False), (False, False), (None, False), ("absent", False), (True, True)}
+    assert {0 < part < 1 for part in refunded} == {part == 1 for part in refunded} == {True, False}
+    assert {bool(line["amount"]["discounts"]["automatic"]) for line in lines} == {True, False}
+    assert len({line["created_at"][:10] for line in lines}) > 60
+    assert any(booking[0]["created_at"] < booking[-1]["created_at"] for booking in bookings)
+    assert {seat["is_cancelled"] for seat in seats} == {True, False}
+    assert {seat["reference"]["seat"] is None for seat in seats} == {True, False}
+    assert {seat["attendee"]["last_name"] for seat in seats} == {None, "Sample"}
+    assert {seat["price_category"] for seat in seats} == {"Adult", "Child", "Concession"}
+    assert len(gone) == 12
+
+
+async def test_the_bookings_of_a_cancelled_date_are_refunded_but_for_some() -> None:
+    """The seats of those that are refunded are cancelled, too."""
+    states = set()
+    async with Sandbox(customers=30, events=7, rate_limit=None) as box:
+        (off,) = [date for date in await everything_on(box) if date["attributes"]["cancelled"]]
+        for booking in await rows(box, f"/dates/{off['id']}/bookings"):
+            lines = [line for line in booking["attributes"]["lines"] if line["line_type"] == "TICKETS"]
+            seats = await rows(box, f"/bookings/{booking['id']}/seats")
+            is_refunded = sum(line["amount"]["gross"] for line in lines) == 0
+            states.add((is_refunded, all(seat["attributes"]["is_cancelled"] for seat in seats)))
+
+    assert states == {(True, True), (False, False)}

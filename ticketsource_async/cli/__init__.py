@@ -13,7 +13,10 @@ from click.shell_completion import get_completion_class
 from ticketsource_async import __version__
 from ticketsource_async.cli.check import check
 from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
+from ticketsource_async.cli.donations import list_donations
 from ticketsource_async.cli.door_list import door_list
+from ticketsource_async.cli.help import Command
+from ticketsource_async.cli.sales import sales
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 
@@ -78,9 +81,11 @@ for _name, (_explained, _) in _GROUPS.items():
     cli.add_command(_Group(_name, help=_explained))
 cli.add_command(check)
 cli.add_command(door_list)
+cli.add_command(list_donations)
+cli.add_command(sales)
 
 
-@cli.command(epilog="Example: ticketsource completion bash >> ~/.bashrc")
+@cli.command(cls=Command, epilog="Example: ticketsource completion bash >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that completes this command; append it to the start-up file of your shell."""
@@ -95,7 +100,7 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
     return value
 
 
-@cli.command("sandbox", epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
+@cli.command("sandbox", cls=Command, epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine; 0 takes a free one.")
 @click.option(
     "--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.", callback=_not_empty

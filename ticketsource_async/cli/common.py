@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 import click
 
 from ticketsource_async._signals import Ending, asking
+from ticketsource_async.cli.help import Command
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -72,12 +73,14 @@ COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 """The commands that are loaded, by group and name."""
 
 
-def command(name: str, *, calls_api: bool = True, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+def command(
+    name: str, *, calls_api: bool = True, cls: type[Command] = Command, **options: Any
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function: `@command("customers export")`, or `@command("check")` for one without a group."""
     group, _, last = name.rpartition(" ")
 
     def make(function: Callable[..., None]) -> click.Command:
-        made: click.Command = click.command(last, **options)(function)  # type: ignore[no-untyped-call]  # of its overloads
+        made = click.command(last, cls, **options)(function)
         if calls_api:
             made.params.append(
                 click.Option(
@@ -136,8 +139,8 @@ def format_option(default: str, explained: str) -> Callable[[Callable[..., None]
     )
 
 
-def chosen_format(output: Path, named: str | None, default: str) -> "Format":
-    """Return the format that is named, else that of the ending of the output, else the default."""
+def chosen_format(output: Path, named: str | None, default: str, option: str = "--output") -> "Format":
+    """Return the format that is named, else that of the ending of the output, which an option names, or the default."""
     from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
     from ticketsource_async.files import FORMATS, format_of  # noqa: PLC0415
 
@@ -146,7 +149,7 @@ def chosen_format(output: Path, named: str | None, default: str) -> "Format":
     try:
         return format_of(output, default)
     except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint="--output") from None
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")

@@ -23,7 +23,7 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
-from ticketsource_async.cli.terminal import file_format, print_rows, table_or_file_option
+from ticketsource_async.cli.terminal import print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -80,7 +80,7 @@ def door_list(
     how long they take. If a part of a booking cannot be read, the booking is on the list with its reference, stderr
     says why, and the exit code is 1. Times are as TicketSource writes them.
     """
-    kind = file_format(output, format, "csv")
+    kind = table_or_format(output, format)
     options = _Options(not fast, notes, output, quiet, sandbox)
 
     async def work() -> None:
@@ -106,7 +106,7 @@ def door_list(
 
 async def _read(date: str, options: _Options) -> "DoorList":
     """Return the door list, after saying how many requests it takes."""
-    from ticketsource_async.cli.recipients import requests  # noqa: PLC0415 - as above
+    from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
 
     shown: list[tqdm[object]] = []
     with ExitStack() as closing:
@@ -118,7 +118,7 @@ async def _read(date: str, options: _Options) -> "DoorList":
             if total and not options.quiet:
                 what = "seats, customers and notes" if options.notes else "seats and customers"
                 what = what if options.seats else what.removeprefix("seats, ").removeprefix("seats and ")
-                say(f"Reading {what}: {requests(total)}.")
+                say(f"Reading {what}: {requests_taken(total)}.")
             shown.append(
                 closing.enter_context(progress("requests", quiet=options.quiet, rows_to=options.output, total=total))
             )

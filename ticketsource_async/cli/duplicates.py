@@ -20,7 +20,7 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.find import everybody
-from ticketsource_async.cli.terminal import TABLE, Printing, file_format, limit_option, table_or_file_option
+from ticketsource_async.cli.terminal import TABLE, Printing, limit_option, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,8 +66,9 @@ def list_duplicates(
     """
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
+    kind = table_or_format(output, format)
     reading = _Reading(store, sandbox, strict, quiet)
-    run(_list(reading, file_format(output, format, "csv"), output, limit))
+    run(_list(reading, kind, output, limit))
 
 
 @dataclass(frozen=True)  # not attrs, which help would have to load

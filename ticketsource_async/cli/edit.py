@@ -18,6 +18,7 @@ from ticketsource_async.cli.common import (
     run,
     yes_option,
 )
+from ticketsource_async.cli.help import Command
 from ticketsource_async.cli.terminal import Printing, print_format_option
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ticketsource_async.tables import Value
 
 
-class _WithFields(click.Command):
+class _WithFields(Command):
     """A command with an option for each field that can be written, made when its options are asked for."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

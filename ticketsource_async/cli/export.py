@@ -59,8 +59,15 @@ class Options:
     sandbox: bool
 
 
-def _export_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of all exports; the function gets them as `Options`."""
+_FORMAT = format_option(
+    "csv", "json and jsonl of customers have the whole record. All others have one column for each field."
+)
+
+
+def export_options(
+    function: Callable[..., None], *, with_format: Callable[[Callable[..., None]], Callable[..., None]] = _FORMAT
+) -> Callable[..., None]:
+    """Add the options of all exports; the function gets them as `Options`. `with_format` adds --format."""
 
     @wraps(function)  # with the options that it has already
     def with_options(**given: object) -> None:
@@ -81,13 +88,16 @@ def _export_options(function: Callable[..., None]) -> Callable[..., None]:
             "--excel", is_flag=True, help="Begin csv and tsv with the byte order mark that Excel needs to read UTF-8."
         ),
         output_option,
-        format_option(
-            "csv",
-            "json and jsonl of customers have the whole record. All others have one column for each field.",
-        ),
+        with_format,
     ):
         made = option(made)
     return made
+
+
+def check_options(options: Options, format_name: str, *, guards_formulas: bool) -> None:
+    """Refuse the options of csv and tsv for another format."""
+    if not guards_formulas and (options.excel or not options.escape_formulas):
+        raise click.UsageError(f"--excel and --no-escape-formulas are for csv and tsv, and this is {format_name}.")
 
 
 def _export(
@@ -105,8 +115,7 @@ def _export(
     from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as below
 
     kind = chosen_format(options.output, options.format, "csv")
-    if not kind.guards_formulas and (options.excel or not options.escape_formulas):
-        raise click.UsageError(f"--excel and --no-escape-formulas are for csv and tsv, and this is {kind.name}.")
+    check_options(options, kind.name, guards_formulas=kind.guards_formulas)
 
     async def export() -> None:
         with (
@@ -163,7 +172,7 @@ def _export(
     "included.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
-@_export_options
+@export_options
 def export_customers(
     options: Options,
     *,
@@ -212,7 +221,7 @@ def export_customers(
     _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
 
 
-def _days_options(function: Callable[..., None]) -> Callable[..., None]:
+def days_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add --from and --to; the function gets them as `start`, None for all."""
 
     @wraps(function)  # as above
@@ -243,8 +252,8 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     "bookings export",
     epilog="Example: ticketsource bookings export --from 2026-01-01 --to 2026-01-31 -o bookings.csv",
 )
-@_export_options
-@_days_options
+@export_options
+@days_options
 @click.option(
     "--with-customer",
     is_flag=True,
@@ -290,8 +299,8 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
     "programme export",
     epilog="Example: ticketsource programme export --from 2026-01-01 --to 2026-01-31 -o programme.csv",
 )
-@_export_options
-@_days_options
+@export_options
+@days_options
 def export_programme(options: Options, *, start: "StartFilter | None") -> None:
     """Stream every date of every event, with its venue.
 

@@ -1,7 +1,7 @@
 """The commands that find customers by something else than their id: find, and get by e-mail."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -140,7 +140,7 @@ def find_customers(
                         read += 1
                         shown.update()
                         if not matches(customer):
-                            _note_searched(customer, note)
+                            note_some(customer, note, _SEARCHED)
                             continue
                         note(customer)
                         found += 1
@@ -178,13 +178,12 @@ async def everybody(
             yield stored
 
 
-def _note_searched(customer: "Customer", note: "Callable[[Record], None]") -> None:
-    """Note what could not be read of a customer who may have been found by it."""
-    if customer.invalid:
+def note_some(record: "Record", note: "Callable[[Record], None]", paths: Collection[str]) -> None:
+    """Note of what could not be read of a record that which is at these paths."""
+    if record.invalid:
         from attrs import evolve  # noqa: PLC0415 - as above
 
-        searched = {path: raw for path, raw in customer.invalid.items() if path in _SEARCHED}
-        note(evolve(customer, invalid=searched))
+        note(evolve(record, invalid={path: raw for path, raw in record.invalid.items() if path in paths}))
 
 
 @command("customers get", epilog=f"Example: ticketsource customers get {SAMPLE_CUSTOMER}")

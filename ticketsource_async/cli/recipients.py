@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
-from ticketsource_async.errors import InvalidID, InvalidResponse, NotFound, ServerError, StoreError
+from ticketsource_async.errors import OF_ONE_RECORD, NotFound, StoreError
 
 if TYPE_CHECKING:
     from ticketsource_async import Booking, Customer, Event, EventDate, Outcome, Pager, TicketSource
@@ -46,9 +46,6 @@ _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
 }
 _NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
 """What is needed to contact somebody in each way that they may consent to."""
-
-_OF_ONE: Final = (NotFound, ServerError, InvalidResponse, InvalidID)
-"""The errors that say nothing of other events, dates and customers."""
 
 
 def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -133,7 +130,7 @@ async def who_booked(
     async with aclosing(_rows_of(lists, left_out)) as found:
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}
     if to_read and not quiet:
-        say(f"Reading the bookings for {counted(len(to_read), 'date')}: at least {requests(len(to_read))}.")
+        say(f"Reading the bookings for {counted(len(to_read), 'date')}: at least {requests_taken(len(to_read))}.")
     ids: dict[str, None] = {}
     nobody = 0
     async with aclosing(_rows_of(to_read.values(), left_out)) as booked:
@@ -162,7 +159,7 @@ async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGener
     async def read(listed: "Pager[T]") -> list[T]:
         try:
             return await listed.collect()
-        except _OF_ONE as error:
+        except OF_ONE_RECORD as error:
             left_out(error)
             return []
 
@@ -180,7 +177,7 @@ async def customers_with(
     """
     if ids and not quiet:
         until, at_most = ("", "") if limit is None else (f", until {limit:,} are found", "at most ")
-        say(f"Reading the {counted(len(ids), 'customer')} who booked{until}: {at_most}{requests(len(ids))}.")
+        say(f"Reading the {counted(len(ids), 'customer')} who booked{until}: {at_most}{requests_taken(len(ids))}.")
     gone: list[str] = []
     waiting: dict[int, Outcome[str, Customer]] = {}
     at = 0
@@ -191,7 +188,7 @@ async def customers_with(
                 at += 1
                 if isinstance(ready.error, NotFound) and ready.error.is_from_api:
                     gone.append(ready.input)
-                elif isinstance(ready.error, _OF_ONE):
+                elif isinstance(ready.error, OF_ONE_RECORD):
                     left_out(ready.error)
                 else:
                     yield ready.unwrap()
@@ -249,11 +246,11 @@ async def from_store(
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number with what it counts, in the plural unless it is one."""
+    """Return a number of things in words: "2 lines"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def requests(number: int) -> str:
+def requests_taken(number: int) -> str:
     """Return how many requests something takes, and how long if it is more than the rate limit allows at once."""
     minutes = (number - 1) // _A_MINUTE
     return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

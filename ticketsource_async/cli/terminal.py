@@ -51,12 +51,13 @@ table_or_file_option = click.option(
 )
 
 
-def file_format(output: Path, named: str | None, default: str) -> "Format | None":
-    """Return the format that `table_or_file_option` and an output mean, None for a table on the terminal."""
-    as_table = named == TABLE or (named is None and str(output) == "-" and on_terminal(sys.stdout))
-    if as_table and str(output) != "-":
+def table_or_format(output: Path, named: str | None) -> "Format | None":
+    """Return the format that `table_or_file_option` means for an output; None for a table on a terminal."""
+    if named != TABLE and (named is not None or str(output) != "-" or not on_terminal(sys.stdout)):
+        return chosen_format(output, named, "csv")
+    if str(output) != "-":
         raise click.UsageError("--format table is for stdout: leave --output out.")
-    return None if as_table else chosen_format(output, named, default)
+    return None
 
 
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -177,8 +178,7 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bo
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
-        whole, _, part = f"{value:f}".partition(".")
-        return f"{whole}.{part:0<2}"  # never rounded
+        return pounds(value)
     if isinstance(value, datetime):
         day_and_time, its_offset = _split(value)
         return day_and_time if offset else f"{day_and_time} {its_offset}"
@@ -187,6 +187,12 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bo
     text = str(value)
     shows = (not text and not exact) or any(character.isprintable() and not character.isspace() for character in text)
     return text if shows else f'"{text}"'  # else it would look like nothing
+
+
+def pounds(amount: Decimal) -> str:
+    """Return money with two decimals, or as many as it has: it is never rounded."""
+    whole, _, part = f"{amount:f}".partition(".")
+    return f"{whole}.{part:0<2}"
 
 
 def _split(moment: datetime) -> tuple[str, str]:

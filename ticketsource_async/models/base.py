@@ -27,7 +27,7 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Not given. None would not do: an attribute sent as null is cleared, one that is not sent stays as it is."""
+"""The value of a field that is not sent. It is not None, because None is sent as null and clears the field."""
 
 
 _PLACES: Final = {"id": -1, "links": 1, "extra": 2, "invalid": 3}  # attributes are at 0
@@ -68,17 +68,18 @@ class Part(NamesOptions):
     def to_dict(self) -> dict[str, object]:
         """Return the record, or the part, as JSON-able data, nested as the record is.
 
-        It leaves out missing links and an empty `invalid`. Dates and times are in ISO 8601;
-        money is the text of its number, as written: JSON's own would not keep it. What is in `extra` and `invalid` is
-        as the API has it in its JSON, but a number that a float cannot keep is a text.
+        It leaves out missing links and an empty `invalid`. Days and times are in ISO 8601. Money is a text, because
+        numbers of JSON lose digits. `extra` and `invalid` are as in the JSON of the API, but a number that a float
+        cannot hold is a text.
         """
         return dicts.to_dict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Self:
-        """Return the record, or the part, that `to_dict` gave this of; what is left out counts as left out by the API.
+        """Return the record, or the part, of which `to_dict` made this data.
 
-        Raises ValueError, naming the place, for what `to_dict` does not give: nothing is coerced, nothing dropped.
+        What the data lack counts as left out by the API. Raises ValueError, which names the place, for anything that
+        `to_dict` does not make: no value is converted, and none is dropped.
         """
         return dicts.from_dict(data, cls)
 

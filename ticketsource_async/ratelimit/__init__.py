@@ -24,11 +24,11 @@ class RateLimiter(Protocol):
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return what waits for a slot, and is held around exactly one request on the wire.
 
-        A limiter of yours that wraps one of ours passes `priority` on unchanged: for the first page of a list it is a
-        text with more information, which equals "interactive".
+        If your limiter wraps one of this library, pass `priority` on unchanged: for the first page of a list it is a
+        text that equals "interactive" and carries more information.
         """
         ...
 
     async def pause(self, seconds: float, *, key: str) -> None:
-        """Give out no slot of this key for so long: the server has said so. Return at once."""
+        """Give out no slot of this key for `seconds`, because the server asks for that. Return at once."""
         ...

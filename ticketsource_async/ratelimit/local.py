@@ -30,15 +30,15 @@ _LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early mu
 
 
 class LocalRateLimiter:
-    """Let at most `rate.limit` requests a key, or its share of them, happen in any `rate.per` seconds; a `RateLimiter`.
+    """A `RateLimiter` for one process: at most `rate.limit` requests of a key in any `rate.per` seconds.
 
-    First come, first served within a priority. An interactive call takes the next free slot; bulk calls leave the last
-    one in 48 (5 of 240) to them, and get at least one slot in ten of their event loop while they wait, and one in each
-    window of all. For ten minutes after an interactive call bulk takes half of the slots at once, and then the others
-    at even intervals, until used slots are free again. docs/rate-limit.md shows it.
+    Calls of one priority get slots in the order in which they ask. An interactive call takes the next free slot. Bulk
+    calls leave one slot in 48 (5 of 240) free for interactive calls, and get at least one slot in ten. For ten minutes
+    after an interactive call, bulk calls take half of the slots at once, and the others at even intervals until used
+    slots are free again. docs/pages/understand/rate-limit.md shows it.
 
-    It has no task, thread or lock of its own, and works in any number of event loops. As new keys come, it forgets
-    those that were not used for a window. `clock` is in seconds and never goes back.
+    It works in any number of event loops. It forgets a key that was not used for a window. `clock` is in seconds and
+    never goes back.
     """
 
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:

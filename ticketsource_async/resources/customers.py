@@ -27,7 +27,7 @@ _PAGES_OF_A_SYNC: Final[ListOptions] = {"per_page": 100, "concurrency": 4}
 
 
 class Customers(Resource):
-    """The people a box office knows."""
+    """The customers of a box office."""
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Customer]:
         """Return all customers, in an order that the API does not document.
@@ -47,8 +47,10 @@ class Customers(Resource):
     async def create(self, draft: CustomerDraft, /) -> Customer:
         """Create a customer and return the record as the API keeps it.
 
-        POST /customers. Never sent twice: raises `OutcomeUnknown` if the answer got lost; then look for the customer
-        before you try again. Raises `ValidationFailed`; ValueError for a draft with nothing set.
+        It is never sent twice. If the answer was lost, it raises `OutcomeUnknown`: look for the customer before you try
+        again. Raises `ValidationFailed`, and ValueError for a draft with nothing set.
+
+        POST /customers
         """
         body = drafts.body(draft, CustomerDraft)
         return await self._sender.call(self._priority, "POST", Customer, "customers", body=body)
@@ -57,11 +59,14 @@ class Customers(Resource):
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change what is set in the draft, nothing else, and return the record as it is now.
 
-        PATCH /customers/{id}. Tried again like a read: to set the same values again changes nothing, unless somebody
-        else has set others in between. If it is accepted with an answer that has no record, GET /customers/{id}
-        follows, and if that fails, `InvalidResponse` says so. Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`;
-        ValueError for a draft with nothing set; `UnreadableValue` if `customer` is a record and a part in the draft
-        would destroy a value of it that could not be read.
+        It is tried again as a read is: to set the same values twice changes nothing, unless somebody else has set
+        others in between. If the API accepts it without sending the record, the record is read afterwards. If that
+        fails, it raises `InvalidResponse`, which says that the update was accepted.
+
+        Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`, and ValueError for a draft with nothing set. Raises
+        `UnreadableValue` if `customer` is a record and the draft would destroy a value of it that could not be read.
+
+        PATCH /customers/{id}
         """
         customer_id = checked_id(customer, Customer)
         body = drafts.body(draft, CustomerDraft, customer_id)
@@ -70,12 +75,13 @@ class Customers(Resource):
         return await self._sender.call(self._priority, "PATCH", Customer, "customers", customer_id, body=body)
 
     async def save(self, before: Customer, after: Customer, /) -> Customer:
-        """Send what differs, nothing else, and return the record as it is now; nothing is sent if nothing differs.
+        """Send what differs between two states of a customer, and return the record as it is now.
 
-        An address, membership or consent in which anything differs goes whole, so that what somebody else has changed
-        in it since `before` was read is undone: read it just before. See `CustomerDraft.diff`.
+        If nothing differs, nothing is sent. If anything in an address, a membership or a consent differs, that part is
+        sent whole. This undoes what somebody else has changed in it since `before` was read, so read it just before.
+        See `CustomerDraft.diff`. Raises what `update` raises, and ValueError if these are two customers.
 
-        PATCH /customers/{id}. Raises what `update` does; ValueError if these are two customers.
+        PATCH /customers/{id}
         """
         check_customers(before, after)
         if before.id != after.id:
@@ -148,8 +154,10 @@ class Customers(Resource):
     async def delete(self, customer: str | Customer, /) -> None:
         """Delete a customer, for good; what becomes of their bookings is not documented.
 
-        DELETE /customers/{id}. Tried again like a read; a 404 after an attempt whose answer got lost means deleted.
+        It is tried again as a read is. A 404 after an attempt whose answer was lost means that the customer is deleted.
         Raises `NotFound`, `OutcomeUnknown`.
+
+        DELETE /customers/{id}
         """
         await self._sender.delete(self._priority, "customers", checked_id(customer, Customer))
 
@@ -197,7 +205,8 @@ class Customers(Resource):
     ) -> Bulk[CustomerT, None]:
         """Delete these customers, for good; see `Bulk`.
 
-        Of a list that is still being read, each deletion hides a row: pass `list(verify=True)`, or collect it first.
+        If you pass a list that is still being read, each deletion hides a row of it. Collect the list first, or pass
+        `list(verify=True)`.
 
         DELETE /customers/{id} for each
         """

@@ -35,8 +35,10 @@ class Notes(Resource):
     async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
         """Add a note to a customer and return it.
 
-        POST /customers/{id}/notes. Never sent twice: raises `OutcomeUnknown` if the answer got lost. Raises `NotFound`,
+        It is never sent twice. If the answer was lost, it raises `OutcomeUnknown`. Raises `NotFound`,
         `ValidationFailed`.
+
+        POST /customers/{id}/notes
         """
         segments = "customers", checked_id(customer, Customer), "notes"
         body = drafts.body(draft, NoteDraft)
@@ -45,8 +47,10 @@ class Notes(Resource):
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
         """Delete a note, for good.
 
-        DELETE /customers/{id}/notes/{note_id}. Tried again like a read; a 404 after an attempt whose answer got lost
-        means deleted. Raises `NotFound`, `OutcomeUnknown`.
+        It is tried again as a read is. A 404 after an attempt whose answer was lost means that the note is deleted.
+        Raises `NotFound`, `OutcomeUnknown`.
+
+        DELETE /customers/{id}/notes/{note_id}
         """
         ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
         await self._sender.delete(self._priority, "customers", *ids)

@@ -7,6 +7,7 @@ no more than one. No HTTP here.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
@@ -16,11 +17,14 @@ from ticketsource_async.sandbox.store import Refused
 
 _VENUES: Final = 3  # an event has so many at most
 _SEATS: Final = 4  # and a booking
+_TICKET: Final = 1250  # pence
+_METHODS: Final = ("CASH", "CARD", "CHEQUE")  # at the counter; online it is "TS"
 _OPENING: Final = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
 _WRITTEN: Final = datetime(2025, 9, 26, 9, 0, tzinfo=UTC)
 _PREFIXES: Final = {"event": "evt", "venue": "ven", "date": "dat", "booking": "bkg", "seat": "sea"}
 READ_ONLY: Final = tuple(_PREFIXES)
 _FAR: Final = 10**15  # the indices of each kind are so far from those of the next, and from those of people
+_DELETED: Final = _FAR * 9  # and so are those of customers who were deleted before the sandbox began
 _STARTS: Final = {kind: _FAR * number for number, kind in enumerate(_PREFIXES, 1)}
 _TITLES: Final = ("The Lighthouse", "Winter Songs", "A Night of Jazz", "The Baker's Son", "Comedy Cellar", "Swan Lane")
 _GENRES: Final = ("Drama", "Choir", "Jazz", "Musical", "Comedy", "Ballet")
@@ -56,6 +60,7 @@ class Programme:
         attributes, links = make(index)
         changed = _WRITTEN + timedelta(days=index % 90) if index % 3 == 0 else None
         times = {"created_at": _WRITTEN.isoformat(), "updated_at": changed and changed.isoformat()}
+        times |= {name: attributes[name] for name in times if name in attributes}
         path = f"{kind}s/{self._id(kind, index)}"
         links = {"self": path} | {name: link or f"{path}/{name}" for name, link in links.items()}
         return {
@@ -103,7 +108,8 @@ class Programme:
 
     def bookings_by(self, customer: int) -> Sequence[int]:
         """Return the indices of the bookings that a sample customer made."""
-        return range(customer, self._count("booking"), self.customers) if customer < self.customers else ()
+        made = range(customer, self._count("booking"), self.customers) if customer < self.customers else ()
+        return [booking for booking in made if not _is_orphan(booking)]
 
     def seats_of(self, booking_id: str) -> Sequence[int]:
         """Return the indices of a booking's seats; raise KeyError if there is no such booking."""
@@ -193,7 +199,7 @@ class Programme:
             "on_sale_start": _WRITTEN.isoformat(),
             "on_sale_end": start.isoformat(),
             "public": True,
-            "cancelled": index % 40 == 39,
+            "cancelled": _is_cancelled(index),
         }
         return attributes, {
             "book_now": f"book/{self._id('date', index)}",
@@ -204,40 +210,68 @@ class Programme:
 
     def _booking(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         rng = random.Random(f"{self.seed}/booking/{index}")
-        seats = _seat_count(index)
-        lines = [_line("TICKETS", seats * 1250, code=index % 6 == 0)]
-        if index % 5 == 0:
-            lines.append(_line("DONATION", 500) | {"donation": {"gift_aid": rng.random() < 0.5}})
-        if index % 11 == 0:
-            lines.append(_line("TICKETS", -1250) | {"is_refund": True})
+        lines = self._lines(index, rng)
+        customer = _DELETED + index if _is_orphan(index) else index % self.customers
+        sold, last = lines[0]["created_at"], lines[-1]["created_at"]
         attributes = {
             "ref": sample.name_of(self.seed, _STARTS["booking"] + index)[:6].upper(),
             "lines": lines,
             "consent": {"third_party": None, "email": rng.random() < 0.5, "post": False, "sms": rng.random() < 0.2},
             "user_booked_by": "" if index % 8 else "Staff Member",
+            "created_at": sold,
+            "updated_at": None if last == sold else last,
         }
         return attributes, {
             "seats": "",
-            "customer": f"customers/{self.customer_id(index % self.customers)}",
+            "customer": f"customers/{self.customer_id(customer)}",
             "date": f"dates/{self._id('date', index // self.bookings_per_date)}",
         }
+
+    def _lines(self, index: int, rng: random.Random) -> list[dict[str, Any]]:
+        """Return what was sold with a booking, each refund some days later."""
+        sold = _WRITTEN + timedelta(days=7 * index % 90, minutes=index % 600)
+        tickets = _seat_count(index) * _TICKET
+        line = partial(_line, index, sold)
+        lines = [line("TICKETS", tickets)]
+        if index % 7 == 3:
+            lines.append(line("SUNDRY", 300))
+        if index % 5 == 0:
+            pence = 2500 if index % 25 == 10 else 500
+            declared = rng.random() < 0.5
+            form = index // 5 % 8
+            donation: dict[str, Any] = {} if form == 6 else {"donation": {"gift_aid": None if form == 5 else declared}}
+            lines.append(line("DONATION", pence) | donation)
+            if index % 35 == 30:
+                lines.append(line("DONATION", -pence if index % 2 else -200, days=3) | donation)
+        if index % 77 == 10:
+            lines.append(line("SUNDRY", -300, days=5))
+        if self._is_off(index):
+            lines.append(line("TICKETS", -tickets, days=20))
+        elif _is_partly_off(index):
+            lines.append(line("TICKETS", -_TICKET, days=10))
+        return lines
+
+    def _is_off(self, booking: int) -> bool:
+        """Say whether all tickets of a booking were refunded, since its date was cancelled; some are still waiting."""
+        return _is_cancelled(booking // self.bookings_per_date) and booking % 3 != 0
 
     def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         booking, number = divmod(index, _SEATS)
         allocated = booking % 3 != 0
+        cancelled = self._is_off(booking) or (_is_partly_off(booking) and number == 0)
         attributes = {
-            "is_booked": True,
-            "is_cancelled": booking % 11 == 0 and number == 0,
+            "is_booked": not (cancelled and booking % 2),
+            "is_cancelled": cancelled,
             "reference": {
                 "row": chr(ord("A") + booking % 20) if allocated else None,
                 "seat": str(number + 1) if allocated else None,
             },
-            "price_category": "Adult" if number < 2 else "Child",
+            "price_category": "Concession" if booking % 9 == 4 else "Adult" if number < 2 else "Child",
             "attendee": {
                 "title": None,
                 "first_name": f"Guest {number + 1}" if booking % 2 else None,
                 "last_name": "Sample" if booking % 2 else None,
-                "company": {"name": None, "title": None},
+                "company": {"name": "Sample & Sons" if booking % 12 == 7 else None, "title": None},
                 "telephone": None,
                 "email": None,
             },
@@ -253,24 +287,39 @@ def _seat_count(booking: int) -> int:
     return 1 + booking % _SEATS
 
 
-def _line(kind: str, pence: int, *, code: bool = False) -> dict[str, Any]:
+def _is_cancelled(date_: int) -> bool:
+    return date_ % 40 == 39
+
+
+def _is_partly_off(booking: int) -> bool:
+    return booking % 11 == 0
+
+
+def _is_orphan(booking: int) -> bool:
+    return booking % 50 == 33
+
+
+def _line(booking: int, sold: datetime, kind: str, pence: int, *, days: int = 0) -> dict[str, Any]:
+    """Return a line of so many pence, written so many days after the sale; a refund if they are less than 0."""
     fee = 0 if kind == "DONATION" or pence < 0 else pence * 65 // 1000
     vat = fee // 5
+    with_code = kind == "TICKETS" and pence > 0 and booking % 6 == 0
+    automatic = kind == "TICKETS" and pence > 0 and booking % 9 == 4
     return {
         "line_type": kind,
-        "payment_method": "TS",
-        "is_refund": False,
+        "payment_method": _METHODS[booking // 8 % len(_METHODS)] if booking % 8 == 0 else "TS",
+        "is_refund": pence < 0,
         "amount": {
             "gross": _pounds(pence),
             "fee": _pounds(fee),
             "fee_vat": _pounds(vat),
             "net": _pounds(pence - fee - vat),
             "discounts": {
-                "automatic": 0,
-                "code": {"description": "FRIEND" if code else "", "amount": 2 if code else 0},
+                "automatic": 1.5 if automatic else 0,
+                "code": {"description": "FRIEND" if with_code else "", "amount": 2 if with_code else 0},
             },
         },
-        "created_at": _WRITTEN.isoformat(),
+        "created_at": (sold + timedelta(days=days)).isoformat(),
         "updated_at": None,
     }
 

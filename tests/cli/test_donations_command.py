@@ -1,0 +1,391 @@
+"""donations: the list of donations, and HMRC's schedule of those with Gift Aid."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from command import on_terminal, rows_in, run, table
+from donated import Row, booking, box_office, customer, donation, line, refund, tickets
+
+from ticketsource_async.files import FORMATS
+from ticketsource_async.report_tables import DONATIONS, GIFT_AID_SCHEDULE
+from ticketsource_async.sandbox import Sandbox
+
+LIST = ("donations", "--from", "2026-01-01", "--to", "2026-01-31")
+GIFT_AID = (*LIST, "--gift-aid")
+FIRST_LINE = "Reading the bookings for all dates there are, since a donation is on the booking it was made with.\n"
+
+
+def rows_of(out: str, *names: str) -> list[tuple[str, ...]]:
+    """Return these cells of each row of a CSV."""
+    return [tuple(row[name] for name in names) for row in table(out)]
+
+
+async def test_a_row_for_each_donation_and_refund_has_its_donor_booking_and_event() -> None:
+    """The period goes by the day of the line, whenever the performance is; each donor is asked for once."""
+    rows = [
+        booking(1, tickets(), donation(5.5, "2026-01-20"), customer="cst-1"),
+        booking(2, donation(10, "2026-01-02", gift_aid=False), refund(-4, "2026-01-31"), customer="cst-2"),
+        booking(3, donation(3, "2026-01-03", gift_aid=None), customer="cst-1"),
+        booking(4, donation(9, "2026-02-01"), tickets(), customer="cst-3"),
+    ]
+    async with box_office(rows, customers=[customer(f"cst-{number}") for number in (1, 2, 3)]) as office:
+        done = await run(*LIST, url=office.url)
+
+    assert done.code == 0
+    assert rows_of(done.out, "day", "amount", "gift_aid", "is_refund", "customer_id", "ref", "line", "remark") == [
+        ("2026-01-02", "10", "no", "false", "cst-2", "REF2", "1", ""),
+        ("2026-01-03", "3", "unknown", "false", "cst-1", "REF3", "1", ""),
+        ("2026-01-20", "5.5", "yes", "false", "cst-1", "REF1", "2", ""),
+        ("2026-01-31", "-4", "yes", "true", "cst-2", "REF2", "2", ""),
+    ]
+    assert table(done.out)[0] | {"line": "1"} == dict(
+        zip(
+            DONATIONS.names,
+            (
+                *("2026-01-02", "10", "no", "false", "cst-2", "Alex", "Sample", "evt-1", "Swan Lane"),
+                *("dat-1", "2026-12-20T19:30:00+00:00", "bkg-2", "REF2", "1", ""),
+            ),
+            strict=True,
+        )
+    )
+    assert done.err == (
+        f"{FIRST_LINE}Reading 2 donors: 2 requests.\n5 requests in all.\n"
+        "3 donations and 1 refund: 14.50. Gift Aid: yes 1.50, no 10.00, unknown 3.00.\n"
+    )
+    assert sorted(path for path in office.asked if "customers" in path) == ["/customers/cst-1", "/customers/cst-2"]
+
+
+async def test_no_donation_is_an_empty_list() -> None:
+    """It is told, and no request is said to be made for nobody."""
+    async with box_office([booking(1, tickets())]) as office:
+        done = await run(*LIST, url=office.url)
+
+    assert (done.code, table(done.out)) == (0, [])
+    assert done.out.strip() == ",".join(DONATIONS.names)
+    assert done.err == (
+        f"{FIRST_LINE}3 requests in all.\n0 donations and 0 refunds: 0.00. Gift Aid: yes 0.00, no 0.00, unknown 0.00.\n"
+    )
+
+
+async def test_quiet_says_nothing() -> None:
+    """Nothing went wrong."""
+    async with box_office([booking(1, donation(5))]) as office:
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert (done.code, done.err, len(table(done.out))) == (0, "", 1)
+
+
+async def test_dates_before_a_day_are_not_read() -> None:
+    """This saves their requests, and it is said which are read."""
+    async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
+        office.dates = {"dat-1": "2025-12-31T19:30:00+00:00", "dat-2": "2026-01-01T19:30:00+00:00"}
+        done = await run(*LIST, "--performances-from", "2026-01-01", url=office.url)
+
+    assert rows_of(done.out, "ref") == [("REF2",)]
+    assert "/dates/dat-1/bookings" not in office.asked
+    assert done.err.startswith("Reading the bookings for all dates that start on 2026-01-01 or later, since")
+
+
+async def test_a_donor_who_is_gone_stays_in_the_list_with_the_id() -> None:
+    """Nothing is missing, so that is no failure."""
+    async with box_office([booking(1, donation(5), customer="cst-9")]) as office:
+        done = await run(*LIST, url=office.url)
+
+    assert done.code == 0
+    assert rows_of(done.out, "customer_id", "customer_last_name", "remark") == [
+        ("cst-9", "", "customer cst-9 is no longer in TicketSource")
+    ]
+    assert done.err.endswith("1 donor can no longer be found: cst-9\n")
+
+
+async def test_a_donor_who_cannot_be_read_stays_in_the_list_and_the_command_fails() -> None:
+    """The error is told."""
+    async with box_office([booking(1, donation(5))]) as office:
+        office.failing.add("/customers/cst-1")
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert done.code == 1
+    assert rows_of(done.out, "customer_id", "remark") == [("cst-1", "customer cst-1 could not be read")]
+    assert "GET /customers/cst-1" in done.err
+
+
+async def test_a_donor_whose_id_cannot_be_one_stays_in_the_list() -> None:
+    """No request is made for it."""
+    async with box_office([booking(1, donation(5), customer="evt-1")]) as office:
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert done.code == 1
+    assert rows_of(done.out, "customer_id", "remark") == [("evt-1", "customer evt-1 could not be read")]
+    assert not any("customers" in path for path in office.asked)
+
+
+async def test_a_sum_that_lacks_an_amount_is_not_known() -> None:
+    """The row is there, and stderr says whose amount it is."""
+    async with box_office([booking(1, donation(5), donation("abc"))]) as office:
+        done = await run(*LIST, url=office.url)
+        strict = await run(*LIST, "--strict", url=office.url)
+
+    assert (done.code, strict.code) == (0, 1)
+    assert rows_of(done.out, "amount", "remark") == [("5", ""), ("", "its amount could not be read")]
+    assert "2 donations and 0 refunds: the sum is not known, since 1 amount could not be made out." in done.err
+    assert "lines[].amount of 1 booking could not be read, the cells are empty: bkg-1" in done.err
+
+
+async def test_a_sum_does_not_count_a_line_of_which_it_is_not_known_whether_it_is_a_refund() -> None:
+    """It may have to be added or taken off."""
+    async with box_office([booking(1, donation(5), refund(3)), booking(2, donation(4, is_refund="no"))]) as office:
+        done = await run(*LIST, url=office.url)
+
+    assert len(table(done.out)) == 3
+    assert "3 donations and 0 refunds: the sum is not known, since 2 amounts could not be made out.\n" in done.err
+
+
+async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> None:
+    """It may be of another time."""
+    async with box_office([booking(1, donation(5, None))]) as office:
+        done = await run(*LIST, url=office.url)
+        of_all_days = await run("donations", url=office.url)
+
+    said = "In the list although the day is not known: 1 row.\n"
+    assert rows_of(done.out, "day", "amount", "remark") == [("", "5", "it has no day")]
+    assert (said in done.err, said in of_all_days.err) == (True, False)
+
+
+async def test_a_performance_that_cannot_be_read_is_told_and_the_command_fails() -> None:
+    """Also with --quiet: the sum is not that of the box office."""
+    async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
+        office.failing.add("/dates/dat-2/bookings")
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert (done.code, rows_of(done.out, "ref")) == (1, [("REF1",)])
+    assert "1 donation and 0 refunds, WITHOUT 1 performance: 5.00." in done.err
+    assert "date dat-2 of event evt-1 could not be read" in done.err
+
+
+async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -> None:
+    """Neither the schedule nor the list of what to complete is replaced."""
+    files = [tmp_path / "schedule.csv", tmp_path / "complete.csv"]
+    for file in files:
+        file.write_text("old")
+    async with box_office([booking(1, donation(5))]) as office:
+        office.failing.add("/events/evt-1/dates")
+        listed = await run(*LIST, "-o", str(files[0]), url=office.url)
+        claimed = await run(*GIFT_AID, "-o", str(files[0]), "--to-complete", str(files[1]), url=office.url)
+
+    assert (listed.code, claimed.code) == (1, 1)
+    assert [file.read_text() for file in files] == ["old", "old"]
+    assert f"no donation was found WITHOUT the performances of 1 event, so {files[0]} was not written." in claimed.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        (
+            [line("VOUCHER", 5)],
+            0,
+            "In no list: 1 line of a type that is not known, which may be donations: REF1 line 1",
+        ),
+        ([line(None, 5)], 1, "which may be donations: REF1 line 1 (no type)"),
+        ([line("GIFT", 5, donation={"gift_aid": True})], 1, "which may be donations: REF1 line 1 (GIFT)"),
+        ([line("VOUCHER", 5, "2026-02-01")], 0, ""),
+    ],
+)
+@pytest.mark.parametrize("command", [LIST, GIFT_AID])
+async def test_a_line_that_may_be_a_donation_is_told(
+    command: Sequence[str], lines: list[Row], code: int, said: str
+) -> None:
+    """The command fails if the line has no type, or what only donations have."""
+    async with box_office([booking(1, *lines)]) as office:
+        done = await run(*command, url=office.url)
+
+    assert (done.code, table(done.out)) == (code, [])
+    assert said in done.err
+    assert ("In no list" in done.err) == bool(said)
+
+
+async def test_a_booking_whose_lines_could_not_be_read_is_told() -> None:
+    """It may have a donation."""
+    row = booking(1)
+    row["attributes"]["lines"] = "none"
+    async with box_office([row]) as office:
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert done.code == 1
+    assert "The lines of 1 booking could not be read: REF1" in done.err
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_list_and_schedule_are_written_in_every_format(tmp_path: Path, kind: str) -> None:
+    """The ending decides."""
+    files = [tmp_path / f"{name}.{kind}" for name in ("list", "schedule", "complete")]
+    async with box_office([booking(1, donation(5)), booking(2, donation(6), customer=None)]) as office:
+        listed = await run(*LIST, "-o", str(files[0]), url=office.url)
+        claimed = await run(*GIFT_AID, "-o", str(files[1]), "--to-complete", str(files[2]), url=office.url)
+
+    assert (listed.code, claimed.code) == (0, 0)
+    assert [row["ref"] for row in rows_in(files[0], kind)] == ["REF1", "REF2"]
+    assert [row["Donation date"] for row in rows_in(files[1], kind)] == ["05/01/26"]
+    assert [row["To complete"] for row in rows_in(files[2], kind)] == ["the booking names no customer"]
+
+
+async def test_the_schedule_has_what_hmrc_takes_and_the_rest_is_to_be_completed(tmp_path: Path) -> None:
+    """A row of the second file has what it lacks; only the donors of both are asked for."""
+    people = [
+        customer("cst-1", last_name="House-Martin", address={"line_1": "The Old Mill", "postcode": "ne124ab"}),
+        customer("cst-2", title="Professor", address={"line_1": "2 High Street", "postcode": "75001"}),
+    ]
+    rows = [
+        booking(1, donation(5), refund(-1, "2026-05-01"), customer="cst-1"),
+        booking(2, donation(7, "2026-01-02"), customer="cst-2"),
+        booking(3, donation(9, gift_aid=False), customer="cst-3"),
+        booking(4, donation(9, gift_aid=None), customer="cst-4"),
+        booking(5, donation(9, "2025-12-01"), refund(-9, "2026-01-01"), customer="cst-5"),
+    ]
+    file = tmp_path / "complete.csv"
+    async with box_office(rows, customers=people) as office:
+        done = await run(*GIFT_AID, "--to-complete", str(file), url=office.url)
+
+    assert done.code == 0
+    assert [tuple(row.values()) for row in table(done.out)] == [
+        ("Ms", "Alex", "House Martin", "The Old Mill", "NE12 4AB", "", "", "05/01/26", "4.00")
+    ]
+    [lacking] = rows_in(file, "csv")
+    why = "75001 is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)"
+    assert tuple(lacking.values()) == (
+        *("", "Alex", "Sample", "2 High Street", "75001", "", "", "02/01/26", "7.00"),
+        *(why, "cst-2", "REF2", "bkg-2", "1"),
+    )
+    assert done.err == (
+        f"{FIRST_LINE}Reading 2 donors: 2 requests.\n5 requests in all.\n"
+        "The schedule has 1 donation of 4.00. The earliest is of 05/01/26.\n"
+        f"1 donation (7.00) cannot be on the schedule yet: see {file}.\n"
+        "Refunds of 1.00 were taken off.\n"
+        "Not on it: 1 donation without an answer to Gift Aid.\n"
+        "The titles of 1 donor were left out: HMRC takes two to four letters.\n"
+        "Refunds in this period are, or may be, of donations with Gift Aid from another one, in 1 booking: REF5. If "
+        "you have claimed for them, correct that in the spreadsheet, which has a cell for what was claimed too much.\n"
+    )
+
+
+async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() -> None:
+    """It names the first donations, with what they lack."""
+    async with box_office([booking(1, donation(5)), booking(2, donation(None))], customers=[]) as office:
+        done = await run(*GIFT_AID, "--quiet", url=office.url)
+
+    assert (done.code, table(done.out)) == (1, [])
+    assert done.err == (
+        "2 donations (the sum is not known, since 1 amount could not be made out) cannot be on the schedule yet: REF1 "
+        "(customer cst-1 is no longer in TicketSource), REF2 (line 1 of the booking may be a refund; the amount of the "
+        "donation is not known; customer cst-1 is no longer in TicketSource). To get all of them in a file, add "
+        "--to-complete FILE.\n"
+    )
+
+
+async def test_a_schedule_without_a_part_of_the_box_office_says_so() -> None:
+    """Also with --quiet."""
+    async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
+        office.failing.add("/dates/dat-2/bookings")
+        done = await run(*GIFT_AID, "--quiet", url=office.url)
+
+    assert (done.code, len(table(done.out))) == (1, 1)
+    assert "The schedule has 1 donation of 5.00, WITHOUT 1 performance: it is not complete." in done.err
+
+
+async def test_more_rows_than_hmrc_takes_are_told() -> None:
+    """They are all in the file."""
+    rows = [booking(number, *(donation(5) for _ in range(20))) for number in range(51)]
+    async with box_office(rows) as office:
+        done = await run(*GIFT_AID, url=office.url)
+
+    assert (done.code, len(table(done.out))) == (0, 1020)
+    assert "HMRC takes 1,000 rows in a schedule, so these need 2 claims.\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--to-complete", "a.csv"), "--to-complete needs --gift-aid."),
+        (("--gift-aid", "--to-complete", "-"), "--output and --to-complete name the same file"),
+        (("--gift-aid", "-o", "a.csv", "--to-complete", "a.csv"), "name the same file"),
+        (("--gift-aid", "-o", "a.csv", "--to-complete", "./b/../a.csv"), "name the same file"),
+        (("--gift-aid", "-o", "a.csv", "--to-complete", "link.csv"), "name the same file"),
+        (("--gift-aid", "-o", "hard.csv", "--to-complete", "old.csv"), "name the same file"),
+        (("--gift-aid", "-o", "b/new.csv", "--to-complete", "c/new.csv"), "name the same file"),
+        (("--to", "2025-12-31"), "--to is before --from."),
+        (("--from", "1 January"), "'1 January' does not match the format"),
+        (("--format", "table", "-o", "a.csv"), "--format table is for stdout"),
+        (("-o", "a.xls"), "Invalid value for --output: a.xls ends in .xls"),
+        (("--gift-aid", "--to-complete", "a.xls"), "Invalid value for --to-complete: a.xls ends in .xls"),
+    ],
+)
+async def test_wrong_use_is_said_before_any_request(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    """Two outputs are one file also through links."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "c").symlink_to("b")
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    (tmp_path / "old.csv").write_text("old")
+    os.link(tmp_path / "old.csv", tmp_path / "hard.csv")
+    done = await run(*LIST, *arguments, box=box)
+
+    assert (done.code, [*box.requests]) == (2, [])
+    assert said in " ".join(done.err.split())
+
+
+async def test_two_files_that_differ_are_both_written(tmp_path: Path) -> None:
+    """One of them may be there already."""
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    files[1].write_text("old")
+    async with box_office([booking(1, donation(5))]) as office:
+        done = await run(*GIFT_AID, "-o", str(files[0]), "--to-complete", str(files[1]), url=office.url)
+
+    assert done.code == 0
+    assert [len(rows_in(file, "csv")) for file in files] == [1, 0]
+
+
+async def test_a_file_that_cannot_be_written_is_told_before_any_request(box: Sandbox, tmp_path: Path) -> None:
+    """Reading may take an hour."""
+    file = tmp_path / "missing" / "complete.csv"
+    done = await run(*GIFT_AID, "--to-complete", str(file), box=box)
+
+    assert (done.code, [*box.requests]) == (1, [])
+    assert f"there is no folder {file.parent}" in done.err
+
+
+async def test_people_see_a_table_on_a_terminal(shows: Sandbox) -> None:
+    """It has the donor, the amount and the answer; what it says besides comes below."""
+    code, shown = await on_terminal("donations", box=shows, columns=120)
+    claimed, schedule = await on_terminal("donations", "--gift-aid", "--to-complete", os.devnull, box=shows)
+
+    assert (code, claimed) == (0, 0)
+    assert "day         donor" in shown
+    assert "amount  gift aid  booking" in shown
+    assert "donor" in schedule
+    assert "postcode  date" in schedule
+
+
+async def test_the_sandbox_has_a_schedule_whose_sum_is_that_of_its_json(shows: Sandbox) -> None:
+    """The sum is computed again from the bookings as the API sends them."""
+    exported = await run("bookings", "export", "--format", "jsonl", box=shows)
+    done = await run("donations", "--gift-aid", "--to-complete", os.devnull, "--format", "jsonl", box=shows)
+
+    lines = [json.loads(row) for row in exported.out.splitlines()]
+    given = sum(float(row["gross"]) for row in lines if row["line_type"] == "DONATION" and row["gift_aid"])
+    claimed = [json.loads(row) for row in done.out.splitlines()]
+    assert 0 < sum(float(row["Amount"]) for row in claimed) <= given
+    assert list(claimed[0]) == list(GIFT_AID_SCHEDULE.names)
+
+
+async def test_help_says_who_answers_for_the_declarations(box: Sandbox) -> None:
+    """And how refunds appear."""
+    done = await run("donations", "--help", box=box)
+
+    text = " ".join(done.out.split())
+    assert "The charity answers for what it claims" in text
+    assert "a refund is a row of its own with a negative amount" in text
+    assert "It must also check that no donor is a company" in text

@@ -1,0 +1,301 @@
+"""`ticketsource sales`: what was sold, on a terminal and in files."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from command import on_terminal, rows_in, run, table
+
+from ticketsource_async import TicketSource
+from ticketsource_async.cli.sales import BY
+from ticketsource_async.files import FORMATS
+from ticketsource_async.reports.sales import By
+from ticketsource_async.sandbox import Sandbox
+
+SUMS = ("gross_after_refunds", "discounts", "fees", "fee_vat", "net_after_refunds", "refunds", "donations", "other")
+
+
+@pytest.fixture(name="hall")
+async def _hall() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=30, events=7, dates_per_event=6, bookings_per_date=3, rate_limit=None) as hall:
+        yield hall
+
+
+async def first_date(hall: Sandbox) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the first event, its first date, and the bookings for it as the API sends them."""
+    async with TicketSource(hall.api_key, base_url=hall.url) as ts:
+        event = await ts.events.list().first()
+        assert event is not None
+        event_date = await ts.events.list_dates(event).first()
+        assert event_date is not None
+        rows = await ts.request("GET", f"/dates/{event_date.id}/bookings")
+    data: Any = json.loads(json.dumps(rows.data, default=float))
+    return event.id, event_date.id, data
+
+
+def answer_with(hall: Sandbox, date_id: str, rows: list[dict[str, Any]]) -> None:
+    """Let the bookings for a date be these."""
+    body = json.dumps({"data": rows, "links": {}})
+    hall.fail(path=f"/dates/{date_id}/bookings", status=200, body=body, times=None)
+
+
+def test_the_rows_to_choose_from_are_those_of_the_library() -> None:
+    """Each by its name."""
+    assert get_args(By) == BY
+
+
+async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
+    """The words of headings say that refunds are taken off; what is cancelled is marked."""
+    code, shown = await on_terminal("sales", "--by", "event", box=hall, columns=160)
+
+    lines = shown.splitlines()
+    assert code == 0
+    assert "gross after" in shown
+    assert "net after" in shown
+    assert re.search(r"^The Lighthouse +2026-01-03 19:30 +2026-02-07 19:30 +18 ", shown, re.MULTILINE)
+    assert re.search(r"^Total +126 +[0-9]+\.[0-9]{2} +-[0-9]+\.[0-9]{2} ", shown, re.MULTILINE)
+    assert re.search(r"^The Lighthouse.* 1 of 6", shown, re.MULTILINE)
+    assert lines[-1] == "Not shown: venue. Use --format json."
+
+
+@pytest.mark.parametrize("by", BY)
+async def test_the_rows_of_a_file_add_up_to_the_row_of_the_total(hall: Sandbox, by: str) -> None:
+    """The column `row` tells them apart, so that a spreadsheet sums nothing twice."""
+    done = await run("sales", "--by", by, box=hall)
+
+    *rows, total = table(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert {row["row"] for row in rows} == {by}
+    assert total["row"] == "total"
+    for name in SUMS:
+        assert sum(Decimal(row[name]) for row in rows) == Decimal(total[name])
+    assert total["bookings"] == "126"
+    assert (sum(int(row["bookings"]) for row in rows) == 126) == (by != "sold-day")
+    assert {row["other_types"] for row in rows} <= {"", "SUNDRY"}
+
+
+async def test_payment_methods_have_rows_and_totals_of_their_own(hall: Sandbox) -> None:
+    """Counts of performances are in the total alone."""
+    done = await run("sales", "--by", "month", "--payment-methods", box=hall)
+
+    rows = table(done.out)
+    split = [row for row in rows if row["row"] == "month"]
+    methods = [row for row in rows if row["row"] == "total of a payment method"]
+    (total,) = [row for row in rows if row["row"] == "total"]
+    assert {row["payment_method"] for row in methods} == {row["payment_method"] for row in split} > {"TS", "CASH"}
+    assert {row["performances"] + row["cancelled"] for row in (*split, *methods)} == {""}
+    assert (total["payment_method"], total["performances"], total["cancelled"]) == ("", "42", "1")
+    for name in SUMS:
+        assert sum(Decimal(row[name]) for row in split) == sum(Decimal(row[name]) for row in methods)
+        assert sum(Decimal(row[name]) for row in split) == Decimal(total[name])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_every_format_has_the_sales(hall: Sandbox, tmp_path: Path, kind: str) -> None:
+    """With the last row for the total."""
+    target = tmp_path / f"sales.{kind}"
+
+    done = await run("sales", "--by", "day", "-o", str(target), box=hall)
+
+    rows = rows_in(target, kind)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert rows[0]["event"] == "The Lighthouse"
+    assert rows[-1]["row"] == "total"
+    assert Decimal(str(rows[-1]["gross_after_refunds"])) == sum(
+        Decimal(str(row["gross_after_refunds"])) for row in rows[:-1]
+    )
+
+
+async def test_days_and_events_choose_performances(hall: Sandbox) -> None:
+    """An event that cannot be one is refused before any request."""
+    event, _, _ = await first_date(hall)
+    hall.requests.clear()
+
+    chosen = await run("sales", "--event", event, "--from", "2026-01-10", "--to", "2026-01-17", box=hall)
+    wrong = await run("sales", "--event", "cst-1", box=hall)
+    backwards = await run("sales", "--from", "2026-01-10", "--to", "2026-01-09", box=hall)
+
+    assert [row["start"][:10] for row in table(chosen.out)] == ["2026-01-10", "2026-01-17", ""]
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "'cst-1' is not the id of an event: `events list` prints them." in wrong.err
+    assert backwards.code == 2
+    assert len(hall.requests) == 1 + 1 + 1 + 2
+
+
+async def test_what_could_not_be_read_is_told_and_the_total_is_empty(hall: Sandbox, tmp_path: Path) -> None:
+    """The exit code is 1, and the file is there with all other rows."""
+    _, date_id, _ = await first_date(hall)
+    hall.fail(path=f"/dates/{date_id}/bookings", status=501)
+    target = tmp_path / "sales.csv"
+
+    done = await run("sales", "-o", str(target), box=hall)
+
+    rows = rows_in(target, "csv")
+    assert done.code == 1
+    assert done.err.startswith(f"ticketsource: date {date_id} of event ")
+    assert done.err.count("\n") == 1
+    assert [row["date_id"] for row in rows if not row["gross_after_refunds"]] == [date_id, ""]
+    assert [row["missing"] for row in rows if row["missing"]] == ["without 1 performance"] * 2
+    assert {rows[-1][name] for name in (*SUMS, "bookings")} == {""}
+
+
+async def test_a_table_says_below_what_is_missing(hall: Sandbox) -> None:
+    """The rows of days of sale may lack lines of any performance, which is said once."""
+    _, date_id, _ = await first_date(hall)
+    hall.fail(path=f"/dates/{date_id}/bookings", status=501, times=None)
+
+    by_date = await run("sales", "--format", "table", box=hall)
+    by_sale = await run("sales", "--format", "table", "--by", "sold-day", box=hall)
+
+    assert by_date.out.endswith(
+        "The Lighthouse, 2026-01-03 19:30: without 1 performance.\nTotal: without 1 performance.\n"
+    )
+    assert re.search(r"^The Lighthouse +2026-01-03 19:30$", by_date.out, re.MULTILINE)
+    assert by_sale.out.endswith("\nTotal: without 1 performance.\nOther rows may lack what the total is without.\n")
+    assert by_sale.out.count("without 1 performance") == 1
+
+
+async def test_a_table_names_twenty_rows_that_lack_something(hall: Sandbox) -> None:
+    """And counts the others."""
+    hall.fail(path=None, after=15, status=501, times=30)
+
+    done = await run("sales", "--format", "table", box=hall)
+
+    assert "more rows lack something.\nTotal: without " in done.out
+    assert len(re.findall(": without 1 performance", done.out)) == 20
+
+
+async def test_if_no_performance_could_be_read_the_old_file_stays(hall: Sandbox, tmp_path: Path) -> None:
+    """Nobody takes an empty file for a box office that sold nothing."""
+    target = tmp_path / "sales.csv"
+    target.write_text("old")
+
+    done = await run("sales", "--event", "evt-gone", "-o", str(target), box=hall)
+
+    assert (done.code, target.read_text()) == (1, "old")
+    assert f"no performance could be read, so {target} was not written." in done.err
+
+
+async def test_odd_values_leave_sums_empty_and_are_told(hall: Sandbox) -> None:
+    """By the column `missing`, and on stderr what could not be read; --strict ends with 1."""
+    _, date_id, rows = await first_date(hall)
+    rows[0]["attributes"]["lines"][0]["amount"]["gross"] = "abc"
+    rows[1]["attributes"]["lines"][0]["line_type"] = None
+    rows[2]["attributes"]["lines"].append({"line_type": "GIFT\x1b[31m CARD", "amount": {"gross": 3}})
+    answer_with(hall, date_id, rows)
+
+    done = await run("sales", box=hall)
+    strict = await run("sales", "--strict", "--quiet", box=hall)
+    shown = (await run("sales", "--format", "table", box=hall)).out
+
+    row = next(row for row in table(done.out) if row["date_id"] == date_id)
+    assert (done.code, strict.code, strict.out) == (0, 1, done.out)
+    assert {row[name] for name in SUMS} == {""}
+    assert row["missing"] == "1 line without a type; 1 line without gross"
+    assert row["other_types"].startswith("GIFT")
+    assert done.err == (f"lines[].amount.gross of 1 booking could not be read, the cells are empty: {rows[0]['id']}\n")
+    assert "\x1b" not in shown
+    assert "The Lighthouse, 2026-01-03 19:30: 1 line without a type; 1 line without gross.\nTotal: 1 line" in shown
+
+
+async def test_a_booking_that_comes_twice_is_told(hall: Sandbox) -> None:
+    """It counts once."""
+    event, date_id, rows = await first_date(hall)
+    async with TicketSource(hall.api_key, base_url=hall.url) as ts:
+        second = (await ts.events.list_dates(event).collect())[1].id
+    answer_with(hall, second, rows)
+
+    done = await run("sales", box=hall)
+
+    assert done.err == "3 bookings came more than once. Each counts once, where it came first.\n"
+    assert [row["bookings"] for row in table(done.out) if row["date_id"] in (date_id, second)] == ["3", "0"]
+
+
+async def test_tickets_are_counted_by_price_category_after_saying_what_that_takes(hall: Sandbox) -> None:
+    """A column for each category; nobody waits without knowing how long."""
+    event, _, _ = await first_date(hall)
+    hall.requests.clear()
+
+    done = await run("sales", "--by", "event", "--tickets", "--event", event, box=hall)
+    quiet = await run("sales", "--by", "event", "--tickets", "--event", event, "-q", "--format", "json", box=hall)
+    on_screen = await run("sales", "--tickets", "--event", event, "--format", "table", box=hall)
+
+    row, total = table(done.out)
+    assert done.err == "Reading the seats of 18 bookings: 18 requests.\n"
+    assert quiet.err == ""
+    assert [row[f"seats_{name}"] for name in ("sold", "cancelled", "unknown")] == ["41", "2", "0"]
+    assert [int(row[f"sold: {one}"]) for one in ("Adult", "Child", "Concession")] == [26, 12, 3]
+    assert "cancelled: Adult" in row
+    assert "unknown: Adult" not in row
+    assert {name: row[name] for name in row if "sold" in name} == {name: total[name] for name in row if "sold" in name}
+    assert json.loads(quiet.out)[0]["seats_sold"] == 41
+    assert re.search(r"bookings sold cancelled", " ".join(on_screen.out.split()))
+
+
+async def test_many_bookings_are_said_to_take_minutes() -> None:
+    """At 240 requests a minute."""
+    async with Sandbox(customers=30, events=5, dates_per_event=10, bookings_per_date=10, rate_limit=None) as hall:
+        hall.fail(path="/bookings/none", status=501)  # a fault that nothing meets
+        done = await run("sales", "--by", "month", "--tickets", box=hall)
+
+    assert done.err == "Reading the seats of 500 bookings: 500 requests, which take 2 minutes or more.\n"
+
+
+async def test_without_a_booking_nothing_is_said_of_requests() -> None:
+    """Nought requests are no news."""
+    async with Sandbox(customers=0, events=1, rate_limit=None) as hall:
+        done = await run("sales", "--by", "event", "--tickets", "--format", "table", box=hall)
+
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"^Total +0 +0\.00", done.out, re.MULTILINE)
+
+
+async def test_seats_that_could_not_be_read_or_do_not_say_what_they_are_are_told(hall: Sandbox) -> None:
+    """The first are named on stderr; the others count as unknown."""
+    event, _, rows = await first_date(hall)
+    hall.fail(path=f"/bookings/{rows[0]['id']}/seats", status=501)
+    odd = {"id": "sea-1", "type": "seat", "attributes": {"is_booked": 1, "is_cancelled": False, "price_category": "=A"}}
+    hall.fail(path=f"/bookings/{rows[1]['id']}/seats", status=200, body=json.dumps({"data": [odd], "links": {}}))
+
+    done = await run("sales", "--tickets", "--event", event, box=hall)
+
+    first, *others, total = table(done.out)
+    assert done.code == 1
+    assert f"ticketsource: the list of seats of booking {rows[0]['id']} could not be read: " in done.err
+    assert "is_booked of 1 seat could not be read" in done.err
+    assert (first["seats_sold"], first["missing"]) == ("", "without the seats of 1 booking")
+    assert (total["seats_sold"], total["missing"]) == ("", "without the seats of 1 booking")
+    assert total["gross_after_refunds"]
+    assert {row["missing"] for row in others} == {""}
+    assert all(row["seats_sold"] for row in others)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--tickets", "--payment-methods"],
+        ["--tickets", "--by", "sold-day"],
+        ["--format", "table", "-o", "sales.csv"],
+        ["--format", "table", "--excel"],
+        ["--format", "json", "--excel"],
+        ["-o", "sales.docx"],
+        ["--by", "year"],
+    ],
+)
+async def test_what_makes_no_sense_is_wrong_use(hall: Sandbox, wrong: list[str]) -> None:
+    """Before any request."""
+    done = await run("sales", *wrong, box=hall)
+
+    assert (done.code, done.out, len(hall.requests)) == (2, "", 0)
+
+
+async def test_the_help_says_what_is_in_the_sums() -> None:
+    """Also that the zone of times is not known."""
+    said = " ".join((await run("sales", "--help")).out.split())
+
+    for words in ("refunds are taken off", "lines of type TICKETS", "Their zone is not known", "names no currency"):
+        assert words in said

@@ -1,0 +1,301 @@
+"""`ts.reports.sales` over HTTP: whole, in few requests, and open about what could not be read."""
+
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import aiohttp
+import pytest
+from mocked import ONCE
+
+from ticketsource_async import (
+    Booking,
+    BranchesFailed,
+    InvalidID,
+    NotFound,
+    SalesTally,
+    SeatCount,
+    StartFilter,
+    TicketSource,
+    TicketSourceError,
+)
+from ticketsource_async.errors import ListEnded
+from ticketsource_async.sandbox import Sandbox
+
+
+@pytest.fixture(name="hall")
+async def _hall() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=30, events=7, dates_per_event=6, bookings_per_date=3, rate_limit=None) as hall:
+        yield hall
+
+
+@pytest.fixture(name="desk")
+async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
+    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
+        yield desk
+
+
+async def raw(hall: Sandbox, path: str) -> list[dict[str, Any]]:
+    """Return the rows of a list as the API sends them, its amounts as texts."""
+    headers = {"Authorization": f"Bearer {hall.api_key}"}
+    async with aiohttp.ClientSession() as http, http.get(f"{hall.url}{path}?per_page=100", headers=headers) as answer:
+        rows: list[dict[str, Any]] = json.loads(await answer.text(), parse_float=str)["data"]
+        return rows
+
+
+async def test_the_sales_are_those_that_the_json_has(desk: TicketSource, hall: Sandbox) -> None:
+    """Every sum of every performance, and the seats by price category, computed from the answers themselves."""
+    sales = await desk.reports.sales(seats=True)
+    total = Counter[str]()
+    rows = {row.date_id: row for row in sales.rows}
+
+    for event in await raw(hall, "/events"):
+        for one in await raw(hall, f"/events/{event['id']}/dates"):
+            expected = Counter[str]()
+            seats = Counter[tuple[str, bool]]()
+            for booking in await raw(hall, f"/dates/{one['id']}/bookings"):
+                expected["bookings"] += 1
+                for line in booking["attributes"]["lines"]:
+                    add(expected, line)
+                for seat in await raw(hall, f"/bookings/{booking['id']}/seats"):
+                    at = seat["attributes"]
+                    seats[at["price_category"], at["is_cancelled"]] += at["is_booked"] or at["is_cancelled"]
+            row = rows[one["id"]]
+            assert {name: getattr(row, name) for name in expected} == expected
+            assert row.seats == {
+                category: SeatCount(seats[category, False], seats[category, True]) for category, _ in seats
+            }
+            assert (row.event, str(row.start)) == (event["attributes"]["name"], str(row.start))
+            assert row.mark == ("cancelled" if one["attributes"]["cancelled"] else "")
+            total += expected
+
+    assert {name: getattr(sales.total, name) for name in total} == total
+    assert (len(rows), sales.total.performances, sales.total.cancelled, sales.failed) == (42, 42, 1, ())
+
+
+def add(sums: Counter[str], line: dict[str, Any]) -> None:
+    """Add a line of the JSON to the sums."""
+    amounts: dict[str, Any] = {name: value for name, value in line["amount"].items() if name != "discounts"}
+    found: Any = {name: Fraction(value) for name, value in amounts.items()}
+    if line["line_type"] != "TICKETS":
+        sums["donations" if line["line_type"] == "DONATION" else "other"] += found["gross"]
+        return
+    off = line["amount"]["discounts"]
+    found |= {"fees": found.pop("fee"), "discounts": Fraction(off["automatic"]) + Fraction(off["code"]["amount"])}
+    for name, value in found.items():
+        sums[name] += value
+    sums["refunds"] += found["gross"] if line["is_refund"] else 0
+
+
+async def test_no_list_is_read_twice_and_every_call_is_bulk(desk: TicketSource, hall: Sandbox) -> None:
+    """The pages of events, then dates, venues and bookings; seats only if they are asked for."""
+    await desk.reports.sales(by="event")
+    asked = Counter(request.path.split("/")[-1] for request in hall.requests)
+    await desk.reports.sales(by="month", seats=True)
+    with_seats = Counter(request.path.split("/")[-1] for request in list(hall.requests)[asked.total() :])
+
+    assert asked == {"events": 1, "dates": 7, "venues": 7, "bookings": 42}
+    assert with_seats == asked + Counter(seats=42 * 3)
+    assert {request.query["per_page"] for request in hall.requests} == {"100"}
+
+
+async def test_performances_are_chosen_by_day_and_event(desk: TicketSource, hall: Sandbox) -> None:
+    """An event of which the caller has the record is not asked for, and none comes twice."""
+    events = await desk.events.list().collect()
+    hall.requests.clear()
+
+    chosen = await desk.reports.sales(
+        start=StartFilter.between(date(2026, 1, 10), date(2026, 1, 20)), events=[events[0].id, events[1], events[0].id]
+    )
+
+    assert [(row.event_id, str(row.start)[:10]) for row in chosen.rows] == [
+        (events[0].id, "2026-01-10"),
+        (events[1].id, "2026-01-13"),
+        (events[0].id, "2026-01-17"),
+        (events[1].id, "2026-01-20"),
+    ]
+    alone = await desk.reports.sales(events=events[2].id)
+    assert {row.event_id for row in alone.rows} == {events[2].id}
+    assert [request.path for request in hall.requests].count(f"/events/{events[0].id}") == 1
+    assert [request.path for request in hall.requests].count(f"/events/{events[1].id}") == 0
+
+
+async def test_what_cannot_be_an_event_is_refused_before_any_request(desk: TicketSource, hall: Sandbox) -> None:
+    """So is an option that there is not."""
+    with pytest.raises(InvalidID):
+        await desk.reports.sales(events=["cst-1"])
+    with pytest.raises(TypeError, match="sales\\(\\) has no 'group': it has by, start"):
+        await desk.reports.sales(group="date")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ValueError, match="concurrency"):
+        await desk.reports.sales(concurrency=0)
+    assert not hall.requests
+
+
+async def test_several_reports_take_the_requests_of_one(desk: TicketSource, hall: Sandbox) -> None:
+    """Each tally gets every performance."""
+    by_event, by_day = SalesTally("event"), SalesTally("sold-day")
+    await desk.reports.read(by_event, by_day)
+
+    assert len(hall.requests) == 1 + 7 + 7 + 42
+    assert by_event.result().total.gross == by_day.result().total.gross
+    assert len(by_event.result().rows) == 7
+
+
+async def test_an_event_that_is_gone_is_a_failed_branch(desk: TicketSource) -> None:
+    """The other events are there, and the total is empty."""
+    first = await desk.events.list().first()
+    assert first is not None
+
+    sales = await desk.reports.sales(events=[first, "evt-gone"], by="event")
+
+    assert [type(failed.error) for failed in sales.failed] == [NotFound]
+    assert str(sales.failed[0]).startswith("event evt-gone could not be read: ")
+    assert [(row.event_id, row.gross is None, row.missing) for row in sales.rows] == [
+        (first.id, False, ""),
+        ("evt-gone", True, said := "without the performances of 1 event"),
+    ]
+    assert (sales.total.gross, sales.total.missing) == (None, said)
+
+
+def empty_pages(number: int) -> str:
+    """Return a page without a row that has a page after it."""
+    return json.dumps({"data": [], "links": {"next": f"?page={number + 1}"}})
+
+
+def without_end(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
+    """Let a list have these rows, and then empty pages for ever."""
+    first = json.dumps({"data": rows, "links": {"next": "?page=2"}})
+    hall.fail(path=path, page=1, status=200, body=first, times=None)
+    for number in range(2, 15):
+        hall.fail(path=path, page=number, status=200, body=empty_pages(number), times=None)
+
+
+async def test_a_list_that_was_left_early_gives_no_sum_that_looks_whole(desk: TicketSource, hall: Sandbox) -> None:
+    """The bookings of its performance are not counted."""
+    first = await desk.events.list().first()
+    assert first is not None
+    (event_date, *_) = await desk.events.list_dates(first).collect()
+    path = f"/dates/{event_date.id}/bookings"
+    without_end(hall, path, await raw(hall, path))
+
+    sales = await desk.reports.sales()
+
+    row = next(row for row in sales.rows if row.date_id == event_date.id)
+    assert (row.gross, row.bookings, row.missing) == (None, None, "without 1 performance")
+    assert (sales.total.gross, sales.total.missing) == (None, "without 1 performance")
+    assert [(failed.is_end, failed.is_row) for failed in sales.failed] == [(True, False)]
+    assert "10 pages in a row have no rows" in str(sales.failed[0])
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/{event}/dates", "/dates/{date}/bookings"])
+async def test_a_listing_with_a_list_that_was_left_early_has_its_rows_and_fails_at_its_end(
+    desk: TicketSource, hall: Sandbox, path: str
+) -> None:
+    """So does the programme, which has no bookings."""
+    whole = [booking.id async for _, _, booking in desk.all_bookings()]
+    dates = [event_date.id async for _, event_date, _ in desk.programme()]
+    event = (await raw(hall, "/events"))[0]["id"]
+    at = path.format(event=event, date=(await raw(hall, f"/events/{event}/dates"))[0]["id"])
+    without_end(hall, at, await raw(hall, at))
+    found = list[str]()
+
+    async def read(listed: Any, key: Callable[[Any], str]) -> BranchesFailed | None:
+        found.clear()
+        try:
+            async for row in listed:
+                found.append(key(row))
+        except BranchesFailed as error:
+            return error
+        return None
+
+    of_bookings = await read(desk.all_bookings(), lambda row: str(row[2].id))
+    assert found == whole
+    of_dates = await read(desk.programme(), lambda row: str(row[1].id))
+    assert found == dates
+
+    assert of_bookings is not None
+    assert [branch["error"] for branch in of_bookings.branches] == [ListEnded.__name__]
+    assert (of_dates is None) == ("bookings" in path)
+
+
+async def test_a_booking_that_cannot_be_read_empties_its_row_and_the_total(desk: TicketSource, hall: Sandbox) -> None:
+    """All other rows are whole."""
+    first = await desk.events.list().first()
+    assert first is not None
+    (event_date, *_) = await desk.events.list_dates(first).collect()
+    path = f"/dates/{event_date.id}/bookings"
+    rows = await raw(hall, path)
+    rows[1]["id"] = "../x"
+    hall.fail(path=path, status=200, body=json.dumps({"data": rows, "links": {}}))
+
+    sales = await desk.reports.sales()
+
+    assert [(row.date_id, row.missing) for row in sales.rows if row.missing] == [(event_date.id, "without 1 booking")]
+    assert (sales.total.bookings, sales.total.missing) == (None, "without 1 booking")
+    assert [failed.is_row for failed in sales.failed] == [True]
+
+
+async def test_seats_that_cannot_be_read_are_named(desk: TicketSource, hall: Sandbox) -> None:
+    """Their row and the total have no seats, but their money."""
+    booking = await anext(aiter(desk.all_bookings()))
+    hall.fail(path=f"/bookings/{booking[2].id}/seats", status=501)
+
+    sales = await desk.reports.sales(seats=True, by="event")
+
+    assert [row.event_id for row in sales.rows if row.seats is None] == [booking[0].id]
+    assert (sales.total.seats, sales.total.missing) == (None, "without the seats of 1 booking")
+    assert sales.total.gross is not None
+    assert f"the list of seats of booking {booking[2].id} could not be read" in str(sales.failed[0])
+
+
+async def test_what_concerns_all_is_raised(desk: TicketSource, hall: Sandbox) -> None:
+    """A failure of the list of events, for one."""
+    hall.fail(path="/events", status=501)
+
+    with pytest.raises(TicketSourceError):
+        await desk.reports.sales()
+
+
+async def test_a_box_office_without_anything_has_a_total_of_nothing() -> None:
+    """No row, and sums of nought."""
+    async with Sandbox(customers=0, events=0) as hall, TicketSource(hall.api_key, base_url=hall.url) as ts:
+        sales = await ts.reports.sales(seats=True)
+
+    total: tuple[object, ...] = (sales.total.gross, sales.total.bookings, sales.total.seats)
+    assert (sales.rows, total) == ((), (0, 0, {}))
+
+
+@pytest.mark.slow
+async def test_five_hundred_performances_take_few_requests_and_keep_no_booking() -> None:
+    """Of 40,000 bookings never more are in memory than those of the performances that are read at a time."""
+    most = 0
+
+    class Watch:
+        def add(self, _: object) -> None:
+            nonlocal most
+            most = max(most, sum(isinstance(one, Booking) for one in gc.get_objects()) if watched() else 0)
+
+        def add_failed(self, _: object) -> None:
+            raise AssertionError
+
+    seen = 0
+
+    def watched() -> bool:
+        nonlocal seen
+        seen += 1
+        return seen % 50 == 0
+
+    async with (
+        Sandbox(customers=1000, events=50, dates_per_event=10, bookings_per_date=80, rate_limit=None) as hall,
+        TicketSource(hall.api_key, base_url=hall.url, rate_limit=None) as ts,
+    ):
+        tally = SalesTally()
+        await ts.reports.read(tally, Watch())
+        sales = tally.result()
+
+    assert (len(sales.rows), sales.total.bookings, len(hall.requests)) == (500, 40_000, 1 + 50 + 50 + 500)
+    assert 0 < most <= (2 * 8 + 2) * 80

@@ -1,0 +1,72 @@
+"""The table of sales: every format holds it, whatever the price categories are called."""
+
+from pathlib import Path
+
+import pytest
+from command import rows_in
+from selling import booking, line, performance
+
+from ticketsource_async import Sales, SalesTally, Seat, SeatsOfBooking, files
+from ticketsource_async.report_tables import sales_on_terminal, sales_table
+
+HOSTILE = ("=cmd|' /C calc'!A0", "a\nb\x00\x1b[31m", "\u202e", "Adult", "ADULT", "category not known", "B" * 40_000)
+
+
+def sales_with(*categories: str | None, booked: bool | None = True) -> Sales:
+    """Return sales with a seat of each of these categories."""
+    tally = SalesTally("event", seats=True)
+    tally.add(performance(1, booking(1, line())))
+    seats = [
+        Seat(f"sea-{number}", price_category=category, is_booked=booked, is_cancelled=False)
+        for number, category in enumerate(categories)
+    ]
+    tally.add_seats(SeatsOfBooking("bkg-1", seats))
+    return tally.result()
+
+
+@pytest.mark.parametrize("kind", files.FORMATS)
+async def test_every_format_holds_price_categories_of_any_name(kind: str, tmp_path: Path) -> None:
+    """Each has a column of its own that no terminal obeys."""
+    sales = sales_with(*HOSTILE, HOSTILE[-1] + "x", "", None)
+    table = sales_table(sales)
+
+    await files.write([*sales.rows, sales.total], table, target := tmp_path / f"sales.{kind}", format=kind)
+
+    first, total = rows_in(target, kind)
+    sold = [name for name in first if name.startswith("sold")]
+    assert len(sold) == len(HOSTILE) + 2
+    assert all(name.isprintable() and len(name) < 120 for name in sold)
+    assert [float(first[name]) for name in sold] == [float(total[name]) for name in sold]
+    assert float(first["sold, category not known"]) == 2
+    assert float(first["seats_sold"]) == len(HOSTILE) + 3
+
+
+def test_more_categories_than_a_sheet_has_room_for_share_a_column() -> None:
+    """Those beyond the first two hundred, in the order of the alphabet."""
+    sales = sales_with(*[f"c{number:03}" for number in range(300)])
+    table = sales_table(sales)
+    row = dict(zip(table.names, table.row(sales.total), strict=True))
+
+    assert row["sold: c199"] == 1
+    assert "sold: c200" not in row
+    assert (row["sold, other categories"], row["seats_sold"]) == (100, 300)
+
+
+def test_seats_whose_state_is_not_known_have_a_column_where_there_are_some() -> None:
+    """They are not among those that are sold."""
+    known, unknown = (sales_table(sales_with("Adult", booked=booked)) for booked in (True, None))
+    sales = sales_with("Adult", booked=None)
+    row = dict(zip(unknown.names, unknown.row(sales.total), strict=True))
+
+    assert "unknown: Adult" not in known.names
+    assert (row["sold: Adult"], row["unknown: Adult"], row["seats_unknown"]) == (0, 1, 1)
+
+
+def test_what_a_terminal_shows_is_in_the_columns() -> None:
+    """For each kind of row, with payment methods and without."""
+    for by in ("date", "event", "day", "month", "sold-day"):
+        for payment_methods in (True, False):
+            tally = SalesTally(by, payment_methods=payment_methods)
+            tally.add(performance(1, booking(1, line()), cancelled=True))
+            table = sales_on_terminal(tally.result())
+            assert {name for shown in table.shown for name in shown.names} <= set(table.names)

@@ -1,0 +1,166 @@
+"""The pages of the site: every block of Python and shell is run, and the site can be built from them."""
+
+import ast
+import asyncio
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+from unittest import SkipTest
+
+import pytest
+from processes import sandbox_command
+from sybil import Document, Example
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = ROOT / "docs" / "pages"
+PATHS: Final = sorted(PAGES.rglob("*.md"))
+WITH_CODE: Final = [path for path in PATHS if "```" in path.read_text()]
+RUN: Final = {"python", "sh", "console"}
+NOT_HERE: Final = {"powershell"}
+NOT_CODE: Final = {"text", "csv", "json", "toml", "ini", "yaml", "sql", "crontab", "jinja"}
+_SKIP: Final = re.compile(r'<!-- skip: next "(.+)" -->\n\s*$')
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a page in the names of its tests."""
+    return str(path.relative_to(PAGES).with_suffix(""))
+
+
+class Page:
+    """A page whose blocks share names, a folder, and a sandbox, as a reader's do."""
+
+    def __init__(self, path: Path, settings: dict[str, str], folder: Path) -> None:
+        parsers = [CodeBlockParser(language, getattr(self, language)) for language in sorted(RUN | NOT_HERE)]
+        self.document = Document.parse(str(path), *parsers, SkipParser())
+        self.document.namespace["__name__"] = "a_page"
+        self._folder = folder
+        self._environment = {**os.environ, **settings}
+        self._runner = asyncio.Runner()
+
+    def run(self) -> list[str]:
+        """Run the blocks in their order and return what was left out, with the reasons."""
+        left_out: list[str] = []
+        with self._runner:
+            for example in self.document.examples():
+                try:
+                    example.evaluate()
+                except SkipTest as reason:
+                    left_out.append(str(reason))
+        return left_out
+
+    def python(self, example: Example) -> None:
+        """Run a block of Python, which may await as a REPL of asyncio does."""
+        source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
+        code = compile(source, example.path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        if code.co_flags & inspect.CO_COROUTINE:
+            self._runner.run(eval(code, example.namespace))
+        else:
+            exec(code, example.namespace)
+
+    def sh(self, example: Example) -> None:
+        """Run a block of shell, which must succeed."""
+        self._shell(str(example.parsed))
+
+    def console(self, example: Example) -> None:
+        """Run each command of a session; what it prints must be what stands under it."""
+        for command, expected in re.findall(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", example.parsed, re.MULTILINE):
+            assert self._shell(command) == expected
+
+    def powershell(self, example: Example) -> None:
+        """Refuse a block that cannot run on this system."""
+        raise AssertionError(f"line {example.line} has PowerShell: write why it is not run in front of it")
+
+    def _shell(self, script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\nended with {done.returncode} and printed:\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(name="settings")
+def _settings() -> Iterator[dict[str, str]]:
+    with sandbox_command("--customers", "40", "--rate-limit", "0") as settings:
+        yield {**settings, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    WITH_CODE,
+    ids=lambda path: str(path.relative_to(PAGES).with_suffix("")),
+)
+def test_the_blocks_of_a_page_run(
+    path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run in their order, in one folder, against a sandbox, with nothing but what the page itself sets up."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    left_out = Page(path, settings, tmp_path).run()
+
+    assert all(left_out)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
+def test_a_block_is_run_or_says_why_not(path: Path) -> None:
+    """A block names its language. One that is not run has a comment in front of it with the reason."""
+    text = path.read_text()
+    for fence in re.finditer(r"^ *```(\w*)[^\n]*\n.*?^ *```$", text, re.MULTILINE | re.DOTALL):
+        assert fence[1] in RUN | NOT_CODE or _SKIP.search(text[: fence.start()]), fence[0]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that nobody finds is no page."""
+    navigation = (ROOT / "docs" / "zensical.toml").read_text()
+
+    assert [path.name for path in PATHS if f'"{path.relative_to(PAGES)}"' not in navigation] == []
+
+
+@pytest.fixture(name="site", scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), str(folder / "build")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "build" / "site"
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_another_host(site: Path) -> None:
+    """A page may link to other hosts, but its scripts, styles, fonts and pictures are its own."""
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r"<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=[\"']?([^\"' >]+)", text)
+        loaded += [link for link in re.findall(r"<link\b[^>]*>", text) if "canonical" not in link and "://" in link]
+        loaded += re.findall(r"(?:@import|url\()\s*[\"']?(\S+)", text)
+        assert [address for address in loaded if "://" in address or address.startswith("//")] == [], page
+
+
+@pytest.mark.slow
+def test_the_reference_has_every_public_name_once(site: Path) -> None:
+    """A name that can be imported from the package has a heading in one page of the reference."""
+    pages = "".join(page.read_text() for page in (site / "reference" / "python").rglob("*.html"))
+    anchors = re.findall(r'<h2 id="ticketsource_async\.([\w.]+)"', pages)
+
+    assert set(import_module("ticketsource_async").__all__) <= {name.rpartition(".")[2] for name in anchors}
+    assert len(anchors) == len(set(anchors))

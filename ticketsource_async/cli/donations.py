@@ -1,0 +1,336 @@
+"""The command that lists donations, and writes HMRC's schedule of those with Gift Aid."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from ticketsource_async.cli.common import (
+    FAILED,
+    LeftOut,
+    box_office,
+    chosen_format,
+    command,
+    first_few,
+    on_terminal,
+    output_option,
+    progress,
+    quiet_option,
+    reporting_unreadable,
+    run,
+    sandbox_option,
+    say,
+    strict_option,
+)
+from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.terminal import TABLE, pounds, print_rows, table_or_file_option
+from ticketsource_async.output import check_writable, is_same_file
+
+if TYPE_CHECKING:
+    from ticketsource_async import CallEvent
+    from ticketsource_async.files import Format
+    from ticketsource_async.models.base import Record
+    from ticketsource_async.reports.donations import DonationRow, Donations
+    from ticketsource_async.reports.gift_aid import GiftAidSchedule
+    from ticketsource_async.tables import Table
+
+T = TypeVar("T")
+
+_OF_DONORS: Final = ("title", "first_name", "last_name", "address", "address.line_1", "address.postcode")
+"""What a row has of a customer."""
+_SHOWN: Final = 40  # letters of a type of line, which may have any
+
+
+def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(option, name, type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=explained)
+
+
+@command(
+    "donations",
+    epilog="Example: ticketsource donations --from 2026-01-01 --to 2026-03-31 --gift-aid -o schedule.xlsx "
+    "--to-complete to-complete.xlsx",
+)
+@_day_option("--from", "first", "Only donations made on this day, such as 2026-01-31, or after.")
+@_day_option("--to", "last", "Only donations made on this day or before.")
+@_day_option(
+    "--performances-from",
+    "performances_from",
+    "Do not read the bookings for dates that start before this day. This saves requests. Donations on those bookings "
+    "are left out.",
+)
+@click.option("--gift-aid", is_flag=True, help="Write the schedule for HM Revenue & Customs instead of the list.")
+@click.option(
+    "--to-complete",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="With --gift-aid: write the donations that cannot be on the schedule yet to this file, with what they lack.",
+)
+@output_option
+@table_or_file_option
+@strict_option
+@quiet_option
+@sandbox_option
+def list_donations(
+    *,
+    first: datetime | None,
+    last: datetime | None,
+    performances_from: datetime | None,
+    gift_aid: bool,
+    to_complete: Path | None,
+    output: Path,
+    format: str | None,  # noqa: A002 - as the option is called
+    strict: bool,
+    quiet: bool,
+    sandbox: bool,
+) -> None:
+    """List donations with their donors, or write the Gift Aid schedule for HMRC.
+
+    The day of a donation is the day of its line in the booking, as the API writes it. A donation is on the booking
+    that it was made with, so one made in January may be on a booking for December. That is why this command reads the
+    bookings for all dates, past and future. It makes one request for each donor.
+
+    In the list, a refund is a row of its own with a negative amount. Gift Aid is yes, no or unknown.
+
+    The schedule has the columns of HMRC's spreadsheet in its order, without the number of the row: copy the rows into
+    that spreadsheet. Write it as XLSX: Excel may change the days of a CSV. Only donations with a yes to Gift Aid are
+    on it. Refunds are taken off, also those made after --to. The house is the first address line as it stands. A
+    hyphen in a last name becomes a space, as HMRC asks. A title that HMRC would refuse is left out.
+
+    All else that HMRC would refuse goes to --to-complete and not into the schedule. So does a donation if the booking
+    does not say for certain what of it was refunded. Without --to-complete the exit code is 1 then.
+
+    The charity answers for what it claims: it must have a declaration of each donor. It must also check that no donor
+    is a company. The API does not say that.
+    """
+    if first and last and last < first:
+        raise click.UsageError("--to is before --from.")
+    if to_complete is not None and not gift_aid:
+        raise click.UsageError("--to-complete needs --gift-aid.")
+    if to_complete is not None and is_same_file(output, to_complete):
+        raise click.UsageError("--output and --to-complete name the same file: one would replace the other.")
+    as_table = format == TABLE or (format is None and str(output) == "-" and on_terminal(sys.stdout))
+    if as_table and str(output) != "-":
+        raise click.UsageError("--format table is for stdout: leave --output out.")
+    wanted = _Wanted(
+        first=first.date() if first else None,
+        last=last.date() if last else None,
+        performances_from=performances_from.date() if performances_from else None,
+        gift_aid=gift_aid,
+        output=output,
+        kind=None if as_table else chosen_format(output, format, "csv"),
+        to_complete=to_complete,
+        to_complete_kind=chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None,
+        strict=strict,
+        quiet=quiet,
+        sandbox=sandbox,
+    )
+    run(wanted.write())
+
+
+@dataclass(frozen=True, kw_only=True)  # not attrs, which help would have to load
+class _Wanted:
+    """What to read, where to write it, and what to say."""
+
+    first: date | None
+    last: date | None
+    performances_from: date | None
+    gift_aid: bool
+    output: Path
+    kind: "Format | None"  # None for a table on a terminal
+    to_complete: Path | None
+    to_complete_kind: "Format | None"
+    strict: bool
+    quiet: bool
+    sandbox: bool
+
+    async def write(self) -> None:
+        """Read the donations, write them, and say what there is to say."""
+        for output in filter(None, (self.output, self.to_complete)):
+            check_writable(output)
+        with LeftOut() as left_out, reporting_unreadable(strict=self.strict, in_cells=True) as note:
+            donations = await self._read(left_out)
+            _note(donations, note)
+            is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
+            may_be_more = _say_what_is_not_known(donations)
+        if may_be_more or not is_all:
+            raise click.exceptions.Exit(FAILED)
+
+    async def _read(self, left_out: LeftOut) -> "Donations":
+        from ticketsource_async import AttemptEvent  # noqa: PLC0415 - help can do without
+
+        if not self.quiet:
+            which = f"that start on {self.performances_from} or later" if self.performances_from else "there are"
+            say(f"Reading the bookings for all dates {which}, since a donation is on the booking it was made with.")
+        made = 0
+        with progress("requests", quiet=self.quiet) as shown:
+
+            def count(event: "CallEvent") -> None:
+                nonlocal made
+                if isinstance(event, AttemptEvent):
+                    made += 1
+                    shown.update()
+
+            def say_donors(number: int) -> None:
+                if number and not self.quiet:
+                    say(f"Reading {counted(number, 'donor')}: {requests_taken(number)}.")
+
+            async with box_office(sandbox=self.sandbox, on_event=count) as ts:
+                donations = await ts.reports.donations(
+                    first=self.first,
+                    last=self.last,
+                    performances_from=self.performances_from,
+                    gift_aid=self.gift_aid,
+                    on_error=left_out,
+                    on_donors=say_donors,
+                )
+        if not self.quiet:
+            say(f"{counted(made, 'request')} in all.")
+        return donations
+
+    async def _write_list(self, donations: "Donations") -> bool:
+        """Write the list; return True, as all that was found is in it."""
+        from ticketsource_async.report_tables import DONATIONS  # noqa: PLC0415 - as above
+
+        rows = donations.rows()
+        self._check_any(rows, donations)
+        await _write_rows(rows, DONATIONS, self.output, self.kind)
+        if not self.quiet or donations.lost:
+            say(_summary(rows, donations))
+        if (without_day := sum(row.line.day is None for row in rows)) and (self.first or self.last):
+            say(f"In the list although the day is not known: {counted(without_day, 'row')}.")
+        if donations.gone:
+            say(f"{counted(len(donations.gone), 'donor')} can no longer be found: {first_few(donations.gone)}")
+        return True
+
+    async def _write_schedule(self, donations: "Donations") -> bool:
+        """Write the schedule and what is to be completed; say whether all that was found is in one of them."""
+        from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE  # noqa: PLC0415 - as above
+        from ticketsource_async.reports.gift_aid import gift_aid_schedule  # noqa: PLC0415
+
+        schedule = gift_aid_schedule(donations, date.today())  # noqa: DTZ011 - of the people who claim
+        self._check_any([*schedule.rows, *schedule.to_complete], donations)
+        if self.to_complete is not None:  # first, so that a new schedule has its list
+            await _write_rows(schedule.to_complete, GIFT_AID_TO_COMPLETE, self.to_complete, self.to_complete_kind)
+        await _write_rows(schedule.rows, GIFT_AID_SCHEDULE, self.output, self.kind)
+        if not self.quiet or donations.lost:
+            say(_total_of(schedule, donations))
+        self._say_what_is_to_complete(schedule)
+        if not self.quiet:
+            _say_what_else(schedule)
+        return self.to_complete is not None or not schedule.to_complete
+
+    def _check_any(self, rows: Sequence[object], donations: "Donations") -> None:
+        """Raise if nothing is here since it could not be read: a file keeps its old contents then."""
+        from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
+
+        if donations.lost and not rows:
+            kept = "" if str(self.output) == "-" else f", so {self.output} was not written"
+            raise TicketSourceError(f"no donation was found WITHOUT {donations.lost.words()}{kept}.")
+
+    def _say_what_is_to_complete(self, schedule: "GiftAidSchedule") -> None:
+        if not (rows := schedule.to_complete):
+            return
+        amount = _sum([row.amount for row in rows])
+        what = f"{counted(len(rows), 'donation')} ({amount}) cannot be on the schedule yet"
+        if self.to_complete is not None:
+            if not self.quiet:
+                say(f"{what}: see {'stdout' if str(self.to_complete) == '-' else self.to_complete}.")
+            return
+        named = first_few([f"{row.booking.called} ({row.to_complete})" for row in rows])
+        say(f"{what}: {named}. To get all of them in a file, add --to-complete FILE.")
+
+
+def _say_what_is_not_known(donations: "Donations") -> bool:
+    """Say which lines may be donations and are in no list; return whether it is likely that one of them is."""
+    has = donations.period.has
+    unread = [booking.called for booking in donations.bookings if not booking.has_lines]
+    if unread:
+        say(f"The lines of {counted(len(unread), 'booking')} could not be read: {first_few(unread)}")
+    lines = [(b, line) for b in donations.bookings for line in b.unknown if has(line.day)]
+    if lines:
+        named = [f"{b.called} line {line.number} ({(line.line_type or 'no type')[:_SHOWN]})" for b, line in lines]
+        what = f"{counted(len(lines), 'line')} of a type that is not known, which may be donations"
+        say(f"In no list: {what}: {first_few(named)}")
+    return bool(unread) or any(line.is_likely for _, line in lines)
+
+
+async def _write_rows(rows: Sequence[T], table: "Table[T]", output: Path, kind: "Format | None") -> None:
+    """Write rows in a format of files, or as a table for None."""
+    from ticketsource_async import files  # noqa: PLC0415 - as above
+
+    if kind is not None:
+        await files.write(rows, table, output, format=kind.name, on_warning=say)
+    elif rows:
+        print_rows(table, rows)
+
+
+def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
+    """Note what could not be read of what the rows have."""
+    from ticketsource_async import Booking  # noqa: PLC0415 - as above
+    from ticketsource_async.cli.find import note_some  # noqa: PLC0415
+
+    for booking in donations.bookings:
+        note(Booking(id=booking.booking_id, invalid=booking.invalid))
+        note_some(booking.event, note, ("name",))
+        note_some(booking.date, note, ("start",))
+    for donor in donations.donors.values():
+        note_some(donor, note, _OF_DONORS)
+
+
+def _sum(amounts: Sequence[Any]) -> str:
+    """Return the sum in words."""
+    from ticketsource_async.reports.donations import total  # noqa: PLC0415 - as above
+
+    found = total(amounts)
+    if found is not None:
+        return pounds(found)
+    return f"the sum is not known, since {counted(amounts.count(None), 'amount')} could not be made out"
+
+
+def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
+    """Return what is said of the list of donations."""
+    refunds = [row for row in rows if row.line.kind == "refund"]
+    what = f"{counted(len(rows) - len(refunds), 'donation')} and {counted(len(refunds), 'refund')}"
+    without = f", WITHOUT {donations.lost.words()}" if donations.lost else ""
+    known = [None if row.line.kind == "unclear" else row.line.amount for row in rows]
+    if None in known:
+        return f"{what}{without}: {_sum(known)}."
+    answers = ", ".join(
+        f"{answer} {_sum([row.line.amount for row in rows if row.gift_aid == answer])}"
+        for answer in ("yes", "no", "unknown")
+    )
+    return f"{what}{without}: {_sum(known)}. Gift Aid: {answers}."
+
+
+def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
+    """Return what is said of the schedule as a whole."""
+    without = f", WITHOUT {donations.lost.words()}: it is not complete" if donations.lost else ""
+    total = f"The schedule has {counted(len(schedule.rows), 'donation')} of {pounds(schedule.sum)}{without}."
+    earliest = schedule.earliest
+    return f"{total} The earliest is of {earliest.donation_date}." if earliest else total
+
+
+def _say_what_else(schedule: "GiftAidSchedule") -> None:
+    """Say what somebody who sends the schedule should know."""
+    from ticketsource_async.reports.gift_aid import MOST_ROWS  # noqa: PLC0415 - as above
+
+    if schedule.refunded:
+        say(f"Refunds of {pounds(schedule.refunded)} were taken off.")
+    if schedule.no_answer:
+        say(f"Not on it: {counted(schedule.no_answer, 'donation')} without an answer to Gift Aid.")
+    if schedule.titles:
+        say(f"The titles of {counted(schedule.titles, 'donor')} were left out: HMRC takes two to four letters.")
+    if (rows := len(schedule.rows)) > MOST_ROWS:
+        claims = (rows - 1) // MOST_ROWS + 1
+        say(f"HMRC takes {MOST_ROWS:,} rows in a schedule, so these need {claims} claims.")
+    if schedule.earlier:
+        named = first_few([booking.called for booking in schedule.earlier])
+        say(
+            f"Refunds in this period are, or may be, of donations with Gift Aid from another one, in "
+            f"{counted(len(schedule.earlier), 'booking')}: {named}. If you have claimed for them, correct that in the "
+            "spreadsheet, which has a cell for what was claimed too much."
+        )

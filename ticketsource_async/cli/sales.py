@@ -1,0 +1,204 @@
+"""The command that says what was sold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass  # not attrs, which help would have to load
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ticketsource_async.cli.common import (
+    TEXT,
+    LeftOut,
+    box_office,
+    checked_ids,
+    command,
+    progress,
+    reporting_unreadable,
+    run,
+    say,
+)
+from ticketsource_async.cli.export import Options, check_options, days_options, export_options
+from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
+
+if TYPE_CHECKING:
+    from ticketsource_async import FailedBranch, Sales, SalesTally, SeatsOfBooking, Sold, StartFilter, TicketSource
+    from ticketsource_async.files import Format
+    from ticketsource_async.models.base import Record
+    from ticketsource_async.reports.sales import By
+
+BY: Final = ("date", "event", "day", "month", "sold-day")
+
+
+@command(
+    "sales",
+    epilog="Example: ticketsource sales --from 2026-01-01 --to 2026-01-31 --by event -o sales.xlsx",
+)
+@partial(export_options, with_format=table_or_file_option)
+@days_options
+@click.option(
+    "--event",
+    "events",
+    metavar="ID",
+    type=TEXT,
+    multiple=True,
+    help="Only performances of this event; may be repeated.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(BY),
+    default="date",
+    show_default=True,
+    help="What a row is of: a performance, an event, a day or a month of performances, or a day of sale.",
+)
+@click.option("--payment-methods", is_flag=True, help="Make a row for each payment method, and a total of each.")
+@click.option(
+    "--tickets",
+    is_flag=True,
+    help="Add how many seats are sold and cancelled, by price category. The command makes one request for each "
+    "booking. It says first how many, and how long they take. Not with --payment-methods or --by sold-day.",
+)
+def sales(
+    options: Options,
+    *,
+    start: "StartFilter | None",
+    events: tuple[str, ...],
+    by: "By",
+    payment_methods: bool,
+    tickets: bool,
+) -> None:
+    """Say what was sold, with a total in the last row.
+
+    Gross, discounts, fees, VAT of fees and net are those of the lines of type TICKETS, and refunds are taken off.
+    Refunds are negative, and gross includes them. Donations (lines of type DONATION) and other lines, such as SUNDRY,
+    are beside them as gross; their refunds are taken off, too. A line counts as a refund if the API says so.
+
+    A sum is empty if an amount is missing, or if the type of a line is. The column `missing` says how many lines lack
+    what. If a performance or a booking cannot be read, the sums of its row and the total are empty, `missing` says what
+    they are without, stderr names it, and the exit code is 1.
+
+    --from, --to and --event choose performances, also with --by sold-day. A line is sold on the day when it was
+    created: a refund is on a day of its own. Times and days are as the API writes them. Their zone is not known.
+    The column `mark` has what is cancelled or archived. Bookings include refunded ones. A booking counts in each row
+    that has one of its lines, so with --payment-methods or --by sold-day the rows can add up to more than the total.
+
+    In a file, the column `row` is "total" in the last row, and "total of a payment method" in those before: leave
+    these out when you add up a column. The API names no currency.
+    """
+    if tickets and (payment_methods or by == "sold-day"):
+        raise click.UsageError(
+            "Seats do not say how or when they were sold: use --tickets without --payment-methods and --by sold-day."
+        )
+    kind = table_or_format(options.output, options.format)
+    check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
+
+    async def report() -> None:
+        from ticketsource_async import SalesTally  # noqa: PLC0415 - help can do without
+
+        tally = SalesTally(by, payment_methods=payment_methods, seats=tickets)
+        in_cells = kind is not None
+        with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
+            async with box_office(sandbox=options.sandbox) as ts:
+                await _read(ts, tally, _Hooks(note, left_out), options, start=start, events=events)
+                if tickets:
+                    await _read_seats(ts, tally, _Hooks(note, left_out), options)
+            if left_out.count and not tally.read:
+                _refuse(options)
+            await _write(tally.result(), kind, options)
+
+    run(report())
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """What is called for each record, and for each row or branch that cannot be read."""
+
+    note: "Callable[[Record], None]"
+    left_out: LeftOut
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Sees each performance that is read, as a tally does: counts it, and notes what could not be read."""
+
+    hooks: _Hooks
+    count: Callable[[], object]
+
+    def add(self, sold: "Sold") -> None:
+        """See a performance."""
+        for record in (sold.event, sold.date, sold.venue, *sold.bookings):
+            if record is not None:
+                self.hooks.note(record)
+        for failed in sold.failed:
+            self.hooks.left_out(failed)
+        self.count()
+
+    def add_failed(self, failed: "FailedBranch") -> None:
+        """See a branch that could not be read."""
+        self.hooks.left_out(failed)
+
+
+async def _read(
+    ts: "TicketSource",
+    tally: "SalesTally",
+    hooks: _Hooks,
+    options: Options,
+    *,
+    start: "StartFilter | None",
+    events: tuple[str, ...],
+) -> None:
+    with (
+        progress("performances", quiet=options.quiet) as shown,
+        checked_ids("--event", explained="an event: `events list` prints them."),
+    ):
+        await ts.reports.read(tally, _Watch(hooks, shown.update), start=start, events=events or None)
+
+
+async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: _Hooks, options: Options) -> None:
+    """Read the seats, after saying how many requests that takes."""
+    if not (number := len(tally.booking_ids)):
+        return
+    if not options.quiet:
+        say(f"Reading the seats of {counted(number, 'booking')}: {requests_taken(number)}.")
+    with progress("bookings", quiet=options.quiet, total=number) as shown:
+
+        def see(found: "SeatsOfBooking") -> None:
+            for seat in found.seats:
+                hooks.note(seat)
+            for failed in found.failed:
+                hooks.left_out(failed)
+            shown.update()
+
+        await ts.reports.read_seats(tally, on_booking=see)
+
+
+def _refuse(options: Options) -> None:
+    from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - help can do without
+
+    kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
+    raise TicketSourceError(f"no performance could be read{kept}.")
+
+
+async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:
+    """Write the sales in a format of files, or print a table for None."""
+    from ticketsource_async import files  # noqa: PLC0415 - help can do without
+    from ticketsource_async.report_tables import missing_lines, sales_on_terminal, sales_table  # noqa: PLC0415 - as above
+
+    rows = (*sales.rows, *sales.method_totals, sales.total)
+    if kind is None:
+        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+
+        print_rows(sales_on_terminal(sales), rows, list(map(visible, missing_lines(sales))))
+    else:
+        await files.write(
+            rows,
+            sales_table(sales),
+            options.output,
+            format=kind.name,
+            escape_formulas=options.escape_formulas,
+            byte_order_mark=options.excel,
+            on_warning=say,
+        )
+    if sales.repeated:
+        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")

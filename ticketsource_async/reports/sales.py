@@ -1,0 +1,361 @@
+"""Sales: what the lines of bookings come to, by performance, event, day, month or day of sale."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from attrs import define, field, frozen
+
+from ticketsource_async.models import Booking, BookingLine, Event, EventDate, Venue
+from ticketsource_async.reports.lost import Lost, lost_by
+from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.sums import Sums
+
+if TYPE_CHECKING:
+    from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
+
+By = Literal["date", "event", "day", "month", "sold-day"]
+"""What a row is of: a performance, an event, a day or a month with performances, or a day on which lines were sold."""
+
+RowKind = Literal["date", "event", "day", "month", "sold-day", "total of a payment method", "total"]
+
+
+@frozen
+class SeatCount:
+    """How many seats are sold and cancelled; `unknown` are those of which the API does not say it."""
+
+    sold: int = 0
+    cancelled: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: "SeatCount") -> "SeatCount":
+        return SeatCount(self.sold + other.sold, self.cancelled + other.cancelled, self.unknown + other.unknown)
+
+
+@frozen(kw_only=True)
+class SalesRow:
+    """A row of the sales.
+
+    `gross`, `discounts`, `fees`, `fee_vat` and `net` are sums over the lines of type "TICKETS", refunds taken off.
+    `refunds` is the gross of those of these lines that are refunds: it is negative, and `gross` includes it.
+    `donations` and `other` are the gross of the lines of type "DONATION" and of all other types, which `other_types`
+    names; refunds are taken off there, too. A line is a refund if the API says so. If it does not say it of a negative
+    line, `refunds` is None.
+
+    A sum is None if an amount is missing, or if it is not known whether one belongs there. `missing` says in words how
+    many lines lack what, and which performances or bookings could not be read.
+
+    `start` and `last_start` are the first and the last start of its performances, as the API writes them; which zone
+    that is, is not known. `cancelled` and `perhaps_cancelled` count performances: the second are those of which the API
+    does not say it. `mark` says this in words, and whether the event is archived.
+
+    A row of a day of sale or of a payment method does not count performances. Its `bookings` are those with a line in
+    the row: a booking with lines in several rows counts in each of them, and once in the total.
+
+    `seats` counts the seats of each price category, None for seats without one. It is None if nobody asked for it, or
+    if some could not be read.
+    """
+
+    kind: RowKind
+    event_id: str | None = None
+    event: str | None = None
+    date_id: str | None = None
+    start: datetime | None = None
+    last_start: datetime | None = None
+    venue: str | None = None
+    day: date | None = None
+    payment_method: str | None = None
+    performances: int | None = None
+    cancelled: int | None = None
+    perhaps_cancelled: int | None = None
+    mark: str = ""
+    bookings: int | None = None
+    gross: Decimal | None = None
+    discounts: Decimal | None = None
+    fees: Decimal | None = None
+    fee_vat: Decimal | None = None
+    net: Decimal | None = None
+    refunds: Decimal | None = None
+    donations: Decimal | None = None
+    other: Decimal | None = None
+    other_types: tuple[str, ...] = ()
+    seats: Mapping[str | None, SeatCount] | None = None
+    missing: str = ""
+
+
+@frozen(kw_only=True)
+class Sales:
+    """The sales: rows in the order of their starts or days, then of names; those without a start or a day come last.
+
+    With payment methods each row is of one method, and `method_totals` has the total of each. `total` has no sum and no
+    count while a branch has failed, and its `missing` says what it is without. `failed` are the branches that could not
+    be read. `repeated` bookings were listed more than once: each counts once, where it came first.
+    """
+
+    by: By
+    payment_methods: bool
+    rows: tuple[SalesRow, ...]
+    method_totals: tuple[SalesRow, ...]
+    total: SalesRow
+    failed: "tuple[FailedBranch, ...]"
+    repeated: int
+    categories: tuple[str | None, ...]
+    """The price categories of all seats in alphabetical order; None, for seats without one, is the last."""
+
+
+@define
+class _Group:
+    """What belongs to one row, or with payment methods to a row for each."""
+
+    first_start: datetime | None = None
+    last_start: datetime | None = None
+    events: dict[str, str | None] = field(factory=dict)
+    archived: bool | None = False
+    venues: dict[str, None] = field(factory=dict)
+    date_id: str | None = None
+    day: date | None = None
+    performances: int = 0
+    cancelled: int = 0
+    perhaps_cancelled: int = 0
+    sums: dict[str | None, Sums] = field(factory=dict)
+    seats: dict[str | None, SeatCount] = field(factory=dict)
+    lost: Lost = field(factory=Lost)
+
+    def see_event(self, event: Event) -> None:
+        """Take note of an event of this row."""
+        self.events[event.id] = event.name
+        if self.archived is not True:
+            self.archived = self.archived if event.archived is False else event.archived
+
+    def see_performance(self, event_date: EventDate, venue: Venue | None) -> None:
+        """Count a performance of this row."""
+        self.performances += 1
+        self.cancelled += event_date.cancelled is True
+        self.perhaps_cancelled += event_date.cancelled is None
+        if (start := event_date.start) is not None:
+            self.first_start = min(self.first_start or start, start, key=_as_written)
+            self.last_start = max(self.last_start or start, start, key=_as_written)
+        if name := (venue and venue.name) or event_date.venue_id:
+            self.venues[name] = None
+
+    def mark(self, by: By) -> str:
+        """Return what to know of the performances and the event, in words."""
+        marks = []
+        for count, what in ((self.cancelled, "cancelled"), (self.perhaps_cancelled, "perhaps cancelled")):
+            if count:
+                marks.append(what if by == "date" else f"{count:,} of {self.performances:,} {what}")
+        if by in ("date", "event") and self.archived is not False:
+            marks.append("event archived" if self.archived else "event perhaps archived")
+        return ", ".join(marks)
+
+    def order(self) -> tuple[object, ...]:
+        """Return what rows are sorted by."""
+        when = self.day or (self.first_start and _as_written(self.first_start))
+        name = next(iter(self.events.values()), None) or ""
+        return (when is None, when or "", name, next(iter(self.events), ""), self.date_id or "")
+
+
+def _as_written(moment: datetime) -> datetime:
+    """Return a time without its offset, to put times in the order in which people read them."""
+    return moment.replace(tzinfo=None)
+
+
+class SalesTally:
+    """What was sold, as far as it was added; `result` returns the rows.
+
+    `read` performances could be read. It keeps the sums of each row and the id of each booking, but no booking.
+    """
+
+    def __init__(self, by: By = "date", *, payment_methods: bool = False, seats: bool = False) -> None:
+        """Raise ValueError for what cannot be: a seat does not say how, or on which day, it was paid for."""
+        if by not in get_args(By):
+            raise ValueError(f"by is one of {', '.join(get_args(By))}, not {by!r}")
+        if seats and (payment_methods or by == "sold-day"):
+            raise ValueError("seats do not say how or when they were sold: leave payment_methods and sold-day out")
+        self._by: By = by
+        self._by_method = payment_methods
+        self._with_seats = seats
+        self.read = 0
+        self._all = _Group()
+        self._groups: dict[object, _Group] = {}
+        self._dates: set[str] = set()
+        self._bookings: dict[str, _Group] = {}
+        self._repeated = 0
+        self._failed: list[FailedBranch] = []
+
+    @property
+    def booking_ids(self) -> tuple[str, ...]:
+        """The ids of the bookings that were added."""
+        return tuple(self._bookings)
+
+    def add(self, sold: "Sold") -> None:
+        """Add a performance with the bookings for it; a booking that was added before does not count again."""
+        self.read += 1
+        group = self._see(sold.event, sold.date, sold.venue)
+        for booking in sold.bookings:
+            if booking.id in self._bookings:
+                self._repeated += 1
+            else:
+                self._bookings[booking.id] = group
+                self._add_booking(group, booking)
+        for failed in sold.failed:
+            self.add_failed(failed)
+
+    def add_failed(self, failed: "FailedBranch") -> None:
+        """Add a branch that could not be read, so that no sum without it looks whole."""
+        self._failed.append(failed)
+        if (kind := lost_by(failed)) is None:
+            return
+        self._all.lost.counts[kind] += 1
+        if failed.event is not None and self._by != "sold-day":
+            if failed.date is not None:
+                self._see(failed.event, failed.date, None).lost.counts[kind] += 1
+            elif self._by == "event":
+                group = self._group(failed.event.id)
+                group.see_event(failed.event)
+                group.lost.counts[kind] += 1
+
+    def add_seats(self, found: "SeatsOfBooking") -> None:
+        """Add the seats of a booking that was added."""
+        group = self._bookings[found.booking_id]
+        for seat in found.seats:
+            category, state = seat.price_category or None, state_of(seat)
+            one = SeatCount(int(state == "sold"), int(state == "cancelled"), int(state is None))
+            group.seats[category] = group.seats.get(category, SeatCount()) + one
+        self._failed += found.failed
+        if found.failed:
+            group.lost.counts["seats"] += 1
+            self._all.lost.counts["seats"] += 1
+
+    def _group(self, key: object) -> _Group:
+        if (found := self._groups.get(key)) is None:
+            found = self._groups[key] = _Group(day=key if isinstance(key, date) else None)
+        return found
+
+    def _see(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
+        """Return what the row of a performance has, by day of sale what all have; count the performance once."""
+        key: object = event_date.id if self._by == "date" else event.id
+        if self._by in ("day", "month"):
+            key = event_date.start and event_date.start.date()
+            key = key.replace(day=1) if isinstance(key, date) and self._by == "month" else key
+        group = self._all if self._by == "sold-day" else self._group(key)
+        if event_date.id not in self._dates:
+            self._dates.add(event_date.id)
+            self._all.see_performance(event_date, None)
+            if group is not self._all:
+                group.see_event(event)
+                group.see_performance(event_date, venue)
+                group.date_id = event_date.id if self._by == "date" else None
+        return group
+
+    def _add_booking(self, group: _Group, booking: Booking) -> None:
+        lines = booking.lines or (BookingLine(),)
+        rows = {}
+        for number, line in enumerate(lines):
+            sums = self._sums(group, line)
+            rows[id(sums)] = sums
+            if booking.lines is None:
+                sums.add_without_lines()
+            elif booking.lines:
+                sums.add(booking, number)
+        for sums in rows.values():
+            sums.bookings += 1
+
+    def _sums(self, group: _Group, line: BookingLine) -> Sums:
+        """Return the sums that a line belongs to."""
+        if self._by == "sold-day":
+            group = self._group(line.created_at and line.created_at.date())
+        method = (line.payment_method or None) if self._by_method else None
+        if (found := group.sums.get(method)) is None:
+            found = group.sums[method] = Sums()
+        return found
+
+    # What comes of it
+
+    def result(self) -> Sales:
+        """Return the rows and their total."""
+        groups = sorted(self._groups.values(), key=_Group.order)
+        rows = tuple(
+            self._row(self._by, group, method, group.sums.get(method) or Sums())
+            for group in groups
+            for method in _in_order(group.sums or [None])
+        )
+        by_method, seats = dict[str | None, Sums](), dict[str | None, SeatCount]()
+        for group in groups:
+            for method, sums in group.sums.items():
+                total_of_method = by_method.setdefault(method, Sums())
+                total_of_method.merge(sums)
+                total_of_method.bookings += sums.bookings
+            for category, count in group.seats.items():
+                seats[category] = seats.get(category, SeatCount()) + count
+        whole = Sums(bookings=len(self._bookings))
+        for sums in by_method.values():
+            whole.merge(sums)
+        everything = _Group(
+            performances=self._all.performances,
+            cancelled=self._all.cancelled,
+            perhaps_cancelled=self._all.perhaps_cancelled,
+            seats=seats,
+            lost=self._all.lost,
+        )
+        return Sales(
+            by=self._by,
+            payment_methods=self._by_method,
+            rows=rows,
+            method_totals=tuple(
+                self._row("total of a payment method", everything, method, by_method[method])
+                for method in (_in_order(by_method) if self._by_method else ())
+            ),
+            total=self._row("total", everything, None, whole),
+            failed=tuple(self._failed),
+            repeated=self._repeated,
+            categories=_in_order(seats),
+        )
+
+    def _row(self, kind: RowKind, group: _Group, method: str | None, sums: Sums) -> SalesRow:
+        is_total = kind == "total"
+        counts = (is_total or not self._by_method) and kind != "sold-day"
+        lost = group.lost
+        all_counted = counts and not (lost.any_sum if is_total else lost.any_performance)
+        single = next(iter(group.events)) if len(group.events) == 1 else None
+        return SalesRow(
+            kind=kind,
+            event_id=single,
+            event="; ".join(name or event_id for event_id, name in group.events.items()) or None,
+            date_id=group.date_id,
+            start=group.first_start,
+            last_start=group.last_start,
+            venue="; ".join(group.venues) or None,
+            day=group.day,
+            payment_method=method,
+            performances=group.performances if all_counted else None,
+            cancelled=group.cancelled if all_counted else None,
+            perhaps_cancelled=group.perhaps_cancelled if all_counted else None,
+            mark=group.mark(self._by if kind == self._by else "event") if kind != "total of a payment method" else "",
+            bookings=None if lost.any_sum else sums.bookings,
+            **(dict.fromkeys(sums.known(), None) if lost.any_sum else sums.known()),
+            other_types=tuple(sorted(sums.types)),
+            seats=None if not self._with_seats or lost else dict(group.seats),
+            missing="; ".join(self._missing(kind, group, sums)),
+        )
+
+    def _missing(self, kind: RowKind, group: _Group, sums: Sums) -> Iterator[str]:
+        if group.lost:
+            yield f"without {group.lost.words()}"
+        elif kind != "date" and kind == self._by and (elsewhere := self._perhaps_lost()):
+            yield f"perhaps without {elsewhere.words()}"
+        yield from sums.missing()
+
+    def _perhaps_lost(self) -> Lost:
+        """Return what is missing of which nobody knows in which row."""
+        lost = Lost(self._all.lost.counts.copy())
+        for kind in ("seats",) if self._by == "sold-day" else ("seats", "performance", "booking"):
+            del lost.counts[kind]
+        if self._by == "event":
+            lost.counts.clear()
+        return lost
+
+
+def _in_order(names: Iterable[str | None]) -> tuple[str | None, ...]:
+    return tuple(sorted(names, key=lambda name: (name is None, name or "")))
