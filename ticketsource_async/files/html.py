@@ -20,6 +20,8 @@ T = TypeVar("T")
 _NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
 
+_OWN_NAME: Final = re.compile(r"^[a-z0-9_]+\Z")
+"""A name that this library gives a column; others are those of price categories, and stay as they are."""
 _LONG: Final = re.compile(r"[^\s-]{20}(?=[^\s-])")
 """A part of a word after which a line may break; a line of a narrow column has room for it."""
 
@@ -74,7 +76,7 @@ def writer(
     page: Any = environment().get_template("table.html.jinja").module
     printed = table.printed
     columns = table.columns if printed is None else table.columns[: len(printed.widths)]
-    headings = [column.name.replace("_", " ") for column in columns]
+    headings = [_OWN_NAME.sub(lambda name: name[0].replace("_", " "), column.name) for column in columns]
     classes = [_class_of(column, printed) for column in columns]
     written = 0
 
