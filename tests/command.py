@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -190,7 +191,16 @@ class Rows(HTMLParser):
         parser.close()
         width = max(map(len, parser._cells))
         header, *rest = parser._cells if len(parser._cells[0]) == width else parser._cells[1:]
-        return [dict(zip([name.replace(" ", "_") for name in header], row, strict=True)) for row in rest]
+        return [
+            dict(
+                zip(
+                    [re.sub(r"^[a-z0-9 ]+$", lambda own: own[0].replace(" ", "_"), name) for name in header],
+                    row,
+                    strict=True,
+                )
+            )
+            for row in rest
+        ]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a row or a cell."""

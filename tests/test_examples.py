@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ import aiohttp
 import dlt
 import duckdb
 import pytest
+from command import Rows
 from loops import until
 from processes import pointed_at, run_with
 from servers import free_port
 
-from ticketsource_async import Customer
+from ticketsource_async import Customer, TicketSource
 from ticketsource_async.models.reader import read_row
 from ticketsource_async.sandbox import Sandbox
 
@@ -40,7 +43,7 @@ MISSING = {"detail": "There is no such record."}
 
 def test_every_web_service_is_run() -> None:
     """None is forgotten here."""
-    assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == set(SERVICES)
+    assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == {*SERVICES, "door_list_with_fastapi"}
 
 
 async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int, dict[str, object]]:
@@ -82,6 +85,86 @@ async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service
 
         assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
     assert len(box.requests) == 2 * (2 + 1 + 1)
+
+
+@asynccontextmanager
+async def door_lists(box: Sandbox) -> AsyncIterator[str]:
+    """Run the service of door lists, and yield its address when it answers."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", *(word.format(port=port) for word in UVICORN), "door_list_with_fastapi:app"),
+        cwd=EXAMPLES / "web",
+        env=pointed_at(box),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/dates"
+        assert await answer_of(f"{url}/cst-1/door-list", process) == (404, NO_DATE)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = await process.communicate()
+    assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
+    assert box.api_key not in err.decode()
+
+
+NO_DATE = {"detail": "There is no such date."}
+
+
+async def test_a_door_list_is_served_as_a_page_and_read_once_for_all_who_ask(shows: Sandbox) -> None:
+    """No copy stays on a tablet. What is lacking is on the page, which has the status 200 all the same."""
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        event = (await ts.events.list().collect())[0]
+        full, other, *_ = await ts.events.list_dates(event).collect()
+        (first, _) = [booking async for booking in ts.dates.list_bookings(other)]
+        bookings = [booking async for booking in ts.dates.list_bookings(full)]
+    shows.fail(path=f"/bookings/{first.id}/seats", status=501)
+    shows.requests.clear()
+
+    async with door_lists(shows) as url, aiohttp.ClientSession() as session:
+
+        async def page(path: str) -> tuple[int, str, str]:
+            async with session.get(f"{url}/{path}") as response:
+                return response.status, response.headers["Cache-Control"], await response.text()
+
+        answers = await asyncio.gather(*(page(f"{full.id}/door-list") for _ in range(3)))
+        asked = len(shows.requests)
+        fast = await page(f"{full.id}/door-list?fast=true")
+        asked_fast = len(shows.requests) - asked
+        incomplete = await page(f"{other.id}/door-list")
+
+    assert len(set(answers)) == 1
+    status, cached, text = answers[0]
+    assert (status, cached) == (200, "no-store")
+    assert {row["ref"] for row in Rows.of(text)} == {booking.ref for booking in bookings}
+    assert (asked, asked_fast) == (4 + 2 * len(bookings), 4 + len(bookings))
+    assert set(Rows.of(fast[2])[0]) == {"arrived", "name", "ref", "telephone", "remarks"}
+    assert incomplete[0] == 200
+    assert "All or some of the seats of 1 booking could not be read." in incomplete[2]
+
+
+async def test_an_error_of_a_door_list_is_the_http_status_that_says_whose_fault_it_is(shows: Sandbox) -> None:
+    """Nothing of the error but that is told to who asks; the next one who asks gets the list."""
+    faults: list[tuple[dict[str, Any], int]] = [
+        *[({"status": 404}, 404), ({"status": 404, "html": True}, 502), ({"status": 401}, 500), ({"status": 403}, 500)],
+        *[({"status": 403, "html": True}, 502), ({"status": 501}, 502)],
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, 503),
+    ]
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        event = (await ts.events.list().collect())[0]
+        date = (await ts.events.list_dates(event).collect())[0]
+
+    async with door_lists(shows) as url, aiohttp.ClientSession() as session:
+        for how, status in faults:
+            shows.fail(path=f"/dates/{date.id}/bookings", **how)
+            async with session.get(f"{url}/{date.id}/door-list") as response:
+                answer = await response.json()
+                assert response.status == status
+                assert response.headers.get("Retry-After") == ("3600" if status == 503 else None)
+            assert (answer == NO_DATE) == (status == 404)
+        async with session.get(f"{url}/{date.id}/door-list") as response:
+            assert response.status == 200
 
 
 async def load(box: Sandbox, folder: Path) -> asyncio.subprocess.Process:

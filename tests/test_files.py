@@ -243,6 +243,19 @@ async def test_a_program_writes_any_rows_to_a_file_whose_ending_is_its_format(
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+async def test_a_program_gets_the_text_of_a_file_for_an_answer(tmp_path: Path, name: str) -> None:
+    """It is that of the file. What is no text is refused."""
+    await files.write(people(3), CUSTOMERS, tmp_path / f"people.{name}")
+
+    if FORMATS[name].is_binary:
+        with pytest.raises(ConfigurationError, match=f"{name} is no text"):
+            files.as_text(people(3), CUSTOMERS, name)
+    else:
+        written = (tmp_path / f"people.{name}").read_bytes().decode()
+        assert files.as_text(iter(people(3)), CUSTOMERS, name) == written
+
+
 async def test_a_pager_is_written_as_it_is_read(many: Sandbox, tmp_path: Path) -> None:
     """The example of the docstring."""
     async with TicketSource(many.api_key, base_url=many.url, rate_limit=None) as ts:

@@ -60,6 +60,7 @@ def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_
     ("arguments", "unneeded"),
     [
         (["customers", "--help"], {"asyncio", "attr", "rich"}),
+        (["--help"], {"asyncio", "attr", "rich"}),
         (["events", "list", "--sandbox"], {"rich"}),
         (["customers", "find", "ann", "--sandbox", "--format", "csv"], {"rich"}),
     ],

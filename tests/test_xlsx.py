@@ -16,7 +16,7 @@ from rows import ZOE
 
 from ticketsource_async import Amount, Booking, BookingLine, Customer, Event, EventDate, Membership
 from ticketsource_async.files import xlsx
-from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine, Table
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, Printed, SoldLine, Table
 
 T = TypeVar("T")
 
@@ -238,3 +238,69 @@ def test_nothing_is_left_beside_a_file_that_failed(tmp_path: Path, monkeypatch: 
 
     assert list(tmp_path.iterdir()) == []
     assert made.getvalue() == b""
+
+
+# Sheets to print
+
+
+PRINTED = Printed[Customer](
+    "The title", {"id": 12, "title": 10}, ("a line",), ("a warning",), "2 & more", ticked="title"
+)
+
+
+def test_a_table_to_print_has_its_page_set_up() -> None:
+    """A4 on its side, as wide as the page, its first columns, the header of the table and of the page on each."""
+    made = written(evolve(CUSTOMERS, printed=PRINTED), [ZOE] * 3, [], most_rows=3)
+    archive = zipfile.ZipFile(io.BytesIO(made))
+    first, second = (archive.read(f"xl/worksheets/sheet{number}.xml").decode() for number in (1, 2))
+    names = archive.read("xl/workbook.xml").decode()
+
+    for sheet in (first, second):
+        assert re.search(r'<pageSetup paperSize="9" (?:scale="100" )?fitToHeight="0" orientation="landscape"/>', sheet)
+        assert '<pageSetUpPr fitToPage="1"/>' in sheet
+        assert "<oddHeader>&amp;L&amp;12 2 &amp;&amp; more\na warning\na line</oddHeader>" in sheet
+        assert "<oddFooter>&amp;R&amp;P / &amp;N</oddFooter>" in sheet
+        assert 'gridLines="1"' in sheet
+    for wanted in (
+        "customers!$1:$1",
+        "$A$1:$B$3",
+        "'customers 2'!$1:$1",
+        "$A$1:$B$2",
+    ):
+        assert wanted in names
+    plain = book_of([ZOE])[1].read("xl/worksheets/sheet1.xml").decode()
+    assert "pageSetup" not in plain
+    assert "oddHeader" not in plain
+
+
+def test_a_row_to_print_is_as_high_as_its_lines() -> None:
+    """A spreadsheet does not find the height itself when it opens the file; one row cannot be higher than a page."""
+    people = [evolve(ZOE, id=name) for name in ("short", "a word " * 8, "x" * 100, "a\nb\nc", "y " * 5_000)]
+    made = written(evolve(CUSTOMERS, printed=PRINTED), people, [])
+    sheet = zipfile.ZipFile(io.BytesIO(made)).read("xl/worksheets/sheet1.xml").decode()
+
+    heights = [float(height) for height in re.findall(r'<row r="[0-9]+"[^>]* ht="([0-9.]+)"', sheet)]
+
+    assert [height / 15 for height in heights[-4:]] == [8, 10, 3, 27]
+
+
+@pytest.mark.parametrize(
+    ("lines", "header"),
+    [
+        (["42nd Street"], "&L&12 42nd Street"),
+        (["M&G", "A & B", "&[Picture]", "&&G"], "&L&12 M&&&I&IG\nA && B\n&&&I&I[Picture]\n&&&&&I&IG"),
+        (["&"], "&L&12 &&"),
+        (["a\x00b\nc"], "&L&12 a\\x00b\\nc"),
+        (["x" * 300], f"&L&12 {'x' * 246}..."),
+        (["&" * 200], f"&L&12 {'&' * 246}..."),
+        (["\U0001f3ad" * 200], "&L&12 " + "\U0001f3ad" * 123 + "..."),
+        ([], "&L&12 "),
+    ],
+)
+def test_the_header_of_a_page_has_the_texts_as_they_are_as_far_as_there_is_room(lines: list[str], header: str) -> None:
+    """It has codes that begin with &, and 255 characters."""
+    made = xlsx.header_of(lines)
+
+    assert made == header
+    assert len(made.encode("utf-16-le")) <= 2 * 255
+    assert "&G" not in made.replace("&[Picture]", "&G")

@@ -1,6 +1,6 @@
 # The public names, each once: type checkers read them here, and `__init__.py` finds here in which module a name is.
 
-from ticketsource_async import files as files, tables as tables
+from ticketsource_async import files as files, report_tables as report_tables, tables as tables
 from ticketsource_async._version import __version__ as __version__
 from ticketsource_async.bulk import (
     Bulk as Bulk,
@@ -83,6 +83,11 @@ from ticketsource_async.reports.donations import (
     DonationRow as DonationRow,
     Donations as Donations,
     UnknownLine as UnknownLine,
+)
+from ticketsource_async.reports.door_list import (
+    DoorEntry as DoorEntry,
+    DoorList as DoorList,
+    Fetched as Fetched,
 )
 from ticketsource_async.reports.gift_aid import (
     GiftAidRow as GiftAidRow,

@@ -72,8 +72,8 @@ class Printed(Generic[T]):
     """How a table is printed: with a title and lines above it, and with warnings and a `reminder` on every page.
 
     `widths` has the columns that are printed, the first ones of the table, each with the characters that a line of it
-    has at most. In the column `ticked` an empty cell is a box to tick. `is_void` says of which items the row does not
-    count any more. `if_empty` is said in the place of rows.
+    has at most. In the column `ticked` an empty cell is a box to tick, the column `of_row` says whose row it is.
+    `is_void` says of which items the row does not count any more. `if_empty` is said in the place of rows.
     """
 
     title: str
@@ -82,6 +82,7 @@ class Printed(Generic[T]):
     warnings: tuple[str, ...] = ()
     reminder: str = ""
     ticked: str = ""
+    of_row: str = ""
     is_void: Callable[[T], bool] = lambda _: False
     if_empty: str = "No rows."
 

@@ -24,6 +24,8 @@ from ticketsource_async import (
     ConsentDraft,
     Customer,
     CustomerDraft,
+    DoorEntry,
+    DoorList,
     Event,
     EventDate,
     FailedBranch,
@@ -58,7 +60,8 @@ from ticketsource_async import (
     WaitEvent,
     files,
 )
-from ticketsource_async.tables import BOOKINGS, CUSTOMERS, sold_lines
+from ticketsource_async.report_tables import door_list_table
+from ticketsource_async.tables import BOOKINGS, CUSTOMERS, Table, sold_lines
 
 
 async def reading() -> None:
@@ -136,6 +139,10 @@ async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], id
 async def listings(ts: TicketSource) -> None:
     """Read what is on and what was sold."""
     failed: list[FailedBranch] = []
+    door_list = await ts.reports.door_list("dat-1", notes=True, on_progress=print)
+    assert_type(door_list, DoorList)
+    assert_type(door_list_table(door_list), Table[DoorEntry])
+    assert_type(files.as_text(door_list.entries, door_list_table(door_list), "html"), str)
     async for _, _, venue in ts.programme(on_branch_error=failed.append):
         assert_type(venue, Venue | None)
     async for _, _, booking in ts.all_bookings(on_branch_error=print):

@@ -14,6 +14,7 @@ from ticketsource_async import __version__
 from ticketsource_async.cli.check import check
 from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
 from ticketsource_async.cli.donations import list_donations
+from ticketsource_async.cli.door_list import door_list
 from ticketsource_async.cli.help import Command
 from ticketsource_async.cli.report import report
 from ticketsource_async.cli.sales import sales
@@ -80,6 +81,7 @@ def cli() -> None:
 for _name, (_explained, _) in _GROUPS.items():
     cli.add_command(_Group(_name, help=_explained))
 cli.add_command(check)
+cli.add_command(door_list)
 cli.add_command(list_donations)
 cli.add_command(report)
 cli.add_command(sales)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing
+from io import StringIO
 from pathlib import Path
 from typing import Final, Protocol, TextIO, TypeVar
 
@@ -23,6 +24,7 @@ __all__ = (
     "OnWarning",
     "Open",
     "Row",
+    "as_text",
     "ending_of",
     "format_named",
     "format_of",
@@ -155,6 +157,21 @@ async def write(
         # To end a large file takes seconds. It gets its name after that, in this thread: if this is cancelled, never.
         await _in_thread(lambda: file.__exit__(None, None, None))
     return written
+
+
+def as_text(rows: Iterable[T], table: Table[T], format: str) -> str:  # noqa: A002 - as above
+    """Return the text of a file with these rows, such as the page that a web service answers with.
+
+    Raises `ConfigurationError` for a format that there is not, whose extra is not installed, or that is no text.
+    """
+    kind = format_named(format)
+    if kind.is_binary:
+        raise ConfigurationError(f"{kind.name} is no text: write it to a file.")
+    stream = StringIO(newline="")
+    with kind.open(stream, table) as write_row:
+        for row in rows:
+            write_row(row)
+    return stream.getvalue()
 
 
 async def _each(rows: AsyncIterable[T] | Iterable[T]) -> AsyncGenerator[T, None]:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.models.values import visible
 from ticketsource_async.output import OnWarning, log_warning
-from ticketsource_async.tables import Table, text_of
+from ticketsource_async.tables import Column, Printed, Table, text_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -18,6 +19,11 @@ T = TypeVar("T")
 
 _NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
+
+_OWN_NAME: Final = re.compile(r"^[a-z0-9_]+\Z")
+"""A name that this library gives a column; others are those of price categories, and stay as they are."""
+_LONG: Final = re.compile(r"[^\s-]{20}(?=[^\s-])")
+"""A part of a word after which a line may break; a line of a narrow column has room for it."""
 
 
 @lru_cache(1)
@@ -28,10 +34,16 @@ def environment() -> "Environment":
     """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
+        from markupsafe import Markup  # noqa: PLC0415 - of jinja2
     except ModuleNotFoundError:
         raise ConfigurationError("HTML needs an extra: pip install 'ticketsource-async[html]'") from None
 
-    return Environment(
+    def breakable(text: str) -> str:
+        """Return a text in which a line may break within long words, so that none makes a page too wide."""
+        places = [0, *(found.end() for found in _LONG.finditer(text)), None]
+        return Markup("<wbr>").join(text[begin:end] for begin, end in pairwise(places))
+
+    made = Environment(
         loader=PackageLoader("ticketsource_async", "files/templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -39,6 +51,8 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         finalize=_in_html,
     )
+    made.filters["breakable"] = breakable
+    return made
 
 
 def _in_html(value: Any) -> Any:
@@ -62,11 +76,8 @@ def writer(
     page: Any = environment().get_template("table.html.jinja").module
     printed = table.printed
     columns = table.columns if printed is None else table.columns[: len(printed.widths)]
-    headings = [column.name.replace("_", " ") for column in columns]
-    classes = [
-        "ticked" if printed and column.name == printed.ticked else column.kind if column.kind in _ON_THE_RIGHT else ""
-        for column in columns
-    ]
+    headings = [_OWN_NAME.sub(lambda name: name[0].replace("_", " "), column.name) for column in columns]
+    classes = [_class_of(column, printed) for column in columns]
     written = 0
 
     def begin() -> None:
@@ -86,4 +97,8 @@ def writer(
     stream.write(page.end("" if written else printed.if_empty if printed else "No rows."))
 
 
-_ON_THE_RIGHT: Final = ("number", "money")
+def _class_of(column: Column[T], printed: Printed[T] | None) -> str:
+    """Return how the cells of a column look, an empty text for nothing particular."""
+    if printed is not None and column.name in (printed.ticked, printed.of_row):
+        return "ticked" if column.name == printed.ticked else "of-row"
+    return column.kind if column.kind in ("number", "money") else ""

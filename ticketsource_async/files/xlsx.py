@@ -2,17 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import pairwise
 from math import isinf
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final, Generic, TextIO, TypeVar
 from unicodedata import east_asian_width
 
 from ticketsource_async.errors import ConfigurationError
+from ticketsource_async.models.values import visible
 from ticketsource_async.output import OnWarning, assembled, log_warning
-from ticketsource_async.tables import Table, Value, text_of
+from ticketsource_async.tables import Printed, Table, Value, text_of
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -29,6 +32,14 @@ _ROWS_MEASURED: Final = 1_000
 _WIDEST: Final = 60
 _MOST_OF_A_NAME: Final = 28  # of the 31 characters that the name of a sheet may have
 _BUTTON: Final = 3  # the room that the button of the filter takes in the header
+_A4: Final = 9
+_MOST_OF_A_HEADER: Final = 255  # in UTF-16, with its codes
+_HEADER_BEGINS: Final = "&L&12 "  # without the space, digits that follow would belong to the size
+_MORE: Final = "..."
+_LINE: Final = 15  # the height, in points
+_MOST_LINES: Final = 27  # a row can be 409 points high
+_ROOM: Final = 0.85  # of the width of a column, since fonts differ
+_INCHES: Final = {"left": 0.4, "right": 0.4, "top": 1.2, "bottom": 0.6}  # the header needs room for four lines
 _TEXT: Final = 49  # the number of Excel's own format for text, which also what people type keeps
 
 _LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": '"TRUE";"TRUE";"FALSE"'}
@@ -78,12 +89,17 @@ class _Sheets(Generic[T]):
         self._table = table
         self._most_rows = most_rows
         looks = [_LOOKS.get(column.kind, _TEXT) for column in table.columns]
-        formats = {look: book.add_format({"num_format": look}) for look in {*looks, _TEXT}}
-        self._text = formats[_TEXT]
+        top = {"valign": "top"} if table.printed else {}
+        formats = {look: book.add_format({"num_format": look, **top}) for look in {*looks, _TEXT}}
         self._formats: list[Format] = [formats[look] for look in looks]
-        self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True})  # else they lie on each other
+        # Without the wrap, lines lie on each other.
+        self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True, **top})
+        self._text = self._lines if table.printed else formats[_TEXT]
         self._header = book.add_format({"num_format": _TEXT, "bold": True})
         self._widths = [_width(column.name) + _BUTTON for column in table.columns]
+        self._widest = [
+            table.printed.widths.get(column.name, _WIDEST) if table.printed else _WIDEST for column in table.columns
+        ]
         self._measured = 0
         self.cut: Counter[str] = Counter()
         self._begin_sheet()
@@ -97,6 +113,19 @@ class _Sheets(Generic[T]):
         for index, column in enumerate(self._table.columns):
             _check(self._sheet.write_string(0, index, column.name, self._header))
         self._row = 1
+        if self._table.printed is not None:
+            self._set_page(self._table.printed)
+
+    def _set_page(self, printed: Printed[T]) -> None:
+        """Let the sheet be printed on A4, as wide as the page, with the header of the table on each."""
+        self._sheet.set_landscape()
+        self._sheet.set_paper(_A4)
+        self._sheet.set_margins(**_INCHES)
+        self._sheet.fit_to_pages(1, 0)
+        self._sheet.repeat_rows(0)
+        self._sheet.hide_gridlines(0)  # they are printed, and make a box of an empty cell
+        self._sheet.set_header(header_of([printed.reminder or printed.title, *printed.warnings, *printed.lines]))
+        self._sheet.set_footer("&R&P / &N")
 
     def write(self, item: T) -> None:
         """Write an item, on another sheet if this one is full."""
@@ -104,6 +133,8 @@ class _Sheets(Generic[T]):
             self._end_sheet()
             self._begin_sheet()
         values = self._table.row(item)
+        if self._table.printed is not None:
+            _check(self._sheet.set_row(self._row, _LINE * self._lines_of(values)))
         for index, value in enumerate(values):
             if value is not None:
                 self._write_cell(index, value)
@@ -111,8 +142,17 @@ class _Sheets(Generic[T]):
             self._measured += 1
             for index, value in enumerate(values):
                 longest = max(map(_width, text_of(value).split("\n")))
-                self._widths[index] = max(self._widths[index], min(longest + 1, _WIDEST))
+                self._widths[index] = max(self._widths[index], min(longest + 1, self._widest[index]))
         self._row += 1
+
+    def _lines_of(self, values: Sequence[Value]) -> int:
+        """Return how many lines a row needs. A spreadsheet does not find that out itself when it opens a file."""
+        lines = [
+            sum(max(1, len(wrap(line, max(1, int(_ROOM * widest))))) for line in text_of(value).split("\n"))
+            for value, widest in zip(values, self._widest, strict=True)
+            if value
+        ]
+        return min(max(lines, default=1), _MOST_LINES)
 
     def _write_cell(self, index: int, value: Value) -> None:
         kind = self._formats[index]
@@ -140,6 +180,8 @@ class _Sheets(Generic[T]):
         for index, (width, kind) in enumerate(zip(self._widths, self._formats, strict=True)):
             _check(self._sheet.set_column(index, index, width, kind))
         _check(self._sheet.autofilter(0, 0, self._row - 1, len(self._table.columns) - 1))
+        if self._table.printed is not None:
+            _check(self._sheet.print_area(0, 0, self._row - 1, len(self._table.printed.widths) - 1))
 
     def end(self) -> None:
         """Write the file."""
@@ -150,6 +192,20 @@ class _Sheets(Generic[T]):
         """Close the files in which the library has laid the rows aside, which it does not if the book has no end."""
         for sheet in self._book.worksheets():
             sheet._opt_close()  # noqa: SLF001 - there is no other way
+
+
+def header_of(lines: Sequence[str]) -> str:
+    """Return the header of a page with as many of these lines as there is room for."""
+    made = _HEADER_BEGINS
+    for character, following in pairwise("\n".join(visible(line) for line in lines) + "\n"):
+        code = character
+        if character == "&":
+            # The library takes &G and &[Picture] for pictures, also behind another &. Italics, on and off, part them.
+            code = "&&&I&I" if following in "G[" else "&&"
+        if len((made + code + _MORE).encode("utf-16-le")) > 2 * _MOST_OF_A_HEADER:
+            return made + _MORE
+        made += code
+    return made
 
 
 def _sheet_name(name: str) -> str:

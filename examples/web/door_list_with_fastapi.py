@@ -1,0 +1,101 @@
+"""A door list as a page, for the tablets at the doors: run `uvicorn door_list_with_fastapi:app`, behind your own login.
+
+`/dates/{date_id}/door-list` is the page of `ticketsource door-list`, `?fast=true` leaves seats out. A list takes two
+requests for each booking, so one is read at a time, and everybody who asks for it within a minute gets the same page.
+The page says when it was read, and what it lacks. An error that ends the list becomes an HTTP status.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from attrs import Factory, define, field
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from ticketsource_async import (
+    AuthenticationFailed,
+    ClientClosed,
+    ConfigurationError,
+    InvalidID,
+    LimiterUnavailable,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestTimedOut,
+    TicketSource,
+    TicketSourceError,
+    files,
+)
+from ticketsource_async.report_tables import door_list_table
+
+A_MINUTE = 60.0
+PRIVATE = {"Cache-Control": "no-store"}  # no copy of people's names stays on a tablet
+
+
+@define
+class DoorLists:
+    """The pages of the last minute."""
+
+    ts: TicketSource
+    pages: dict[tuple[str, bool], tuple[float, str]] = field(factory=dict)
+    one_at_a_time: asyncio.Lock = Factory(asyncio.Lock)
+
+    async def page(self, date_id: str, *, fast: bool) -> str:
+        async with self.one_at_a_time:
+            now = time.monotonic()
+            self.pages = {key: kept for key, kept in self.pages.items() if now - kept[0] < A_MINUTE}
+            if (date_id, fast) not in self.pages:
+                found = await self.ts.reports.door_list(date_id, seats=not fast)
+                page = files.as_text(found.entries, door_list_table(found), "html")
+                self.pages[date_id, fast] = time.monotonic(), page
+            return self.pages[date_id, fast][1]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, DoorLists]]:
+    async with TicketSource.from_env() as ts:
+        yield {"door_lists": DoorLists(ts)}
+
+
+def opened(request: Request) -> DoorLists:
+    return request.state.door_lists  # type: ignore[no-any-return]  # FastAPI's state is untyped
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def status_of(error: TicketSourceError) -> int:
+    match error:
+        case InvalidID():
+            return 404
+        case NotFound():
+            return 404 if error.is_from_api else 502  # a gateway may have said so
+        case RateLimited() | LimiterUnavailable():
+            return 503
+        case RequestTimedOut():
+            return 504
+        case AuthenticationFailed() | PermissionDenied() | ConfigurationError() | ClientClosed():
+            return 500  # nothing that the one at the door can mend
+        case _:
+            return 502
+
+
+@app.exception_handler(TicketSourceError)
+async def failed(request: Request, error: TicketSourceError) -> JSONResponse:
+    status = status_of(error)
+    if status == 404:
+        return JSONResponse({"detail": "There is no such date."}, status)
+    logging.getLogger("door_lists").error("%s", error)  # it names the call, and never the key
+    headers = {"Retry-After": str(int(getattr(error, "retry_after", None) or A_MINUTE))} if status == 503 else None
+    return JSONResponse({"detail": "TicketSource could not be read. Try again later."}, status, headers)
+
+
+@app.get("/dates/{date_id}/door-list")
+async def door_list(
+    date_id: str, door_lists: Annotated[DoorLists, Depends(opened)], *, fast: bool = False
+) -> HTMLResponse:
+    return HTMLResponse(await door_lists.page(date_id, fast=fast), headers=PRIVATE)

@@ -1,0 +1,404 @@
+"""ts.reports.door_list: everybody who has booked, whatever the API answers for some of them."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from loops import our_tasks
+from mocked import ONCE
+
+from ticketsource_async import (
+    AccessBlocked,
+    AuthenticationFailed,
+    ClientClosed,
+    DoorEntry,
+    InvalidID,
+    InvalidResponse,
+    NoteDraft,
+    NotFound,
+    ServerError,
+    TicketSource,
+)
+from ticketsource_async.sandbox import Sandbox
+
+
+@pytest.fixture(name="hall")
+async def _hall() -> AsyncIterator[Sandbox]:
+    async with Sandbox(customers=20, events=1, dates_per_event=2, bookings_per_date=30, rate_limit=None) as hall:
+        yield hall
+
+
+@pytest.fixture(name="desk")
+async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
+    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
+        yield desk
+
+
+@pytest.fixture(name="date")
+async def _date(hall: Sandbox, desk: TicketSource) -> str:
+    """Return the id of a date."""
+    async for event in desk.events.list():
+        async for date in desk.events.list_dates(event):
+            hall.requests.clear()
+            return date.id
+    raise AssertionError
+
+
+async def bookings_of(hall: Sandbox, desk: TicketSource, date: str) -> list[dict[str, Any]]:
+    """Return the rows of the bookings for a date as the API sends them."""
+    listed = await desk.paginate(f"/dates/{date}/bookings").collect()
+    hall.requests.clear()
+    rows: list[dict[str, Any]] = json.loads(json.dumps(listed, default=float))
+    return rows
+
+
+def paths(hall: Sandbox) -> Counter[str]:
+    """Return how often each path was asked for."""
+    return Counter(request.path for request in hall.requests)
+
+
+def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
+    """Return the entries by the id of their booking."""
+    return {entry.booking.id: entry for entry in entries}
+
+
+async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """A customer with several bookings is asked for once, and each booking has a row."""
+    rows = await bookings_of(hall, desk, date)
+    made: list[tuple[int, int]] = []
+
+    found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
+
+    assert Counter(entry.booking.id for entry in found.entries) == Counter(row["id"] for row in rows)
+    assert len(found.entries) == 30
+    for entry in found.entries:
+        assert entry.customer is not None
+        assert entry.customer.value is not None
+        assert entry.customer.value.id == entry.booking.customer_id
+        seats = [seat async for seat in desk.bookings.list_seats(entry.booking)]
+        assert entry.seats is not None
+        assert list(entry.seats.value or ()) == seats
+        assert entry.notes is None
+    assert (found.is_complete, found.event and found.event.name) == (True, "The Lighthouse")
+    assert found.venue is not None
+    assert made == [(number, 50) for number in range(51)]
+
+
+async def test_it_makes_a_request_for_each_booking_and_one_for_each_customer(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """Besides those for the date, its event, its venue and the bookings; notes are one more for each customer."""
+    await desk.reports.door_list(date)
+    plain = paths(hall)
+    hall.requests.clear()
+    await desk.reports.door_list(date, notes=True)
+    with_notes = paths(hall)
+    hall.requests.clear()
+    await desk.reports.door_list(await desk.dates.get(date), seats=False)
+    fast = paths(hall)
+
+    assert (plain.total(), with_notes.total(), fast.total()) == (4 + 30 + 20, 4 + 30 + 40, 4 + 20)
+    assert set(plain.values()) == set(with_notes.values()) == set(fast.values()) == {1}
+
+
+async def test_notes_of_staff_come_with_every_booking_of_their_customer(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """If they are asked for."""
+    rows = await bookings_of(hall, desk, date)
+    twice = hall.customers.ids()[0]
+    await desk.notes.create(twice, NoteDraft(description="Wheelchair", created_by="Sam"))
+
+    found = await desk.reports.door_list(date, notes=True)
+
+    entries = [entry for entry in found.entries if entry.booking.customer_id == twice]
+    assert len(entries) == sum(row["links"]["customer"].endswith(twice) for row in rows) == 2
+    assert all("Wheelchair" in entry.notes_in_words.split("\n") for entry in entries)
+
+
+async def test_a_customer_who_was_deleted_is_there_with_the_reference(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """Nothing is lacking that TicketSource has."""
+    gone = hall.customers.ids()[3]
+    hall.customers.delete([gone])
+
+    found = await desk.reports.door_list(date, notes=True)
+
+    entries = [entry for entry in found.entries if entry.booking.customer_id == gone]
+    assert [entry.customer is not None and entry.customer.is_gone for entry in entries] == [True, True]
+    assert all(entry.reference and "no longer in TicketSource" in entry.remarks[0] for entry in entries)
+    assert (found.is_complete, len(found.entries), list(found.failures())) == (True, 30, [])
+
+
+async def test_a_404_that_is_not_of_the_api_says_nothing_of_a_customer(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """A gateway may have made it."""
+    hall.fail(path=f"/customers/{hall.customers.ids()[3]}", status=404, html=True)
+
+    found = await desk.reports.door_list(date)
+
+    assert [entry.lacking for entry in found.entries if entry.lacking] == [("customer",)] * 2
+    assert not found.is_complete
+
+
+async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list() -> None:
+    """Each has the reference, and says that seats and customer could not be read."""
+    async with (
+        Sandbox(customers=130, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
+        TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk,
+    ):
+        (date,) = [date.id async for event in desk.events.list() async for date in desk.events.list_dates(event)]
+        rows = await bookings_of(hall, desk, date)
+        for row in rows:
+            hall.fail(path=f"/bookings/{row['id']}/seats", status=500)
+        for customer_id in hall.customers.ids():
+            hall.fail(path=f"/customers/{customer_id}", status=501, times=1)
+
+        found = await desk.reports.door_list(date)
+
+    assert {entry.reference for entry in found.entries} == {row["attributes"]["ref"] for row in rows}
+    there = {entry.booking.id for entry in found.entries if entry.customer and not entry.customer.is_gone}
+    assert len(there) > 100
+    assert {entry.lacking for entry in found.entries if entry.booking.id in there} == {("customer", "seats")}
+    assert {entry.lacking for entry in found.entries if entry.booking.id not in there} <= {("seats",)}
+    assert len(list(found.failures())) == 130 + len(there)
+    assert found.warnings == (
+        f"The customer of {len(there)} bookings could not be read.",
+        "All or some of the seats of 130 bookings could not be read.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "remark"),
+    [
+        ({"data": "x"}, "seats could not be read"),
+        ({"data": [{"type": "seat", "attributes": {}}], "links": {}}, "some seats could not be read"),
+        ({"data": [], "links": {}}, None),
+        ("<html>", "seats could not be read"),
+    ],
+)
+async def test_odd_seats_are_told_in_the_row_of_their_booking(
+    hall: Sandbox, desk: TicketSource, date: str, body: object, remark: str | None
+) -> None:
+    """All other rows are as they were."""
+    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    hall.fail(path=f"/bookings/{odd}/seats", status=200, body=json.dumps(body), times=None)
+
+    found = by_booking((await desk.reports.door_list(date)).entries)
+
+    assert [entry.booking.id for entry in found.values() if entry.lacking] == ([odd] if remark else [])
+    assert remark is None or remark in found[odd].remarks
+    assert len(found) == 30
+
+
+async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """What came before is there."""
+    odd = (await bookings_of(hall, desk, date))[3]["id"]
+    endless(
+        hall,
+        f"/bookings/{odd}/seats",
+        [{"id": "sea-1", "type": "seat", "attributes": {"is_booked": True, "is_cancelled": False}}],
+    )
+
+    entry = by_booking((await desk.reports.door_list(date)).entries)[odd]
+
+    assert (entry.lacking, entry.places, entry.seats_in_words) == (("seats",), None, "1 place")
+
+
+def endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
+    """Let a list have these rows, and then empty pages without end."""
+    for number in range(1, 20):
+        body = json.dumps({"data": rows if number == 1 else [], "links": {"next": f"?page={number + 1}"}})
+        hall.fail(path=path, status=200, body=body)
+
+
+async def served(hall: Sandbox, desk: TicketSource, date: str, rows: list[Any], **how: Any) -> None:
+    """Let the bookings for a date be these."""
+    body = json.dumps({"data": rows, "links": {"next": None}})
+    hall.fail(path=f"/dates/{date}/bookings", status=200, body=body, times=None, **how)
+
+
+async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """As when somebody books while the pages are read."""
+    rows = await bookings_of(hall, desk, date)
+    await served(hall, desk, date, [*rows[:3], rows[0], rows[2]])
+
+    found = await desk.reports.door_list(date)
+
+    assert len(found.entries) == 3
+    assert found.is_complete
+
+
+async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """The list says that people are missing."""
+    rows = await bookings_of(hall, desk, date)
+    await served(hall, desk, date, [rows[0], {"type": "booking", "id": None}, {**rows[1], "attributes": None}, rows[2]])
+
+    found = await desk.reports.door_list(date)
+
+    assert {entry.booking.id for entry in found.entries} == {rows[0]["id"], rows[2]["id"]}
+    assert (found.missing_bookings, found.is_complete) == (2, False)
+    assert found.warnings == ("People are missing: 2 bookings could not be read.",)
+    assert [type(error) for error in found.failures()] == [InvalidResponse] * 2
+
+
+@pytest.mark.parametrize(
+    ("link", "lacking"),
+    [(None, ()), ("", ()), ("https://api.example.com/", ()), ("https://api.example.com/x/evt-1", ("customer",))],
+)
+async def test_a_booking_whose_link_leads_to_no_customer_is_there(
+    hall: Sandbox, desk: TicketSource, date: str, link: object, lacking: tuple[str, ...]
+) -> None:
+    """It has its reference and its seats."""
+    rows = await bookings_of(hall, desk, date)
+    rows[0]["links"]["customer"] = link
+    await served(hall, desk, date, rows[:2])
+
+    entry = by_booking((await desk.reports.door_list(date, notes=True)).entries)[rows[0]["id"]]
+
+    assert entry.reference == rows[0]["attributes"]["ref"]
+    assert (entry.seats is not None and entry.seats.value) or ()
+    assert set(lacking) <= set(entry.lacking)
+    assert (entry.customer is None) == (not lacking)
+
+
+async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """The people on the pages before are there."""
+    rows = await bookings_of(hall, desk, date)
+    endless(hall, f"/dates/{date}/bookings", rows[:3])
+
+    found = await desk.reports.door_list(date)
+
+    assert len(found.entries) == 3
+    assert found.ended is not None
+    assert found.warnings[0].startswith("People may be missing: the list of bookings could not be read to its end")
+    assert "NOT COMPLETE" in found.reminder
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "said"),
+    [
+        ("events", 500, "The event could not be read."),
+        ("venues", 404, "The venue could not be read."),
+        ("dates", 500, "The date could not be read."),
+    ],
+)
+async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(
+    hall: Sandbox, desk: TicketSource, date: str, what: str, status: int, said: str
+) -> None:
+    """The page says so."""
+    known = await desk.dates.get(date)
+    record_id = {"events": known.event_id, "venues": known.venue_id, "dates": date}[what]
+    hall.fail(path=f"/{what}/{record_id}", status=status)
+
+    found = await desk.reports.door_list(date)
+
+    assert len(found.entries) == 30
+    assert said in found.warnings
+    assert not found.is_complete
+    assert ("PERHAPS CANCELLED" in found.reminder) == (what == "dates")
+
+
+async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall: Sandbox, date: str) -> None:
+    """Which is complete."""
+    await served(hall, desk, date, [])
+    made: list[tuple[int, int]] = []
+
+    found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
+
+    assert (found.entries, found.is_complete, made) == ((), True, [(0, 0)])
+
+
+async def test_a_date_that_is_not_there_is_an_error(desk: TicketSource, hall: Sandbox) -> None:
+    """So is what cannot be an id, before any request."""
+    with pytest.raises(NotFound):
+        await desk.reports.door_list("dat-nothing")
+    assert paths(hall) == {"/dates/dat-nothing": 1}
+
+    with pytest.raises(InvalidID):
+        await desk.reports.door_list("evt-1")
+    assert len(hall.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ({"status": 401}, AuthenticationFailed),
+        ({"status": 403, "html": True, "headers": {"cf-mitigated": "challenge"}}, AccessBlocked),
+    ],
+)
+async def test_what_concerns_all_ends_the_list(
+    hall: Sandbox, desk: TicketSource, date: str, how: dict[str, Any], error: type[Exception]
+) -> None:
+    """No task is left."""
+    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    hall.fail(path=f"/bookings/{odd}/seats", **how)
+    before = our_tasks()
+
+    with pytest.raises(error):
+        await desk.reports.door_list(date)
+
+    assert our_tasks() == before
+
+
+async def test_bookings_that_cannot_be_listed_are_an_error(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """There is no list then."""
+    hall.fail(path=f"/dates/{date}/bookings", status=500, times=None)
+
+    with pytest.raises(ServerError):
+        await desk.reports.door_list(date)
+
+
+async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """As one is when a client is closed."""
+    before = our_tasks()
+    begun = asyncio.Event()
+    reading = asyncio.create_task(desk.reports.door_list(date, on_progress=lambda *_: begun.set()))
+    await begun.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert our_tasks() == before
+
+    closing = asyncio.create_task(desk.reports.door_list(date, on_progress=lambda *_: begun.set()))
+    begun.clear()
+    await begun.wait()
+    await desk.aclose()
+    with pytest.raises(ClientClosed):
+        await closing
+
+
+async def test_wrong_options_are_refused_before_any_request(hall: Sandbox, desk: TicketSource) -> None:
+    """Each names what is right."""
+    with pytest.raises(TypeError, match="notes"):
+        await desk.reports.door_list("dat-1", note=True)  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(ValueError, match="concurrency"):
+        await desk.reports.door_list("dat-1", concurrency=0)
+
+    async def tell(_done: int, _total: int) -> None: ...
+
+    with pytest.raises(ValueError, match="plain function"):
+        await desk.reports.door_list("dat-1", on_progress=tell)
+    assert not hall.requests
+
+
+async def test_every_record_of_the_list_can_be_asked_for_what_could_not_be_read(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """Each once, though a customer may have several bookings."""
+    found = await desk.reports.door_list(date, notes=True)
+
+    ids = Counter(record.id for record in found.records())
+    assert set(ids.values()) == {1}
+    kinds = Counter(record_id.partition("-")[0] for record_id in ids)
+    assert (kinds["dat"], kinds["evt"], kinds["ven"], kinds["bkg"], kinds["cst"]) == (1, 1, 1, 30, 20)
+    assert kinds["sea"] > 30

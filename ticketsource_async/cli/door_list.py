@@ -1,0 +1,144 @@
+"""The command that makes a door list."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ticketsource_async.cli.common import (
+    TEXT,
+    LeftOut,
+    box_office,
+    checked_ids,
+    command,
+    first_few,
+    output_option,
+    progress,
+    quiet_option,
+    reporting_unreadable,
+    run,
+    sandbox_option,
+    say,
+    strict_option,
+)
+from ticketsource_async.cli.terminal import print_rows, table_or_file_option, table_or_format
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ticketsource_async.reports.door_list import DoorList
+
+
+@dataclass(frozen=True)  # not attrs, which help would have to load
+class _Options:
+    """What to put on the list, and where it goes."""
+
+    seats: bool
+    notes: bool
+    output: Path
+    quiet: bool
+    sandbox: bool
+
+
+@command(
+    "door-list",
+    epilog="Example: ticketsource door-list dat-dQyWKER4Orw5glVX -o door.html",
+)
+@click.argument("date", metavar="DATE_ID", type=TEXT)
+@sandbox_option
+@strict_option
+@quiet_option
+@click.option("--fast", is_flag=True, help="Leave seats and attendees out: one request less for each booking.")
+@click.option(
+    "--notes", is_flag=True, help="Add the notes of staff on each customer: one request more for each customer."
+)
+@output_option
+@table_or_file_option
+def door_list(
+    *,
+    date: str,
+    format: str | None,  # noqa: A002 - as the option is called
+    output: Path,
+    notes: bool,
+    fast: bool,
+    quiet: bool,
+    strict: bool,
+    sandbox: bool,
+) -> None:
+    """List who has booked for a date, by surname, for those who let people in.
+
+    Each booking has a row: name, reference, seats by price category, attendees, telephone, and what to know besides. A
+    booking is marked as CANCELLED if all of its seats are, and as REFUNDED if what was paid for tickets was paid back.
+    It stays on the list. `programme export` and `events dates EVENT_ID` print the ids of dates.
+
+    For print, write .html (open it in a browser) or .xlsx: A4, with the performance and the header on every page, and
+    a box to tick for each booking.
+
+    This makes at least 4 requests, then one for each booking and one for each customer. It says first how many, and
+    how long they take. If a part of a booking cannot be read, the booking is on the list with its reference, stderr
+    says why, and the exit code is 1. Times are as TicketSource writes them.
+    """
+    kind = table_or_format(output, format)
+    options = _Options(not fast, notes, output, quiet, sandbox)
+
+    async def work() -> None:
+        from ticketsource_async import files  # noqa: PLC0415 - help can do without
+        from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
+
+        # Its cells say what could not be read.
+        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
+            found = await _read(date, options)
+            for record in found.records():
+                note(record)
+            for error in found.failures():
+                left_out(error)
+            table = door_list_table(found)
+            if kind is None:
+                print_rows(table, found.entries, [found.title, *found.lines, *found.warnings])
+            else:
+                await files.write(found.entries, table, output, format=kind.name, on_warning=say)
+            _tell(found, is_shown=kind is None, quiet=quiet)
+
+    run(work())
+
+
+async def _read(date: str, options: _Options) -> "DoorList":
+    """Return the door list, after saying how many requests it takes."""
+    from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
+
+    shown: list[tqdm[object]] = []
+    with ExitStack() as closing:
+
+        def count(done: int, total: int) -> None:
+            if shown:
+                shown[0].update(done - shown[0].n)
+                return
+            if total and not options.quiet:
+                what = "seats, customers and notes" if options.notes else "seats and customers"
+                what = what if options.seats else what.removeprefix("seats, ").removeprefix("seats and ")
+                say(f"Reading {what}: {requests_taken(total)}.")
+            shown.append(
+                closing.enter_context(progress("requests", quiet=options.quiet, rows_to=options.output, total=total))
+            )
+
+        async with box_office(sandbox=options.sandbox) as ts:
+            with checked_ids("DATE_ID", explained="a date: `programme export` prints them."):
+                return await ts.reports.door_list(date, seats=options.seats, notes=options.notes, on_progress=count)
+
+
+def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
+    """Say what a list in a file says itself only on its pages, if at all."""
+    from ticketsource_async.cli.recipients import counted  # noqa: PLC0415 - as above
+
+    gone = {e.booking.customer_id or "": None for e in found.entries if e.customer is not None and e.customer.is_gone}
+    if gone:
+        say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")
+    if nameless := [entry.reference for entry in found.entries if entry.customer is None]:
+        say(f"{counted(len(nameless), 'booking')} named no customer: {first_few(nameless)}")
+    if not is_shown:
+        for warning in found.warnings:
+            say(warning)
+        if not quiet:
+            say(" ".join((*found.lines, "" if found.entries else "Nobody has booked.")).strip())

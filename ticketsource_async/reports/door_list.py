@@ -1,0 +1,357 @@
+"""A door list: who has booked for a performance, for those who let people in."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Context, Decimal, localcontext
+from typing import Final, Generic, Literal, TypeVar
+
+from attrs import frozen
+
+from ticketsource_async.contacts import words_of
+from ticketsource_async.errors import NotFound, TicketSourceError
+from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate, Note, Seat, Venue
+from ticketsource_async.models.base import Record
+from ticketsource_async.reports import seating
+from ticketsource_async.reports.seating import UNREADABLE, words
+from ticketsource_async.reports.seats import state_of
+
+T_co = TypeVar("T_co", covariant=True)
+
+Part = Literal["customer", "seats", "notes"]
+Refund = Literal["in full", "in part", "unknown"]
+_Names = tuple[str, str, str]
+
+_LACKING: Final[dict[Part, str]] = {
+    "customer": "The customer",
+    "seats": "All or some of the seats",
+    "notes": "All or some of the notes",
+}
+_OFFSET_AT: Final = 16
+_UNBOUNDED: Final = Context(prec=50, traps=[])  # only the sign of a sum is looked at
+
+
+@frozen
+class Fetched(Generic[T_co]):
+    """What came of a call: its `value`, None if it failed.
+
+    `errors` has why, or the rows of a list that could not be read. `ended` says why a list was not read to its end.
+    """
+
+    value: T_co | None
+    errors: tuple[TicketSourceError, ...] = ()
+    ended: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether TicketSource itself says that there is no such record."""
+        return self.value is None and any(isinstance(e, NotFound) and e.is_from_api for e in self.errors)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all could be read."""
+        return not self.errors and self.ended is None
+
+
+@frozen
+class DoorEntry:
+    """A booking on a door list. `customer`, `seats` and `notes` are None if nobody asked for them.
+
+    A booking that names no customer has no `customer` either. The texts are for people.
+    """
+
+    booking: Booking
+    customer: Fetched[Customer] | None = None
+    seats: Fetched[Sequence[Seat]] | None = None
+    notes: Fetched[Sequence[Note]] | None = None
+
+    @property
+    def reference(self) -> str:
+        """What the booking is called: its reference, or its id if it has none."""
+        return words(self.booking.ref) or self.booking.id
+
+    @property
+    def _person(self) -> Customer | None:
+        return None if self.customer is None else self.customer.value
+
+    @property
+    def _seats(self) -> Sequence[Seat]:
+        return (self.seats and self.seats.value) or ()
+
+    @property
+    def name(self) -> str:
+        """The name of the customer, surname first, else that of an attendee, else the e-mail; empty for none."""
+        surname, title, first = self._names()
+        return ", ".join(filter(None, (surname, words(title, first))))
+
+    def _names(self) -> _Names:
+        """Return the names to list the booking under."""
+        own = self._own_names()
+        if _plain(own[0]) or _plain(own[2]):
+            return own
+        if guest := self._named_attendee():
+            return guest
+        email = "" if self._person is None else words(self._person.email)
+        return (email, "", "") if email else own
+
+    def _own_names(self) -> _Names:
+        """Return surname, title and first name of the customer."""
+        if (person := self._person) is None:
+            return "", "", ""
+        return (
+            UNREADABLE if "last_name" in person.invalid else words(person.last_name),
+            words(person.title),
+            UNREADABLE if "first_name" in person.invalid else words(person.first_name),
+        )
+
+    def _named_attendee(self) -> _Names | None:
+        """Return the names of the first attendee who has some."""
+        guests = (seat.attendee for seat in seating.attendees(self._seats) if seat.attendee)
+        names = ((words(guest.last_name), words(guest.title), words(guest.first_name)) for guest in guests)
+        return next((name for name in names if _plain(name[0]) or _plain(name[2])), None)
+
+    @property
+    def order(self) -> tuple[bool, str, str, str]:
+        """What sorts the list: by surname, in which capitals, accents, spaces and apostrophes make no difference."""
+        surname, _, first = map(_plain, self._names())
+        return (not (surname or first), surname or first, first, self.reference)
+
+    @property
+    def attendees(self) -> str:
+        """The names of those who come, each once, in the order of their seats."""
+        return ", ".join(dict.fromkeys(map(seating.attendee_name, seating.attendees(self._seats))))
+
+    @property
+    def telephone(self) -> str:
+        """The telephone of the customer, else that of an attendee."""
+        person = self._person
+        if person is not None and "telephone" in person.invalid:
+            return UNREADABLE
+        numbers = [person.telephone if person else None]
+        numbers += [seat.attendee.telephone for seat in self._seats if seat.attendee]
+        return next(filter(None, (words(number) for number in numbers)), "")
+
+    @property
+    def seats_in_words(self) -> str:
+        """The seats by price category; what could not be read is said."""
+        if self.seats is None:
+            return ""
+        if self.seats.value is None:
+            return "(could not be read)"
+        return seating.in_words(self.seats.value) or "none listed"
+
+    @property
+    def places(self) -> int | None:
+        """How many seats are sold and not cancelled, None if that is not known."""
+        if self.seats is None or self.seats.value is None or not self.seats.is_whole:
+            return None
+        return seating.places(self.seats.value)
+
+    @property
+    def notes_in_words(self) -> str:
+        """The notes of staff on the customer, one a line."""
+        if self.notes is None or self.notes.value is None:
+            return "" if self.notes is None or self.notes.is_gone else "(could not be read)"
+        said = (
+            UNREADABLE if "description" in note.invalid else (note.description or "").strip()
+            for note in self.notes.value
+        )
+        return "\n".join(filter(None, said))
+
+    @property
+    def mark(self) -> str:
+        """CANCELLED if all seats are, REFUNDED if what was paid for tickets was paid back, empty for any other."""
+        states = {state_of(seat) for seat in self._seats}
+        if states == {"cancelled"} and self.seats is not None and self.seats.is_whole:
+            return "CANCELLED"
+        return "REFUNDED" if refund_of(self.booking) == "in full" else ""
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it has a mark, and no seat that is not cancelled."""
+        return bool(self.mark) and all(state_of(seat) == "cancelled" for seat in self._seats)
+
+    @property
+    def lacking(self) -> tuple[Part, ...]:
+        """What of the booking could not be read, or not wholly."""
+        return tuple(part for part, fetched in self._parts() if not fetched.is_whole and not self._is_expected(part))
+
+    def _is_expected(self, part: Part) -> bool:
+        """Say whether a part is gone as the customers are whom a box office has deleted, and their notes with them."""
+        return part != "seats" and any(name == part and fetched.is_gone for name, fetched in self._parts())
+
+    def _parts(self) -> "Iterator[tuple[Part, Fetched[Customer] | Fetched[Sequence[Seat]] | Fetched[Sequence[Note]]]]":
+        if self.customer is not None:
+            yield "customer", self.customer
+        if self.seats is not None:
+            yield "seats", self.seats
+        if self.notes is not None:
+            yield "notes", self.notes
+
+    @property
+    def errors(self) -> tuple[TicketSourceError, ...]:
+        """Why what is lacking could not be read."""
+        return tuple(error for part, fetched in self._parts() if part in self.lacking for error in fetched.errors)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What somebody at the door should know besides."""
+        return tuple(self._remarks())
+
+    def _remarks(self) -> Iterator[str]:
+        refund = refund_of(self.booking)
+        if refund == "unknown":
+            yield "refunds could not be read"
+        elif refund is not None and not (self.is_void and self.mark == "REFUNDED"):
+            kept = ", seats not cancelled" if self.mark == "REFUNDED" else ""
+            yield f"refunded {refund}{kept}"
+        if self.customer is None:
+            yield "the booking names no customer"
+        elif self.customer.is_gone:
+            yield "this customer is no longer in TicketSource"
+        if self._named_attendee() and self._names() != self._own_names():
+            yield "the name is that of an attendee"
+        elif self._person is not None and not self.name:
+            yield "the customer has no name"
+        for part, fetched in self._parts():
+            if part in self.lacking:
+                some = "some " if fetched.value is not None else ""
+                yield f"{some or 'the ' * (part == 'customer')}{part} could not be read"
+
+
+def refund_of(booking: Booking) -> Refund | None:
+    """Return how much of what was paid for tickets was paid back, None for nothing."""
+    if booking.lines is None:
+        return "unknown" if "lines" in booking.invalid else None
+    lines = [line for line in booking.lines if line.line_type in ("TICKETS", None)]
+    gross = [_gross(line) for line in lines]
+    paid_back = [
+        line.is_refund or (line.is_refund is None and (amount or 0) < 0)
+        for line, amount in zip(lines, gross, strict=True)
+    ]
+    if not any(paid_back):
+        could_be = any(line.is_refund is None and amount is None for line, amount in zip(lines, gross, strict=True))
+        return "unknown" if could_be else None
+    with localcontext(_UNBOUNDED):
+        total = sum((amount for amount in gross if amount is not None), Decimal(0))
+        if None in gross:
+            return "unknown"
+        return "in full" if total <= 0 else "in part"
+
+
+def _plain(name: str) -> str:
+    """Return what sorts a name; an empty text for one that could not be read."""
+    return "" if name == UNREADABLE else "".join(words_of(name))
+
+
+def _gross(line: BookingLine) -> Decimal | None:
+    return None if line.amount is None else line.amount.gross
+
+
+@frozen
+class DoorList:
+    """Who has booked for a performance, by surname. A part that could not be read is None, with its error in `errors`.
+
+    `errors` are of the list of bookings and of the performance; each entry has its own. `ended` says why the list of
+    bookings was not read to its end, None if it was. `read_at` is when, by the clock of this machine.
+    """
+
+    date_id: str
+    date: EventDate | None
+    event: Event | None
+    venue: Venue | None
+    entries: tuple[DoorEntry, ...]
+    errors: tuple[TicketSourceError, ...]
+    missing_bookings: int
+    ended: str | None
+    has_seats: bool
+    has_notes: bool
+    read_at: datetime
+
+    @property
+    def title(self) -> str:
+        """The performance: event, start as the API writes it, venue."""
+        start = None if self.date is None else self.date.start
+        written = "" if start is None else start.isoformat(" ", "minutes")
+        when = f"{written[:_OFFSET_AT]} {written[_OFFSET_AT:]}" if written else "start unknown"
+        event = words(None if self.event is None else self.event.name) or f"date {self.date_id}"
+        return ", ".join(filter(None, (event, when, words(None if self.venue is None else self.venue.name))))
+
+    @property
+    def _is_cancelled(self) -> bool | None:
+        return None if self.date is None else self.date.cancelled
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nobody and nothing is missing."""
+        return not self.errors and self.ended is None and not any(entry.lacking for entry in self.entries)
+
+    @property
+    def reminder(self) -> str:
+        """The performance, with the worst that is wrong: for the head of each page."""
+        cancelled = {True: "CANCELLED", None: "PERHAPS CANCELLED"}.get(self._is_cancelled, "")
+        return " - ".join(filter(None, (self.title, cancelled, "" if self.is_complete else "NOT COMPLETE")))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the performance or the list."""
+        return tuple(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        if self._is_cancelled:
+            yield "This performance is cancelled."
+        elif self._is_cancelled is None:
+            yield "Perhaps this performance is cancelled: TicketSource's answer does not say."
+        if self.ended is not None:
+            yield f"People may be missing: the list of bookings could not be read to its end ({self.ended})."
+        if self.missing_bookings:
+            yield f"People are missing: {_counted(self.missing_bookings, 'booking')} could not be read."
+        for what, part in (("date", self.date), ("event", self.event), ("venue", self.venue)):
+            if part is None and (what == "date" or (self.date is not None and getattr(self.date, f"{what}_id"))):
+                yield f"The {what} could not be read."
+        lacking = Counter(part for entry in self.entries for part in entry.lacking)
+        for name, said in _LACKING.items():
+            if number := lacking[name]:
+                yield f"{said} of {_counted(number, 'booking')} could not be read."
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """How many have booked, and when the list was read."""
+        counted = _counted(len(self.entries), "booking")
+        if self.has_seats:
+            known = [entry.places for entry in self.entries if entry.places is not None]
+            unknown = len(self.entries) - len(known)
+            counted += f", {_counted(sum(known), 'place')}"
+            counted += f" besides those of {_counted(unknown, 'booking')} that are not known" if unknown else ""
+        if marked := sum(bool(entry.mark) for entry in self.entries):
+            counted += f"; {_counted(marked, 'booking')} cancelled or refunded"
+        return (f"{counted}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
+
+    def records(self) -> Iterator[Record]:
+        """Yield every record that the list is made of, for what could not be read in them."""
+        yield from filter(None, (self.date, self.event, self.venue))
+        customers: dict[str, Customer] = {}
+        notes: dict[str, Note] = {}
+        for entry in self.entries:
+            yield entry.booking
+            if entry.customer is not None and (person := entry.customer.value) is not None:
+                customers[person.id] = person
+            yield from (entry.seats and entry.seats.value) or ()
+            notes |= {note.id: note for note in (entry.notes and entry.notes.value) or ()}
+        yield from (*customers.values(), *notes.values())
+
+    def failures(self) -> Iterator[TicketSourceError]:
+        """Yield every error, each once: those of the list first."""
+        told: dict[int, TicketSourceError] = {id(error): error for error in self.errors}
+        for entry in self.entries:
+            told |= {id(error): error for error in entry.errors}
+        yield from told.values()
+
+
+def in_order(entries: Iterable[DoorEntry]) -> tuple[DoorEntry, ...]:
+    """Return the entries by surname; those without a name at the end, by reference."""
+    return tuple(sorted(entries, key=lambda entry: entry.order))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
