@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from loops import until
 from processes import pointed_at
 from servers import TrytonServer
 
@@ -72,12 +70,19 @@ class Staff:
         names = ("name", "code", "active", "categories.name")
         found = {
             row["id"]: {
-                **{"name": row["name"], "active": bool(row["active"]), "email": [], "phone": [], "customers": []},
-                **{"categories": {one["name"] for one in row["categories."]}, "addresses": []},
+                "name": row["name"],
+                "active": bool(row["active"]),
+                "email": [],
+                "phone": [],
+                "customers": [],
+                "categories": {one["name"] for one in row["categories."]},
+                "addresses": [],
             }
             for row in await self.tryton.search("party.party", [], *names)
         }
-        contacts = await self.tryton.search("party.contact_mechanism", [["active", "=", True]], "party", "type", "value")
+        contacts = await self.tryton.search(
+            "party.contact_mechanism", [["active", "=", True]], "party", "type", "value"
+        )
         for row in contacts:
             kind = "customers" if row["type"] == "other" else row["type"]
             found[row["party"]].setdefault(kind, []).append(row["value"])
@@ -137,9 +142,7 @@ async def assert_in_step(staff: Staff, box: Sandbox) -> None:
         assert party["categories"] == agreed
 
 
-async def test_a_first_run(
-    staff: Staff, tryton_server: TrytonServer, tmp_path: Path
-) -> None:
+async def test_a_first_run(staff: Staff, tryton_server: TrytonServer, tmp_path: Path) -> None:
     async with Sandbox(customers=40, rate_limit=None) as box:
         run = tryton_run(box, tryton_server, tmp_path)
         print(await run())

@@ -1,11 +1,9 @@
-"""What both examples in this folder need: the changes since the last run, and what a customer agreed to.
+"""What both examples in this folder need: the changes since the last run, what a customer agreed to, and patience."""
 
-Both keep a file of customers (`CustomerStore`) beside them. It is what TicketSource had at the last run, so it tells
-what changed since then. Run them every night; one run at a time can use the file.
-"""
-
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 from ticketsource_async import (
     Change,
@@ -19,7 +17,31 @@ from ticketsource_async import (
     TooManyRemoved,
 )
 
-WAYS = frozenset({"email", "post", "sms"})
+WAYS = ("email", "post", "sms")
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The other system did not take one record."""
+
+
+class Unavailable(Exception):
+    """The other system is away or busy, or refuses all; `wait` are the seconds that it asks for."""
+
+    def __init__(self, message: str, wait: str = "") -> None:
+        super().__init__(message)
+        self.wait = int(wait) if wait.isdecimal() else None
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do something, and again up to three times if the other system is not available."""
+    for wait in (1, 5, 25):
+        try:
+            return await work()
+        except Unavailable as error:
+            await asyncio.sleep(wait if error.wait is None else error.wait)
+    return await work()
 
 
 async def read_changes(

@@ -25,12 +25,13 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from in_step import agreed, read_changes
+from in_step import Refused, Unavailable, agreed, patiently, read_changes
 
 from ticketsource_async import Change, Created, Customer, CustomerStore, Deleted, Erased, TicketSource, Updated
 from ticketsource_async.contacts import contacts_of
@@ -53,14 +54,6 @@ LINK = [["type", "=", "other"], ["name", "=", "TicketSource"]]  # the contact th
 EVERYTHING = ("first_name", "last_name", "address", "email", "telephone", "consent")
 
 Row = dict[str, Any]
-
-
-class Refused(Exception):
-    """Tryton did not take a record."""
-
-
-class Unavailable(Exception):
-    """Tryton cannot be reached, or refuses all calls."""
 
 
 class Tryton:
@@ -128,23 +121,24 @@ class InStep:
             for contact in contacts(customer):
                 self._refusals.setdefault(contact, {})[customer.id] = CONSENTS.keys() - agreed(customer)
 
-    async def withdraw(self, change: Change) -> None:
-        """Take away the consents that are no more, and write nothing else."""
+    async def withdraw(self, change: Change) -> list[Row]:
+        """Take away the consents that are no more, write nothing else, and return the cards of the customer."""
         ways = withdrawn(change)
         if not isinstance(change, Deleted | Erased):
             if touches(fields_of(change), "email", "telephone", "first_name", "last_name"):
                 ways |= self._refused_by_others(change.after)
             rows = await self._rows_with(change.after) if ways else []
             await self._take({row["party"] for row in rows}, ways)
-        for card in await self._cards(change.id) if ways else ():
+        cards = await self._cards(change.id)
+        for card in cards:
             if isinstance(change, Deleted | Erased):
                 ways = CONSENTS.keys() - await self._agreed(await self._others(card))
             await self._take({card["party"]}, ways)
+        return cards
 
     async def apply(self, change: Change) -> None:
         """Bring a change into Tryton. If it is there already, this makes no difference."""
-        await self.withdraw(change)
-        cards = await self._cards(change.id)
+        cards = await self.withdraw(change)
         if isinstance(change, Deleted | Erased):
             for card in cards:
                 await self._end(card, await self._others(card), erase=isinstance(change, Erased))
@@ -208,9 +202,8 @@ class InStep:
         for party in await self._tryton.search("party.party", having) if parties and categories else ():
             await self._tryton.write(party["id"], {"categories": [["remove", categories]]})
 
-    async def _give(self, party: int, ways: Iterable[str]) -> None:
-        if categories := [self._categories[way] for way in ways]:
-            await self._tryton.write(party, {"categories": [["add", categories]]})
+    def _giving(self, ways: Iterable[str]) -> Row:
+        return {"categories": [["add", [self._categories[way] for way in ways]]]}
 
     async def _add(self, customer: Customer) -> None:
         """Add a customer to the party that they are, or to a new one."""
@@ -221,11 +214,15 @@ class InStep:
         parties = {row["party"] for row in rows if row["type"] == "email"} or {row["party"] for row in rows}
         if len(parties) > 1:
             raise Refused(f"{customer.id} may be any of the parties {sorted(parties)}: merge them in Tryton")
-        values: Row = {}
+        values: Row = {} if parties else values_of(customer, EVERYTHING, "party")
+        is_new = not parties and not made
         if not parties:
-            values = values_of(customer, EVERYTHING, "party")
             parties = {made[0]["id"] if made else await self._tryton.create("party.party", {"code": customer.id})}
         (party,) = parties
+        others = [] if is_new else await self._others({"party": party, "address": None})
+        ways = await self._agreed(others, customer)
+        if not is_new:
+            await self._take({party}, CONSENTS.keys() - ways)
         contact = values_of(customer, EVERYTHING, "contact")
         there = {row["type"]: row["id"] for row in rows if row["party"] == party and row["address"] is None}
         new: list[Row] = [{"party": party, "type": "other", "name": "TicketSource", "value": customer.id}]
@@ -235,13 +232,10 @@ class InStep:
             **values_of(customer, EVERYTHING, "address"),
             "contact_mechanisms": [["create", [row for row in new if row["value"]]], known],
         }
-        ways = await self._agreed(await self._others({"party": party, "address": None}), customer)
-        await self._take({party}, CONSENTS.keys() - ways)
-        await self._tryton.write(party, {**values, "addresses": [["create", [address]]]})
-        await self._give(party, ways)
+        await self._tryton.write(party, {**values, "addresses": [["create", [address]]], **self._giving(ways)})
 
     async def _update(self, card: Row, customer: Customer, fields: tuple[str, ...]) -> None:
-        """Write the fields of a customer that changed, and the consents last."""
+        """Write the fields of a customer that changed."""
         on_address = await self._contacts(["address", "=", card["address"]])
         address = values_of(customer, fields, "address", customer.invalid)
         active = {"addresses": [["write", [card["address"]], {"active": True}]]}
@@ -268,9 +262,8 @@ class InStep:
                 rows.append(["create", [{"address": card["address"], "type": kind, "value": text}]])
         values |= {"addresses": [["write", [card["address"]], address]]} if address else {}
         values |= {"contact_mechanisms": rows} if rows else {}
-        await self._tryton.write(card["party"], values)
-        ways = await self._agreed(others, customer)
-        await self._give(card["party"], {way for way in ways if touches(fields, f"consent.{way}")})
+        given = [way for way in await self._agreed(others, customer) if touches(fields, f"consent.{way}")]
+        await self._tryton.write(card["party"], values | (self._giving(given) if given else {}))
 
     async def _end(self, card: Row, others: list[Row], *, erase: bool) -> None:
         """Deactivate a customer who was deleted, or remove one who was erased."""
@@ -347,16 +340,6 @@ def values_of(customer: Customer, fields: tuple[str, ...], where: str, unreadabl
     }
 
 
-async def patiently(work: Callable[[Change], Awaitable[None]], change: Change) -> None:
-    """Do something with a change, and again if Tryton is away for a moment."""
-    for seconds in (1, 5, 25):
-        try:
-            return await work(change)
-        except Unavailable:
-            await asyncio.sleep(seconds)
-    return await work(change)
-
-
 async def keep_in_step(ts: TicketSource, store: CustomerStore, tryton: Tryton) -> None:
     failures: list[Exception] = []
     changes, is_whole = await read_changes(ts, store, failures.append)
@@ -366,11 +349,11 @@ async def keep_in_step(ts: TicketSource, store: CustomerStore, tryton: Tryton) -
     for change in sorted(changes, key=comes_first, reverse=True):
         try:
             if is_whole:
-                await patiently(in_step.apply, change)
+                await patiently(partial(in_step.apply, change))
                 await store.acknowledge(change)
                 written += 1
             else:
-                await patiently(in_step.withdraw, change)
+                await patiently(partial(in_step.withdraw, change))
         except Refused as error:
             error.add_note(f"This was to write {change.id}, which was {change.kind}.")
             failures.append(error)
