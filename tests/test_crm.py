@@ -23,6 +23,7 @@ from ticketsource_async.sandbox import Sandbox
 EMAIL, POST, SMS = "May be e-mailed", "May be sent post", "May be sent text messages"
 ALL = {"email": True, "post": True, "sms": True}
 NONE = {"email": False, "post": False, "sms": False}
+NOTED = {"type": "phone", "value": "01632 960004"}
 KINDS = ("other", "email", "phone", "mobile", "website", "address")
 
 
@@ -335,6 +336,25 @@ async def test_somebody_who_was_deleted_and_is_there_again_is_the_same_party(
     assert parties[party] == expected(people(office)[who])
     assert f"{other} is party {inactive}, which is not active: activate it in Tryton" in said
     assert (parties[inactive]["name"], parties[inactive]["active"]) == ("Bob Sample", False)
+
+
+async def test_a_party_is_erased_even_if_the_staff_has_deleted_its_address(
+    staff: Staff, office: Sandbox, run: Example
+) -> None:
+    """It has the customer's id as its code."""
+    who = a_person(office, "Ann Example", ALL, email="ann@example.com")
+    await run()
+    party = await staff.id_of(who)
+    await staff.write("party.party", [["id", "=", party]], {"contact_mechanisms": [["create", [NOTED]]]})
+    addresses = await staff.tryton.search("party.address", [["party", "=", party]])
+    await staff.tryton.call("model.party.address.delete", [row["id"] for row in addresses], {})
+    office.customers.purge(who)
+    await run()
+
+    assert (await staff.parties())[party]["active"] is False
+    assert (await staff.parties())[party]["may"] == set()
+    assert not await staff.knows("Ann Example")
+    assert not await staff.knows("01632 960004")
 
 
 async def test_a_list_that_breaks_off_takes_consents_away_and_gives_none(

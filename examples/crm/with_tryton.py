@@ -142,8 +142,10 @@ class InStep:
         if isinstance(change, Deleted | Erased):
             for card in cards:
                 await self._end(card, await self._others(card), erase=isinstance(change, Erased))
-            for party in await self._made_for(change.id) if not cards else ():
-                await self._tryton.write(party["id"], {"active": False})  # it was made, and got no customer
+            for party in await self._made_for(change.id) if not cards else ():  # the address is not there (any more)
+                if not await self._others({"party": party["id"], "address": None}):
+                    await self._take({party["id"]}, CONSENTS)
+                    await self._close(party["id"], {}, erase=isinstance(change, Erased))
         elif cards:
             for surplus in cards[1:]:  # an answer was lost, and Tryton was slower than the next run
                 await self._tryton.write(surplus["party"], {"addresses": [["delete", [surplus["address"]]]]})
@@ -267,23 +269,29 @@ class InStep:
 
     async def _end(self, card: Row, others: list[Row], *, erase: bool) -> None:
         """Deactivate a customer who was deleted, or remove one who was erased."""
-        if erase and not others:
-            # Tryton's wizard leaves the compact form of contacts. The link stays until all is done.
-            rows = await self._contacts(["party", "=", card["party"]], ["id", "!=", card["id"]])
-            gone = ["delete", [row["id"] for row in rows]]
-            await self._tryton.write(card["party"], {"active": False, "contact_mechanisms": [gone]})
-            await self._tryton.erase(card["party"])
+        rows = await self._contacts(["address", "=", card["address"]])
+        off = {"active": False}
+        values: Row = {
+            "addresses": [["write", [card["address"]], off]],
+            "contact_mechanisms": [["write", [row["id"] for row in rows], off]],
+        }
+        if not others:
+            await self._close(card["party"], {} if erase else values, erase=erase, link=card["id"])
             return
-        values: Row = {} if others else {"active": False}
-        if others and card["party."]["name"] == card["address."]["party_name"]:
-            values["name"] = others[0]["address."]["party_name"]
         if erase:
-            values["addresses"] = [["delete", [card["address"]]]]  # with the contacts on it
-        else:
-            rows = await self._contacts(["address", "=", card["address"]])
-            values["addresses"] = [["write", [card["address"]], {"active": False}]]
-            values["contact_mechanisms"] = [["write", [row["id"] for row in rows], {"active": False}]]
+            values = {"addresses": [["delete", [card["address"]]]]}  # with the contacts on it
+        if card["party."]["name"] == card["address."]["party_name"]:
+            values["name"] = others[0]["address."]["party_name"]
         await self._tryton.write(card["party"], values)
+
+    async def _close(self, party: int, values: Row, *, erase: bool, link: int = 0) -> None:
+        """Deactivate a party that has no customer any more, and erase it if that is asked."""
+        if erase:  # the wizard leaves the compact form of contacts; the link stays until it is done
+            rows = await self._contacts(["party", "=", party], ["id", "!=", link])
+            values = {"contact_mechanisms": [["delete", [row["id"] for row in rows]]]}
+        await self._tryton.write(party, {"active": False, **values})
+        if erase:
+            await self._tryton.erase(party)
 
 
 def contacts(customer: Customer) -> set[str]:
