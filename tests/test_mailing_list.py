@@ -42,15 +42,9 @@ def who_agree(box: Sandbox) -> set[str]:
     return {email for email, agreed in truth(box).items() if agreed}
 
 
-@pytest.fixture(name="office")
-async def _office() -> AsyncIterator[Sandbox]:
-    async with Sandbox(customers=25, rate_limit=None) as box:
-        yield box
-
-
 @pytest.fixture(name="service")
-async def _service(office: Sandbox) -> AsyncIterator[MailingService]:
-    async with MailingService(lambda email: email_agrees(office, email)) as service:
+async def _service(box: Sandbox) -> AsyncIterator[MailingService]:
+    async with MailingService(lambda email: email_agrees(box, email)) as service:
         yield service
 
 
@@ -63,13 +57,13 @@ def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture(name="run")
-def _run(program: Any, office: Sandbox, service: MailingService, tmp_path: Path) -> Run:
+def _run(program: Any, box: Sandbox, service: MailingService, tmp_path: Path) -> Run:
     """Return what runs the program once, without its process."""
 
     async def run() -> None:
         with no_waiting():
             async with (
-                TicketSource(office.api_key, base_url=office.url) as ts,
+                TicketSource(box.api_key, base_url=box.url) as ts,
                 CustomerStore(tmp_path / "customers.db") as store,
                 aiohttp.ClientSession() as http,
             ):
@@ -91,33 +85,33 @@ def says(box: Sandbox, customer_id: str, consent: object) -> None:
 
 
 async def test_all_who_agree_are_subscribed_and_a_second_run_writes_nothing(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Nobody else is sent to the service at all."""
     await run()
     written = len(service.written)
     await run()
 
-    assert service.subscribed == who_agree(office)
-    assert len(service.members) == len(who_agree(office)) == len(service.written) == written
+    assert service.subscribed == who_agree(box)
+    assert len(service.members) == len(who_agree(box)) == len(service.written) == written
     assert 0 < written < 25
 
 
 async def test_a_shared_email_is_subscribed_only_if_all_who_have_it_agree(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Capitals and spaces make no difference, nor does the order in which they come."""
-    first = a_person(office, "Ann@Example.com")
-    second = a_person(office, "ann@example.COM", consent=False)
-    a_person(office, "bob@example.com", consent=False)
-    a_person(office, "BOB@example.com")
+    first = a_person(box, "Ann@Example.com")
+    second = a_person(box, "ann@example.COM", consent=False)
+    a_person(box, "bob@example.com", consent=False)
+    a_person(box, "BOB@example.com")
     await run()
     before = service.status("ann@example.com"), service.status("bob@example.com")
-    says(office, second, True)
+    says(box, second, True)
     await run()
     after = service.status("ann@example.com")
-    office.customers.merge(second, first)
-    says(office, second, False)
+    box.customers.merge(second, first)
+    says(box, second, False)
     await run()
 
     assert before == (None, None)
@@ -146,13 +140,13 @@ WITHDRAWN: dict[str, Callable[[Sandbox, str], None]] = {
 
 @pytest.mark.parametrize("change", WITHDRAWN)
 async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
-    run: Run, office: Sandbox, service: MailingService, change: str
+    run: Run, box: Sandbox, service: MailingService, change: str
 ) -> None:
     """The name goes as well."""
-    who = a_person(office)
+    who = a_person(box)
     await run()
     before = service.status("ann@example.com")
-    WITHDRAWN[change](office, who)
+    WITHDRAWN[change](box, who)
     await run()
 
     assert before == "subscribed"
@@ -162,30 +156,30 @@ async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
 
 
 async def test_a_consent_that_can_be_read_again_subscribes_again(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """It was this program that had unsubscribed them."""
-    who = a_person(office)
+    who = a_person(box)
     await run()
-    office.customers.overwrite(who, {"consent": {"email": "yes"}})
+    box.customers.overwrite(who, {"consent": {"email": "yes"}})
     await run()
     between = service.status("ann@example.com")
-    says(office, who, True)
+    says(box, who, True)
     await run()
 
     assert (between, service.status("ann@example.com")) == ("unsubscribed", "subscribed")
 
 
 async def test_the_old_email_is_unsubscribed_before_the_new_one_is_subscribed(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Other withdrawals come before that as well; capitals alone are no other e-mail."""
-    who, other, capitals = (a_person(office, f"{name}@example.com") for name in ("ann", "bob", "cleo"))
+    who, other, capitals = (a_person(box, f"{name}@example.com") for name in ("ann", "bob", "cleo"))
     await run()
     service.written.clear()
-    office.customers.update(who, {"email": "ann.new@example.com"})
-    says(office, other, False)
-    office.customers.update(capitals, {"email": "Cleo@Example.com"})
+    box.customers.update(who, {"email": "ann.new@example.com"})
+    says(box, other, False)
+    box.customers.update(capitals, {"email": "Cleo@Example.com"})
     await run()
 
     statuses = [status for _, status in service.written]
@@ -196,40 +190,38 @@ async def test_the_old_email_is_unsubscribed_before_the_new_one_is_subscribed(
 
 @pytest.mark.parametrize("odd", [False, True])
 async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
-    run: Run, office: Sandbox, service: MailingService, odd: bool
+    run: Run, box: Sandbox, service: MailingService, odd: bool
 ) -> None:
     """Neither by another name, nor by a second customer with the e-mail, nor after a consent that was odd for a day."""
-    who = a_person(office)
+    who = a_person(box)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
-    office.customers.update(who, {"last_name": "Renamed"})
+    box.customers.update(who, {"last_name": "Renamed"})
     if odd:
-        office.customers.overwrite(who, {"consent": {"email": "true"}})
+        box.customers.overwrite(who, {"consent": {"email": "true"}})
         await run()
-        says(office, who, True)
-    second = a_person(office, "ANN@example.com")
+        says(box, who, True)
+    second = a_person(box, "ANN@example.com")
     await run()
-    office.customers.merge(second, who)
+    box.customers.merge(second, who)
     await run()
 
     assert service.status("ann@example.com") == "unsubscribed"
 
 
-async def test_who_agrees_anew_after_that_is_subscribed_again(
-    run: Run, office: Sandbox, service: MailingService
-) -> None:
+async def test_who_agrees_anew_after_that_is_subscribed_again(run: Run, box: Sandbox, service: MailingService) -> None:
     """That is a no at one run and a yes at a later one; a yes of which nobody knows when it was given is not enough."""
-    who = a_person(office)
+    who = a_person(box)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
-    says(office, who, False)
-    says(office, who, True)  # between two runs, so nobody sees it
+    says(box, who, False)
+    says(box, who, True)  # between two runs, so nobody sees it
     await run()
     unseen = service.status("ann@example.com")
-    says(office, who, False)
+    says(box, who, False)
     await run()
-    says(office, who, True)
+    says(box, who, True)
     await run()
 
     assert unseen == "unsubscribed"
@@ -237,17 +229,17 @@ async def test_who_agrees_anew_after_that_is_subscribed_again(
 
 
 async def test_members_who_came_by_themselves_stay_unless_they_said_no(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """A customer who said no and then used the form is unsubscribed; somebody unknown stays; a leaver is left alone."""
-    who = a_person(office, consent=False)
+    who = a_person(box, consent=False)
     for email in ("ann@example.com", "stranger@example.com"):
         service.by_hand(email, "subscribed")
     service.by_hand("bob@example.com", "unsubscribed")
-    a_person(office, "bob@example.com")
+    a_person(box, "bob@example.com")
     await run()
     before = {name: service.status(f"{name}@example.com") for name in ("ann", "stranger", "bob")}
-    says(office, who, True)
+    says(box, who, True)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
@@ -258,15 +250,15 @@ async def test_members_who_came_by_themselves_stay_unless_they_said_no(
 
 
 async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_themselves(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Unsubscribed by this program, back by the form with a yes, left by a link: that is theirs."""
-    who = a_person(office)
+    who = a_person(box)
     await run()
-    says(office, who, False)
+    says(box, who, False)
     await run()
     service.by_hand("ann@example.com", "subscribed")
-    says(office, who, True)
+    says(box, who, True)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
@@ -275,10 +267,10 @@ async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_thems
 
 
 async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """The next run tries again."""
-    a_person(office)
+    a_person(box)
     service.refuses.add("ann@example.com")
     with pytest.raises(ExceptionGroup, match="which the next run tries again") as told:
         await run()
@@ -288,23 +280,23 @@ async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
 
     assert len(told.value.exceptions) == 1
     assert "was answered 400" in str(told.value.exceptions[0])
-    assert others == who_agree(office) - {"ann@example.com"}
-    assert service.subscribed == who_agree(office)
+    assert others == who_agree(box) - {"ann@example.com"}
+    assert service.subscribed == who_agree(box)
 
 
 async def test_a_list_of_customers_that_breaks_off_takes_out_but_subscribes_nobody(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """On the page that is missing, somebody with the same e-mail may say no."""
-    who = office.customers.ids(0, 1)[0]
-    office.customers.update(who, {"email": "first@example.com", "consent": {"email": True}})
-    office.customers.insert(90)
+    who = box.customers.ids(0, 1)[0]
+    box.customers.update(who, {"email": "first@example.com", "consent": {"email": True}})
+    box.customers.insert(90)
     await run()
-    says(office, who, False)
-    office.customers.update(office.customers.ids(1, 2)[0], {"email": "moved@example.com", "consent": {"email": True}})
-    a_person(office, "moved@example.com", consent=False)
-    a_person(office, "last@example.com")
-    office.fail(page=2, status=400, times=None)
+    says(box, who, False)
+    box.customers.update(box.customers.ids(1, 2)[0], {"email": "moved@example.com", "consent": {"email": True}})
+    a_person(box, "moved@example.com", consent=False)
+    a_person(box, "last@example.com")
+    box.fail(page=2, status=400, times=None)
     with pytest.raises(ExceptionGroup):
         await run()
 
@@ -314,17 +306,17 @@ async def test_a_list_of_customers_that_breaks_off_takes_out_but_subscribes_nobo
 
 
 async def test_another_box_office_and_too_many_deletions_unsubscribe_nobody(
-    run: Run, office: Sandbox, service: MailingService
+    run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """The store refuses the one, and the limit of deletions stops the other."""
-    office.customers.insert(40)
+    box.customers.insert(40)
     await run()
-    before, key = set(service.subscribed), office.api_key
-    office.api_key = "skl-another"
+    before, key = set(service.subscribed), box.api_key
+    box.api_key = "skl-another"
     with pytest.raises(Exception, match="filled with another API key"):
         await run()
-    office.api_key = key
-    office.customers.delete(office.customers.ids(0, 40))
+    box.api_key = key
+    box.customers.delete(box.customers.ids(0, 40))
     with pytest.raises(ExceptionGroup, match="tries again"):
         await run()
 
@@ -369,7 +361,7 @@ async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(
 
 
 def shake(box: Sandbox, chance: random.Random) -> None:
-    """Change a box office in every way that matters to a mailing list."""
+    """Change a box box in every way that matters to a mailing list."""
     ids = chance.sample(box.customers.ids(), 12)
     for who in ids[:4]:
         says(box, who, chance.random() < 0.5)
