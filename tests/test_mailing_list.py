@@ -361,7 +361,7 @@ async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(
 
 
 def shake(box: Sandbox, chance: random.Random) -> None:
-    """Change a box box in every way that matters to a mailing list."""
+    """Change a box office in every way that matters to a mailing list."""
     ids = chance.sample(box.customers.ids(), 12)
     for who in ids[:4]:
         says(box, who, chance.random() < 0.5)
