@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from loops import VirtualLoop
 from mocked import KEY, ONCE, MockedAPI
-from servers import PostgresServer, RabbitServer, RedisServer
+from servers import PostgresServer, RabbitServer, RedisServer, TrytonServer
 
 from ticketsource_async import CustomerStore, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
+SERVERS = {"redis_server", "rabbit_server", "postgres_server", "tryton_server"}
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
@@ -53,7 +54,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what starts a server of another kind: it waits for its start, and for real time to pass."""
     for item in items:
-        if {"redis_server", "rabbit_server", "postgres_server"}.intersection(getattr(item, "fixturenames", ())):
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -105,6 +106,18 @@ def _rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitS
 @pytest.fixture(name="postgres_server", scope="session")
 def _postgres_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(name="tryton_database", scope="session")
+def _tryton_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TrytonServer.new_database(tmp_path_factory.mktemp("tryton"))
+
+
+@pytest.fixture(name="tryton_server")
+def _tryton_server(tryton_database: Path, tmp_path: Path) -> Iterator[TrytonServer]:
+    server = TrytonServer(tryton_database, tmp_path)
     yield server
     server.stop()
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -252,3 +253,57 @@ def _greets(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
         connection.sendall(b"AMQP\x00\x00\x09\x01")
         assert connection.recv(7)
+
+
+class TrytonServer:
+    """A Tryton with the module for parties, in a SQLite file."""
+
+    PASSWORD = "tryton-sample"
+
+    def __init__(self, database: Path, folder: Path) -> None:
+        """Start one with a copy of a new database."""
+        self.password_file = database.with_name("password")
+        self._folder = folder / "tryton"
+        self._folder.mkdir()
+        shutil.copy(database, self._folder)
+        on_a_free_port(self._start)
+
+    @staticmethod
+    def new_database(folder: Path) -> Path:
+        """Make a database, which takes some seconds, beside a file with the password of its user `admin`."""
+        database, password = folder / "crm.sqlite", folder / "password"
+        database.touch()
+        password.write_text(TrytonServer.PASSWORD)
+        made = subprocess.run(
+            [
+                *(sys.executable, str(Path(sys.executable).with_name("trytond-admin")), "-d", "crm"),
+                *("-u", "party", "--activate-dependencies", "--email", "admin@example.com"),
+            ],
+            env={**os.environ, "TRYTONPASSFILE": str(password), "TRYTOND_DATABASE__PATH": str(folder)},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise CannotStart(f"trytond-admin ended with {made.returncode}. It said:\n{made.stdout}{made.stderr}")
+        return database
+
+    def _start(self) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/crm/rpc/"
+        self._program = Program(
+            self._folder,
+            [sys.executable, str(Path(sys.executable).with_name("trytond")), "-d", "crm"],
+            env={
+                **os.environ,
+                "TRYTOND_DATABASE__PATH": str(self._folder),
+                "TRYTOND_WEB__LISTEN": f"127.0.0.1:{port}",
+            },
+            answers=lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close(),
+        )
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._program.kill()

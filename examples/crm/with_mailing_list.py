@@ -1,0 +1,152 @@
+"""A mailing list that never holds as subscribed somebody who said no: run `python with_mailing_list.py` every night.
+
+It is written for what the APIs of mailing services have in common: `PUT /members/HASH` makes or changes a member, HASH
+is the MD5 of the e-mail in small letters. Set MAILING_LIST (such as https://api.example.com/lists/7), MAILING_KEY_FILE,
+a file with the key, and what `TicketSource.from_env` needs. `customers.db` in the current folder has the customers.
+
+An e-mail is subscribed if all customers who have it agree to e-mails. No answer, and one that cannot be read, is no
+yes. First all are unsubscribed who have to be, then others are subscribed. If the list of customers cannot be read to
+its end, nobody is subscribed. Each run compares all customers and all members. So the program may be killed at any
+moment: the next run does what is left. A member whom the service refuses is reported, and others go on.
+
+Who unsubscribed by the link in a mail stays so. The field TICKETSOURCE tells them from those whom this program
+unsubscribed: it is "no" for the latter. If a run finds that they say no in TicketSource too, it becomes "no" as well,
+since a yes in a later run is newer. If no customer has the e-mail of a member, the member is unsubscribed if this
+program has subscribed them. The service keeps the e-mail: to remove somebody who was erased, delete the member there.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from attrs import define
+from in_step import Refused, Unavailable, agreed, patiently, read_changes
+
+from ticketsource_async import CustomerStore, TicketSource
+from ticketsource_async.contacts import comparable_email
+
+Member = dict[str, Any]
+
+
+@define
+class Person:
+    """What the customers with one e-mail say together."""
+
+    email: str
+    names: Member
+    yes: bool = True  # all of them
+    no: bool = True  # all of them, in so many words
+
+
+def due(member: Member | None, person: Person | None) -> Member | None:
+    """Return what has to be written of a member, None if nothing."""
+    subscribed = member is not None and member["status"] == "subscribed"
+    fields = {} if member is None else member["merge_fields"]
+    by_us = fields.get("TICKETSOURCE", "")
+    if person is not None and person.yes:
+        wanted = {"TICKETSOURCE": "yes", **person.names}
+        if member is None:
+            return {"status_if_new": "subscribed", "merge_fields": wanted}
+        if by_us == "no" and not subscribed:
+            return {"status": "subscribed", "merge_fields": wanted}
+        if by_us and subscribed and fields != {**fields, **wanted}:
+            return {"status_if_new": "unsubscribed", "merge_fields": wanted}
+        return None
+    if person is None:
+        has_to_go = subscribed and by_us == "yes"
+    else:
+        has_to_go = subscribed or (member is not None and person.no and by_us != "no")
+    nothing = {"TICKETSOURCE": "no", "FNAME": "", "LNAME": ""}
+    return {"status": "unsubscribed", "merge_fields": nothing} if has_to_go else None
+
+
+class MailingList:
+    """One list of a mailing service."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, key: str) -> None:
+        self._http, self._url = http, url
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def call(self, method: str, path: str, body: Member | None = None, **query: int) -> Any:
+        """Return what the service answers; None if it has no such member."""
+        options: Any = {"json": body, "params": query, "headers": self._headers}
+        try:
+            async with self._http.request(method, self._url + path, **options) as response:
+                if response.status == 404 and method == "GET" and path != "/members":
+                    return None
+                if response.status in (400, 422):
+                    raise Refused(f"{method} {path} was answered {response.status}: {(await response.text())[:300]}")
+                if response.status >= 300:
+                    asked = response.headers.get("Retry-After", "")
+                    raise Unavailable(f"{method} {path} was answered {response.status} {response.reason}", asked)
+                return await response.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(f"{method} {path} got no answer: {error!r}") from None
+
+    async def members(self) -> AsyncIterator[Member]:
+        offset = 0
+        while page := (await patiently(partial(self.call, "GET", "/members", count=500, offset=offset)))["members"]:
+            for member in page:
+                yield member
+            offset += len(page)
+
+    async def settle(self, email: str, person: Person | None) -> None:
+        """Write what is due of a member, as the member is at this moment."""
+        path = f"/members/{hashlib.md5(email.lower().encode(), usedforsecurity=False).hexdigest()}"
+        if values := due(await self.call("GET", path), person):
+            await self.call("PUT", path, {"email_address": email, **values})
+
+
+async def people_in(store: CustomerStore, failures: list[Exception]) -> dict[str, Person]:
+    people: dict[str, Person] = {}
+    async for customer in store.customers(on_damaged=failures.append):
+        if customer.email and "@" in customer.email:
+            names = {"FNAME": customer.first_name or "", "LNAME": customer.last_name or ""}
+            person = people.setdefault(comparable_email(customer.email), Person(customer.email.strip(), names))
+            person.yes &= "email" in agreed(customer)
+            person.no &= customer.consent is not None and customer.consent.email is False
+    return people
+
+
+async def keep_in_step(ts: TicketSource, store: CustomerStore, mailing_list: MailingList) -> None:
+    failures: list[Exception] = []
+    _, is_whole = await read_changes(ts, store, failures.append)
+    await store.acknowledge_all()  # they are in the store, and all of that is compared below
+    people = await people_in(store, failures)
+    members = [member async for member in mailing_list.members()]
+    known = {comparable_email(member["email_address"]): member for member in members}
+
+    tasks: list[tuple[str, Person | None]] = []
+    for member in members:
+        person = people.get(comparable_email(member["email_address"]))
+        if not (person and person.yes) and (person or is_whole) and due(member, person):
+            tasks.append((member["email_address"], person))
+    for address, person in people.items() if is_whole else ():
+        if person.yes and due(known.get(address), person):
+            tasks.append((known[address]["email_address"] if address in known else person.email, person))
+    for email, person in tasks:
+        try:
+            await patiently(partial(mailing_list.settle, email, person))
+        except Refused as error:
+            failures.append(error)
+    print(f"{len(tasks)} of {len(members)} members and {len(people)} e-mails had to be written.")
+    if failures:
+        raise ExceptionGroup("All is in step but this, which the next run tries again", failures)
+
+
+async def main(key: str) -> None:
+    async with (
+        TicketSource.from_env() as ts,
+        CustomerStore("customers.db") as store,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
+    ):
+        await keep_in_step(ts, store, MailingList(http, os.environ["MAILING_LIST"], key))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(os.environ["MAILING_KEY_FILE"]).read_text(encoding="utf-8").strip()))
