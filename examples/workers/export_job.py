@@ -78,22 +78,32 @@ class Agency:
         return self._clients[name]
 
 
+def is_exported(name: str) -> bool:
+    """Say whether the file of a box office is whole in EXPORT_FOLDER."""
+    return _whole(Path(os.environ["EXPORT_FOLDER"]), name).exists()
+
+
 async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> bool:
     """Go on with the export of a box office for so many seconds; return whether the caller has to order another chunk.
 
     If it is whole, or another worker is at it, nobody has to.
     """
-    whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
-    pages.mkdir(parents=True, exist_ok=True)
+    whole, pages = _whole(folder, name), folder / f"{name}.pages"
+    folder.mkdir(parents=True, exist_ok=True)
     with _taken(folder / f"{name}.lock") as ours:
         if not ours:
             return False
+        pages.mkdir(exist_ok=True)
         if not whole.exists():
             if not await _read(ts, pages, time.monotonic() + seconds):
                 return True
             await asyncio.to_thread(_assemble, pages, whole)
         shutil.rmtree(pages)
         return False
+
+
+def _whole(folder: Path, name: str) -> Path:
+    return folder / f"{name}.jsonl"
 
 
 async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
