@@ -18,8 +18,8 @@ WORKERS = Path(__file__).parents[1] / "examples" / "workers"
 
 
 @asynccontextmanager
-async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[Callable[[], None]]:
-    """Run Python among the recipes; yield what kills it and its children at once.
+async def process(*arguments: str, log: Path | None = None) -> AsyncIterator["Ending"]:
+    """Run Python among the recipes; yield what ends it and its children, at once if no signal is given.
 
     What it says is added to the log, if there is one.
     """
@@ -28,7 +28,7 @@ async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[Cal
             *(sys.executable, *arguments), cwd=WORKERS, start_new_session=True, stdout=target, stderr=target
         )
     try:
-        yield lambda: os.killpg(process.pid, signal.SIGKILL)
+        yield lambda number=signal.SIGKILL: os.killpg(process.pid, number)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -178,7 +178,10 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=True,
     broker_connection_retry_on_startup=True,
     broker_transport_options=(
-        {"visibility_timeout": float(os.environ.get("VISIBILITY_SECONDS", "3600"))}
+        {
+            "visibility_timeout": float(os.environ.get("VISIBILITY_SECONDS", "3600")),
+            "unacked_restore_throttle": 1,  # look for tasks of workers that were killed at each turn, not at every tenth
+        }
         if BROKER.startswith("redis")
         else {"confirm_publish": True}
     ),
