@@ -9,17 +9,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from loops import until
 
 from ticketsource_async.sandbox import Sandbox
 
+
+class Ending(Protocol):
+    """Ends a process and its children by a signal, at once if none is given."""
+
+    def __call__(self, number: signal.Signals = signal.SIGKILL) -> None: ...
+
+
 WORKERS = Path(__file__).parents[1] / "examples" / "workers"
 
 
 @asynccontextmanager
-async def process(*arguments: str, log: Path | None = None) -> AsyncIterator["Ending"]:
-    """Run Python among the recipes; yield what ends it and its children, at once if no signal is given.
+async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[Ending]:
+    """Run Python among the recipes; yield what ends it and its children.
 
     What it says is added to the log, if there is one.
     """
@@ -27,8 +35,12 @@ async def process(*arguments: str, log: Path | None = None) -> AsyncIterator["En
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments), cwd=WORKERS, start_new_session=True, stdout=target, stderr=target
         )
+
+    def end(number: signal.Signals = signal.SIGKILL) -> None:
+        os.killpg(process.pid, number)
+
     try:
-        yield lambda number=signal.SIGKILL: os.killpg(process.pid, number)
+        yield end
     finally:
         if process.returncode is None:
             process.terminate()

@@ -1,4 +1,4 @@
-"""The recipe for Celery is run: real workers of both kinds, a real RabbitMQ and a real Redis, and somebody who kills."""
+"""The recipe for Celery is run: real workers of each kind, a real RabbitMQ and a real Redis, and somebody who kills."""
 
 import asyncio
 import fcntl
@@ -58,7 +58,9 @@ def _log(tmp_path: Path) -> Path:
     return tmp_path / "workers.log"
 
 
-def worker(pool: str, log: Path, *options: str, app: str = "celery_tasks") -> AbstractAsyncContextManager[Callable[[], None]]:
+def worker(
+    pool: str, log: Path, *options: str, app: str = "celery_tasks"
+) -> AbstractAsyncContextManager[Callable[[], None]]:
     """Run a worker with two processes or threads."""
     quick = ("--without-gossip", "--without-mingle", "--hostname", f"{os.urandom(4).hex()}@here", *options)
     return process("-m", "celery", "-A", app, "worker", "--pool", pool, "-c", "2", "-l", "DEBUG", *quick, log=log)

@@ -4,11 +4,7 @@ import asyncio
 import errno
 import importlib
 import json
-import os
-import signal
-import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from servers import PostgresServer, RedisServer
 from ticketsource_async import LimiterUnavailable, NotFound, RateLimited, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
+
 @pytest.fixture(name="job")
 def _job(recipe: None) -> Any:
     """Return the job itself, without an engine."""
@@ -28,7 +25,9 @@ def _job(recipe: None) -> Any:
 
 
 @pytest.fixture(name="tasks", params=["with_rabbitmq", "with_redis"])
-def _tasks(request: pytest.FixtureRequest, recipe: None, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+def _tasks(
+    request: pytest.FixtureRequest, recipe: None, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """Return a recipe of taskiq."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("IDLE_MILLISECONDS", "10000")

@@ -180,7 +180,7 @@ app.conf.update(
     broker_transport_options=(
         {
             "visibility_timeout": float(os.environ.get("VISIBILITY_SECONDS", "3600")),
-            "unacked_restore_throttle": 1,  # look for tasks of workers that were killed at each turn, not at every tenth
+            "unacked_restore_throttle": 1,  # look ten times as often for the tasks of workers that were killed
         }
         if BROKER.startswith("redis")
         else {"confirm_publish": True}

@@ -89,7 +89,6 @@ async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float
     If it is whole, or another worker is at it, nobody has to.
     """
     whole, pages = _whole(folder, name), folder / f"{name}.pages"
-    folder.mkdir(parents=True, exist_ok=True)
     with _taken(folder / f"{name}.lock") as ours:
         if not ours:
             return False
@@ -136,6 +135,7 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
     """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
