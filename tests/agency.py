@@ -19,7 +19,8 @@ from ticketsource_async.sandbox import Sandbox
 class Ending(Protocol):
     """Ends a process and its children by a signal, at once if none is given."""
 
-    def __call__(self, number: signal.Signals = signal.SIGKILL) -> None: ...
+    def __call__(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it."""
 
 
 WORKERS = Path(__file__).parents[1] / "examples" / "workers"

@@ -171,10 +171,10 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
 
 
+@pytest.mark.usefixtures("recipe")
 @pytest.mark.parametrize("killed", [False, True])
 async def test_the_same_over_postgresql(
     postgres_server: PostgresServer,
-    recipe: None,
     boxes: dict[str, Sandbox],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

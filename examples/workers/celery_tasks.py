@@ -51,9 +51,9 @@ class ProcessAgency:
 
     def open(self) -> None:
         if self._loop is None:
-            self._agency = Agency()
-            self._loop = LoopThread()
-            self._loop.run(self._agency.open)
+            self._agency, loop = Agency(), LoopThread()
+            loop.run(self._agency.open)
+            self._loop = loop
 
     def close(self) -> None:
         if self._loop is not None:
@@ -65,8 +65,9 @@ class ProcessAgency:
         async def ask() -> T:
             if task_id in self._cancelled:
                 raise asyncio.CancelledError
+            time = asyncio.timeout(limit)
             try:
-                async with asyncio.timeout(limit) as time:
+                async with time:
                     return await work(self._agency)
             except TimeoutError:
                 if time.expired():
@@ -129,23 +130,23 @@ class InThread(Request):
             super().cancel(pool, signal, emit_retry)
 
 
-class Call(Task):
+class Call(Task[..., Any]):
     """A task that may `ask` the agency. If that fails for now, it comes again, after as long as the API asks."""
 
-    Request = InThread
+    Request = f"{__name__}:InThread"
     max_retries = None  # `wait_before_retry` says when it is given up
 
     def ask(self, work: Callable[[Agency], Awaitable[T]]) -> T:
         """Return what the agency answers; a time limit, or the task being revoked, cancels the work."""
         _, soft = self.request.timelimit or (None, None)
         in_thread = current_process().name == "MainProcess"  # where Celery keeps no time limit
-        return here.ask(work, self.request.id, (soft or self.soft_time_limit) if in_thread else None)
+        return here.ask(work, self.request.id or "", (soft or self.soft_time_limit) if in_thread else None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self._tried(*args, **kwargs)
         except CancelledError:
-            if self.request.id in revoked:
+            if self.request.id is not None and self.request.id in revoked:
                 self.backend.mark_as_revoked(self.request.id, "terminated", request=self.request)
                 raise Ignore from None
             if not self.acks_late:
@@ -165,7 +166,7 @@ class Call(Task):
             try:
                 again = self.retry(exc=error, countdown=min(wait, LONGEST_WAIT), throw=False)
             except Reject as rejected:  # as above
-                raise Reject(rejected.reason, requeue=True) from None
+                raise Reject(str(rejected), requeue=True) from None
         raise again
 
 
