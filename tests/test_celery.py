@@ -21,15 +21,25 @@ from servers import RedisServer
 from ticketsource_async import NotFound
 from ticketsource_async.sandbox import Sandbox
 
-POOLS = ("prefork", "threads")
+ALL = [(broker, pool) for broker in ("rabbitmq", "redis") for pool in ("prefork", "threads")]
+EACH = [ALL[0], ALL[3]]
+"""Each broker and each pool, but not each with each."""
 
 
-@pytest.fixture(name="broker", params=["rabbitmq", "redis"])
+def over(brokers_and_pools: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    """Run a test with these."""
+    return pytest.mark.parametrize(("broker", "pool"), brokers_and_pools, indirect=["broker"])
+
+
+BOTH_BROKERS = pytest.mark.parametrize("broker", ["rabbitmq", "redis"], indirect=True)
+
+
+@pytest.fixture(name="broker")
 def _broker(
     request: pytest.FixtureRequest, recipe: None, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """Set the two servers, and what a test cannot wait for."""
-    rabbit = request.param == "rabbitmq"
+    rabbit = getattr(request, "param", "rabbitmq") == "rabbitmq"
     url: str = request.getfixturevalue("rabbit_server").url if rabbit else f"{redis_server.url}/1"
     for name, value in {
         "CELERY_BROKER_URL": url,
@@ -85,11 +95,13 @@ def all_in(server: RedisServer) -> str:
                     b"set": redis.smembers,
                     b"zset": lambda name: redis.zrange(name, 0, -1),
                 }
-                found.append(f"{name!r}: {values[redis.type(name)](name)!r}")
+                kind = redis.type(name)
+                assert isinstance(kind, bytes)
+                found.append(f"{name!r}: {values[kind](name)!r}")
     return "\n".join(found)
 
 
-@pytest.mark.parametrize("pool", [*POOLS, "solo"])
+@over([*EACH, ("rabbitmq", "solo")])
 async def test_results_and_errors_arrive_whole(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], redis_server: RedisServer, log: Path
 ) -> None:
@@ -109,7 +121,7 @@ async def test_results_and_errors_arrive_whole(
     assert "skl-" not in stored + log.read_text()
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@over(EACH)
 async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], log: Path
 ) -> None:
@@ -130,8 +142,9 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
     assert box.api_key not in log.read_text()
 
 
-@pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(
+    ("broker", "pool", "killed"), [*((*with_, True) for with_ in ALL), (*ALL[0], False)], indirect=["broker"]
+)
 async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], tmp_path: Path, log: Path, killed: bool
 ) -> None:
@@ -142,6 +155,7 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
 
 
+@BOTH_BROKERS
 async def test_every_process_of_a_worker_is_killed_and_the_exports_go_on(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, log: Path
 ) -> None:
@@ -205,7 +219,7 @@ async def _silent(recipe: None, tmp_path: Path) -> AsyncIterator[Silent]:
         yield silent
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@over(EACH)
 async def test_a_time_limit_ends_the_call_and_a_revoked_task_ends_for_good(
     tasks: Any, pool: str, silent: Silent, boxes: dict[str, Sandbox], log: Path
 ) -> None:
@@ -224,7 +238,7 @@ async def test_a_time_limit_ends_the_call_and_a_revoked_task_ends_for_good(
     assert found["id"] == boxes["hall-1"].customers.ids(0, 1)[0]
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@over(ALL)
 async def test_a_worker_that_must_end_at_once_leaves_its_task_to_another(
     tasks: Any, pool: str, silent: Silent, boxes: dict[str, Sandbox], log: Path
 ) -> None:
@@ -255,7 +269,7 @@ def note(**_):
 """
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@over(EACH)
 async def test_a_worker_that_ends_does_what_it_has_begun_and_closes_its_client(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +288,7 @@ async def test_a_worker_that_ends_does_what_it_has_begun_and_closes_its_client(
     assert "Traceback" not in log.read_text()
 
 
+@BOTH_BROKERS
 async def test_a_note_is_not_added_twice_though_the_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], log: Path
 ) -> None:
@@ -299,7 +314,7 @@ async def test_a_note_is_not_added_twice_though_the_worker_is_killed(
 async def test_a_worker_that_cannot_read_its_settings_ends(tasks: Any, tmp_path: Path, log: Path) -> None:
     """It does not go on without an agency, so no task fails of it."""
     (tmp_path / "offices.json").write_text("{")
-    for pool in POOLS:
+    for pool in ("prefork", "threads"):
         async with worker(pool, log):
             await until(lambda: "The worker cannot begin" in log.read_text())
         log.unlink()
