@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -57,6 +58,7 @@ def _tasks(broker: str) -> Iterator[Any]:
     tasks = importlib.import_module("celery_tasks")
     yield tasks
     tasks.app.control.purge()  # of what came back from workers that have ended
+    gc.collect()  # results unsubscribe, which they cannot later
     tasks.app.close()
     kombu.pools.reset()
     tasks.app.backend.result_consumer.stop()
