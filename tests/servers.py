@@ -158,9 +158,9 @@ class RedisServer:
         """Let it do nothing any more, with its connections open."""
         self._program.processes[0].send_signal(signal.SIGSTOP)
 
-    def ask(self) -> Redis:
+    def ask(self, database: int = 0) -> Redis:
         """Return a client."""
-        return Redis(port=self.port, socket_timeout=1)
+        return Redis(port=self.port, db=database, socket_timeout=1)
 
 
 class PostgresServer:
