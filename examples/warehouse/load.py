@@ -35,7 +35,8 @@ def destination(kind: str) -> tuple[Any, str]:
 def load(kind: str, *, notes: bool = False, seats: bool = False, full: bool = False) -> list[Unread]:
     """Load all, and return what could not be read."""
     dlt.config["runtime.dlthub_telemetry"] = False
-    dlt.config["load.delete_completed_jobs"] = True  # or each run would leave its people in `pipelines`
+    dlt.config["load.delete_completed_jobs"] = True  # or each run would leave its rows in `pipelines`
+    dlt.config["load.truncate_staging_dataset"] = True  # and the last one in the database
     where, file_format = destination(kind)
     pipeline = dlt.pipeline(
         f"box_office_{kind}", pipelines_dir="pipelines", destination=where, dataset_name="ticketsource"

@@ -1,6 +1,7 @@
 """The tables of the warehouse: what columns each has, and how rows get there."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from ticketsource_async.record_tables import LINES, TABLES
 from ticketsource_async.tables import Column, columns
 
 Row = dict[str, Any]
+
+# dlt warns for each table that JSON is text in Arrow.
+logging.getLogger("dlt").addFilter(lambda record: "several column hints were different" not in record.getMessage())
 
 TYPES = {
     "day": pa.date32(),
