@@ -1,0 +1,122 @@
+"""The warehouse of examples/warehouse, loaded by a process of its own as every night, and asked."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+from attrs import frozen
+from processes import pointed_at
+
+from ticketsource_async import TicketSource
+from ticketsource_async.sandbox import Sandbox
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "warehouse"
+
+# The program, with a clock of our own, fewer dates at once, and no limit of requests.
+_PROGRAM = """
+import datetime, os, sys
+sys.path.insert(0, os.environ["EXAMPLE"])
+import load, ticketsource_source
+from ticketsource_async import TicketSource
+ticketsource_source.now = lambda: datetime.datetime.fromisoformat(os.environ["NOW"])
+ticketsource_source.new_client = lambda: TicketSource.from_env(priority="bulk", rate_limit=None)
+load.DATES_AT_ONCE = int(os.environ["DATES_AT_ONCE"])
+load.main()
+"""
+NOW = "2026-01-05T00:00:00+00:00"
+
+
+@frozen
+class Warehouse:
+    """A warehouse in a folder, and in the PostgreSQL at `url` if it has one."""
+
+    kind: str
+    folder: Path
+    url: str = ""
+
+    async def begin(self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100) -> asyncio.subprocess.Process:
+        """Start a run."""
+        env = {
+            **pointed_at(box),
+            "EXAMPLE": str(EXAMPLE),
+            "NOW": now,
+            "DATES_AT_ONCE": str(at_once),
+            "DESTINATION__POSTGRES__CREDENTIALS": self.url.replace("postgres@", "postgres:none@"),
+        }
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _PROGRAM, self.kind, *options),
+            cwd=self.folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    async def load(
+        self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100, ends_in: int = 0
+    ) -> tuple[str, list[str]]:
+        """Run it to its end; return what it said, and the paths that it asked for."""
+        box.requests.clear()
+        process = await self.begin(box, *options, now=now, at_once=at_once)
+        said, _ = await process.communicate()
+        assert process.returncode == ends_in, said.decode()
+        return said.decode(), [request.path for request in box.requests]
+
+    async def kill_at(self, box: Sandbox, path: str, *options: str, page: int | None = None, at_once: int = 100) -> None:
+        """Run it, and kill it while it reads a page of a list."""
+        box.fail(path=path, page=page, slow=60)
+        box.requests.clear()
+        process = await self.begin(box, *options, at_once=at_once)
+        async with asyncio.timeout(120):  # a busy machine takes long to start it
+            while not _is_asked_for(box, path, page):
+                assert process.returncode is None
+                await asyncio.sleep(0.01)
+        process.kill()
+        await process.communicate()
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query finds."""
+        if self.url:
+            with psycopg.connect(self.url, options="-c search_path=ticketsource") as server:
+                cursor = server.execute(query.encode())
+                return cursor.fetchall() if cursor.description else []
+        with duckdb.connect(str(self.folder / "box_office.duckdb")) as file:
+            file.execute("SET search_path = 'ticketsource'")
+            return file.execute(query).fetchall()
+
+    def column(self, query: str) -> list[Any]:
+        """Return the first column of what a query finds."""
+        return [row[0] for row in self.ask(query)]
+
+    def valid(self) -> list[str]:
+        """Return the customers who have a row that is valid."""
+        return self.column("SELECT id FROM customers WHERE _dlt_valid_to IS NULL ORDER BY id")
+
+
+def _is_asked_for(box: Sandbox, path: str, page: int | None) -> bool:
+    last = box.requests[-1] if box.requests else None
+    return last is not None and last.path == path and page in (None, int(last.query["page"]))
+
+
+def pages_of(box: Sandbox) -> list[int]:
+    """Return the pages of customers that were asked for."""
+    return [int(request.query["page"]) for request in box.requests if request.path == "/customers"]
+
+
+async def rows_at(box: Sandbox, path: str) -> list[Any]:
+    """Return the rows of a list as the API has them."""
+    async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
+        rows = await ts.paginate(path).collect()
+    box.requests.clear()
+    return list(rows)
+
+
+def answer_with(box: Sandbox, path: str, data: object, *, times: int | None = None) -> None:
+    """Let the API answer with these rows, or this record."""
+    links = {"links": {}} if isinstance(data, Sequence) else {}
+    box.fail(path=path, status=200, body=json.dumps({"data": data, **links}), times=times)
