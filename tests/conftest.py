@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from loops import VirtualLoop
@@ -13,6 +14,9 @@ from servers import PostgresServer, RabbitServer, RedisServer
 
 from ticketsource_async import CustomerStore, TicketSource
 from ticketsource_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from warehouse import Warehouse
 
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -107,6 +111,24 @@ def _postgres_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.stop()
+
+
+@pytest.fixture(name="warehouse")
+def _warehouse(tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    return Warehouse("duckdb", tmp_path)
+
+
+@pytest.fixture(name="any_warehouse", params=["duckdb", "postgres"])
+def _any_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    if request.param == "duckdb":
+        return Warehouse("duckdb", tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    server.drop("ticketsource", "ticketsource_staging")
+    return Warehouse("postgres", tmp_path, server.url)
 
 
 @pytest.fixture(name="store")

@@ -1,43 +1,22 @@
 """The warehouse of the whole box office: loaded, followed, killed, asked, and counted against the sandbox's truth."""
 
-import asyncio
 import importlib
 import json
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import psycopg
 import pytest
-from servers import PostgresServer
-from warehouse import EXAMPLE, Warehouse, answer_with, pages_of, rows_at
+from warehouse import EXAMPLE, Warehouse, answer_with, end_early, rows_at
 
-from ticketsource_async import Booking, EventDate, TicketSource
-from ticketsource_async.reports.seats import state_of
+from ticketsource_async import EventDate, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 LATER = "2026-06-01T00:00:00+00:00"
-
-
-@pytest.fixture(name="warehouse")
-def _warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse("duckdb", tmp_path)
-
-
-@pytest.fixture(name="any_warehouse", params=["duckdb", "postgres"])
-def _any_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    if request.param == "duckdb":
-        return Warehouse("duckdb", tmp_path)
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    with psycopg.connect(server.url) as connection:
-        for schema in ("ticketsource", "ticketsource_staging"):
-            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
-    return Warehouse("postgres", tmp_path, server.url)
 
 
 @pytest.fixture(name="source")
@@ -62,167 +41,6 @@ async def dates_of(box: Sandbox) -> list[EventDate]:
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         dates = [one async for _, one, _ in ts.programme()]
     return sorted(dates, key=lambda one: str(one.start))
-
-
-def by_id(asked: list[str]) -> set[str]:
-    """Return the customers who were asked for one by one."""
-    return {path.removeprefix("/customers/") for path in asked if path.startswith("/customers/")}
-
-
-# Customers
-
-
-@pytest.mark.slow
-async def test_the_warehouse_keeps_the_history_of_every_customer(any_warehouse: Warehouse) -> None:
-    """Who is deleted is valid no more, who is hidden is, and a consent has dates, after a run was killed."""
-    async with Sandbox(customers=450, events=0, rate_limit=None) as box:
-        everybody = box.customers.ids()
-        await any_warehouse.kill_at(box, "/customers", page=4)
-        await any_warehouse.load(box)
-        pages = pages_of(box)
-
-        gone, changed = everybody[0], everybody[150]
-        box.customers.delete([gone])
-        email = not box.customers.get(changed)["attributes"]["consent"]["email"]  # type: ignore[index]  # it is there
-        box.customers.update(changed, {"consent": {"email": email}})
-        box.fail(page=2, path="/customers", delete=2)  # and two later ones are hidden
-        await any_warehouse.load(box)
-        await any_warehouse.load(box)
-
-    assert pages == [1, 2, 3, 4, 5]
-    versions = any_warehouse.ask(
-        "SELECT id, consent_email, _dlt_valid_to IS NULL FROM customers ORDER BY _dlt_valid_from"
-    )
-    types = dict(
-        any_warehouse.ask("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'customers'")
-    )
-    assert {version[0] for version in versions} == set(everybody)
-    assert len(versions) == 450 + 1
-    assert [version[1:] for version in versions if version[0] == changed] == [(not email, False), (email, True)]
-    assert {version[0] for version in versions if not version[2]} == {*everybody[:3], changed}
-    assert {types["consent_sms"].lower(), types["membership_end_date"].lower()} == {"boolean", "date"}
-    assert {types["title"].lower(), types["updated_at"].lower()} & {"varchar", "character varying"}
-    assert types["updated_at"].lower() == "timestamp with time zone"
-
-
-@pytest.mark.slow
-async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse: Warehouse) -> None:
-    """Nobody is no reason to fail, and all are valid no more when the API itself says of each that they are gone."""
-    async with Sandbox(customers=0, events=0, rate_limit=None) as box:
-        await warehouse.load(box, "--notes", "--seats")
-        nobody = warehouse.valid()
-        tables = warehouse.column("SELECT table_name FROM information_schema.tables WHERE table_schema = 'ticketsource'")
-
-        everybody = sorted(box.customers.insert(3))
-        await warehouse.load(box)
-        all_there = warehouse.valid()
-
-        box.customers.delete(everybody)
-        box.fail(path=f"/customers/{everybody[1]}", status=404, html=True)  # by a gateway
-        said, _ = await warehouse.load(box, ends_in=1)
-        still_there = warehouse.valid()
-        _, asked = await warehouse.load(box)
-
-    assert nobody == []
-    kinds = {"customers", "notes", "events", "venues", "dates", "bookings", "booking_lines", "seats"}
-    assert kinds < set(tables)
-    assert all_there == everybody
-    assert still_there == [everybody[1]]
-    assert f"GET /customers/{everybody[1]} was answered 404" in said
-    assert by_id(asked) == {everybody[1]}
-    assert warehouse.valid() == []
-    assert warehouse.ask("SELECT count(*) FROM customers") == [(3,)]
-    assert warehouse.ask("SELECT resource, part, error FROM unread") == [("customers", everybody[1], "NotFound")]
-
-
-@pytest.mark.slow
-async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(warehouse: Warehouse) -> None:
-    """Their row stays valid as it is, somebody else's withdrawal is loaded, and the run ends with 1."""
-    async with Sandbox(customers=3, events=0, rate_limit=None) as box:
-        await warehouse.load(box)
-        odd, other, _ = box.customers.ids()
-        box.customers.update(other, {"consent": {"email": False, "sms": True}})
-        rows = box.customers.rows(0, 3)
-        rows[0]["attributes"] = None
-        rows[2]["attributes"]["membership"] = {"end_date": "31.12.2020"}  # type: ignore[index]  # it is JSON
-        answer_with(box, "/customers", rows, times=1)
-        box.fail(path=f"/customers/{odd}", status=501, times=None)
-        said, _ = await warehouse.load(box, ends_in=1)
-
-    versions = warehouse.ask("SELECT id, consent_sms FROM customers WHERE _dlt_valid_to IS NULL")
-    assert {version[0] for version in versions} == set(box.customers.ids())
-    assert (other, True) in versions
-    assert warehouse.ask(f"SELECT count(*) FROM customers WHERE id = '{odd}'") == [(1,)]
-    assert warehouse.ask("SELECT invalid ->> '$.\"membership.end_date\"' FROM customers WHERE invalid IS NOT NULL") == [
-        ("31.12.2020",)
-    ]
-    assert "Could not be read: 2" in said
-    assert "at $.data[0].attributes" in said
-    assert f"GET /customers/{odd} was answered 501" in said
-
-
-@pytest.mark.slow
-async def test_a_list_of_customers_that_ends_early_ends_nobodys_history(warehouse: Warehouse) -> None:
-    """Nobody is asked for by id, as the list is not whole."""
-    async with Sandbox(customers=150, events=0, rate_limit=None) as box:
-        await warehouse.load(box)
-        box.fail(path="/customers", next="back", times=None)
-        said, asked = await warehouse.load(box, ends_in=1)
-        box.fail(path="/customers", status=501, times=None)
-
-    assert warehouse.valid() == sorted(box.customers.ids())
-    assert "The list was left before its end" in said
-    assert len(by_id(asked)) <= 10  # to see whether the key is of this box office
-
-
-@pytest.mark.slow
-async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(warehouse: Warehouse) -> None:
-    """Another box office does not read as if all were deleted, nothing of it is read, and no key is in any file."""
-    async with (
-        Sandbox(customers=3, events=0, rate_limit=None) as box,
-        Sandbox(customers=3, seed=1, events=0, rate_limit=None) as another,
-    ):
-        await warehouse.load(box)
-        shutil.rmtree(warehouse.folder / "pipelines")  # as on another machine
-        for customer_id in box.customers.ids():
-            another.fail(path=f"/customers/{customer_id}", status=404, html=True)
-        outage, _ = await warehouse.load(another, ends_in=1)
-        said, asked = await warehouse.load(another, ends_in=1)
-        refused = warehouse.valid()
-
-        box.api_key = "skl-replaced"
-        said += (await warehouse.load(box))[0]
-
-    assert "is known to this API key" not in outage
-    assert "was answered 404" in outage
-    assert "is known to this API key" in said
-    assert by_id(asked) == set(box.customers.ids())
-    assert "/customers" not in asked
-    assert refused == warehouse.valid() == sorted(box.customers.ids())
-    files = [path.read_bytes() for path in warehouse.folder.rglob("*") if path.is_file()]
-    assert not any(key in text for key in (b"skl-sandbox", b"skl-replaced") for text in (said.encode(), *files))
-
-
-@pytest.mark.slow
-async def test_a_second_run_at_the_same_time_is_refused(warehouse: Warehouse) -> None:
-    """It reads nothing, and the first goes on; a run that was killed holds up nobody."""
-    async with Sandbox(customers=3, events=0, rate_limit=None) as box:
-        await warehouse.kill_at(box, "/customers")
-        box.fail(path="/customers", slow=60)
-        first = await warehouse.begin(box)
-        while not box.requests or first.returncode is not None:
-            await asyncio.sleep(0.01)
-        said, asked = await warehouse.load(box, ends_in=1)
-        first.kill()
-        await first.communicate()
-        await warehouse.load(box)
-
-    assert "Another run is loading here" in said
-    assert asked == []
-    assert warehouse.valid() == sorted(box.customers.ids())
-
-
-# The programme, bookings, seats and notes
 
 
 async def everything_in(box: Sandbox) -> dict[str, Counter[Any]]:
@@ -277,7 +95,8 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
         dates = [one.id for one in await dates_of(box)]
         third = sorted(truth["dates"])[0][0]
         every = ("--notes", "--seats")
-        await any_warehouse.kill_at(box, f"/dates/{third}/bookings", *every, at_once=2)
+        async with any_warehouse.stopped_at(box, f"/dates/{third}/bookings", *every, at_once=2):
+            pass
         _, asked = await any_warehouse.load(box, *every, now=LATER, at_once=2)
         first = rows_in(any_warehouse)
         _, again = await any_warehouse.load(box, *every, now=LATER, at_once=100)
@@ -332,3 +151,179 @@ async def test_bookings_of_a_date_are_read_until_it_is_over_then_and_a_week_late
         ({second, third, fourth}, begin + 2),
         ({first, second, third, fourth}, begin + 4),
     ]
+
+
+def test_a_date_is_due_until_it_is_over_then_once_and_once_more_after_a_week(source: Any) -> None:
+    """What is written may be in any zone, so a day is added; a date without a start, or that was changed, is due."""
+
+    def at(day: float) -> datetime:
+        return datetime(2026, 3, 1, 20, tzinfo=UTC) + timedelta(days=day)
+
+    def due(read: float, now: float, **fields: Any) -> bool:
+        return bool(source.is_due(EventDate("dat-1", **({"start": at(0)} | fields)), at(read), at(now)))
+
+    assert source.is_due(EventDate("dat-1", start=at(0)), None, at(500))
+    assert [due(0.9, now) for now in (0.95, 1, 50)] == [True, True, True]
+    assert [due(1, now) for now in (1.5, 7.9, 8, 50)] == [False, False, True, True]
+    assert [due(8, now) for now in (9, 5000)] == [False, False]
+    assert [due(1, now, end=at(3)) for now in (2, 4, 50)] == [True, True, True]
+    assert [due(4, now, end=at(3)) for now in (10.9, 11)] == [False, True]
+    assert due(8, 9, end=at(-3)) is False
+    assert due(500, 501, start=None)
+    assert due(500, 501, start=at(499.5))  # it was moved
+    assert due(8, 9, updated_at=at(7.5))
+    assert not due(8, 9, updated_at=at(6.9))
+    assert not due(8, 9, cancelled=True)
+
+
+@pytest.mark.slow
+async def test_a_part_that_cannot_be_read_keeps_its_rows_and_is_read_by_the_next_run(
+    shows: Sandbox, warehouse: Warehouse
+) -> None:
+    """It is told, in a table too, and costs no other part; a list that ends early is not taken for whole."""
+    first, second, third, _ = [one.id for one in await dates_of(shows)]
+    event = (await rows_at(shows, "/events"))[0]["id"]
+    before = {one: await rows_at(shows, f"/dates/{one}/bookings") for one in (first, second, third)}
+    await warehouse.load(shows)
+    rows = dict(warehouse.ask("SELECT date_id, count(*) FROM bookings GROUP BY 1"))
+    other = warehouse.column("SELECT count(*) FROM dates")
+
+    shows.fail(path=f"/dates/{first}/bookings", status=501)
+    answer_with(shows, f"/dates/{second}/bookings", [{**before[second][0], "attributes": None}], times=1)
+    end_early(shows, f"/dates/{third}/bookings", 1)
+    shows.fail(path=f"/events/{event}/venues", status=501)
+    said, _ = await warehouse.load(shows, now=LATER, ends_in=1)
+    kept = dict(warehouse.ask("SELECT date_id, count(*) FROM bookings GROUP BY 1"))
+    told = warehouse.ask("SELECT resource, part, error FROM unread ORDER BY 1, 2")
+    shows._faults._waiting.clear()
+    _, asked = await warehouse.load(shows, now=LATER)
+
+    assert rows == kept == dict(warehouse.ask("SELECT date_id, count(*) FROM bookings GROUP BY 1"))
+    assert other == warehouse.column("SELECT count(*) FROM dates")
+    assert Counter(told) == Counter(
+        [
+            ("bookings", first, "ServerError"),
+            ("bookings", f"a row of {second}", "InvalidResponse"),
+            ("bookings", third, "TicketSourceError"),
+            ("programme", f"venues of {event}", "ServerError"),
+        ]
+    )
+    assert "Could not be read: 4" in said
+    assert dates_read(asked) == {first, second, third}
+
+
+@pytest.mark.slow
+async def test_a_booking_that_moves_has_its_new_date_and_one_that_is_gone_has_no_rows(
+    shows: Sandbox, warehouse: Warehouse
+) -> None:
+    """What a list hides although it is there stays as well."""
+    first, second, *_ = [one.id for one in await dates_of(shows)]
+    moved, gone, hidden = await rows_at(shows, f"/dates/{first}/bookings")
+    await warehouse.load(shows, "--seats")
+    answer_with(shows, f"/dates/{first}/bookings", [])
+    answer_with(shows, f"/bookings/{moved['id']}", {**moved, "links": {"date": f"{shows.url}/dates/{second}"}})
+    shows.fail(path=f"/bookings/{gone['id']}", status=404)
+    await warehouse.load(shows, "--seats")
+
+    dates = dict(warehouse.ask("SELECT id, date_id FROM bookings"))
+    assert len(dates) == 11
+    assert (dates[moved["id"]], dates[hidden["id"]], dates.get(gone["id"])) == (second, first, None)
+    for table in ("booking_lines", "seats"):
+        found = set(warehouse.column(f"SELECT booking_id FROM {table}"))
+        assert found == set(dates)
+
+
+@pytest.mark.slow
+async def test_seats_and_notes_that_are_asked_for_later_are_read_of_all_and_what_is_deleted_goes(
+    shows: Sandbox, warehouse: Warehouse
+) -> None:
+    """Also of dates that are long over, once."""
+    await warehouse.load(shows, now=LATER)
+    _, asked = await warehouse.load(shows, "--seats", "--notes", now=LATER)
+    _, again = await warehouse.load(shows, "--seats", now=LATER)
+    truth = await everything_in(shows)
+    assert rows_in(warehouse) == truth
+
+    note, customer, _ = next(iter(truth["notes"]))
+    del shows._notes.of(customer)[note]
+    odd = next(key for key in truth["notes"] if key[1] != customer)
+    answer_with(shows, f"/customers/{odd[1]}/notes", [{"id": odd[0], "type": "customer_note", "attributes": None}])
+    await warehouse.load(shows, "--notes", now=LATER, ends_in=1)
+
+    assert len(dates_read(asked)) == 4
+    assert dates_read(again) == set()
+    assert rows_in(warehouse)["notes"] == truth["notes"] - Counter({(note, customer, _): 1})
+
+
+ODD = "=1+1 \x00 \uf026abc \\ 'x' \"y\" E'' %s {x} \t\r\n ; -- \U0001f600"
+
+
+@pytest.mark.slow
+async def test_odd_values_stop_no_warehouse(any_warehouse: Warehouse) -> None:
+    """Texts are as they came, but for characters that PostgreSQL refuses; money is exact, or NULL and kept."""
+    amounts = ["12.499999999999998", "-0.1", "1E+3", "1e-30", "1e25", "null", '"free"', "99999999999999999999"]
+    async with Sandbox(customers=2, events=1, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box:
+        person, other = box.customers.ids()
+        box.customers.overwrite(person, {"first_name": ODD, "last_name": "", "created_at": "0001-01-01T00:00:00+05:00"})
+        box.customers.overwrite(
+            other, {"x\x00": {"n": 10**40, "y": ["\x00"]}, "created_at": "9999-12-31T23:59:59-05:00"}
+        )
+        date_id = (await dates_of(box))[0].id
+        path = f"/dates/{date_id}/bookings"
+        (booking,) = await rows_at(box, path)
+        lines = ", ".join(
+            f'{{"line_type": "TICKETS", "amount": {{"gross": {amount}, "tax": 1}}}}' for amount in amounts
+        )
+        body = f'{{"data": [{{"id": "{booking["id"]}", "type": "booking", "attributes": {{"lines": [{lines}]}}}}]}}'
+        box.fail(path=path, status=200, body=body, times=None)
+        await any_warehouse.load(box)
+        await any_warehouse.load(box)
+
+    customers = any_warehouse.ask("SELECT id, first_name, last_name, extra FROM customers WHERE _dlt_valid_to IS NULL")
+    people = {row[0]: row[1:] for row in customers}
+    assert people[person][:2] == (ODD.replace("\x00", "\N{REPLACEMENT CHARACTER}"), "")
+    extra = people[other][2]
+    extra = json.loads(extra) if isinstance(extra, str) else extra
+    assert extra == {"x\N{REPLACEMENT CHARACTER}": {"n": 10**40, "y": ["\N{REPLACEMENT CHARACTER}"]}}
+    assert len(any_warehouse.ask("SELECT id FROM customers")) == 2
+    gross = any_warehouse.column("SELECT gross FROM booking_lines ORDER BY line")
+    assert gross == [*map(Decimal, amounts[:3]), *[None] * 4, Decimal(amounts[7])]
+    ((date_of, total, extra, invalid),) = any_warehouse.ask("SELECT date_id, gross, extra, invalid FROM bookings")
+    extra, invalid = (json.loads(value) if isinstance(value, str) else value for value in (extra, invalid))
+    assert (date_of, total) == (date_id, None)
+    assert extra == {f"lines[{index}].amount.tax": 1 for index in range(len(amounts))}
+    assert invalid == {"lines[3].gross": "1E-30", "lines[4].gross": "1E+25", "lines[6].amount.gross": "free"}
+
+
+@pytest.mark.slow
+async def test_each_run_into_files_adds_a_snapshot_of_everything(shows: Sandbox, tmp_path: Path) -> None:
+    """A run that was killed left none; one that could not read a part says so among its own files."""
+    files = Warehouse("parquet", tmp_path)
+    truth = await everything_in(shows)
+    first = next(iter(truth["dates"]))[0]
+    async with files.stopped_at(shows, f"/dates/{first}/bookings"):
+        pass
+    every = ("--notes", "--seats")
+    await files.load(shows, *every, now=LATER)
+    shows.fail(path=f"/dates/{first}/bookings", status=501)
+    await files.load(shows, *every, now=LATER, ends_in=1)
+
+    folder = tmp_path / "box_office_parquet" / "ticketsource"
+    runs = sorted(json.loads(path.read_text())["load_id"] for path in folder.glob("_dlt_loads/*.jsonl"))
+    assert len(runs) == 2
+    found = []
+    for run in runs:
+        tables = {}
+        for table, names in COLUMNS.items():
+            rows = duckdb.sql(f"SELECT {names} FROM '{folder}/{table}/{run}.*.parquet'").fetchall()
+            tables[table] = Counter(row[0] if table == "customers" else row for row in rows)
+        found.append(tables)
+    assert found[0] == truth
+    assert found[1]["seats"] < truth["seats"]
+    assert {table: rows for table, rows in found[1].items() if table not in ("bookings", "booking_lines", "seats")} == {
+        table: rows for table, rows in truth.items() if table not in ("bookings", "booking_lines", "seats")
+    }
+    unread = f"SELECT part FROM '{folder}/unread/{runs[1]}.*.parquet'"
+    assert duckdb.sql(unread).fetchall() == [(first,)]
+    gross = duckdb.sql(f"SELECT typeof(gross) FROM '{folder}/booking_lines/{runs[0]}.*.parquet' LIMIT 1").fetchall()
+    assert gross == [("DECIMAL(38,18)",)]

@@ -4,7 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ class Warehouse:
     folder: Path
     url: str = ""
 
-    async def begin(self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100) -> asyncio.subprocess.Process:
+    async def begin(
+        self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100
+    ) -> asyncio.subprocess.Process:
         """Start a run."""
         env = {
             **pointed_at(box),
@@ -67,8 +70,11 @@ class Warehouse:
         assert process.returncode == ends_in, said.decode()
         return said.decode(), [request.path for request in box.requests]
 
-    async def kill_at(self, box: Sandbox, path: str, *options: str, page: int | None = None, at_once: int = 100) -> None:
-        """Run it, and kill it while it reads a page of a list."""
+    @asynccontextmanager
+    async def stopped_at(
+        self, box: Sandbox, path: str, *options: str, page: int | None = None, at_once: int = 100
+    ) -> AsyncIterator[None]:
+        """Run it until it reads a page of a list, which takes long, and kill it there at the end of the block."""
         box.fail(path=path, page=page, slow=60)
         box.requests.clear()
         process = await self.begin(box, *options, at_once=at_once)
@@ -76,6 +82,7 @@ class Warehouse:
             while not _is_asked_for(box, path, page):
                 assert process.returncode is None
                 await asyncio.sleep(0.01)
+        yield
         process.kill()
         await process.communicate()
 
@@ -120,3 +127,10 @@ def answer_with(box: Sandbox, path: str, data: object, *, times: int | None = No
     """Let the API answer with these rows, or this record."""
     links = {"links": {}} if isinstance(data, Sequence) else {}
     box.fail(path=path, status=200, body=json.dumps({"data": data, **links}), times=times)
+
+
+def end_early(box: Sandbox, path: str, first: int) -> None:
+    """Let a list go on for ever from this page on, without a row."""
+    for page in range(first, first + 10):
+        body = json.dumps({"data": [], "links": {"next": f"?page={page + 1}"}})
+        box.fail(path=path, page=page, status=200, body=body)

@@ -10,7 +10,6 @@ moment: what was loaded by then is not read again if it need not be. It ends wit
 """
 
 import argparse
-import os
 import sqlite3
 import sys
 from contextlib import closing

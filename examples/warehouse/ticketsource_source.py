@@ -40,7 +40,7 @@ those who are deleted. To erase a person, as data protection law asks, delete th
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -50,12 +50,20 @@ from typing import Any, Generic, TypeVar
 
 import dlt
 from attrs import frozen
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.extract import DltResource
-from ticketsource_rows import KINDS, Row, gone, lines_of, row_of, to_table
+from ticketsource_tables import (
+    KINDS,
+    Row,
+    bookings_in_warehouse,
+    customers_in_warehouse,
+    gone,
+    in_batches,
+    lines_of,
+    row_of,
+    to_table,
+)
 
 from ticketsource_async import (
-    Booking,
     ConfigurationError,
     Customer,
     Event,
@@ -206,7 +214,9 @@ class BoxOffice:
                 to_end = self._was_read_to_end("customers", "the list", pager)
             except OF_ONE_PART as error:
                 self._fail("customers", "the list", error)
-            missing = [one for one in customers_in_warehouse() if one not in seen] if to_end and not self._snapshot else []
+            missing = (
+                [one for one in customers_in_warehouse() if one not in seen] if to_end and not self._snapshot else []
+            )
             async with ts.customers.get_many(missing) as asked:
                 async for outcome in asked:
                     if is_gone(outcome.error):
@@ -350,7 +360,7 @@ class BoxOffice:
         pager = listing(on_invalid=invalid.append)
         try:
             async for row in pager:
-                rows.append(row)  # noqa: PERF401 - a comprehension would lose them
+                rows.append(row)
         except OF_ONE_PART as error:
             to_end = or_gone and is_gone(error)
             if not to_end:
@@ -438,34 +448,6 @@ async def check_key(ts: TicketSource) -> None:
 def is_gone(error: Exception | None) -> bool:
     """Say whether the API itself says that there is no such record; a gateway may say so too."""
     return isinstance(error, NotFound) and error.is_from_api
-
-
-def customers_in_warehouse(which: str = "") -> list[str]:
-    """Return the customers who have a row that is valid."""
-    return [row[0] for row in ask(f"SELECT id FROM customers WHERE _dlt_valid_to IS NULL {which}")]
-
-
-def bookings_in_warehouse(dates: Sequence[str]) -> dict[str, list[str]]:
-    """Return the bookings for each of these dates."""
-    found: dict[str, list[str]] = {}
-    for some in in_batches(dates, 1000):
-        places = ", ".join(["%s"] * len(some))
-        for booking, event_date in ask(f"SELECT id, date_id FROM bookings WHERE date_id IN ({places})", *some):
-            found.setdefault(event_date, []).append(booking)
-    return found
-
-
-def ask(query: str, *values: str) -> list[Any]:
-    """Return what the warehouse answers, nothing if the table is not there yet."""
-    with dlt.current.pipeline().sql_client() as sql:
-        try:
-            return list(sql.execute_sql(query, *values) or ())
-        except DatabaseUndefinedRelation:
-            return []
-
-
-def in_batches(items: Sequence[In], size: int) -> Iterator[Sequence[In]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 async def each(items: Iterable[In], read: Callable[[In], Coroutine[Any, Any, Out]]) -> list[Out]:

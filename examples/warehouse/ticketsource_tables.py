@@ -1,23 +1,25 @@
-"""The tables of the warehouse: what columns each has, and how rows get there."""
+"""The tables of the warehouse: what columns each has, how rows get there, and what is there already."""
 
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation, localcontext
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import dlt
 import pyarrow as pa
 from attrs import frozen
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from ticketsource_async import Booking, BookingLine, Customer, Event, EventDate, Note, Record, Seat, Venue
 from ticketsource_async.record_tables import LINES, TABLES
 from ticketsource_async.tables import Column, columns
 
 Row = dict[str, Any]
+In = TypeVar("In")
 
 # dlt warns for each table that JSON is text in Arrow.
 logging.getLogger("dlt").addFilter(lambda record: "several column hints were different" not in record.getMessage())
@@ -179,3 +181,31 @@ def storable(value: object) -> object:
     if isinstance(value, Mapping):
         return {without_refused(name): storable(inner) for name, inner in value.items()}
     return [storable(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def customers_in_warehouse(which: str = "") -> list[str]:
+    """Return the customers who have a row that is valid."""
+    return [row[0] for row in ask(f"SELECT id FROM customers WHERE _dlt_valid_to IS NULL {which}")]
+
+
+def bookings_in_warehouse(dates: Sequence[str]) -> dict[str, list[str]]:
+    """Return the bookings for each of these dates."""
+    found: dict[str, list[str]] = {}
+    for some in in_batches(dates, 1000):
+        places = ", ".join(["%s"] * len(some))
+        for booking, event_date in ask(f"SELECT id, date_id FROM bookings WHERE date_id IN ({places})", *some):
+            found.setdefault(event_date, []).append(booking)
+    return found
+
+
+def ask(query: str, *values: str) -> list[Any]:
+    """Return what the warehouse answers, nothing if the table is not there yet."""
+    with dlt.current.pipeline().sql_client() as sql:
+        try:
+            return list(sql.execute_sql(query, *values) or ())
+        except DatabaseUndefinedRelation:
+            return []
+
+
+def in_batches(items: Sequence[In], size: int) -> Iterator[Sequence[In]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
