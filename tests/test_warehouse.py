@@ -93,7 +93,7 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
     async with Sandbox(customers=250, events=3, dates_per_event=4, bookings_per_date=3, rate_limit=None) as box:
         truth = await everything_in(box)
         dates = [one.id for one in await dates_of(box)]
-        third = sorted(truth["dates"])[0][0]
+        third = min(truth["dates"])[0]
         every = ("--notes", "--seats")
         async with any_warehouse.stopped_at(box, f"/dates/{third}/bookings", *every, at_once=2):
             pass

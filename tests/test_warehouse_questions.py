@@ -146,9 +146,7 @@ async def test_five_questions_have_the_same_answers_in_sql_and_in_python(any_war
     assert [tuple(float(value) for value in share[0])] == [consents(customers)]
     states = Counter((seat.price_category, state_of(seat)) for seat in seats)
     categories = sorted({seat.price_category for seat in seats}, key=lambda name: name or "~")
-    assert places == [
-        tuple([name, *(states[name, state] for state in ("sold", "cancelled", None))]) for name in categories
-    ]
+    assert places == [(name, *(states[name, state] for state in ("sold", "cancelled", None))) for name in categories]
 
 
 @pytest.mark.slow

@@ -3,34 +3,36 @@
 It needs `dlt[parquet]` 1.31 or newer, and what dlt needs for the destination. `load.py` runs it every night, and
 `questions.sql` has questions to ask. `ticketsource(...).with_resources("customers")` reads a part alone.
 
-| resource    | tables                                          | requests                                                  |
-|-------------|-------------------------------------------------|-----------------------------------------------------------|
-| `customers` | `customers`                                     | one for 100 customers, one for each who is missed         |
-| `programme` | `events`, `venues`, `dates`                     | one for 100 events, two for each event                    |
-| `bookings`  | `bookings`, `booking_lines`; `seats` on request | one for each date that is due; with seats each booking    |
-| `notes`     | `notes`, on request                             | one for each customer                                     |
-
-Each row has `read_at`. A row of a record has in `extra` what this library has no column for, and in `invalid` what it
-could not read, both as JSON. A consent that could not be read is NULL, so it is no yes. Money is DECIMAL. U+FFFD stands
-for a character that a database refuses. `unread` has a row for each part that a run could not read: the rows of that
-part stay as they are, and the next run reads it again.
+| resource    | tables                                 | requests                                                  |
+|-------------|----------------------------------------|-----------------------------------------------------------|
+| `customers` | `customers`                            | one for 100 customers, one for each who is missed         |
+| `programme` | `events`, `venues`, `dates`            | one for 100 events, two for each event                    |
+| `bookings`  | `bookings`, `booking_lines`            | one for each date that is due, more if it has over 100    |
+|             | `seats` with `seats=True`              | one for each booking that is read                         |
+| `notes`     | `notes` with `notes=True`              | one for each customer                                     |
 
 **Customers** have a row for each version, valid from `_dlt_valid_from` to `_dlt_valid_to`, which tells who consented to
 what, and when. Rows shift while one reads, so a customer who was not in the list is asked for by id. If they are gone,
 none of their rows is valid any more.
 
 **Bookings** of a date are read in each run until it is over, once when it is over, and once more a week later. Then
-they are left: a later refund is missed, unless TicketSource changes the date too. `full=True` reads all again. A date
-without a start is always read. A booking that is not in the list of its date any more is asked for by id: if it has
-moved it gets its new date, and if it is gone its rows are deleted.
+they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True` reads the
+bookings of all dates again. A date without a start is always read. A booking that its date does not list any more is
+asked for by id: if it has moved it gets its new date, and if it is gone its rows are deleted.
 
 **Events, venues and dates** that TicketSource does not list any more stay here, since bookings are for them.
 
-`snapshot=True` reads everything and appends it, for files. Their names begin with the id of the run, which is whole if
-`_dlt_loads` has it and none of the rows in `unread` is of it.
+Each row has `read_at`. In the row of a record, `extra` has what this library has no column for, and `invalid` what it
+could not read, both as JSON. A consent that could not be read is NULL, so it is no yes. Money is DECIMAL(38, 18); an
+amount that does not fit is in `invalid`. U+FFFD stands for a character that a database refuses. `unread` has a row for
+each part that a run could not read. The rows of that part stay as they are, and the next run reads it again.
 
-A destination is for one box office: an API key is refused if it finds none of the customers who are there. It keeps
-those who are deleted. To erase a person, as data protection law asks, delete them in TicketSource, run this, and then:
+`snapshot=True` reads everything and appends it, for files. Their names begin with the id of the run. A run is whole if
+its id is in `_dlt_loads`, and there is no row of it in `unread`.
+
+A destination is for one box office: a new API key is refused unless it finds a customer who is there. It keeps people
+who were deleted, and what it knew of those whom TicketSource has purged. To erase a person, as data protection law
+asks, delete them in TicketSource, run this, and then:
 
     DELETE FROM seats WHERE booking_id IN (SELECT id FROM bookings WHERE customer_id = 'cst-...');
     DELETE FROM notes WHERE customer_id = 'cst-...';
@@ -426,7 +428,7 @@ def box_office() -> str:
 
 
 async def check_key(ts: TicketSource) -> None:
-    """Raise `ConfigurationError` if a new key finds none of a hundred customers in the warehouse, unless it has none."""
+    """Raise `ConfigurationError` if a new key finds none of a hundred customers who are in the warehouse."""
     some = customers_in_warehouse("ORDER BY random() LIMIT 100")
     errors = list[Exception]()
     async with ts.customers.get_many(some) as asked:
