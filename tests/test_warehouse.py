@@ -11,7 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from warehouse import EXAMPLE, Warehouse, answer_with, end_early, rows_at
+from warehouse import Warehouse, answer_with, end_early, rows_at
+from warehouse_program import EXAMPLE
 
 from ticketsource_async import EventDate, TicketSource
 from ticketsource_async.sandbox import Sandbox

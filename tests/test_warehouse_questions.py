@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from warehouse import EXAMPLE, Warehouse, answer_with, rows_at
+from warehouse import Warehouse, answer_with, rows_at
+from warehouse_program import EXAMPLE
 
 from ticketsource_async import Booking, BookingLine, Customer, EventDate, Seat, TicketSource
 from ticketsource_async.reports.seats import state_of
