@@ -15,8 +15,8 @@ It needs `dlt[parquet]` 1.31 or newer, and what dlt needs for the destination. `
 what, and when. Rows shift while one reads, so a customer who was not in the list is asked for by id. If they are gone,
 none of their rows is valid any more.
 
-**Bookings** of a date are read in each run until it is over, once when it is over, and once more a week later. Then
-they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True` reads the
+**Bookings** of a date, cancelled or not, are read in each run until it is over, once when it is over, and once more a
+week later. Then they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True` reads the
 bookings of all dates again. A date without a start is always read. A booking that its date does not list any more is
 asked for by id: if it has moved it gets its new date, and if it is gone its rows are deleted.
 
@@ -63,6 +63,7 @@ from ticketsource_tables import (
     lines_of,
     row_of,
     to_table,
+    without_refused,
 )
 
 from ticketsource_async import (
@@ -119,7 +120,7 @@ def new_client() -> TicketSource:
     return TicketSource.from_env(priority="bulk")
 
 
-@dlt.source(name="ticketsource", max_table_nesting=0)
+@dlt.source(name="ticketsource")
 def ticketsource(
     *,
     notes: bool = False,
@@ -395,7 +396,7 @@ class BoxOffice:
                 "resource": resource,
                 "part": part,
                 "error": type(error).__name__,
-                "message": str(error),
+                "message": without_refused(str(error)),
             }
         )
 
