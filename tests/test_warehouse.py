@@ -316,7 +316,7 @@ async def test_each_run_into_files_adds_a_snapshot_of_everything(shows: Sandbox,
     for run in runs:
         tables = {}
         for table, names in COLUMNS.items():
-            rows = duckdb.sql(f"SELECT {names} FROM '{folder}/{table}/{run}.*.parquet'").fetchall()
+            rows = duckdb.execute(f"SELECT {names} FROM '{folder}/{table}/{run}.*.parquet'").fetchall()
             tables[table] = Counter(row[0] if table == "customers" else row for row in rows)
         found.append(tables)
     assert found[0] == truth
@@ -325,6 +325,6 @@ async def test_each_run_into_files_adds_a_snapshot_of_everything(shows: Sandbox,
         table: rows for table, rows in truth.items() if table not in ("bookings", "booking_lines", "seats")
     }
     unread = f"SELECT part FROM '{folder}/unread/{runs[1]}.*.parquet'"
-    assert duckdb.sql(unread).fetchall() == [(first,)]
-    gross = duckdb.sql(f"SELECT typeof(gross) FROM '{folder}/booking_lines/{runs[0]}.*.parquet' LIMIT 1").fetchall()
+    assert duckdb.execute(unread).fetchall() == [(first,)]
+    gross = duckdb.execute(f"SELECT typeof(gross) FROM '{folder}/booking_lines/{runs[0]}.*.parquet' LIMIT 1").fetchall()
     assert gross == [("DECIMAL(38,18)",)]

@@ -9,7 +9,7 @@ import pytest
 from warehouse import Warehouse, answer_with, rows_at
 from warehouse_program import EXAMPLE
 
-from ticketsource_async import Booking, BookingLine, Customer, EventDate, Seat, TicketSource
+from ticketsource_async import Amount, Booking, BookingLine, Customer, EventDate, Seat, TicketSource
 from ticketsource_async.reports.seats import state_of
 from ticketsource_async.sandbox import Sandbox
 
@@ -82,13 +82,12 @@ def sales_by_month(bookings: list[tuple[EventDate, Booking]]) -> list[tuple[Any,
             months[made and date(made.year, made.month, 1)].append((booking.id, line))
     answer = []
     for month, lines in sorted(months.items(), key=lambda item: item[0] or date.max):
-        amounts = [(line, line.amount) for _, line in lines]
-        gross = [amount and amount.gross for _, amount in amounts]
+        amounts = [(line.is_refund, line.amount or Amount()) for _, line in lines]
+        gross = [amount.gross for _, amount in amounts]
         refunds = [
-            None if line.is_refund is None else amount and amount.gross if line.is_refund else Decimal(0)
-            for line, amount in amounts
+            None if is_refund is None else amount.gross if is_refund else Decimal(0) for is_refund, amount in amounts
         ]
-        net = total([amount and amount.net for _, amount in amounts])
+        net = total([amount.net for _, amount in amounts])
         booked = len({booking_id for booking_id, _ in lines})
         answer.append((month, booked, total(gross), total(refunds), net, gross.count(None)))
     return answer

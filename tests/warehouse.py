@@ -112,8 +112,8 @@ async def rows_at(box: Sandbox, path: str) -> list[Any]:
 
 def answer_with(box: Sandbox, path: str, data: object, *, times: int | None = None) -> None:
     """Let the API answer with these rows, or this record."""
-    links = {"links": {}} if isinstance(data, Sequence) else {}
-    box.fail(path=path, status=200, body=json.dumps({"data": data, **links}, default=float), times=times)
+    body: dict[str, object] = {"data": data, "links": {}} if isinstance(data, Sequence) else {"data": data}
+    box.fail(path=path, status=200, body=json.dumps(body, default=float), times=times)
 
 
 def end_early(box: Sandbox, path: str, first: int) -> None:

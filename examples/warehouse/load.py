@@ -22,7 +22,7 @@ from ticketsource_source import Unread, has_more, ticketsource
 DATES_AT_ONCE = 200  # dates with their bookings, or customers with their notes, that a killed run may have read in vain
 
 
-def destination(kind: str) -> tuple[Any, str]:
+def destination(kind: str) -> tuple[Any, Any]:
     """Return where the rows go, and the kind of file that takes them there."""
     if kind == "duckdb":
         return dlt.destinations.duckdb("box_office.duckdb"), "parquet"

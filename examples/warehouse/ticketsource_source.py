@@ -371,8 +371,8 @@ class BoxOffice:
         else:
             self._failures = 0
             to_end = self._was_read_to_end(resource, part, pager)
-        for error in invalid:
-            self._note(resource, f"a row of {part}", error)
+        for odd in invalid:
+            self._note(resource, f"a row of {part}", odd)
         return Listed(rows, to_end, to_end and not invalid)
 
     def _was_read_to_end(self, resource: str, part: str, pager: Pager[Any]) -> bool:

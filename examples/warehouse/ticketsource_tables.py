@@ -74,7 +74,7 @@ def to_table(name: str, rows: Iterable[Row], *, snapshot: bool) -> Any:
     They are an Arrow table, which keeps the types if all is NULL, and each text as it is.
     """
     kind = KINDS[name]
-    hints = {column: {"data_type": "json"} for column, type_ in kind.kinds.items() if type_ == "json"}
+    hints: Any = {column: {"data_type": "json"} for column, type_ in kind.kinds.items() if type_ == "json"}
     disposition: Any = "append"
     if not snapshot and name != "unread":
         # Only what a run has read is replaced, and what it found to be gone is taken away: that has no `read_at`.
