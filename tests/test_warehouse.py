@@ -108,7 +108,7 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
     assert dates_read(again) == set()
     money = any_warehouse.ask(
         "SELECT numeric_precision, numeric_scale FROM information_schema.columns "
-        "WHERE table_name = 'booking_lines' AND column_name = 'net'"
+        "WHERE table_schema = 'ticketsource' AND table_name = 'booking_lines' AND column_name = 'net'"
     )
     assert money == [(38, 18)]
 

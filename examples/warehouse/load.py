@@ -41,16 +41,20 @@ def load(kind: str, *, notes: bool = False, seats: bool = False, full: bool = Fa
         f"box_office_{kind}", pipelines_dir="pipelines", destination=where, dataset_name="ticketsource"
     )
     unread: list[Unread] = []
-    pipeline.run()  # what a run that was killed has read, but not loaded
+    pipeline.run(loader_file_format=file_format)  # what a run that was killed has read, but not loaded
     if kind == "parquet":
         source = ticketsource(notes=notes, seats=seats, snapshot=True, on_unread=unread.append)
         pipeline.run(source, loader_file_format=file_format)  # in one run, so that a snapshot is whole or not there
         return unread
     source = ticketsource(notes=notes, seats=seats, full=full, most=DATES_AT_ONCE, on_unread=unread.append)
     for name, resource in source.resources.items():
-        pipeline.run(source.with_resources(name), loader_file_format=file_format)
-        while has_more(resource):
+        more = True
+        while more:
             pipeline.run(source.with_resources(name), loader_file_format=file_format)
+            more = has_more(resource)
+    latest = "SELECT max(version) FROM _dlt_pipeline_state"
+    with pipeline.sql_client() as sql:  # or each run would leave another list of all dates that were read
+        sql.execute_sql(f"DELETE FROM _dlt_pipeline_state WHERE version + 5 < ({latest})")  # noqa: S608 - our own words
     return unread
 
 
