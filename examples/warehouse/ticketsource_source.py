@@ -24,8 +24,9 @@ asked for by id: if it has moved it gets its new date, and if it is gone its row
 
 Each row has `read_at`. In the row of a record, `extra` has what this library has no column for, and `invalid` what it
 could not read, both as JSON. A consent that could not be read is NULL, so it is no yes. Money is DECIMAL(38, 18); an
-amount that does not fit is in `invalid`. U+FFFD stands for a character that a database refuses. `unread` has a row for
-each part that a run could not read. The rows of that part stay as they are, and the next run reads it again.
+amount that does not fit is in `invalid`. Times are in UTC as the API writes them, though it may mean the clock on the
+wall. U+FFFD stands for a character that a database refuses. `unread` has a row for each part that a run could not read.
+The rows of that part stay as they are, and the next run reads it again.
 
 `snapshot=True` reads everything and appends it, for files. Their names begin with the id of the run. A run is whole if
 its id is in `_dlt_loads`, and there is no row of it in `unread`.
