@@ -23,8 +23,10 @@ NOW: Final = "2026-01-05T00:00:00+00:00"
 # To import dlt takes longer than to load a small box office, so it is imported once.
 _FORKED: Final = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(
-    ["dlt", "dlt.destinations", "dlt.destinations.impl.duckdb.duck", "pyarrow.parquet", "psycopg2", "pytest"]
-    + ["ticketsource_async.client", "ticketsource_async.record_tables", "ticketsource_async.sandbox"]
+    [
+        *("dlt", "dlt.destinations", "dlt.destinations.impl.duckdb.duck", "pyarrow.parquet", "psycopg2", "pytest"),
+        *("ticketsource_async.client", "ticketsource_async.record_tables", "ticketsource_async.sandbox"),
+    ]
 )
 
 

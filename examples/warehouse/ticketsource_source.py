@@ -16,9 +16,9 @@ what, and when. Rows shift while one reads, so a customer who was not in the lis
 none of their rows is valid any more.
 
 **Bookings** of a date, cancelled or not, are read in each run until it is over, once when it is over, and once more a
-week later. Then they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True` reads the
-bookings of all dates again. A date without a start is always read. A booking that its date does not list any more is
-asked for by id: if it has moved it gets its new date, and if it is gone its rows are deleted.
+week later. Then they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True`
+reads the bookings of all dates again. A date without a start is always read. A booking that its date does not list any
+more is asked for by id: if it has moved it gets its new date, and if it is gone its rows are deleted.
 
 **Events, venues and dates** that TicketSource does not list any more stay here, since bookings are for them.
 
