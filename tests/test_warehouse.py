@@ -14,7 +14,7 @@ import pytest
 from warehouse import Warehouse, answer_with, end_early, rows_at
 from warehouse_program import EXAMPLE
 
-from ticketsource_async import EventDate, TicketSource
+from ticketsource_async import EventDate, NoteDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 LATER = "2026-06-01T00:00:00+00:00"
@@ -29,6 +29,10 @@ def _source(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(name="shows")
 async def _shows() -> AsyncIterator[Sandbox]:
     async with Sandbox(customers=6, events=2, dates_per_event=2, bookings_per_date=3, rate_limit=None) as shows:
+        async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+            for customer_id in shows.customers.ids(0, 2):
+                for text in ("Sits on the aisle.", "Called on Monday."):
+                    await ts.notes.create(customer_id, NoteDraft(description=text))
         yield shows
 
 
@@ -220,11 +224,12 @@ async def test_a_booking_that_moves_has_its_new_date_and_one_that_is_gone_has_no
     """What a list hides although it is there stays as well."""
     first, second, *_ = [one.id for one in await dates_of(shows)]
     moved, gone, hidden = await rows_at(shows, f"/dates/{first}/bookings")
-    await warehouse.load(shows, "--seats")
+    before = "2026-01-03T00:00:00+00:00"  # so that all dates are due
+    await warehouse.load(shows, "--seats", now=before)
     answer_with(shows, f"/dates/{first}/bookings", [])
     answer_with(shows, f"/bookings/{moved['id']}", {**moved, "links": {"date": f"{shows.url}/dates/{second}"}})
     shows.fail(path=f"/bookings/{gone['id']}", status=404)
-    await warehouse.load(shows, "--seats")
+    await warehouse.load(shows, "--seats", now=before)
 
     dates = dict(warehouse.ask("SELECT id, date_id FROM bookings"))
     assert len(dates) == 11
@@ -245,15 +250,17 @@ async def test_seats_and_notes_that_are_asked_for_later_are_read_of_all_and_what
     truth = await everything_in(shows)
     assert rows_in(warehouse) == truth
 
-    note, customer, _ = next(iter(truth["notes"]))
-    del shows._notes.of(customer)[note]
+    deleted = next(iter(truth["notes"]))
+    note, customer, _ = deleted
+    async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
+        await ts.notes.delete(customer, note)
     odd = next(key for key in truth["notes"] if key[1] != customer)
     answer_with(shows, f"/customers/{odd[1]}/notes", [{"id": odd[0], "type": "customer_note", "attributes": None}])
     await warehouse.load(shows, "--notes", now=LATER, ends_in=1)
 
     assert len(dates_read(asked)) == 4
     assert dates_read(again) == set()
-    assert rows_in(warehouse)["notes"] == truth["notes"] - Counter({(note, customer, _): 1})
+    assert rows_in(warehouse)["notes"] == truth["notes"] - Counter([deleted])
 
 
 ODD = "=1+1 \x00 \uf026abc \\ 'x' \"y\" E'' %s {x} \t\r\n ; -- \U0001f600"
