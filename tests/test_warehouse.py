@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from attrs import evolve
 from warehouse import Warehouse, answer_with, end_early, rows_at
 from warehouse_program import EXAMPLE
 
@@ -165,7 +166,7 @@ def test_a_date_is_due_until_it_is_over_then_once_and_once_more_after_a_week(sou
         return datetime(2026, 3, 1, 20, tzinfo=UTC) + timedelta(days=day)
 
     def due(read: float, now: float, **fields: Any) -> bool:
-        return bool(source.is_due(EventDate("dat-1", **({"start": at(0)} | fields)), at(read), at(now)))
+        return bool(source.is_due(evolve(EventDate("dat-1", start=at(0)), **fields), at(read), at(now)))
 
     assert source.is_due(EventDate("dat-1", start=at(0)), None, at(500))
     assert [due(0.9, now) for now in (0.95, 1, 50)] == [True, True, True]

@@ -27,7 +27,7 @@ async def prepare(box: Sandbox) -> None:
     """Let the lines be of several months, some without an amount or a month, and members come and go."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         dates = [one async for _, one, _ in ts.programme()]
-    count = 0
+    count, bookings = 0, list[Any]()
     for one in dates:
         bookings = await rows_at(box, f"/dates/{one.id}/bookings")
         for booking in bookings:

@@ -1,10 +1,12 @@
 """One run of examples/warehouse/load.py, for a process that was forked with what takes long to import."""
 
+import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "warehouse"
 
@@ -17,11 +19,10 @@ def run(options: Sequence[str], folder: Path, environment: Mapping[str, str], no
     os.dup2(said, 1)
     os.dup2(said, 2)
     sys.path.insert(0, str(EXAMPLE))
-    import load
-    import ticketsource_source
-
     from ticketsource_async import TicketSource
 
+    load: Any = importlib.import_module("load")
+    ticketsource_source: Any = importlib.import_module("ticketsource_source")
     ticketsource_source.now = lambda: datetime.fromisoformat(now)
     ticketsource_source.new_client = lambda: TicketSource.from_env(priority="bulk", rate_limit=None)
     load.DATES_AT_ONCE = at_once
