@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -116,6 +117,20 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
         "WHERE table_schema = 'ticketsource' AND table_name = 'booking_lines' AND column_name = 'net'"
     )
     assert money == [(38, 18)]
+
+
+@pytest.mark.slow
+async def test_a_run_that_is_killed_between_reading_and_loading_loses_nothing_and_loads_nothing_twice(
+    shows: Sandbox, any_warehouse: Warehouse
+) -> None:
+    """At the end of each of the steps of dlt; the next run loads what was read, and reads the rest."""
+    truth = await everything_in(shows)
+    every = ("--notes", "--seats")
+    for step in ("normalize 4", "load 4", "complete_package 5"):
+        await any_warehouse.load(shows, *every, at_once=1, dies_in=step, ends_in=-signal.SIGKILL)
+    await any_warehouse.load(shows, *every)
+
+    assert rows_in(any_warehouse) == truth
 
 
 @pytest.mark.slow

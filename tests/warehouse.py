@@ -38,22 +38,31 @@ class Warehouse:
     folder: Path
     url: str = ""
 
-    def begin(self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100) -> ForkServerProcess:
+    def begin(
+        self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100, dies_in: str = ""
+    ) -> ForkServerProcess:
         """Start a run."""
         credentials = self.url.replace("postgres@", "postgres:none@")  # dlt wants a password
         environment = {**pointed_at(box), "DESTINATION__POSTGRES__CREDENTIALS": credentials}
         process = _FORKED.Process(
-            target=warehouse_program.run, args=((self.kind, *options), self.folder, environment, now, at_once)
+            target=warehouse_program.run,
+            args=((self.kind, *options), self.folder, environment, now, at_once, dies_in),
         )
         process.start()
         return process
 
     async def load(
-        self, box: Sandbox, *options: str, now: str = NOW, at_once: int = 100, ends_in: int = 0
+        self,
+        box: Sandbox,
+        *options: str,
+        now: str = NOW,
+        at_once: int = 100,
+        ends_in: int = 0,
+        dies_in: str = "",
     ) -> tuple[str, list[str]]:
         """Run it to its end; return what it said, and the paths that it asked for."""
         box.requests.clear()
-        process = self.begin(box, *options, now=now, at_once=at_once)
+        process = self.begin(box, *options, now=now, at_once=at_once, dies_in=dies_in)
         await asyncio.to_thread(process.join)
         said = (self.folder / "said.txt").read_text()
         assert process.exitcode == ends_in, said
