@@ -42,13 +42,10 @@ asks, delete them in TicketSource, run this, and then:
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import dlt
@@ -58,9 +55,12 @@ from ticketsource_tables import (
     KINDS,
     Row,
     bookings_in_warehouse,
+    box_office,
+    check_key,
     customers_in_warehouse,
     gone,
     in_batches,
+    is_gone,
     lines_of,
     row_of,
     to_table,
@@ -68,7 +68,6 @@ from ticketsource_tables import (
 )
 
 from ticketsource_async import (
-    ConfigurationError,
     Customer,
     Event,
     EventDate,
@@ -421,37 +420,6 @@ class BoxOffice:
                     await check_key(ts)
                     state["box_office"] = box_office()
             yield ts
-
-
-def box_office() -> str:
-    """Return what tells a box office from others, without its key."""
-    key = os.environ.get("TICKETSOURCE_API_KEY") or Path(os.environ["TICKETSOURCE_API_KEY_FILE"]).read_text()
-    return sha256(f"{os.environ.get('TICKETSOURCE_BASE_URL')} {key.strip()}".encode()).hexdigest()
-
-
-async def check_key(ts: TicketSource) -> None:
-    """Raise `ConfigurationError` if a new key finds none of a hundred customers who are in the warehouse."""
-    some = customers_in_warehouse("ORDER BY random() LIMIT 100")
-    errors = list[Exception]()
-    async with ts.customers.get_many(some) as asked:
-        async for outcome in asked:
-            if outcome.error is None:
-                return
-            if not is_gone(outcome.error):
-                errors.append(outcome.error)
-    if errors:
-        raise errors[0]
-    if some:
-        raise ConfigurationError(
-            f"None of {len(some)} customers of this warehouse is known to this API key: set TICKETSOURCE_API_KEY and "
-            "TICKETSOURCE_BASE_URL to those of their box office, or load another box office into another dataset by "
-            "another pipeline."
-        )
-
-
-def is_gone(error: Exception | None) -> bool:
-    """Say whether the API itself says that there is no such record; a gateway may say so too."""
-    return isinstance(error, NotFound) and error.is_from_api
 
 
 async def each(items: Iterable[In], read: Callable[[In], Coroutine[Any, Any, Out]]) -> list[Out]:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation, localcontext
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dlt
@@ -14,7 +16,20 @@ import pyarrow as pa
 from attrs import frozen
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from ticketsource_async import Booking, BookingLine, Customer, Event, EventDate, Note, Record, Seat, Venue
+from ticketsource_async import (
+    Booking,
+    BookingLine,
+    ConfigurationError,
+    Customer,
+    Event,
+    EventDate,
+    Note,
+    NotFound,
+    Record,
+    Seat,
+    TicketSource,
+    Venue,
+)
 from ticketsource_async.record_tables import LINES, TABLES
 from ticketsource_async.tables import Column, columns
 
@@ -210,3 +225,34 @@ def ask(query: str, *values: str) -> list[Any]:
 
 def in_batches(items: Sequence[In], size: int) -> Iterator[Sequence[In]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def box_office() -> str:
+    """Return what tells a box office from others, without its key."""
+    key = os.environ.get("TICKETSOURCE_API_KEY") or Path(os.environ["TICKETSOURCE_API_KEY_FILE"]).read_text()
+    return sha256(f"{os.environ.get('TICKETSOURCE_BASE_URL')} {key.strip()}".encode()).hexdigest()
+
+
+async def check_key(ts: TicketSource) -> None:
+    """Raise `ConfigurationError` if a new key finds none of a hundred customers who are in the warehouse."""
+    some = customers_in_warehouse("ORDER BY random() LIMIT 100")
+    errors = list[Exception]()
+    async with ts.customers.get_many(some) as asked:
+        async for outcome in asked:
+            if outcome.error is None:
+                return
+            if not is_gone(outcome.error):
+                errors.append(outcome.error)
+    if errors:
+        raise errors[0]
+    if some:
+        raise ConfigurationError(
+            f"None of {len(some)} customers of this warehouse is known to this API key: set TICKETSOURCE_API_KEY and "
+            "TICKETSOURCE_BASE_URL to those of their box office, or load another box office into another dataset by "
+            "another pipeline."
+        )
+
+
+def is_gone(error: Exception | None) -> bool:
+    """Say whether the API itself says that there is no such record; a gateway may say so too."""
+    return isinstance(error, NotFound) and error.is_from_api
