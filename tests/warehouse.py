@@ -104,8 +104,7 @@ class Warehouse:
 
 
 def _is_asked_for(box: Sandbox, path: str, page: int | None) -> bool:
-    last = box.requests[-1] if box.requests else None
-    return last is not None and last.path == path and page in (None, int(last.query["page"]))
+    return any(request.path == path and page in (None, int(request.query["page"])) for request in list(box.requests))
 
 
 def pages_of(box: Sandbox) -> list[int]:
