@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from agency import WORKERS
@@ -17,6 +18,9 @@ from servers import PostgresServer, RabbitServer, RedisServer, TrytonServer
 
 from ticketsource_async import CustomerStore, TicketSource
 from ticketsource_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from warehouse import Warehouse
 
 SERVERS = {"redis_server", "rabbit_server", "postgres_server", "tryton_server"}
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
@@ -124,6 +128,24 @@ def _tryton_server(tryton_database: Path, tmp_path: Path) -> Iterator[TrytonServ
     server = TrytonServer(tryton_database, tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture(name="warehouse")
+def _warehouse(tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    return Warehouse("duckdb", tmp_path)
+
+
+@pytest.fixture(name="any_warehouse", params=["duckdb", "postgres"])
+def _any_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    if request.param == "duckdb":
+        return Warehouse("duckdb", tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    server.drop("ticketsource", "ticketsource_staging")
+    return Warehouse("postgres", tmp_path, server.url)
 
 
 @pytest.fixture(name="store")
