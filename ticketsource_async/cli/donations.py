@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     FAILED,
     LeftOut,
@@ -26,7 +27,7 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
-from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, pounds, print_rows, table_or_file_option
 from ticketsource_async.output import check_writable, is_same_file
 
@@ -155,6 +156,8 @@ class _Wanted:
             donations = await self._read(left_out)
             _note(donations, note)
             is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
+            if donations.repeated:
+                say(counted_once(donations.repeated))
             may_be_more = _say_what_is_not_known(donations)
         if may_be_more or not is_all:
             raise click.exceptions.Exit(FAILED)

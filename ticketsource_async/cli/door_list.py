@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -130,8 +131,6 @@ async def _read(date: str, options: _Options) -> "DoorList":
 
 def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
     """Say what a list in a file says itself only on its pages, if at all."""
-    from ticketsource_async.cli.recipients import counted  # noqa: PLC0415 - as above
-
     gone = {e.booking.customer_id or "": None for e in found.entries if e.customer is not None and e.customer.is_gone}
     if gone:
         say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")

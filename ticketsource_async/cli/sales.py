@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -20,7 +21,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, days_options, export_options
-from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
@@ -207,4 +208,4 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
             on_warning=say,
         )
     if sales.repeated:
-        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")
+        say(counted_once(sales.repeated))

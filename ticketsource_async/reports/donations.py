@@ -131,7 +131,8 @@ class Donations:
 
     `bookings` have all their donations, also those before and after the period. `donors` has the customers by id,
     `gone` the ids of those whom TicketSource does not have any more, `unread` the errors of those who could not be
-    read. `lost` counts what could not be read of the box office.
+    read. `repeated` bookings were listed more than once: each counts once, as it came first. `lost` counts what could
+    not be read of the box office.
     """
 
     period: Period
@@ -139,6 +140,7 @@ class Donations:
     donors: Mapping[str, Customer] = field(factory=dict)
     gone: Collection[str] = ()
     unread: Mapping[str, TicketSourceError] = field(factory=dict)
+    repeated: int = 0
     lost: Lost = field(factory=Lost)
 
     def rows(self) -> list[DonationRow]:

@@ -8,6 +8,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 from attrs import frozen
 
+from ticketsource_async._words import counted
 from ticketsource_async.contacts import words_of
 from ticketsource_async.errors import NotFound, TicketSourceError
 from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate, Note, Seat, Venue
@@ -305,27 +306,27 @@ class DoorList:
         if self.ended is not None:
             yield f"People may be missing: the list of bookings could not be read to its end ({self.ended})."
         if self.missing_bookings:
-            yield f"People are missing: {_counted(self.missing_bookings, 'booking')} could not be read."
+            yield f"People are missing: {counted(self.missing_bookings, 'booking')} could not be read."
         for what, part in (("date", self.date), ("event", self.event), ("venue", self.venue)):
             if part is None and (what == "date" or (self.date is not None and getattr(self.date, f"{what}_id"))):
                 yield f"The {what} could not be read."
         lacking = Counter(part for entry in self.entries for part in entry.lacking)
         for name, said in _LACKING.items():
             if number := lacking[name]:
-                yield f"{said} of {_counted(number, 'booking')} could not be read."
+                yield f"{said} of {counted(number, 'booking')} could not be read."
 
     @property
     def lines(self) -> tuple[str, ...]:
         """How many have booked, and when the list was read."""
-        counted = _counted(len(self.entries), "booking")
+        said = counted(len(self.entries), "booking")
         if self.has_seats:
             known = [entry.places for entry in self.entries if entry.places is not None]
             unknown = len(self.entries) - len(known)
-            counted += f", {_counted(sum(known), 'place')}"
-            counted += f" besides those of {_counted(unknown, 'booking')} that are not known" if unknown else ""
+            said += f", {counted(sum(known), 'place')}"
+            said += f" besides those of {counted(unknown, 'booking')} that are not known" if unknown else ""
         if marked := sum(bool(entry.mark) for entry in self.entries):
-            counted += f"; {_counted(marked, 'booking')} cancelled or refunded"
-        return (f"{counted}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
+            said += f"; {counted(marked, 'booking')} cancelled or refunded"
+        return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
 
     def records(self) -> Iterator[Record]:
         """Yield every record that the list is made of, for what could not be read in them."""
@@ -351,7 +352,3 @@ class DoorList:
 def in_order(entries: Iterable[DoorEntry]) -> tuple[DoorEntry, ...]:
     """Return the entries by surname; those without a name at the end, by reference."""
     return tuple(sorted(entries, key=lambda entry: entry.order))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import define, field
 
+from ticketsource_async._words import counted
 from ticketsource_async.models import Booking, BookingLine
 
 SUMS: Final = ("gross", "discounts", "fees", "fee_vat", "net", "refunds", "donations", "other")
@@ -69,11 +70,6 @@ class Sums:
             f"{counted(count, 'booking' if what == _NO_LINES else 'line')} without {what}"
             for what, count in sorted(self.lacking.items())
         ]
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: "2 lines"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _parts(booking: Booking, number: int, line: BookingLine) -> dict[str, tuple[Decimal | None, str]]:
