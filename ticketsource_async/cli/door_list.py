@@ -88,6 +88,8 @@ def door_list(
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
         from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
 
+        if kind is not None:
+            files.check_can_write(output, format=kind.name)
         # Its cells say what could not be read.
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
             found = await _read(date, options)

@@ -98,8 +98,10 @@ def sales(
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
 
     async def report() -> None:
-        from ticketsource_async import SalesTally  # noqa: PLC0415 - help can do without
+        from ticketsource_async import SalesTally, files  # noqa: PLC0415 - help can do without
 
+        if kind is not None:
+            files.check_can_write(options.output, format=kind.name)
         tally = SalesTally(by, payment_methods=payment_methods, seats=tickets)
         in_cells = kind is not None
         with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
