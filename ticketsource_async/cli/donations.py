@@ -284,7 +284,7 @@ def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
 
 def _sum(amounts: Sequence[Any]) -> str:
     """Return the sum in words."""
-    from ticketsource_async.reports.donations import total  # noqa: PLC0415 - as above
+    from ticketsource_async.reports.sums import total  # noqa: PLC0415 - as above
 
     found = total(amounts)
     if found is not None:

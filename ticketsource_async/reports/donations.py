@@ -1,9 +1,9 @@
 """The donations in bookings: which lines they are, what was refunded of each, and what is not known of them."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from decimal import MAX_PREC, Decimal, localcontext
+from decimal import Decimal
 from typing import Final, Literal
 
 from attrs import evolve, field, frozen
@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate
 from ticketsource_async.reports.lost import Lost
+from ticketsource_async.reports.sums import exact_sum, lacks_minus
 
 _OTHER_TYPES: Final = ("TICKETS", "SUNDRY")
 """The types of line that are documented and are no donation. A type that is new may be one."""
@@ -178,19 +179,6 @@ class Donations:
         return list(wanted)
 
 
-def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the exact sum; None if an amount is missing."""
-    found = [*amounts]
-    known = [amount for amount in found if amount is not None]
-    return exact_sum(known) if len(known) == len(found) else None
-
-
-def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
-    """Return the sum, exact with any precision that the program has set."""
-    with localcontext(prec=MAX_PREC):
-        return sum(amounts, Decimal(0))
-
-
 def donations_of(event: Event, event_date: EventDate, booking: Booking) -> BookingDonations | None:
     """Return the donations of a booking, None if it has none and no line that may be one."""
     found = BookingDonations(
@@ -248,7 +236,7 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
         kind = "refund"
         if line.is_refund is not True:
             remarks.append("it counts as a refund, since it is negative, but it is not marked as one")
-    elif amount > 0 and line.is_refund:
+    elif lacks_minus(line):
         kind = "unclear"
         remarks.append("it is marked as a refund, but its amount is positive")
     elif amount > 0 and "is_refund" in unreadable:

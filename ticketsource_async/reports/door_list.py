@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, localcontext
 from typing import Final, Generic, Literal, TypeVar
 
 from attrs import frozen
@@ -11,11 +10,12 @@ from attrs import frozen
 from ticketsource_async._words import counted
 from ticketsource_async.contacts import words_of
 from ticketsource_async.errors import NotFound, TicketSourceError
-from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate, Note, Seat, Venue
+from ticketsource_async.models import Booking, Customer, Event, EventDate, Note, Seat, Venue
 from ticketsource_async.models.base import Record
 from ticketsource_async.reports import seating
 from ticketsource_async.reports.seating import UNREADABLE, words
 from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.sums import gross_of, is_refund, total
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -29,7 +29,6 @@ _LACKING: Final[dict[Part, str]] = {
     "notes": "All or some of the notes",
 }
 _OFFSET_AT: Final = 16
-_UNBOUNDED: Final = Context(prec=50, traps=[])  # only the sign of a sum is looked at
 
 
 @frozen
@@ -225,28 +224,16 @@ def refund_of(booking: Booking) -> Refund | None:
     if booking.lines is None:
         return "unknown" if "lines" in booking.invalid else None
     lines = [line for line in booking.lines if line.line_type in ("TICKETS", None)]
-    gross = [_gross(line) for line in lines]
-    paid_back = [
-        line.is_refund or (line.is_refund is None and (amount or 0) < 0)
-        for line, amount in zip(lines, gross, strict=True)
-    ]
-    if not any(paid_back):
-        could_be = any(line.is_refund is None and amount is None for line, amount in zip(lines, gross, strict=True))
-        return "unknown" if could_be else None
-    with localcontext(_UNBOUNDED):
-        total = sum((amount for amount in gross if amount is not None), Decimal(0))
-        if None in gross:
-            return "unknown"
-        return "in full" if total <= 0 else "in part"
+    refunded = [is_refund(line) for line in lines]
+    if not any(refunded):
+        return "unknown" if None in refunded else None
+    left = None if None in refunded else total(map(gross_of, lines))
+    return "unknown" if left is None else "in full" if left <= 0 else "in part"
 
 
 def _plain(name: str) -> str:
     """Return what sorts a name; an empty text for one that could not be read."""
     return "" if name == UNREADABLE else "".join(words_of(name))
-
-
-def _gross(line: BookingLine) -> Decimal | None:
-    return None if line.amount is None else line.amount.gross
 
 
 @frozen
