@@ -520,6 +520,16 @@ def is_in_doubt(one: dict[str, Any] | None, gross: Fraction | None) -> bool:
     return one is not None and one["is_refund"] is True and gross is not None and gross > 0
 
 
+def taken_off(off: dict[str, Any]) -> Fraction | None:
+    """Return both kinds of discounts together."""
+    code = off.get("code") or {"description": "", "amount": None}
+    by_code = money(code["amount"])
+    if by_code is None and not code["description"] and code["amount"] in (None, ""):
+        by_code = Fraction(0)
+    automatic = money(off.get("automatic"))
+    return None if automatic is None or by_code is None else automatic + by_code
+
+
 def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | None]:
     """Return the sums over lines, straight from the JSON."""
     totals: dict[str, Fraction | None] = dict.fromkeys(SUMS, Fraction(0))
@@ -542,13 +552,7 @@ def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | Non
             assert one is not None
             for name, key in (("gross", "gross"), ("fees", "fee"), ("fee_vat", "fee_vat"), ("net", "net")):
                 put(name, money(found.get(key)))
-            off = found.get("discounts") or {}
-            code = off.get("code") or {"description": "", "amount": None}
-            by_code = money(code["amount"])
-            if by_code is None and not code["description"] and code["amount"] in (None, ""):
-                by_code = Fraction(0)
-            automatic = money(off.get("automatic"))
-            put("discounts", None if automatic is None or by_code is None else automatic + by_code)
+            put("discounts", taken_off(found.get("discounts") or {}))
             if one["is_refund"] is True:
                 put("refunds", gross)
             elif one["is_refund"] is not False and (gross is None or gross < 0):

@@ -78,9 +78,9 @@ def sales(
     Refunds are negative, and gross includes them. Donations (lines of type DONATION) and other lines, such as SUNDRY,
     are beside them as gross; their refunds are taken off, too. A line counts as a refund if the API says so.
 
-    A sum is empty if an amount is missing, if the type of a line is, or if a refund has a positive amount. The column `missing` says how many lines lack
-    what. If a performance or a booking cannot be read, the sums of its row and the total are empty, `missing` says what
-    they are without, stderr names it, and the exit code is 1.
+    A sum is empty if an amount is missing, if the type of a line is, or if a refund has a positive amount. The column
+    `missing` says how many lines lack what. If a performance or a booking cannot be read, the sums of its row and the
+    total are empty, `missing` says what they are without, stderr names it, and the exit code is 1.
 
     --from, --to and --event choose performances, also with --by sold-day. A line is sold on the day when it was
     created: a refund is on a day of its own. Times and days are as the API writes them. Their zone is not known.
