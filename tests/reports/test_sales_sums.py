@@ -553,10 +553,8 @@ def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | Non
             for name, key in (("gross", "gross"), ("fees", "fee"), ("fee_vat", "fee_vat"), ("net", "net")):
                 put(name, money(found.get(key)))
             put("discounts", taken_off(found.get("discounts") or {}))
-            if one["is_refund"] is True:
-                put("refunds", gross)
-            elif one["is_refund"] is not False and (gross is None or gross < 0):
-                put("refunds", None)
+            is_known = one["is_refund"] in (True, False) or (gross is not None and gross >= 0)
+            put("refunds", (gross if one["is_refund"] is True else Fraction(0)) if is_known else None)
         else:
             put("donations" if kind == "DONATION" else "other", gross)
     return totals
