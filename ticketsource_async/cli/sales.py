@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -20,7 +21,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, days_options, export_options
-from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def sales(
     Refunds are negative, and gross includes them. Donations (lines of type DONATION) and other lines, such as SUNDRY,
     are beside them as gross; their refunds are taken off, too. A line counts as a refund if the API says so.
 
-    A sum is empty if an amount is missing, or if the type of a line is. The column `missing` says how many lines lack
-    what. If a performance or a booking cannot be read, the sums of its row and the total are empty, `missing` says what
-    they are without, stderr names it, and the exit code is 1.
+    A sum is empty if an amount is missing, if the type of a line is, or if a refund has a positive amount. The column
+    `missing` says how many lines lack what. If a performance or a booking cannot be read, the sums of its row and the
+    total are empty, `missing` says what they are without, stderr names it, and the exit code is 1.
 
     --from, --to and --event choose performances, also with --by sold-day. A line is sold on the day when it was
     created: a refund is on a day of its own. Times and days are as the API writes them. Their zone is not known.
@@ -97,8 +98,10 @@ def sales(
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
 
     async def report() -> None:
-        from ticketsource_async import SalesTally  # noqa: PLC0415 - help can do without
+        from ticketsource_async import SalesTally, files  # noqa: PLC0415 - help can do without
 
+        if kind is not None:
+            files.check_can_write(options.output, format=kind.name)
         tally = SalesTally(by, payment_methods=payment_methods, seats=tickets)
         in_cells = kind is not None
         with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
@@ -207,4 +210,4 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
             on_warning=say,
         )
     if sales.repeated:
-        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")
+        say(counted_once(sales.repeated))
