@@ -16,6 +16,7 @@ from typing import Final
 IMAGES: Final = Path(__file__).parent / "pages" / "images"
 JANUARY: Final = ("--from", "2026-01-01", "--to", "2026-01-31")
 COLUMNS: Final = 88
+MOST_BYTES: Final = 150_000
 
 TERMINAL: Final = """<!doctype html><meta charset="utf-8"><style>
 body { margin: 0; padding: 20px 24px; background: #1e2129; color: #e6e8ee; }
@@ -37,6 +38,7 @@ def ticketsource(*arguments: object) -> str:
 
 
 def chromium(folder: Path, *arguments: object) -> None:
+    """Run the browser without a window."""
     run("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={folder}/browser", *arguments)
 
 
@@ -52,12 +54,14 @@ def draw(pdf: Path, picture: str, width: int, height: int) -> None:
 
 
 def report(folder: Path) -> None:
+    """Make the picture of the top of a report."""
     page = folder / "report.html"
     ticketsource("report", *JANUARY, "-o", page)
     photograph(page, "report.png", 960, 800)
 
 
 def door_list(folder: Path) -> None:
+    """Make the picture of a printed door list."""
     programme = csv.DictReader(ticketsource("programme", "export", *JANUARY).splitlines())
     page, pdf = folder / "door.html", folder / "door.pdf"
     ticketsource("door-list", next(programme)["date_id"], "-o", page)
@@ -66,6 +70,7 @@ def door_list(folder: Path) -> None:
 
 
 def spreadsheet(folder: Path) -> None:
+    """Make the picture of a workbook in LibreOffice."""
     workbook = folder / "customers.xlsx"
     ticketsource("customers", "export", "--limit", 10, "-o", workbook)
     profile = f"-env:UserInstallation={(folder / 'office').as_uri()}"
@@ -75,6 +80,7 @@ def spreadsheet(folder: Path) -> None:
 
 
 def terminal(folder: Path) -> None:
+    """Make the picture of a table in a terminal."""
     words = ("sales", "--by", "event", "--format", "table", *JANUARY)
     shown = f"ticketsource sales --by event {' '.join(JANUARY)}\n{ticketsource(*words)}"
     page = folder / "terminal.html"
@@ -83,11 +89,13 @@ def terminal(folder: Path) -> None:
 
 
 def main() -> None:
+    """Make all pictures; refuse one that is too large for a page."""
     with TemporaryDirectory() as folder:
         for make in (report, door_list, spreadsheet, terminal):
             make(Path(folder))
-    for picture in sorted(IMAGES.glob("*.png")):
-        print(f"{picture.name}: {picture.stat().st_size // 1000} kB")
+    large = [picture.name for picture in IMAGES.glob("*.png") if picture.stat().st_size > MOST_BYTES]
+    if large:
+        sys.exit(f"More than {MOST_BYTES} bytes: {', '.join(large)}")
 
 
 if __name__ == "__main__":
