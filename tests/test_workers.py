@@ -4,74 +4,36 @@ import asyncio
 import errno
 import importlib
 import json
-import os
-import signal
-import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agency import all_exported, process
 from loops import until
 from servers import PostgresServer, RedisServer
 
 from ticketsource_async import LimiterUnavailable, NotFound, RateLimited, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
-WORKERS = Path(__file__).parents[1] / "examples" / "workers"
-
-
-@pytest.fixture(name="boxes")
-async def _boxes() -> AsyncIterator[dict[str, Sandbox]]:
-    async with AsyncExitStack() as stack:
-        boxes = {f"hall-{n}": Sandbox(150 * n, n, rate_limit=(240, 60), latency=0.02) for n in range(1, 6)}
-        for box in boxes.values():
-            await stack.enter_async_context(box)
-        yield boxes
-
-
-@pytest.fixture(name="recipe", autouse=True)
-def _recipe(boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set what all recipes need, and let each test import them afresh, as the program that hands out the tasks does."""
-    offices = {name: {"api_key": box.api_key, "base_url": box.url} for name, box in boxes.items()}
-    (tmp_path / "offices.json").write_text(json.dumps(offices))
-    monkeypatch.setenv("BOX_OFFICES", str(tmp_path / "offices.json"))
-    monkeypatch.setenv("EXPORT_FOLDER", str(tmp_path / "export"))
-    monkeypatch.setenv("CHUNK_SECONDS", "0.1")
-    monkeypatch.syspath_prepend(str(WORKERS))
-    yield
-    for path in WORKERS.glob("*.py"):
-        sys.modules.pop(path.stem, None)
-
 
 @pytest.fixture(name="job")
-def _job() -> Any:
+def _job(recipe: None) -> Any:
     """Return the job itself, without an engine."""
     return importlib.import_module("export_job")
 
 
 @pytest.fixture(name="tasks", params=["with_rabbitmq", "with_redis"])
-def _tasks(request: pytest.FixtureRequest, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+def _tasks(
+    request: pytest.FixtureRequest, recipe: None, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """Return a recipe of taskiq."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("IDLE_MILLISECONDS", "10000")
     if request.param == "with_rabbitmq":
         monkeypatch.setenv("RABBITMQ_URL", request.getfixturevalue("rabbit_server").url)
     return importlib.import_module(request.param)
-
-
-@asynccontextmanager
-async def process(*arguments: str) -> AsyncIterator[Callable[[], None]]:
-    """Run Python among the recipes; yield what kills it and its children at once."""
-    process = await asyncio.create_subprocess_exec(*(sys.executable, *arguments), cwd=WORKERS, start_new_session=True)
-    try:
-        yield lambda: os.killpg(process.pid, signal.SIGKILL)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 def worker(tasks: Any) -> AbstractAsyncContextManager[Callable[[], None]]:
@@ -198,24 +160,6 @@ def test_a_task_waits_as_long_as_asked_or_longer_each_time_and_is_given_up_after
     assert sum(waits[:-1]) > 3 * 3600
 
 
-async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[], None] | None) -> None:
-    """Wait for all files, and kill in the middle; then look whether they are whole and little was fetched twice."""
-    if kill is not None:
-        await until(lambda: sum(len(box.requests) for box in boxes.values()) > 8)
-        kill()
-    async with asyncio.timeout(150):
-        while not all((folder / f"{name}.jsonl").exists() for name in boxes):  # noqa: ASYNC110 - others write them
-            await asyncio.sleep(0.05)
-    for name, box in boxes.items():
-        rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        assert [row["id"] for row in rows] == list(box.customers.ids())
-        pages = [request for request in box.requests if request.path == "/customers"]
-        asked = Counter(request.query["page"] for request in pages)
-        assert {request.status for request in pages} <= {200, None}
-        # The page that the worker was reading when it was killed.
-        assert sum(asked.values()) - len(asked) <= (0 if kill is None else 1)
-
-
 @pytest.mark.parametrize("killed", [False, True])
 async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
@@ -227,6 +171,7 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
 
 
+@pytest.mark.usefixtures("recipe")
 @pytest.mark.parametrize("killed", [False, True])
 async def test_the_same_over_postgresql(
     postgres_server: PostgresServer,

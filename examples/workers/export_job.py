@@ -78,22 +78,31 @@ class Agency:
         return self._clients[name]
 
 
+def is_exported(name: str) -> bool:
+    """Say whether the file of a box office is whole in EXPORT_FOLDER."""
+    return _whole(Path(os.environ["EXPORT_FOLDER"]), name).exists()
+
+
 async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> bool:
     """Go on with the export of a box office for so many seconds; return whether the caller has to order another chunk.
 
     If it is whole, or another worker is at it, nobody has to.
     """
-    whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
-    pages.mkdir(parents=True, exist_ok=True)
+    whole, pages = _whole(folder, name), folder / f"{name}.pages"
     with _taken(folder / f"{name}.lock") as ours:
         if not ours:
             return False
+        pages.mkdir(exist_ok=True)
         if not whole.exists():
             if not await _read(ts, pages, time.monotonic() + seconds):
                 return True
             await asyncio.to_thread(_assemble, pages, whole)
         shutil.rmtree(pages)
         return False
+
+
+def _whole(folder: Path, name: str) -> Path:
+    return folder / f"{name}.jsonl"
 
 
 async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
@@ -126,6 +135,7 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
     """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
