@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -111,7 +112,8 @@ def _settings() -> Iterator[dict[str, str]]:
 def test_the_blocks_of_a_page_run(
     path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run in their order, in one folder, against a sandbox, with nothing but what the page itself sets up."""
+    """They run in their order, in one folder, against a sandbox, with the examples and what the page itself sets up."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
