@@ -13,8 +13,7 @@ import pytest
 from crm import CRM, Example, people
 from mailing import KEY, MailingService, hash_of
 
-from ticketsource_async import CustomerStore, TicketSource
-from ticketsource_async.contacts import comparable_email
+from ticketsource_async import CustomerStore, TicketSource, comparable_email
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
 
