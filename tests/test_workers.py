@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from agency import all_exported, process
-from loops import until
+from loops import until_others
 from servers import PostgresServer, RedisServer
 
 from ticketsource_async import LimiterUnavailable, NotFound, RateLimited, TicketSource
@@ -81,7 +81,7 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
     clock = asyncio.get_running_loop().time
     async with opened(tasks) as sending, worker(tasks):
         sent = await sending.customer.kiq("hall-1", customer_id)
-        await until(lambda: len(box.requests) == 1)
+        await until_others(lambda: len(box.requests) == 1)
         refused = clock()
         found = await sent.wait_result(timeout=90)
 
@@ -172,7 +172,7 @@ async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_
     async with opened(tasks) as sending, worker(tasks, log):
         with taken(tmp_path / "export" / "hall-1.lock"):
             await sending.export.kiq("hall-1")
-            await until(lambda: log.exists() and log.read_text().count("taskiq_tasks:export") > 2)
+            await until_others(lambda: log.exists() and log.read_text().count("taskiq_tasks:export") > 2)
             assert not boxes["hall-1"].requests
         await all_exported({"hall-1": boxes["hall-1"]}, tmp_path / "export", None)
         assert "delay" not in sending.export.labels
