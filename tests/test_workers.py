@@ -103,11 +103,12 @@ async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """A chunk of no time at all has one page; ordered once more, nothing is read."""
-    box = boxes["hall-4"]
+    box, folder = boxes["hall-4"], tmp_path / "new" / "export"
     for _ in range(2):
-        assert await whole_export(job, box, tmp_path) == list(box.customers.ids())
+        assert await whole_export(job, box, folder) == list(box.customers.ids())
         assert [request.query["page"] for request in box.requests] == ["1", "2", "3", "4", "5", "6"]
-    assert {path.name for path in tmp_path.iterdir()} == {"offices.json", "hall.jsonl", "hall.lock"}
+    assert {path.name for path in folder.iterdir()} == {"hall.jsonl", "hall.lock"}
+    assert folder.stat().st_mode & 0o77 == 0
 
 
 async def test_an_export_whose_file_was_taken_away_reads_everything_anew(

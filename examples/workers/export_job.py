@@ -127,7 +127,7 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
     """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.parent.mkdir(0o700, parents=True, exist_ok=True)  # for no other user: the files have people's addresses
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
