@@ -101,9 +101,8 @@ def list_donations(
     Gift Aid. Refunds are taken off, also those made after --to. The house is the first address line. A hyphen in a last
     name becomes a space, as HMRC asks. A title that HMRC would refuse is left out.
 
-    Other donations that HMRC would refuse are not in the schedule. --to-complete writes them to a file of their own. It
-    also has donations if it is not certain what was refunded. If there are any and you do not give --to-complete, the
-    exit code is 1.
+    A donation is not in the schedule if HMRC would refuse it, or if its refunds are not certain. --to-complete writes
+    such donations to a file of their own, with the reason. Without it the exit code is 1 if there are any.
 
     Before you claim, check that you have a Gift Aid declaration from each donor, and that no donor is a company. The
     API does not say that.
@@ -205,9 +204,8 @@ class _Wanted:
         if (without_day := sum(row.line.day is None for row in rows)) and (self.first or self.last):
             say(f"The list has {counted(without_day, 'row')} whose day is not known.")
         if donations.gone:
-            say(
-                f"{counted(len(donations.gone), 'donor')} can no longer be found in TicketSource: {first_few(donations.gone)}"
-            )
+            donors = counted(len(donations.gone), "donor")
+            say(f"{donors} can no longer be found in TicketSource: {first_few(donations.gone)}")
         return True
 
     async def _write_schedule(self, donations: "Donations") -> bool:
@@ -335,6 +333,6 @@ def _say_what_else(schedule: "GiftAidSchedule") -> None:
         named = first_few([booking.called for booking in schedule.earlier])
         say(
             f"Refunds in this period may belong to Gift Aid donations of another period, in "
-            f"{counted(len(schedule.earlier), 'booking')}: {named}. If you have claimed for these donations, write what "
-            "you claimed too much into the cell that the spreadsheet has for it."
+            f"{counted(len(schedule.earlier), 'booking')}: {named}. If you have claimed for these donations, "
+            "write what you claimed too much into the cell that the spreadsheet has for it."
         )

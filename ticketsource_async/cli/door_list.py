@@ -138,7 +138,7 @@ def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
     if gone:
         say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")
     if nameless := [entry.reference for entry in found.entries if entry.customer is None]:
-        say(f"{counted(len(nameless), 'booking')} without a customer: {first_few(nameless)}")
+        say(f"No customer is named in {counted(len(nameless), 'booking')}: {first_few(nameless)}")
     if not is_shown:
         for warning in found.warnings:
             say(warning)

@@ -285,7 +285,8 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Export every booking, with a row for each of its lines.
 
-    If an event or a performance cannot be read, the rows of all others are written, stderr names it, and the exit code is 1.
+    If an event or a performance cannot be read, the rows of all others are written, stderr names it, and the exit code
+    is 1.
     """
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 

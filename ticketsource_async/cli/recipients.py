@@ -140,7 +140,7 @@ async def who_booked(
             else:
                 nobody += 1
     if nobody:
-        say(f"{counted(nobody, 'booking')} have no customer.")
+        say(f"No customer is named in {counted(nobody, 'booking')}.")
     elif not ids and not left_out.count and not quiet:
         say("Nobody has booked.")
     async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:

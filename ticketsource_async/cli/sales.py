@@ -53,7 +53,7 @@ events_option = click.option(
     type=click.Choice(BY),
     default="date",
     show_default=True,
-    help="What one row is: a performance (date), an event, a day or a month of performances, or a day of sale (sold-day).",
+    help="What one row is: a performance (date), an event, a day or a month of performances, or a day of sale.",
 )
 @click.option("--payment-methods", is_flag=True, help="Write a row and a total for each payment method.")
 @click.option(
@@ -92,7 +92,7 @@ def sales(
     """
     if tickets and (payment_methods or by == "sold-day"):
         raise click.UsageError(
-            "The API does not say how or when a seat was sold: use --tickets without --payment-methods and --by sold-day."
+            "The API does not say how or when a seat was sold. Leave out --payment-methods and --by sold-day."
         )
     kind = table_or_format(options.output, options.format)
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
@@ -208,6 +208,4 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
             on_warning=say,
         )
     if sales.repeated:
-        say(
-            f"{counted(sales.repeated, 'booking')} came more than once from the API. Each counts once, where it came first."
-        )
+        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")

@@ -106,7 +106,7 @@ def follow_customers(
     complete. On stdout each line is acknowledged when it is written, so a line that nobody reads is lost; with json,
     parquet and xlsx all changes are acknowledged at the end. A deletion that comes again counts again for
     --max-removed. Customers who cannot be read are named on stderr.
-    """
+    """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
     kind = chosen_format(output, format, "jsonl")
@@ -136,9 +136,7 @@ def follow_customers(
 
     run(
         follow(),
-        unread="the last changes may be lost, since they are acknowledged and nobody has read them. Use --output."
-        if a_line_each
-        else "",
+        unread="the last changes may be acknowledged and not read. Use --output." if a_line_each else "",
     )
 
 
@@ -153,7 +151,7 @@ def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet:
     for failure in failures:
         raise failure
     if counts["unreadable"]:
-        fail(f"{counts['unreadable']:,} of the customers could not be read, so their changes are missing.", FAILED)
+        fail(f"{counts['unreadable']:,} of the customers could not be read. Their changes are missing.", FAILED)
 
 
 async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":

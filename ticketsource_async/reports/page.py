@@ -180,7 +180,7 @@ def _notes(sales: Sales) -> Iterable[str]:
     if others := ", ".join(sales.total.other_types):
         yield f"Other sales are of these types: {others}."
     if sales.repeated:
-        yield f"{counted(sales.repeated, 'booking')} came more than once from the API. Each counts once."
+        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:
