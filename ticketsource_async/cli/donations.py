@@ -291,7 +291,7 @@ def _sum(amounts: Sequence[Any]) -> str:
     found = total(amounts)
     if found is not None:
         return pounds(found)
-    return f"the sum is not known, since {counted(amounts.count(None), 'amount')} could not be read"
+    return f"the sum is not known, because of {counted(amounts.count(None), 'unclear amount')}"
 
 
 def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:

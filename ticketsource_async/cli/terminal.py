@@ -289,7 +289,7 @@ def _list(
     widths = _fit(headings, cells, whole)
     drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
-        drawn.append(f"Not shown: {', '.join(left_out)}. A wider window or --format json shows them.")
+        drawn.append(f"Not shown: {', '.join(left_out)}. Use a wider window or --format json.")
     return drawn
 
 

@@ -241,7 +241,7 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
         remarks.append("it is marked as a refund, but its amount is positive")
     elif amount > 0 and "is_refund" in unreadable:
         kind = "unclear"
-        remarks.append("it may be a refund: that could not be read")
+        remarks.append("it may be a refund, since that could not be read")
     if line.created_at is None:
         remarks.append("its day could not be read" if "created_at" in unreadable else "it has no day")
     gift_aid_is_unreadable = bool({"donation", "donation.gift_aid"} & {*unreadable})

@@ -388,7 +388,7 @@ class CustomerStore:
     def _failed(self, error: Exception) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            message = "is in use, by another program or elsewhere in this one: wait until that has ended"
+            message = "is in use, by another process or elsewhere in this one: wait until that has ended"
             return self._error(message, StoreInUse)
         if code == sqlite3.SQLITE_NOTADB:
             return self._error("is another kind of file: name another file")
