@@ -186,7 +186,8 @@ async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -
 
     assert (listed.code, claimed.code) == (1, 1)
     assert [file.read_text() for file in files] == ["old", "old"]
-    assert f"no donation was found WITHOUT the performances of 1 event, so {files[0]} was not written." in claimed.err
+    what = "no donation was found in what could be read, which is without the performances of 1 event"
+    assert f"{what}, so {files[0]} was not written." in claimed.err
 
 
 @pytest.mark.parametrize(
