@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from donated import booking, box_office, customer, donation, tickets
@@ -113,9 +114,10 @@ async def test_a_period_and_options_that_cannot_be_are_refused_before_any_reques
             await ts.reports.donations(first=date(2026, 1, 2), last=date(2026, 1, 1))
         with pytest.raises(ValueError, match="concurrency must be a whole number"):
             await ts.reports.donations(concurrency=0)
-        for name in ("on_error", "on_donors"):
-            with pytest.raises(ValueError, match=f"{name} must be a plain function"):
-                await ts.reports.donations(**{name: nobody_awaits})
+        wrong: Any = nobody_awaits
+        for options in ({"on_error": wrong}, {"on_donors": wrong}):
+            with pytest.raises(ValueError, match=f"{next(iter(options))} must be a plain function"):
+                await ts.reports.donations(**options)
         with pytest.raises(TypeError, match="performances_from"):
             await ts.reports.donations(performance_from=date(2026, 1, 1))  # type: ignore[arg-type]
 
