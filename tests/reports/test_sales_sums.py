@@ -247,6 +247,16 @@ def test_a_booking_that_comes_again_counts_once() -> None:
     assert sales.repeated == 3
 
 
+def test_a_date_that_two_events_have_counts_once_and_both_rows_have_their_event() -> None:
+    """A row without a name would be nobody's."""
+    other = attrs.evolve(EVENT, id="evt-2", name="Other")
+    sales = sales_of(performance(1, booking(1, line())), performance(1, booking(1, line()), event=other), by="event")
+
+    rows = [seen(row, "event_id", "event", "performances", "gross") for row in sales.rows]
+    assert sorted(rows, key=str) == sorted([("evt-2", "Other", 0, 0), (EVENT.id, EVENT.name, 1, 10)], key=str)
+    assert sales.total.performances == 1
+
+
 def test_days_and_the_order_of_rows_are_those_of_the_times_as_written() -> None:
     """An offset changes no day; what has no start comes last."""
     found = [

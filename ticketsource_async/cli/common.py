@@ -293,6 +293,11 @@ class LeftOut:
             raise click.exceptions.Exit(FAILED)
 
 
+def not_written(output: Path) -> str:
+    """Return the end of an error that leaves a file as it was: ", so sales.csv was not written"."""
+    return "" if str(output) == "-" else f", so {output} was not written"
+
+
 @contextmanager
 def checked_ids(*metavars: str, explained: str = "") -> Iterator[None]:
     """Report an id that cannot be one as wrong use of the command; `explained` says of what, and how to find it."""

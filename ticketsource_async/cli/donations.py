@@ -16,6 +16,7 @@ from ticketsource_async.cli.common import (
     chosen_format,
     command,
     first_few,
+    not_written,
     output_option,
     progress,
     quiet_option,
@@ -231,8 +232,8 @@ class _Wanted:
         from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
 
         if donations.lost and not rows:
-            kept = "" if str(self.output) == "-" else f", so {self.output} was not written"
-            raise TicketSourceError(f"no donation was found, but {donations.lost.words()} could not be read{kept}.")
+            what = f"no donation was found, but {donations.lost.words()} could not be read"
+            raise TicketSourceError(f"{what}{not_written(self.output)}.")
 
     def _say_what_is_to_complete(self, schedule: "GiftAidSchedule") -> None:
         if not (rows := schedule.to_complete):

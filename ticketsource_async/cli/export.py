@@ -17,6 +17,7 @@ from ticketsource_async.cli.common import (
     chosen_format,
     command,
     format_option,
+    not_written,
     output_option,
     progress,
     quiet_option,
@@ -134,8 +135,7 @@ def _export(
                                 any_row = True
                                 yield item
                 if left_out.count and not any_row:
-                    kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
-                    raise TicketSourceError(f"no row could be read{kept}.")
+                    raise TicketSourceError(f"no row could be read{not_written(options.output)}.")
 
             await files.write(
                 rows(),

@@ -15,6 +15,7 @@ from ticketsource_async.cli.common import (
     box_office,
     checked_ids,
     command,
+    not_written,
     progress,
     reporting_unreadable,
     run,
@@ -187,8 +188,7 @@ def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None
     from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - help can do without
 
     if left_out.count and not tally.read:
-        kept = "" if str(output) == "-" else f", so {output} was not written"
-        raise TicketSourceError(f"no performance could be read{kept}.")
+        raise TicketSourceError(f"no performance could be read{not_written(output)}.")
 
 
 async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:

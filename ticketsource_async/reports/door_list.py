@@ -13,8 +13,7 @@ from ticketsource_async.errors import NotFound, TicketSourceError
 from ticketsource_async.models import Booking, Customer, Event, EventDate, Note, Seat, Venue
 from ticketsource_async.models.base import Record
 from ticketsource_async.reports import seating
-from ticketsource_async.reports.seating import UNREADABLE, words
-from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.seating import UNREADABLE, state_of, words
 from ticketsource_async.reports.sums import gross_of, is_refund, total
 
 T_co = TypeVar("T_co", covariant=True)

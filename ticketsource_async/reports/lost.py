@@ -19,6 +19,8 @@ def lost_by(failed: "FailedBranch") -> Kind | None:
     """Return what is missing because a branch has failed; None for a venue, without which no booking is missing."""
     if failed.venue_id is not None:
         return None
+    if failed.booking_id is not None:
+        return "seats"
     if failed.date is not None:
         return "booking" if failed.is_row else "performance"
     if failed.event is not None:
