@@ -79,8 +79,8 @@ def sales(
     as negative amounts: do not take them off again. Donations and other sales, such as SUNDRY, have columns of their
     own. Their refunds are taken off, too.
 
-    If an amount is missing, the sum is empty, and the column `missing` says why. If a performance or a booking cannot
-    be read, the sums of its row and the total are empty, stderr names it, and the exit code is 1.
+    If an amount is missing or not certain, the sum is empty, and the column `missing` says why. If a performance or a
+    booking cannot be read, the sums of its row and the total are empty, stderr names it, and the exit code is 1.
 
     The column `mark` says what is cancelled or archived. The number of bookings includes refunded ones. With
     --by sold-day, a refund counts on the day of the refund. With it or with --payment-methods, a booking can count in

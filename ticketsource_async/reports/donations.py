@@ -245,7 +245,7 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
     elif amount < 0 or (amount == 0 and line.is_refund):
         kind = "refund"
         if line.is_refund is not True:
-            remarks.append("it counts as a refund, since its amount is negative, but it is not marked as one")
+            remarks.append("it counts as a refund, since it is negative, but it is not marked as one")
     elif amount > 0 and line.is_refund:
         kind = "unclear"
         remarks.append("it is marked as a refund, but its amount is positive")
