@@ -71,6 +71,15 @@ async def test_no_donation_is_an_empty_list() -> None:
     )
 
 
+async def test_a_booking_that_comes_twice_is_told() -> None:
+    """It counts once."""
+    async with box_office([booking(1, donation(5))], [booking(1, donation(5))]) as office:
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert rows_of(done.out, "ref", "amount") == [("REF1", "5")]
+    assert (done.code, done.err) == (0, "1 booking came more than once from the API. Each counts once.\n")
+
+
 async def test_quiet_says_nothing() -> None:
     """Nothing went wrong."""
     async with box_office([booking(1, donation(5))]) as office:

@@ -189,15 +189,6 @@ async def test_a_terminal_gets_no_page_and_a_pipe_does(shows: Sandbox) -> None:
     assert (await run("report", box=shows)).out.endswith("</html>\n")
 
 
-async def test_a_folder_that_is_not_there_is_found_before_the_first_request(shows: Sandbox, tmp_path: Path) -> None:
-    """Nobody waits for nothing."""
-    done = await run("report", "-o", str(tmp_path / "none" / "report.html"), box=shows)
-
-    assert done.code == 1
-    assert f"there is no folder {tmp_path / 'none'}" in done.err
-    assert not shows.requests
-
-
 @pytest.mark.parametrize(("library", "extra"), [("matplotlib", "report"), ("jinja2", "html")])
 async def test_without_the_extra_the_command_says_what_to_install(
     shows: Sandbox, tmp_path: Path, library: str, extra: str

@@ -211,7 +211,7 @@ async def test_a_booking_that_comes_twice_is_told(hall: Sandbox) -> None:
 
     done = await run("sales", box=hall)
 
-    assert done.err == "3 bookings came more than once. Each counts once, where it came first.\n"
+    assert done.err == "3 bookings came more than once from the API. Each counts once.\n"
     assert [row["bookings"] for row in table(done.out) if row["date_id"] in (date_id, second)] == ["3", "0"]
 
 

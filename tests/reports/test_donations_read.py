@@ -42,6 +42,17 @@ async def test_donations_have_their_donors_each_read_once() -> None:
     assert (list(claimed.donors), gift_aid_schedule(claimed, date(2026, 11, 27)).sum) == (["cst-1"], Decimal(13))
 
 
+async def test_a_booking_that_comes_twice_is_claimed_once() -> None:
+    """Two dates may list the same booking, and HMRC must not be asked for its tax twice."""
+    lists = ([booking(1, donation(5)), booking(1, donation(5))], [booking(1, donation(5))])
+    async with box_office(*lists) as office, TicketSource(KEY, base_url=office.url) as ts:
+        found = await ts.reports.donations(gift_aid=True)
+
+    assert [row.booking.ref for row in found.rows()] == ["REF1"]
+    assert gift_aid_schedule(found, date(2026, 11, 27)).sum == Decimal(5)
+    assert found.repeated == 1
+
+
 async def test_dates_that_start_before_a_day_are_not_read() -> None:
     """That saves their requests."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:

@@ -172,7 +172,9 @@ def test_a_booking_without_a_reference_has_its_id(ref: str | None) -> None:
         ([line("25"), line("-25", refund=True)], "in full"),
         ([line("25"), line("-10", refund=True)], "in part"),
         ([line("25"), line("-10", refund=True), line("-15", refund=True)], "in full"),
-        ([line("25"), line("-25", refund=None)], "in full"),
+        ([line("25"), line("-25", refund=None)], "unknown"),
+        ([line("25"), line("25", refund=True)], "unknown"),  # a refund has a minus
+        ([line("25"), line("5", refund=None)], None),
         ([line("25"), line("-25", refund=False)], None),  # such as a voucher
         ([line("25", kind=None), line("-25", refund=True, kind=None)], "in full"),
         ([line("25"), line("5", kind="DONATION"), line("-5", refund=True, kind="DONATION")], None),

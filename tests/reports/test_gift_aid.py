@@ -12,8 +12,9 @@ from hypothesis import given, strategies as st
 
 from ticketsource_async import Customer
 from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE
-from ticketsource_async.reports.donations import BookingDonations, Donations, Period, total
+from ticketsource_async.reports.donations import BookingDonations, Donations, Period
 from ticketsource_async.reports.gift_aid import GiftAidSchedule, gift_aid_schedule
+from ticketsource_async.reports.sums import total
 
 Row = dict[str, Any]
 TODAY = date(2026, 11, 27)

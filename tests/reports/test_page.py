@@ -116,7 +116,7 @@ def test_bookings_that_came_twice_and_other_lines_are_told() -> None:
     assert page.warnings == ()
     assert page.notes[-2:] == (
         "Other sales are of these types: FEE, SUNDRY.",
-        "1 booking came twice from the API. Each counts once.",
+        "1 booking came more than once from the API. Each counts once.",
     )
 
 

@@ -1,6 +1,5 @@
 """The command that lists donations, and writes HMRC's schedule of those with Gift Aid."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     FAILED,
     LeftOut,
@@ -16,7 +16,6 @@ from ticketsource_async.cli.common import (
     chosen_format,
     command,
     first_few,
-    on_terminal,
     output_option,
     progress,
     quiet_option,
@@ -27,9 +26,9 @@ from ticketsource_async.cli.common import (
     strict_option,
 )
 from ticketsource_async.cli.export import Day
-from ticketsource_async.cli.recipients import counted, requests_taken
-from ticketsource_async.cli.terminal import TABLE, pounds, print_rows, table_or_file_option
-from ticketsource_async.output import check_writable, is_same_file
+from ticketsource_async.cli.recipients import requests_taken
+from ticketsource_async.cli.terminal import pounds, print_rows, table_or_file_option, table_or_format
+from ticketsource_async.output import is_same_file
 
 if TYPE_CHECKING:
     from ticketsource_async import CallEvent
@@ -113,16 +112,13 @@ def list_donations(
         raise click.UsageError("--to-complete needs --gift-aid.")
     if to_complete is not None and is_same_file(output, to_complete):
         raise click.UsageError("--output and --to-complete name the same file: one would replace the other.")
-    as_table = format == TABLE or (format is None and str(output) == "-" and on_terminal(sys.stdout))
-    if as_table and str(output) != "-":
-        raise click.UsageError("--format table is for stdout: leave --output out.")
     wanted = _Wanted(
         first=first.date() if first else None,
         last=last.date() if last else None,
         performances_from=performances_from.date() if performances_from else None,
         gift_aid=gift_aid,
         output=output,
-        kind=None if as_table else chosen_format(output, format, "csv"),
+        kind=table_or_format(output, format),
         to_complete=to_complete,
         to_complete_kind=chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None,
         strict=strict,
@@ -150,12 +146,17 @@ class _Wanted:
 
     async def write(self) -> None:
         """Read the donations, write them, and say what there is to say."""
-        for output in filter(None, (self.output, self.to_complete)):
-            check_writable(output)
+        from ticketsource_async import files  # noqa: PLC0415 - help can do without
+
+        for output, kind in ((self.output, self.kind), (self.to_complete, self.to_complete_kind)):
+            if output is not None and kind is not None:
+                files.check_can_write(output, format=kind.name)
         with LeftOut() as left_out, reporting_unreadable(strict=self.strict, in_cells=True) as note:
             donations = await self._read(left_out)
             _note(donations, note)
             is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
+            if donations.repeated:
+                say(counted_once(donations.repeated))
             may_be_more = _say_what_is_not_known(donations)
         if may_be_more or not is_all:
             raise click.exceptions.Exit(FAILED)
@@ -285,7 +286,7 @@ def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
 
 def _sum(amounts: Sequence[Any]) -> str:
     """Return the sum in words."""
-    from ticketsource_async.reports.donations import total  # noqa: PLC0415 - as above
+    from ticketsource_async.reports.sums import total  # noqa: PLC0415 - as above
 
     found = total(amounts)
     if found is not None:

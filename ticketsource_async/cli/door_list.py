@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -89,6 +90,8 @@ def door_list(
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
         from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
 
+        if kind is not None:
+            files.check_can_write(output, format=kind.name)
         # Its cells say what could not be read.
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
             found = await _read(date, options)
@@ -132,8 +135,6 @@ async def _read(date: str, options: _Options) -> "DoorList":
 
 def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
     """Say what a list in a file says itself only on its pages, if at all."""
-    from ticketsource_async.cli.recipients import counted  # noqa: PLC0415 - as above
-
     gone = {e.booking.customer_id or "": None for e in found.entries if e.customer is not None and e.customer.is_gone}
     if gone:
         say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
 from ticketsource_async.errors import NotFound, StoreError, TicketSourceError
 
@@ -248,11 +249,6 @@ async def from_store(
             f"{counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
             f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
         )
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: "2 lines"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def requests_taken(number: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -20,7 +21,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, days_options, export_options
-from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def sales(
     as negative amounts: do not take them off again. Donations and other sales, such as SUNDRY, have columns of their
     own. Their refunds are taken off, too.
 
-    If an amount is missing or not certain, the sum is empty, and the column `missing` says why. If a performance or a
-    booking cannot be read, the sums of its row and the total are empty, stderr names it, and the exit code is 1.
+    If an amount is missing, or a refund has a positive amount, the sum is empty, and the column `missing` says why. If
+    a performance or a booking cannot be read, the sums of its row and the total are empty, stderr names it, and the
+    exit code is 1.
 
     The column `mark` says what is cancelled or archived. The number of bookings includes refunded ones. With
     --by sold-day, a refund counts on the day of the refund. With it or with --payment-methods, a booking can count in
@@ -99,8 +101,10 @@ def sales(
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
 
     async def report() -> None:
-        from ticketsource_async import SalesTally  # noqa: PLC0415 - help can do without
+        from ticketsource_async import SalesTally, files  # noqa: PLC0415 - help can do without
 
+        if kind is not None:
+            files.check_can_write(options.output, format=kind.name)
         tally = SalesTally(by, payment_methods=payment_methods, seats=tickets)
         in_cells = kind is not None
         with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
@@ -209,4 +213,4 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
             on_warning=say,
         )
     if sales.repeated:
-        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")
+        say(counted_once(sales.repeated))

@@ -13,7 +13,8 @@ from unicodedata import normalize
 from attrs import frozen
 
 from ticketsource_async.models import Address, Customer
-from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations, exact_sum, total
+from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations
+from ticketsource_async.reports.sums import exact_sum, total
 
 MOST_ROWS: Final = 1_000
 """The rows that one schedule may have."""

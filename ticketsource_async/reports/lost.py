@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
-from ticketsource_async.reports.sums import counted
+from ticketsource_async._words import counted
 
 if TYPE_CHECKING:
     from ticketsource_async.listings import FailedBranch

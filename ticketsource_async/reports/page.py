@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.models import StartFilter
 from ticketsource_async.reports.charting import (
     NO_SUM,
@@ -21,7 +22,6 @@ from ticketsource_async.reports.charting import (
     periods_of,
 )
 from ticketsource_async.reports.sales import Sales, SalesRow
-from ticketsource_async.reports.sums import counted
 
 MEASURE: Final = "gross of tickets after refunds"
 """What the charts show."""
@@ -180,7 +180,7 @@ def _notes(sales: Sales) -> Iterable[str]:
     if others := ", ".join(sales.total.other_types):
         yield f"Other sales are of these types: {others}."
     if sales.repeated:
-        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
+        yield counted_once(sales.repeated)
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:

@@ -41,7 +41,7 @@ class SalesRow:
     `refunds` is the gross of those of these lines that are refunds: it is negative, and `gross` includes it.
     `donations` and `other` are the gross of the lines of type "DONATION" and of all other types, which `other_types`
     names; refunds are taken off there, too. A line is a refund if the API says so. If it does not say it of a negative
-    line, `refunds` is None.
+    line, `refunds` is None. If it says it of a positive line, every sum that the line belongs to is None.
 
     A sum is None if an amount is missing, or if it is not known whether one belongs there. `missing` says in words how
     many lines lack what, and which performances or bookings could not be read.

@@ -86,7 +86,7 @@ class Reports(Resource):
         check_whole("concurrency", concurrency, error=ValueError)
         period = Period(first=first, last=last)
         start = None if performances_from is None else StartFilter(performances_from)
-        lost, bookings = Lost(), list[BookingDonations]()
+        lost, bookings, repeated = Lost(), dict[str, BookingDonations](), 0
 
         def note(failed: FailedBranch) -> None:
             lost.add(failed)
@@ -98,9 +98,13 @@ class Reports(Resource):
         async with aclosing(listed):
             async for event, event_date, booking in listed:
                 found = donations_of(event, event_date, booking)
-                if found is not None and found.concerns(period):
-                    bookings.append(found)
-        donations = Donations(period=period, bookings=tuple(bookings), lost=lost)
+                if found is None or not found.concerns(period):
+                    continue
+                if booking.id in bookings:
+                    repeated += 1
+                else:
+                    bookings[booking.id] = found
+        donations = Donations(period=period, bookings=tuple(bookings.values()), repeated=repeated, lost=lost)
         ids = donations.donor_ids(gift_aid=gift_aid)
         if on_donors is not None:
             on_donors(len(ids))
