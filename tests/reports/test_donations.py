@@ -171,7 +171,7 @@ def test_a_booking_whose_lines_are_not_there_may_have_a_donation() -> None:
 
 REMARKS: dict[str, Row] = {
     "": donation(5),
-    "it counts as a refund, since it is negative, but it is not marked as one": donation(-5),
+    "it counts as a refund, since its amount is negative, but it is not marked as one": donation(-5),
     "it is marked as a refund, but its amount is positive": refund(5),
     "its amount could not be read": donation("abc"),
     "it has no amount": donation(None),
