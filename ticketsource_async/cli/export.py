@@ -274,7 +274,7 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     "--with-customer",
     is_flag=True,
     help="Add the name, the e-mail and the telephone of the customer. The command makes one request for each customer. "
-    "It says first how many. It keeps all bookings in memory. With --store it makes none.",
+    "It first says how many. It keeps all bookings in memory. With --store it makes none.",
 )
 @click.option(
     "--store",

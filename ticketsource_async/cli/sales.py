@@ -95,7 +95,8 @@ def sales(
     """
     if tickets and (payment_methods or by == "sold-day"):
         raise click.UsageError(
-            "The API does not say how or when a seat was sold. Leave out --payment-methods and --by sold-day."
+            "The API does not say how or when a seat was sold. With --tickets, leave out --payment-methods and "
+            "--by sold-day."
         )
     kind = table_or_format(options.output, options.format)
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
