@@ -47,15 +47,15 @@ class Tab:
                 self._loaded = True
         return told
 
-    async def show(self, page: Path, *, width: int, dark: bool = False) -> None:
-        """Load a page on a screen of this width."""
+    async def show(self, page: Path | str, *, width: int, dark: bool = False) -> None:
+        """Load a page, a file or an address, on a screen of this width."""
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._loaded = False
-        await self.call("Page.navigate", url=page.as_uri())
+        await self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self._loaded:
             await self._next()
 

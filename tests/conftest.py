@@ -1,18 +1,26 @@
 """Fixtures that more than one test file uses, and the event loops that tests run in."""
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from agency import WORKERS
 from loops import VirtualLoop
 from mocked import KEY, ONCE, MockedAPI
 from servers import PostgresServer, RabbitServer, RedisServer, TrytonServer
 
 from ticketsource_async import CustomerStore, TicketSource
 from ticketsource_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from warehouse import Warehouse
 
 SERVERS = {"redis_server", "rabbit_server", "postgres_server", "tryton_server"}
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
@@ -122,6 +130,24 @@ def _tryton_server(tryton_database: Path, tmp_path: Path) -> Iterator[TrytonServ
     server.stop()
 
 
+@pytest.fixture(name="warehouse")
+def _warehouse(tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    return Warehouse("duckdb", tmp_path)
+
+
+@pytest.fixture(name="any_warehouse", params=["duckdb", "postgres"])
+def _any_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> "Warehouse":
+    from warehouse import Warehouse
+
+    if request.param == "duckdb":
+        return Warehouse("duckdb", tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    server.drop("ticketsource", "ticketsource_staging")
+    return Warehouse("postgres", tmp_path, server.url)
+
+
 @pytest.fixture(name="store")
 async def _store(tmp_path: Path) -> AsyncIterator[CustomerStore]:
     async with CustomerStore(tmp_path / "customers.db") as store:
@@ -132,3 +158,26 @@ async def _store(tmp_path: Path) -> AsyncIterator[CustomerStore]:
 async def _shows() -> AsyncIterator[Sandbox]:
     async with Sandbox(customers=30, events=4, dates_per_event=3, bookings_per_date=2, rate_limit=None) as shows:
         yield shows
+
+
+@pytest.fixture(name="boxes")
+async def _boxes() -> AsyncIterator[dict[str, Sandbox]]:
+    async with AsyncExitStack() as stack:
+        boxes = {f"hall-{n}": Sandbox(150 * n, n, rate_limit=(240, 60), latency=0.02) for n in range(1, 6)}
+        for box in boxes.values():
+            await stack.enter_async_context(box)
+        yield boxes
+
+
+@pytest.fixture(name="recipe")
+def _recipe(boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set what all recipes need, and let each test import them afresh, as the program that hands out the tasks does."""
+    offices = {name: {"api_key": box.api_key, "base_url": box.url} for name, box in boxes.items()}
+    (tmp_path / "offices.json").write_text(json.dumps(offices))
+    monkeypatch.setenv("BOX_OFFICES", str(tmp_path / "offices.json"))
+    monkeypatch.setenv("EXPORT_FOLDER", str(tmp_path / "export"))
+    monkeypatch.setenv("CHUNK_SECONDS", "0.1")
+    monkeypatch.syspath_prepend(str(WORKERS))
+    yield
+    for path in WORKERS.glob("*.py"):
+        sys.modules.pop(path.stem, None)

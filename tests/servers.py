@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import psycopg
 import pytest
+from psycopg import sql
 from redis import Redis
 
 T = TypeVar("T")
@@ -158,9 +159,9 @@ class RedisServer:
         """Let it do nothing any more, with its connections open."""
         self._program.processes[0].send_signal(signal.SIGSTOP)
 
-    def ask(self) -> Redis:
+    def ask(self, database: int = 0) -> Redis:
         """Return a client."""
-        return Redis(port=self.port, socket_timeout=1)
+        return Redis(port=self.port, db=database, socket_timeout=1)
 
 
 class PostgresServer:
@@ -200,6 +201,12 @@ class PostgresServer:
             user=user,
             answers=lambda: psycopg.connect(self.url).close(),
         )
+
+    def drop(self, *schemas: str) -> None:
+        """Take schemas away, with all that is in them."""
+        with psycopg.connect(self.url) as connection:
+            for schema in schemas:
+                connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
     def stop(self) -> None:
         """End it, with its own children and shared memory, and take its folder away."""

@@ -5,15 +5,20 @@ import asyncio
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from unittest import SkipTest
 
 import pytest
+from aiohttp import web
+from browser import browser
 from processes import sandbox_command
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
@@ -107,7 +112,8 @@ def _settings() -> Iterator[dict[str, str]]:
 def test_the_blocks_of_a_page_run(
     path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run in their order, in one folder, against a sandbox, with nothing but what the page itself sets up."""
+    """They run in their order, in one folder, against a sandbox, with the examples and what the page itself sets up."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -164,3 +170,58 @@ def test_the_reference_has_every_public_name_once(site: Path) -> None:
 
     assert set(import_module("ticketsource_async").__all__) <= {name.rpartition(".")[2] for name in anchors}
     assert len(anchors) == len(set(anchors))
+
+
+HEADINGS: Final = "[...document.querySelectorAll('article :is(h1, h2, h3, h4, h5, h6)')].map(each => +each.tagName[1])"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)], ids=["telephone, dark", "desktop, light"])
+async def test_a_page_fits_the_screen_and_can_be_read(site: Path, tmp_path: Path, width: int, dark: bool) -> None:
+    """It is no wider than the screen, its headings leave out no level, and its text has the contrast of WCAG 2 AA."""
+    contrast = (ROOT / "tests" / "contrast.js").read_text()
+    found: list[str] = []
+    async with browser(tmp_path / "profile") as tab:
+        for page in sorted(site.rglob("index.html")):
+            await tab.show(page, width=width, dark=dark)
+            name = str(page.relative_to(site))
+            wide = await tab.evaluate("document.documentElement.scrollWidth")
+            levels = await tab.evaluate(HEADINGS)
+            in_order = levels[:1] == [1] and all(1 < after <= before + 1 for before, after in pairwise(levels))
+            found += [] if wide <= width else [f"{name} is {wide} pixels wide"]
+            found += [] if in_order else [f"{name} has headings of the levels {levels}"]
+            found += [f"{name}: {pale}" for pale in await tab.evaluate(contrast)]
+
+    assert found == []
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[str]:
+    """Yield the address of a server of these files, since a browser runs no search in files."""
+    app = web.Application()
+    app.router.add_static("/", folder)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield "http://{}:{}".format(*runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_the_search_finds_the_page_of_a_task(site: Path, tmp_path: Path, width: int) -> None:
+    """The first result is the page, and the browser gets nothing from another host."""
+    async with served(site) as address, browser(tmp_path / "profile") as tab:
+        await tab.show(f"{address}/index.html", width=width)
+        await tab.evaluate("document.querySelector('.md-search__button').click()")
+        results: list[str] = []
+        while ("combobox", "Search") not in await tab.read_aloud():
+            pass
+        await tab.call("Input.insertText", text="door list")
+        while not results:
+            results = [name for role, name in await tab.read_aloud() if role == "option"]
+
+        assert results[0].startswith("Door list")
+        assert [page for page in tab.requested if not page.startswith((address, "data:", "blob:"))] == []

@@ -8,4 +8,4 @@ def counted(number: int, what: str) -> str:
 
 def counted_once(repeated: int) -> str:
     """Return what is said of bookings that were listed more than once."""
-    return f"{counted(repeated, 'booking')} came more than once. Each counts once, where it came first."
+    return f"{counted(repeated, 'booking')} came more than once from the API. Each counts once."

@@ -171,11 +171,11 @@ def test_a_booking_whose_lines_are_not_there_may_have_a_donation() -> None:
 
 REMARKS: dict[str, Row] = {
     "": donation(5),
-    "it counts as a refund, since it is negative, but it is not marked as one": donation(-5),
+    "it counts as a refund, since its amount is negative, but it is not marked as one": donation(-5),
     "it is marked as a refund, but its amount is positive": refund(5),
     "its amount could not be read": donation("abc"),
     "it has no amount": donation(None),
-    "it could not be read whether it is a refund": donation(5, is_refund="no"),
+    "it may be a refund, since that could not be read": donation(5, is_refund="no"),
     "its day could not be read": donation(5, created_at="yesterday"),
     "it has no day": donation(5, None),
     "its Gift Aid could not be read": donation(5, gift_aid="yes"),
@@ -230,7 +230,7 @@ def test_a_booking_that_names_nobody_says_so() -> None:
     assert found is not None
     donations = Donations(period=Period(), bookings=(found,))
 
-    assert [row.remark for row in donations.rows()] == ["the booking names no customer"]
+    assert [row.remark for row in donations.rows()] == ["the booking has no customer"]
     assert donations.donor_ids() == []
 
 

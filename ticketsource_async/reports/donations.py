@@ -162,7 +162,7 @@ class Donations:
     def why_no_donor(self, booking: BookingDonations) -> str:
         """Return why the donor of a booking is not known, empty if there is a donor, or nobody asked."""
         if booking.customer_id is None:
-            return "the booking names no customer"
+            return "the booking has no customer"
         if booking.customer_id in self.gone:
             return f"customer {booking.customer_id} is no longer in TicketSource"
         if booking.customer_id in self.unread:
@@ -235,13 +235,13 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
     elif amount < 0 or (amount == 0 and line.is_refund):
         kind = "refund"
         if line.is_refund is not True:
-            remarks.append("it counts as a refund, since it is negative, but it is not marked as one")
+            remarks.append("it counts as a refund, since its amount is negative, but it is not marked as one")
     elif lacks_minus(line):
         kind = "unclear"
         remarks.append("it is marked as a refund, but its amount is positive")
     elif amount > 0 and "is_refund" in unreadable:
         kind = "unclear"
-        remarks.append("it could not be read whether it is a refund")
+        remarks.append("it may be a refund, since that could not be read")
     if line.created_at is None:
         remarks.append("its day could not be read" if "created_at" in unreadable else "it has no day")
     gift_aid_is_unreadable = bool({"donation", "donation.gift_aid"} & {*unreadable})

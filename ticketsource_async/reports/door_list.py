@@ -205,7 +205,7 @@ class DoorEntry:
             kept = ", seats not cancelled" if self.mark == "REFUNDED" else ""
             yield f"refunded {refund}{kept}"
         if self.customer is None:
-            yield "the booking names no customer"
+            yield "the booking has no customer"
         elif self.customer.is_gone:
             yield "this customer is no longer in TicketSource"
         if self._named_attendee() and self._names() != self._own_names():
@@ -288,14 +288,14 @@ class DoorList:
         if self._is_cancelled:
             yield "This performance is cancelled."
         elif self._is_cancelled is None:
-            yield "Perhaps this performance is cancelled: TicketSource's answer does not say."
+            yield "TicketSource does not say whether this performance is cancelled."
         if self.ended is not None:
             yield f"People may be missing: the list of bookings could not be read to its end ({self.ended})."
         if self.missing_bookings:
             yield f"People are missing: {counted(self.missing_bookings, 'booking')} could not be read."
         for what, part in (("date", self.date), ("event", self.event), ("venue", self.venue)):
             if part is None and (what == "date" or (self.date is not None and getattr(self.date, f"{what}_id"))):
-                yield f"The {what} could not be read."
+                yield f"The {'performance' if what == 'date' else what} could not be read."
         lacking = Counter(part for entry in self.entries for part in entry.lacking)
         for name, said in _LACKING.items():
             if number := lacking[name]:

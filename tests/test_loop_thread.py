@@ -1,0 +1,162 @@
+"""An event loop for programs without one, as the recipe for Celery has it."""
+
+import asyncio
+import importlib
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
+
+import celery
+import pytest
+from agency import WORKERS
+
+from ticketsource_async import errors
+
+
+@pytest.fixture(name="loop")
+def _loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(WORKERS))
+    loop = importlib.import_module("loop_thread").LoopThread()
+    yield loop
+    loop.close()
+
+
+class Alarm(Exception):
+    """What the handler of a signal raises, as that of a time limit does."""
+
+
+@pytest.fixture(name="alarm")
+def _alarm() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGUSR2, ring)
+    yield
+    signal.signal(signal.SIGUSR2, before)
+
+
+def interrupt() -> None:
+    """Send a signal to the main thread."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+
+
+def test_the_result_and_the_error_of_work_come_back(loop: Any) -> None:
+    """An error has its own class."""
+
+    async def fail() -> None:
+        raise LookupError("nobody")
+
+    assert loop.run(lambda: asyncio.sleep(0, "done")) == "done"
+    with pytest.raises(LookupError, match="nobody"):
+        loop.run(fail)
+
+
+def test_many_threads_share_the_loop(loop: Any) -> None:
+    """All of them wait at the same time for each other, in one thread."""
+    barrier = asyncio.Barrier(20)
+    where = set()
+
+    async def meet() -> None:
+        where.add(threading.get_ident())
+        await barrier.wait()
+
+    with ThreadPoolExecutor(20) as threads:
+        list(threads.map(lambda _: loop.run(meet), range(20)))
+
+    assert len(where) == 1
+    assert threading.get_ident() not in where
+
+
+def test_work_has_ended_before_an_interruption_goes_on(loop: Any, alarm: None) -> None:
+    """What it does when it is cancelled is done."""
+    told = []
+
+    async def work() -> None:
+        try:
+            interrupt()
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.05)
+            told.append("tidied up")
+
+    with pytest.raises(Alarm):
+        loop.run(work)
+    assert told == ["tidied up"]
+
+
+def test_work_that_is_interrupted_while_it_is_ordered_is_not_done(
+    loop: Any, alarm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interruption comes just before, or just after."""
+    begun, ended = [], []
+    real = loop._loop.call_soon_threadsafe
+
+    def interrupted(before: bool) -> Any:
+        def order(*arguments: Any) -> None:
+            monkeypatch.undo()
+            if not before:
+                real(*arguments)
+            raise Alarm
+
+        return order
+
+    async def work(before: bool) -> None:
+        begun.append(before)
+        await asyncio.sleep(3600 if before else 0.05)
+        ended.append(before)
+
+    for before in (True, False):
+        monkeypatch.setattr(loop._loop, "call_soon_threadsafe", interrupted(before))
+        with pytest.raises(Alarm):
+            loop.run(lambda: work(before))  # noqa: B023 - it is done with when the next begins
+
+    assert loop.run(lambda: asyncio.sleep(0.1, "next")) == "next"
+    assert True not in begun
+    assert ended == []
+
+
+def test_work_is_cancelled_by_its_name_and_no_other_is(loop: Any) -> None:
+    """The thread that waits for it is told so."""
+    both = threading.Barrier(3)
+
+    async def work(seconds: float) -> str:
+        await asyncio.to_thread(both.wait)
+        await asyncio.sleep(seconds)
+        return "done"
+
+    with ThreadPoolExecutor(2) as threads:
+        long = threads.submit(loop.run, lambda: work(3600), "long")
+        short = threads.submit(loop.run, lambda: work(0.05), "short")
+        both.wait()
+        loop.cancel("long")
+        assert short.result() == "done"
+        with pytest.raises(CancelledError):
+            long.result()
+
+
+def every_error() -> list[errors.TicketSourceError]:
+    """Return one of each class, with values in the fields that results of a task have."""
+    base = errors.TicketSourceError
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, base)]
+    made = [kind("what happened") for kind in kinds]
+    detail: errors.ErrorObject = {"code": "rate_limit", "detail": "Žižkov"}
+    limited = errors.RateLimited("slow down", 429, [detail], "GET", "/customers", "req-1", 7.5, 4)
+    return [*made, limited]
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_an_error_survives_the_results_of_celery(error: errors.TicketSourceError, serializer: str) -> None:
+    """Its class and every field come back."""
+    app = celery.Celery(backend="cache+memory://", set_as_current=False)
+    app.conf.update(result_serializer=serializer, accept_content=["json", "pickle"])
+    backend = app.backend
+    stored = backend.encode(backend.prepare_exception(error, serializer))
+    back = backend.exception_to_python(backend.decode(stored))
+
+    assert type(back) is type(error)
+    assert back.to_dict() == error.to_dict()
+    assert json.loads(json.dumps(back.to_dict())) == error.to_dict()
