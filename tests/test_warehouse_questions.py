@@ -10,7 +10,7 @@ from warehouse import Warehouse, answer_with, rows_at
 from warehouse_program import EXAMPLE
 
 from ticketsource_async import Amount, Booking, BookingLine, Customer, EventDate, Seat, TicketSource
-from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.seating import state_of
 from ticketsource_async.sandbox import Sandbox
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
