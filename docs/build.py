@@ -50,7 +50,7 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "sync": (
         "Changes of customers",
         "Find out which customers have changed since the last time.",
-        ("CustomerStore", "Change", "Created", "Updated", "Deleted", "Erased"),
+        ("CustomerStore", "Change", "Created", "Updated", "Deleted", "Erased", "contacts_of", "comparable_email"),
     ),
     "rate-limiters": (
         "Rate limiters",

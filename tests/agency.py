@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from loops import until
+from loops import until_others
 
 from ticketsource_async.sandbox import Sandbox
 
@@ -51,9 +51,9 @@ async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[End
 async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[], None] | None) -> None:
     """Wait for all files, and kill in the middle; then look whether they are whole and little was fetched twice."""
     if kill is not None:
-        await until(lambda: sum(len(box.requests) for box in boxes.values()) > 8)
+        await until_others(lambda: sum(len(box.requests) for box in boxes.values()) > 8)
         kill()
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(240):  # a busy machine takes long
         while not all((folder / f"{name}.jsonl").exists() for name in boxes):  # noqa: ASYNC110 - others write them
             await asyncio.sleep(0.05)
     for name, box in boxes.items():

@@ -81,6 +81,13 @@ async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], Ticket
     return seen, None
 
 
+async def until_others(holds: Callable[[], bool]) -> None:
+    """Wait until other processes have made something hold, and leave them the processor; a busy one takes long."""
+    async with asyncio.timeout(120):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.005)
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Let the event loop turn until something holds."""
     async with asyncio.timeout(30):

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "models", "contacts"),
+    ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "_words", "models", "contacts"),
     (
         "_wire.request",
         "_wire.headers",

@@ -16,7 +16,7 @@ import kombu.pools
 import pytest
 from agency import Ending, all_exported, process
 from celery.exceptions import TaskRevokedError
-from loops import until
+from loops import until_others
 from servers import RedisServer
 
 from ticketsource_async import NotFound
@@ -134,7 +134,7 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
     clock = asyncio.get_running_loop().time
     async with worker(pool, log):
         sent = tasks.customer.delay("hall-1", customer_id)
-        await until(lambda: len(box.requests) == 1)
+        await until_others(lambda: len(box.requests) == 1)
         refused = clock()
         found = await result_of(sent)
 
@@ -171,7 +171,7 @@ async def test_every_process_of_a_worker_is_killed_and_the_exports_go_on(
     async with worker("prefork", log):
         for name in boxes:
             tasks.export.delay(name)
-        await until(lambda: sum(len(box.requests) for box in boxes.values()) > 3)
+        await until_others(lambda: sum(len(box.requests) for box in boxes.values()) > 3)
         await asyncio.to_thread(kill)
         await all_exported(boxes, tmp_path / "export", lambda: None)
 
@@ -186,7 +186,7 @@ async def test_a_task_that_comes_twice_does_not_count_on_the_one_who_has_the_box
         fcntl.flock(other, fcntl.LOCK_EX)
         async with worker("threads", log):
             tasks.export.delay("hall-1")
-            await until(lambda: log.read_text().count("celery_tasks.export") > 4)
+            await until_others(lambda: log.read_text().count("celery_tasks.export") > 4)
             assert not boxes["hall-1"].requests
             fcntl.flock(other, fcntl.LOCK_UN)
             await all_exported({"hall-1": boxes["hall-1"]}, tmp_path / "export", None)
@@ -283,7 +283,7 @@ async def test_a_worker_that_ends_does_what_it_has_begun_and_closes_its_client(
     box.fail(slow=1)
     async with worker(pool, log, app="probe"):
         sent = tasks.customer.delay("hall-1", box.customers.ids(0, 1)[0])
-        await until(lambda: len(box.requests) == 1)
+        await until_others(lambda: len(box.requests) == 1)
 
     assert (await result_of(sent))["id"] == box.customers.ids(0, 1)[0]
     assert (tmp_path / "closed.txt").read_text().splitlines() == ["True False"] * (2 if pool == "prefork" else 1)
@@ -302,7 +302,7 @@ async def test_a_note_is_not_added_twice_though_the_worker_is_killed(
         note_id = await result_of(added)
         box.fail(method="POST", slow=60)
         tasks.add_note.delay("hall-1", customer_id, "Hard of hearing")
-        await until(lambda: len(box.requests) == 2)
+        await until_others(lambda: len(box.requests) == 2)
         kill()
     async with worker("threads", log):
         await asyncio.sleep(8)  # longer than Redis waits for a worker
@@ -318,5 +318,5 @@ async def test_a_worker_that_cannot_read_its_settings_ends(tasks: Any, tmp_path:
     (tmp_path / "offices.json").write_text("{")
     for pool in ("prefork", "threads"):
         async with worker(pool, log):
-            await until(lambda: "The worker cannot begin" in log.read_text())
+            await until_others(lambda: "The worker cannot begin" in log.read_text())
         log.unlink()

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ticketsource_async import Address, Customer
-from ticketsource_async.contacts import contacts_of
+from ticketsource_async import Address, Customer, contacts_of
 
 
 def shared(**attributes: object) -> dict[str, list[str]]:

@@ -232,6 +232,25 @@ async def test_people_who_are_there_are_found_by_email_or_by_number_and_name(
     assert nobody not in str(parties)
 
 
+async def test_placeholders_make_nobody_the_same_person(staff: Staff, office: Sandbox, run: Example) -> None:
+    """Many have no name, or the number that people type in a form; each customer is a party, by e-mail at best."""
+    nobody = await staff.add("Unknown", phone="01632 960001")
+    cy = await staff.add("Cy Sample", phone="0123456789")
+    known = await staff.add("Unknown Unknown", phone="01632 960001", email="known@example.com")
+    names = ("Unknown Unknown", "Unknown Unknown", " Unknown", "Unknown ", "Ann N/A", "N/A N/A", "Test Test", "X X")
+    alike = [a_person(office, name, NONE, telephone="01632 960001") for name in names]
+    alike.append(a_person(office, "Cy Sample", NONE, telephone="0123456789"))
+    found = a_person(office, "Unknown Unknown", ALL, email="known@example.com", telephone="01632 960001")
+    await run()
+    parties = await staff.parties()
+
+    assert [parties[party]["other"] for party in (nobody, cy, known)] == [[], [], [found]]
+    assert parties[known]["may"] == {EMAIL, POST, SMS}
+    assert sorted(party["other"] for party in parties.values() if party["other"]) == sorted(
+        [[found], *([one] for one in alike)]
+    )
+
+
 async def test_customers_who_are_one_party_may_be_contacted_only_if_all_agree(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:

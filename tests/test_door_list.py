@@ -289,7 +289,7 @@ async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
     [
         ("events", 500, "The event could not be read."),
         ("venues", 404, "The venue could not be read."),
-        ("dates", 500, "The date could not be read."),
+        ("dates", 500, "The performance could not be read."),
     ],
 )
 async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(

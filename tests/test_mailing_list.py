@@ -13,8 +13,7 @@ import pytest
 from crm import CRM, Example, people
 from mailing import KEY, MailingService, hash_of
 
-from ticketsource_async import CustomerStore, TicketSource
-from ticketsource_async.contacts import comparable_email
+from ticketsource_async import CustomerStore, TicketSource, comparable_email
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
 
@@ -321,6 +320,28 @@ async def test_another_box_office_and_too_many_deletions_unsubscribe_nobody(
         await run()
 
     assert service.subscribed == before
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("asked", "tries", "seconds"),
+    [("", 4, 31), ("2", 4, 6), ("600", 4, 1800), ("86400", 1, 0), ("9" * 5000, 1, 0), ("-1", 4, 31), ("\u00b2", 4, 31)],
+)
+async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
+    program: Any, asked: str, tries: int, seconds: int
+) -> None:
+    """The program does not sleep for a day, in which the store would be in use."""
+    calls: list[None] = []
+    began = asyncio.get_running_loop().time()
+
+    async def busy() -> None:
+        calls.append(None)
+        raise program.Unavailable("busy", asked)
+
+    with pytest.raises(program.Unavailable, match="busy"):
+        await program.patiently(busy)
+    assert len(calls) == tries
+    assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
 
 
 @pytest.mark.slow

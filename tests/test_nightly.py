@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from command import Done
-from loops import until
+from loops import until_others
 from servers import need
 
 from ticketsource_async.sandbox import Sandbox
@@ -23,7 +24,7 @@ NIGHTLY = Path(__file__).parents[1] / "examples" / "nightly"
 SCRIPT = NIGHTLY / "ticketsource-nightly"
 
 SENDMAIL = """#!/bin/sh
-cat > "$(mktemp "{folder}/XXXXXX")"
+cat > "$(mktemp {folder}/XXXXXX)"
 exit {code}
 """
 
@@ -33,6 +34,8 @@ class Office:
 
     def __init__(self, home: Path, box: Sandbox) -> None:
         self.box = box
+        home /= "the machine of $HOME's"  # a name that a shell must quote
+        home.mkdir()
         self.folder, self._mails, self._programs = home / "changes", home / "mails", home / "bin"
         for folder in (self.folder, self._mails, self._programs):
             folder.mkdir()
@@ -62,7 +65,7 @@ class Office:
 
     def mails_end_in(self, code: int) -> None:
         """Let the program that sends mails end so."""
-        self.program("sendmail", SENDMAIL.format(folder=self._mails, code=code))
+        self.program("sendmail", SENDMAIL.format(folder=shlex.quote(str(self._mails)), code=code))
 
     async def start(self, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
         """Start the script."""
@@ -225,9 +228,9 @@ async def test_a_run_that_takes_too_long_is_ended_and_told(office: Office) -> No
 
 async def test_a_second_run_says_that_the_first_is_at_work(office: Office) -> None:
     """It asks for nothing and sends no mail, and the first goes on."""
-    office.box.fail(page=2, slow=2)
+    office.box.fail(page=2, slow=1)
     first = await office.start()
-    await until(lambda: len(office.box.requests) >= 2)
+    await until_others(lambda: len(office.box.requests) >= 2)
     second = await office.night()
     await first.communicate()
 
@@ -257,7 +260,7 @@ async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) ->
     office.box.fail(page=1, slow=60)
     office.box.api_key = office.key.read_text().strip()
     run = await office.start()
-    await until(lambda: len(office.box.requests) >= 2)
+    await until_others(lambda: len(office.box.requests) >= 2)
     meanwhile = await office.night("mail", MAIL_TO="boxoffice@example.com")
     await kill(run, office)
     await office.night("mail", MAIL_TO="boxoffice@example.com")
@@ -267,6 +270,25 @@ async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) ->
     assert "was answered 401" in refused[0]
     (other,) = set(office.mails) - set(refused)
     assert "It was ended from outside" in other
+
+
+async def test_the_unit_for_mails_sends_none_if_nobody_is_to_get_it(office: Office) -> None:
+    """Its file of settings may be there without MAIL_TO."""
+    del office.settings["MAIL_TO"]
+    assert (await office.night("mail")).code == 0
+    assert office.mails == []
+
+
+async def test_neither_a_mail_nor_the_log_has_a_key_or_what_a_terminal_obeys(office: Office) -> None:
+    """No line ends the mail early either, whatever the command has said."""
+    said = r"Error: \033[31m\a skl-sample_1 \r\n.\nBcc: everybody@example.com\tmore"
+    office.program("ticketsource", f"#!/bin/sh\nprintf '{said}\n' >&2\nexit 1\n")
+    done = await office.night()
+
+    assert done.err == "Error: [31m skl-... \n.\nBcc: everybody@example.com\tmore\n"
+    head, _, body = office.mails[0].partition("\n\n")
+    assert "Bcc" not in head
+    assert body.startswith(done.err)
 
 
 async def kill(script: asyncio.subprocess.Process, office: Office) -> None:
@@ -283,7 +305,7 @@ async def test_a_run_that_is_stopped_ends_by_the_signal_and_sends_no_mail(office
     """The command has ended too, so nothing is left, and the next run begins anew."""
     office.box.fail(page=2, slow=60)
     process = await office.start()
-    await until(lambda: len(office.box.requests) >= 2)
+    await until_others(lambda: len(office.box.requests) >= 2)
     process.send_signal(number)
     await process.communicate()
     left = {path.name for path in office.folder.iterdir()} - {"customers.db-wal", "customers.db-shm"}
@@ -299,10 +321,10 @@ async def killed_sometime(office: Office, chance: random.Random) -> None:
     process = await office.start()
     if chance.random() < 0.5:
         requests = len(office.box.requests) + chance.randrange(1, 5)
-        await until(lambda: len(office.box.requests) >= requests or process.returncode is not None)
+        await until_others(lambda: len(office.box.requests) >= requests or process.returncode is not None)
     else:
         known = len(office.files)
-        await until(lambda: len(office.files) > known or process.returncode is not None)
+        await until_others(lambda: len(office.files) > known or process.returncode is not None)
         await asyncio.sleep(chance.random() * 0.05)
     await kill(process, office)
 

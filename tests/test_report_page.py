@@ -171,8 +171,8 @@ def test_no_performance_is_told() -> None:
     """There is no chart then, and no empty table."""
     page = page_of(0)
 
-    assert "<p>There is no performance.</p>" in page
-    assert "<p>There is no sale with a day.</p>" in page
+    assert "<p>There are no performances.</p>" in page
+    assert "<p>There are no sales with a known day.</p>" in page
     assert "<svg" not in page
     assert "<table" not in page
 

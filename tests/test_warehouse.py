@@ -351,3 +351,4 @@ async def test_each_run_into_files_adds_a_snapshot_of_everything(shows: Sandbox,
     assert duckdb.execute(unread).fetchall() == [(first,)]
     gross = duckdb.execute(f"SELECT typeof(gross) FROM '{folder}/booking_lines/{runs[0]}.*.parquet' LIMIT 1").fetchall()
     assert gross == [("DECIMAL(38,18)",)]
+    assert files.readable_by_others() == set()

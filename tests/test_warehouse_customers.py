@@ -78,6 +78,7 @@ async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse:
     assert by_id(asked) == {everybody[1]}
     assert warehouse.valid() == []
     assert warehouse.ask("SELECT count(*) FROM customers") == [(3,)]
+    assert warehouse.readable_by_others() == set()
     assert warehouse.ask("SELECT resource, part, error FROM unread") == [("customers", everybody[1], "NotFound")]
 
 

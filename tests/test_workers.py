@@ -2,16 +2,17 @@
 
 import asyncio
 import errno
+import fcntl
 import importlib
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agency import all_exported, process
-from loops import until
+from loops import until_others
 from servers import PostgresServer, RedisServer
 
 from ticketsource_async import LimiterUnavailable, NotFound, RateLimited, TicketSource
@@ -36,10 +37,11 @@ def _tasks(
     return importlib.import_module(request.param)
 
 
-def worker(tasks: Any) -> AbstractAsyncContextManager[Callable[[], None]]:
+def worker(tasks: Any, log: Path | None = None) -> AbstractAsyncContextManager[Callable[[], None]]:
     """Run a worker of a recipe."""
     where = f"{tasks.__name__}:broker"
-    return process("-m", "taskiq", "worker", where, "--workers", "1", "--log-level", "WARNING")
+    level = "WARNING" if log is None else "INFO"
+    return process("-m", "taskiq", "worker", where, "--workers", "1", "--log-level", level, log=log)
 
 
 @asynccontextmanager
@@ -79,7 +81,7 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
     clock = asyncio.get_running_loop().time
     async with opened(tasks) as sending, worker(tasks):
         sent = await sending.customer.kiq("hall-1", customer_id)
-        await until(lambda: len(box.requests) == 1)
+        await until_others(lambda: len(box.requests) == 1)
         refused = clock()
         found = await sent.wait_result(timeout=90)
 
@@ -91,7 +93,8 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
 async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0) -> list[str]:
     """Order chunks until a box office is exported; return the ids in the file."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
-        while await job.export_chunk(ts, "hall", folder, seconds):
+        while (wait := await job.export_chunk(ts, "hall", folder, seconds)) is not None:
+            assert wait == 0
             assert not (folder / "hall.jsonl").exists()
     return [json.loads(line)["id"] for line in (folder / "hall.jsonl").read_text().splitlines()]
 
@@ -100,11 +103,12 @@ async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """A chunk of no time at all has one page; ordered once more, nothing is read."""
-    box = boxes["hall-4"]
+    box, folder = boxes["hall-4"], tmp_path / "new" / "export"
     for _ in range(2):
-        assert await whole_export(job, box, tmp_path) == list(box.customers.ids())
+        assert await whole_export(job, box, folder) == list(box.customers.ids())
         assert [request.query["page"] for request in box.requests] == ["1", "2", "3", "4", "5", "6"]
-    assert {path.name for path in tmp_path.iterdir()} == {"offices.json", "hall.jsonl", "hall.lock"}
+    assert {path.name for path in folder.iterdir()} == {"hall.jsonl", "hall.lock"}
+    assert folder.stat().st_mode & 0o77 == 0
 
 
 async def test_an_export_whose_file_was_taken_away_reads_everything_anew(
@@ -137,16 +141,42 @@ async def test_an_export_that_broke_off_before_the_file_was_made_asks_for_no_pag
     assert len(box.requests) == 3
 
 
-async def test_of_two_workers_at_one_box_office_the_second_goes_away(
+@contextmanager
+def taken(lock: Path) -> Iterator[None]:
+    """Hold the lock of a box office, as a worker does."""
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+async def test_of_two_workers_at_one_box_office_the_second_is_to_look_again_until_the_file_is_there(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """It has read nothing, and orders nothing."""
+    """It reads nothing."""
     box = boxes["hall-2"]
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         chunks = [job.export_chunk(ts, "hall", tmp_path, 60) for _ in range(2)]
-        assert await asyncio.gather(*chunks) == [False, False]
+        assert await asyncio.gather(*chunks) == [None, 60]
+        with taken(tmp_path / "hall.lock"):
+            assert await job.export_chunk(ts, "hall", tmp_path, 60) is None
 
     assert len(box.requests) == 3
+
+
+async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_there(
+    tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other worker may be killed. What is ordered then is done at once."""
+    monkeypatch.setenv("LOOK_AGAIN_SECONDS", "1")
+    log = tmp_path / "workers.log"
+    async with opened(tasks) as sending, worker(tasks, log):
+        with taken(tmp_path / "export" / "hall-1.lock"):
+            await sending.export.kiq("hall-1")
+            await until_others(lambda: log.exists() and log.read_text().count("taskiq_tasks:export") > 2)
+            assert not boxes["hall-1"].requests
+        await all_exported({"hall-1": boxes["hall-1"]}, tmp_path / "export", None)
+        assert "delay" not in sending.export.labels
 
 
 def test_a_task_waits_as_long_as_asked_or_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
@@ -171,23 +201,42 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
 
 
-@pytest.mark.usefixtures("recipe")
+@pytest.fixture(name="over_postgresql")
+async def _over_postgresql(
+    recipe: None, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
+    """Return the recipe for procrastinate, connected."""
+    settings = {"DATABASE_URL": postgres_server.url, "WORKERS": "2", "STALLED_SECONDS": "3", "LOOK_AGAIN_SECONDS": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    found = importlib.import_module("with_procrastinate")
+    async with found.app.open_async():
+        if not await found.app.check_connection_async():
+            await found.app.schema_manager.apply_schema_async()
+        yield found
+
+
+async def test_an_order_over_postgresql_looks_again_too(
+    over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path
+) -> None:
+    """Each look is a job of its own."""
+    jobs = over_postgresql.app.job_manager
+    async with process("-m", "run_procrastinate"):
+        with taken(tmp_path / "export" / "hall-1.lock"):
+            order = await over_postgresql.export.defer_async(name="hall-1")
+            async with asyncio.timeout(60):
+                while max(job.id for job in await jobs.list_jobs_async(task="export")) < order + 2:  # noqa: ASYNC110 - a worker makes them
+                    await asyncio.sleep(0.1)
+            assert not boxes["hall-1"].requests
+        await all_exported({"hall-1": boxes["hall-1"]}, tmp_path / "export", None)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 async def test_the_same_over_postgresql(
-    postgres_server: PostgresServer,
-    boxes: dict[str, Sandbox],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    killed: bool,
+    over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
     """Procrastinate's workers export whole files, and take over from one that was killed."""
-    for name, value in {"DATABASE_URL": postgres_server.url, "WORKERS": "2", "STALLED_SECONDS": "3"}.items():
-        monkeypatch.setenv(name, value)
-    recipe = importlib.import_module("with_procrastinate")
-    async with recipe.app.open_async():
-        if not await recipe.app.check_connection_async():
-            await recipe.app.schema_manager.apply_schema_async()
-        async with process("-m", "run_procrastinate"), process("-m", "run_procrastinate") as kill:
-            for name in [*boxes, *boxes]:
-                await recipe.export.defer_async(name=name)
-            await all_exported(boxes, tmp_path / "export", kill if killed else None)
+    async with process("-m", "run_procrastinate"), process("-m", "run_procrastinate") as kill:
+        for name in [*boxes, *boxes]:
+            await over_postgresql.export.defer_async(name=name)
+        await all_exported(boxes, tmp_path / "export", kill if killed else None)

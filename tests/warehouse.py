@@ -84,6 +84,12 @@ class Warehouse:
         process.kill()
         await asyncio.to_thread(process.join)
 
+    def readable_by_others(self) -> set[str]:
+        """Return the files and folders of a run that other users of the machine can read."""
+        made = [path for path in self.folder.rglob("*") if path.name != "said.txt"]
+        assert made
+        return {str(path) for path in made if path.stat().st_mode & 0o77}
+
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
         if self.url:

@@ -23,6 +23,10 @@ from ticketsource_async.config import (
     RetryPolicy as RetryPolicy,
     Timeouts as Timeouts,
 )
+from ticketsource_async.contacts import (
+    comparable_email as comparable_email,
+    contacts_of as contacts_of,
+)
 from ticketsource_async.errors import (
     AccessBlocked as AccessBlocked,
     APIError as APIError,

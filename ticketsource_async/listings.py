@@ -88,7 +88,7 @@ def programme(
     sender: Sender, start: StartFilter | None, concurrency: int, on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
     """Return every date of every event with its venue."""
-    _check_callable(on_branch_error)
+    check_plain("on_branch_error", on_branch_error, "each FailedBranch")
     branches = _Branches()
     events, venues = Events(sender, "bulk"), _AllVenues(sender, branches)
 
@@ -109,7 +109,7 @@ def all_bookings(
     sender: Sender, start: StartFilter | None, concurrency: int, on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
     """Return every booking for every date of every event."""
-    _check_callable(on_branch_error)
+    check_plain("on_branch_error", on_branch_error, "each FailedBranch")
 
     async def rows() -> AsyncGenerator[tuple[Event, EventDate, Booking] | FailedBranch, None]:
         async with aclosing(sold_by_date(sender, start, concurrency)) as listed:
@@ -241,9 +241,10 @@ def _rest(listed: Pager[Any]) -> list[ListEnded]:
     return [] if listed.report.ended is None else [ListEnded(listed.report.ended)]
 
 
-def _check_callable(on_branch_error: object) -> None:
-    if on_branch_error is not None and (not callable(on_branch_error) or inspect.iscoroutinefunction(on_branch_error)):
-        raise ValueError("on_branch_error must be a plain function, called with each FailedBranch")
+def check_plain(name: str, function: object, given: str) -> None:
+    """Raise ValueError for what is called and not awaited, if it is no function, or one that must be awaited."""
+    if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):
+        raise ValueError(f"{name} must be a plain function, called with {given}")
 
 
 class _Branches:

@@ -214,7 +214,7 @@ def missing_lines(sales: Sales) -> list[str]:
             lines.append(f"{', '.join(str(one) for one in of if one)}: {row.missing}.")
     if len(lines) > _MOST_LINES + 1:
         lines[_MOST_LINES:-1] = [f"{len(lines) - _MOST_LINES - 1:,} more rows lack something."]
-    return [*lines, "Other rows may lack what the total is without."] if perhaps else lines
+    return [*lines, "Other rows may lack the same as the total."] if perhaps else lines
 
 
 def _label(row: SalesRow, value: object) -> str:

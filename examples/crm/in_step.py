@@ -1,4 +1,4 @@
-"""What both examples in this folder need: the changes since the last run, what a customer agreed to, and patience."""
+"""What both examples in this folder need: the changes since the last run, what a customer agreed to, and retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,6 +18,7 @@ from ticketsource_async import (
 )
 
 WAYS = ("email", "post", "sms")
+LONGEST_WAIT = 600  # seconds; if the other system asks for more, the next run goes on
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Unavailable(Exception):
 
     def __init__(self, message: str, wait: str = "") -> None:
         super().__init__(message)
-        self.wait = int(wait) if wait.isdecimal() else None
+        self.wait = float(wait) if wait.isdecimal() else None
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
@@ -40,7 +41,10 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except Unavailable as error:
-            await asyncio.sleep(wait if error.wait is None else error.wait)
+            seconds = wait if error.wait is None else error.wait
+            if seconds > LONGEST_WAIT:
+                raise
+            await asyncio.sleep(seconds)
     return await work()
 
 

@@ -27,8 +27,7 @@ import aiohttp
 from attrs import define
 from in_step import Refused, Unavailable, agreed, patiently, read_changes
 
-from ticketsource_async import CustomerStore, TicketSource
-from ticketsource_async.contacts import comparable_email
+from ticketsource_async import CustomerStore, TicketSource, comparable_email
 
 Member = dict[str, Any]
 

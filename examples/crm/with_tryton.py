@@ -33,8 +33,17 @@ from typing import Any
 import aiohttp
 from in_step import Refused, Unavailable, agreed, patiently, read_changes
 
-from ticketsource_async import Change, Created, Customer, CustomerStore, Deleted, Erased, TicketSource, Updated
-from ticketsource_async.contacts import contacts_of
+from ticketsource_async import (
+    Change,
+    Created,
+    Customer,
+    CustomerStore,
+    Deleted,
+    Erased,
+    TicketSource,
+    Updated,
+    contacts_of,
+)
 
 # Fields of a customer, where they are in Tryton, and what joins them there.
 MAPPING = (
@@ -295,9 +304,14 @@ class InStep:
 
 
 def contacts(customer: Customer) -> set[str]:
-    """Return what two records of one person share: the e-mail, or the telephone with the whole name."""
+    """Return what two records of one person share: the e-mail, or the telephone with the whole name.
+
+    A telephone counts only with a surname: two people who are called "Unknown Unknown" are not one.
+    """
     name = f"{customer.first_name or ''} {customer.last_name or ''}"
-    whole = Customer("cst-0", last_name=name, telephone=customer.telephone, email=customer.email)
+    has_surname = any(reason == "telephone and surname" for reason, _ in contacts_of(customer))
+    telephone = customer.telephone if has_surname else None
+    whole = Customer("cst-0", last_name=name, email=customer.email, telephone=telephone)
     return {contact for _, contact in contacts_of(whole)}
 
 

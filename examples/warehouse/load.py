@@ -5,11 +5,13 @@
   `DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host/database`.
 - `parquet` appends a snapshot of everything to the folder `box_office_parquet`; it needs `dlt[parquet]`.
 
-All is relative to the current folder, where `pipelines` has what dlt keeps between runs. The run may be killed at any
-moment: what was loaded by then is not read again if it need not be. It ends with 1 and says what it could not read.
+All is relative to the current folder, where `pipelines` has what dlt keeps between runs. No other user of this machine
+can read these files; for PostgreSQL, GRANT on the schema says who can. The run may be killed at any moment: what was
+loaded by then is not read again if it need not be. It ends with 1 and says what it could not read.
 """
 
 import argparse
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -65,6 +67,7 @@ def main() -> None:
     parser.add_argument("--seats", action="store_true", help="the seats too, with a request for each booking")
     parser.add_argument("--full", action="store_true", help="the bookings of all dates, also of those long over")
     options = parser.parse_args()
+    os.umask(0o077)  # the files have people's addresses, so other users of this machine cannot read them
     with closing(sqlite3.connect(f"box_office_{options.kind}.lock", timeout=0)) as lock:
         try:
             lock.execute("BEGIN EXCLUSIVE")  # the system ends it with this process

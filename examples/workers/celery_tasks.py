@@ -21,7 +21,7 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
 from celery.worker.request import Request
 from celery.worker.state import revoked
-from export_job import Agency, is_exported, wait_before_retry
+from export_job import Agency, wait_before_retry
 from kombu.exceptions import OperationalError
 from loop_thread import LoopThread
 
@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 BROKER = os.environ["CELERY_BROKER_URL"]
 CHUNK = float(os.environ.get("CHUNK_SECONDS", "300"))
-LOOK_AGAIN = float(os.environ.get("LOOK_AGAIN_SECONDS", "60"))
 # A worker holds the message of a task that it does, or is to do later. RabbitMQ takes it away after half an hour (its
 # `consumer_timeout`), Redis after VISIBILITY_SECONDS; the task is then done twice.
 LONGEST_WAIT = 600
@@ -205,8 +204,7 @@ def add_note(self: Call, name: str, customer_id: str, text: str) -> str:
 
 @app.task(bind=True, ignore_result=True)
 def export(self: Call, name: str) -> None:
-    """Export a box office: do a chunk, and leave the next to whoever is free."""
-    if self.ask(lambda agency: agency.export_chunk(name)):
-        export.delay(name)
-    elif not is_exported(name):  # another worker is at it, and may be killed
-        export.apply_async((name,), countdown=LOOK_AGAIN)
+    """Export a box office: do a chunk, and leave the next to any worker that is free."""
+    wait = self.ask(lambda agency: agency.export_chunk(name))
+    if wait is not None:
+        export.apply_async((name,), countdown=wait)

@@ -1,9 +1,9 @@
 """The job of an agency: export the customers of many box offices to files, whichever worker is killed meanwhile.
 
-No task engine in here. A box office is exported in chunks; a chunk reads page by page, writes each page to a file of
+No task engine in here. A box office is exported in chunks. A chunk reads page by page, writes each page to a file of
 its own, and after each the number of the next page, the checkpoint. That is the truth: a message names the box office
-alone. If it comes twice, whoever is second goes away, or goes on where the first has stopped. A worker that is killed
-loses no page that is written. All workers need the same folder, on a file system that knows `flock`.
+alone. If it comes twice, the second worker looks again later, and goes on where the first has stopped. A worker that is
+killed loses no page that is written. All workers need the same folder, on a file system that knows `flock`.
 
 A customer who is deleted while the box office is read can hide another, who moves to a page that was read already.
 Where nobody may be missed, read it in one go: `customers.list(verify=True)`.
@@ -62,8 +62,8 @@ class Agency:
     async def close(self) -> None:
         await self._opened.aclose()
 
-    async def export_chunk(self, name: str) -> bool:
-        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; return whether more is due."""
+    async def export_chunk(self, name: str) -> float | None:
+        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; see below what is returned."""
         seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
         return await export_chunk(self.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds)
 
@@ -78,31 +78,23 @@ class Agency:
         return self._clients[name]
 
 
-def is_exported(name: str) -> bool:
-    """Say whether the file of a box office is whole in EXPORT_FOLDER."""
-    return _whole(Path(os.environ["EXPORT_FOLDER"]), name).exists()
+async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> float | None:
+    """Go on with the export of a box office for so many seconds.
 
-
-async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> bool:
-    """Go on with the export of a box office for so many seconds; return whether the caller has to order another chunk.
-
-    If it is whole, or another worker is at it, nobody has to.
+    Return in how many seconds the caller has to order another chunk, None if the file is there. If another worker is
+    at it, that is LOOK_AGAIN_SECONDS (60), since that worker may be killed.
     """
-    whole, pages = _whole(folder, name), folder / f"{name}.pages"
+    whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
     with _taken(folder / f"{name}.lock") as ours:
         if not ours:
-            return False
+            return None if whole.exists() else float(os.environ.get("LOOK_AGAIN_SECONDS", "60"))
         pages.mkdir(exist_ok=True)
         if not whole.exists():
             if not await _read(ts, pages, time.monotonic() + seconds):
-                return True
+                return 0
             await asyncio.to_thread(_assemble, pages, whole)
         shutil.rmtree(pages)
-        return False
-
-
-def _whole(folder: Path, name: str) -> Path:
-    return folder / f"{name}.jsonl"
+        return None
 
 
 async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
@@ -135,7 +127,7 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
     """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.parent.mkdir(0o700, parents=True, exist_ok=True)  # for no other user: the files have people's addresses
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,22 +23,23 @@ from taskiq.state import TaskiqState
 class TryAgainLater(TaskiqMiddleware):
     """Hand a task that failed for now back to the queue, for as long as the API asks."""
 
-    def __init__(self, schedule: ScheduleSource | None = None) -> None:
-        super().__init__()
-        self._schedule = schedule  # for brokers that cannot delay a message
-
     async def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         tries = int(message.labels.get("tries", 1))
         if (wait := wait_before_retry(exception, tries)) is None:
             return
-        later: AsyncKicker[Any, Any] = AsyncKicker(message.task_name, self.broker, message.labels)
-        later.with_task_id(message.task_id).with_labels(tries=tries + 1, delay=wait)
-        if self._schedule is None:
-            await later.kiq(*message.args, **message.kwargs)
-        else:
-            when = datetime.now(UTC) + timedelta(seconds=wait)
-            await later.schedule_by_time(self._schedule, when, *message.args, **message.kwargs)
+        labels = {**message.labels, "tries": tries + 1}
+        again = AsyncKicker[Any, Any](message.task_name, self.broker, labels).with_task_id(message.task_id)
+        await send(again, wait, *message.args, **message.kwargs)
         result.error = NoResultError()  # there is none yet
+
+
+async def send(task: AsyncKicker[Any, Any], wait: float, *args: Any, **kwargs: Any) -> None:
+    """Send a task to the queue, to be done in so many seconds."""
+    schedule: ScheduleSource | None = task.broker.state.schedule
+    if wait and schedule is not None:
+        await task.schedule_by_time(schedule, datetime.now(UTC) + timedelta(seconds=wait), *args, **kwargs)
+    else:
+        await (task.with_labels(delay=wait) if wait else task).kiq(*args, **kwargs)
 
 
 async def open_agency(state: TaskiqState) -> None:
@@ -50,8 +51,13 @@ async def close_agency(state: TaskiqState) -> None:
     await state.agency.close()
 
 
-def work_for(broker: AsyncBroker) -> None:
-    """Let workers of this broker open one agency each, and send the tasks through it."""
+def work_for(broker: AsyncBroker, schedule: ScheduleSource | None = None) -> None:
+    """Let workers of this broker open one agency each, and send the tasks through it.
+
+    A broker that cannot delay a message needs a schedule.
+    """
+    broker.state.schedule = schedule
+    broker.add_middlewares(TryAgainLater())
     broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, open_agency)
     broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, close_agency)
     async_shared_broker.default_broker(broker)
@@ -68,7 +74,9 @@ async def customer(name: str, customer_id: str, agency: Agency = TaskiqDepends(a
 
 
 @async_shared_broker.task
-async def export(name: str, agency: Agency = TaskiqDepends(agency_of)) -> None:
-    """Export a box office: do a chunk, and leave the next to whoever is free."""
-    if await agency.export_chunk(name):
-        await export.kiq(name)
+async def export(name: str, agency: Agency = TaskiqDepends(agency_of), context: Context = TaskiqDepends()) -> None:
+    """Export a box office: do a chunk, and leave the next to any worker that is free."""
+    wait = await agency.export_chunk(name)
+    if wait is not None:
+        # Not `export.kicker()`: a delay of that would be one of all orders after it.
+        await send(AsyncKicker(context.message.task_name, context.broker, {}), wait, name)

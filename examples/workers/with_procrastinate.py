@@ -27,10 +27,11 @@ class TryAgainLater(BaseRetryStrategy):
 
 @app.task(name="export", pass_context=True, retry=TryAgainLater())
 async def export(context: JobContext, name: str) -> None:
-    """Export a box office: do a chunk, and leave the next to whoever is free."""
+    """Export a box office: do a chunk, and leave the next to any worker that is free."""
     agency: Agency = context.additional_context["agency"]
-    if await agency.export_chunk(name):
-        await export.defer_async(name=name)
+    wait = await agency.export_chunk(name)
+    if wait is not None:
+        await export.configure(schedule_in={"seconds": int(wait)} if wait else None).defer_async(name=name)
 
 
 @app.periodic(cron="* * * * * */5")

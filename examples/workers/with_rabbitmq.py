@@ -7,12 +7,12 @@ import os
 
 from taskiq_aio_pika import AioPikaBroker, Queue
 from taskiq_redis import RedisAsyncResultBackend
-from taskiq_tasks import TryAgainLater, work_for
+from taskiq_tasks import work_for
 
 broker = (
     # In this queue a short delay waits behind a longer one; RabbitMQ's plugin for delayed messages knows better.
-    AioPikaBroker(os.environ["RABBITMQ_URL"], delay_queue=Queue(name="ticketsource.later"))
-    .with_result_backend(RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600))
-    .with_middlewares(TryAgainLater())
+    AioPikaBroker(os.environ["RABBITMQ_URL"], delay_queue=Queue(name="ticketsource.later")).with_result_backend(
+        RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600)
+    )
 )
 work_for(broker)

@@ -10,7 +10,7 @@ import os
 from taskiq import TaskiqScheduler
 from taskiq.schedule_sources import LabelScheduleSource
 from taskiq_redis import ListRedisScheduleSource, RedisAsyncResultBackend, RedisStreamBroker
-from taskiq_tasks import TryAgainLater, work_for
+from taskiq_tasks import work_for
 
 REDIS = os.environ["REDIS_URL"]
 later = ListRedisScheduleSource(REDIS)
@@ -22,12 +22,10 @@ broker = (
         unacknowledged_lock_timeout=60,
         xread_count=1,
         maxlen=100_000,  # tasks that were done stay until then, and beyond it the oldest go, done or not
-    )
-    .with_result_backend(RedisAsyncResultBackend(REDIS, result_ex_time=3600))
-    .with_middlewares(TryAgainLater(later))
+    ).with_result_backend(RedisAsyncResultBackend(REDIS, result_ex_time=3600))
 )
 scheduler = TaskiqScheduler(broker, [later, LabelScheduleSource(broker)])
-work_for(broker)
+work_for(broker, later)
 
 
 @broker.task(schedule=[{"interval": 10}])

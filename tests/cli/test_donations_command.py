@@ -15,7 +15,7 @@ from ticketsource_async.sandbox import Sandbox
 
 LIST = ("donations", "--from", "2026-01-01", "--to", "2026-01-31")
 GIFT_AID = (*LIST, "--gift-aid")
-FIRST_LINE = "Reading the bookings for all dates there are, since a donation is on the booking it was made with.\n"
+FIRST_LINE = "Reading the bookings for all performances, since each can have a donation.\n"
 
 
 def rows_of(out: str, *names: str) -> list[tuple[str, ...]]:
@@ -52,7 +52,7 @@ async def test_a_row_for_each_donation_and_refund_has_its_donor_booking_and_even
         )
     )
     assert done.err == (
-        f"{FIRST_LINE}Reading 2 donors: 2 requests.\n5 requests in all.\n"
+        f"{FIRST_LINE}Reading 2 donors: 2 requests.\nThe command made 5 requests.\n"
         "3 donations and 1 refund: 14.50. Gift Aid: yes 1.50, no 10.00, unknown 3.00.\n"
     )
     assert sorted(path for path in office.asked if "customers" in path) == ["/customers/cst-1", "/customers/cst-2"]
@@ -66,8 +66,18 @@ async def test_no_donation_is_an_empty_list() -> None:
     assert (done.code, table(done.out)) == (0, [])
     assert done.out.strip() == ",".join(DONATIONS.names)
     assert done.err == (
-        f"{FIRST_LINE}3 requests in all.\n0 donations and 0 refunds: 0.00. Gift Aid: yes 0.00, no 0.00, unknown 0.00.\n"
+        f"{FIRST_LINE}The command made 3 requests.\n"
+        "0 donations and 0 refunds: 0.00. Gift Aid: yes 0.00, no 0.00, unknown 0.00.\n"
     )
+
+
+async def test_a_booking_that_comes_twice_is_told() -> None:
+    """It counts once."""
+    async with box_office([booking(1, donation(5))], [booking(1, donation(5))]) as office:
+        done = await run(*LIST, "--quiet", url=office.url)
+
+    assert rows_of(done.out, "ref", "amount") == [("REF1", "5")]
+    assert (done.code, done.err) == (0, "1 booking came more than once from the API. Each counts once.\n")
 
 
 async def test_quiet_says_nothing() -> None:
@@ -86,7 +96,7 @@ async def test_dates_before_a_day_are_not_read() -> None:
 
     assert rows_of(done.out, "ref") == [("REF2",)]
     assert "/dates/dat-1/bookings" not in office.asked
-    assert done.err.startswith("Reading the bookings for all dates that start on 2026-01-01 or later, since")
+    assert done.err.startswith("Reading the bookings for all performances on 2026-01-01 or later, since")
 
 
 async def test_a_donor_who_is_gone_stays_in_the_list_with_the_id() -> None:
@@ -98,7 +108,7 @@ async def test_a_donor_who_is_gone_stays_in_the_list_with_the_id() -> None:
     assert rows_of(done.out, "customer_id", "customer_last_name", "remark") == [
         ("cst-9", "", "customer cst-9 is no longer in TicketSource")
     ]
-    assert done.err.endswith("1 donor can no longer be found: cst-9\n")
+    assert done.err.endswith("1 donor can no longer be found in TicketSource: cst-9\n")
 
 
 async def test_a_donor_who_cannot_be_read_stays_in_the_list_and_the_command_fails() -> None:
@@ -130,7 +140,7 @@ async def test_a_sum_that_lacks_an_amount_is_not_known() -> None:
 
     assert (done.code, strict.code) == (0, 1)
     assert rows_of(done.out, "amount", "remark") == [("5", ""), ("", "its amount could not be read")]
-    assert "2 donations and 0 refunds: the sum is not known, since 1 amount could not be made out." in done.err
+    assert "2 donations and 0 refunds: the sum is not known, because of 1 unclear amount." in done.err
     assert "lines[].amount of 1 booking could not be read, the cells are empty: bkg-1" in done.err
 
 
@@ -140,7 +150,7 @@ async def test_a_sum_does_not_count_a_line_of_which_it_is_not_known_whether_it_i
         done = await run(*LIST, url=office.url)
 
     assert len(table(done.out)) == 3
-    assert "3 donations and 0 refunds: the sum is not known, since 2 amounts could not be made out.\n" in done.err
+    assert "3 donations and 0 refunds: the sum is not known, because of 2 unclear amounts.\n" in done.err
 
 
 async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> None:
@@ -149,7 +159,7 @@ async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> N
         done = await run(*LIST, url=office.url)
         of_all_days = await run("donations", url=office.url)
 
-    said = "In the list although the day is not known: 1 row.\n"
+    said = "The list has 1 row whose day is not known.\n"
     assert rows_of(done.out, "day", "amount", "remark") == [("", "5", "it has no day")]
     assert (said in done.err, said in of_all_days.err) == (True, False)
 
@@ -177,7 +187,10 @@ async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -
 
     assert (listed.code, claimed.code) == (1, 1)
     assert [file.read_text() for file in files] == ["old", "old"]
-    assert f"no donation was found WITHOUT the performances of 1 event, so {files[0]} was not written." in claimed.err
+    assert (
+        f"no donation was found, but the performances of 1 event could not be read, so {files[0]} was not written."
+        in claimed.err
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +199,7 @@ async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -
         (
             [line("VOUCHER", 5)],
             0,
-            "In no list: 1 line of a type that is not known, which may be donations: REF1 line 1",
+            "Left out: 1 line of a type that is not known, which may be donations: REF1 line 1",
         ),
         ([line(None, 5)], 1, "which may be donations: REF1 line 1 (no type)"),
         ([line("GIFT", 5, donation={"gift_aid": True})], 1, "which may be donations: REF1 line 1 (GIFT)"),
@@ -203,7 +216,7 @@ async def test_a_line_that_may_be_a_donation_is_told(
 
     assert (done.code, table(done.out)) == (code, [])
     assert said in done.err
-    assert ("In no list" in done.err) == bool(said)
+    assert ("Left out: 1 line" in done.err) == bool(said)
 
 
 async def test_a_booking_whose_lines_could_not_be_read_is_told() -> None:
@@ -228,7 +241,7 @@ async def test_list_and_schedule_are_written_in_every_format(tmp_path: Path, kin
     assert (listed.code, claimed.code) == (0, 0)
     assert [row["ref"] for row in rows_in(files[0], kind)] == ["REF1", "REF2"]
     assert [row["Donation date"] for row in rows_in(files[1], kind)] == ["05/01/26"]
-    assert [row["To complete"] for row in rows_in(files[2], kind)] == ["the booking names no customer"]
+    assert [row["To complete"] for row in rows_in(files[2], kind)] == ["the booking has no customer"]
 
 
 async def test_the_schedule_has_what_hmrc_takes_and_the_rest_is_to_be_completed(tmp_path: Path) -> None:
@@ -253,20 +266,20 @@ async def test_the_schedule_has_what_hmrc_takes_and_the_rest_is_to_be_completed(
         ("Ms", "Alex", "House Martin", "The Old Mill", "NE12 4AB", "", "", "05/01/26", "4.00")
     ]
     [lacking] = rows_in(file, "csv")
-    why = "75001 is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)"
+    why = "75001 is not a postcode of the United Kingdom (write X for a donor who lives abroad)"
     assert tuple(lacking.values()) == (
         *("", "Alex", "Sample", "2 High Street", "75001", "", "", "02/01/26", "7.00"),
         *(why, "cst-2", "REF2", "bkg-2", "1"),
     )
     assert done.err == (
-        f"{FIRST_LINE}Reading 2 donors: 2 requests.\n5 requests in all.\n"
-        "The schedule has 1 donation of 4.00. The earliest is of 05/01/26.\n"
-        f"1 donation (7.00) cannot be on the schedule yet: see {file}.\n"
+        f"{FIRST_LINE}Reading 2 donors: 2 requests.\nThe command made 5 requests.\n"
+        "The schedule has 1 donation, 4.00 in all. The earliest was made on 05/01/26.\n"
+        f"1 donation (7.00) cannot be in the schedule yet: see {file}.\n"
         "Refunds of 1.00 were taken off.\n"
-        "Not on it: 1 donation without an answer to Gift Aid.\n"
+        "Left out: 1 donation without an answer about Gift Aid.\n"
         "The titles of 1 donor were left out: HMRC takes two to four letters.\n"
-        "Refunds in this period are, or may be, of donations with Gift Aid from another one, in 1 booking: REF5. If "
-        "you have claimed for them, correct that in the spreadsheet, which has a cell for what was claimed too much.\n"
+        "Refunds in this period may belong to Gift Aid donations of another period, in 1 booking: REF5. If you have "
+        "claimed for these donations, write what you claimed too much into the cell that the spreadsheet has for it.\n"
     )
 
 
@@ -277,9 +290,9 @@ async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() ->
 
     assert (done.code, table(done.out)) == (1, [])
     assert done.err == (
-        "2 donations (the sum is not known, since 1 amount could not be made out) cannot be on the schedule yet: REF1 "
+        "2 donations (the sum is not known, because of 1 unclear amount) cannot be in the schedule yet: REF1 "
         "(customer cst-1 is no longer in TicketSource), REF2 (line 1 of the booking may be a refund; the amount of the "
-        "donation is not known; customer cst-1 is no longer in TicketSource). To get all of them in a file, add "
+        "donation is not known; customer cst-1 is no longer in TicketSource). To write them all to a file, add "
         "--to-complete FILE.\n"
     )
 
@@ -291,7 +304,7 @@ async def test_a_schedule_without_a_part_of_the_box_office_says_so() -> None:
         done = await run(*GIFT_AID, "--quiet", url=office.url)
 
     assert (done.code, len(table(done.out))) == (1, 1)
-    assert "The schedule has 1 donation of 5.00, WITHOUT 1 performance: it is not complete." in done.err
+    assert "The schedule has 1 donation, 5.00 in all, WITHOUT 1 performance: it is not complete." in done.err
 
 
 async def test_more_rows_than_hmrc_takes_are_told() -> None:
@@ -301,7 +314,7 @@ async def test_more_rows_than_hmrc_takes_are_told() -> None:
         done = await run(*GIFT_AID, url=office.url)
 
     assert (done.code, len(table(done.out))) == (0, 1020)
-    assert "HMRC takes 1,000 rows in a schedule, so these need 2 claims.\n" in done.err
+    assert "HMRC takes 1,000 rows in a schedule: make 2 claims of these.\n" in done.err
 
 
 @pytest.mark.parametrize(
@@ -315,7 +328,7 @@ async def test_more_rows_than_hmrc_takes_are_told() -> None:
         (("--gift-aid", "-o", "hard.csv", "--to-complete", "old.csv"), "name the same file"),
         (("--gift-aid", "-o", "b/new.csv", "--to-complete", "c/new.csv"), "name the same file"),
         (("--to", "2025-12-31"), "--to is before --from."),
-        (("--from", "1 January"), "'1 January' does not match the format"),
+        (("--from", "1 January"), "'1 January' is not a day. Write the year"),
         (("--format", "table", "-o", "a.csv"), "--format table is for stdout"),
         (("-o", "a.xls"), "Invalid value for --output: a.xls ends in .xls"),
         (("--gift-aid", "--to-complete", "a.xls"), "Invalid value for --to-complete: a.xls ends in .xls"),
@@ -386,6 +399,6 @@ async def test_help_says_who_answers_for_the_declarations(box: Sandbox) -> None:
     done = await run("donations", "--help", box=box)
 
     text = " ".join(done.out.split())
-    assert "The charity answers for what it claims" in text
-    assert "a refund is a row of its own with a negative amount" in text
-    assert "It must also check that no donor is a company" in text
+    assert "check that you have a Gift Aid declaration from each donor" in text
+    assert "a refund has a row of its own, with a negative amount" in text
+    assert "and that no donor is a company" in text

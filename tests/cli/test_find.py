@@ -316,7 +316,7 @@ async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path
     ("arguments", "code", "said"),
     [
         (("--store", "missing.db"), 2, "does not exist"),
-        (("--store", __file__), 1, "not a customer store"),
+        (("--store", __file__), 1, "is another kind of file"),
         (("--store", __file__, "--sandbox"), 2, "Use --store or --sandbox, not both."),
         (("--limit", "0"), 2, "--limit"),
         (("--format", "xls"), 2, "--format"),

@@ -260,7 +260,7 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
-    assert "spreadsheet (xlsx, ods, xls) or a CSV" in words
+    assert "FILE is an xlsx, ods, xls or CSV file" in words
     assert "A cell with an error, such as #N/A, counts as empty in a spreadsheet" in words
 
 

@@ -155,7 +155,7 @@ async def test_a_table_says_below_what_is_missing(hall: Sandbox) -> None:
         "The Lighthouse, 2026-01-03 19:30: without 1 performance.\nTotal: without 1 performance.\n"
     )
     assert re.search(r"^The Lighthouse +2026-01-03 19:30$", by_date.out, re.MULTILINE)
-    assert by_sale.out.endswith("\nTotal: without 1 performance.\nOther rows may lack what the total is without.\n")
+    assert by_sale.out.endswith("\nTotal: without 1 performance.\nOther rows may lack the same as the total.\n")
     assert by_sale.out.count("without 1 performance") == 1
 
 
@@ -211,7 +211,7 @@ async def test_a_booking_that_comes_twice_is_told(hall: Sandbox) -> None:
 
     done = await run("sales", box=hall)
 
-    assert done.err == "3 bookings came more than once. Each counts once, where it came first.\n"
+    assert done.err == "3 bookings came more than once from the API. Each counts once.\n"
     assert [row["bookings"] for row in table(done.out) if row["date_id"] in (date_id, second)] == ["3", "0"]
 
 
@@ -297,7 +297,7 @@ async def test_the_help_says_what_is_in_the_sums() -> None:
     """Also that the zone of times is not known."""
     said = " ".join((await run("sales", "--help")).out.split())
 
-    for words in ("refunds are taken off", "lines of type TICKETS", "Their zone is not known", "names no currency"):
+    for words in ("Refunds are taken off", "are for tickets", "time zone is not known", "names no currency"):
         assert words in said
 
 

@@ -380,7 +380,7 @@ async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: S
     first = {row[0]: [cell.strip() for cell in row if cell] for row in cells}
     assert all(first[one] == [one, "Swan Lake in the Park", "Theatre", "Musical", "yes"] for one in ids[:18])
     assert set(ids) <= first.keys()
-    assert "Not shown: archived, reference, created. Use --format json.\n" in shown
+    assert "Not shown: archived, reference, created. Use a wider window or --format json.\n" in shown
     assert shown.count("word ") + shown.count("word\n") == 60
     assert shown.count("q") == 300
 

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from donated import booking, box_office, customer, donation, tickets
@@ -40,6 +41,17 @@ async def test_donations_have_their_donors_each_read_once() -> None:
     assert sorted(path for path in asked if path.startswith("/customers")) == ["/customers/cst-1", "/customers/cst-3"]
     assert not found.lost
     assert (list(claimed.donors), gift_aid_schedule(claimed, date(2026, 11, 27)).sum) == (["cst-1"], Decimal(13))
+
+
+async def test_a_booking_that_comes_twice_is_claimed_once() -> None:
+    """Two dates may list the same booking, and HMRC must not be asked for its tax twice."""
+    lists = ([booking(1, donation(5)), booking(1, donation(5))], [booking(1, donation(5))])
+    async with box_office(*lists) as office, TicketSource(KEY, base_url=office.url) as ts:
+        found = await ts.reports.donations(gift_aid=True)
+
+    assert [row.booking.ref for row in found.rows()] == ["REF1"]
+    assert gift_aid_schedule(found, date(2026, 11, 27)).sum == Decimal(5)
+    assert found.repeated == 1
 
 
 async def test_dates_that_start_before_a_day_are_not_read() -> None:
@@ -91,6 +103,10 @@ async def test_a_refused_key_ends_the_report_also_while_donors_are_read() -> Non
                 await ts.reports.donations(on_error=lambda _: None)
 
 
+async def nobody_awaits(_: object) -> None:
+    """Be what is called and never awaited."""
+
+
 async def test_a_period_and_options_that_cannot_be_are_refused_before_any_request() -> None:
     """The error names what there is."""
     async with box_office([]) as office, TicketSource(KEY, base_url=office.url) as ts:
@@ -98,6 +114,10 @@ async def test_a_period_and_options_that_cannot_be_are_refused_before_any_reques
             await ts.reports.donations(first=date(2026, 1, 2), last=date(2026, 1, 1))
         with pytest.raises(ValueError, match="concurrency must be a whole number"):
             await ts.reports.donations(concurrency=0)
+        wrong: Any = nobody_awaits
+        for options in ({"on_error": wrong}, {"on_donors": wrong}):
+            with pytest.raises(ValueError, match=f"{next(iter(options))} must be a plain function"):
+                await ts.reports.donations(**options)
         with pytest.raises(TypeError, match="performances_from"):
             await ts.reports.donations(performance_from=date(2026, 1, 1))  # type: ignore[arg-type]
 

@@ -172,7 +172,9 @@ def test_a_booking_without_a_reference_has_its_id(ref: str | None) -> None:
         ([line("25"), line("-25", refund=True)], "in full"),
         ([line("25"), line("-10", refund=True)], "in part"),
         ([line("25"), line("-10", refund=True), line("-15", refund=True)], "in full"),
-        ([line("25"), line("-25", refund=None)], "in full"),
+        ([line("25"), line("-25", refund=None)], "unknown"),
+        ([line("25"), line("25", refund=True)], "unknown"),  # a refund has a minus
+        ([line("25"), line("5", refund=None)], None),
         ([line("25"), line("-25", refund=False)], None),  # such as a voucher
         ([line("25", kind=None), line("-25", refund=True, kind=None)], "in full"),
         ([line("25"), line("5", kind="DONATION"), line("-5", refund=True, kind="DONATION")], None),
@@ -236,7 +238,7 @@ def test_a_booking_that_is_cancelled_or_refunded_is_marked_and_stays(
     [
         (entry(GONE), (), ("this customer is no longer in TicketSource",)),
         (entry(GONE, notes=GONE), (), ("this customer is no longer in TicketSource",)),
-        (entry(None), (), ("the booking names no customer",)),
+        (entry(None), (), ("the booking has no customer",)),
         (entry(person(None)), (), ("the customer has no name",)),
         (entry(FAILED), ("customer",), ("the customer could not be read",)),
         (entry(person("Lee"), FAILED), ("seats",), ("seats could not be read",)),
@@ -297,14 +299,14 @@ def test_notes_are_one_a_line() -> None:
         ),
         (
             {"date": EventDate("dat-1")},
-            ("Perhaps this performance is cancelled: TicketSource's answer does not say.",),
+            ("TicketSource does not say whether this performance is cancelled.",),
             "Swan Lane, start unknown, Town Hall - PERHAPS CANCELLED",
         ),
         (
             {"date": None, "event": None, "venue": None, "errors": FAILED.errors},
             (
-                "Perhaps this performance is cancelled: TicketSource's answer does not say.",
-                "The date could not be read.",
+                "TicketSource does not say whether this performance is cancelled.",
+                "The performance could not be read.",
             ),
             "date dat-1, start unknown - PERHAPS CANCELLED - NOT COMPLETE",
         ),

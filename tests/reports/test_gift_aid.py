@@ -12,8 +12,9 @@ from hypothesis import given, strategies as st
 
 from ticketsource_async import Customer
 from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE
-from ticketsource_async.reports.donations import BookingDonations, Donations, Period, total
+from ticketsource_async.reports.donations import BookingDonations, Donations, Period
 from ticketsource_async.reports.gift_aid import GiftAidSchedule, gift_aid_schedule
+from ticketsource_async.reports.sums import total
 
 Row = dict[str, Any]
 TODAY = date(2026, 11, 27)
@@ -120,26 +121,26 @@ LACKS: dict[str, Row] = {
     "the first name is missing": {"first_name": " "},
     "the last name is missing": {"last_name": None},
     "the last name could not be read": {"last_name": ["Sample"]},
-    "the first name has 36 characters, and HMRC takes 35": {"first_name": "x" * 36},
-    "the last name has 36 characters, and HMRC takes 35": {"last_name": "x" * 36},
+    "the first name has 36 characters, but HMRC takes only 35": {"first_name": "x" * 36},
+    "the last name has 36 characters, but HMRC takes only 35": {"last_name": "x" * 36},
     "the first name has letters that HMRC drops: Ł": {"first_name": "Łukasz"},
     "the last name has letters that HMRC drops: 李 明": {"last_name": "李明"},
     "the last name has letters that HMRC drops: U+200B": {"last_name": "Sam\u200bple"},
     "the first address line is missing": {"address": {"line_2": "2 High Street", "postcode": "NE12 4AB"}},
-    "the first address line has 41 characters, and HMRC takes 40": {
+    "the first address line has 41 characters, but HMRC takes only 40": {
         "address": {"line_1": "x" * 41, "postcode": "NE12 4AB"}
     },
     "the postcode is missing": {"address": {"line_1": "1"}},
     "the postcode could not be read": {"address": {"line_1": "1", "postcode": {}}},
     "the first address line is missing; the postcode is missing": {"address": None},
     "the first address line could not be read; the postcode could not be read": {"address": "1 High Street"},
-    "12345 is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)": {
+    "12345 is not a postcode of the United Kingdom (write X for a donor who lives abroad)": {
         "address": {"line_1": "1", "postcode": "12345"}
     },
-    "X is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)": {
+    "X is not a postcode of the United Kingdom (write X for a donor who lives abroad)": {
         "address": {"line_1": "1", "postcode": "X"}
     },
-    "BFPO 57 is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)": {
+    "BFPO 57 is not a postcode of the United Kingdom (write X for a donor who lives abroad)": {
         "address": {"line_1": "1", "postcode": "BFPO 57"}
     },
 }
@@ -161,8 +162,8 @@ def test_a_donor_who_lacks_what_hmrc_wants_is_to_be_completed(lack: str) -> None
 HELD: dict[str, tuple[list[Row], int]] = {
     "its Gift Aid could not be read": ([donation(5, gift_aid="true")], 1),
     "the day of the donation is not known": ([donation(5, None)], 1),
-    "the amount 5.005 is not one in pounds and pence": ([donation(5.005)], 1),
-    "the amount 10000000000000 is not one in pounds and pence": ([donation(10_000_000_000_000)], 1),
+    "the amount 5.005 is not in pounds and pence": ([donation(5.005)], 1),
+    "the amount 10000000000000 is not in pounds and pence": ([donation(10_000_000_000_000)], 1),
     "line 1 of the booking may be a refund; the amount of the donation is not known": ([donation(None)], 1),
     "line 2 of the booking may be a refund": ([donation(5), donation(5, is_refund="no")], 2),
     "the refund of -3 on 2026-01-06 may be of line 1 or 2, and the API does not say of which": (
@@ -193,7 +194,7 @@ def test_a_day_that_hmrc_does_not_take_is_to_be_completed(day: str) -> None:
     """A day in the future, and one whose year two digits cannot say."""
     schedule = scheduled([donation(5, day)], period=Period())
 
-    assert [row.to_complete for row in schedule.to_complete] == [f"HMRC takes no donation of {day}"]
+    assert [row.to_complete for row in schedule.to_complete] == [f"HMRC takes no donation made on {day}"]
 
 
 def test_only_a_yes_to_gift_aid_is_claimed_and_no_answer_is_counted() -> None:

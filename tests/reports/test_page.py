@@ -84,9 +84,7 @@ def test_a_page_that_is_not_complete_says_what_it_is_without() -> None:
     total = SalesRow(kind="total", missing="without 2 performances")
     page = sales_page(sales(LIGHTHOUSE, total=total), sales(SOLD, by="sold-day", total=total), [], MADE)
 
-    assert page.warnings == (
-        "Not complete: without 2 performances. A sum that would need what is missing is not here.",
-    )
+    assert page.warnings == ("Not complete: without 2 performances. A sum is not shown if a part of it is missing.",)
     assert {total.lacking for total in page.totals} == {
         "not known: without 2 performances",
         "no sum: without 2 performances",
@@ -104,7 +102,7 @@ def test_sales_whose_day_cannot_be_read_are_told() -> None:
     said = [sales_page(sales(), sales(SOLD, row, by="sold-day"), [], MADE) for row in (undated, nothing)]
 
     assert said[0].warnings == (
-        "The sales over time lack lines whose day cannot be read: 7.00 of tickets. The totals do not lack them.",
+        "The sales over time are without the lines whose day cannot be read: 7.00 of tickets. The totals include them.",
     )
     assert said[1].warnings == ()
     assert said[0].sold == said[1].sold
@@ -117,8 +115,8 @@ def test_bookings_that_came_twice_and_other_lines_are_told() -> None:
 
     assert page.warnings == ()
     assert page.notes[-2:] == (
-        "Other sales are lines of these types: FEE, SUNDRY.",
-        "1 booking came twice from the API. Each counts once.",
+        "Other sales are of these types: FEE, SUNDRY.",
+        "1 booking came more than once from the API. Each counts once.",
     )
 
 

@@ -26,7 +26,7 @@ from ticketsource_async import (
 )
 from ticketsource_async.errors import ListEnded, ServerError
 from ticketsource_async.reports.sales import By
-from ticketsource_async.reports.sums import SUMS
+from ticketsource_async.reports.sums import SUMS, total
 
 GONE = ServerError("it is broken")
 ODD_ROW = InvalidResponse("it is odd", json_path="$.data[3]")
@@ -121,6 +121,10 @@ NO_AMOUNT = "; ".join(f"1 line without {what}" for what in ("VAT of the fee", "a
             "1 line without a word on whether it is a refund; 1 line without gross",
         ),
         (line(gross=1, is_refund=None), set(), ""),
+        (line(gross=10, is_refund=True), {*TICKETS, "refunds"}, "1 line without the minus of a refund"),
+        (line("DONATION", 10, is_refund=True), {"donations"}, "1 line without the minus of a refund"),
+        (line("SUNDRY", 10, is_refund=True), {"other"}, "1 line without the minus of a refund"),
+        (line(amount=amount(gross=0), is_refund=True), set(), ""),
         (line("SUNDRY", -1, is_refund=None), set(), ""),
     ],
 )
@@ -241,6 +245,16 @@ def test_a_booking_that_comes_again_counts_once() -> None:
     assert [seen(row, "date_id", "bookings", "gross") for row in sales.rows] == [("dat-1", 2, 20), ("dat-2", 1, 10)]
     assert seen(sales.total, "performances", "bookings", "gross") == (2, 3, 30)
     assert sales.repeated == 3
+
+
+def test_a_date_that_two_events_have_counts_once_and_both_rows_have_their_event() -> None:
+    """A row without a name would be nobody's."""
+    other = attrs.evolve(EVENT, id="evt-2", name="Other")
+    sales = sales_of(performance(1, booking(1, line())), performance(1, booking(1, line()), event=other), by="event")
+
+    rows = [seen(row, "event_id", "event", "performances", "gross") for row in sales.rows]
+    assert sorted(rows, key=str) == sorted([("evt-2", "Other", 0, 0), (EVENT.id, EVENT.name, 1, 10)], key=str)
+    assert sales.total.performances == 1
 
 
 def test_days_and_the_order_of_rows_are_those_of_the_times_as_written() -> None:
@@ -452,6 +466,14 @@ def test_what_cannot_be_reported_is_refused(options: Any) -> None:
         SalesTally(**options)
 
 
+def test_a_sum_without_one_of_its_amounts_is_none() -> None:
+    """Nothing is guessed; a sum of nothing is zero, and any sum is exact."""
+    assert total([Decimal(1), None]) is None
+    assert total([]) == 0
+    with localcontext(prec=2):
+        assert total([Decimal("1E+40"), Decimal("0.01")]) == Decimal("1" + "0" * 40 + ".01")
+
+
 # Against an independent computation from the JSON
 
 MONEY: st.SearchStrategy[object] = st.one_of(
@@ -503,6 +525,21 @@ def money(value: object) -> Fraction | None:
     return Fraction(value)
 
 
+def is_in_doubt(one: dict[str, Any] | None, gross: Fraction | None) -> bool:
+    """Say whether a line is marked as a refund and has no minus."""
+    return one is not None and one["is_refund"] is True and gross is not None and gross > 0
+
+
+def taken_off(off: dict[str, Any]) -> Fraction | None:
+    """Return both kinds of discounts together."""
+    code = off.get("code") or {"description": "", "amount": None}
+    by_code = money(code["amount"])
+    if by_code is None and not code["description"] and code["amount"] in (None, ""):
+        by_code = Fraction(0)
+    automatic = money(off.get("automatic"))
+    return None if automatic is None or by_code is None else automatic + by_code
+
+
 def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | None]:
     """Return the sums over lines, straight from the JSON."""
     totals: dict[str, Fraction | None] = dict.fromkeys(SUMS, Fraction(0))
@@ -518,21 +555,16 @@ def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | Non
         if not kind:
             for name in SUMS:
                 put(name, None)
+        elif is_in_doubt(one, gross):
+            for name in {"TICKETS": SUMS[:6], "DONATION": SUMS[6:7]}.get(kind, SUMS[7:]):
+                put(name, None)
         elif kind == "TICKETS":
             assert one is not None
             for name, key in (("gross", "gross"), ("fees", "fee"), ("fee_vat", "fee_vat"), ("net", "net")):
                 put(name, money(found.get(key)))
-            off = found.get("discounts") or {}
-            code = off.get("code") or {"description": "", "amount": None}
-            by_code = money(code["amount"])
-            if by_code is None and not code["description"] and code["amount"] in (None, ""):
-                by_code = Fraction(0)
-            automatic = money(off.get("automatic"))
-            put("discounts", None if automatic is None or by_code is None else automatic + by_code)
-            if one["is_refund"] is True:
-                put("refunds", gross)
-            elif one["is_refund"] is not False and (gross is None or gross < 0):
-                put("refunds", None)
+            put("discounts", taken_off(found.get("discounts") or {}))
+            is_known = one["is_refund"] in (True, False) or (gross is not None and gross >= 0)
+            put("refunds", (gross if one["is_refund"] is True else Fraction(0)) if is_known else None)
         else:
             put("donations" if kind == "DONATION" else "other", gross)
     return totals

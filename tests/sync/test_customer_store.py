@@ -212,8 +212,8 @@ def other_version(form: int, path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path.write_text("id,title\n" * 1000), "not a customer store but a file of another kind"),
-        (other_database, "not a customer store but another database"),
+        (lambda path: path.write_text("id,title\n" * 1000), "is another kind of file"),
+        (other_database, "is another database"),
         (partial(other_version, 1), "has the form 1 of another version .* this one reads form 3: name a new file"),
         (partial(other_version, 9), "has the form 9 of another version .* this one reads form 3: upgrade"),
         (lambda path: path.mkdir(), "is not a regular file"),

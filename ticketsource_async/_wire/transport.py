@@ -370,7 +370,7 @@ def _advice(error: Exception) -> str:
         return "The proxy asks for a user name and a password: name it as http://user:password@host:port."
     if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return "Check the proxy; with NO_PROXY, or --no-proxy of the command, none is used."
-    return "Check the network and the name. If a proxy is needed here, set HTTPS_PROXY (a program also trust_env=True)."
+    return "Check the network and the name. If you need a proxy, set HTTPS_PROXY (in a program also trust_env=True)."
 
 
 def _phase(error: Exception, timeouts: Timeouts) -> tuple[str, float]:

@@ -71,10 +71,11 @@ class _Group(Lazy, click.Group):
 def cli() -> None:
     """Work with a TicketSource box office.
 
-    The API key is read from TICKETSOURCE_API_KEY, or from the file that
-    TICKETSOURCE_API_KEY_FILE names, and from nowhere else.
+    Set TICKETSOURCE_API_KEY to your API key, or TICKETSOURCE_API_KEY_FILE to
+    the name of a file that has it. The key is read from nowhere else.
     TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT are read too.
-    TICKETSOURCE_LOG=info shows retries on stderr, debug every request.
+    TICKETSOURCE_LOG=info shows retries on stderr, TICKETSOURCE_LOG=debug shows
+    every request.
     """
 
 
@@ -90,7 +91,10 @@ cli.add_command(sales)
 @cli.command(cls=Command, epilog="Example: ticketsource completion bash >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script that completes this command; append it to the start-up file of your shell."""
+    """Print the completion script for your shell.
+
+    Append it to the start-up file of the shell.
+    """
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101 - click knows these three
     click.echo(made(cli, {}, "ticketsource", _COMPLETION_VARIABLE).source())
@@ -126,7 +130,7 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
 def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit: int) -> None:
     """Serve a sample box office on this machine until Ctrl-C.
 
-    Prints the two variables to set in the shell where you want to use it.
+    It prints two lines. Run them in the shell where you want to use it.
     """
 
     async def serve() -> None:

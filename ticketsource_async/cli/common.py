@@ -39,13 +39,13 @@ _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done (also when the reader of a pipe has seen enough of a list)
-  1    not all is done: the API or the file system refused, a line of an
-       import was refused, a row, an event or a date could not be read,
-       nobody was found, nobody reads the pipe, a line of a check is "failed"
-  2    wrong use of the command
-  4    no API key, the API does not accept it, or it may not do this
-  75   try again later: rate limit, server error, no connection, a store in use
+  0    done, also if the reader of a pipe ends early
+  1    not all is done, and stderr says why: something could not be read or
+       written, the API or an import refused something, nobody was found, or
+       a check failed
+  2    the command was used in a wrong way
+  4    there is no API key, the API refuses it, or it may not do this
+  75   try again later: rate limit, server error, no connection, store in use
   130  Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP"""
 
 
@@ -109,7 +109,7 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
-    help="Write to this file. It is written atomically: it appears when it is whole. - is stdout.",
+    help="Write to this file. It is written atomically: an old file stays until the new one is complete. - is stdout.",
 )
 
 
@@ -152,13 +152,13 @@ def chosen_format(output: Path, named: str | None, default: str, option: str = "
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what went wrong.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings on stderr.")
 strict_option = click.option(
-    "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if every row was written."
+    "--strict", is_flag=True, help="End with exit code 1 also if every row was written, but a value could not be read."
 )
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 sandbox_option = click.option(
-    "--sandbox", is_flag=True, help="Use a sample box office in this process: no account needed."
+    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no key."
 )
 
 
@@ -291,6 +291,11 @@ class LeftOut:
             click.echo(f"ticketsource: {more:,} more could not be read.", err=True)
         if self.count and kind is None:  # else the error that ends the command has a code
             raise click.exceptions.Exit(FAILED)
+
+
+def not_written(output: Path) -> str:
+    """Return the end of an error that leaves a file as it was: ", so sales.csv was not written"."""
+    return "" if str(output) == "-" else f", so {output} was not written"
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The command that lists donations, and writes HMRC's schedule of those with Gift Aid."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     FAILED,
     LeftOut,
@@ -16,7 +16,7 @@ from ticketsource_async.cli.common import (
     chosen_format,
     command,
     first_few,
-    on_terminal,
+    not_written,
     output_option,
     progress,
     quiet_option,
@@ -26,9 +26,10 @@ from ticketsource_async.cli.common import (
     say,
     strict_option,
 )
-from ticketsource_async.cli.recipients import counted, requests_taken
-from ticketsource_async.cli.terminal import TABLE, pounds, print_rows, table_or_file_option
-from ticketsource_async.output import check_writable, is_same_file
+from ticketsource_async.cli.export import Day
+from ticketsource_async.cli.recipients import requests_taken
+from ticketsource_async.cli.terminal import pounds, print_rows, table_or_file_option, table_or_format
+from ticketsource_async.output import is_same_file
 
 if TYPE_CHECKING:
     from ticketsource_async import CallEvent
@@ -46,7 +47,7 @@ _SHOWN: Final = 40  # letters of a type of line, which may have any
 
 
 def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(option, name, type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=explained)
+    return click.option(option, name, type=Day(), metavar="DAY", help=explained)
 
 
 @command(
@@ -54,20 +55,20 @@ def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..
     epilog="Example: ticketsource donations --from 2026-01-01 --to 2026-03-31 --gift-aid -o schedule.xlsx "
     "--to-complete to-complete.xlsx",
 )
-@_day_option("--from", "first", "Only donations made on this day, such as 2026-01-31, or after.")
-@_day_option("--to", "last", "Only donations made on this day or before.")
+@_day_option("--from", "first", "Only donations made on this day or later, such as 2026-01-31.")
+@_day_option("--to", "last", "Only donations made on this day or earlier.")
 @_day_option(
     "--performances-from",
     "performances_from",
-    "Do not read the bookings for dates that start before this day. This saves requests. Donations on those bookings "
-    "are left out.",
+    "Read only bookings for performances on this day or later. This saves requests. Donations on other bookings are "
+    "left out.",
 )
-@click.option("--gift-aid", is_flag=True, help="Write the schedule for HM Revenue & Customs instead of the list.")
+@click.option("--gift-aid", is_flag=True, help="Write the schedule for HM Revenue & Customs in place of the list.")
 @click.option(
     "--to-complete",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="With --gift-aid: write the donations that cannot be on the schedule yet to this file, with what they lack.",
+    help="With --gift-aid: write the donations that are not ready for the schedule to this file, with the reason.",
 )
 @output_option
 @table_or_file_option
@@ -87,24 +88,24 @@ def list_donations(
     quiet: bool,
     sandbox: bool,
 ) -> None:
-    """List donations with their donors, or write the Gift Aid schedule for HMRC.
+    """List donations, or write the Gift Aid schedule for HMRC.
 
-    The day of a donation is the day of its line in the booking, as the API writes it. A donation is on the booking
-    that it was made with, so one made in January may be on a booking for December. That is why this command reads the
-    bookings for all dates, past and future. It makes one request for each donor.
+    --from and --to choose donations by the day when they were made. A donation is part of a booking, and one made in
+    January can be on a booking for December. So this command reads the bookings for all performances, past and future.
+    It also makes one request for each donor. Days are as the API writes them.
 
-    In the list, a refund is a row of its own with a negative amount. Gift Aid is yes, no or unknown.
+    In the list, a refund has a row of its own, with a negative amount. Gift Aid is yes, no or unknown.
 
-    The schedule has the columns of HMRC's spreadsheet in its order, without the number of the row: copy the rows into
-    that spreadsheet. Write it as XLSX: Excel may change the days of a CSV. Only donations with a yes to Gift Aid are
-    on it. Refunds are taken off, also those made after --to. The house is the first address line as it stands. A
-    hyphen in a last name becomes a space, as HMRC asks. A title that HMRC would refuse is left out.
+    The schedule has the columns of HMRC's spreadsheet, without the number of the row: copy the rows into that
+    spreadsheet. Write it as .xlsx: Excel may change the days of a CSV. The schedule has only donations with a yes to
+    Gift Aid. Refunds are taken off, also those made after --to. The house is the first address line. A hyphen in a last
+    name becomes a space, as HMRC asks. A title that HMRC would refuse is left out.
 
-    All else that HMRC would refuse goes to --to-complete and not into the schedule. So does a donation if the booking
-    does not say for certain what of it was refunded. Without --to-complete the exit code is 1 then.
+    A donation is not in the schedule if HMRC would refuse it, or if its refunds are not certain. --to-complete writes
+    such donations to a file of their own, with the reason. Without it the exit code is 1 if there are any.
 
-    The charity answers for what it claims: it must have a declaration of each donor. It must also check that no donor
-    is a company. The API does not say that.
+    Before you claim, check that you have a Gift Aid declaration from each donor, and that no donor is a company. The
+    API does not say that.
     """
     if first and last and last < first:
         raise click.UsageError("--to is before --from.")
@@ -112,16 +113,13 @@ def list_donations(
         raise click.UsageError("--to-complete needs --gift-aid.")
     if to_complete is not None and is_same_file(output, to_complete):
         raise click.UsageError("--output and --to-complete name the same file: one would replace the other.")
-    as_table = format == TABLE or (format is None and str(output) == "-" and on_terminal(sys.stdout))
-    if as_table and str(output) != "-":
-        raise click.UsageError("--format table is for stdout: leave --output out.")
     wanted = _Wanted(
         first=first.date() if first else None,
         last=last.date() if last else None,
         performances_from=performances_from.date() if performances_from else None,
         gift_aid=gift_aid,
         output=output,
-        kind=None if as_table else chosen_format(output, format, "csv"),
+        kind=table_or_format(output, format),
         to_complete=to_complete,
         to_complete_kind=chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None,
         strict=strict,
@@ -149,12 +147,17 @@ class _Wanted:
 
     async def write(self) -> None:
         """Read the donations, write them, and say what there is to say."""
-        for output in filter(None, (self.output, self.to_complete)):
-            check_writable(output)
+        from ticketsource_async import files  # noqa: PLC0415 - help can do without
+
+        for output, kind in ((self.output, self.kind), (self.to_complete, self.to_complete_kind)):
+            if output is not None and kind is not None:
+                files.check_can_write(output, format=kind.name)
         with LeftOut() as left_out, reporting_unreadable(strict=self.strict, in_cells=True) as note:
             donations = await self._read(left_out)
             _note(donations, note)
             is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
+            if donations.repeated:
+                say(counted_once(donations.repeated))
             may_be_more = _say_what_is_not_known(donations)
         if may_be_more or not is_all:
             raise click.exceptions.Exit(FAILED)
@@ -163,8 +166,8 @@ class _Wanted:
         from ticketsource_async import AttemptEvent  # noqa: PLC0415 - help can do without
 
         if not self.quiet:
-            which = f"that start on {self.performances_from} or later" if self.performances_from else "there are"
-            say(f"Reading the bookings for all dates {which}, since a donation is on the booking it was made with.")
+            which = f" on {self.performances_from} or later" if self.performances_from else ""
+            say(f"Reading the bookings for all performances{which}, since each can have a donation.")
         made = 0
         with progress("requests", quiet=self.quiet) as shown:
 
@@ -188,7 +191,7 @@ class _Wanted:
                     on_donors=say_donors,
                 )
         if not self.quiet:
-            say(f"{counted(made, 'request')} in all.")
+            say(f"The command made {counted(made, 'request')}.")
         return donations
 
     async def _write_list(self, donations: "Donations") -> bool:
@@ -201,9 +204,10 @@ class _Wanted:
         if not self.quiet or donations.lost:
             say(_summary(rows, donations))
         if (without_day := sum(row.line.day is None for row in rows)) and (self.first or self.last):
-            say(f"In the list although the day is not known: {counted(without_day, 'row')}.")
+            say(f"The list has {counted(without_day, 'row')} whose day is not known.")
         if donations.gone:
-            say(f"{counted(len(donations.gone), 'donor')} can no longer be found: {first_few(donations.gone)}")
+            donors = counted(len(donations.gone), "donor")
+            say(f"{donors} can no longer be found in TicketSource: {first_few(donations.gone)}")
         return True
 
     async def _write_schedule(self, donations: "Donations") -> bool:
@@ -228,20 +232,20 @@ class _Wanted:
         from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
 
         if donations.lost and not rows:
-            kept = "" if str(self.output) == "-" else f", so {self.output} was not written"
-            raise TicketSourceError(f"no donation was found WITHOUT {donations.lost.words()}{kept}.")
+            what = f"no donation was found, but {donations.lost.words()} could not be read"
+            raise TicketSourceError(f"{what}{not_written(self.output)}.")
 
     def _say_what_is_to_complete(self, schedule: "GiftAidSchedule") -> None:
         if not (rows := schedule.to_complete):
             return
         amount = _sum([row.amount for row in rows])
-        what = f"{counted(len(rows), 'donation')} ({amount}) cannot be on the schedule yet"
+        what = f"{counted(len(rows), 'donation')} ({amount}) cannot be in the schedule yet"
         if self.to_complete is not None:
             if not self.quiet:
                 say(f"{what}: see {'stdout' if str(self.to_complete) == '-' else self.to_complete}.")
             return
         named = first_few([f"{row.booking.called} ({row.to_complete})" for row in rows])
-        say(f"{what}: {named}. To get all of them in a file, add --to-complete FILE.")
+        say(f"{what}: {named}. To write them all to a file, add --to-complete FILE.")
 
 
 def _say_what_is_not_known(donations: "Donations") -> bool:
@@ -254,7 +258,7 @@ def _say_what_is_not_known(donations: "Donations") -> bool:
     if lines:
         named = [f"{b.called} line {line.number} ({(line.line_type or 'no type')[:_SHOWN]})" for b, line in lines]
         what = f"{counted(len(lines), 'line')} of a type that is not known, which may be donations"
-        say(f"In no list: {what}: {first_few(named)}")
+        say(f"Left out: {what}: {first_few(named)}")
     return bool(unread) or any(line.is_likely for _, line in lines)
 
 
@@ -283,12 +287,12 @@ def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
 
 def _sum(amounts: Sequence[Any]) -> str:
     """Return the sum in words."""
-    from ticketsource_async.reports.donations import total  # noqa: PLC0415 - as above
+    from ticketsource_async.reports.sums import total  # noqa: PLC0415 - as above
 
     found = total(amounts)
     if found is not None:
         return pounds(found)
-    return f"the sum is not known, since {counted(amounts.count(None), 'amount')} could not be made out"
+    return f"the sum is not known, because of {counted(amounts.count(None), 'unclear amount')}"
 
 
 def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
@@ -309,9 +313,9 @@ def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
 def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
     """Return what is said of the schedule as a whole."""
     without = f", WITHOUT {donations.lost.words()}: it is not complete" if donations.lost else ""
-    total = f"The schedule has {counted(len(schedule.rows), 'donation')} of {pounds(schedule.sum)}{without}."
+    total = f"The schedule has {counted(len(schedule.rows), 'donation')}, {pounds(schedule.sum)} in all{without}."
     earliest = schedule.earliest
-    return f"{total} The earliest is of {earliest.donation_date}." if earliest else total
+    return f"{total} The earliest was made on {earliest.donation_date}." if earliest else total
 
 
 def _say_what_else(schedule: "GiftAidSchedule") -> None:
@@ -321,16 +325,16 @@ def _say_what_else(schedule: "GiftAidSchedule") -> None:
     if schedule.refunded:
         say(f"Refunds of {pounds(schedule.refunded)} were taken off.")
     if schedule.no_answer:
-        say(f"Not on it: {counted(schedule.no_answer, 'donation')} without an answer to Gift Aid.")
+        say(f"Left out: {counted(schedule.no_answer, 'donation')} without an answer about Gift Aid.")
     if schedule.titles:
         say(f"The titles of {counted(schedule.titles, 'donor')} were left out: HMRC takes two to four letters.")
     if (rows := len(schedule.rows)) > MOST_ROWS:
         claims = (rows - 1) // MOST_ROWS + 1
-        say(f"HMRC takes {MOST_ROWS:,} rows in a schedule, so these need {claims} claims.")
+        say(f"HMRC takes {MOST_ROWS:,} rows in a schedule: make {claims} claims of these.")
     if schedule.earlier:
         named = first_few([booking.called for booking in schedule.earlier])
         say(
-            f"Refunds in this period are, or may be, of donations with Gift Aid from another one, in "
-            f"{counted(len(schedule.earlier), 'booking')}: {named}. If you have claimed for them, correct that in the "
-            "spreadsheet, which has a cell for what was claimed too much."
+            f"Refunds in this period may belong to Gift Aid donations of another period, in "
+            f"{counted(len(schedule.earlier), 'booking')}: {named}. If you have claimed for these donations, "
+            "write what you claimed too much into the cell that the spreadsheet has for it."
         )

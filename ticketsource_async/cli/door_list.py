@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
@@ -50,9 +51,9 @@ class _Options:
 @sandbox_option
 @strict_option
 @quiet_option
-@click.option("--fast", is_flag=True, help="Leave seats and attendees out: one request less for each booking.")
+@click.option("--fast", is_flag=True, help="Leave out seats and attendees. This saves a request for each booking.")
 @click.option(
-    "--notes", is_flag=True, help="Add the notes of staff on each customer: one request more for each customer."
+    "--notes", is_flag=True, help="Add the staff notes on each customer. This makes one more request for each customer."
 )
 @output_option
 @table_or_file_option
@@ -67,18 +68,20 @@ def door_list(
     strict: bool,
     sandbox: bool,
 ) -> None:
-    """List who has booked for a date, by surname, for those who let people in.
+    """List who has booked for a performance, by surname.
 
-    Each booking has a row: name, reference, seats by price category, attendees, telephone, and what to know besides. A
-    booking is marked as CANCELLED if all of its seats are, and as REFUNDED if what was paid for tickets was paid back.
-    It stays on the list. `programme export` and `events dates EVENT_ID` print the ids of dates.
+    A performance is one date of an event. DATE_ID is its id: `programme export` and `events dates EVENT_ID` print it.
 
-    For print, write .html (open it in a browser) or .xlsx: A4, with the performance and the header on every page, and
-    a box to tick for each booking.
+    Each booking has a row with name, reference, seats by price category, attendees, telephone and remarks. CANCELLED
+    means that all seats of the booking are cancelled. REFUNDED means that all money for its tickets was paid back. Such
+    bookings stay on the list.
 
-    This makes at least 4 requests, then one for each booking and one for each customer. It says first how many, and
-    how long they take. If a part of a booking cannot be read, the booking is on the list with its reference, stderr
-    says why, and the exit code is 1. Times are as TicketSource writes them.
+    To print the list, write .html and open it in a browser, or write .xlsx. Every A4 page has the performance and the
+    headings. Every booking has a box to tick.
+
+    The command makes at least 4 requests, then one for each booking and one for each customer. It first says how many,
+    and how long they take. If a part of a booking cannot be read, its row says so, stderr says why, and the exit code
+    is 1. Times are as TicketSource writes them.
     """
     kind = table_or_format(output, format)
     options = _Options(not fast, notes, output, quiet, sandbox)
@@ -87,6 +90,8 @@ def door_list(
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
         from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
 
+        if kind is not None:
+            files.check_can_write(output, format=kind.name)
         # Its cells say what could not be read.
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
             found = await _read(date, options)
@@ -124,19 +129,17 @@ async def _read(date: str, options: _Options) -> "DoorList":
             )
 
         async with box_office(sandbox=options.sandbox) as ts:
-            with checked_ids("DATE_ID", explained="a date: `programme export` prints them."):
+            with checked_ids("DATE_ID", explained="a date: `programme export` and `events dates EVENT_ID` print them."):
                 return await ts.reports.door_list(date, seats=options.seats, notes=options.notes, on_progress=count)
 
 
 def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
     """Say what a list in a file says itself only on its pages, if at all."""
-    from ticketsource_async.cli.recipients import counted  # noqa: PLC0415 - as above
-
     gone = {e.booking.customer_id or "": None for e in found.entries if e.customer is not None and e.customer.is_gone}
     if gone:
         say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")
     if nameless := [entry.reference for entry in found.entries if entry.customer is None]:
-        say(f"{counted(len(nameless), 'booking')} named no customer: {first_few(nameless)}")
+        say(f"No customer is named in {counted(len(nameless), 'booking')}: {first_few(nameless)}")
     if not is_shown:
         for warning in found.warnings:
             say(warning)

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Look into this store of `customers changes` instead, without any request; the data are from the last sync.",
+    help="Read this store of `customers changes` and make no request. It has the customers as of the last `changes`.",
 )
 @output_option
 @table_or_file_option
-@limited("Stop at the end of the group in which row N is.")
+@limited("Stop after N rows, at the end of a group.")
 def list_duplicates(
     *,
     limit: int | None,
@@ -52,20 +52,19 @@ def list_duplicates(
     strict: bool,
     sandbox: bool,
 ) -> None:
-    """List customers who may be one person, the worst first.
+    """List customers who may be the same person.
 
-    These have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
-    spaces make no difference, and +44 counts as 0. Customers who are linked by such matches form one group. Each has
-    one row. Those who share the most come first, then the largest groups.
+    They have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
+    spaces make no difference, and +44 counts as 0. Each customer has one row. Customers who are linked by matches form
+    one group. Groups with the most in common come first, then the largest groups.
 
-    A contact that more than 10 customers have, such as the e-mail of a venue, is ignored. So is what stands for no name
-    or no telephone, such as Unknown, N/A or 0123456789.
+    The command ignores an e-mail or a telephone that more than 10 customers have, such as that of a venue. It also
+    ignores values such as Unknown, N/A or 0123456789.
 
-    They may also be a family with one telephone, so look before you merge them. Never copy a consent from one record
-    to another.
+    Look before you merge: they may be a family with one telephone. Never copy a consent from one record to another.
 
-    This reads all customers, 100 a request. With --store it makes no request. The customers wait in a temporary file
-    without a name.
+    The command reads all customers, 100 a request. With --store it makes no request. While it runs, it keeps the
+    customers in a temporary file without a name.
     """
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")

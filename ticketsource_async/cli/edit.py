@@ -94,7 +94,10 @@ def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @print_format_option("json")
 def update_customer(*, customer_id: str, format: str | None, **given: str | None) -> None:  # noqa: A002 - as above
-    """Change the fields that are given, and print the record; an empty text clears a text or a day."""
+    """Change fields of a customer and print the record.
+
+    An empty text clears a text or a day.
+    """
     values = _values(given)
     if not values:
         raise click.UsageError(_NOTHING)
@@ -120,7 +123,10 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @yes_option
 def delete_customer(*, customer_id: str, yes: bool) -> None:
-    """Delete a customer, for good; the question says who it is."""
+    """Delete a customer for good.
+
+    The command first asks, with the name of the customer.
+    """
 
     async def named(ts: "TicketSource") -> str:
         return f"customer {called(await ts.customers.get(customer_id))}"
@@ -166,7 +172,10 @@ def create_note(
 @click.argument("note_id", metavar="NOTE_ID", type=TEXT)
 @yes_option
 def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
-    """Delete a note, for good; the question says how it begins."""
+    """Delete a note for good.
+
+    The command first asks, with the first words of the note.
+    """
 
     async def named(ts: "TicketSource") -> str:
         note = await ts.notes.get(customer_id, note_id)

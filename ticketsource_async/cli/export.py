@@ -17,6 +17,7 @@ from ticketsource_async.cli.common import (
     chosen_format,
     command,
     format_option,
+    not_written,
     output_option,
     progress,
     quiet_option,
@@ -82,10 +83,12 @@ def export_options(
         click.option(
             "--escape-formulas/--no-escape-formulas",
             default=True,
-            help="In csv and tsv, put a quote before what a spreadsheet would run as a formula.  [default: on]",
+            help="In csv and tsv, put a quote before text that a spreadsheet would run as a formula.  [default: on]",
         ),
         click.option(
-            "--excel", is_flag=True, help="Begin csv and tsv with the byte order mark that Excel needs to read UTF-8."
+            "--excel",
+            is_flag=True,
+            help="In csv and tsv, add the byte order mark that Excel needs to show letters such as é.",
         ),
         output_option,
         with_format,
@@ -132,8 +135,7 @@ def _export(
                                 any_row = True
                                 yield item
                 if left_out.count and not any_row:
-                    kept = "" if str(options.output) == "-" else f", so {options.output} was not written"
-                    raise TicketSourceError(f"no row could be read{kept}.")
+                    raise TicketSourceError(f"no row could be read{not_written(options.output)}.")
 
             await files.write(
                 rows(),
@@ -159,8 +161,8 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this event, each once; may be repeated. Refunded bookings and cancelled "
-    "dates are included. With several --event and --date: customers of any of them.",
+    help="Only customers with a booking for this event, each once. May be repeated, also with --date: customers of any "
+    "of them. Refunded bookings and cancelled performances are included.",
 )
 @click.option(
     "--date",
@@ -168,8 +170,8 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this date of an event, each once; may be repeated. Refunded bookings are "
-    "included.",
+    help="Only customers with a booking for this performance, each once: the id of one date of an event. May be "
+    "repeated. Refunded bookings are included.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
 @export_options
@@ -182,13 +184,13 @@ def export_customers(
     dates: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Export customers with their consents: all, or those you choose.
+    """Export all customers, or those you choose.
 
-    A value that cannot be read is left empty, and stderr lists these at the end. A consent that cannot be read does
-    not count as consent. A row that cannot be read at all is left out: stderr names it, and the exit code is 1. If
-    customers are deleted in TicketSource while the export runs, a customer can be missing.
+    If a value cannot be read, its cell is empty, and stderr lists it at the end. A consent that cannot be read does not
+    count as consent. If a whole customer cannot be read, the row is left out, stderr names it, and the exit code is 1.
+    A customer can be missing if others are deleted in TicketSource while the export runs.
 
-    With --event or --date, the command makes one request for each customer who booked. It says first how many.
+    With --event or --date, the command makes one request for each customer who booked. It first says how many.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
@@ -221,6 +223,20 @@ def export_customers(
     _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
 
 
+class Day(click.DateTime):
+    """A day, such as 2026-01-31."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the day, or say how to write one."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a day. Write the year, the month and the day, such as 2026-01-31.", param, ctx)
+
+
 def days_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add --from and --to; the function gets them as `start`, None for all."""
 
@@ -234,9 +250,9 @@ def days_options(function: Callable[..., None]) -> Callable[..., None]:
         function(*arguments, start=start, **given)
 
     made: Callable[..., None] = with_days
-    for option, name, side in (("--to", "last", "before"), ("--from", "first", "after")):
-        explained = f"Only dates that start on this day, such as 2026-01-31, or {side}."
-        made = click.option(option, name, type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=explained)(made)
+    for option, name, side in (("--to", "last", "earlier"), ("--from", "first", "later")):
+        explained = f"Only performances on this day or {side}, such as 2026-01-31."
+        made = click.option(option, name, type=Day(), metavar="DAY", help=explained)(made)
     return made
 
 
@@ -258,7 +274,7 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     "--with-customer",
     is_flag=True,
     help="Add the name, the e-mail and the telephone of the customer. The command makes one request for each customer. "
-    "It says first how many. It keeps all bookings in memory. With --store it makes none.",
+    "It first says how many. It keeps all bookings in memory. With --store it makes none.",
 )
 @click.option(
     "--store",
@@ -267,9 +283,10 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     "the last `changes`.",
 )
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
-    """Stream every booking, one row for each of its lines, with its event and date.
+    """Export every booking, with a row for each of its lines.
 
-    If an event or a date cannot be read, the rows of all others are written, stderr names it, and the exit code is 1.
+    If an event or a performance cannot be read, the rows of all others are written, stderr names it, and the exit code
+    is 1.
     """
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 
@@ -302,7 +319,9 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
 @export_options
 @days_options
 def export_programme(options: Options, *, start: "StartFilter | None") -> None:
-    """Stream every date of every event, with its venue.
+    """Export every performance of every event, with its venue.
+
+    A performance is one date of an event.
 
     If an event or a venue cannot be read, the rest is written, stderr names it, and the exit code is 1.
     """

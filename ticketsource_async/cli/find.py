@@ -109,7 +109,9 @@ def find_customers(
     strict: bool,
     sandbox: bool,
 ) -> None:
-    """Find customers by a part of their name, e-mail, telephone or membership number, or by the id.
+    """Find customers by a part of their name, e-mail or telephone.
+
+    A part of the membership number, or the id, finds them too.
 
     Capitals and accents make no difference: jose finds José. The words of a name may come in any order. A telephone is
     found with 0 and with +44, and with any spaces; it needs three digits.

@@ -78,11 +78,12 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
 )
 @quiet_option
 def import_customers(**given: object) -> None:
-    """Create or update customers from a spreadsheet (xlsx, ods, xls) or a CSV file. Use - to read stdin.
+    """Create or update customers from a spreadsheet or a CSV.
 
-    Columns are found by the names of the export, or by other usual ones (Surname, Mobile, Post Code). Without --apply
-    nothing is written. An empty cell changes nothing. A cell with an error, such as #N/A, counts as empty in a
-    spreadsheet; in a CSV its row is refused. A consent is true or false, yes or no, 1 or 0.
+    FILE is an xlsx, ods, xls or CSV file; - is stdin. Columns are found by the names of the export, or by other usual
+    ones (Surname, Mobile, Post Code). Without --apply nothing is written. An empty cell changes nothing. A cell
+    with an error, such as #N/A, counts as empty in a spreadsheet; in a CSV its row is refused. A consent is true or
+    false, yes or no, 1 or 0.
 
     A cell that a spreadsheet took for a number (a telephone without its zero) is left as it is stored. A row is refused
     if a cell is not what its column takes, if it seems damaged, if it is not certain whom it is for, or if the customer

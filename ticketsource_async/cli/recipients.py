@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
 from ticketsource_async.errors import NotFound, StoreError, TicketSourceError
 
@@ -54,16 +55,16 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
         "--require",
         type=click.Choice(tuple(_REQUIRED)),
         multiple=True,
-        help="Only customers who have this. If repeated, customers must have all of them. An e-mail has an @, a post "
-        "address has a line and a postcode, a telephone has a digit other than 0.",
+        help="Only customers who have this. If repeated, they must have all of these. An e-mail must have an @, a post "
+        "address a line and a postcode, a telephone a digit other than 0.",
     )
     consent = click.option(
         "--consent",
         type=click.Choice(tuple(_NEEDED)),
         multiple=True,
-        help="Only customers who consent to be contacted this way. If repeated, customers must consent to all. For a "
-        "mailing, not for a sync: customers who withdraw consent silently drop out of the file, and the other system "
-        "would go on writing to them.",
+        help="Only customers who consent to be contacted this way. If repeated, they must consent to all of these. Use "
+        "it for one mailing, not to update a mailing list: customers who withdraw consent silently drop out of the "
+        "file, so they would stay on the list.",
     )
     return consent(require(function))
 
@@ -140,7 +141,7 @@ async def who_booked(
             else:
                 nobody += 1
     if nobody:
-        say(f"{counted(nobody, 'booking')} named no customer.")
+        say(f"No customer is named in {counted(nobody, 'booking')}.")
     elif not ids and not left_out.count and not quiet:
         say("Nobody has booked.")
     async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:
@@ -248,11 +249,6 @@ async def from_store(
             f"{counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
             f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
         )
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: "2 lines"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def requests_taken(number: int) -> str:

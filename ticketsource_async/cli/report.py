@@ -50,15 +50,14 @@ def report(
     quiet: bool,
     sandbox: bool,
 ) -> None:
-    """Make a page about sales, to look at, to print and to send on.
+    """Make a page with charts of sales, to read, print or send.
 
-    The page has totals, the sales of each performance as bars, and the sales over time as a line, each with its table.
-    It is one HTML file: it runs no script, a browser loads nothing for it, and it has no personal data. A browser
-    prints it on A4, and saves it as PDF. It needs the extra report: pip install 'ticketsource-async[report]'.
+    The page has the totals, a bar for each performance, a line of the sales over time, and the tables of both. A
+    performance is one date of an event. The page is one HTML file without scripts and without personal data. A browser
+    can print it on A4 or save it as PDF. The command needs an extra: pip install 'ticketsource-async[report]'.
 
-    If an event or a date cannot be read, the page has the rest and says what it is without. Then there are no totals,
-    stderr names what is missing, and the exit code is 1. Times are as TicketSource writes them; their zone is not
-    known.
+    If an event or a performance cannot be read, the page shows the rest, without totals, and says what is missing.
+    stderr names it, and the exit code is 1. Times are as TicketSource writes them, and their time zone is not known.
     """
     from ticketsource_async.files import ending_of  # noqa: PLC0415 - help can do without
     from ticketsource_async.output import check_writable  # noqa: PLC0415 - as above
@@ -67,8 +66,8 @@ def report(
         raise click.UsageError("The page is for a browser, not for a terminal: name a file, such as -o report.html.")
     if (ending := ending_of(output)) not in ("", "html", "htm"):
         raise click.BadParameter(
-            f"the page is HTML, not {ending}. Write it to a file that ends in .html, open that in a browser, and print "
-            "it there; a browser saves PDF too.",
+            f"the page is HTML, not {ending}. Name a file that ends in .html, and open it in a browser. A browser can "
+            "print it or save it as PDF.",
             param_hint="--output",
         )
 

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
     TEXT,
     LeftOut,
     box_office,
     checked_ids,
     command,
+    not_written,
     progress,
     reporting_unreadable,
     run,
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, days_options, export_options
-from ticketsource_async.cli.recipients import counted, requests_taken
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ events_option = click.option(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only performances of this event; may be repeated.",
+    help="Only performances of this event. May be repeated.",
 )
 
 
@@ -53,14 +55,14 @@ events_option = click.option(
     type=click.Choice(BY),
     default="date",
     show_default=True,
-    help="What a row is of: a performance, an event, a day or a month of performances, or a day of sale.",
+    help="What one row is: a performance (date), an event, a day or a month of performances, or a day of sale.",
 )
-@click.option("--payment-methods", is_flag=True, help="Make a row for each payment method, and a total of each.")
+@click.option("--payment-methods", is_flag=True, help="Write a row and a total for each payment method.")
 @click.option(
     "--tickets",
     is_flag=True,
-    help="Add how many seats are sold and cancelled, by price category. The command makes one request for each "
-    "booking. It says first how many, and how long they take. Not with --payment-methods or --by sold-day.",
+    help="Add the seats that are sold and cancelled, by price category. This makes one request for each booking. The "
+    "command first says how many, and how long they take. Not with --payment-methods or --by sold-day.",
 )
 def sales(
     options: Options,
@@ -71,34 +73,39 @@ def sales(
     payment_methods: bool,
     tickets: bool,
 ) -> None:
-    """Say what was sold, with a total in the last row.
+    """Show sales by performance, event, day or month, with a total.
 
-    Gross, discounts, fees, VAT of fees and net are those of the lines of type TICKETS, and refunds are taken off.
-    Refunds are negative, and gross includes them. Donations (lines of type DONATION) and other lines, such as SUNDRY,
-    are beside them as gross; their refunds are taken off, too. A line counts as a refund if the API says so.
+    A performance is one date of an event. --from, --to and --event choose performances, also with --by sold-day.
 
-    A sum is empty if an amount is missing, or if the type of a line is. The column `missing` says how many lines lack
-    what. If a performance or a booking cannot be read, the sums of its row and the total are empty, `missing` says what
-    they are without, stderr names it, and the exit code is 1.
+    Gross, discounts, fees, VAT of fees and net are for tickets. Refunds are taken off. The column `refunds` shows them
+    as negative amounts: do not take them off again. Donations and other sales, such as SUNDRY, have columns of their
+    own. Their refunds are taken off, too.
 
-    --from, --to and --event choose performances, also with --by sold-day. A line is sold on the day when it was
-    created: a refund is on a day of its own. Times and days are as the API writes them. Their zone is not known.
-    The column `mark` has what is cancelled or archived. Bookings include refunded ones. A booking counts in each row
-    that has one of its lines, so with --payment-methods or --by sold-day the rows can add up to more than the total.
+    If an amount is missing, or a refund has a positive amount, the sum is empty, and the column `missing` says why. If
+    a performance or a booking cannot be read, the sums of its row and the total are empty, stderr names it, and the
+    exit code is 1.
 
-    In a file, the column `row` is "total" in the last row, and "total of a payment method" in those before: leave
-    these out when you add up a column. The API names no currency.
+    The column `mark` says what is cancelled or archived. The number of bookings includes refunded ones. With
+    --by sold-day, a refund counts on the day of the refund. With it or with --payment-methods, a booking can count in
+    several rows, and the rows can have more bookings than the total.
+
+    A file ends with the totals. Their column `row` is "total" or "total of a payment method". Leave these rows out if
+    you add up a column. Times and days are as the API writes them, and their time zone is not known. The API names no
+    currency.
     """
     if tickets and (payment_methods or by == "sold-day"):
         raise click.UsageError(
-            "Seats do not say how or when they were sold: use --tickets without --payment-methods and --by sold-day."
+            "The API does not say how or when a seat was sold. With --tickets, leave out --payment-methods and "
+            "--by sold-day."
         )
     kind = table_or_format(options.output, options.format)
     check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
 
     async def report() -> None:
-        from ticketsource_async import SalesTally  # noqa: PLC0415 - help can do without
+        from ticketsource_async import SalesTally, files  # noqa: PLC0415 - help can do without
 
+        if kind is not None:
+            files.check_can_write(options.output, format=kind.name)
         tally = SalesTally(by, payment_methods=payment_methods, seats=tickets)
         in_cells = kind is not None
         with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=in_cells) as note:
@@ -182,8 +189,7 @@ def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None
     from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - help can do without
 
     if left_out.count and not tally.read:
-        kept = "" if str(output) == "-" else f", so {output} was not written"
-        raise TicketSourceError(f"no performance could be read{kept}.")
+        raise TicketSourceError(f"no performance could be read{not_written(output)}.")
 
 
 async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:
@@ -207,4 +213,4 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
             on_warning=say,
         )
     if sales.repeated:
-        say(f"{counted(sales.repeated, 'booking')} came more than once. Each counts once, where it came first.")
+        say(counted_once(sales.repeated))

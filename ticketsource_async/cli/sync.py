@@ -45,8 +45,8 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
         "--store",
         type=click.Path(exists=exists, dir_okay=False, path_type=Path),
         required=True,
-        help="The file with the customers as they were last time"
-        + ("." if exists else "; it is created if there is none. One for each box office."),
+        help="The file that keeps the customers as of the last run."
+        + ("" if exists else " It is created if it does not exist. Use one for each box office."),
     )
 
 
@@ -61,24 +61,24 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 @click.option(
     "--rebind",
     is_flag=True,
-    help="Use this after the API key or the address of the API has changed. It works if one customer in the store is "
-    "found.",
+    help="Use this once after the API key or the address of the API has changed. It works if the box office still has "
+    "a customer of the store.",
 )
 @click.option(
     "--max-removed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Write at most N deletions and erasures in one run. If there are more, write none of them and exit with 1. "
-    "Without it: 20 or 5 % of the store, whichever is more. If more than 20 customers in the store are missing from "
-    "the list, the list must also have at least half of the store. N replaces both limits.",
+    help="Allow at most N deletions and erasures in this run. If there are more, the command writes none of them and "
+    "ends with exit code 1.  [default: 20 or 5 % of the store, whichever is more; and at most 20 or half of the store "
+    "may be missing from the list]",
 )
 @click.option(
     "--order",
     type=click.Choice(["found", "safe"]),
     default="found",
     show_default=True,
-    help="safe writes those who are deleted or erased, and withdrawals of a consent, before all others. Other changes "
-    "are kept in a temporary file until then. All changes are acknowledged at the end.",
+    help="safe writes deletions, erasures and withdrawn consents first. The other changes wait in a temporary file. "
+    "All changes are acknowledged at the end.",
 )
 @quiet_option
 def follow_customers(
@@ -91,17 +91,22 @@ def follow_customers(
     order: str,
     quiet: bool,
 ) -> None:
-    """Write what changed since last time.
+    """Write which customers changed since the last run.
 
-    The first time everybody is new. Each line of JSON has "change" and "id". A created line has "customer" too, an
-    updated line "before", "after" and "fields", an erased line "before" and "after", a deleted line "before",
-    "same_contact" and "ignored_contacts". All but deleted lines have "consent_changed".
+    In the first run every customer is "created". A customer whose name, e-mail, telephone and address are all empty now
+    is "erased". A line of JSON has "change", "id" and:
 
-    With --output all changes are acknowledged when the file is complete. On stdout a change is acknowledged when its
-    line is written, so lines that the reader has not read are lost. With json, parquet and xlsx all changes are
-    acknowledged at the end. A change that is not acknowledged comes again, and a deletion that does counts again for
+    \b
+    created  customer, consent_changed
+    updated  before, after, fields, consent_changed
+    erased   before, after, consent_changed
+    deleted  before, same_contact, ignored_contacts
+
+    A change that is acknowledged does not come again. With --output all changes are acknowledged when the file is
+    complete. On stdout each line is acknowledged when it is written, so a line that nobody reads is lost; with json,
+    parquet and xlsx all changes are acknowledged at the end. A deletion that comes again counts again for
     --max-removed. Customers who cannot be read are named on stderr.
-    """
+    """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
         raise click.UsageError("--output and --store are the same file.")
     kind = chosen_format(output, format, "jsonl")
@@ -131,7 +136,7 @@ def follow_customers(
 
     run(
         follow(),
-        unread="the last lines may be acknowledged though nobody has read them; use --output." if a_line_each else "",
+        unread="the last changes may be acknowledged and not read. Use --output." if a_line_each else "",
     )
 
 
@@ -146,7 +151,7 @@ def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet:
     for failure in failures:
         raise failure
     if counts["unreadable"]:
-        fail(f"{counts['unreadable']:,} could not be read, so their changes are missing.", FAILED)
+        fail(f"{counts['unreadable']:,} of the customers could not be read. Their changes are missing.", FAILED)
 
 
 async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":
@@ -191,7 +196,7 @@ def _consents(customer: "Customer") -> dict[str, object]:
 
 def _check_is_free(output: Path) -> None:
     if output.is_file() and output.stat().st_size:
-        fail(f"{output} is there already: deal with its changes and take it away first.", FAILED)
+        fail(f"{output} exists already. Deal with its changes, remove it, and run this again.", FAILED)
 
 
 async def _counted(
@@ -260,9 +265,10 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @_store_option(exists=True)
 def forget_customer(*, customer_id: str, store: Path) -> None:
-    """Erase a customer from the store of `changes`, without a trace.
+    """Erase a customer from the store of `customers changes`.
 
-    They stay in TicketSource. Delete them there first, or the next `changes` has them as created.
+    The store keeps no trace of the person. The customer stays in TicketSource: delete them there first, or the next
+    `customers changes` has them as created.
     """
 
     async def forget() -> None:

@@ -47,7 +47,7 @@ _NARROWEST: Final = 20
 table_or_file_option = click.option(
     "--format",
     type=FormatChoice(lambda _: True, TABLE),
-    help="Without it the ending of --output decides, such as .xlsx.  [default: table on a terminal, elsewhere csv]",
+    help="The format.  [default: by the ending of --output, such as .xlsx; else a table on a terminal, csv elsewhere]",
 )
 
 
@@ -289,7 +289,7 @@ def _list(
     widths = _fit(headings, cells, whole)
     drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
-        drawn.append(f"Not shown: {', '.join(left_out)}. Use --format json.")
+        drawn.append(f"Not shown: {', '.join(left_out)}. Use a wider window or --format json.")
     return drawn
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.files import csv, html, json, parquet, xlsx
 from ticketsource_async.files.reading import FileRows, Row, read
-from ticketsource_async.output import OnWarning, is_replaced, log_warning, opened
+from ticketsource_async.output import OnWarning, check_writable, is_replaced, log_warning, opened
 from ticketsource_async.tables import Table
 
 __all__ = (
@@ -25,6 +25,7 @@ __all__ = (
     "Open",
     "Row",
     "as_text",
+    "check_can_write",
     "ending_of",
     "format_named",
     "format_of",
@@ -55,7 +56,8 @@ class Format:
     """A kind of file: its name, which is the ending of its files too, and what writes it.
 
     `has_cells` says that there is a cell for each column, `by_line` that what was written is good without the rest, and
-    `guards_formulas` that it knows `escape_formulas` and a byte order mark.
+    `guards_formulas` that it knows `escape_formulas` and a byte order mark. `check_extra` raises `ConfigurationError`
+    if an extra that it needs is not installed.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Format:
     is_binary: bool = False
     by_line: bool = False
     guards_formulas: bool = False
+    check_extra: Callable[[], object] = lambda: None
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -73,9 +76,9 @@ FORMATS: Final[dict[str, Format]] = {
         Format("tsv", csv.tab_writer, has_cells=True, by_line=True, guards_formulas=True),
         Format("json", json.array_writer),
         Format("jsonl", json.lines_writer, by_line=True),
-        Format("parquet", parquet.writer, has_cells=True, is_binary=True),
-        Format("xlsx", xlsx.writer, has_cells=True, is_binary=True),
-        Format("html", html.writer, has_cells=True),
+        Format("parquet", parquet.writer, has_cells=True, is_binary=True, check_extra=parquet.check_extra),
+        Format("xlsx", xlsx.writer, has_cells=True, is_binary=True, check_extra=xlsx.check_extra),
+        Format("html", html.writer, has_cells=True, check_extra=html.environment),
     )
 }
 
@@ -111,6 +114,21 @@ def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
     return FORMATS[ending or default]
 
 
+def check_can_write(path: str | os.PathLike[str], *, format: str | None = None) -> None:  # noqa: A002 - as in `write`
+    """Raise what `write` would raise for a format or a file, before there is a row; leave no file behind."""
+    kind, path = format_of(path) if format is None else format_named(format), Path(path)
+    kind.check_extra()
+    if str(path) == "-" and sys.stdout is not None and sys.stdout.isatty():
+        _check_shows(kind)
+    check_writable(path)
+
+
+def _check_shows(kind: Format) -> None:
+    """Raise `ConfigurationError` if a terminal cannot show a format."""
+    if kind.is_binary:
+        raise ConfigurationError(f"A terminal cannot show {kind.name}: name a file, or another format.")
+
+
 async def write(
     rows: AsyncIterable[T] | Iterable[T],
     table: Table[T],
@@ -138,8 +156,8 @@ async def write(
     at_once = not is_replaced(path)  # somebody may wait for it
     written = 0
     with opened(path, "utf-8-sig" if byte_order_mark else "utf-8", on_warning) as stream:
-        if kind.is_binary and stream.isatty():
-            raise ConfigurationError(f"A terminal cannot show {kind.name}: name a file, or another format.")
+        if stream.isatty():
+            _check_shows(kind)
         file = kind.open(stream, table, escape_formulas=escape_formulas, on_warning=on_warning)
         write_row = file.__enter__()
         try:

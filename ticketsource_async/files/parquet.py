@@ -13,6 +13,14 @@ T = TypeVar("T")
 _ROWS_A_GROUP: Final = 10_000
 
 
+def check_extra() -> None:
+    """Raise `ConfigurationError` without the extra `parquet`."""
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
+
+
 @contextmanager
 def writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
@@ -22,11 +30,10 @@ def writer(
     Raises `ConfigurationError` without the extra `parquet`.
     """
     del escape_formulas, on_warning  # no spreadsheet runs it, and it holds everything
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
+    check_extra()
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    from pyarrow import parquet  # noqa: PLC0415
+
     kinds = {"day": pa.date32(), "yes": pa.bool_(), "moment": pa.timestamp("us", "UTC"), "number": pa.int64()}
     schema = pa.schema([(column.name, kinds.get(column.kind, pa.string())) for column in table.columns])
     money = {index for index, column in enumerate(table.columns) if column.kind == "money"}

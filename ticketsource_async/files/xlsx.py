@@ -46,6 +46,14 @@ _LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes
 """How the cells of a kind of column look; all others are text. Without theirs LibreOffice shows booleans as 1 and 0."""
 
 
+def check_extra() -> None:
+    """Raise `ConfigurationError` without the extra `xlsx`."""
+    try:
+        import xlsxwriter  # noqa: F401, PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ConfigurationError("XLSX needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+
+
 @contextmanager
 def writer(
     stream: TextIO,
@@ -61,11 +69,10 @@ def writer(
     rows comes another sheet. Raises `ConfigurationError` without the extra `xlsx`.
     """
     del escape_formulas  # a text cell is never run
-    try:
-        from xlsxwriter import Workbook  # noqa: PLC0415 - an extra
-        from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise ConfigurationError("XLSX needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+    check_extra()
+    from xlsxwriter import Workbook  # noqa: PLC0415 - as above
+    from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
+
     with assembled(stream) as file:
         options = {"constant_memory": True, "tmpdir": str(file.parent), "use_zip64": True}
         sheets = _Sheets(Workbook(str(file), options), table, most_rows)

@@ -7,6 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
+from ticketsource_async.reports.sums import total
+
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """As people write them; those of `strftime` change with the locale of the program."""
 
@@ -15,17 +17,6 @@ NO_SUM: Final = "no sum"
 _MOST_BARS: Final = 40
 _MOST_POINTS: Final = 120
 _LONGEST: Final = 14  # letters of an amount in a chart
-
-
-def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the exact sum, None if an amount is."""
-    added = Decimal(0)
-    with localcontext(prec=MAX_PREC):
-        for amount in amounts:
-            if amount is None:
-                return None
-            added += amount
-    return added
 
 
 def money(amount: Decimal) -> str:

@@ -1,9 +1,9 @@
 """The donations in bookings: which lines they are, what was refunded of each, and what is not known of them."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from decimal import MAX_PREC, Decimal, localcontext
+from decimal import Decimal
 from typing import Final, Literal
 
 from attrs import evolve, field, frozen
@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from ticketsource_async.errors import TicketSourceError
 from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate
 from ticketsource_async.reports.lost import Lost
+from ticketsource_async.reports.sums import exact_sum, lacks_minus
 
 _OTHER_TYPES: Final = ("TICKETS", "SUNDRY")
 """The types of line that are documented and are no donation. A type that is new may be one."""
@@ -131,7 +132,8 @@ class Donations:
 
     `bookings` have all their donations, also those before and after the period. `donors` has the customers by id,
     `gone` the ids of those whom TicketSource does not have any more, `unread` the errors of those who could not be
-    read. `lost` counts what could not be read of the box office.
+    read. `repeated` bookings were listed more than once: each counts once, as it came first. `lost` counts what could
+    not be read of the box office.
     """
 
     period: Period
@@ -139,6 +141,7 @@ class Donations:
     donors: Mapping[str, Customer] = field(factory=dict)
     gone: Collection[str] = ()
     unread: Mapping[str, TicketSourceError] = field(factory=dict)
+    repeated: int = 0
     lost: Lost = field(factory=Lost)
 
     def rows(self) -> list[DonationRow]:
@@ -159,7 +162,7 @@ class Donations:
     def why_no_donor(self, booking: BookingDonations) -> str:
         """Return why the donor of a booking is not known, empty if there is a donor, or nobody asked."""
         if booking.customer_id is None:
-            return "the booking names no customer"
+            return "the booking has no customer"
         if booking.customer_id in self.gone:
             return f"customer {booking.customer_id} is no longer in TicketSource"
         if booking.customer_id in self.unread:
@@ -174,19 +177,6 @@ class Donations:
             if booking.customer_id and any(line.may_be_claimed or not gift_aid for line in lines):
                 wanted[booking.customer_id] = None
         return list(wanted)
-
-
-def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the exact sum; None if an amount is missing."""
-    found = [*amounts]
-    known = [amount for amount in found if amount is not None]
-    return exact_sum(known) if len(known) == len(found) else None
-
-
-def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
-    """Return the sum, exact with any precision that the program has set."""
-    with localcontext(prec=MAX_PREC):
-        return sum(amounts, Decimal(0))
 
 
 def donations_of(event: Event, event_date: EventDate, booking: Booking) -> BookingDonations | None:
@@ -245,13 +235,13 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
     elif amount < 0 or (amount == 0 and line.is_refund):
         kind = "refund"
         if line.is_refund is not True:
-            remarks.append("it counts as a refund, since it is negative, but it is not marked as one")
-    elif amount > 0 and line.is_refund:
+            remarks.append("it counts as a refund, since its amount is negative, but it is not marked as one")
+    elif lacks_minus(line):
         kind = "unclear"
         remarks.append("it is marked as a refund, but its amount is positive")
     elif amount > 0 and "is_refund" in unreadable:
         kind = "unclear"
-        remarks.append("it could not be read whether it is a refund")
+        remarks.append("it may be a refund, since that could not be read")
     if line.created_at is None:
         remarks.append("its day could not be read" if "created_at" in unreadable else "it has no day")
     gift_aid_is_unreadable = bool({"donation", "donation.gift_aid"} & {*unreadable})

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, localcontext
 from typing import Final, Generic, Literal, TypeVar
 
 from attrs import frozen
 
+from ticketsource_async._words import counted
 from ticketsource_async.contacts import words_of
 from ticketsource_async.errors import NotFound, TicketSourceError
-from ticketsource_async.models import Booking, BookingLine, Customer, Event, EventDate, Note, Seat, Venue
+from ticketsource_async.models import Booking, Customer, Event, EventDate, Note, Seat, Venue
 from ticketsource_async.models.base import Record
 from ticketsource_async.reports import seating
-from ticketsource_async.reports.seating import UNREADABLE, words
-from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.seating import UNREADABLE, state_of, words
+from ticketsource_async.reports.sums import gross_of, is_refund, total
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,7 +28,6 @@ _LACKING: Final[dict[Part, str]] = {
     "notes": "All or some of the notes",
 }
 _OFFSET_AT: Final = 16
-_UNBOUNDED: Final = Context(prec=50, traps=[])  # only the sign of a sum is looked at
 
 
 @frozen
@@ -206,7 +205,7 @@ class DoorEntry:
             kept = ", seats not cancelled" if self.mark == "REFUNDED" else ""
             yield f"refunded {refund}{kept}"
         if self.customer is None:
-            yield "the booking names no customer"
+            yield "the booking has no customer"
         elif self.customer.is_gone:
             yield "this customer is no longer in TicketSource"
         if self._named_attendee() and self._names() != self._own_names():
@@ -224,28 +223,16 @@ def refund_of(booking: Booking) -> Refund | None:
     if booking.lines is None:
         return "unknown" if "lines" in booking.invalid else None
     lines = [line for line in booking.lines if line.line_type in ("TICKETS", None)]
-    gross = [_gross(line) for line in lines]
-    paid_back = [
-        line.is_refund or (line.is_refund is None and (amount or 0) < 0)
-        for line, amount in zip(lines, gross, strict=True)
-    ]
-    if not any(paid_back):
-        could_be = any(line.is_refund is None and amount is None for line, amount in zip(lines, gross, strict=True))
-        return "unknown" if could_be else None
-    with localcontext(_UNBOUNDED):
-        total = sum((amount for amount in gross if amount is not None), Decimal(0))
-        if None in gross:
-            return "unknown"
-        return "in full" if total <= 0 else "in part"
+    refunded = [is_refund(line) for line in lines]
+    if not any(refunded):
+        return "unknown" if None in refunded else None
+    left = None if None in refunded else total(map(gross_of, lines))
+    return "unknown" if left is None else "in full" if left <= 0 else "in part"
 
 
 def _plain(name: str) -> str:
     """Return what sorts a name; an empty text for one that could not be read."""
     return "" if name == UNREADABLE else "".join(words_of(name))
-
-
-def _gross(line: BookingLine) -> Decimal | None:
-    return None if line.amount is None else line.amount.gross
 
 
 @frozen
@@ -301,31 +288,31 @@ class DoorList:
         if self._is_cancelled:
             yield "This performance is cancelled."
         elif self._is_cancelled is None:
-            yield "Perhaps this performance is cancelled: TicketSource's answer does not say."
+            yield "TicketSource does not say whether this performance is cancelled."
         if self.ended is not None:
             yield f"People may be missing: the list of bookings could not be read to its end ({self.ended})."
         if self.missing_bookings:
-            yield f"People are missing: {_counted(self.missing_bookings, 'booking')} could not be read."
+            yield f"People are missing: {counted(self.missing_bookings, 'booking')} could not be read."
         for what, part in (("date", self.date), ("event", self.event), ("venue", self.venue)):
             if part is None and (what == "date" or (self.date is not None and getattr(self.date, f"{what}_id"))):
-                yield f"The {what} could not be read."
+                yield f"The {'performance' if what == 'date' else what} could not be read."
         lacking = Counter(part for entry in self.entries for part in entry.lacking)
         for name, said in _LACKING.items():
             if number := lacking[name]:
-                yield f"{said} of {_counted(number, 'booking')} could not be read."
+                yield f"{said} of {counted(number, 'booking')} could not be read."
 
     @property
     def lines(self) -> tuple[str, ...]:
         """How many have booked, and when the list was read."""
-        counted = _counted(len(self.entries), "booking")
+        said = counted(len(self.entries), "booking")
         if self.has_seats:
             known = [entry.places for entry in self.entries if entry.places is not None]
             unknown = len(self.entries) - len(known)
-            counted += f", {_counted(sum(known), 'place')}"
-            counted += f" besides those of {_counted(unknown, 'booking')} that are not known" if unknown else ""
+            said += f", {counted(sum(known), 'place')}"
+            said += f" besides those of {counted(unknown, 'booking')} that are not known" if unknown else ""
         if marked := sum(bool(entry.mark) for entry in self.entries):
-            counted += f"; {_counted(marked, 'booking')} cancelled or refunded"
-        return (f"{counted}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
+            said += f"; {counted(marked, 'booking')} cancelled or refunded"
+        return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
 
     def records(self) -> Iterator[Record]:
         """Yield every record that the list is made of, for what could not be read in them."""
@@ -351,7 +338,3 @@ class DoorList:
 def in_order(entries: Iterable[DoorEntry]) -> tuple[DoorEntry, ...]:
     """Return the entries by surname; those without a name at the end, by reference."""
     return tuple(sorted(entries, key=lambda entry: entry.order))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

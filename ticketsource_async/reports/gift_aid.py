@@ -13,7 +13,8 @@ from unicodedata import normalize
 from attrs import frozen
 
 from ticketsource_async.models import Address, Customer
-from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations, exact_sum, total
+from ticketsource_async.reports.donations import BookingDonations, DonationLine, Donations
+from ticketsource_async.reports.sums import exact_sum, total
 
 MOST_ROWS: Final = 1_000
 """The rows that one schedule may have."""
@@ -135,12 +136,12 @@ def _row(booking: BookingDonations, line: DonationLine, donor: _Donor, today: da
     if line.day is None:
         lacks.append("the day of the donation is not known")
     elif not _FIRST_DAY <= line.day <= today:
-        lacks.append(f"HMRC takes no donation of {line.day}")
+        lacks.append(f"HMRC takes no donation made on {line.day}")
     amount = total((line.amount, line.refunded.copy_negate()))
     if amount is None:
         lacks.append("the amount of the donation is not known")
     elif (pounds := _in_pence(amount)) is None:
-        lacks.append(f"the amount {amount:f} is not one in pounds and pence")
+        lacks.append(f"the amount {amount:f} is not in pounds and pence")
     else:
         amount = pounds
     return GiftAidRow(
@@ -236,7 +237,7 @@ def _wrong_with(customer: Customer, path: str, text: str, most: int | None = Non
         is_unreadable = bool({path, path.partition(".")[0]} & customer.invalid.keys())
         return f"the {what} could not be read" if is_unreadable else f"the {what} is missing"
     if most is not None and len(text) > most:
-        return f"the {what} has {len(text)} characters, and HMRC takes {most}"
+        return f"the {what} has {len(text)} characters, but HMRC takes only {most}"
     if dropped := dict.fromkeys(_DROPPED.findall(text)):
         named = [letter if letter.isprintable() else f"U+{ord(letter):04X}" for letter in dropped]
         return f"the {what} has letters that HMRC drops: {' '.join(named)}"
@@ -246,4 +247,4 @@ def _wrong_with(customer: Customer, path: str, text: str, most: int | None = Non
 def _wrong_with_postcode(postcode: str) -> str:
     if _POSTCODE.fullmatch(postcode):
         return ""
-    return f"{postcode} is no postcode of the United Kingdom (for a donor who lives abroad HMRC takes X)"
+    return f"{postcode} is not a postcode of the United Kingdom (write X for a donor who lives abroad)"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
-from ticketsource_async.reports.sums import counted
+from ticketsource_async._words import counted
 
 if TYPE_CHECKING:
     from ticketsource_async.listings import FailedBranch
@@ -19,6 +19,8 @@ def lost_by(failed: "FailedBranch") -> Kind | None:
     """Return what is missing because a branch has failed; None for a venue, without which no booking is missing."""
     if failed.venue_id is not None:
         return None
+    if failed.booking_id is not None:
+        return "seats"
     if failed.date is not None:
         return "booking" if failed.is_row else "performance"
     if failed.event is not None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
+from ticketsource_async._words import counted, counted_once
 from ticketsource_async.models import StartFilter
 from ticketsource_async.reports.charting import (
     NO_SUM,
@@ -21,17 +22,16 @@ from ticketsource_async.reports.charting import (
     periods_of,
 )
 from ticketsource_async.reports.sales import Sales, SalesRow
-from ticketsource_async.reports.sums import counted
 
 MEASURE: Final = "gross of tickets after refunds"
 """What the charts show."""
 
 _MOST_NAMED: Final = 12  # events that were asked for
 _ALWAYS: Final = (
-    "Gross, discounts, fees, VAT of fees and net are of tickets, after refunds.",
-    "Refunds are of tickets, too. Gross has them taken off already.",
+    "Gross, discounts, fees, VAT of fees and net are for tickets, after refunds.",
+    "Refunds are for tickets. They are already taken off in gross and net.",
     "Donations and other sales are not in gross. Their own refunds are taken off.",
-    "A sale counts on the day of its line, and a refund on the day of the refund.",
+    "A sale counts on the day when it was made. A refund counts on the day of the refund.",
     "Amounts have no currency sign, since the API does not name the currency.",
     "Times and days are as the API writes them. Their time zone is not known.",
 )
@@ -164,13 +164,13 @@ def _cells(row: SalesRow) -> tuple[str, ...]:
 def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
     """Yield what the page lacks, in sentences."""
     if sales.total.missing:
-        yield f"Not complete: {sales.total.missing}. A sum that would need what is missing is not here."
+        yield f"Not complete: {sales.total.missing}. A sum is not shown if a part of it is missing."
     for row in undated:
         if not any(getattr(row, field) != 0 for _, field in _TOTALS):
             continue  # of bookings without a line
         yield (
-            f"The sales over time lack lines whose day cannot be read: {_amount(row.gross)[0]} of tickets. "
-            "The totals do not lack them."
+            f"The sales over time are without the lines whose day cannot be read: {_amount(row.gross)[0]} of tickets. "
+            "The totals include them."
         )
 
 
@@ -178,9 +178,9 @@ def _notes(sales: Sales) -> Iterable[str]:
     """Yield how to read the numbers, in sentences."""
     yield from _ALWAYS
     if others := ", ".join(sales.total.other_types):
-        yield f"Other sales are lines of these types: {others}."
+        yield f"Other sales are of these types: {others}."
     if sales.repeated:
-        yield f"{counted(sales.repeated, 'booking')} came twice from the API. Each counts once."
+        yield counted_once(sales.repeated)
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:

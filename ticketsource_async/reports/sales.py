@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from ticketsource_async.models import Booking, BookingLine, Event, EventDate, Venue
 from ticketsource_async.reports.lost import Lost, lost_by
-from ticketsource_async.reports.seats import state_of
+from ticketsource_async.reports.seating import state_of
 from ticketsource_async.reports.sums import Sums
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SalesRow:
     `refunds` is the gross of those of these lines that are refunds: it is negative, and `gross` includes it.
     `donations` and `other` are the gross of the lines of type "DONATION" and of all other types, which `other_types`
     names; refunds are taken off there, too. A line is a refund if the API says so. If it does not say it of a negative
-    line, `refunds` is None.
+    line, `refunds` is None. If it says it of a positive line, every sum that the line belongs to is None.
 
     A sum is None if an amount is missing, or if it is not known whether one belongs there. `missing` says in words how
     many lines lack what, and which performances or bookings could not be read.
@@ -205,10 +205,8 @@ class SalesTally:
     def add_failed(self, failed: "FailedBranch") -> None:
         """Add a branch that could not be read, so that no sum without it looks whole."""
         self._failed.append(failed)
-        if (kind := lost_by(failed)) is None:
-            return
-        self._all.lost.counts[kind] += 1
-        if failed.event is not None and self._by != "sold-day":
+        self._all.lost.add(failed)
+        if (kind := lost_by(failed)) is not None and failed.event is not None and self._by != "sold-day":
             if failed.date is not None:
                 self._see(failed.event, failed.date, None).lost.counts[kind] += 1
             elif self._by == "event":
@@ -240,6 +238,8 @@ class SalesTally:
             key = event_date.start and event_date.start.date()
             key = key.replace(day=1) if isinstance(key, date) and self._by == "month" else key
         group = self._all if self._by == "sold-day" else self._group(key)
+        if self._by == "event":
+            group.see_event(event)
         if event_date.id not in self._dates:
             self._dates.add(event_date.id)
             self._all.see_performance(event_date, None)

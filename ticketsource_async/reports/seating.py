@@ -1,17 +1,25 @@
-"""The seats of a booking in words, as people at a door read them."""
+"""The seats of a booking: what each counts as, and all in words, as people at a door read them."""
 
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, Literal
 
 from attrs import frozen
 
 from ticketsource_async.models import Attendee, Seat
-from ticketsource_async.reports.seats import state_of
+
+SeatState = Literal["sold", "cancelled"]
 
 UNREADABLE: Final = "(unreadable)"
 _SHORTEST_RUN: Final = 3
+
+
+def state_of(seat: Seat) -> SeatState | None:
+    """Return what a seat counts as; None if the API's `is_booked` and `is_cancelled` do not say it."""
+    if seat.is_cancelled:
+        return "cancelled"
+    return "sold" if seat.is_booked and seat.is_cancelled is False else None
 
 
 def in_words(seats: Sequence[Seat]) -> str:

@@ -1,18 +1,22 @@
 """What the lines of bookings come to. A sum that lacks an amount is not known, and what it lacks is counted."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import MAX_PREC, Decimal, localcontext
 from typing import Final
 
 from attrs import define, field
 
+from ticketsource_async._words import counted
 from ticketsource_async.models import Booking, BookingLine
 
 SUMS: Final = ("gross", "discounts", "fees", "fee_vat", "net", "refunds", "donations", "other")
 """The sums over lines: the first six over those of tickets, see `SalesRow`."""
 
+_OF_TYPE: Final = {"TICKETS": SUMS[:6], "DONATION": ("donations",)}  # all others are in `other`
 _NO_TYPE: Final = "a type"
 _NO_WORD: Final = "a word on whether it is a refund"
+_NO_MINUS: Final = "the minus of a refund"
 _NO_LINES: Final = "lines"
 
 
@@ -71,19 +75,48 @@ class Sums:
         ]
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: "2 lines"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the sum, exact with any precision that the program has set."""
+    with localcontext(prec=MAX_PREC):
+        return sum(amounts, Decimal(0))
+
+
+def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return the exact sum; None if an amount is missing."""
+    found = [*amounts]
+    known = [amount for amount in found if amount is not None]
+    return exact_sum(known) if len(known) == len(found) else None
+
+
+def gross_of(line: BookingLine) -> Decimal | None:
+    """Return the gross of a line, None if it is not known."""
+    return None if line.amount is None else line.amount.gross
+
+
+def lacks_minus(line: BookingLine) -> bool:
+    """Say whether a line is marked as a refund although its amount is positive: nobody knows which of them is right."""
+    return line.is_refund is True and (gross_of(line) or 0) > 0
+
+
+def is_refund(line: BookingLine) -> bool | None:
+    """Say whether a line for tickets is a refund: the API says so. None if that is not known."""
+    if lacks_minus(line):
+        return None
+    gross = gross_of(line)
+    return None if line.is_refund is None and (gross is None or gross < 0) else bool(line.is_refund)
 
 
 def _parts(booking: Booking, number: int, line: BookingLine) -> dict[str, tuple[Decimal | None, str]]:
     """Return what a line adds to each sum, None for what is not known, and what is missing then."""
     amount = line.amount
-    gross = (None if amount is None else amount.gross), "gross"
     if not line.line_type:
         return dict.fromkeys(SUMS, (None, _NO_TYPE))
+    gross = gross_of(line), "gross"
+    names = _OF_TYPE.get(line.line_type, ("other",))
+    if lacks_minus(line):
+        return dict.fromkeys(names, (None, _NO_MINUS))
     if line.line_type != "TICKETS":
-        return {"donations" if line.line_type == "DONATION" else "other": gross}
+        return dict.fromkeys(names, gross)
     parts: dict[str, tuple[Decimal | None, str]] = {
         "gross": gross,
         "discounts": (_discounts(booking, number, line), "discounts"),
@@ -91,10 +124,8 @@ def _parts(booking: Booking, number: int, line: BookingLine) -> dict[str, tuple[
         "fee_vat": (None if amount is None else amount.fee_vat, "VAT of the fee"),
         "net": (None if amount is None else amount.net, "net"),
     }
-    if line.is_refund:
-        parts["refunds"] = gross
-    elif line.is_refund is None and (gross[0] is None or gross[0] < 0):
-        parts["refunds"] = None, _NO_WORD
+    if (refunded := is_refund(line)) is not False:
+        parts["refunds"] = gross if refunded else (None, _NO_WORD)
     return parts
 
 

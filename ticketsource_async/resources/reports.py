@@ -1,6 +1,5 @@
 """The reports of a box office: many calls, made over the limiter as bulk, and what `reports` makes of the answers."""
 
-import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date, datetime
@@ -14,7 +13,7 @@ from ticketsource_async._mistakes import no_such_option
 from ticketsource_async.bulk import concerns_all
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import InvalidResponse, NotFound, TicketSourceError
-from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold, in_order
+from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold, check_plain, in_order
 from ticketsource_async.models import Booking, Customer, Event, EventDate, StartFilter, Venue
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import Pager
@@ -84,9 +83,11 @@ class Reports(Resource):
             names = ("first", "last", "performances_from", "gift_aid", "concurrency", "on_error", "on_donors")
             raise no_such_option("donations", unknown, names)
         check_whole("concurrency", concurrency, error=ValueError)
+        check_plain("on_error", on_error, "each part that cannot be read")
+        check_plain("on_donors", on_donors, "the number of the donors")
         period = Period(first=first, last=last)
         start = None if performances_from is None else StartFilter(performances_from)
-        lost, bookings = Lost(), list[BookingDonations]()
+        lost, bookings, repeated = Lost(), dict[str, BookingDonations](), 0
 
         def note(failed: FailedBranch) -> None:
             lost.add(failed)
@@ -98,9 +99,13 @@ class Reports(Resource):
         async with aclosing(listed):
             async for event, event_date, booking in listed:
                 found = donations_of(event, event_date, booking)
-                if found is not None and found.concerns(period):
-                    bookings.append(found)
-        donations = Donations(period=period, bookings=tuple(bookings), lost=lost)
+                if found is None or not found.concerns(period):
+                    continue
+                if booking.id in bookings:
+                    repeated += 1
+                else:
+                    bookings[booking.id] = found
+        donations = Donations(period=period, bookings=tuple(bookings.values()), repeated=repeated, lost=lost)
         ids = donations.donor_ids(gift_aid=gift_aid)
         if on_donors is not None:
             on_donors(len(ids))
@@ -146,9 +151,9 @@ class Reports(Resource):
         seats by price category, which takes a request for each booking; not with `payment_methods` or "sold-day". See
         `SalesRow` for what the sums include. Money is exact, and a sum that lacks an amount is None.
 
-        What cannot be read is in `sales.failed`, and then the total is empty: nothing is raised for it. What concerns
-        all of them is raised as in `ts.programme`. `concurrency` lists are read at a time, and the bookings of as many
-        performances are in memory, besides the sums of each row and the id of each booking.
+        What cannot be read is in `sales.failed`, and nothing is raised for it. The total is empty then, unless it is a
+        venue. What concerns all of them is raised as in `ts.programme`. `concurrency` lists are read at a time, and the
+        bookings of as many performances are in memory, besides the sums of each row and the id of each booking.
 
         Requests: the pages of GET /events, or GET /events/{id} for each of `events` that is an id; for each event the
         pages of GET /events/{id}/dates and /venues, and GET /venues/{id} for a venue that is not there; for each date
@@ -197,6 +202,7 @@ class Reports(Resource):
         Requests: for each booking the pages of GET /bookings/{id}/seats.
         """
         check_whole("concurrency", concurrency, error=ValueError)
+        check_plain("on_booking", on_booking, "the seats of each booking")
         listed = listings.seats_of_bookings(self._sender, tally.booking_ids, concurrency)
         async with aclosing(listed):
             async for found in listed:
@@ -227,8 +233,7 @@ class Reports(Resource):
         if unknown:
             raise no_such_option("door_list", unknown, ("seats", "notes", "concurrency", "on_progress"))
         check_whole("concurrency", concurrency, error=ValueError)
-        if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
-            raise ValueError("on_progress must be a plain function, called with the requests made and those to make")
+        check_plain("on_progress", on_progress, "the requests made and those to make")
         date_id = checked_id(date, EventDate)
         found = Fetched(date) if isinstance(date, EventDate) else await _fetched(Dates(self._sender, "bulk").get(date))
         if any(isinstance(error, NotFound) for error in found.errors):

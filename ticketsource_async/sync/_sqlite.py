@@ -118,7 +118,7 @@ class StoreFile:
         """Raise `Refused` for a file that this version cannot use."""
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if application != _APPLICATION:
-            raise Refused("is not a customer store but another database: name another file")
+            raise Refused("is another database: name another file")
         if version != _VERSION:
             raise Refused(
                 f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "

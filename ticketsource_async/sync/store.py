@@ -208,13 +208,14 @@ class CustomerStore:
             return
         if before.base_url != account.base_url:
             raise self._error(
-                f"is of {before.base_url}, not of {account.base_url}: name another file; if the box office is the "
-                "same, at a new address, call ts.customers.rebind(store) first (the command: customers changes "
-                "--rebind)"
+                f"is of {before.base_url}, not of {account.base_url}. If the box office is the same and has a new "
+                "address, call ts.customers.rebind(store) first (the command: customers changes --rebind). For another "
+                "box office, name another file"
             )
         raise self._error(
-            "was filled with another API key: name another file for another box office; if the key of this one was "
-            "replaced, call ts.customers.rebind(store) first (the command: customers changes --rebind)"
+            "was filled with another API key. If the key of this box office was replaced, call "
+            "ts.customers.rebind(store) first (the command: customers changes --rebind). For another box office, name "
+            "another file"
         )
 
     def _box_office(self) -> Account | None:
@@ -390,7 +391,7 @@ class CustomerStore:
             message = "is in use, by another process or elsewhere in this one: wait until that has ended"
             return self._error(message, StoreInUse)
         if code == sqlite3.SQLITE_NOTADB:
-            return self._error("is not a customer store but a file of another kind: name another file")
+            return self._error("is another kind of file: name another file")
         if isinstance(error, Refused):
             return self._error(str(error))
         if isinstance(error, OSError) or code in _OF_THE_DISK:

@@ -1,0 +1,41 @@
+"""What the commands for reports have in common: each finds out before the first request what it cannot write."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import run
+from processes import pointed_at
+
+from ticketsource_async.sandbox import Sandbox
+
+COMMANDS = (("sales",), ("donations",), ("donations", "--gift-aid"), ("door-list", "dat-1"), ("report",))
+WITHOUT = "import sys; sys.modules[{!r}] = None; from ticketsource_async.__main__ import main; main()"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_a_folder_that_is_not_there_is_found_before_the_first_request(
+    box: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """To read takes an hour, and nobody waits for nothing."""
+    done = await run(*command, "-o", str(tmp_path / "none" / "x.html"), box=box)
+
+    assert (done.code, done.out, [*box.requests]) == (1, "", [])
+    assert f"there is no folder {tmp_path / 'none'}" in done.err
+
+
+@pytest.mark.parametrize(("library", "kind"), [("jinja2", "html"), ("xlsxwriter", "xlsx"), ("pyarrow", "parquet")])
+@pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)
+async def test_an_extra_that_is_not_there_is_found_before_the_first_request(
+    box: Sandbox, tmp_path: Path, command: tuple[str, ...], library: str, kind: str
+) -> None:
+    """The error says what to install, and no file is left."""
+    program = (sys.executable, "-c", WITHOUT.format(library), *command, "-o", str(tmp_path / f"x.{kind}"))
+    done = await asyncio.to_thread(subprocess.run, program, capture_output=True, text=True, env=pointed_at(box))
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"needs an extra: pip install 'ticketsource-async[{kind}]'\n")
+    assert done.stderr.count("\n") == 1
+    assert [*tmp_path.iterdir(), *box.requests] == []
