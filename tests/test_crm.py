@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import itertools
 import json
 import random
 import re
@@ -165,7 +166,7 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
 ) -> None:
     """Each customer is one party, nothing is written twice, and what the staff changed elsewhere stays."""
     chance = random.Random(25)
-    async with Sandbox(customers=60, rate_limit=None) as box:
+    async with Sandbox(customers=30, rate_limit=None) as box:
         run = example(box, tryton_server, tmp_path)
         edited, withdrew, purged, gone, moved, new_email = box.customers.ids(0, 6)
         box.customers.update(edited, {"telephone": "01632 960001"})
@@ -198,7 +199,7 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
     assert "0 of 0 changes" in again
     assert by_customer == wanted
     assert by_customer[withdrew]["may"] == set()
-    assert len(parties) == 60
+    assert len(parties) == 30
     assert len(cities) == 1
     assert any(kills)
     assert not await staff.knows("purged@example.com")
@@ -246,9 +247,8 @@ async def test_placeholders_make_nobody_the_same_person(staff: Staff, office: Sa
 
     assert [parties[party]["other"] for party in (nobody, cy, known)] == [[], [], [found]]
     assert parties[known]["may"] == {EMAIL, POST, SMS}
-    assert sorted(party["other"] for party in parties.values() if party["other"]) == sorted(
-        [[found], *([one] for one in alike)]
-    )
+    others = [party["other"] for key, party in parties.items() if key not in (nobody, cy, known)]
+    assert sorted(others) == sorted([one] for one in alike)
 
 
 async def test_customers_who_are_one_party_may_be_contacted_only_if_all_agree(
@@ -401,9 +401,13 @@ async def test_a_list_that_breaks_off_takes_consents_away_and_gives_none(
 
 
 @asynccontextmanager
-async def losing_answers(url: str, chance: random.Random) -> AsyncIterator[tuple[str, list[str]]]:
-    """Yield an address before Tryton's, and the calls that Tryton has done though their answer got lost."""
+async def losing_answers(url: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """Yield an address before Tryton's, and the calls that Tryton has done though their answer got lost.
+
+    To do one thing takes fewer calls than are between two such, so it can be done at last.
+    """
     lost: list[str] = []
+    is_lost = itertools.cycle([*[False] * 6, True, *[False] * 7, True])
     async with aiohttp.ClientSession() as http:
 
         async def forward(request: web.Request) -> web.Response:
@@ -414,7 +418,7 @@ async def losing_answers(url: str, chance: random.Random) -> AsyncIterator[tuple
             async with http.post(url, data=body, headers=headers) as response:
                 answer = await response.read()
             method = re.findall(rb'"method": ?"([^"]*)"', body)[0].decode()
-            if method.endswith((".create", ".write", ".execute")) and chance.random() < 0.2:
+            if method.endswith((".create", ".write", ".execute")) and next(is_lost):
                 lost.append(method)
                 assert request.transport is not None
                 request.transport.abort()
@@ -434,9 +438,8 @@ async def test_a_record_whose_answer_got_lost_is_found_again_and_not_made_twice(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
     """All that Tryton has done without the program knowing is done once."""
-    chance = random.Random(25)
     async with (
-        losing_answers(tryton_server.url, chance) as (url, lost),
+        losing_answers(tryton_server.url) as (url, lost),
         Sandbox(customers=12, rate_limit=None) as box,
     ):
         run = example(box, tryton_server, tmp_path, url)

@@ -97,7 +97,7 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
     any_warehouse: Warehouse,
 ) -> None:
     """A run that is killed while it reads bookings or notes repeats no more than was not loaded."""
-    async with Sandbox(customers=250, events=3, dates_per_event=4, bookings_per_date=3, rate_limit=None) as box:
+    async with Sandbox(customers=110, events=2, dates_per_event=3, bookings_per_date=3, rate_limit=None) as box:
         truth = await everything_in(box)
         dates = [one.id for one in await dates_of(box)]
         third = min(truth["dates"])[0]
