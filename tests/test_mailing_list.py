@@ -331,7 +331,7 @@ async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
     program: Any, asked: str, tries: int, seconds: int
 ) -> None:
     """The program does not sleep for a day, in which the store would be in use."""
-    calls = []
+    calls: list[None] = []
     began = asyncio.get_running_loop().time()
 
     async def busy() -> None:
