@@ -30,7 +30,7 @@ from ticketsource_async.report_tables import door_list_table
 
 pytestmark = pytest.mark.slow
 
-REMINDER = "42nd Street & M&G, 2026-01-03 19:30 +00:00, Town Hall"
+REMINDER = "42nd Street & M&G, 2026-01-03 19:30, Town Hall"
 EVIL = "<script>document.body.textContent = 'taken'</script><img src=x onerror=\"document.body.textContent = 'taken'\">"
 
 

@@ -291,7 +291,7 @@ def test_notes_are_one_a_line() -> None:
 @pytest.mark.parametrize(
     ("others", "warnings", "reminder"),
     [
-        ({}, (), "Swan Lane, 2026-01-03 19:30 +00:00, Town Hall"),
+        ({}, (), "Swan Lane, 2026-01-03 19:30, Town Hall"),
         (
             {"date": EventDate("dat-1", cancelled=True)},
             ("This performance is cancelled.",),
@@ -313,12 +313,12 @@ def test_notes_are_one_a_line() -> None:
         (
             {"ended": "it repeats"},
             ("People may be missing: the list of bookings could not be read to its end (it repeats).",),
-            "Swan Lane, 2026-01-03 19:30 +00:00, Town Hall - NOT COMPLETE",
+            "Swan Lane, 2026-01-03 19:30, Town Hall - NOT COMPLETE",
         ),
         (
             {"missing_bookings": 2, "errors": FAILED.errors},
             ("People are missing: 2 bookings could not be read.",),
-            "Swan Lane, 2026-01-03 19:30 +00:00, Town Hall - NOT COMPLETE",
+            "Swan Lane, 2026-01-03 19:30, Town Hall - NOT COMPLETE",
         ),
         (
             {"entries": (entry(FAILED, FAILED, notes=FAILED), entry(person("Lee"), FAILED))},
@@ -327,7 +327,7 @@ def test_notes_are_one_a_line() -> None:
                 "All or some of the seats of 2 bookings could not be read.",
                 "All or some of the notes of 1 booking could not be read.",
             ),
-            "Swan Lane, 2026-01-03 19:30 +00:00, Town Hall - NOT COMPLETE",
+            "Swan Lane, 2026-01-03 19:30, Town Hall - NOT COMPLETE",
         ),
     ],
 )
@@ -372,7 +372,7 @@ def test_a_list_counts_bookings_and_places_and_when_it_was_read() -> None:
     (said,) = found.lines
     assert said == (
         "3 bookings, 2 places besides those of 1 booking that are not known; 1 booking cancelled or refunded. "
-        "Read from TicketSource on 2026-01-02 at 09:05."
+        "Read from TicketSource on 2026-01-02 at 09:05. It writes the time with the offset +00:00."
     )
     assert listed(entry(seats=None), has_seats=False).lines[0].startswith("1 booking. Read")
     assert listed().lines[0].startswith("0 bookings, 0 places. Read")

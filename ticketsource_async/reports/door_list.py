@@ -27,7 +27,6 @@ _LACKING: Final[dict[Part, str]] = {
     "seats": "All or some of the seats",
     "notes": "All or some of the notes",
 }
-_OFFSET_AT: Final = 16
 
 
 @frozen
@@ -257,10 +256,9 @@ class DoorList:
 
     @property
     def title(self) -> str:
-        """The performance: event, start as the API writes it, venue."""
+        """The performance: event, start as the API writes it without its offset, venue."""
         start = None if self.date is None else self.date.start
-        written = "" if start is None else start.isoformat(" ", "minutes")
-        when = f"{written[:_OFFSET_AT]} {written[_OFFSET_AT:]}" if written else "start unknown"
+        when = "start unknown" if start is None else f"{start:%Y-%m-%d %H:%M}"
         event = words(None if self.event is None else self.event.name) or f"date {self.date_id}"
         return ", ".join(filter(None, (event, when, words(None if self.venue is None else self.venue.name))))
 
@@ -312,7 +310,9 @@ class DoorList:
             said += f" besides those of {counted(unknown, 'booking')} that are not known" if unknown else ""
         if marked := sum(bool(entry.mark) for entry in self.entries):
             said += f"; {counted(marked, 'booking')} cancelled or refunded"
-        return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.",)
+        start = None if self.date is None else self.date.start
+        offset = "" if start is None else f" It writes the time with the offset {start.isoformat()[-6:]}."
+        return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.{offset}",)
 
     def records(self) -> Iterator[Record]:
         """Yield every record that the list is made of, for what could not be read in them."""
