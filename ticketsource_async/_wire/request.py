@@ -48,7 +48,7 @@ class Credentials:
         key, basic = api_key.value, base64.b64encode(f"{api_key.value}:".encode()).decode()
         headers = {
             "Accept": "application/json",
-            "Accept-Encoding": "gzip",  # the transport can bound only these while it unpacks
+            "Accept-Encoding": "gzip",  # the transport bounds the size of this one while it unpacks it
             "Authorization": f"Bearer {key}" if auth == "bearer" else f"Basic {basic}",
             "User-Agent": user_agent,
         }
