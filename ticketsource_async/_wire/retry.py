@@ -100,9 +100,8 @@ def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
     if request.method == "GET":
         return False
     match error:
-        case (
-            errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503)
-        ):  # the error may be a gateway's
+        # A gateway may have sent the error although the API carried out the write.
+        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):
             return True
         case errors.RequestTimedOut(phase=phase):
             return phase not in ("connect", "slot")
