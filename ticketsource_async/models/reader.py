@@ -72,7 +72,7 @@ def _too_deep() -> Refused:
 # Readers of values. Each one takes the value, the dict for values that cannot be read, the path to the object with the
 # value, and the name of the value there.
 
-# A path is None for the record itself, (path, name) for a field of it, and (path, 3) for an item of a list. It is turned
+# A path is None for the record itself, (path, name) for a field of it, and (path, 3) for an item of a list. It is made
 # into a text only for a value that cannot be read, which is rare.
 Path = tuple[Any, str | int] | None
 
@@ -234,7 +234,7 @@ def stand_in(
 ) -> tuple[str | None, Mapping[str, object]]:
     """Return a text and `extra`, after a look at the text's other name.
 
-    A null text gets the value of the other name. If both are the same then, `extra` loses the other name.
+    The value of the other name replaces a null text. Otherwise it stays in `extra` if it differs from the text.
     """
     other = values.get(instead)
     if value is None and name not in invalid:
