@@ -40,7 +40,7 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 _LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, because the command reports this itself
 _ROWS_AT_ONCE: Final = 1000
 _PAGES_COMPARED: Final = (
-    10  # a row is dropped if it came on one of so many last pages; more pages if more are read ahead
+    10  # a row that came on one of the last 10 pages is dropped; more pages count if more are read ahead
 )
 _MOST_BROKEN: Final = 5
 

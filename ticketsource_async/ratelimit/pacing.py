@@ -12,7 +12,7 @@ from ticketsource_async.ratelimit import Priority
 SINGLES_STAY: Final = 600.0  # seconds after a single call for which more single calls are expected
 _KEPT_SHARE: Final = 48
 _KEPT_SHARE_PACED: Final = (
-    96  # fewer, because paced bulk leaves slots free all the time, and a kept slot is a slot not used
+    96  # fewer, because slots come back all the time while bulk is paced, and a kept slot stays unused
 )
 _MOST_LISTS: Final = 100
 _MOST_LOOKED_AT: Final = 240
@@ -43,7 +43,7 @@ def kept_free(limit: int, *, paced: bool) -> int:
 
 
 def step_of(limit: int) -> int:
-    """Return the step for reading used slots: 1 reads each of them, 2 every second one; above 240 slots it grows."""
+    """Return the step at which used slots are looked at: 1 for up to 240 slots, larger for more."""
     return -(-limit // _MOST_LOOKED_AT)
 
 
