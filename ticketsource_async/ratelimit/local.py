@@ -151,12 +151,12 @@ class _Window:
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
         self.forgotten_in = (
-            0  # the id of the process that forgets it; the parent's mark does not count in the child of a fork
+            0  # id of the process that forgets it; in the child of a fork the parent's mark does not count
         )
 
     @property
     def idle(self) -> bool:
-        """Whether no call uses or awaits this key, and its last uses count no more."""
+        """Whether no call uses or awaits this key, all its slots are free, and no pause is left."""
         self._drop_dead()
         now = self.clock()
         at_rest = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
@@ -175,7 +175,7 @@ class _Window:
         return queue
 
     def _drop_dead(self) -> None:
-        # The tokens of a closed loop are never put back. In the child of a fork, neither are those of the parent's loops.
+        # The tokens of a closed loop are never put back. In the child of a fork, the same is true of the parent's loops.
         forked = self._process != os.getpid()
         self._process = os.getpid()
         for loop in list(self._queues):
@@ -187,7 +187,7 @@ class _Window:
         return self._more_free_at(0)
 
     def free_for_bulk_at(self) -> float:
-        """Return when a bulk call may take a slot and leave enough to single calls: the exact time or an earlier one."""
+        """Return when a bulk call may take a slot and leave enough to single calls: the exact time or an earlier."""
         now = self.clock()
         if (half_free_at := self._more_free_at(self._limit - self._limit // 2)) <= now:
             return half_free_at

@@ -59,8 +59,8 @@ for n, name in ipairs(KEYS) do
 end
 return longest
 """
-# This script returns the times in a window that are later than the first argument, the newest first. The second argument
-# is the step: 2 returns every second time. `limits` writes the list.
+# This script returns the times in a window that are later than the first argument, the newest first. The second
+# argument is the step: 2 returns every second time. `limits` writes the list.
 _TIMES: Final = """
 local times, index = {}, 0
 while true do
@@ -180,7 +180,7 @@ class RedisRateLimiter:
         pause = self._paused_until.get(key, 0) - asked
         singles = self._single_calls.expected_for(key, asked, certainly=True)
         names = f"{_PREFIX}:{key}:pause", f"{_PREFIX}:{key}:single-calls"
-        # A pause must not grow when it goes to Redis and back. So it is rounded down and counted from before the request.
+        # A pause must not grow on its way to Redis and back. So it is rounded down and counted from before the request.
         known = [max(int(seconds * 1000), 0) for seconds in (pause, singles)]
         longest = await _answer(lambda: self._desk().redis.eval(_LONGEST, len(names), *names, *known))
         left, expected_for = (int(milliseconds) / 1000 for milliseconds in longest)
