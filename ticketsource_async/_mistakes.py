@@ -212,7 +212,7 @@ def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> Typ
 
 
 def names_fields_of(draft: type) -> Callable[[Method], Method]:
-    """Return a decorator for a call that takes a draft: if a field is passed to the call itself, the error names the draft."""
+    """Return a decorator for a call with a draft: the error for a field that is passed to the call names the draft."""
 
     def decorate(method: Method) -> Method:
         @functools.wraps(method)
@@ -271,7 +271,7 @@ def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping
 
 
 def await_first(value: object) -> str:
-    """Return advice for the error about a value of a wrong type if it is a coroutine without `await`; else an empty text."""
+    """Return advice for a value that is a coroutine, because its `await` was forgotten; else an empty text."""
     return ". Put `await` in front of that call" if inspect.iscoroutine(value) else ""
 
 
@@ -283,7 +283,7 @@ class NamesOptions:
     if not TYPE_CHECKING:  # the checkers know the fields from `__init__`
 
         def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - as above
-            """Raise an error for an unknown field before `__init__` raises a worse one."""
+            """Raise an error that names the right field, before `__init__` raises one without it."""
             known = [field.alias for field in attrs.fields(cls)]
             if unknown := [name for name in given if name not in known]:
                 raise no_such_option(cls.__name__, unknown, known)

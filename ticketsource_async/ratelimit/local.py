@@ -175,7 +175,7 @@ class _Window:
         return queue
 
     def _drop_dead(self) -> None:
-        # The tokens of a closed loop are never put back. In the child of a fork, the same is true of the parent's loops.
+        # The tokens of a closed loop are never put back. Nor are those of the parent's loops in the child of a fork.
         forked = self._process != os.getpid()
         self._process = os.getpid()
         for loop in list(self._queues):
