@@ -1,4 +1,4 @@
-"""All exceptions that this library raises on purpose.
+"""All exceptions that this library raises on purpose. This module has nothing else.
 
 TicketSourceError
 ├── APIError                 the API answered with an error status
@@ -68,7 +68,7 @@ class TicketSourceError(Exception):
 
 
 class APIError(TicketSourceError):
-    """The API answered with an error `status`. A status without a class of its own (405, 409 ...) raises APIError itself.
+    """The API answered with an error `status`; one without a class of its own (405, 409 ...) raises this class itself.
 
     `errors` has the API's own error objects, at most a hundred. `retry_after` is in seconds. `attempts` is the number
     of requests that were sent.

@@ -288,9 +288,7 @@ class _Branches:
             found = await reading
         except Exception as error:
             if isinstance(error, TicketSourceError) and not concerns_all(error):
-                is_gone = (
-                    isinstance(error, NotFound) and error.is_from_api
-                )  # a 404 of the API itself shows that the API works
+                is_gone = isinstance(error, NotFound) and error.is_from_api  # then the API itself works
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
                     # The frames of the traceback would keep the rows of the branch in memory.
@@ -353,7 +351,7 @@ def _in_branches(
 async def in_order(
     source: AsyncGenerator[In, None], work: Callable[[In], Coroutine[Any, Any, Sequence[Out]]], concurrency: int
 ) -> AsyncGenerator[Out, None]:
-    """Yield the rows that `work` returns for each item, in the order of the items, with `concurrency` tasks at a time."""
+    """Yield the rows that `work` returns for each item, in the order of the items, `concurrency` tasks at a time."""
     branches = TasksAhead[Sequence[Out]](concurrency)
     failure: Exception | None = None
     try:
