@@ -280,7 +280,7 @@ class NamesOptions:
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # the checkers know the fields from `__init__`
+    if not TYPE_CHECKING:  # type checkers report a wrong field themselves, from `__init__`
 
         def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - as above
             """Raise an error that names the right field, before `__init__` raises one without it."""

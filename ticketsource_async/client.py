@@ -37,7 +37,7 @@ class ClientOptions(TypedDict, total=False):
     base_url: str
     """https, or http on this machine; default https://api.ticketsource.io"""
     user_agent: str | None
-    """The user agent that TicketSource support gave you, if Cloudflare blocks you; None sends that of this library."""
+    """The user agent that TicketSource support gave you if Cloudflare blocks you. None sends this library's own."""
     auth: Literal["bearer", "basic"]
     """How the key is sent; default "bearer". The API accepts both."""
     timeouts: Timeouts

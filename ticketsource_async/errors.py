@@ -13,14 +13,14 @@ TicketSourceError
 │   ├── ConnectFailed          nothing was sent
 │   ├── ConnectionLost         the connection broke after the request was sent, or while it was
 │   └── RequestTimedOut        too slow; `phase` says where
-├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
+├── OutcomeUnknown           a write was sent, but it is not known whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
-├── ListEnded                the rest of a list of a listing was not read, since it seems to go on for ever
+├── ListEnded                the rest of a list of a listing was not read, because it seems to be endless
 ├── BranchesFailed           some events, dates or venues of a listing could not be read
 ├── InvalidID                what was given for an id cannot be one
 ├── UnreadableFile           a file to read is not a table, or not as a whole
-├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
+├── UnreadableValue          a part cannot be sent whole, because a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
 │   ├── StoreInUse             another process uses it
@@ -97,7 +97,7 @@ class APIError(TicketSourceError):
 
 
 class ValidationFailed(APIError):
-    """The API refused the data of the call (400, 422); `errors` says what is wrong and, if the API says it, where."""
+    """The API refused the data of the call (400, 422); `errors` says what is wrong, and in which `field` if known."""
 
 
 class AuthenticationFailed(APIError):

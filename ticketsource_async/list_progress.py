@@ -65,7 +65,7 @@ class Loop:
     repeated: int = 0  # pages in a row with ids but with no fresh id
 
     def which_are_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
-        """Return for each row of a page whether it is new, so that its id is on none of the compared pages.
+        """Return for each row of a page whether it is new. The id of a new row is on none of the compared pages.
 
         `content`: a hash of the rows without an id, if these count as rows. They are compared by whole pages.
         """

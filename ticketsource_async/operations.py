@@ -69,7 +69,7 @@ class Operations:
         self.seats = Seats(sender, priority)
         self.reports = Reports(sender, "bulk")
 
-    if not TYPE_CHECKING:  # the checkers know the operations
+    if not TYPE_CHECKING:  # type checkers report a wrong name themselves
 
         def __getattr__(self, name: str) -> NoReturn:
             """Raise an error that names the right operation for a wrong one."""
@@ -102,9 +102,9 @@ class Operations:
 
         An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
         events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that
-        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself ends such a
-        row, because it shows that the API works. The error has a note that names its event. If you may leave the loop
-        early, use `contextlib.aclosing`.
+        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts
+        that count, because it shows that the API works. The error has a note that names its event. If you may leave the
+        loop early, use `contextlib.aclosing`.
 
         Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
         venues. GET /venues/{id} for each venue that is not among them.
@@ -189,7 +189,7 @@ class Operations:
 
         The view shares the session, the connections and the limiter of the client. It keeps the client alive, and ends
         when the client is closed. The client itself does not change. Options that you leave out keep their values.
-        `priority` is that of `ClientOptions`.
+        `priority` means the same as in `ClientOptions`.
 
         `headers` are sent besides those of the client. A header that carries the key or belongs to the request itself
         is refused, such as `Authorization` or `Content-Type`. `Accept` replaces that of the client. Raises

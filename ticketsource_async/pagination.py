@@ -206,8 +206,8 @@ class Pager(Generic[T]):
     async def _backward(self, loop: Loop, first: URL) -> AsyncGenerator[Page[T], None]:
         """Yield the pages from the current last one back to the first.
 
-        Whatever the concurrency, one page is read at a time. Only in this order does a deletion move rows towards the
-        pages that are not read yet.
+        One page is read at a time with any concurrency. Only in this order does a deletion move rows towards the pages
+        that are not read yet.
         """
         try:
             async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # the list may have grown

@@ -7,7 +7,7 @@ from typing import Final
 
 from ticketsource_async._wire.request import Request
 
-_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a Unix time, since this one was in 1973
+_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a Unix time; this one was in 1973
 
 
 def request_id(request: Request, headers: Mapping[str, str]) -> str | None:

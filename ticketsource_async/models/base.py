@@ -55,7 +55,7 @@ class Part(NamesOptions):
         shown = [f"{name}={getattr(self, name)!r}" for name in names_in_order(self.__class__)]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    if not TYPE_CHECKING:  # the checkers know the fields
+    if not TYPE_CHECKING:  # type checkers report a wrong name themselves
 
         def __getattr__(self, name: str) -> NoReturn:
             """Raise an error that names the right field for a wrong one."""
@@ -141,8 +141,8 @@ class Record(Part):
 class NamedRecord(Record):
     """Base of a record that keeps the names of the attributes it was read from, null or not; see `names_of`.
 
-    The names are not a field. Records with the same values are equal whatever the names, and a file or a copy of a
-    record does not have them.
+    The names are not a field. Two records with the same values are equal even if their names differ. A file or a copy
+    of a record does not have the names.
     """
 
     __slots__ = ("_names",)

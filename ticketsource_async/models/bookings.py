@@ -141,7 +141,7 @@ def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
         part: Decimal | None = getattr(line.amount, name, None)
         if part is None:
             return None
-        with localcontext(prec=MAX_PREC):  # the sum is exact whatever precision the program has set
+        with localcontext(prec=MAX_PREC):  # the sum is exact with any precision that the program has set
             total += part
     return total
 
