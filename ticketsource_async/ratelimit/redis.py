@@ -44,9 +44,9 @@ _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
 _AWAY: Final = 5.0  # seconds after a failure before Redis is tried again
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
-# For each key, this script takes the milliseconds that this process has stored and returns the larger of them and those
-# in Redis, which it also keeps. The keys are the pause and the time for which single calls are expected. It is one step
-# in Redis, because many processes get a 429 at the same moment, and a shorter pause must not end a longer one.
+# This script gets two times in milliseconds from this process: the pause of a key, and the time for which single calls
+# are expected. It stores and returns the larger one of each time here and in Redis. It is one step in Redis, because
+# many processes get a 429 at the same moment, and a shorter pause must not end a longer one.
 _LONGEST: Final = """
 local longest = {}
 for n, name in ipairs(KEYS) do
@@ -96,7 +96,7 @@ class RedisRateLimiter:
     calls are paced as in `LocalRateLimiter`. A process reports a list of one page to the others with its next call.
 
     `on_unavailable` says what to do when Redis refuses, or twice does not answer within two seconds. "local" gives each
-    process `local_share` of the limit until Redis is back. Choose at most one divided by the number of processes.
+    process `local_share` of the limit until Redis is back. Choose a share of at most one by the number of processes.
     "raise" raises `LimiterUnavailable`. A process on its local share only observes the pauses that it has seen itself.
     In the window in which Redis fails, up to twice the limit can be used, and again when Redis comes back without its
     data. The API then answers 429, which pauses all processes.
