@@ -102,9 +102,9 @@ class Operations:
 
         An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
         events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that
-        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts
-        that count, because it shows that the API works. The error has a note that names its event. If you may leave the
-        loop early, use `contextlib.aclosing`.
+        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts that
+        count, because it shows that the API works. The error has a note that names its event. If you may leave the loop
+        early, use `contextlib.aclosing`.
 
         Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
         venues. GET /venues/{id} for each venue that is not among them.

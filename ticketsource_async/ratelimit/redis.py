@@ -96,8 +96,8 @@ class RedisRateLimiter:
     calls are paced as in `LocalRateLimiter`. A process reports a list of one page to the others with its next call.
 
     `on_unavailable` says what to do when Redis refuses, or twice does not answer within two seconds. "local" gives each
-    process `local_share` of the limit until Redis is back. Choose a share of at most one by the number of processes.
-    "raise" raises `LimiterUnavailable`. A process on its local share only observes the pauses that it has seen itself.
+    process `local_share` of the limit until Redis is back. Choose at most 1 / the number of processes. "raise" raises
+    `LimiterUnavailable`. A process on its local share observes only the pauses that it has seen itself.
     In the window in which Redis fails, up to twice the limit can be used, and again when Redis comes back without its
     data. The API then answers 429, which pauses all processes.
 
