@@ -1,4 +1,4 @@
-"""What is read from the environment: the API key, and whether to show the log."""
+"""Read the environment: the API key, and whether to show the log."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from ticketsource_async.errors import ConfigurationError
 _KEY: Final = "TICKETSOURCE_API_KEY"
 _KEY_FILE: Final = "TICKETSOURCE_API_KEY_FILE"
 _MOST_OF_A_FILE: Final = 10_000
-# Also with quotes, spaces or the scheme of a header around it, and in the base64 that `Basic` has.
+# A key may have quotes, spaces or the scheme of a header around it, or may be in the base64 form of `Basic`.
 _MAY_HAVE_KEY: Final = re.compile(r"skl-|c2tsL|^\W*(bearer|basic)\b", re.IGNORECASE)
 _NOT_ALONE: Final = re.compile(rb"TICKETSOURCE_API_KEY|^['\"`]|['\"`]$|^(bearer|basic)\s", re.IGNORECASE)
 
@@ -25,12 +25,15 @@ _ignored: set[str] = set()
 
 
 def has_api_key() -> bool:
-    """Say whether the environment has a key, or names a file that should have one; empty variables count as not set."""
+    """Say whether the environment has a key or names a file for it; an empty variable counts as not set."""
     return bool(os.environ.get(_KEY) or os.environ.get(_KEY_FILE))
 
 
 def api_key() -> str:
-    """Return the key, from the variable or the file that the other variable names; raise `ConfigurationError`."""
+    """Return the key from TICKETSOURCE_API_KEY or from the file that TICKETSOURCE_API_KEY_FILE names.
+
+    Raises `ConfigurationError` if neither is set, both are set, or the file has no usable key.
+    """
     file = os.environ.get(_KEY_FILE)
     if not file:
         if key := os.environ.get(_KEY):
@@ -44,7 +47,7 @@ def api_key() -> str:
     if not wrong:
         return key
     if _MAY_HAVE_KEY.search(file):
-        del file  # or a report with locals would show it
+        del file  # a report of the error with locals would show it
         raise ConfigurationError(
             f"the file that {_KEY_FILE} names {wrong} Its name is not shown, since it looks like a key. "
             f"{_KEY_FILE} must be the name of a file. The key itself belongs in {_KEY}."
@@ -53,7 +56,7 @@ def api_key() -> str:
 
 
 def _read(file: str) -> tuple[str, str]:
-    """Return the key in a file, or what is wrong with the file. It does not raise: its locals hold the key."""
+    """Return the key in a file, or what is wrong with the file. It never raises, because its locals hold the key."""
     try:
         with Path(file).open("rb") as opened:
             text = opened.read(_MOST_OF_A_FILE + 1)
@@ -72,7 +75,7 @@ def _read(file: str) -> tuple[str, str]:
 
 
 class _Shown(logging.Handler):
-    """Writes the log until the program sets up logging itself."""
+    """Write the log until the program sets up logging itself."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         super().__init__()
@@ -80,14 +83,14 @@ class _Shown(logging.Handler):
         self.setFormatter(logging.Formatter(_FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or make way."""
+        """Write a line, or remove this handler if the program has set up logging."""
         if logging.getLogger().handlers:
             _LOG.removeHandler(self)
             _LOG.setLevel(logging.NOTSET)
             return
         try:
             self.write(self.format(record))
-        except Exception:  # noqa: BLE001 - as in every handler, no call may fail by its log
+        except Exception:  # noqa: BLE001 - as in every handler, no call may fail because of its log
             self.handleError(record)
 
 
@@ -96,9 +99,9 @@ def _write(line: str) -> None:
 
 
 def show_log(write: Callable[[str], object] | None = None) -> logging.Handler | None:
-    """Write the log to stderr if TICKETSOURCE_LOG says so and the program has not set up logging.
+    """Write the log to stderr if TICKETSOURCE_LOG is set and the program has not set up logging.
 
-    Return the handler that was added, if any.
+    Returns the handler that was added, or None. `write` replaces stderr.
     """
     wanted = os.environ.get("TICKETSOURCE_LOG", "")
     level = _LEVELS.get(wanted.strip().lower())
@@ -115,7 +118,7 @@ def show_log(write: Callable[[str], object] | None = None) -> logging.Handler | 
 
 @contextmanager
 def showing_log(write: Callable[[str], object]) -> Iterator[None]:
-    """As `show_log`, as long as the body runs."""
+    """Show the log as `show_log` does, while the body runs."""
     handler = show_log(write)
     try:
         yield

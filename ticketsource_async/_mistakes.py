@@ -1,6 +1,6 @@
-"""What people likely meant: errors that name the right option, field or operation for a wrong one; pure.
+"""Make errors that name the right option, field or operation for a wrong one; pure.
 
-The table has words of other libraries and of this API. What is not in it is compared with the names that there are.
+The tables have words of other libraries and of this API. A word that is in no table is compared with the real names.
 """
 
 import functools
@@ -183,11 +183,11 @@ _OF_ALL_OPERATIONS: Final[Mapping[str, str]] = {
 }
 
 
-_VERBS: Final = ("leave ", "call ", "filter ", "do ")  # of what is not a word to use
+_VERBS: Final = ("leave ", "call ", "filter ", "do ")  # the first words of advice that is more than a name
 
 
 def _meant(table: Mapping[str, str], name: str) -> str | None:
-    """Return what a word stands for in a table."""
+    """Return the right name for a word in a table; None if the word is not in it."""
     return next((right for right, words in table.items() if name in words.split()), None)
 
 
@@ -197,10 +197,10 @@ def _closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
-    """Return the error for an option that a call, or a class, does not have; a dict of these is emptied."""
+    """Return the error for an option that a call or a class does not have; `given` is emptied if it is a dict."""
     name, known = next(iter(given)), list(known)
     if isinstance(given, dict):
-        given.clear()  # or a report with locals would show values, which may be secret
+        given.clear()  # a report with locals would show the values, which may be secret
     right = _meant(_WORDS.get(call, {}), name) or _of_part(call, name, known)
     if right is None and (close := _closest(name, known)) is not None:
         right = f"{close}="
@@ -212,13 +212,13 @@ def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> Typ
 
 
 def names_fields_of(draft: type) -> Callable[[Method], Method]:
-    """Make a call that takes a draft name it in the error for a field that is given without one."""
+    """Return a decorator for a call with a draft: the error for a field that is passed to the call names the draft."""
 
     def decorate(method: Method) -> Method:
         @functools.wraps(method)
         async def call(self: object, *given: object, **named: object) -> object:
             if unknown := [name for name in named if name != "draft"]:
-                named.clear()  # or a report with locals would show people's data
+                named.clear()  # a report with locals would show people's data
                 raise TypeError(f"{method.__name__}() has no {unknown[0]!r}: {_in_draft(draft, unknown[0])}")
             return await method(self, *given, **named)
 
@@ -228,7 +228,7 @@ def names_fields_of(draft: type) -> Callable[[Method], Method]:
 
 
 def _in_draft(draft: Any, name: str) -> str:
-    """Return how a field is given in a draft."""
+    """Return the text that says how to set a field in a draft."""
     kind, known = draft.__name__, [field.alias for field in attrs.fields(draft)]
     if name in ("customer", "customer_id", "id"):
         return "the customer, or the id, is the first argument, without a name"
@@ -237,13 +237,13 @@ def _in_draft(draft: Any, name: str) -> str:
         right = f"{close}="
     if right is None:
         return f"it takes a {kind}, which has {', '.join(known)}"
-    if not re.match(r"\w+=", right):  # it is given otherwise
+    if not re.match(r"\w+=", right):  # the advice is not a field of the draft
         return right if right.startswith(_VERBS) else f"use {right}"
     return f"use {kind}({right}{'...' if right.endswith('=') else ''})"
 
 
 def _of_part(call: str, name: str, known: Iterable[str]) -> str | None:
-    """Return how a field of a part is given, if this may be one: `address_line_1`."""
+    """Return how to set the field of a part, if the name may mean one, such as `address_line_1`; else None."""
     for part in known:
         if name.startswith(f"{part}_"):
             kind = f"{part.title()}{'Draft' if call.endswith('Draft') else ''}"
@@ -252,9 +252,10 @@ def _of_part(call: str, name: str, known: Iterable[str]) -> str | None:
 
 
 def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping[str, str] | None = None) -> str:
-    """Return what is said of an attribute that a class does not have.
+    """Return the text of the error for an attribute that a class does not have.
 
-    `besides` are attributes of its instances that the class does not show, `parts` what stands for some other names.
+    `besides`: attributes of the instances that `dir` of the class does not list. `parts`: the right name for some wrong
+    names.
     """
     known = [*besides, *(found for found in dir(owner) if not found.startswith("_") and found.islower())]
     tables = [table for kind in owner.__mro__ if (table := _OPERATIONS.get(kind.__name__)) is not None]
@@ -270,19 +271,19 @@ def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping
 
 
 def await_first(value: object) -> str:
-    """Return what to add to an error about a value that is not of its kind: an `await` may have been forgotten."""
+    """Return advice for a value that is a coroutine, because its `await` was forgotten; else an empty text."""
     return ". Put `await` in front of that call" if inspect.iscoroutine(value) else ""
 
 
 class NamesOptions:
-    """Base of attrs classes that name the right field for one that they do not have."""
+    """Base of attrs classes whose errors name the right field for a wrong one."""
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # the checkers know the fields from `__init__`
+    if not TYPE_CHECKING:  # type checkers report a wrong field themselves, from `__init__`
 
         def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - as above
-            """Refuse unknown fields before `__init__` does."""
+            """Raise an error that names the right field, before `__init__` raises one without it."""
             known = [field.alias for field in attrs.fields(cls)]
             if unknown := [name for name in given if name not in known]:
                 raise no_such_option(cls.__name__, unknown, known)

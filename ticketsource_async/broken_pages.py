@@ -1,4 +1,4 @@
-"""A page that the API cannot answer, because of a row in it, is read in parts: all other rows come."""
+"""Read a page in parts if one of its rows makes the API fail on the whole page; all other rows are read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,7 +14,7 @@ _MOST_ROWS: Final = 5
 
 
 def is_broken(error: TicketSourceError) -> bool:
-    """Say whether a page failed in a way that a row in it may be the cause of."""
+    """Say whether a row of a page may be the cause of this error."""
     match error:
         case ServerError(status=status):
             return status == 500
@@ -26,7 +26,7 @@ def is_broken(error: TicketSourceError) -> bool:
 
 @define
 class PageInParts:
-    """The page at an address, for which the API answered `error`; `ask` asks for another address."""
+    """The page at `url`, which the API answered with `error`; `ask` requests another address."""
 
     ask: Callable[[URL], Awaitable[Envelope]]
     url: URL
@@ -35,15 +35,15 @@ class PageInParts:
     error: TicketSourceError
     rows: list[object] = field(factory=list)
     next: object = None
-    """The `next` of the part that was read last; True if it could not be read."""
+    """The `next` of the last part; True if that part could not be read."""
     ended: bool = False
     broken: int = 0
     checked: bool = False
 
     async def read(self) -> list[object]:
-        """Return the rows of the page; the place of one that cannot be read has the `InvalidResponse` that says so.
+        """Return the rows of the page, with an `InvalidResponse` in the place of each row that cannot be read.
 
-        Raises `error` if more than five rows cannot be read, or if a part has not the rows that were asked for.
+        Raises `error` if more than five rows cannot be read, or if a part does not have the rows that were requested.
         """
         await self._read((self.number - 1) * self.size, self.size)
         return self.rows
@@ -77,7 +77,7 @@ class PageInParts:
         if len(rows) > size or (len(rows) < size and self.next):
             raise self.error
         if rows and size > 1 and not self.checked:
-            # A server that does not mind `per_page` would give the rows of another place.
+            # A server that ignores `per_page` would give other rows.
             first = (await self._ask(start, 1)).rows()
             if [id_in(row) or row for row in first] != [id_in(rows[0]) or rows[0]]:
                 raise self.error

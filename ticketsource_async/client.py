@@ -1,4 +1,4 @@
-"""TicketSource, the session manager: puts the parts together, opens them late and closes them."""
+"""The client TicketSource: it builds the parts, opens them at the first request and closes them."""
 
 import os
 import platform
@@ -37,20 +37,20 @@ class ClientOptions(TypedDict, total=False):
     base_url: str
     """https, or http on this machine; default https://api.ticketsource.io"""
     user_agent: str | None
-    """The user agent that TicketSource support gave you, if Cloudflare blocks you; None sends that of this library."""
+    """The user agent that TicketSource support gave you if Cloudflare blocks you. None sends this library's own."""
     auth: Literal["bearer", "basic"]
-    """How the key is sent, default "bearer". The API takes both."""
+    """How the key is sent; default "bearer". The API accepts both."""
     timeouts: Timeouts
-    """How long one attempt may take; default 15 s to connect, 30 s of silence, 60 s in all."""
+    """How long one attempt may take; default 15 s to connect, 30 s without data from the server, 60 s in all."""
     retry: RetryPolicy
-    """How often a call is tried and how long it may take; default 4 attempts, no deadline."""
+    """How many attempts a call has and how long it may take; default 4 attempts, no deadline."""
     rate_limit: RateLimit | None
-    """How many requests in how many seconds, default 240 in 60 s; None turns the limit off.
+    """How many requests may be sent in how many seconds; default 240 in 60 s. None turns the limit off.
 
     All clients of a process with the same key and the same limit share it.
     """
     limiter: RateLimiter | None
-    """A limiter of your own in the place of `rate_limit`."""
+    """A limiter of your own, in place of `rate_limit`."""
     priority: Priority
     """Use "bulk" for a client that runs a nightly job: the single calls of other clients then go before its calls.
 
@@ -81,7 +81,7 @@ class ClientOptions(TypedDict, total=False):
 
 
 class TicketSource(Operations):
-    """The API of one box office; safe to share among the tasks of an event loop.
+    """The client for the API of one box office; the tasks of an event loop may share it.
 
     You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
     with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens anew. The options are those of
@@ -91,11 +91,11 @@ class TicketSource(Operations):
     if not TYPE_CHECKING:  # the checkers find this mistake
 
         def __new__(cls, *positional: object, **given: object) -> Self:
-            """Name the right option in the place of one that there is not, before the missing key is told."""
+            """Raise an error that names the right option for a wrong one, before the error for a missing key."""
             known = ClientOptions.__annotations__
             unknown = [name for name in given if name not in known]
             is_without_key = not positional and "api_key" not in given and cls.__init__ is TicketSource.__init__
-            given.clear()  # or a report with locals of the error would show the key
+            given.clear()  # a report of the error with locals would show the key
             if is_without_key and unknown:
                 raise no_such_option("TicketSource", unknown, known)
             return super().__new__(cls)
@@ -121,7 +121,7 @@ class TicketSource(Operations):
         **unknown: Never,
     ) -> None:
         key = Secret(api_key)
-        del api_key  # or a report with locals of an error below would show it
+        del api_key  # a report of an error below with locals would show it
         if unknown:
             raise no_such_option("TicketSource", unknown, ClientOptions.__annotations__)
         show_log()
@@ -153,10 +153,10 @@ class TicketSource(Operations):
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
-        """Build a client from TICKETSOURCE_API_KEY, TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT.
+        """Return a client with TICKETSOURCE_API_KEY, TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT.
 
-        TICKETSOURCE_API_KEY_FILE may name a file that has the key. An option given here wins over the environment; a
-        variable that is empty counts as not set.
+        TICKETSOURCE_API_KEY_FILE may name a file with the key instead. An option that you pass replaces the variable of
+        the environment. An empty variable counts as not set.
         """
         found: ClientOptions = {}
         if base_url := os.environ.get("TICKETSOURCE_BASE_URL"):
@@ -164,7 +164,7 @@ class TicketSource(Operations):
         if user_agent := os.environ.get("TICKETSOURCE_USER_AGENT"):
             found["user_agent"] = user_agent
         found.update(options)
-        return cls(api_key(), **found)  # pyright: ignore[reportArgumentType]  # it takes a TypedDict to have more
+        return cls(api_key(), **found)  # pyright: ignore[reportArgumentType]  # pyright assumes that a TypedDict may have more keys
 
     if not TYPE_CHECKING:  # the checkers find this mistake
 
@@ -183,10 +183,11 @@ class TicketSource(Operations):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the session, unless it is borrowed, and end all calls; these and later ones raise `ClientClosed`.
+        """Close the session, unless it is borrowed, and end all calls; these and later calls raise `ClientClosed`.
 
-        Those in flight, waiting for a slot or between two attempts are ended, without cancelling the tasks that made
-        them; a write that was sent raises `OutcomeUnknown`. Returns when all have ended. May be called again.
+        Calls that are in flight, wait for a slot or wait between two attempts are ended, but their tasks are not
+        cancelled. A write that was sent raises `OutcomeUnknown`. The method returns when all calls have ended. You may
+        call it again.
         """
         await self._sender.aclose()
 
@@ -197,7 +198,7 @@ class TicketSource(Operations):
         return f"<TicketSource {self._sender.credentials.base_url} {state}>"
 
     def __del__(self) -> None:
-        sender = getattr(self, "_sender", None)  # absent if the constructor raised
+        sender = getattr(self, "_sender", None)  # it is missing if the constructor raised
         if sender is None:
             return
         self._transport.drop_if_dead()

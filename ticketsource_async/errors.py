@@ -1,4 +1,4 @@
-"""Every exception this library raises on purpose, and nothing else.
+"""All exceptions that this library raises on purpose. This module has nothing else.
 
 TicketSourceError
 ├── APIError                 the API answered with an error status
@@ -13,14 +13,14 @@ TicketSourceError
 │   ├── ConnectFailed          nothing was sent
 │   ├── ConnectionLost         the connection broke after the request was sent, or while it was
 │   └── RequestTimedOut        too slow; `phase` says where
-├── OutcomeUnknown           a write was sent and nobody knows whether it took effect
+├── OutcomeUnknown           a write was sent, but it is not known whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
-├── ListEnded                the rest of a list of a listing was not read, since it seems to go on for ever
+├── ListEnded                the rest of a list of a listing was not read, because it seems to be endless
 ├── BranchesFailed           some events, dates or venues of a listing could not be read
 ├── InvalidID                what was given for an id cannot be one
 ├── UnreadableFile           a file to read is not a table, or not as a whole
-├── UnreadableValue          a part cannot be sent whole, since a value in it could not be read
+├── UnreadableValue          a part cannot be sent whole, because a value in it could not be read
 ├── LimiterUnavailable       the shared rate limiter has no store to ask
 ├── StoreError               a customer store cannot be used, or is of another box office
 │   ├── StoreInUse             another process uses it
@@ -28,9 +28,10 @@ TicketSourceError
 ├── ClientClosed             the client, or the session it borrows, is closed
 └── ConfigurationError       the client cannot work as it was set up
 
-Task queues, pickle and copy rebuild an exception as `type(e)(*e.args)`: so every field is positional, has a default, is
-JSON-able and sits in `args`. `request_id` is the API's own id of the request, for questions to TicketSource support;
-None if the answer has none. No field holds the API key, a request or response body, or an object of the HTTP library.
+Task queues, pickle and copy rebuild an exception as `type(e)(*e.args)`. So every field is positional, has a default, is
+JSON-able and is in `args`. `request_id` is the API's own id of the request, for questions to TicketSource support. It
+is None if the answer has no id. No field holds the API key, a request or response body, or an object of the HTTP
+library.
 """
 
 from collections.abc import Iterable
@@ -38,9 +39,9 @@ from typing import TypedDict
 
 
 class ErrorObject(TypedDict, total=False):
-    """One entry of the API's `errors`; the API may leave any of these out.
+    """One entry of the API's `errors`; the API may leave any key out.
 
-    Errors that come by field, or as plain texts, have the text in `detail`.
+    If the API sends errors by field or as plain texts, `detail` has the text.
     """
 
     id: str
@@ -62,15 +63,15 @@ class TicketSourceError(Exception):
         return self.message
 
     def to_dict(self) -> dict[str, object]:
-        """Return the class name as `error` and every field, as JSON-able data."""
+        """Return the class name as `error`, and every field, as JSON-able data."""
         return {"error": type(self).__name__, **{k: v for k, v in vars(self).items() if not k.startswith("_")}}
 
 
 class APIError(TicketSourceError):
-    """The API answered `status`; statuses without a class of their own (405, 409 ...) raise this one itself.
+    """The API answered with an error `status`; one without a class of its own (405, 409 ...) raises this class itself.
 
-    `errors` are the API's own error objects, at most a hundred. `retry_after` is in seconds, `attempts` counts the
-    requests sent.
+    `errors` has the API's own error objects, at most a hundred. `retry_after` is in seconds. `attempts` is the number
+    of requests that were sent.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class APIError(TicketSourceError):
 
 
 class ValidationFailed(APIError):
-    """The API refused what was sent (400, 422); `errors` says what is wrong, and in which `field` if the API does."""
+    """The API refused the data of the call (400, 422); `errors` says what is wrong, and in which `field` if known."""
 
 
 class AuthenticationFailed(APIError):
@@ -112,23 +113,23 @@ class NotFound(APIError):
 
     @property
     def is_from_api(self) -> bool:
-        """Whether the API itself says so; else it may be a gateway, and the record still there."""
+        """Whether the 404 comes from the API itself; a gateway may send one although the record exists."""
         return any(entry.get("code") == "not_found" for entry in self.errors)
 
 
 class RateLimited(APIError):
-    """More requests were made than the API allows (429); wait `retry_after` seconds if it is not None."""
+    """The API got more requests than it allows (429); wait `retry_after` seconds if it is not None."""
 
 
 class ServerError(APIError):
-    """The API failed (5xx) on a call that changes nothing; a write that meets this raises `OutcomeUnknown`."""
+    """The API failed (5xx) on a call that changes nothing; a write raises `OutcomeUnknown` instead."""
 
 
 class AccessBlocked(TicketSourceError):
     """A wall in front of the API refused the request; the key may be good.
 
-    TicketSource support hands out a user agent that the wall lets through: pass it as `user_agent`. Tell them the
-    `request_id`, which is that of the wall.
+    TicketSource support hands out a user agent that the wall accepts: pass it as `user_agent`. Tell them the
+    `request_id`, which is the wall's own id of the request.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class AccessBlocked(TicketSourceError):
 
 
 class TransportError(TicketSourceError):
-    """No answer came; `cause` is the text of the error underneath, without the key."""
+    """No answer came; `cause` is the text of the error that caused this one, without the key."""
 
     def __init__(
         self, message: str = "", method: str = "", path: str = "", attempts: int = 1, cause: str = "", *fields: object
@@ -166,15 +167,15 @@ class ConnectFailed(TransportError):
 
 
 class ConnectionLost(TransportError):
-    """The connection broke before the whole answer was here; the request may have been processed."""
+    """The connection broke before the whole answer arrived; the request may have been processed."""
 
 
 class RequestTimedOut(TransportError):
     """Something took longer than `seconds`; `phase` says what.
 
-    "connect" (nothing was sent), "response" (the server was silent) and "total" are those of `Timeouts`, for one
-    attempt. "slot" and "deadline" are that of `RetryPolicy`, over while the call waited for its first turn or was in
-    flight.
+    "connect" (nothing was sent), "response" (the server sent no data) and "total" are the limits of `Timeouts` for one
+    attempt. "slot" and "deadline" mean that the deadline of `RetryPolicy` passed: "slot" while the call waited for its
+    first turn, "deadline" while it was in flight.
     """
 
     def __init__(
@@ -193,9 +194,9 @@ class RequestTimedOut(TransportError):
 
 
 class OutcomeUnknown(TicketSourceError):
-    """A write was sent and nobody knows whether it took effect: look before you send it again.
+    """A write was sent, but it is not known whether it took effect: look at the record before you send it again.
 
-    `ids` are those in the path of the call; a create of a customer has none.
+    `ids` has the ids in the path of the call. The path of a new customer has none.
     """
 
     def __init__(
@@ -219,9 +220,10 @@ class OutcomeUnknown(TicketSourceError):
 
 
 class InvalidResponse(TicketSourceError):
-    """An answer came that is not what the API promises; nothing in it was guessed.
+    """An answer is not what the API promises; the library guessed nothing.
 
-    `resource` ("customer") and `id` name the record as far as they could be read, `json_path` the place in the answer.
+    `resource` (such as "customer") and `id` name the record, as far as they could be read. `json_path` is the place in
+    the answer.
     """
 
     def __init__(
@@ -248,7 +250,10 @@ class InvalidResponse(TicketSourceError):
 
 
 class PaginationError(TicketSourceError):
-    """The `links.next` of page `page` must not be followed and pages have no numbers; `items` rows came before."""
+    """The `links.next` of page `page` must not be followed, and the pages have no numbers.
+
+    `items` is the number of rows that were yielded before.
+    """
 
     def __init__(
         self, message: str = "", path: str = "", page: int = 0, items: int = 0, next_url: str | None = None
@@ -261,11 +266,11 @@ class PaginationError(TicketSourceError):
 
 
 class ListEnded(TicketSourceError):
-    """The rest of a list of a listing was not read, since that list seems to go on for ever; rows may be missing."""
+    """The rest of one list of a listing was not read, because the list seems to be endless; rows may be missing."""
 
 
 class BranchError(TypedDict):
-    """One branch of a listing that could not be read: the ids that lead to it, the class of its error, and its text."""
+    """A branch of a listing that could not be read: the ids of its path, the class of its error, and the text."""
 
     event_id: str | None
     date_id: str | None
@@ -275,9 +280,10 @@ class BranchError(TypedDict):
 
 
 class BranchesFailed(TicketSourceError):
-    """Some branches of a listing could not be read; the rows of all others were yielded before.
+    """Some branches of a listing could not be read; the rows of all other branches were yielded before.
 
-    `count` says how many, `branches` which: the first thousand. Pass `on_branch_error` to the listing for all of them.
+    `count` is the number of failed branches. `branches` has the first thousand of them. To get all of them, pass
+    `on_branch_error` to the listing.
     """
 
     def __init__(self, message: str = "", branches: Iterable[BranchError] = (), count: int = 0) -> None:
@@ -288,7 +294,7 @@ class BranchesFailed(TicketSourceError):
 
 
 class InvalidID(TicketSourceError, ValueError):
-    """What was given for an id cannot be one, so that nothing was sent; `value` is what was given."""
+    """The value that was passed as an id cannot be an id, so nothing was sent; `value` shows it."""
 
     def __init__(self, message: str = "", value: str = "") -> None:
         super().__init__(message, value)
@@ -296,7 +302,7 @@ class InvalidID(TicketSourceError, ValueError):
 
 
 class UnreadableFile(TicketSourceError, ValueError):
-    """A file is not the table that it should be, or not as a whole; `file` is its name."""
+    """A file is not the expected table, or a part of it is not; `file` is its name."""
 
     def __init__(self, message: str = "", file: str = "") -> None:
         super().__init__(message, file)
@@ -306,7 +312,7 @@ class UnreadableFile(TicketSourceError, ValueError):
 class UnreadableValue(TicketSourceError, ValueError):
     """A write would clear or replace a value that could not be read; nothing was sent.
 
-    `id` names the record, `field` the dotted path to the value.
+    `id` is the id of the record, `field` the dotted path to the value.
     """
 
     def __init__(self, message: str = "", id: str = "", field: str = "") -> None:  # noqa: A002 - as in InvalidResponse
@@ -316,13 +322,13 @@ class UnreadableValue(TicketSourceError, ValueError):
 
 
 class LimiterUnavailable(TicketSourceError):
-    """No slot was given out, since the store of a shared rate limiter does not answer; nothing was sent."""
+    """No slot was given out, because the store of a shared rate limiter does not answer; nothing was sent."""
 
 
 class StoreError(TicketSourceError):
-    """The customer store at `path` cannot be used, or is of another box office.
+    """The customer store at `path` cannot be used, or belongs to another box office.
 
-    `id` is the customer whose row is damaged, or empty.
+    `id` is the id of the customer whose row is damaged, or an empty text.
     """
 
     def __init__(self, message: str = "", path: str = "", id: str = "") -> None:  # noqa: A002 - as in InvalidResponse
@@ -339,7 +345,7 @@ class TooManyRemoved(StoreError):
     """Too many customers are gone, so the answers of the API may be wrong. No deletion or erasure was yielded.
 
     The store has `remembered` customers. Of these, `missing` were not in the list with their data, and `removed` were
-    found to be gone before the loop stopped. `allowed` is how many may be.
+    found to be gone before the loop stopped. `allowed` is the largest number that may be gone.
     """
 
     def __init__(

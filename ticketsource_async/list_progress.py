@@ -1,4 +1,4 @@
-"""How far one loop over a list has come, which of its rows are new, and whether it seems to go on for ever; pure."""
+"""Track one loop over a list: its counts, which rows are new, and whether the list seems to be endless; pure."""
 
 from collections import deque
 from typing import Final
@@ -14,16 +14,16 @@ _MOST_REPEATED: Final = 3
 
 @define
 class ListReport:
-    """What a loop over a list has counted so far."""
+    """The counts of a loop over a list so far."""
 
     passes: int = 0
     """Passes over the list that have begun."""
     requests: int = 0
-    """Requests for pages, retries not counted."""
+    """Requests for pages, without retries."""
     duplicates: int = 0
-    """Rows that were dropped, because they had come on the same page or shortly before."""
+    """Rows that were dropped because they had come before, on the same page or on one of the last pages."""
     invalid: int = 0
-    """Rows that `on_invalid` got."""
+    """Rows whose error was passed to `on_invalid`."""
     found_later: int = 0
     """Rows that the first pass had missed."""
     unreadable: int = 0
@@ -31,12 +31,16 @@ class ListReport:
     complete: bool = False
     """Whether a later pass found nothing new. It is never true without `verify`."""
     ended: str | None = None
-    """Why the list was not read further although it seems to go on. None if it was read to its end."""
+    """Why reading stopped although the list seems to go on. None if the list was read to its end."""
 
 
 @define
 class Loop:
-    """Where one loop over a list stands: what may still come, what has, and in `last` the page without a `next`."""
+    """The state of one loop over a list.
+
+    `left`: how many rows may still come, None for no limit. `known`: the ids of all passes, None without `verify`.
+    `last`: the last page that was read in a forward pass.
+    """
 
     report: ListReport
     left: int | None
@@ -46,24 +50,24 @@ class Loop:
     first_page: FirstPage = field(factory=FirstPage)
     pages: deque[set[str]] = field(factory=deque)
     recent: set[str] = field(factory=set)
-    whole_pages: set[int] = field(factory=set)  # for each page of this pass a hash of its ids
+    whole_pages: set[int] = field(factory=set)  # a hash of the ids of each page of this pass
     latest: int | None = None
     new: int = 0
     items: int = 0
     broken_pages: int = 0
-    capped: bool = False  # whether a page was short and not the last: the API gives fewer rows than it is asked for
-    ids: int = 0  # on the page read last
-    fresh: int = 0  # of these, how many had not come in this pass
-    nameless: bool = False  # whether that page has a row without an id
+    capped: bool = False  # whether a page was short but not the last: the API gives fewer rows than `per_page`
+    ids: int = 0  # ids on the last page
+    fresh: int = 0  # those of them that had not come in this pass
+    nameless: bool = False  # whether the last page has a row without an id
     fresh_pages: int = 0
     empty: int = 0  # pages in a row without an id
     same: int = 0  # pages in a row with the ids of the page before
-    repeated: int = 0  # pages in a row with ids, of which none is fresh
+    repeated: int = 0  # pages in a row with ids but with no fresh id
 
     def which_are_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
-        """Return for each row of a page whether it is new: its id is in none of the pages that are compared.
+        """Return for each row of a page whether it is new. The id of a new row is on none of the compared pages.
 
-        `content` is a hash of the rows without an id if these count as rows. They are told apart by page.
+        `content`: a hash of the rows without an id, if these count as rows. They are compared by whole pages.
         """
         here = {record_id for record_id in ids if record_id is not None}
         counted = ids.count(None) if content else 0
@@ -72,7 +76,7 @@ class Loop:
         self.same = self.same + 1 if whole == self.latest and self.ids else 0
         self.latest = whole
         unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
-        if whole in self.whole_pages and here:  # the list has begun again, or has grown much at its front
+        if whole in self.whole_pages and here:  # the list has started again, or many rows were added at its front
             older = here - self.recent
             self.recent |= older
             new = [self._is_new(record_id, here) for record_id in ids]
@@ -97,7 +101,7 @@ class Loop:
 
     def _is_new(self, record_id: str | None, here: set[str]) -> bool:
         first_pass = self.report.passes == 1
-        if record_id is None:  # it is invalid, and handed over once
+        if record_id is None:  # it is invalid, and its error must be passed on only once
             return first_pass
         known = self.known is not None and record_id in self.known
         if record_id in self.recent or record_id in here or (known and first_pass):
@@ -110,16 +114,16 @@ class Loop:
         return True
 
     def forget_pages(self) -> None:
-        """Forget what came lately, since it is to be read again."""
+        """Forget the last pages, because they will be read again."""
         self.recent.clear()
         self.pages.clear()
         self.whole_pages.clear()
         self.fresh_pages = self.empty = self.same = self.repeated = 0
 
     def why_end(self) -> str | None:
-        """Return why the page read last should be the end although it has a `next`; None if it should not.
+        """Return why to stop after the last page although it has a `next`; None to go on.
 
-        Many rows that are added at the front of a list make whole pages come again, but no more than were read before.
+        If many rows are added at the front of a list, whole pages come again, but no more than were read before.
         """
         self.empty = 0 if self.ids else self.empty + 1
         self.fresh_pages += self.fresh > 0

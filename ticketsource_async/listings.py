@@ -1,8 +1,8 @@
-"""Many calls as one listing: everything that is on, and everything that was sold.
+"""Read many lists as one listing: the whole programme, and all bookings.
 
-Each reads in branches, so many at a time, and yields in the order of the lists. A branch is an event, or a date. Its
-rows are yielded when all of them are there, so a branch that fails yields none; a single row that cannot be read costs
-no other. No task outlives its loop, also if the loop is left early.
+A listing reads several branches at a time and yields rows in the order of the lists. A branch is an event or a date.
+Its rows are yielded when all of them have been read, so a branch that fails yields none. If a single row cannot be
+read, the other rows are still yielded. No task outlives the loop, even if the loop ends early.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ Out = TypeVar("Out")
 _MOST_NAMED: Final = 20
 _MOST_KEPT: Final = 1_000
 _MOST_IN_A_ROW: Final = 100
-_MOST_LETTERS: Final = 500  # of an error, which may have many reasons
+_MOST_LETTERS: Final = 500  # letters of an error to show; an error may have many reasons
 
 
 def _shortened(text: str) -> str:
@@ -46,12 +46,12 @@ def _shortened(text: str) -> str:
 
 @frozen
 class FailedBranch:
-    """A branch of a listing that could not be read, and why.
+    """A branch of a listing that could not be read, and the error.
 
-    It is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates there have
-    no venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or, without an `event`,
-    of events; all others of that list are there. If `is_end`, it is the rest of such a list, which was not read to its
-    end; the rows before are there. With a `booking_id` it is the seats of that booking.
+    The branch is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates at
+    the venue have None as venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or,
+    without an `event`, of events. The other rows of that list were read. If `is_end`, it is the rest of such a list,
+    which was not read to its end. The rows before it were read. With a `booking_id` it is the seats of that booking.
     """
 
     event: Event | None
@@ -62,17 +62,17 @@ class FailedBranch:
 
     @property
     def is_row(self) -> bool:
-        """Whether it is one row of a list."""
+        """Whether the branch is one row of a list."""
         return isinstance(self.error, InvalidResponse) and self.error.json_path.startswith("$.data[")
 
     @property
     def is_end(self) -> bool:
-        """Whether it is the rest of a list."""
+        """Whether the branch is the rest of a list."""
         return isinstance(self.error, ListEnded)
 
     def __str__(self) -> str:
         part = f"date {self.date.id} of " if self.date else f"venue {self.venue_id} of " if self.venue_id else ""
-        if isinstance(self.error, InvalidID):  # it may have any letters, and the error has it escaped
+        if isinstance(self.error, InvalidID):  # the id may have any characters; the error shows it escaped
             part = "a venue of "
         whose = f"event {self.event.id}" if self.event else "the list of events"
         if self.booking_id is not None:
@@ -130,7 +130,7 @@ _Performance = tuple[Event, EventDate, Venue | None]
 
 @frozen
 class Sold:
-    """A performance with all bookings for it; what `failed` names of them is not there."""
+    """A performance with its bookings, except for those in `failed`, which could not be read."""
 
     event: Event
     date: EventDate
@@ -147,9 +147,10 @@ def sold_by_date(
     with_venues: bool = False,
     of_events: Iterable[str | Event] | None = None,
 ) -> AsyncGenerator[Sold | FailedBranch, None]:
-    """Return every performance with the bookings for it, of all events or of these; failed branches come in between.
+    """Return every performance with its bookings, of all events or of `of_events`, and each failed branch.
 
-    `concurrency` lists are read at a time. Without `with_venues` nothing has a venue.
+    A failed branch comes in its place in the order. `concurrency` lists are read at a time. Without `with_venues` the
+    venues are None.
     """
     branches, events, dates = _Branches(), Events(sender, "bulk"), Dates(sender, "bulk")
     venues = _AllVenues(sender, branches)
@@ -182,7 +183,7 @@ def sold_by_date(
 
 @frozen
 class SeatsOfBooking:
-    """The seats of a booking; what `failed` names of them is not there."""
+    """The seats of a booking, except for those in `failed`, which could not be read."""
 
     booking_id: str
     seats: Sequence[Seat]
@@ -192,7 +193,7 @@ class SeatsOfBooking:
 def seats_of_bookings(
     sender: Sender, booking_ids: Iterable[str], concurrency: int
 ) -> AsyncGenerator[SeatsOfBooking, None]:
-    """Return the seats of these bookings, so many at a time."""
+    """Return the seats of these bookings; `concurrency` lists are read at a time."""
     branches, bookings = _Branches(), Bookings(sender, "bulk")
 
     async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
@@ -205,7 +206,7 @@ def seats_of_bookings(
 
 
 async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
-    """Yield all events, and what cannot be read of their list."""
+    """Yield all events, and a failed branch for each part of their list that cannot be read."""
     odd: list[InvalidResponse] = []
     listed = events.list(on_invalid=odd.append)
     async with aclosing(listed.pages()) as pages:
@@ -222,7 +223,7 @@ async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, No
 def _these_events(
     events: Events, branches: "_Branches", wanted: Iterable[str | Event], concurrency: int
 ) -> AsyncGenerator[Event | FailedBranch, None]:
-    """Return these events, each once; those that are ids are asked for."""
+    """Return these events, each once; an event that is given by its id is requested."""
     by_id = {checked_id(event, Event): event for event in wanted}
 
     async def get(event: str | Event) -> list[Event | FailedBranch]:
@@ -237,18 +238,18 @@ async def _each(items: Iterable[In]) -> AsyncGenerator[In, None]:
 
 
 def _rest(listed: Pager[Any]) -> list[ListEnded]:
-    """Return the error for the rest of a list that was not read to its end, none if it was."""
+    """Return the error for the rest of a list that was not read to its end; an empty list if it was."""
     return [] if listed.report.ended is None else [ListEnded(listed.report.ended)]
 
 
 def check_plain(name: str, function: object, given: str) -> None:
-    """Raise ValueError for what is called and not awaited, if it is no function, or one that must be awaited."""
+    """Raise ValueError unless a callback is None or a plain function, because its result is not awaited."""
     if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):
         raise ValueError(f"{name} must be a plain function, called with {given}")
 
 
 class _Branches:
-    """What is read for one listing, each part on its own."""
+    """Read the branches of one listing, each with its own error."""
 
     def __init__(self) -> None:
         self._failures_in_a_row = 0
@@ -261,7 +262,7 @@ class _Branches:
         *,
         booking_id: str | None = None,
     ) -> tuple[list[Out], list[FailedBranch]] | FailedBranch:
-        """Return the rows of a list, and what could not be read of it, as `read` does."""
+        """Return the rows of a list with the failures in it, or the failure of the list; raise as `read` does."""
         odd: list[InvalidResponse] = []
         listed = list_all(odd.append)
         found = await self.read(listed.collect(), event, event_date, booking_id=booking_id)
@@ -278,18 +279,19 @@ class _Branches:
         *,
         booking_id: str | None = None,
     ) -> Out | FailedBranch:
-        """Return what a branch reads, or its failure; raise what concerns all, with a note that names this branch.
+        """Return the result of a branch, or its failure.
 
-        If so many fail while none can be read, that concerns all.
+        Raises an error that concerns all branches, with a note that names this branch. The last of a hundred failures
+        in a row concerns all.
         """
         try:
             found = await reading
         except Exception as error:
             if isinstance(error, TicketSourceError) and not concerns_all(error):
-                is_gone = isinstance(error, NotFound) and error.is_from_api  # and the API itself is well
+                is_gone = isinstance(error, NotFound) and error.is_from_api  # then the API itself works
                 self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
-                    # The frames of its traceback hold what was read of the branch.
+                    # The frames of the traceback would keep the rows of the branch in memory.
                     return FailedBranch(event, event_date, venue_id, error.with_traceback(None), booking_id)
                 error.add_note(f"This is failure {self._failures_in_a_row} in a row, so the listing ends.")
             ids = " and ".join([*(one.id for one in (event, event_date) if one), *filter(None, [booking_id])])
@@ -300,7 +302,7 @@ class _Branches:
 
 
 class _AllVenues:
-    """The venues of all events; each is asked for once at most."""
+    """The venues of all events; each venue is requested by its id at most once."""
 
     def __init__(self, sender: Sender, branches: _Branches) -> None:
         self._branches = branches
@@ -310,16 +312,19 @@ class _AllVenues:
         self._one_at_a_time = asyncio.Lock()
 
     async def read_list(self, event: Event) -> None:
-        """Read the venues of an event at once, if possible: otherwise `get` asks for each."""
+        """Read the list of an event's venues; if that fails, `get` requests each venue."""
         found = await self._branches.read(self._events.list_venues(event).collect(), event)
         if not isinstance(found, FailedBranch):
             self._fetched.update({venue.id: venue for venue in found})
 
     async def get(self, event: Event, venue_id: str | None, gone: list[FailedBranch]) -> Venue | None:
-        """Return a venue, None without an id; add one that cannot be read to those that are gone, the first time."""
+        """Return a venue; None without an id, or if it cannot be read.
+
+        The first failure of each venue is added to `gone`.
+        """
         if venue_id is None:
             return None
-        if venue_id not in self._fetched:  # not in the list of its event
+        if venue_id not in self._fetched:  # the list of its event does not have it
             async with self._one_at_a_time:
                 if venue_id not in self._fetched:
                     found = await self._branches.read(self._venues.get(venue_id), event, venue_id=venue_id)
@@ -334,7 +339,7 @@ def _in_branches(
     work: Callable[[In], Coroutine[Any, Any, Sequence[Out] | FailedBranch]],
     concurrency: int,
 ) -> AsyncGenerator[Out | FailedBranch, None]:
-    """Yield the rows as `in_order` does; in the place of the rows of a branch that failed comes its failure."""
+    """Yield the rows as `in_order` does; a branch that failed yields its failure instead of rows."""
 
     async def rows(item: In | FailedBranch) -> Sequence[Out | FailedBranch]:
         found = item if isinstance(item, FailedBranch) else await work(item)
@@ -346,7 +351,7 @@ def _in_branches(
 async def in_order(
     source: AsyncGenerator[In, None], work: Callable[[In], Coroutine[Any, Any, Sequence[Out]]], concurrency: int
 ) -> AsyncGenerator[Out, None]:
-    """Yield the rows that the work on each item finds, in order, with the work on so many going on at a time."""
+    """Yield the rows that `work` returns for each item, in the order of the items, `concurrency` tasks at a time."""
     branches = TasksAhead[Sequence[Out]](concurrency)
     failure: Exception | None = None
     try:
@@ -356,7 +361,7 @@ async def in_order(
                     item = await anext(source)
                 except StopAsyncIteration:
                     break
-                except Exception as error:  # noqa: BLE001 - it is raised below: what began before comes before it
+                except Exception as error:  # noqa: BLE001 - it is raised below, after the rows of the items before it
                     failure = error
                     continue
                 _ = branches.start(work(item))  # `branches` owns it
@@ -375,7 +380,7 @@ async def in_order(
 async def _yield_rows(
     found: AsyncGenerator[Out | FailedBranch, None], on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[Out, None]:
-    """Yield the rows; hand each failed branch over, or raise them together at the end."""
+    """Yield the rows; pass each failed branch to `on_branch_error`, or raise all of them in one error at the end."""
     failed = _Failed()
     try:
         async with aclosing(found):
@@ -400,14 +405,14 @@ async def _yield_rows(
 
 @define
 class _Failed:
-    """The branches that have failed, as far as the error at the end has them."""
+    """The number of failed branches, and those that the error at the end names."""
 
     count: int = 0
     named: list[str] = field(factory=list)
     branches: list[BranchError] = field(factory=list)
 
     def add(self, failed: FailedBranch) -> None:
-        """Count a branch; keep what the error says of it, unless there are many."""
+        """Count a branch and keep its description; beyond a bound only count it."""
         self.count += 1
         if len(self.named) < _MOST_NAMED:
             self.named.append(str(failed))

@@ -1,4 +1,4 @@
-"""Everything that can be asked of the API, without the opening and closing of a client."""
+"""All operations of the API, without the opening and closing of a client."""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -36,12 +36,12 @@ _GROUPS: Final = ("customers", "notes", "events", "venues", "dates", "bookings",
 
 @frozen(kw_only=True)
 class Answer:
-    """What an endpoint answered.
+    """The answer of an endpoint.
 
-    `data`, `links` and `meta` are those of the API's envelope, `extra` what else is in it. If the answer has no
-    envelope, `data` is all of its JSON, or its text, or None if it is empty. Numbers with a fraction are `Decimal`.
-    `headers` have their names in lower case, of each name the first. `request_id` is for questions to TicketSource
-    support, None if the API names none.
+    `data`, `links` and `meta` are those of the API's envelope. `extra` has the other parts of the envelope. If the
+    answer has no envelope, `data` is all of its JSON, or its text, or None if it is empty. Numbers with a fraction are
+    `Decimal`. `headers` has its names in lower case, and the first value of each name. `request_id` is for questions to
+    TicketSource support. It is None if the API names none.
     """
 
     data: object
@@ -54,12 +54,12 @@ class Answer:
 
 
 class Operations:
-    """All operations of the API: those of a client, or of a view of it that `with_options` returns."""
+    """All operations of the API, for a client or for a view of it that `with_options` returns."""
 
     def __init__(self, sender: Sender, priority: Priority = "interactive", client: "Operations | None" = None) -> None:
         self._sender = sender
         self._priority: Priority = priority
-        self._client = client  # or it would be collected, with a warning, while a view of it is in use
+        self._client = client  # keeps the client alive: it would be collected, with a warning, while a view is in use
         self.customers = Customers(sender, priority)
         self.notes = Notes(sender, priority)
         self.events = Events(sender, priority)
@@ -69,20 +69,20 @@ class Operations:
         self.seats = Seats(sender, priority)
         self.reports = Reports(sender, "bulk")
 
-    if not TYPE_CHECKING:  # the checkers know the operations
+    if not TYPE_CHECKING:  # type checkers report a wrong name themselves
 
         def __getattr__(self, name: str) -> NoReturn:
-            """Name the right operation for one that there is not."""
+            """Raise an error that names the right operation for a wrong one."""
             raise AttributeError(hint_for(type(self), name, _GROUPS))
 
     @property
     def base_url(self) -> str:
-        """The address that calls go to."""
+        """The address of the API that calls use."""
         return str(self._sender.credentials.base_url)
 
     @property
     def proxy(self) -> str | None:
-        """The proxy of the environment that calls go through, without its password; None if there is none."""
+        """The environment's proxy that calls use, without its password; None if they use none."""
         return self._sender.proxy()
 
     def programme(
@@ -93,20 +93,21 @@ class Operations:
         on_branch_error: Callable[[FailedBranch], None] | None = None,
         **unknown: Never,
     ) -> AsyncGenerator[tuple[Event, EventDate, Venue | None], None]:
-        """Return everything that is on: each date with its event and venue, None where the API names no venue.
+        """Return each date of the programme with its event and venue; the venue is None if the API names none.
 
-        `concurrency` events are read at a time. An event whose dates cannot be read has no row here. A venue that
-        cannot be read is None on its dates, which still have their `venue_id`. After all other rows `BranchesFailed`
-        names them, or `on_branch_error` is called with each as its turn comes, and nothing is raised at the end.
+        `concurrency` events are read at a time. If the dates of an event cannot be read, the event has no rows. If a
+        venue cannot be read, its dates have None as venue but still have their `venue_id`. Pass `on_branch_error` to
+        get each of these failures in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all
+        rows and names them.
 
-        What concerns all events ends the listing after the rows before it: a failure of the list of events, a refused
-        key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that is no
-        `TicketSourceError`, and the last of a hundred failures in a row. (A 404 of the API itself is none: the API is
-        well.) Such an error has a note that names its event. Leave the loop with `contextlib.aclosing` if you leave it
-        early.
+        An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
+        events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that
+        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts that
+        count, because it shows that the API works. The error has a note that names its event. If you may leave the loop
+        early, use `contextlib.aclosing`.
 
-        Requests: the pages of GET /events; for each event those of its dates, and if `start` keeps any, of its venues;
-        GET /venues/{id} for a venue that is not there.
+        Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
+        venues. GET /venues/{id} for each venue that is not among them.
         """
         if unknown:
             raise no_such_option("programme", unknown, ("start", "concurrency", "on_branch_error"))
@@ -123,11 +124,12 @@ class Operations:
     ) -> AsyncGenerator[tuple[Event, EventDate, Booking], None]:
         """Return every booking of the box office with its event and date.
 
-        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. An event whose
-        dates, or a date whose bookings cannot be read has no row here: `BranchesFailed` and `on_branch_error` tell of
-        them as in `programme`, and what concerns all of them ends the listing as there.
+        `concurrency` lists are read at a time, and as many dates with their bookings are in memory. If the dates of an
+        event or the bookings of a date cannot be read, that event or date has no rows. `on_branch_error` and
+        `BranchesFailed` report them as in `programme`, and an error that concerns all ends the listing as there.
 
-        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings.
+        Requests: the pages of GET /events, for each event the pages of its dates, for each date the pages of its
+        bookings.
         """
         if unknown:
             raise no_such_option("all_bookings", unknown, ("start", "concurrency", "on_branch_error"))
@@ -143,14 +145,15 @@ class Operations:
         query: Mapping[str, str | int] | None = None,
         **unknown: Never,
     ) -> Answer:
-        """Call any endpoint, such as one that this library does not know yet, and return what it answered.
+        """Call any endpoint and return its answer, also one that has no method in this library.
 
-        `path` is that of the API's documentation, such as "/customers/cst-1". `json` is sent as it is, with the
-        `{"data": ...}` around it that the API wants; None sends no body. It has the limiter, the retries and the errors
-        of every other call. A POST or a PATCH is not sent again if it may have been processed: what the PATCH of an
-        endpoint that this library does not know does, nobody knows. If the answer to a DELETE was lost and the next
-        attempt gets 404, `status` is 404. Raises ValueError or TypeError, before any request, for what cannot be sent.
-        If the answer is neither JSON nor text, a GET raises `InvalidResponse` and a write `OutcomeUnknown`.
+        `path` is the path in the API's documentation, such as "/customers/cst-1". `json` is sent as it is, so include
+        the `{"data": ...}` that the API requires; None sends no body. The call has the limiter, the retries and the
+        errors of every other call. A POST or a PATCH that may have been processed is not sent again. That holds for
+        PATCH too, because the effect of a second one is not known for an unknown endpoint. If the answer to a DELETE
+        was lost and the next attempt gets 404, `status` is 404. Raises ValueError or TypeError, before any request, for
+        arguments that cannot be sent. If the answer is neither JSON nor text, a GET raises `InvalidResponse` and a
+        write raises `OutcomeUnknown`.
         """
         if unknown:
             raise no_such_option("request", unknown, ("json", "query"))
@@ -184,17 +187,18 @@ class Operations:
     ) -> "Operations":
         """Return a view of this client that makes its calls with other options, for one call or for many.
 
-        It has the same session, connections and limiter, keeps its client alive, and ends when that is closed; nothing
-        of the client changes. Options that you leave out keep their values. `priority` is that of `ClientOptions`.
+        The view shares the session, the connections and the limiter of the client. It keeps the client alive, and ends
+        when the client is closed. The client itself does not change. Options that you leave out keep their values.
+        `priority` means the same as in `ClientOptions`.
 
-        `headers` are sent besides those of the client. They cannot be those that carry the key or belong to the request
-        itself, such as `Authorization` and `Content-Type`; `Accept` is replaced. Raises `ConfigurationError` for a
-        setting that cannot work.
+        `headers` are sent besides those of the client. A header that carries the key or belongs to the request itself
+        is refused, such as `Authorization` or `Content-Type`. `Accept` replaces that of the client. Raises
+        `ConfigurationError` for a setting that cannot work.
         """
         credentials, wrong = self._sender.credentials, ""
         if not isinstance(headers, Unset) and not (wrong := why_not_sent(headers)):
             credentials = credentials.with_headers(headers)
-        del headers  # or a report with locals of an error below would show the values, which may be secret
+        del headers  # a report of an error below with locals would show the values, which may be secret
         if unknown:
             raise no_such_option("with_options", unknown, ("timeouts", "retry", "on_event", "priority", "headers"))
         if wrong:
@@ -242,11 +246,11 @@ class Operations:
         query: Mapping[str, str | int] | None = None,
         **options: Unpack[ListOptions],
     ) -> Pager[Row] | Pager[dict[str, object]]:
-        """Return the list at any path, such as one that this library does not know yet.
+        """Return the list at any path, also one that has no method in this library.
 
-        With `dict` the rows come as they are. With a class of your own, made from `Record`, they come as its records.
-        Rows of `dict` are told apart by their `type` and `id`; one without an id is never dropped, and is refused with
-        `verify`, which goes by ids. Raises TypeError for any other `model`.
+        With `dict` as `model` the rows are yielded as they are. With a class of your own, made from `Record`, they are
+        yielded as its records. Rows of `dict` are compared by their `type` and `id`. A row without an id is never
+        dropped. With `verify` it is invalid, because `verify` compares ids. Raises TypeError for any other `model`.
         """
         check_model(model)
         check_list_options(options, "paginate")
@@ -260,7 +264,7 @@ class Operations:
 
 
 def check_kinds(**options: object) -> None:
-    """Raise `ConfigurationError` unless these options are of their kinds."""
+    """Raise `ConfigurationError` unless each option has a value of its type."""
     if (on_event := options.pop("on_event", None)) is not None and (
         not callable(on_event) or inspect.iscoroutinefunction(on_event)
     ):

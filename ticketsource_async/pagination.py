@@ -1,7 +1,7 @@
-"""One list call, as items or as pages, read one after another, ahead, or again and again until nobody is missed.
+"""Read a list as items or as pages: one page after another, several ahead, or repeatedly until no row is missing.
 
-No connection is held open between two items: a loop may be left, or take all day, at any point. What was read ahead, or
-is on its way, waits for it in tasks, which end with the loop.
+No connection is held between two items, so a loop may stop or pause for hours at any point. Pages that are read ahead
+wait in tasks. The tasks end with the loop.
 """
 
 import asyncio
@@ -35,19 +35,21 @@ from ticketsource_async.ratelimit import Priority
 T = TypeVar("T")
 
 OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
-"""What to do with a row that is not what the API promises: raise, or hand the error over and go on without the row."""
+"""How to treat a row that is not what the API promises: raise its error, or pass the error on and drop the row."""
 
-_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports this itself
+_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, because the command reports this itself
 _ROWS_AT_ONCE: Final = 1000
-_PAGES_COMPARED: Final = 10  # a row that comes again within so many pages is dropped; more if more are read at a time
+_PAGES_COMPARED: Final = (
+    10  # a row that came on one of the last 10 pages is dropped; more pages count if more are read ahead
+)
 _MOST_BROKEN: Final = 5
 
 
 @frozen
 class Page(Generic[T]):
-    """One page of a list: `number` and `per_page` as asked for, `next_url` to follow, `raw_links` as received.
+    """One page of a list: `number` and `per_page` as requested, `next_url` to follow, `raw_links` as received.
 
-    To go on from here later, pass `start_page=page.number + 1` with the same `per_page`.
+    To continue after this page later, pass `start_page=page.number + 1` with the same `per_page`.
     """
 
     items: tuple[T, ...]
@@ -58,11 +60,11 @@ class Page(Generic[T]):
 
 
 class Pager(Generic[T]):
-    """A list. Nothing is asked for before you loop over it, and each loop reads it anew.
+    """A list. No request is sent before you loop over it, and each loop reads the list anew.
 
     The API has only page numbers, so rows move while you read. If a row is deleted on a page that you have read, you
-    miss another one; `verify` finds it. If a row is inserted there, another one comes twice; it is dropped if its id
-    was on one of the last pages. `report` tells how the loop that began last has gone.
+    miss another row; `verify` finds it. If a row is inserted there, another row comes twice. It is dropped if its id
+    was on one of the last pages. `report` has the counts of the latest loop.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Pager(Generic[T]):
         predicate: Callable[[T], bool] | None = None,
         priority: Priority = "interactive",
     ) -> None:
-        self._url, self._model = url, model  # first, as `repr` has them
+        self._url, self._model = url, model  # first, because `repr` needs them also after an error
         check_whole("per_page", per_page, 1, 100, error=ValueError)
         check_whole("start_page", start_page, error=ValueError)
         if max_items is not None:
@@ -106,7 +108,7 @@ class Pager(Generic[T]):
         self._priority: Priority = priority
 
     if not TYPE_CHECKING:  # the checkers find these mistakes
-        # By this a `for` loop finds its items, too. With `__iter__` a list would count as an iterable.
+        # A plain `for` loop calls this and gets the error. With `__iter__` a Pager would count as an iterable.
         def __getitem__(self, _: object) -> NoReturn:
             raise TypeError(f"{self!r} is read with `async for`, or all at once with `await pager.collect()`")
 
@@ -121,18 +123,18 @@ class Pager(Generic[T]):
             async for page in pages:
                 for item in page.items:
                     yield item
-                del page  # or it would be kept until the next has come
+                del page  # frees the memory before the next page is read
 
     async def pages(self) -> AsyncGenerator[Page[T], None]:
         """Yield the pages to the end of the list, or until `max_items` rows were read.
 
         The list ends with a `next` of null, or with a page without `next` that is not full. After a full page without
-        `next`, or with a `next` that is wrong, the next page is asked for by its number. If that has no new row, the
-        list has ended. If a list seems to go on for ever, reading stops, and `report.ended` says why. Rows that were
-        dropped, and rows that `on_invalid` got, count towards `max_items`. With `verify` the pages of all passes are
-        yielded, each with the rows that are new.
+        `next`, and after a page with a wrong `next`, the next page is requested by its number. If it has no new row,
+        the list has ended. If a list seems to be endless, reading stops, and `report.ended` says why. `max_items` also
+        counts rows that are dropped or whose error goes to `on_invalid`. With `verify` the pages of all passes are
+        yielded, each with its new rows only.
 
-        Raises `PaginationError` after the page was yielded, if its `next` is wrong and the pages have no numbers.
+        Raises `PaginationError`, after it has yielded the page, if `next` is wrong and the pages have no numbers.
         """
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
@@ -155,10 +157,10 @@ class Pager(Generic[T]):
             loop.first_page.goes_on = loop.first_page.goes_on or False
 
     async def _forward(self, loop: Loop, url: URL, concurrency: int) -> AsyncGenerator[Page[T], None]:
-        """Read from this page to the last.
+        """Yield the pages from `url` to the last one.
 
-        With a concurrency, the pages that should follow are asked for before the `next` that leads to them is known:
-        first none, then more with every page that has one. They are dropped where the next page is another one.
+        With a concurrency above 1, the following page numbers are requested before their `next` is known: none at
+        first, then more after every page that has a `next`. If the real next page is another one, they are dropped.
         """
         asked, ahead = deque[URL](), TasksAhead[Envelope](1)
         seen = {paging.fingerprint(url)}
@@ -169,12 +171,12 @@ class Pager(Generic[T]):
                 if asked and paging.fingerprint(asked[0]) != paging.fingerprint(url):
                     await ahead.aclose()
                     asked, ahead = deque[URL](), TasksAhead[Envelope](1)
-                    concurrency = at_a_time = 1  # no further guess: this list does not go on as others do
+                    concurrency = at_a_time = 1  # page numbers do not predict the next page of this list
                 if at_a_time > 1:
                     ahead.most = at_a_time
                     self._ask(loop, asked, ahead, url)
                     if ahead.ended():
-                        # To read a page blocks the event loop: let the tasks of the new ones start, and send, first.
+                        # Reading a page blocks the event loop, so the new tasks must send their requests first.
                         await asyncio.sleep(0)
                 try:
                     envelope = await (ahead.oldest() if asked else self._read(loop, url))
@@ -202,16 +204,16 @@ class Pager(Generic[T]):
             await ahead.aclose()
 
     async def _backward(self, loop: Loop, first: URL) -> AsyncGenerator[Page[T], None]:
-        """Read from the page without a `next`, as it is now, to the first.
+        """Yield the pages from the current last one back to the first.
 
-        One page at a time, with any concurrency: a row that a deletion moves goes towards the pages still to be
-        read only because they are read in this order.
+        One page is read at a time with any concurrency. Only in this order does a deletion move rows towards the pages
+        that are not read yet.
         """
         try:
-            async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # it may have grown
+            async with aclosing(self._forward(loop, loop.last, 1)) as pages:  # the list may have grown
                 async for page in pages:
                     yield page
-        except NotFound:  # or have shrunk: whether a page that is gone is empty or a 404 is not documented
+        except NotFound:  # the list has shrunk; the API does not document whether a missing page is empty or a 404
             if loop.last == first:
                 raise
         loop.forget_pages()
@@ -239,7 +241,7 @@ class Pager(Generic[T]):
             )
 
     def _ask(self, loop: Loop, asked: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
-        """Ask for the page, and for those that should follow it, as many as may be on their way."""
+        """Request the page and the pages that should follow it, as many as may be in flight."""
         if loop.left is not None:
             ahead.most = min(ahead.most, -(-loop.left // self._per_page))
         following = paging.page_offset(asked[-1], 1, self._ours) if asked else url
@@ -249,7 +251,7 @@ class Pager(Generic[T]):
             following = paging.page_offset(following, 1, self._ours)
 
     async def _read(self, loop: Loop, url: URL) -> Envelope:
-        """Return a page; one that the API cannot answer while it answers others is read in parts."""
+        """Return a page; read it in parts if the API fails on this page but answers others."""
         try:
             return await self._ask_for(loop, url, _whole_api_fails)
         except (ServerError, InvalidResponse) as error:
@@ -259,12 +261,12 @@ class Pager(Generic[T]):
             failure: ServerError | InvalidResponse = error
         size = int(url.query["per_page"])
         row_behind = number * size + size // 2 + 1
-        for page, per_page in ((number - 1 or 2, size), (row_behind, 1)):  # its neighbour may be broken too
+        for page, per_page in ((number - 1 or 2, size), (row_behind, 1)):  # the neighbouring page may be broken too
             try:
                 await self._ask_for(loop, url.update_query(page=str(page), per_page=str(per_page)), _whole_api_fails)
             except (ServerError, InvalidResponse):
                 continue
-            except NotFound as gone:  # which is an answer, too
+            except NotFound as gone:  # a 404 of the API is an answer too
                 if not gone.errors:
                     raise
             return await self._read_in_parts(loop, url, failure)
@@ -297,7 +299,7 @@ class Pager(Generic[T]):
     async def _page(
         self, loop: Loop, envelope: Envelope, number: int, seen: Collection[str]
     ) -> tuple[Page[T], Following]:
-        """Return the page, and where the list goes on."""
+        """Return the page and the page that follows it."""
         rows = envelope.rows()
         if self._max_passes > 1 and self._id_in is not id_in:
             rows = [_named(row, index, envelope) for index, row in enumerate(rows)]
@@ -311,7 +313,7 @@ class Pager(Generic[T]):
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
 
     def _next_url(self, loop: Loop, following: Following, number: int) -> URL | None:
-        """Return the address of the page after the one of this number; None if the list is not to be read further."""
+        """Return the address of the page after page `number`; None to stop reading."""
         if following.url is None:
             if following.wrong:
                 raise PaginationError(
@@ -334,7 +336,7 @@ class Pager(Generic[T]):
         return None
 
     def _log_end(self, came_by: Following, number: int) -> None:
-        """Log that a list has ended with a page whose `next` was wrong."""
+        """Log that a list has ended after a page whose `next` was wrong."""
         if came_by.wrong:
             _LOG.warning(
                 "The list at %s ends before page %d: its `next` was not followed, since %s (%s), and that number has "
@@ -343,16 +345,19 @@ class Pager(Generic[T]):
             )
 
     async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
-        """Return the items of a page that are to come, and count them, or all rows, off what is left."""
+        """Return the items of a page to yield, and subtract the rows of the page from `loop.left`.
+
+        With a predicate only the items that it keeps are subtracted.
+        """
         new = loop.which_are_new(list(map(self._id_in, rows)), None if self._id_in is id_in else _content(rows))
         item: T | None
         items: list[T] = []
         for index, is_new in enumerate(new):
             if loop.left == 0:
                 break
-            if index % _ROWS_AT_ONCE == _ROWS_AT_ONCE - 1:  # more than was asked for, maybe a million
+            if index % _ROWS_AT_ONCE == _ROWS_AT_ONCE - 1:  # the server may send far more rows than requested
                 await asyncio.sleep(0)
-            # The fewer objects there are, the less the garbage collector has to look at.
+            # Each row is released at once, because fewer objects mean less work for the garbage collector.
             row, rows[index] = rows[index], None
             item = None
             if is_new:
@@ -362,7 +367,7 @@ class Pager(Generic[T]):
                     told = row if isinstance(row, InvalidResponse) else None
                     self._refuse(loop, told or envelope.refused(refused, self._model, row, index))
             is_kept = item is not None and (self._predicate is None or self._predicate(item))
-            # Rows that nobody asked for do not count: the server may not filter at all.
+            # Rows that the predicate drops do not count, because the server may not filter at all.
             if loop.left is not None and (is_kept or self._predicate is None):
                 loop.left -= 1
             if item is not None and is_kept:
@@ -374,7 +379,7 @@ class Pager(Generic[T]):
         return items
 
     def _refuse(self, loop: Loop, error: InvalidResponse) -> None:
-        """Hand the error of a row over, or raise it."""
+        """Pass the error of a row to `on_invalid`, or raise it."""
         if not callable(self._on_invalid):
             raise error
         loop.report.invalid += 1
@@ -386,35 +391,35 @@ class Pager(Generic[T]):
             return await anext(items, None)
 
     async def collect(self) -> list[T]:
-        """Return all items at once, all of them in memory."""
+        """Return all items as one list in memory."""
         return [item async for item in self]
 
 
 def _raw_id(row: object) -> str | None:
-    """Return what tells a row that is read as a dict from others: its type and id, as a list may have several types."""
+    """Return the type and id of a row that is read as a dict; a list may have rows of several types."""
     found = id_in(row)
     return None if found is None or not isinstance(row, dict) else f"{row.get('type')}:{found}"
 
 
 def _named(row: object, index: int, envelope: Envelope) -> object:
-    """Return a row, or the error for one without an id: with `verify`, nobody could say whether it came before."""
+    """Return a row, or the error for a row without an id, because `verify` compares rows by their ids."""
     missing = isinstance(row, dict) and id_in(row) is None
     return envelope.invalid("Expected an id, which verify goes by", f"$.data[{index}].id") if missing else row
 
 
 def _content(rows: list[object]) -> int:
-    """Return a hash of the rows that have no id; 0 if all of them have one."""
+    """Return a hash of the rows without an id; 0 if all rows have one."""
     nameless = [row for row in rows if _raw_id(row) is None]
     return hash(repr(nameless)) if nameless else 0
 
 
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:
-    """Say whether this page failed, or has no `next`."""
+    """Say whether the page of a task failed or has no `next`."""
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
 
 
 def _whole_api_fails(error: TicketSourceError) -> bool:
-    """Say whether the page is not the cause of a failure, which may be over in a minute."""
+    """Say whether the failure affects all calls, may be over in a minute, and is not caused by the page."""
     return is_outage(error) and not is_broken(error)
 
 

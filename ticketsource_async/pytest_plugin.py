@@ -1,7 +1,7 @@
-"""The pytest plugin with three fixtures: a sandbox in a thread of its own, a client for it, and one that skips waits.
+"""The pytest plugin with three fixtures: a sandbox in its own thread, a client for it, and one that skips waits.
 
-They work in sync and async tests. The fixtures import slow modules when they run, so that a test suite that does not
-use them does not import those modules.
+The fixtures work in sync and async tests. They import slow modules only when they run, so that other test suites do not
+import those modules.
 """
 
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ def ticketsource_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]":
     box = Sandbox(*marker.args, **marker.kwargs) if marker else Sandbox()
     started: Future[Callable[[], object]] = Future()
 
-    # The loop lives in its thread alone: the test's own thread may have one, running or set.
+    # The sandbox gets a thread for its event loop, because the test's thread may have a loop, running or set.
     async def serve() -> None:
         stopped = asyncio.Event()
         async with box:
@@ -78,8 +78,8 @@ def ticketsource_client(request: pytest.FixtureRequest, ticketsource_sandbox: "S
     options = {"base_url": ticketsource_sandbox.url, **(marker.kwargs if marker else {})}
     ts = TicketSource(ticketsource_sandbox.api_key, **options)
     yield ts
-    # The event loop of an async test is closed after this fixture, one of `asyncio.run` was closed before it.
-    if (loop := ts._transport.loop) is not None:  # noqa: SLF001 - nobody else needs to know it
+    # The event loop of an async test is closed after this fixture, a loop of `asyncio.run` before it.
+    if (loop := ts._transport.loop) is not None:  # noqa: SLF001 - only this plugin needs the loop
         _close(ts, loop)
 
 

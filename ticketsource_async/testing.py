@@ -1,4 +1,4 @@
-"""Help for tests of programs that use this library. It needs no test framework."""
+"""Helpers for tests of programs that use this library. They need no test framework."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ __all__ = ["no_waiting"]
 def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[float]]:
     """Skip the waits of all clients in this process: between two attempts and, without `limiter=True`, for the limiter.
 
-    Yield a list. Each skipped wait between two attempts is added to it, in seconds; as a client chooses its wait by
-    chance, this is the longest one. A call that begins in the block gets at most `attempts` attempts, or fewer if its
-    `RetryPolicy` says so. The block also affects clients that were made before it, in all threads. Its effect ends with
-    it; of blocks that overlap, the latest one counts.
+    Yields a list. Each skipped wait between two attempts is added to it, in seconds. A client chooses its wait by
+    chance; the list has the longest possible one. A call that begins in the block gets at most `attempts` attempts, or
+    fewer if its `RetryPolicy` says so. The block also affects clients that were made before it, in all threads. Its
+    effect ends with the block. If blocks overlap, the latest one counts.
 
     Raises ValueError if `attempts` is less than 1.
     """
@@ -28,5 +28,5 @@ def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[flo
     try:
         yield skipped
     finally:
-        # Not the last of the list: two blocks in two tasks may end in the order in which they began.
+        # `remove` and not `pop`, because blocks in two tasks may end in the order in which they began.
         Sender.instead_of_waiting.remove(waiting)

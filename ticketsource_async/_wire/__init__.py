@@ -1,1 +1,1 @@
-"""How one call travels: private to the package."""
+"""Build, send and read one call. This package is private."""

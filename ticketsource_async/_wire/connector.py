@@ -1,4 +1,4 @@
-"""Connections of which no call can get the answer to another: the part of the transport that is aiohttp's connector."""
+"""The connector of aiohttp, changed so that no call gets the answer to another call."""
 
 import asyncio
 from functools import partial
@@ -12,10 +12,10 @@ from aiohttp.tracing import Trace
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections over which no call gets an answer that belongs to another.
+    """Give out connections over which no call gets the answer to another call.
 
-    A server, or a proxy, may send two answers to one request, at once or a moment later. So a write gets a connection
-    that nothing was sent over before, and a read none on which anything waits or has come since its last answer ended.
+    A server or a proxy may send two answers to one request, at once or a moment later. Therefore a write gets a new
+    connection. A read may get a kept connection, but only if no data has come over it since its last answer ended.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,10 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - a name of aiohttp's
     ) -> Connection:
-        """Return a connection for this request; those that were kept and that a write must not use stay kept."""
+        """Return a connection for this request.
+
+        A write must not use a kept connection. The connections that it passes over stay kept.
+        """
         passed_over: list[Connection] = []
         try:
             while True:
@@ -52,12 +55,12 @@ class Connector(aiohttp.TCPConnector):
 
 
 async def _is_silent(connection: Connection, protocol: ResponseHandler) -> bool:
-    """Say whether nothing has come over a kept connection since its last answer; close it if something has."""
+    """Say whether a kept connection has been silent since its last answer; close it if it has not."""
     transport = connection.transport
     try:
-        for _ in range(2):  # in the first turn the event loop finds what waits, in the second it has told of it
+        for _ in range(2):  # in the first turn the event loop finds data that waits, in the second it delivers them
             await asyncio.sleep(0)
-        # What came together with the answer is with the protocol of aiohttp, and its reading may be paused.
+        # Data that came together with the answer are in aiohttp's protocol. It may have paused the reading.
         if transport is not None and not connection.closed and not protocol.should_close and transport.is_reading():
             transport.set_protocol(protocol)
             return True
@@ -75,13 +78,13 @@ def _listen(connection: Connection, protocol: ResponseHandler) -> None:
 
 
 class _Silence(asyncio.Protocol):
-    """Ends a connection, while it is kept for the next call, if the server says anything."""
+    """Close a connection that is kept for the next call as soon as the server sends anything."""
 
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
         self._transport = transport
         self._protocol = protocol
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - any data close the connection
         self._transport.close()
 
     def resume_writing(self) -> None:

@@ -1,7 +1,7 @@
-"""From a draft to the body of a POST or PATCH; pure.
+"""Make the body of a POST or PATCH from a draft; pure.
 
-What is UNSET is left out, None is null. A part of a record (`Address`, `Membership`, `Consent`) goes whole, with its
-`extra`, so that an API that replaces the part loses nothing.
+An UNSET field is left out. None is sent as null. A part of a record (`Address`, `Membership`, `Consent`) is sent whole,
+with its `extra`, because the API may replace the whole part.
 """
 
 import json
@@ -37,7 +37,7 @@ def _make_converter() -> Converter:
             for field in attrs.fields(draft)
             if "sent_as" in field.metadata
         }
-        # Only where the default is UNSET: with a default of None, an explicit None would be dropped.
+        # For drafts only, whose default is UNSET. With a default of None, cattrs would drop an explicit None.
         converter.register_unstructure_hook(
             draft, make_dict_unstructure_fn(draft, converter, _cattrs_omit_if_default=True, **names)
         )
@@ -52,9 +52,10 @@ def body(
     kind: type[models.CustomerDraft | models.NoteDraft],
     record_id: str | None = None,
 ) -> bytes:
-    """Return the body that sends a draft; an update names the record's id a second time, as the API wants it.
+    """Return the body that sends a draft.
 
-    Raises TypeError for another kind of draft than the call takes, and ValueError for one with nothing set.
+    The body of an update repeats the record's id, because the API requires it. Raises TypeError for a draft of another
+    kind than the call takes, and ValueError for a draft with nothing set.
     """
     if not isinstance(draft, kind):
         raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}{await_first(draft)}")
@@ -66,7 +67,7 @@ def body(
 
 
 def encoded(value: object) -> bytes:
-    """Return JSON; raise TypeError or ValueError for what JSON does not have."""
+    """Return a value as JSON; raise TypeError or ValueError for a value that JSON cannot hold."""
     try:
         return _json(value).encode()
     except RecursionError:
@@ -74,7 +75,7 @@ def encoded(value: object) -> bytes:
 
 
 def _json(value: object) -> str:
-    """Return JSON with each number as it came, which `json` cannot write: it would make a float of it."""
+    """Return a value as JSON with every digit of each number; `json` would make a float of a `Decimal`."""
     if isinstance(value, Mapping):
         if odd := [name for name in value if not isinstance(name, str)]:
             raise TypeError(f"the names in a JSON object are texts, not {type(odd[0]).__name__}")

@@ -1,4 +1,4 @@
-"""What the headers of an answer say besides its body; pure."""
+"""Read the headers of an answer: the request id, the wait and the quota; pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,24 +7,24 @@ from typing import Final
 
 from ticketsource_async._wire.request import Request
 
-_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a time of day: this one was in 1973
+_MOST_SECONDS: Final = 100_000_000  # a larger `X-RateLimit-Reset` is a Unix time; this one was in 1973
 
 
 def request_id(request: Request, headers: Mapping[str, str]) -> str | None:
-    """Return the id that the API, or else Cloudflare in front of it, gave a request; None if it names none."""
+    """Return the API's id of a request, or else Cloudflare's; None if the answer names neither."""
     return request.scrub(headers.get("x-request-id") or headers.get("cf-ray") or "") or None
 
 
 def with_id(status: int, found: str | None) -> str:
-    """Return a status for a message, with the id of the request if there is one."""
+    """Return a status as text for a message, with the id of the request if there is one."""
     return f"{status} (request id {found})" if found else str(status)
 
 
 def asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the server asks to wait, 0 or more; None if it does not, or talks nonsense.
+    """Return the seconds that the server asks to wait, 0 or more; None if it names no usable time.
 
-    That is `Retry-After`, or on a 429 without it `X-RateLimit-Reset`, which is seconds or a time of day. A time of day
-    is read against the server's own `Date`, so that a wrong clock on either side does no harm.
+    The header is `Retry-After`. If a 429 lacks it, `X-RateLimit-Reset` counts. Each of them is a number of seconds or a
+    point in time. A point in time is compared with the server's own `Date`, so that a wrong clock does no harm.
     """
     text = headers.get("retry-after", "").strip()
     if (seconds := _seconds(text)) is not None:
@@ -42,7 +42,7 @@ def _seconds(text: str) -> float | None:
 
 
 def quota_left(headers: Mapping[str, str]) -> int | None:
-    """Return how many requests the server says are left in its window, None if it does not."""
+    """Return how many requests are left in the server's window; None if the server does not say it."""
     text = headers.get("x-ratelimit-remaining", "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 

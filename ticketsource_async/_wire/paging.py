@@ -1,4 +1,4 @@
-"""How a list goes on: its next page, and whether to follow a link there; pure."""
+"""Find the next page of a list, and decide whether to follow a link to it; pure."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -15,10 +15,10 @@ _MOST_READ: Final = 20_000  # of a link, in a message
 
 @frozen
 class Following:
-    """Where a list goes on after a page; `url` is None where it ends.
+    """The page that follows another page in a list; `url` is None at the end of the list.
 
-    `by_number` says that the page was not named by `next`, but comes after the other: without a new row there, the list
-    has ended. `wrong` is what is wrong with `next`, if anything, and `link` is that `next`, fit for a message.
+    `by_number`: `next` did not name this page, it is the next one by number. If it has no new row, the list has ended.
+    `wrong`: what is wrong with `next`, or an empty text. `link`: the text of the wrong `next`, fit for a message.
     """
 
     url: URL | None
@@ -28,12 +28,13 @@ class Following:
 
 
 def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str], rows: int) -> Following:
-    """Return where a list goes on after a page of so many rows; `seen` has the fingerprints of the pages read so far.
+    """Return the page that follows a page of `rows` rows.
 
-    Of `next` only the query counts, put to the address of the list: behind a proxy, scheme, host, port and path of a
-    link can be wrong, and the key must not go elsewhere. Query parameters of ours that it lacks are put back, since
-    Laravel leaves those of the request out of its links by default; page 2 would then have ten rows, and overlap page
-    1. `page` is the cursor and is never put back.
+    `seen` has the fingerprints of the pages read so far. Only the query of `next` is used, with the address of the
+    list: behind a proxy the scheme, host, port and path of a link can be wrong, and the key must not go to another
+    host. Our query parameters that `next` lacks are added again, because Laravel by default leaves the parameters of
+    the request out of its links. Page 2 would then have ten rows and overlap page 1. `page` is never added again,
+    because it is the cursor.
     """
     here = envelope.request.url
     link = envelope.links.get("next", "")
@@ -45,7 +46,7 @@ def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str]
     if not isinstance(link, str):
         wrong = "it is neither an address nor null"
     else:
-        # The rest is not even read: a host of a million characters would take seconds.
+        # Only the query is parsed: to parse a host of a million characters takes seconds.
         url = here.with_query(URL(f"?{link.partition('?')[2]}").query)
         url = url.update_query({k: v for k, v in ours.items() if k != "page" and k not in url.query})
         leaks = envelope.request.key_is_in(url)
@@ -58,14 +59,14 @@ def following(envelope: Envelope, ours: Mapping[str, str], seen: Collection[str]
 
 
 def _full_page(envelope: Envelope, ours: Mapping[str, str]) -> int:
-    """Return the number of rows of a full page, which the API may have set lower than it was asked to."""
+    """Return the number of rows of a full page; the API may give fewer rows than `per_page` asks for."""
     said = page_number(str(envelope.meta.get("per_page")))
     asked = int(ours["per_page"])
     return min(said, asked) if said else asked
 
 
 def _why_not_follow(url: URL, here: URL, seen: Collection[str], ours: Mapping[str, str]) -> str:
-    """Return why this next page must not be asked for; an empty text if it may be."""
+    """Return why this next page must not be requested; an empty text if it may be."""
     if fingerprint(url) in seen:
         return "that page was read before, so the list would never end"
     page, current = url.query.get("page"), here.query.get("page")
@@ -77,9 +78,9 @@ def _why_not_follow(url: URL, here: URL, seen: Collection[str], ours: Mapping[st
 
 
 def page_offset(url: URL, pages: int, ours: Collection[str]) -> URL | None:
-    """Return the URL `pages` away, or None if it cannot be predicted, or would be before the first.
+    """Return the URL `pages` away, or None if it cannot be predicted or would be before page 1.
 
-    It cannot be predicted if the URL names no page, or has parameters besides ours, which may be a cursor.
+    It cannot be predicted if the URL names no page, or has a parameter that is not ours. That one may be a cursor.
     """
     number = page_number(url.query.get("page"))
     if number is None or number + pages < 1 or not url.query.keys() <= set(ours):
@@ -88,10 +89,10 @@ def page_offset(url: URL, pages: int, ours: Collection[str]) -> URL | None:
 
 
 def page_number(text: str | None) -> int | None:
-    """Return the number in a `page` parameter, None if there is none."""
+    """Return the number in a `page` parameter; None if it is not a number."""
     return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def fingerprint(url: URL) -> str:
-    """Return a text that is equal for addresses of the same page."""
+    """Return a text that is equal for two addresses of the same page."""
     return f"{url.path}?{sorted(url.query.items())}"

@@ -1,4 +1,4 @@
-"""What is sent: the credentials, and one attempt of a call; pure."""
+"""The credentials, and the request of one attempt of a call; pure."""
 
 import base64
 import hashlib
@@ -17,14 +17,14 @@ from ticketsource_async.models.values import visible
 
 @frozen
 class Secret:
-    """An API key, of which no repr and so no traceback with locals shows anything."""
+    """An API key that its repr does not show, so that no traceback with locals shows it."""
 
     value: str = field(repr=False)
 
 
 @frozen
 class Credentials:
-    """Where calls go, and as whom."""
+    """The address of the API, the headers with the key, and the key of the limiter."""
 
     base_url: URL
     headers: Mapping[str, str] = field(repr=False)
@@ -33,7 +33,7 @@ class Credentials:
 
     @classmethod
     def of(cls, api_key: Secret, base_url: str, user_agent: str, auth: Literal["bearer", "basic"]) -> Self:
-        """Check the settings; raise `ConfigurationError` naming the wrong one, never its value if it is the key."""
+        """Return the credentials; raise `ConfigurationError`, which names the wrong setting but never shows the key."""
         if not isinstance(api_key.value, str) or not re.fullmatch(r"[\x21-\x7e]+", api_key.value):
             raise errors.ConfigurationError(
                 "api_key is empty or has white space or other characters that a key cannot have: "
@@ -44,11 +44,11 @@ class Credentials:
         if auth not in ("bearer", "basic"):
             raise errors.ConfigurationError(f'auth must be "bearer" or "basic", not {auth!r}.')
         base = _checked_base(base_url)
-        # From here on nothing is raised, since these locals hold the key.
+        # Nothing may raise from here on, because these locals hold the key.
         key, basic = api_key.value, base64.b64encode(f"{api_key.value}:".encode()).decode()
         headers = {
             "Accept": "application/json",
-            "Accept-Encoding": "gzip",  # the only one that the transport can bound while it unpacks
+            "Accept-Encoding": "gzip",  # the transport bounds the size of this one while it unpacks it
             "Authorization": f"Bearer {key}" if auth == "bearer" else f"Basic {basic}",
             "User-Agent": user_agent,
         }
@@ -56,21 +56,21 @@ class Credentials:
         return cls(base, headers, (key, basic), limiter_key)
 
     def are_in(self, text: str) -> bool:
-        """Say whether the key is in a text, such as an address."""
+        """Say whether a text, such as an address, contains the key."""
         found = unquote(text)
         return any(secret in found for secret in self.secrets)
 
     def address(self, path: object, query: object) -> URL:
-        """Return the address of a path and a query that a user gives.
+        """Return the address for a path and a query of the user.
 
-        Raises ValueError or TypeError for what cannot be one, and for one with the key in it: addresses are logged.
+        Raises ValueError or TypeError if they make no address, or contain the key. Addresses are logged.
         """
-        if self.are_in(f"{path} {query}"):  # first, as the other errors show what is wrong
+        if self.are_in(f"{path} {query}"):  # first, because the other errors show the path or the query
             raise ValueError("the API key is in the path or the query: leave it out, it is sent in a header")
         return self.base_url.joinpath(*_segments_of(path)).with_query(_query_of(query))
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """Return these with headers besides, which take the place of those with the same names."""
+        """Return these credentials with more headers; a new header replaces the one of the same name."""
         added = {name.lower() for name in headers}
         kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
         return evolve(self, headers={**kept, **headers})
@@ -101,12 +101,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-# Neither "..", nor anything that some server reads as a slash, as a parameter, or as percent-encoded once more.
+# No "..", and no character that a server may read as a slash, as a parameter, or as percent-encoding.
 _SEGMENT: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~:@,-]{1,200}")
 
 
 def _segments_of(path: object) -> list[str]:
-    """Return the segments of a path that a user gives, such as "/customers"; raise ValueError for any other text."""
+    """Return the segments of a path such as "/customers"; raise ValueError for a text that is not a path."""
     if not isinstance(path, str):
         raise TypeError(f'a path is a text such as "/customers", not {type(path).__name__}')
     first, *segments = path.split("/")
@@ -119,7 +119,7 @@ def _segments_of(path: object) -> list[str]:
 
 
 def _query_of(query: object) -> dict[str, str]:
-    """Return the parameters that a user gives; raise TypeError if they are no texts and whole numbers."""
+    """Return the parameters of the user as texts; raise TypeError unless they are texts and whole numbers."""
     if query is None:
         return {}
     if not isinstance(query, Mapping):
@@ -133,12 +133,12 @@ def _query_of(query: object) -> dict[str, str]:
     return {name: str(value) for name, value in query.items()}
 
 
-# Of these the values are no secret and help to find a mistake; others may be people's names and addresses.
+# The values of these parameters are not secret and help to find a mistake. Other values may be people's data.
 _SHOWN: Final = re.compile(r"page|per_page|filter\[\w*\]\[\w*\]")
 
 
 def without_values(address: str, names: Iterable[str]) -> str:
-    """Return an address without the values of these parameters, except those of our own."""
+    """Return an address without the values of these parameters; it keeps the values of pages and filters."""
     for name in names:
         if not _SHOWN.fullmatch(name):
             either = "|".join({re.escape(name), re.escape(quote(name, safe=""))})
@@ -160,7 +160,7 @@ _RESERVED: Final = {
 
 
 def why_not_sent(headers: object) -> str:
-    """Return why headers that a user adds cannot be sent, without their values; an empty text if they can."""
+    """Return why the user's headers cannot be sent, without their values; an empty text if they can."""
     if not isinstance(headers, Mapping):
         return f"headers must be a dict of names and texts, not {type(headers).__name__}."
     for name, value in headers.items():
@@ -188,9 +188,9 @@ class Request:
     url: URL
     body: bytes | None = field(default=None, repr=False)
     attempt: int = 1
-    followed: bool = False  # a redirect, which happens once
+    followed: bool = False  # whether a redirect was followed, which is allowed once
     takes_anything: bool = False
-    """Whether the answer may be any JSON or text, since this library does not know the endpoint."""
+    """Whether the answer may be any JSON or text. It may if this library has no operation for the endpoint."""
 
     def __str__(self) -> str:
         call = f"{self.method} {without_values(self.url.path_qs, self.url.query)}"
@@ -198,9 +198,9 @@ class Request:
 
     @property
     def may_be_done_twice(self) -> bool:
-        """Whether it does no harm to carry it out again: to set the same values, or to delete the same record.
+        """Whether a second execution does no harm, as when it sets the same values or deletes the same record.
 
-        A POST makes a second one. What a PATCH of an unknown endpoint does, nobody knows.
+        A second POST makes a second record. The effect of a PATCH of an unknown endpoint is not known.
         """
         return self.method != "POST" and not (self.method == "PATCH" and self.takes_anything)
 
@@ -210,14 +210,14 @@ class Request:
         return below.split("/")[2::2]
 
     def key_is_in(self, url: URL) -> bool:
-        """Say whether an address has the key in it."""
+        """Say whether an address contains the key."""
         return self.credentials.are_in(str(url))
 
     def scrub(self, text: str) -> str:
-        """Return foreign text without the key and without control characters, at a length fit for a message."""
+        """Return a foreign text without the key and without control characters, short enough for a message."""
         for secret in self.credentials.secrets:
             text = text.replace(secret, "***")
-        # The password of a proxy may have a raw slash. `//\S+@` alone takes far too long for a text of many slashes.
+        # The password of a proxy may contain a raw slash. `//\S+@` alone is far too slow for a text of many slashes.
         text = re.sub(r"//\S++", lambda found: re.sub(r"\A//.+@", "//***@", found[0]), text[:_MOST_READ])
         text = visible(text[: _MOST_SHOWN + 1])
         return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."

@@ -1,4 +1,4 @@
-"""From the answer of the server to what came in its envelope, or to the error that it means; pure."""
+"""Read the server's answer: return its envelope, or the error that it means; pure."""
 
 import json
 import re
@@ -29,7 +29,7 @@ ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
 _BARE: Final = (b"", b"{}", b"[]", b"null")
 _MOST_REASONS: Final = 20
 _MOST_ERRORS: Final = 100
-_MOST_OBJECTS: Final = 1_000_000  # an answer of the API has one for each hundred bytes or so
+_MOST_OBJECTS: Final = 1_000_000  # the API sends about one object for each hundred bytes
 _MOST_SEARCHED: Final = 65_536
 _MOST_TRIED: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -52,9 +52,10 @@ class RawResponse:
 
 @frozen
 class Envelope:
-    """What came in the envelope and on which call; `links` and `meta` are empty where the API left them out.
+    """The parts of the answer's envelope, and its request; `links` and `meta` are empty if the API left them out.
 
-    `moved` is where to ask instead, and then nothing came. `extra` is what else an unknown endpoint has answered.
+    `moved`: the address to ask instead. The envelope is empty then. `extra`: the other parts of the answer of an
+    unknown endpoint.
     """
 
     data: object = field(repr=False)
@@ -67,7 +68,7 @@ class Envelope:
     extra: Mapping[str, object] = field(default=values.NOTHING, repr=False)
 
     def rows(self) -> list[object]:
-        """Return the rows of a list; raise `InvalidResponse` if `data` is none."""
+        """Return the rows of a list; raise `InvalidResponse` if `data` is not a list."""
         rows = [] if self.data is None else values.as_list(self.data)
         if rows is None:
             raise self.invalid("`data` is not a list", "$.data")
@@ -76,18 +77,18 @@ class Envelope:
     def invalid(
         self, what: str, json_path: str, *, resource: str = "", record_id: str | None = None
     ) -> errors.InvalidResponse:
-        """Return the error for contents that break the API's promise."""
+        """Return the error for an answer that is not what the API promises."""
         return _invalid(self.request, self.status, self.headers, what, json_path, resource, record_id)
 
     def refused(self, refused: Refused, model: type, row: object, index: int | None = None) -> errors.InvalidResponse:
-        """Return the error for `data`, or for the entry of it at this index, that is no record."""
+        """Return the error for `data` that is no record, or for its entry at this index that is none."""
         place = "$.data" if index is None else f"$.data[{index}]"
         resource = getattr(model, "API_TYPE", "")
         return self.invalid(refused.what, place + refused.path, resource=resource, record_id=id_in(row))
 
 
 def id_in(row: object) -> str | None:
-    """Return the id in an entry of `data`, usable or not; None where there is none."""
+    """Return the id in an entry of `data`, usable or not; None if there is none."""
     found = row.get("id") if isinstance(row, dict) else None
     if isinstance(found, str):
         return found
@@ -95,14 +96,14 @@ def id_in(row: object) -> str | None:
 
 
 def read(request: Request, response: RawResponse) -> Envelope:
-    """Return what came in the envelope, or raise what the answer means."""
+    """Return the envelope of an answer, or raise the error that the answer means."""
     if not 200 <= response.status < 300:
         if (moved := _same_but_for_a_slash(request, response)) is not None:
             return Envelope(None, {}, request, response.status, moved=moved)
         raise _error(request, response)
     if request.takes_anything:
         return _anything(request, response)
-    if request.method == "DELETE":  # a 204 has no body, and any other body means nothing
+    if request.method == "DELETE":  # a 204 has no body, and no other body is documented
         return Envelope(None, {}, request, response.status)
     document = _document(response)
     if not isinstance(document, dict):
@@ -121,7 +122,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
 
 
 def _anything(request: Request, response: RawResponse) -> Envelope:
-    """Return what an endpoint answered that this library does not know: an envelope, other JSON, text, or nothing."""
+    """Return the answer of an unknown endpoint: an envelope, other JSON, a text, or nothing."""
     status, headers = response.status, response.headers
     bare = not response.broken and response.body.strip() in (b"", b"null")
     found = _document(response)
@@ -144,7 +145,7 @@ def _anything(request: Request, response: RawResponse) -> Envelope:
 
 
 def _plain_text(response: RawResponse) -> str | None:
-    """Return the text of an answer that says it is one; None for HTML, which no API sends, and for anything else."""
+    """Return the text of an answer with a text type; None for HTML, which no API sends, and for other types."""
     kind = response.headers.get("content-type", "")
     if not kind.startswith("text/") or _is_html(response):
         return None
@@ -156,14 +157,14 @@ def _plain_text(response: RawResponse) -> str | None:
 
 
 def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
-    """Say whether an answer is one of the API, which reports no failure, and has no record."""
+    """Say whether an answer of the API reports no failure but has no record."""
     if response.broken or not document:
         return not response.broken and response.body.strip() in _BARE
     return document.keys() <= {"links", "meta"}
 
 
 def _same_but_for_a_slash(request: Request, response: RawResponse) -> URL | None:
-    """Return where a redirect of a read leads if it is our own address, with a slash at its end or without."""
+    """Return the target of a redirect of a read if it differs from our address only by a slash at the end."""
     if response.status not in _REDIRECTS or request.method != "GET" or request.followed:
         return None
     ours = request.url
@@ -246,16 +247,16 @@ def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     )
 
 
-# What is in the page by which Cloudflare asks for a browser, now and in earlier years.
+# Parts of the page by which Cloudflare checks for a browser, of today and of earlier years.
 _CHALLENGE: Final = re.compile(
     rb"/cdn-cgi/challenge-platform/|_cf_chl_|challenges\.cloudflare\.com|cf-browser-verification"
 )
 
 
 def _is_wall(response: RawResponse, document: Mapping[str, object]) -> bool:
-    if response.status == 403:  # the API itself would say why, in JSON
+    if response.status == 403:  # the API itself gives the reason in JSON
         return "cf-mitigated" in response.headers or not document
-    if response.status == 503:  # any other page is that of a server under repair
+    if response.status == 503:  # a server under repair may send any other page
         return "cf-mitigated" in response.headers or (
             _is_html(response) and _CHALLENGE.search(response.body[:_MOST_SEARCHED]) is not None
         )
@@ -267,19 +268,19 @@ def _is_html(response: RawResponse) -> bool:
     return declared or re.match(rb"<(!doctype\s+)?html", _without_marks(response.body), re.IGNORECASE) is not None
 
 
-# Money is exact, digit for digit; a float would make 0.1 of 0.10.
+# Money keeps every digit. A float would turn 0.10 into 0.1.
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 _NOT_JSON: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
 
 
 def _has_too_many_objects(body: bytes) -> bool:
-    """Say whether a body may have so many objects that they fill the memory: `{},` takes thirty times its length."""
+    """Say whether a body may have so many objects that they fill the memory: `{},` needs thirty times its length."""
     return len(body) > 2 * _MOST_OBJECTS and body.count(b"{") + body.count(b"[") > _MOST_OBJECTS
 
 
 def _document(response: RawResponse) -> object:
-    """Return the JSON of an answer, None if it is none."""
+    """Return the JSON of an answer; None if the answer is not JSON."""
     if _has_too_many_objects(response.body):
         return None
     body = response.body if response.body[:1] == b"{" else _without_marks(response.body)
@@ -290,14 +291,17 @@ def _document(response: RawResponse) -> object:
 
 
 def _without_marks(body: bytes) -> bytes:
-    """Return a body without white space and byte order marks at its start: PHP sends one for each file that has one."""
+    """Return a body without white space and byte order marks at its start.
+
+    PHP sends one mark for each of its source files that begins with one.
+    """
     return body.lstrip(b"\xef\xbb\xbf \t\r\n")
 
 
 def _decode_anything(body: bytes) -> object:
-    """Return the JSON that msgspec refuses: with half a surrogate pair, or a number of any size. None if it is no JSON.
+    """Return JSON with half a surrogate pair or a number of any size; None if it is not JSON.
 
-    `json` reads these, at a tenth of the speed.
+    msgspec refuses such JSON. `json` reads it, at a tenth of the speed.
     """
     try:
         text = body.decode()
@@ -315,11 +319,11 @@ def _number(text: str) -> object:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and the infinities are no JSON
+    raise ValueError(constant)  # NaN and the infinities are not JSON
 
 
 def _marked(value: object) -> object:
-    """Return JSON with each text that UTF-8 cannot hold marked as unreadable."""
+    """Return JSON in which each text that UTF-8 cannot hold is marked as unreadable."""
     if isinstance(value, dict):
         return {name: _marked(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -336,7 +340,7 @@ _TEXTS: Final = ("id", "code", "title", "detail", "field")
 
 
 def _error_objects(request: Request, document: Mapping[str, object]) -> tuple[list[ErrorObject], int]:
-    """Return the first error objects, and how many there are in all."""
+    """Return the first error objects, and the number of all of them."""
     found: list[ErrorObject] = []
     count = 0
     for entry in _entries(document.get("errors")):
@@ -349,7 +353,7 @@ def _error_objects(request: Request, document: Mapping[str, object]) -> tuple[li
 
 
 def _entries(listed: object) -> Iterator[Mapping[str, object]]:
-    """Yield each error in `errors`: objects as the API sends them, plain texts, or texts by field as Laravel does."""
+    """Yield each error in `errors`: the API sends objects, Laravel sends texts by field, and plain texts count too."""
     fields: Iterable[tuple[str, object]] = [("", listed)]
     if isinstance(listed, dict) and values.as_list(listed) is None:
         is_one_object = any(isinstance(listed.get(name), str) for name in ("code", "detail"))
@@ -370,7 +374,7 @@ def _describe(
     if listed:
         more = f"; and {in_all - _MOST_REASONS:,} more" if in_all > _MOST_REASONS else ""
         return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
-    for name in ("message", "error"):  # Laravel's own errors, outside of the API's
+    for name in ("message", "error"):  # Laravel's own errors do not have the API's form
         if isinstance(message := document.get(name), str):
             return request.scrub(message).rstrip(".")
     if response.broken:
@@ -385,7 +389,7 @@ def _describe(
 def _describe_page(request: Request, response: RawResponse) -> str:
     if not _is_html(response):
         return f"{len(response.body)} bytes that are not what the API sends"
-    # Bounded, or a page of "<title" again and again would be searched for half a minute.
+    # The search is bounded: on a page that repeats "<title" it would take half a minute.
     title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_SEARCHED], re.IGNORECASE)
     return (
         f"an HTML page titled {request.scrub(title[1].decode(errors='replace').strip())!r}" if title else "an HTML page"
@@ -398,8 +402,10 @@ _PHP_FILE: Final = re.compile(r"([\w.-]{1,80}\.php)\b[^\n]{0,60}? on line \D{0,1
 
 
 def _beside_json(body: bytes) -> str | None:
-    """Return what stands before or behind the JSON of a body, None if nothing does; never in its own words."""
-    # They may hold people's data.
+    """Say what stands before or behind the JSON of a body; None if nothing does.
+
+    The text itself is not shown, because it may hold people's data.
+    """
     starts = [0] if body[:1] == b"{" else [found.start() for found in _ENVELOPE.finditer(body[:_MOST_SEARCHED])]
     for start in starts[:_MOST_TRIED]:
         text = body[start:].decode(errors="replace")
@@ -411,7 +417,7 @@ def _beside_json(body: bytes) -> str | None:
         where, beside = ("before", before) if before else ("behind", behind)
         if not beside.strip():
             return None
-        if before and behind.strip():  # it is a script in a page
+        if before and behind.strip():  # then it is not an answer of the API but a script in a page
             continue
         says, file = (pattern.search(beside[:_MOST_SEARCHED]) for pattern in (_PHP_SAYS, _PHP_FILE))
         if says and file:

@@ -1,18 +1,18 @@
-"""What a failed attempt means and whether to try again: pure decisions, no clock, no sleep, no randomness.
+"""Decide what a failed attempt means and whether to retry; pure: no clock, no sleep, no randomness.
 
-The loop around them is in `sender.py`; it is our own, because stamina's sleep can neither be injected nor be ended by
-`aclose` without patching.
+`sender.py` has the loop. The loop is our own, because stamina's sleep can be neither injected nor ended by `aclose`
+without patching.
 """
 
 from ticketsource_async import errors
 from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
-_PASSING = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # from 520 on, Cloudflare's own
-_GUARD = 1.0  # Laravel says whole seconds, up to one too few
-_WINDOW = 60.0  # of the rate limit, as the vendor has it
+_PASSING = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # those from 520 on are Cloudflare's own
+_GUARD = 1.0  # Laravel rounds to whole seconds, so it may ask for up to one second too few
+_WINDOW = 60.0  # seconds, the vendor's window of the rate limit
 _MOST_DOUBLINGS = 60
-# As aiohttp calls them: nothing that time mends.
+# aiohttp's names of the failures that do not pass by themselves.
 _NO_OUTAGE = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
 
 
@@ -25,10 +25,10 @@ def wait_before_next(
     left: float | None,
     patience: float | None = None,
 ) -> float | None:
-    """Return the seconds to wait before the next attempt, None to stop.
+    """Return the seconds to wait before the next attempt; None if there is no next attempt.
 
-    `chance` is random, from 0 to 1; `left` are the seconds until the deadline, None if there is none. `patience` are
-    the seconds for which a part of a job goes on beyond `policy.attempts`; None for a single call.
+    `chance`: a random number from 0 to 1. `left`: the seconds until the deadline, None without a deadline. `patience`:
+    the seconds for which a call of a job goes on beyond `policy.attempts`, None for a single call.
     """
     asked = error.retry_after if isinstance(error, errors.APIError) else None
     if not _may_be_repeated(request, error, in_job=patience is not None):
@@ -43,7 +43,7 @@ def wait_before_next(
     elif patience is not None and isinstance(error, errors.RateLimited):
         wait = _WINDOW
     elif patience is not None and request.attempt >= policy.attempts:
-        wait = min(wait, patience)  # the last attempt is at its end
+        wait = min(wait, patience)  # the last attempt begins when the patience ends
     return None if left is not None and wait >= left else wait
 
 
@@ -52,9 +52,9 @@ def _back_off(policy: RetryPolicy, attempt: int) -> float:
 
 
 def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | None) -> float:
-    """Return for how many seconds everybody with this key has to pause after a failed attempt, 0 for not at all.
+    """Return the seconds for which all calls with this key pause after a failed attempt; 0 for no pause.
 
-    A server that asks for more than `max_retry_after` pauses nobody: each call raises the error at once.
+    If the server asks for more than `max_retry_after`, nothing pauses and each call raises the error at once.
     """
     if not isinstance(error, errors.RateLimited):
         return 0.0
@@ -64,7 +64,7 @@ def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | No
 
 
 def is_outage(error: errors.TicketSourceError) -> bool:
-    """Say whether an attempt failed in a way that may be over in a minute, for all calls alike."""
+    """Say whether an attempt failed for a reason that affects all calls and may be over in a minute."""
     match error:
         case errors.ConnectFailed(cause=cause):
             return not cause.startswith(_NO_OUTAGE)
@@ -88,7 +88,7 @@ def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_jo
             passes = True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
             passes = status in _PASSING
-        case errors.InvalidResponse(status=status):  # a page that was cut or mixed up on its way
+        case errors.InvalidResponse(status=status):  # the page may have been damaged on its way
             return in_job and request.method == "GET" and 200 <= status < 300
         case _:
             passes = False
@@ -100,22 +100,23 @@ def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
     if request.method == "GET":
         return False
     match error:
-        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):  # maybe a gateway's
+        # A gateway may have sent the error although the API carried out the write.
+        case errors.ConnectionLost() | errors.ServerError() | errors.AccessBlocked(status=503):
             return True
         case errors.RequestTimedOut(phase=phase):
             return phase not in ("connect", "slot")
         case errors.InvalidResponse(status=status):
-            return status < 400  # 0: it was not even HTTP; a redirect may follow a write that was done
-        case errors.APIError(status=408 | 499):  # a gateway's, which gave up on the API
+            return status < 400  # 0 is no HTTP at all, and the API may redirect after it has carried out the write
+        case errors.APIError(status=408 | 499):  # a gateway sends these when it stops waiting for the API
             return True
         case _:
             return False
 
 
 def is_deleted(request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None) -> bool:
-    """Say whether a DELETE has done its work, though it was answered 404: an earlier attempt may have.
+    """Say whether a 404 for a DELETE means that an earlier attempt has deleted the record.
 
-    Only the API itself can say that there is no such record.
+    It does only if the 404 comes from the API itself.
     """
     return (
         request.method == "DELETE"
@@ -126,15 +127,18 @@ def is_deleted(request: Request, error: errors.TicketSourceError, unknown: error
 
 
 def _is_of_the_api(error: errors.APIError) -> bool:
-    """Say whether the API itself has answered: a gateway names no code and no field."""
+    """Say whether the API itself sent the error; a gateway names no code and no field."""
     return any("code" in entry or "field" in entry for entry in error.errors)
 
 
 def verdict(
     request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None
 ) -> errors.TicketSourceError:
-    """Return what to raise when a call ends in `error`; `unknown` is its latest attempt of unknown fate, if any."""
-    # If the API itself refuses it, so it has done before. A gateway's page says nothing.
+    """Return what to raise when a call ends in `error`.
+
+    `unknown` is the error of the latest attempt that may have been carried out, None if there was none.
+    """
+    # If the API itself refuses the write now, it has refused the earlier attempts too. A gateway's page proves nothing.
     refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _is_of_the_api(error)
     if unknown is None or refused:
         return error
@@ -155,7 +159,7 @@ def verdict(
 
 
 def updated_unread(refused: errors.InvalidResponse, why: str) -> errors.InvalidResponse:
-    """Return the error of an update that was accepted with an answer that has no record, and no read gave it later."""
+    """Return the error for an update that the API accepted, if neither its answer nor a later read has the record."""
     return errors.InvalidResponse(
         f"{refused.method} {refused.path} was accepted ({refused.status}), but the answer has no usable record, and it "
         f"could not be read afterwards: {why} Get the record later; the update need not be sent again.",
@@ -166,7 +170,7 @@ def updated_unread(refused: errors.InvalidResponse, why: str) -> errors.InvalidR
 def ended(
     request: Request, unknown: errors.TicketSourceError | None, when: str, *, in_flight: bool
 ) -> errors.TicketSourceError:
-    """Return the error of a call that was ended from outside while it went on; `when` says by what."""
+    """Return the error of a call that something else ended before its answer came; `when` says what ended it."""
     doing = "in flight" if in_flight else "waiting"
     message = f"{request} was {doing} {when}."
     lost = errors.ConnectionLost(message, request.method, request.url.path, request.attempt)
@@ -183,7 +187,7 @@ def out_of_time(
     *,
     in_flight: bool,
 ) -> errors.TicketSourceError:
-    """Return the error of a call whose deadline of so many seconds was over, in flight or while it waited."""
+    """Return the error of a call whose deadline of `seconds` passed while it was in flight or waited."""
     if not in_flight and last is not None:
         return verdict(request, last, unknown)
     phase, doing = ("deadline", "was in flight") if in_flight else ("slot", "waited for its turn")

@@ -1,6 +1,6 @@
-"""The way of one call: a free connection, a slot, one exchange, the answer read, and again or return.
+"""Make one call: wait for a connection and a slot, exchange, read the answer, and retry or return.
 
-No aiohttp here. What a failure means is decided in `retry.py`.
+This module does not use aiohttp. `retry.py` decides what a failure means.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ from ticketsource_async.ratelimit import Priority, RateLimiter
 T = TypeVar("T", bound=Record)
 
 _LOG: Final = logging.getLogger("ticketsource_async")
-_READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, since the command reports these itself
+_READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, because the command reports these itself
 _LEAST_WAIT: Final = 0.001
-_MOST_EXCUSED: Final = 3600.0  # or a server that asks to wait again and again would be obeyed for ever
+_MOST_EXCUSED: Final = 3600.0  # without a bound, a server that keeps asking to wait would be obeyed for ever
 _MOST_PATHS: Final = 10_000
 
 
 @define
 class _Call:
-    """The state of one call: enough to choose the error if the call is cancelled, closed or out of time.
+    """The state of one call: enough to choose its error if it is cancelled, closed or out of time.
 
-    `request` is the attempt that was sent last, or is to be the first. `good_answers` are those that the client had got
-    before it; `outrun` counts the attempts that failed while other calls got one. `excused` are the seconds that the
-    server asked to wait for.
+    `request`: the last attempt that was sent, or the first one if none was. `good_answers`: the number of good answers
+    that the client had received before. `outrun`: how many attempts failed while other calls got good answers.
+    `excused`: the seconds of waiting that the server asked for.
     """
 
     request: Request
@@ -58,13 +58,13 @@ class _Call:
     unknown: errors.TicketSourceError | None = None
 
     def check_is_wanted(self) -> None:
-        """Raise CancelledError if somebody has asked the task to end since the call began."""
+        """Raise CancelledError if the task was cancelled since the call began."""
         task = asyncio.current_task()
         if task is not None and task.cancelling() > self.cancelling:
             raise asyncio.CancelledError
 
     def note(self, outcome: Envelope | errors.TicketSourceError) -> None:
-        """Take down how the attempt in flight ended."""
+        """Store how the attempt in flight ended."""
         self.in_flight = False
         if isinstance(outcome, Envelope):
             self.answer, self.moved = (outcome, None) if outcome.moved is None else (None, outcome.moved)
@@ -77,10 +77,10 @@ class _Call:
 
 
 class Sender:
-    """Send requests and return what came back: the one way of every call."""
+    """Send requests and return the answers. Every call goes through here."""
 
     instead_of_waiting: ClassVar[list[Waiting]] = []
-    """The last one counts, for all senders of this process; the list is empty outside of tests."""
+    """The last entry applies to all senders of this process. The list is empty outside of tests."""
 
     def __init__(
         self, credentials: Credentials, transport: Transport, config: SenderConfig, state: State | None = None
@@ -91,16 +91,16 @@ class Sender:
         self._state = State() if state is None else state
 
     def view(self, credentials: Credentials, **changes: Any) -> "Sender":
-        """Return a sender that sends otherwise, and has all else in common with this one."""
+        """Return a sender with other credentials and settings that shares the transport and the state."""
         return Sender(credentials, self._transport, evolve(self._config, **changes), self._state)
 
     @property
     def closed(self) -> bool:
-        """Whether no further call is taken."""
+        """Whether the sender refuses further calls."""
         return self._state.closed
 
     def proxy(self) -> str | None:
-        """Return the proxy of the environment that calls go through, without its password; None if there is none."""
+        """Return the environment's proxy that calls use, without its password; None if they use none."""
         return self._transport.proxy_for(self.credentials.base_url)
 
     def url(self, *segments: str) -> URL:
@@ -116,9 +116,10 @@ class Sender:
         body: bytes | None = None,
         until: float | None = None,
     ) -> T:
-        """Make a call and return its record; except for a POST, check that it has the id in the last segment.
+        """Make a call and return its record.
 
-        `until` is the time of the event loop at which it ends, instead of a deadline of its own.
+        Except for a POST, the record must have the id in the last segment. `until` replaces the deadline of the policy:
+        it is the event loop's time at which the call ends.
         """
         if until is None and (seconds := self._config.retry.deadline) is not None:
             until = asyncio.get_running_loop().time() + seconds
@@ -143,7 +144,7 @@ class Sender:
     async def _read_updated(
         self, refused: errors.InvalidResponse, priority: Priority, model: type[T], *segments: str, until: float | None
     ) -> T:
-        """Return a record whose update was accepted with an answer that has none; the update is not sent again."""
+        """Read and return the record of an update whose answer had no record; the update is not sent again."""
         try:
             return await self.call(priority, "GET", model, *segments, until=until)
         except Exception as error:
@@ -165,13 +166,13 @@ class Sender:
         *,
         patient_with: Callable[[errors.TicketSourceError], bool] = retry.is_outage,
     ) -> Envelope:
-        """Return what came in the envelope, or raise what went wrong.
+        """Send a request and return the envelope of its answer, or raise the error of the call.
 
-        `until` is the time of the event loop at which it ends, instead of a deadline of its own. A call that is "bulk"
-        is patient with the errors that `patient_with` names, see `RetryPolicy`.
+        `until` replaces the deadline of the policy: it is the event loop's time at which the call ends. A "bulk" call
+        is patient with the errors that `patient_with` accepts; see `RetryPolicy`.
 
-        If the caller is cancelled while a write may have been done, the log says so, and `__cause__` of the
-        CancelledError, as far as that is passed on.
+        If the caller is cancelled while a write may have been carried out, the log has an `OutcomeUnknown`. The
+        CancelledError has it as `__cause__`, unless code between here and the caller replaces the CancelledError.
         """
         task = asyncio.current_task()
         call = _Call(
@@ -183,7 +184,7 @@ class Sender:
             async with self.until_closed(timer):
                 await self._until_answered(call, timer)
         except TimeoutError:
-            if not timer.expired():  # a limiter's own
+            if not timer.expired():  # the limiter raised it
                 raise
         except asyncio.CancelledError as cancelled:
             cancelled.__cause__ = self._unknown_to_caller(call)
@@ -196,9 +197,10 @@ class Sender:
 
     @asynccontextmanager
     async def until_closed(self, timer: asyncio.Timeout) -> AsyncIterator[None]:
-        """Let the body run until it ends, the client is closed, or the timer expires.
+        """Run the body until it ends, the client is closed, or the timer expires.
 
-        Raises TimeoutError in the two latter cases, and `ClientClosed` if the client is closed already.
+        Raises TimeoutError if the client is closed or the timer expires first, and `ClientClosed` if the client is
+        closed already.
         """
         if self._state.closed:
             self.check_open()
@@ -212,8 +214,8 @@ class Sender:
             scope.ended.set()
 
     def _unknown_to_caller(self, call: _Call) -> errors.OutcomeUnknown | None:
-        """Return, and log, the error of a cancelled call if its write may have been done; else return None."""
-        done = call.answer is not None  # in the very moment of the cancellation
+        """Return and log the error of a cancelled call if its write may have been carried out; else return None."""
+        done = call.answer is not None  # the answer came at the moment of the cancellation
         error = retry.ended(call.request, call.unknown, "when it was cancelled", in_flight=call.in_flight or done)
         if not isinstance(error, errors.OutcomeUnknown):
             return None
@@ -232,7 +234,7 @@ class Sender:
             if call.answer is not None:
                 self._state.good_answers, self._state.failing_since = self._state.good_answers + 1, None
                 return
-            if call.moved is not None:  # which takes a slot of its own
+            if call.moved is not None:  # the request to the new address needs a slot of its own
                 request, call.moved = evolve(request, url=call.moved, followed=True), None
                 continue
             failure = cast(errors.TicketSourceError, call.last)
@@ -256,13 +258,13 @@ class Sender:
             request = evolve(request, attempt=request.attempt + 1)
 
     def _patience_left(self, call: _Call, failure: errors.TicketSourceError, now: float) -> float | None:
-        """Return for how many seconds a failed call that is part of a job may go on; None if it is not part of one.
+        """Return for how many seconds a failed call of a job may go on; None for a call of no job.
 
-        It may not be patient while other calls get their answers: then it fails for a reason of its own.
+        A call gets no patience while other calls get answers, because then the cause lies in the call itself.
         """
         policy = self._config.retry
         if retry.is_outage(failure):
-            # A failure of long ago, after which nothing was asked, is none of this outage.
+            # An old failure, after which no call was made, is not part of this outage.
             idle = now - self._state.failed_last > (policy.patience or 0) + policy.max_retry_after
             self._state.failing_since = now if self._state.failing_since is None or idle else self._state.failing_since
             self._state.failed_last = now
@@ -283,7 +285,7 @@ class Sender:
             slot = nullcontext() if limiter is None else limiter.slot(key=key, priority=priority)
             async with self._transport.connection(priority), slot:
                 try:
-                    call.check_is_wanted()  # a slot may have swallowed the end of the call
+                    call.check_is_wanted()  # the limiter may have swallowed the cancellation
                     call.request, call.in_flight = request, True
                     call.note(await self._exchange(request, priority, time.monotonic() - asked_at))
                     noted = True
@@ -294,20 +296,20 @@ class Sender:
             if error is interrupted:
                 raise
             if noted or interrupted is not None:
-                # What is known of the call is not given up because a limiter fails afterwards.
+                # The result of the call stays valid if the limiter fails afterwards.
                 _LOG.exception("%s has ended, but the rate limiter failed to take its slot back.", request)
             elif call.unknown is None:
                 raise
             else:
                 _LOG.exception("The rate limiter failed to give a slot to %s.", request)
                 raise retry.verdict(call.request, cast(errors.TicketSourceError, call.last), call.unknown) from None
-        if interrupted is not None:  # the slot has swallowed it, or failed in its place
+        if interrupted is not None:  # the slot swallowed it, or raised another error instead
             raise interrupted
 
     async def _pause(self, limiter: RateLimiter, seconds: float) -> None:
         try:
             await limiter.pause(seconds, key=self.credentials.limiter_key)
-        except Exception:  # noqa: BLE001 - no failure here may hide what is known of the call
+        except Exception:  # noqa: BLE001 - no failure here may hide the result of the call
             _LOG.exception("The rate limiter failed to pause; the call goes on.")
 
     async def _exchange(
@@ -385,7 +387,7 @@ class Sender:
         )
 
     def emit(self, event: CallEvent) -> None:
-        """Hand an event to `on_event`; if that raises, the call goes on and the log says so."""
+        """Call `on_event` with an event; if it raises, log that and go on."""
         if self._config.on_event is None:
             return
         try:
@@ -394,17 +396,17 @@ class Sender:
             _LOG.exception("on_event raised on %s.", type(event).__name__)
 
     def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
-        """Log, once for each path, that values of records of this kind could not be read, without the values."""
+        """Log once for each path that a value there could not be read; the value itself is not logged."""
         for path in invalid:
             if (resource, path) in self._state.logged_paths:
                 continue
-            whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] share one line of the log
+            whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] are logged as one path
             if whose not in self._state.logged_names:
                 _READING_LOG.warning(
                     "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
                 )
             self._state.logged_names.add(whose)
-            if len(self._state.logged_paths) < _MOST_PATHS:  # which only save the time to make `whose`
+            if len(self._state.logged_paths) < _MOST_PATHS:  # they only save the time to make `whose`
                 self._state.logged_paths.add((resource, path))
 
     def check_open(self) -> None:
@@ -413,7 +415,7 @@ class Sender:
             raise errors.ClientClosed("This TicketSource client is closed: make a new one, or close it later.")
 
     async def aclose(self) -> None:
-        """Take no further call, end those that go on in this event loop, and close the transport."""
+        """Refuse further calls, end the calls of this event loop, and close the transport."""
         self._state.closed = True
         loop, this = asyncio.get_running_loop(), asyncio.current_task()
         ongoing = [
@@ -421,7 +423,7 @@ class Sender:
         ]
         for scope in ongoing:
             if not scope.timer.expired():
-                scope.timer.reschedule(loop.time())  # which ends the work without cancelling its task
+                scope.timer.reschedule(loop.time())  # this ends the work without cancelling its task
         try:
             for scope in ongoing:
                 await scope.ended.wait()

@@ -1,4 +1,4 @@
-"""What a sender goes by: how it sends, and what a client has in common with its views."""
+"""The settings of a sender, and the state that a client shares with its views."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from ticketsource_async.ratelimit import RateLimiter
 
 @frozen
 class SenderConfig:
-    """How a sender sends."""
+    """The settings of a sender."""
 
     retry: RetryPolicy
     limiter: RateLimiter | None
@@ -22,7 +22,7 @@ class SenderConfig:
 
 @define(eq=False)
 class Waiting:
-    """What to do instead of waiting, as `ticketsource_async.testing.no_waiting` says."""
+    """How waits are skipped in tests; see `ticketsource_async.testing.no_waiting`."""
 
     skipped: list[float]
     attempts: int
@@ -31,9 +31,10 @@ class Waiting:
 
 @define(eq=False)
 class Scope:
-    """A piece of work that ends when the client is closed, and the task that does it.
+    """Work that ends when the client is closed, with its task.
 
-    Its timer is that of the deadline: `aclose` moves it to now, since a timer ends work without cancelling its task.
+    `timer` is the timer of the deadline. `aclose` sets it to now, because a timer ends work without cancelling the
+    task.
     """
 
     timer: asyncio.Timeout
@@ -43,12 +44,12 @@ class Scope:
 
 @define(eq=False)
 class State:
-    """What a client and all views of it have in common."""
+    """The state that a client and all its views share."""
 
     scopes: set[Scope] = field(factory=set[Scope])
     logged_paths: set[tuple[str, str]] = field(factory=set[tuple[str, str]])
     logged_names: set[str] = field(factory=set[str])
     good_answers: int = 0
-    failing_since: float | None = None  # the first failure after the last good answer, by the loop's clock
+    failing_since: float | None = None  # time of the first failure after the last good answer, by the loop's clock
     failed_last: float = 0.0
     closed: bool = False

@@ -1,4 +1,4 @@
-"""Tasks that a loop starts ahead of taking their results: at most so many at a time, and none outlives the loop."""
+"""Run a bounded number of tasks ahead of the loop that takes their results; no task outlives the loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,15 +8,15 @@ T = TypeVar("T")
 
 
 class TasksAhead(Generic[T]):
-    """Tasks of which at most `most` are not taken: they are on their way, or their results wait.
+    """Tasks that run ahead of their use. At most `most` of them may be running or have a result that is not taken.
 
-    The loop that starts them calls `aclose` when it is left, however it is left.
+    The loop that starts the tasks must call `aclose` whenever it ends.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._tasks: dict[asyncio.Task[T], None] = {}  # those that are not taken, in the order of their start
-        self._ended: dict[asyncio.Task[T], None] = {}  # those of them that have ended, in the order of their end
+        self._tasks: dict[asyncio.Task[T], None] = {}  # tasks that are not taken, in the order of their start
+        self._ended: dict[asyncio.Task[T], None] = {}  # the tasks above that have ended, in the order of their end
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -24,11 +24,11 @@ class TasksAhead(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Whether a result must be taken before anything is started."""
+        """Whether a result must be taken before another task may start."""
         return len(self._tasks) >= self.most
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Start work; look first whether it is `full`."""
+        """Start a task and return it; check `full` first."""
         task = asyncio.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._end)
@@ -40,17 +40,17 @@ class TasksAhead(Generic[T]):
         self.wake()
 
     async def oldest(self) -> T:
-        """Take the result of what was started first."""
+        """Take and return the result of the task that was started first."""
         task = next(iter(self._tasks))
         self._remove(task)
         return await task
 
     def ended(self) -> "list[asyncio.Task[T]]":
-        """Return the tasks that have ended and are not taken, in the order in which they ended."""
+        """Return the ended tasks that are not taken, in the order of their end."""
         return list(self._ended)
 
     def take(self, task: "asyncio.Task[T]") -> None:
-        """Make room for another task."""
+        """Remove a task, to make room for another one."""
         self._remove(task)
         self.wake()
 
@@ -59,22 +59,22 @@ class TasksAhead(Generic[T]):
         self._ended.pop(task, None)
 
     def wake(self, _: object = None) -> None:
-        """Let all go on who wait in `until`."""
+        """Wake every coroutine that waits in `until`."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds, which is looked at whenever a task ends or is taken."""
+        """Wait until `holds()` is true; it is called again whenever a task ends or is taken."""
         while not holds():
             await self._changed.wait()
 
     def cancel(self) -> None:
-        """Cancel all tasks but the one that calls this."""
+        """Cancel all tasks except the calling task."""
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
 
     async def aclose(self) -> None:
-        """Cancel all tasks, and return when they have ended."""
+        """Cancel all tasks and return when they have ended."""
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""One exchange with the server; with `connector.py`, the only file that knows aiohttp.
+"""Exchange one request and answer with the server. In the client, only this file and `connector.py` use aiohttp.
 
-A request goes out once, plain data or a typed error comes back: no object of aiohttp leaves this file, since its errors
-carry the key. Nothing is tried again here.
+A request is sent once and never retried here. The result is plain data or a typed error. No object of aiohttp leaves
+this file, because aiohttp's errors carry the key.
 """
 
 import asyncio
@@ -28,18 +28,21 @@ from ticketsource_async._wire.unpacking import Broken, Unpacking, too_large
 from ticketsource_async.config import Timeouts, has_raw_password
 from ticketsource_async.ratelimit import Priority
 
-_MOST_OF_A_HEADER: Final = 65_536  # bytes; aiohttp's own bound is 8 kB, which a policy in a header can pass
+_MOST_OF_A_HEADER: Final = 65_536  # bytes; aiohttp's own bound of 8 kB is too small for a long policy in a header
 
-_OUT_OF_DATE: Final = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID and so on, for which Python has no names
+_OUT_OF_DATE: Final = (
+    9,
+    10,
+)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and so on; Python has no names for these
 _OF_ANOTHER_NAME: Final = (62, 64)
 
 _JSON: Final = {"Content-Type": "application/json"}
 
-# Said of each write, so that nothing that comes after its answer can reach another call.
+# Sent with each write, so that no data after its answer can reach another call.
 _LAST: Final = {"Connection": "close"}
 
 _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
-    # The first match counts: the particular stands before the general.
+    # The first match counts, so subclasses stand before their bases.
     aiohttp.ConnectionTimeoutError: errors.RequestTimedOut,
     TimeoutError: errors.RequestTimedOut,
     aiohttp.ClientConnectorError: errors.ConnectFailed,
@@ -54,9 +57,9 @@ _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
 
 
 class Transport:
-    """Carry requests over a session of our own, opened late and once in each event loop, or over a borrowed one.
+    """Send requests over a borrowed session, or over our own, which is opened at the first request of an event loop.
 
-    At most `max_connections` requests are on their way at a time, in each event loop.
+    At most `max_connections` requests are in flight at a time in each event loop.
     """
 
     def __init__(
@@ -85,16 +88,16 @@ class Transport:
 
     @property
     def open(self) -> bool:
-        """Say whether a session of our own is open, in an event loop that can still close it."""
+        """Whether our own session is open in an event loop that can still close it."""
         return self.loop is not None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Return the event loop in which a session of our own is open and can be closed."""
+        """The event loop in which our own session is open and can be closed; None if there is none."""
         return self._loop if self._own() is not None and self._loop is not None and not self._loop.is_closed() else None
 
     def proxy_for(self, url: URL) -> str | None:
-        """Return the proxy of requests to an address, without its password; None if there is none that can be used."""
+        """Return the proxy for requests to an address, without its password; None if there is no usable one."""
         proxy = _proxy_of(url) if self._trust_env else None
         return str(proxy.origin()) if isinstance(proxy, URL) else None
 
@@ -103,10 +106,10 @@ class Transport:
 
     @asynccontextmanager
     async def connection(self, priority: Priority) -> AsyncIterator[None]:
-        """Hold one of the connections, after waiting for it.
+        """Wait for one of the connections and hold it during the body.
 
-        The wait is outside of `exchange`, so that it is no part of any timeout. Bulk leaves one connection to
-        interactive calls, or these would wait for a slot behind it.
+        The wait is outside of `exchange`, so that it counts towards no timeout. Bulk calls leave one connection to
+        interactive calls. Otherwise an interactive call would wait until a bulk call got a slot and ended.
         """
         loop = asyncio.get_running_loop()
         if self._free is None or self._free[0] is not loop:  # a semaphore belongs to a loop
@@ -121,14 +124,14 @@ class Transport:
                 yield
 
     async def exchange(self, request: Request, timeouts: Timeouts) -> RawResponse:
-        """Send the request once and return the whole answer, with the connection given back."""
+        """Send the request once, read the whole answer, give the connection back, and return the answer."""
         session = await self._usable_session()
         proxy = _proxy_of(request.url) if self._trust_env else None
         if isinstance(proxy, str):
             raise errors.ConfigurationError(f"{request} was not sent: {proxy}")
         shown = None if self._borrowed else "" if proxy is None else str(proxy.origin())
         try:
-            # What a borrowed session might do differently is said again on each request.
+            # Each request repeats the settings that a borrowed session may have set otherwise.
             async with (
                 asyncio.timeout(timeouts.total),
                 session.request(
@@ -143,7 +146,7 @@ class Transport:
                     allow_redirects=False,
                     auto_decompress=False,
                     raise_for_status=False,
-                    # `connect` counts from the name to TLS. No rounding up to whole seconds, unlike aiohttp's own.
+                    # `connect` covers all from the name lookup to TLS. `ceil_threshold` prevents whole seconds.
                     timeout=aiohttp.ClientTimeout(
                         total=None, connect=timeouts.connect, sock_read=timeouts.response, ceil_threshold=inf
                     ),
@@ -160,16 +163,16 @@ class Transport:
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
             failure: BaseException = _failure(request, error, timeouts, shown)
-        except BaseException as error:  # noqa: BLE001 - above all a cancellation: it is raised again below
+        except BaseException as error:  # noqa: BLE001 - it is raised again below, a cancellation above all
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
-        # Raised out here, and without what is below: aiohttp's errors, and the locals of its frames, hold the key, and
-        # whatever reports errors with locals (Sentry by default) would show it.
-        del proxy  # which may have a password
+        # It is raised outside of the `except`, without cause and context. aiohttp's errors and the locals of its frames
+        # hold the key, and a reporter of errors with locals (Sentry by default) would show it.
+        del proxy  # it may contain a password
         raise failure
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
-        """Return the body, unpacked; or nothing and what is wrong with it, with the connection cut."""
+        """Return the unpacked body; or, after closing the connection, an empty body and what is wrong with it."""
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         pieces: list[bytes] = []
         left = self._max_body
@@ -211,9 +214,9 @@ class Transport:
         return self._session
 
     def drop_if_dead(self) -> None:
-        """Let go of a session of our own whose event loop was closed before it.
+        """Drop our own session if its event loop was closed first.
 
-        Its sockets are closed as they are, when they are collected: nothing can be written to them any more.
+        The garbage collector closes its sockets. Nothing more can be written to them.
         """
         session = self._own()
         if session is None or self.open or sys.is_finalizing():
@@ -221,34 +224,34 @@ class Transport:
         connector = cast(aiohttp.BaseConnector, session.connector)
         session.detach()
         with suppress(StopIteration):
-            next(connector.close().__await__())  # it never waits: without its loop it forgets, and no more
+            next(connector.close().__await__())  # without its loop the connector only drops its state and never waits
         self._session = self._keeper = self._loop = None
 
     def _drop_quietly_if_dead(self) -> None:
-        """As `drop_if_dead`, but without a warning of the sockets; it takes a while."""
+        """Drop a dead session as `drop_if_dead` does, without warnings of its sockets; this is slow."""
         if self._own() is None or self.open:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.drop_if_dead()
-            gc.collect()  # now, since each of its connections warns when it goes
+            gc.collect()  # inside the block, because each of its connections warns when it is collected
 
     def leave_to_parent(self) -> None:
-        """Let go of everything that belongs to the parent of a fork, without touching it."""
+        """Drop the session that belongs to the parent of a fork, without closing it."""
         if self._own() is not None:
             _left_to_parents.append((self._session, self._keeper, self._loop))
             self._session = self._keeper = self._loop = None
 
     async def aclose(self) -> None:
-        """Close a session of our own."""
+        """Close our own session."""
         self._drop_quietly_if_dead()
         keeper, self._keeper, loop = self._keeper, None, self._loop
         if keeper is not None and loop is asyncio.get_running_loop():
             await keeper.aclose()
 
 
-# In the child of a fork, the sockets and the selector are shared with the parent: to close them here would take them
-# out of the selector there. So they are kept, untouched.
+# The child of a fork shares the sockets and the selector with its parent. If the child closed them, they would vanish
+# from the parent's selector. So the child keeps them open.
 _transports: "WeakSet[Transport]" = WeakSet()
 _left_to_parents: list[object] = []
 
@@ -263,10 +266,10 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _send_once() -> ClientMiddlewareType:
-    """Return a middleware that lets aiohttp send a request only once, also if a connection that it reused is broken.
+    """Return a middleware that stops aiohttp from sending a request again if a reused connection breaks.
 
-    The second time would pass no limiter, and a DELETE that was carried out would be answered 404. (The middlewares of
-    a borrowed session are not run.)
+    The second sending would pass no limiter, and would get a 404 for a DELETE that was already carried out. (The
+    middlewares of a borrowed session are not run.)
     """
     failures: list[Exception] = []
 
@@ -283,8 +286,8 @@ def _send_once() -> ClientMiddlewareType:
 
 
 async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    # An event loop that shuts down closes the generators that were started in it (`loop.shutdown_asyncgens`, as
-    # asyncio.run does): so the connections of a client that outlives its loop are closed in the loop they belong to,
+    # An event loop that shuts down closes the generators that were started in it (`loop.shutdown_asyncgens`, which
+    # asyncio.run calls). So if a client outlives its loop, that loop still closes the client's connections. They are
     # not left to the garbage collector.
     try:
         yield
@@ -293,8 +296,8 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
 
 
 def _proxy_of(url: URL) -> URL | str | None:
-    """Return the proxy that the environment names for an address, or why it cannot be used; None for this machine."""
-    # Not aiohttp's own trust_env, which also takes a password for the host from ~/.netrc, in the place of the key.
+    """Return the environment's proxy for an address, or a text why it cannot be used; None for no proxy."""
+    # aiohttp's own trust_env also takes a password for the host from ~/.netrc and sends it instead of the key.
     if is_loopback(url.host or "") or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
         return None
     proxies = urllib.request.getproxies()
@@ -316,7 +319,7 @@ def _proxy_of(url: URL) -> URL | str | None:
 
 
 def _failure(request: Request, error: Exception, timeouts: Timeouts, proxy: str | None) -> errors.TicketSourceError:
-    """Return our error; `proxy` is the one that was used, empty if none was, and None if nobody knows."""
+    """Return our error; `proxy` is the proxy that was used, empty if none was, None if that is not known."""
     through = f" through the proxy {proxy}" if proxy else ""
     way = ", without a proxy" if proxy == "" else through
     kind = next(ours for theirs, ours in _KINDS.items() if isinstance(error, theirs))
@@ -355,7 +358,7 @@ def _failure(request: Request, error: Exception, timeouts: Timeouts, proxy: str 
 
 
 def _advice(error: Exception) -> str:
-    """Return what to do about a connection that could not be made."""
+    """Return the advice for a connection that could not be made."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", None)
         if code in _OUT_OF_DATE:

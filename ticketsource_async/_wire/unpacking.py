@@ -1,12 +1,12 @@
 """Unpack a body within a bound; pure.
 
-Ours, because aiohttp unpacks a piece before anybody can look at its size: a few kilobytes can hold gigabytes.
+The code is our own, because aiohttp unpacks a piece before its size can be checked. A few kilobytes can hold gigabytes.
 """
 
 import zlib
 from typing import Any, Final
 
-_GZIP: Final = 31  # zlib's words for a stream with gzip's header, with its own, and with none
+_GZIP: Final = 31  # zlib's window bits for a stream with gzip's header, with zlib's own, and without a header
 _ZLIB: Final = 15
 _RAW: Final = -15
 _MOST_MEMBERS: Final = 1000
@@ -15,19 +15,18 @@ _NAMES: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
 
 class Broken(Exception):
-    """A body that cannot be used; its text says what it is."""
+    """The body cannot be used; the text says why."""
 
 
 def too_large(most: int) -> Broken:
-    """Return what to raise for a body of more than `most` bytes."""
+    """Return the error for a body of more than `most` bytes."""
     return Broken(f"a body of more than {most:,} bytes")
 
 
 class Unpacking:
-    """Unpack one body, piece by piece; nothing is unpacked beyond `most` bytes.
+    """Unpack one body piece by piece, up to `most` bytes.
 
-    A gzip may have several members, and white space or zeros behind them. What calls itself deflate comes with zlib's
-    header or without it.
+    A gzip may have several members, with white space or zeros behind them. A deflate may have zlib's header or none.
     """
 
     def __init__(self, encoding: str, most: int) -> None:
@@ -35,14 +34,14 @@ class Unpacking:
             raise Broken("a body in an encoding that was not asked for")
         self._name = _NAMES[encoding]
         self._most = self._left = most
-        self._packed_left = most + most // 8 + 1024  # what is longer has members and blocks with nothing in them
+        self._packed_left = most + most // 8 + 1024  # a longer one has empty members and blocks
         self._members = 0
         self._stream: Any = zlib.decompressobj(_GZIP)  # zlib gives the type no name
         self._within = False
         self._first = b""
 
     def piece(self, packed: bytes) -> bytes:
-        """Return what is in the next piece, at most one byte more than is left; raise `Broken`."""
+        """Return the next piece unpacked, at most one byte more than is left; raise `Broken` if it is unusable."""
         self._packed_left -= len(packed)
         if self._packed_left < 0:
             raise too_large(self._most)
@@ -58,12 +57,12 @@ class Unpacking:
         return b"".join(unpacked)
 
     def end(self) -> None:
-        """Raise `Broken` if the body is not whole; one with nothing in it is."""
+        """Raise `Broken` if the body is not whole; an empty body is whole."""
         if self._within or self._first:
             raise Broken(f"a body whose {self._name} ends too early")
 
     def _begin(self, packed: bytes) -> bytes:
-        """Begin a member, and return what there is of it: nothing if this is padding, or too little to tell."""
+        """Begin a member and return its first bytes; return nothing for padding, or for too few bytes to decide."""
         self._within = False
         if self._members:
             packed = packed.lstrip(_PADDING)
@@ -76,7 +75,7 @@ class Unpacking:
         self._members, self._within = self._members + 1, True
         if self._members > (_MOST_MEMBERS if self._name == "gzip" else 1):
             raise self._is_not_packed()
-        # RFC 1950: the method is 8, and the first two bytes are a multiple of 31. No raw deflate begins so.
+        # RFC 1950: the method is 8, and the first two bytes are a multiple of 31. No raw deflate begins like that.
         has_header = packed[0] & 15 == 8 and int.from_bytes(packed[:2], "big") % 31 == 0
         self._stream = zlib.decompressobj(_GZIP if self._name == "gzip" else _ZLIB if has_header else _RAW)
         return packed

@@ -1,6 +1,6 @@
-"""What the API returns (records) and what is sent to it (drafts).
+"""The records that the API returns, and the drafts that are sent to it.
 
-Plain values: nothing here knows an envelope or the network. `reader.py` makes records of the API's rows,
+They are plain values, independent of envelopes and of the network. `reader.py` makes records from the API's rows.
 `_wire/drafts.py` makes the bodies that send drafts. Each name that is imported here is public.
 """
 

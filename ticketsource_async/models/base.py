@@ -1,4 +1,4 @@
-"""What all records are made of: the base, links, and the parts that more than one of them has."""
+"""The base classes of records and parts, the links, and the parts that several records share."""
 
 import enum
 from collections.abc import Mapping
@@ -27,27 +27,27 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""The value of a field that is not sent. It is not None, because None is sent as null and clears the field."""
+"""The value of a draft's field that is not sent. None, in contrast, is sent as null and clears the field."""
 
 
 _PLACES: Final = {"id": -1, "links": 1, "extra": 2, "invalid": 3}  # attributes are at 0
 
 
 def names_in_order(cls: Any) -> tuple[str, ...]:
-    """Return the names of the fields of a record or a part as people read them: attrs has those of `Part` first."""
+    """Return the names of the fields of a record or a part in reading order; attrs has those of `Part` first."""
     return tuple(sorted((field.name for field in attrs.fields(cls)), key=lambda name: _PLACES.get(name, 0)))
 
 
 @attrs.frozen
 class Part(NamesOptions):
-    """Base of the parts of records; `extra` has what a part has besides its fields."""
+    """Base of the parts of records; `extra` has the values of a part that have no field."""
 
-    # Not part of the hash: a dict has none, and a MappingProxyType, which has, cannot be pickled.
+    # It is not part of the hash, because a dict has no hash. A MappingProxyType has one but cannot be pickled.
     extra: Mapping[str, object] = attrs.field(default=NOTHING, hash=False, kw_only=True)
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
-        # That of attrs shows the fields of a base class first.
+        # The repr that attrs makes shows the fields of a base class first.
         if cls.__repr__.__code__.co_filename.startswith("<attrs generated"):
             cls.__repr__ = Part.__repr__  # type: ignore[method-assign]  # to replace it is the purpose
 
@@ -55,10 +55,10 @@ class Part(NamesOptions):
         shown = [f"{name}={getattr(self, name)!r}" for name in names_in_order(self.__class__)]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    if not TYPE_CHECKING:  # the checkers know the fields
+    if not TYPE_CHECKING:  # type checkers report a wrong name themselves
 
         def __getattr__(self, name: str) -> NoReturn:
-            """Name the right field for one that there is not."""
+            """Raise an error that names the right field for a wrong one."""
             if name.startswith("_") or name in attrs.fields_dict(type(self)):
                 raise AttributeError(f"{type(self).__name__} has no {name!r}")
             if name in self.extra:
@@ -66,27 +66,27 @@ class Part(NamesOptions):
             raise AttributeError(_hint_for(type(self), name))
 
     def to_dict(self) -> dict[str, object]:
-        """Return the record, or the part, as JSON-able data, nested as the record is.
+        """Return the record or the part as JSON-able data, nested as the record is.
 
         It leaves out missing links and an empty `invalid`. Days and times are in ISO 8601. Money is a text, because
-        numbers of JSON lose digits. `extra` and `invalid` are as in the JSON of the API, but a number that a float
-        cannot hold is a text.
+        JSON numbers lose digits. `extra` and `invalid` are as in the API's JSON, but a number that a float cannot hold
+        is a text.
         """
         return dicts.to_dict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Self:
-        """Return the record, or the part, of which `to_dict` made this data.
+        """Return the record or the part from the data that `to_dict` made of it.
 
-        What the data lack counts as left out by the API. Raises ValueError, which names the place, for anything that
-        `to_dict` does not make: no value is converted, and none is dropped.
+        A missing value counts as left out by the API. No value is converted or dropped. Raises ValueError, which names
+        the place, for data that `to_dict` does not make.
         """
         return dicts.from_dict(data, cls)
 
 
 @lru_cache(1000)  # a program may ask for a name again and again, as `getattr` with a default does
 def _hint_for(cls: Any, name: str) -> str:
-    """Return what is said of a field that a record or a part does not have."""
+    """Return the text of the error for a field that a record or a part does not have."""
     try:
         parts = [field for field in fields_of(cls) if field.kind == "part"]
     except (NameError, TypeError):  # a class of the user's own that cannot be read
@@ -98,7 +98,7 @@ def _hint_for(cls: Any, name: str) -> str:
 
 @attrs.frozen
 class Links(Part):
-    """Addresses of a record (`self_`) and of what belongs to it; links without a field of their own are in `extra`."""
+    """The addresses of a record (`self_`) and of related records; other links are in `extra`."""
 
     self_: str | None = None
     bookings: str | None = None
@@ -118,11 +118,11 @@ class Links(Part):
 class Record(Part):
     """Base of all records; a class of your own needs `@attrs.frozen`, an `API_TYPE`, and a line for each attribute.
 
-    `API_TYPE` is the `type` that the API gives these records, `ID_PREFIX` that of their ids, if they have one. An
-    attribute is `str | None`, or `bool`, `int`, `Decimal`, `datetime`, `date`, a class of `Part` or a tuple of these in
-    the place of `str`. It has no default but None, no alias, no converter and no validator, since the reader sets it.
-    `extra` has what the API sends besides. `invalid` has each value that is not what its field promises, by the dotted
-    path to the field, which is None then: `{"lines[3].amount.net": "abc"}`.
+    `API_TYPE` is the API's `type` of these records. `ID_PREFIX` is the prefix of their ids, if they have one. The type
+    of an attribute is `str | None`. In place of `str` it may have `bool`, `int`, `Decimal`, `datetime`, `date`, a class
+    made from `Part`, or a tuple of such parts. Its only default is None. It has no alias, converter or validator,
+    because the reader sets it. `extra` has the values that have no field. `invalid` has each value that is not of its
+    field's type, by the dotted path to the field: `{"lines[3].amount.net": "abc"}`. The field itself is then None.
     """
 
     API_TYPE: ClassVar[str] = ""
@@ -139,22 +139,23 @@ class Record(Part):
 
 
 class NamedRecord(Record):
-    """Base of a record that knows which attributes it was read from, null or not; see `names_of`.
+    """Base of a record that keeps the names of the attributes it was read from, null or not; see `names_of`.
 
-    It is no field: two records with the same values are equal, and a file or a copy does not have it.
+    The names are not a field. Two records with the same values are equal even if their names differ. A file or a copy
+    of a record does not have the names.
     """
 
     __slots__ = ("_names",)
 
 
 def names_of(record: NamedRecord) -> tuple[object, ...]:
-    """Return the names of the attributes that a record was read from, none if it was not read."""
+    """Return the names of the attributes that a record was read from; none if it was not read from a row."""
     found: tuple[object, ...] = getattr(record, "_names", ())
     return found
 
 
 def check_model(model: object) -> None:
-    """Raise TypeError unless the rows of a list can be read as this: as `dict`, or as a record."""
+    """Raise TypeError unless this is `dict` or a class of records that rows can be read as."""
     if model is dict:
         return
     if not isinstance(model, type) or not issubclass(model, Record) or not model.API_TYPE:
@@ -165,7 +166,7 @@ def check_model(model: object) -> None:
 
 
 def _check_fields(cls: Any, *above: type) -> None:
-    """Raise TypeError unless the reader can set all fields of a record, or of a part of the classes above."""
+    """Raise TypeError unless the reader can set all fields of a class; `above` are the classes that it is a part of."""
     if "__attrs_attrs__" not in vars(cls):
         raise TypeError(f"{cls.__name__} needs @attrs.frozen in front of it")
     for name in ("__attrs_pre_init__", "__attrs_post_init__"):
@@ -190,7 +191,7 @@ def _check_fields(cls: Any, *above: type) -> None:
 
 
 def _check_names(cls: Any, base: type, names: list[str]) -> None:
-    """Raise TypeError for fields that would take the place of what all records, or parts, have, or of each other."""
+    """Raise TypeError if a field would hide an attribute of all records or parts, or another field."""
     redefined = [
         name for kind in cls.__mro__[: cls.__mro__.index(base)] for name in vars(kind).get("__annotations__", ())
     ]
@@ -207,7 +208,7 @@ def _check_names(cls: Any, base: type, names: list[str]) -> None:
 
 
 def _wrong_with(field: "attrs.Attribute[Any]", hint: object, base: type) -> str:
-    """Return what the reader could not keep of a field; an empty text if it can set it."""
+    """Return why the reader cannot set a field as it is declared; an empty text if it can."""
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
     is_tuple = len(kinds) == 1 and get_origin(kinds[0]) is tuple
     has_default = field.default is None or (base is Record and field.default is attrs.NOTHING)
@@ -237,7 +238,7 @@ class Address(Part):
 
 @attrs.frozen
 class Consent(Part):
-    """What the customer may be contacted by; None is neither yes nor no, so never take it for a yes."""
+    """The ways by which the customer may be contacted. None is neither yes nor no: never take it for a yes."""
 
     email: bool | None = None
     post: bool | None = None
@@ -245,7 +246,7 @@ class Consent(Part):
 
 
 def last_segment(link: str | None) -> str | None:
-    """Return the id at the end of a link, None without a link and for one that is no address."""
+    """Return the id at the end of a link; None without a link, and for a link that is no address."""
     try:
         return urlsplit(link).path.rpartition("/")[2] or None if link else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What was sold: bookings with their lines and money, and seats."""
+"""Bookings with their lines and money, and seats."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from ticketsource_async.models.base import Part, Record, last_segment
 
 @attrs.frozen
 class DiscountCode(Part):
-    """A discount by a code."""
+    """The discount that a code gave."""
 
     description: str | None = None
     amount: Decimal | None = None
@@ -21,7 +21,7 @@ class DiscountCode(Part):
 
 @attrs.frozen
 class Discounts(Part):
-    """What was taken off: by itself, and by a code."""
+    """The discounts on a price: the automatic one, and the one by a code."""
 
     automatic: Decimal | None = None
     code: DiscountCode | None = None
@@ -29,7 +29,7 @@ class Discounts(Part):
 
 @attrs.frozen
 class Amount(Part):
-    """Money exactly as written by the API, in the currency of the box office; net = gross - fee - fee_vat."""
+    """Money exactly as the API writes it, in the currency of the box office; net = gross - fee - fee_vat."""
 
     gross: Decimal | None = None
     fee: Decimal | None = None
@@ -40,7 +40,7 @@ class Amount(Part):
 
 @attrs.frozen
 class Donation(Part):
-    """What is particular to a line that is a donation."""
+    """The extra data of a line that is a donation."""
 
     gift_aid: bool | None = None
 
@@ -49,7 +49,7 @@ class Donation(Part):
 class BookingLine(Part):
     """One line of a booking; a refund is a line of its own with negative amounts.
 
-    `line_type` ("TICKETS", "DONATION", "SUNDRY") and `payment_method` are open sets.
+    `line_type` ("TICKETS", "DONATION", "SUNDRY") and `payment_method` may have other values than the documented ones.
     """
 
     line_type: str | None = None
@@ -63,7 +63,7 @@ class BookingLine(Part):
 
 @attrs.frozen
 class BookingConsent(Part):
-    """What was agreed to with this booking; None is neither yes nor no."""
+    """The consents that were given with this booking; None is neither yes nor no."""
 
     third_party: str | None = None
     email: bool | None = None
@@ -73,9 +73,10 @@ class BookingConsent(Part):
 
 @attrs.frozen
 class Totals(Part):
-    """Sums over the lines of a booking; None where an amount is missing, or it is not known whether one belongs there.
+    """The sums over the lines of a booking. A sum is None if one of its amounts is missing.
 
-    `refunds` is None if it could not be read of a line whether it is a refund, `donations` if its type could not.
+    `refunds` is also None if the `is_refund` of a line could not be read, `donations` if the `line_type` of a line
+    could not be read. It is then not known which lines belong to the sum.
     """
 
     gross: Decimal | None
@@ -88,7 +89,7 @@ class Totals(Part):
 
 @attrs.frozen
 class Booking(Record):
-    """A booking; what it comes to is in its lines (see `totals`), who made it and for which date in its links."""
+    """A booking. Its lines have the money (see `totals`), its links the customer and the date."""
 
     API_TYPE: ClassVar[str] = "booking"
     ID_PREFIX: ClassVar[str] = "bkg-"
@@ -102,19 +103,19 @@ class Booking(Record):
 
     @property
     def customer_id(self) -> str | None:
-        """The customer who booked, read from `links.customer`; None without that link."""
+        """The id of the customer who booked, read from `links.customer`; None without that link."""
         return last_segment(self.links.customer)
 
     @property
     def date_id(self) -> str | None:
-        """The date booked for, read from `links.date`; None without that link."""
+        """The id of the date of the booking, read from `links.date`; None without that link."""
         return last_segment(self.links.date)
 
     def totals(self) -> Totals:
-        """Return the sums over all lines, refunds taken off.
+        """Return the sums over all lines, including the negative amounts of refunds.
 
-        `refunds` is the gross of the lines that are refunds, so negative, `donations` that of the lines of type
-        "DONATION".
+        `refunds` is the gross of the lines that are refunds, so it is negative. `donations` is the gross of the lines
+        of type "DONATION".
         """
         if (lines := self.lines) is None:
             return Totals(None, None, None, None, None, None)
@@ -140,14 +141,14 @@ def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
         part: Decimal | None = getattr(line.amount, name, None)
         if part is None:
             return None
-        with localcontext(prec=MAX_PREC):  # exact, with any precision that the program has set
+        with localcontext(prec=MAX_PREC):  # the sum is exact with any precision that the program has set
             total += part
     return total
 
 
 @attrs.frozen
 class SeatReference(Part):
-    """Which seat it is; both are None while it is not allocated."""
+    """The row and number of a seat; both are None while the seat is not allocated."""
 
     row: str | None = None
     seat: str | None = None
@@ -155,7 +156,7 @@ class SeatReference(Part):
 
 @attrs.frozen
 class Company(Part):
-    """Whom an attendee comes for, and as what."""
+    """The company of an attendee, and the attendee's title there."""
 
     name: str | None = None
     title: str | None = None
@@ -163,7 +164,7 @@ class Company(Part):
 
 @attrs.frozen
 class Attendee(Part):
-    """Who sits there, if the box office asks for that."""
+    """The person in a seat, if the box office asks for attendees."""
 
     title: str | None = None
     first_name: str | None = None
@@ -175,7 +176,7 @@ class Attendee(Part):
 
 @attrs.frozen
 class Seat(Record):
-    """A seat, or a place, of a booking."""
+    """A seat or a place of a booking."""
 
     API_TYPE: ClassVar[str] = "seat"
     ID_PREFIX: ClassVar[str] = "sea-"
@@ -190,5 +191,5 @@ class Seat(Record):
 
     @property
     def booking_id(self) -> str | None:
-        """The booking it belongs to, read from `links.booking`; None without that link."""
+        """The id of the booking of the seat, read from `links.booking`; None without that link."""
         return last_segment(self.links.booking)

@@ -1,4 +1,4 @@
-"""Customers and the notes on them, and the drafts that are sent of them."""
+"""Customers, the notes on them, and the drafts of both."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -24,7 +24,7 @@ from ticketsource_async.models.values import NOTHING
 
 @attrs.frozen
 class Membership(Part):
-    """A membership; its dates are calendar days, without a zone."""
+    """A membership; its dates are calendar days without a time zone."""
 
     identifier: str | None = None
     start_date: date | None = None
@@ -33,7 +33,7 @@ class Membership(Part):
 
 @attrs.frozen
 class Customer(NamedRecord):
-    """A customer; `title` is no longer used by TicketSource, `extra` keeps what this library does not know."""
+    """A customer. TicketSource no longer uses `title`. `extra` has the attributes that have no field here."""
 
     API_TYPE: ClassVar[str] = "customer"
     ID_PREFIX: ClassVar[str] = "cst-"
@@ -64,12 +64,12 @@ class Note(Record):
 
     @property
     def customer_id(self) -> str | None:
-        """The customer the note is on, read from `links.customer`; None without that link."""
+        """The id of the customer of the note, read from `links.customer`; None without that link."""
         return last_segment(self.links.customer)
 
 
 def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
-    # Strict on purpose: the string "false" sent as a consent could be read as a yes.
+    # The check is strict on purpose: a server could read the string "false" in a consent as a yes.
     def check(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         if value is None or value is UNSET:
             return
@@ -126,11 +126,11 @@ class ConsentDraft(_Draft):
 
 @attrs.frozen
 class CustomerDraft(_Draft):
-    """What to send of a customer: what is UNSET is not sent, None is sent as null.
+    """The fields of a customer to send. A field that is UNSET is not sent; None is sent as null.
 
-    It is false while nothing is set. Whether the API merges a nested object that is sent in part into what it has, or
-    replaces it, is not known: to be sure, send `address`, `membership` and `consent` whole; `Address`, `Membership` and
-    `Consent` are taken too and send all their fields.
+    The draft is false while nothing is set. It is not known whether the API merges a nested object that is sent in part
+    into its own or replaces its own. To be sure, send `address`, `membership` and `consent` whole. The fields also take
+    `Address`, `Membership` and `Consent`, which send all their fields.
     """
 
     API_TYPE: ClassVar[str] = "customer"
@@ -150,10 +150,10 @@ class CustomerDraft(_Draft):
     def diff(cls, before: Customer, after: Customer) -> Self:
         """Return the draft that turns `before` into `after`; it is false if there is nothing to send.
 
-        An address, membership or consent in which anything differs goes whole, with its `extra`. What the API does not
-        let us write (id, times, links, `extra`) is not compared, and a part with nothing in it equals None. Raises
-        `UnreadableValue` in two cases: a part that is sent would clear a value that could not be read, or `after`
-        drops such a value of `before` without a new one.
+        An address, membership or consent that differs anywhere is sent whole, with its `extra`. Values that the API
+        does not let us write (id, times, links, `extra`) are not compared. An empty part equals None. Raises
+        `UnreadableValue` in two cases: a part that is sent would clear a value that could not be read, or `after` drops
+        such a value of `before` and has no new one.
         """
         check_customers(before, after)
         changes: dict[str, Any] = {}
@@ -177,7 +177,7 @@ class CustomerDraft(_Draft):
 
 
 def _sent(value: object) -> object:
-    """Return a value as far as the API lets us write it; a part with nothing in it is None."""
+    """Return a value without the data that the API does not let us write; an empty part is None."""
     if not isinstance(value, Address | Membership | Consent):
         return value
     bare = attrs.evolve(value, extra=NOTHING)
@@ -185,14 +185,14 @@ def _sent(value: object) -> object:
 
 
 def check_customers(*given: object) -> None:
-    """Raise TypeError unless all of these are customers."""
+    """Raise TypeError unless all arguments are customers."""
     for value in given:
         if not isinstance(value, Customer):
             raise TypeError(f"what is compared is two customers, not {type(value).__name__}{await_first(value)}")
 
 
 def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
-    """Raise `UnreadableValue` if a part in a draft would destroy a value of the customer that could not be read."""
+    """Raise `UnreadableValue` if a part of a draft would destroy a value of the customer that could not be read."""
     for path in customer.invalid:
         name, _, inner = path.partition(".")
         part = getattr(draft, name, UNSET)
@@ -219,13 +219,13 @@ def _at(customer: Customer, path: str) -> object:
 
 
 def _draft_of(part: str, given: str) -> str:
-    """Return how a draft of a part of a customer is written."""
+    """Return the code for the draft of a part of a customer."""
     return f"CustomerDraft({part}={part.title()}Draft({given}))"
 
 
 @attrs.frozen
 class NoteDraft(_Draft):
-    """A note to add to a customer; the API has no way to change one afterwards."""
+    """A note to add to a customer; the API cannot change a note afterwards."""
 
     API_TYPE: ClassVar[str] = "customer_note"
 

@@ -1,4 +1,4 @@
-"""From a record to the dict of `to_dict`, and back; pure."""
+"""Convert a record to the dict of `to_dict` and back; pure."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def to_dict(record: Any) -> dict[str, object]:
-    """Return a record, or a part, as JSON-able data; see `Record.to_dict`."""
+    """Return a record or a part as JSON-able data; see `Record.to_dict`."""
     data: dict[str, object] = {}
     whole = is_record(record.__class__)
     if whole:
@@ -51,12 +51,12 @@ def _json(value: object) -> object:
         return [_json(inner) for inner in value]
     found = kept(value)
     if isinstance(found, NumberText):
-        return str(found)  # not all that writes JSON takes a class of its own
+        return str(found)  # some JSON writers refuse subclasses of str
     return float(found) if isinstance(found, Decimal) else found
 
 
 def from_dict(data: object, cls: type[T]) -> T:
-    """Return the record, or the part, of such a dict; raise ValueError for data that `to_dict` does not give."""
+    """Return the record or the part from a dict of `to_dict`; raise ValueError for other data."""
     try:
         record = _undone(data, cls)
         place = _difference(data, to_dict(record), "$")
@@ -78,21 +78,22 @@ def _undone(data: object, cls: Any) -> Any:
         raise _NotOurs("no object at $.invalid")
     links = _values(data.get("links", {}), _class_of_links(cls), "$.links")
     record = reader_of(cls).read(given, invalid, record_id, links)
-    # What could not be read then is not read now; the caller reports what cannot be read now.
+    # Values that could not be read from the API stay in `invalid`. If a value of the dict itself cannot be read, the
+    # caller raises.
     return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
 
 
-@cache  # half of the time of `from_dict` without it
+@cache  # without the cache this is half of the time of `from_dict`
 def _class_of_links(cls: type) -> Any:
     return get_type_hints(cls)["links"]
 
 
 class _NotOurs(Exception):
-    """Data that `to_dict` did not give."""
+    """The data were not made by `to_dict`."""
 
 
 def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
-    """Return the values of a dict as a reader takes them."""
+    """Return the values of a dict in the form that a reader takes."""
     if not isinstance(data, Mapping):
         raise _NotOurs(f"no object at {place}")
     fields = {field.key: field for field in fields_of(cls)}
@@ -112,7 +113,7 @@ def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
 
 
 def _difference(given: object, ours: object, place: str) -> str | None:
-    """Return the first place where data is not what `to_dict` gives of it; an object may lack something."""
+    """Return the first place where the data differ from what `to_dict` makes; an object may lack values."""
     if isinstance(given, Mapping) and isinstance(ours, Mapping):
         for name, value in given.items():
             if name not in ours and not (value is None and place == "$.links"):

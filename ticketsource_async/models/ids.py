@@ -1,4 +1,4 @@
-"""The ids of records: what can be one, and what users give for one; pure."""
+"""Check the ids of records: those that the API sends, and those that users pass; pure."""
 
 import re
 from typing import Any, Final
@@ -11,7 +11,7 @@ _PATH_SAFE: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]{1,200}")
 
 
 def id_of(value: Any, prefix: str) -> str | None:
-    """Return the id in a value; None if it has characters that a path cannot have, or is of another kind of record."""
+    """Return a value as an id; None if a path cannot contain it, or if it is the id of another kind of record."""
     if value.__class__ is str and value.startswith(prefix) and value[len(prefix) :].isalnum() and value.isascii():
         return value  # as documented
     found = str(value) if value.__class__ is int else value
@@ -22,9 +22,9 @@ def id_of(value: Any, prefix: str) -> str | None:
 
 
 def checked_id(given: object, kind: Any) -> str:
-    """Return the id of a record that a user gives, or gives the id of.
+    """Return the id of a record; the user may pass the record or its id.
 
-    Raises `InvalidID` for what cannot be an id of this kind of record.
+    Raises `InvalidID` for a value that cannot be an id of this kind of record.
     """
     value = given if isinstance(given, str) else getattr(given, "id", None)
     if isinstance(value, str) and (found := id_of(value, kind.ID_PREFIX)) is not None:

@@ -1,10 +1,10 @@
-"""From a row, as the API sends it, to a record; pure.
+"""Make a record from a row of the API; pure.
 
-A row is kept, odd as its values may be. A value that is not what its field promises reads as None and goes to
-`invalid`; what is unknown goes to `extra`; nothing is guessed.
+A row with odd values is kept. A value that is not of its field's type becomes None and goes to `invalid`. An unknown
+value goes to `extra`. Nothing is guessed.
 
-The reader of each class is generated from its annotations, field by field, as attrs and cattrs do it: a loop over the
-fields takes twice as long.
+The reader of each class is generated from its annotations, field by field, as in attrs and cattrs, because a loop over
+the fields takes twice as long.
 """
 
 import linecache
@@ -24,11 +24,11 @@ from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS,
 T = TypeVar("T")
 
 MOST_DIGITS: Final = 100
-"""How large or small an amount of money can be: a sum of larger ones would fill the memory."""
+"""The largest decimal exponent of an amount of money, up or down. A sum of larger ones would fill the memory."""
 
 
 class Refused(Exception):
-    """An entry of `data` that is no record of the kind asked for; `path` is the place in the entry."""
+    """An entry of `data` is no record of the requested kind; `path` is the place in the entry."""
 
     def __init__(self, what: str, path: str) -> None:
         super().__init__(what, path)
@@ -38,8 +38,8 @@ class Refused(Exception):
 def read_row(row: object, cls: type[T]) -> T:
     """Return the record in an entry of `data`; raise `Refused` if there is none.
 
-    That is so only if it is no object, has no usable id, has no object of `attributes`, or is another kind of record.
-    With `dict` it is the entry itself, with numbers as `extra` has them.
+    An entry is refused only if it is no object, is nested too deep, has no usable id or no object of `attributes`, or
+    is another kind of record. With `dict` the result is the entry itself, with numbers as in `extra`.
     """
     if not isinstance(row, dict):
         raise Refused("Expected an object", "")
@@ -69,11 +69,11 @@ def _too_deep() -> Refused:
     return Refused(f"Expected at most {MOST_LEVELS} levels of nesting", "")
 
 
-# Values. Each reader takes the value, the dict to note in what cannot be read, the path to where the value stands, and
-# its name.
+# Readers of values. Each one takes the value, the dict for values that cannot be read, the path to the object with the
+# value, and the name of the value there.
 
 # A path is None for the record itself, (path, name) for a field of it, and (path, 3) for an item of a list. It is made
-# a text only for a value that cannot be read, which is rare.
+# into a text only for a value that cannot be read, which is rare.
 Path = tuple[Any, str | int] | None
 
 
@@ -91,7 +91,7 @@ def _flag(value: object, invalid: dict[str, object], path: Path, name: str | int
 
 
 def text(value: object, invalid: dict[str, object], path: Path, name: str) -> str | None:
-    """Return a text; a number is the text of its digits."""
+    """Return a text; a number becomes the text of its digits."""
     if isinstance(value, str) or value is None:
         return value
     if value.__class__ is int or isinstance(value, Decimal):
@@ -101,7 +101,7 @@ def text(value: object, invalid: dict[str, object], path: Path, name: str) -> st
 
 
 def yes_or_no(value: object, invalid: dict[str, object], path: Path, name: str) -> bool | None:
-    """Return true or false, from nothing but these: a consent is law."""
+    """Return true or false; no other value counts as either, because consent is a matter of law."""
     if value is True or value is False or value is None:
         return value
     if value != "":
@@ -113,12 +113,12 @@ _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
 _OFFSET: Final = r"(Z|[+-][0-9]{2}:[0-5][0-9])"
 _MOMENT: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}{_OFFSET}")
 _DAY: Final = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})([T ]00:00:00(\.0+)?{_OFFSET}?)?")
-# MySQL's "no date", and what Carbon makes of it.
+# MySQL's "no date", and the date that PHP's Carbon makes from it.
 _ZERO_DATE: Final = re.compile(rf"(0000-00-00|-0001-11-30)([T ]{_CLOCK}({_OFFSET}(:[0-5][0-9])?)?)?")
 
 
 def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> datetime | None:
-    """Return a date-time with its offset; what is shorter than a microsecond is dropped."""
+    """Return a date-time with its offset; digits beyond the microseconds are dropped."""
     if isinstance(value, str):
         try:
             if _MOMENT.fullmatch(value):
@@ -143,7 +143,7 @@ def _day_in(written: str) -> date | Literal["no day"] | None:
 
 
 def day(value: object, invalid: dict[str, object], path: Path, name: str) -> date | None:
-    """Return a day; a time of exactly midnight behind it is dropped."""
+    """Return a day; a time behind it is dropped if it is exactly midnight."""
     found = _day_in(value) if isinstance(value, str) else "no day"
     if found != "no day":
         return found
@@ -156,9 +156,9 @@ _WHOLE: Final = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}")
 
 
 def money(value: object, invalid: dict[str, object], path: Path, name: str) -> Decimal | None:
-    """Return an amount of money, exactly as it is written."""
+    """Return an amount of money with exactly the digits that it is written with."""
     if isinstance(value, int) and not isinstance(value, bool):
-        amount = Decimal(value) if value.bit_length() < 400 else None  # which is more than MOST_DIGITS digits
+        amount = Decimal(value) if value.bit_length() < 400 else None  # 400 bits are more than MOST_DIGITS digits
     elif isinstance(value, str):
         if not value:
             return None
@@ -172,7 +172,7 @@ def money(value: object, invalid: dict[str, object], path: Path, name: str) -> D
 
 
 def whole(value: object, invalid: dict[str, object], path: Path, name: str) -> int | None:
-    """Return a whole number; a text of its digits is one."""
+    """Return a whole number; a text of digits counts as one."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -188,7 +188,7 @@ def part(value: object, invalid: dict[str, object], path: Path, name: str, reade
     """Return a part of a record."""
     if isinstance(value, dict):
         return readers.read(value, invalid, (path, name))
-    if value == []:  # as PHP writes an empty object
+    if value == []:  # PHP writes an empty object like this
         return readers.read({}, invalid, (path, name))
     if value is not None and value != "":
         _flag(value, invalid, path, name)
@@ -208,22 +208,22 @@ def parts(value: object, invalid: dict[str, object], path: Path, name: str, read
         if not isinstance(item, dict):
             if item != []:
                 _flag(item, invalid, above, index)
-            item = {}  # noqa: PLW2901 - an empty one, so that those behind it keep their places
+            item = {}  # noqa: PLW2901 - an empty item, so that later items keep their places
         items.append(readers[tuple(item)](item, invalid, (above, index)))
     return tuple(items)
 
 
 def links_of(value: object, invalid: dict[str, object], readers: "_Readers") -> Any:
-    """Return the links of a record, empty ones if there are none."""
+    """Return the links of a record; empty links if it has none."""
     found = part(value, invalid, None, "links", readers)
     return readers.read({}, invalid, None) if found is None else found
 
 
-EXTRA: Final = object()  # the key by which a dict of `to_dict` hands its `extra` over; no JSON has such a key
+EXTRA: Final = object()  # the key of `extra` in values that come from `to_dict`; no JSON has such a key
 
 
 def rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
-    """Return what is unknown among the values of a record or a part."""
+    """Return the values of a record or a part that have no field."""
     if EXTRA in values:
         return cast(Mapping[str, object], kept(values[EXTRA])) or NOTHING
     return {name: kept(value) for name, value in values.items() if name not in known} or NOTHING
@@ -232,7 +232,10 @@ def rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, objec
 def stand_in(
     values: dict[str, object], extra: Mapping[str, object], value: str | None, name: str, instead: str, invalid: Any
 ) -> tuple[str | None, Mapping[str, object]]:
-    """Return a text and `extra` after looking at the other name that the text may have."""
+    """Return a text and `extra`, after a look at the text's other name.
+
+    The value of the other name replaces a null text. Otherwise it stays in `extra` if it differs from the text.
+    """
     other = values.get(instead)
     if value is None and name not in invalid:
         value = text(other, invalid, None, name)
@@ -241,31 +244,31 @@ def stand_in(
     return value, {key: inner for key, inner in extra.items() if key != instead} or NOTHING
 
 
-# Readers, one for each class and choice of names
+# Readers of classes
 
 
 def instead_of(name: str) -> Any:
-    """Return the field of a text that the API also sends under another name, which counts if this one is null."""
+    """Return the field of a text that the API also sends under `name`; that value counts if this one is null."""
     return attrs.field(default=None, metadata={"instead": name})
 
 
 @cache
 def is_record(cls: Any) -> bool:
-    """Say whether a class is that of a whole record, not of a part."""
+    """Say whether a class is that of a record and not of a part."""
     return "id" in attrs.fields_dict(cls)
 
 
 OURS: Final = frozenset({"id", "links", "extra", "invalid"})
-"""The fields of records that are no attributes."""
+"""The fields of records that are not attributes."""
 
 
 Kind = Literal["text", "yes", "whole", "moment", "day", "money", "number", "part", "parts"]
-"""What a field, or the column of a table, holds."""
+"""The kind of the values of a field or of a table's column."""
 
 
 @attrs.frozen
 class Field:
-    """An attribute of a record or of a part: its name here, in JSON, its kind, and the class of a part."""
+    """An attribute of a record or a part: its name here, its `key` in JSON, its kind, and the class if it is a part."""
 
     name: str
     key: str
@@ -276,7 +279,7 @@ class Field:
 
 @cache
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """Return what the annotations of a record, or of a part, say of its attributes."""
+    """Return the attributes of a record or a part, read from its annotations."""
     hints = get_type_hints(cls)
     found = []
     for field in attrs.fields(cls):
@@ -332,10 +335,11 @@ _LINES: Final[Mapping[str, str]] = {
 
 
 class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
-    """The readers of a class: one for each choice of names that its values come with, made when it is first met.
+    """The readers of a class: one for each set of names in its values, made when the set first comes.
 
-    A reader takes the values, the dict of what cannot be read, and for a part the path to the values, for a record its
-    id and its links. Most rows of a list come with the same names, so that none has to be looked up.
+    A reader takes the values and the dict for values that cannot be read. The reader of a part also takes the path to
+    the values, the reader of a record its id and its links. Most rows of a list have the same names, and then no name
+    has to be looked up.
     """
 
     def __init__(self, cls: type) -> None:
@@ -366,7 +370,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         return made
 
     def _make(self, given: tuple[str, ...] | None) -> Callable[..., Any]:
-        """Generate the reader for values with these names in this order, or for any."""
+        """Generate the reader for values with these names in this order, or for any names."""
         names, variables = dict(self._names), {f.key: f"v_{f.name}" for f in self._fields}
         path = "None" if self._is_record else "path"
         if given is None:
@@ -379,7 +383,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             found = ", ".join(f"name_{variable}: kept({variable})" for variable in unknown.values())
             lines.append(f"extra = {{{found}}}" if found else "extra = NOTHING")
             variables = {key: variable for key, variable in variables.items() if key in given}
-        if not self._is_record:  # records are frozen, so they can share a part in which nothing is set
+        if not self._is_record:  # parts are frozen, so records can share an empty part
             lines.append(f"if {' is None and '.join([*variables.values(), ''])}extra is NOTHING: return unset")
         lines.append("x = new(Open)")
         for field in self._fields:
@@ -402,13 +406,13 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             lines.append(f"x._names = {'tuple(values)' if given is None else 'given'}")
         lines += ["x.extra = extra", "x.__class__ = cls", "return x"]
         arguments = "values, invalid, id, links" if self._is_record else "values, invalid, path"
-        # Each has a name of its own, or a traceback would show the lines of another.
+        # Each reader needs a name of its own. Otherwise a traceback would show the lines of another reader.
         number = "" if given is None else f"_{len(self) + 1}"
         return _function(f"read_{self._cls.__name__}{number}", arguments, lines, names)
 
 
 reader_of: Final = cache(_Readers)
-# Of a class, and of a choice of names. Beyond these the general reader reads, a little slower.
+# The most readers of a class, and the most names of a reader. Beyond these the general reader, a little slower, reads.
 _MOST_READERS: Final = 50
 _MOST_NAMES: Final = 200
 
@@ -416,16 +420,16 @@ _MOST_NAMES: Final = 200
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
     text = "\n    ".join([f"def {name}({arguments}):", *lines]) + "\n"
     file = f"<generated {__name__}.{name}>"
-    exec(compile(text, file, "exec"), names)  # noqa: S102 - made of the names of our own fields alone
+    exec(compile(text, file, "exec"), names)  # noqa: S102 - the code has only the names of our own fields
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # so that tracebacks show it
     made: Callable[..., Any] = names[name]
     return made
 
 
 def _open(cls: type) -> type:
-    """Return the class while its fields can still be set.
+    """Return a subclass whose fields can be set.
 
-    The `__init__` of a frozen class sets each of them through `object.__setattr__`, which takes three times as long.
+    The `__init__` of a frozen class sets each field through `object.__setattr__`, which takes three times as long.
     """
     thawed = {
         "__module__": cls.__module__,

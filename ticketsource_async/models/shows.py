@@ -1,4 +1,4 @@
-"""What is on, where and when: events, venues and dates."""
+"""Events, their venues and their dates."""
 
 from datetime import date, datetime, timedelta
 from typing import ClassVar, Final, Self
@@ -14,7 +14,7 @@ _VALUE: Final = "filter[start][value]"
 
 @attrs.frozen
 class EventImage(Part):
-    """A picture of an event: `type` says which, `src` where."""
+    """A picture of an event: `type` is its kind, `src` its address."""
 
     type: str | None = None
     src: str | None = None
@@ -22,7 +22,7 @@ class EventImage(Part):
 
 @attrs.frozen
 class ThirdPartyConsent(Part):
-    """Whether buyers are asked to let a third party (`name`) contact them, and by which ways."""
+    """Whether buyers are asked for consent to be contacted by a third party (`name`), and by which ways."""
 
     capture: bool | None = None
     name: str | None = None
@@ -31,7 +31,10 @@ class ThirdPartyConsent(Part):
 
 @attrs.frozen
 class Event(Record):
-    """A show, without its venues and dates; `description` and `terms` are HTML, `category` is an open set."""
+    """A show, without its venues and dates.
+
+    `description` and `terms` are HTML. `category` may have other values than the documented ones.
+    """
 
     API_TYPE: ClassVar[str] = "event"
     ID_PREFIX: ClassVar[str] = "evt-"
@@ -55,7 +58,7 @@ class Event(Record):
 
 @attrs.frozen
 class BoxOffice(Part):
-    """Where to reach the box office of a venue."""
+    """The contact details of the box office of a venue."""
 
     telephone: str | None = None
     email: str | None = None
@@ -63,7 +66,7 @@ class BoxOffice(Part):
 
 @attrs.frozen
 class Venue(Record):
-    """A place where an event is on."""
+    """A place where an event takes place."""
 
     API_TYPE: ClassVar[str] = "venue"
     ID_PREFIX: ClassVar[str] = "ven-"
@@ -76,16 +79,16 @@ class Venue(Record):
 
     @property
     def event_id(self) -> str | None:
-        """The event it belongs to, read from `links.event`; None without that link."""
+        """The id of the event at the venue, read from `links.event`; None without that link."""
         return last_segment(self.links.event)
 
 
 @attrs.frozen
 class EventDate(Record):
-    """One performance of an event (the API's "date"); `links.book_now` is the page to buy at.
+    """One performance of an event (the API's "date"); `links.book_now` is the page that sells it.
 
-    The times are as written, never converted: whether the API's `+00:00` means UTC or the clock on the wall in the
-    United Kingdom is not documented.
+    The times are as the API writes them and are never converted. It is not documented whether the API's `+00:00` means
+    UTC or the local time of the United Kingdom.
     """
 
     API_TYPE: ClassVar[str] = "date"
@@ -104,12 +107,12 @@ class EventDate(Record):
 
     @property
     def event_id(self) -> str | None:
-        """The event it is of, read from `links.event`; None without that link."""
+        """The id of the event, read from `links.event`; None without that link."""
         return last_segment(self.links.event)
 
     @property
     def venue_id(self) -> str | None:
-        """The venue it is at, read from `links.venue`; None without that link."""
+        """The id of the venue, read from `links.venue`; None without that link."""
         return last_segment(self.links.venue)
 
 
@@ -120,9 +123,10 @@ def _check_day(_: object, attribute: "attrs.Attribute[date | None]", value: obje
 
 @attrs.frozen
 class StartFilter:
-    """Which dates of a list to keep, by the calendar day as written in `start`: from `first` to `last`, both in.
+    """Keep the dates of a list whose `start` is from `first` to `last`, both days included.
 
-    None is no bound. A date without a `start` is kept, since it is not known to be outside.
+    The calendar day is the one written in `start`. None is no bound. A date without a `start` is kept, because it may
+    be within the bounds.
     """
 
     first: date | None = attrs.field(default=None, validator=_check_day)
@@ -149,27 +153,27 @@ class StartFilter:
 
     @classmethod
     def between(cls, first: date, last: date) -> Self:
-        """Keep the dates that start on one of these days or between them."""
+        """Keep the dates that start on `first`, on `last` or between them."""
         return cls(first, last)
 
     def keeps(self, event_date: EventDate) -> bool:
-        """Say whether a date is within the bounds, or not known to be outside."""
+        """Say whether to keep a date: it is within the bounds, or has no `start`."""
         if event_date.start is None:
             return True
         day = event_date.start.date()
         return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
     def query(self) -> dict[str, str]:
-        """Return what to ask the server for: a day more than is kept on each side, also if its bounds are exclusive.
+        """Return the query for the server; it asks for at least one day more than is kept.
 
-        Nobody knows what its bounds include, or in which zone its days are. It takes one bound, so the first counts
-        where there are two.
+        It is not known whether the server includes its bounds, or in which time zone its days are. The server takes
+        only one bound. If there are two, `first` is sent.
         """
         try:
             if self.first is not None:
                 return {_OPERATOR: "after", _VALUE: str(self.first - 2 * _DAY)}
             if self.last is not None:
                 return {_OPERATOR: "before", _VALUE: str(self.last + 2 * _DAY)}
-        except OverflowError:  # at the ends of the calendar nothing is outside
+        except OverflowError:  # no day lies beyond the ends of the calendar
             pass
         return {}

@@ -1,4 +1,4 @@
-"""What records keep of JSON that they have no field for, or cannot read; pure."""
+"""The JSON values that records keep in `extra` and `invalid`; pure."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from attrs import frozen
 
 
 class _Nothing(dict[str, object]):
-    """An empty dict that stays empty: all records in which nothing is unknown share one."""
+    """An empty dict that stays empty; all records without unknown values share one."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a record is frozen, and so are its `extra` and its `invalid`")
@@ -30,54 +30,57 @@ RECORD_KINDS: Final[dict[str, str]] = {}
 
 
 CONTROLS: Final = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-"""Characters, for a regular expression, that a terminal would obey: DEL and C1, separators, marks of direction."""
+"""The characters, besides C0, that control a terminal, for a regular expression.
+
+They are DEL and C1, line separators, and marks of direction.
+"""
 
 
 _OBEYED: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
 
 
 def visible(text: str) -> str:
-    r"""Return text with an escape, such as \x1b, for each character that a terminal would obey."""
+    r"""Return a text with an escape, such as \x1b, in place of each character that controls a terminal."""
     return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class NumberText(str):
-    """The text of a number that a float cannot keep: a text in `extra`, sent back as the number that it is."""
+    """The text of a number that a float cannot hold; it is a text in `extra`, and is sent as a number."""
 
     __slots__ = ()
 
 
 @frozen
 class Unreadable:
-    """A JSON value that Python cannot work with: a text that UTF-8 cannot hold, or a number beyond all bounds."""
+    """A JSON value that Python cannot hold: a text that UTF-8 cannot encode, or a number too large for `Decimal`."""
 
     text: str
 
 
 def digits(number: object) -> str:
-    """Return the digits of a number, as long as they may be."""
-    if isinstance(number, int) and number.bit_length() > 10_000:  # Python refuses to write out longer ones
+    """Return all digits of a number of any length."""
+    if isinstance(number, int) and number.bit_length() > 10_000:  # Python refuses to convert longer ones to text
         number = Decimal(number)
     return str(number)
 
 
 def as_list(value: object) -> list[Any] | None:
-    """Return a list, else None. PHP writes one that has gaps as an object with numeric keys."""
+    """Return a value as a list; None if it is not one. PHP writes a list with gaps as an object with numeric keys."""
     if isinstance(value, dict) and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
         return list(value.values())
     return value if isinstance(value, list) else None
 
 
 MOST_LEVELS: Final = 200
-"""How deep a value can be that a record keeps. Other programs could not read a deeper one as JSON."""
+"""The deepest nesting of a value that a record keeps. Other programs could not read a deeper one as JSON."""
 
 
 def kept(value: object, levels: int = MOST_LEVELS) -> object:
-    """Return a value as `extra` and `invalid` keep it: as JSON has it, but a number that JSON cannot keep as a text.
+    """Return a value as `extra` and `invalid` keep it: plain JSON, with a number that a float cannot hold as a text.
 
-    Raises RecursionError for one that is too deep.
+    Raises RecursionError for a value that is nested too deep.
     """
-    if isinstance(value, str) or value is None:  # as most are
+    if isinstance(value, str) or value is None:  # most values are, so they are checked first
         return value
     if levels < 0:
         raise RecursionError

@@ -1,9 +1,10 @@
-"""The limiter of one process: an exact log of the window.
+"""The limiter of one process, with an exact log of the window.
 
-Ours, because no library frees a slot by the answer or can pause. The server counts a request somewhere between its
-start and its answer; a slot that is free again one window after the answer is therefore free no earlier than at the
-server, however slow the network is, and no margin has to be guessed. (Only an attempt that was given up, by a timeout
-or a cancellation, may still lie in a queue of the server and be counted later; a 429 then pauses.)
+It is our own, because no library frees a slot according to the time of the answer, and none can pause. The server
+counts a request at some time between its start and its answer. Here a slot is free again one window after the answer.
+So it is never free earlier than at the server, however slow the network is, and no margin has to be guessed. There is
+one exception: an attempt that a timeout or a cancellation ended may still wait in a queue of the server and be counted
+later. The API then answers 429, which pauses the calls.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free, step_of
 
 _LOG: Final = logging.getLogger("ticketsource_async")
-_BULK_TURN: Final = 9  # after so many interactive calls in a row, one bulk call that waits has its turn
-_LOOKED_AT: Final = 2  # so many keys are looked at for each new one, or there could be more and more
-_LEAST_SLEEP: Final = 0.001  # a timer that is due a rounding error too early must not spin
+_BULK_TURN: Final = 9  # after so many interactive calls in a row, one waiting bulk call gets a slot
+_LOOKED_AT: Final = 2  # keys that are checked for each new key, so that the number of keys cannot grow without bound
+_LEAST_SLEEP: Final = 0.001  # a timer that fires too early by a rounding error must not spin
 
 
 class LocalRateLimiter:
@@ -34,11 +35,11 @@ class LocalRateLimiter:
 
     Calls of one priority get slots in the order in which they ask. An interactive call takes the next free slot. Bulk
     calls leave one slot in 48 (5 of 240) free for interactive calls, and get at least one slot in ten. For ten minutes
-    after an interactive call, bulk calls take half of the slots at once, and the others at even intervals until used
-    slots are free again. docs/pages/understand/rate-limit.md shows it.
+    after an interactive call, bulk calls take half of the slots at once. They take the others at even intervals, until
+    used slots are free again. docs/pages/understand/rate-limit.md explains this.
 
-    It works in any number of event loops. It forgets a key that was not used for a window. `clock` is in seconds and
-    never goes back.
+    The limiter works in any number of event loops. It forgets a key that was not used for a window. `clock` returns
+    seconds and never goes back.
     """
 
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,10 +49,10 @@ class LocalRateLimiter:
         self.single_calls = SingleCalls()
         self._clock = clock
         self._windows: dict[str, _Window] = {}
-        self._in_turn: deque[str] = deque()  # the keys, in the order in which they are looked at to be forgotten
+        self._in_turn: deque[str] = deque()  # the keys, in the order in which they are checked for disuse
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
-        """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
+        """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
         return self._hold(self._group or key, priority)
@@ -72,7 +73,7 @@ class LocalRateLimiter:
             queue.give_back(None)
 
     async def pause(self, seconds: float, *, key: str) -> None:
-        """Give out no slot of this key for so many seconds; a shorter pause does not end a longer one."""
+        """Give out no slot of this key for `seconds`; a shorter pause does not end a longer one."""
         key = self._group or key
         (window := self._window(key)).pause(seconds)
         while window.forgotten_in == os.getpid():
@@ -93,10 +94,10 @@ class LocalRateLimiter:
         return self.always_paces or self.single_calls.expected_for(key, self._clock()) > 0
 
     def _forget_idle(self, most: int) -> None:
-        """Look at so many keys, those that were not looked at for longest, and forget which nobody uses any more.
+        """Check at most `most` keys, the longest unchecked first, and forget those that are no longer in use.
 
-        Another thread may take a slot meanwhile. So a window is marked before it is looked at: a slot that is taken
-        later, from a window with the mark, is given back, and one that was taken before shows that it is in use.
+        Another thread may take a slot meanwhile. So a window is marked before it is checked. A slot that is taken
+        before the mark shows that the window is in use. A slot that is taken after the mark is given back.
         """
         for _ in range(most):
             try:
@@ -106,7 +107,7 @@ class LocalRateLimiter:
             window = self._windows[key]
             window.forgotten_in = os.getpid()
             if window.idle:
-                del self._windows[key]  # and the mark stays
+                del self._windows[key]  # the mark stays on it for threads that have found it before
             else:
                 window.forgotten_in = 0
                 self._in_turn.append(key)
@@ -132,9 +133,9 @@ def shared(rate: RateLimit) -> LocalRateLimiter:
 
 
 class _Window:
-    """The window of one key, as tokens: when each slot is free. Each one that is taken out is put back.
+    """The window of one key as tokens; a token is the time at which its slot is free. Each taken token is put back.
 
-    Taking and putting are single operations on a deque, so that event loops in several threads share it without a lock.
+    To take or put a token is a single operation on a deque. So event loops in several threads share it without a lock.
     """
 
     def __init__(
@@ -149,11 +150,13 @@ class _Window:
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
-        self.forgotten_in = 0  # the process that forgets it: in the child of a fork the mark of the parent says nothing
+        self.forgotten_in = (
+            0  # id of the process that forgets it; in the child of a fork the parent's mark does not count
+        )
 
     @property
     def idle(self) -> bool:
-        """Whether nobody uses or awaits this key, and nothing of its last use counts any more."""
+        """Whether no call uses or awaits this key, all its slots are free, and no pause is left."""
         self._drop_dead()
         now = self.clock()
         at_rest = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
@@ -163,7 +166,7 @@ class _Window:
         return [queue for loop, queue in list(self._queues.items()) if not loop.is_closed()]
 
     def queue(self) -> "_Queue":
-        """Return those who wait in the running event loop."""
+        """Return the queue of the running event loop."""
         loop = asyncio.get_running_loop()
         if len(self._queues) != 1 or self._process != os.getpid() or loop not in self._queues:
             self._drop_dead()
@@ -172,7 +175,7 @@ class _Window:
         return queue
 
     def _drop_dead(self) -> None:
-        # Of a loop that was closed, and in the child of a fork of those of the parent, nobody puts a token back.
+        # The tokens of a closed loop are never put back. Nor are those of the parent's loops in the child of a fork.
         forked = self._process != os.getpid()
         self._process = os.getpid()
         for loop in list(self._queues):
@@ -180,11 +183,11 @@ class _Window:
                 self._tokens.extend([self.clock() + self._per] * queue.abandon())
 
     def free_at(self) -> float:
-        """Return when a slot will be free: exact, or earlier than that."""
+        """Return when a slot will be free: the exact time or an earlier one."""
         return self._more_free_at(0)
 
     def free_for_bulk_at(self) -> float:
-        """Return when a bulk call may take a slot and leave enough to single calls: exact, or earlier than that."""
+        """Return when a bulk call may take a slot and leave enough to single calls: the exact time or an earlier."""
         now = self.clock()
         if (half_free_at := self._more_free_at(self._limit - self._limit // 2)) <= now:
             return half_free_at
@@ -206,11 +209,11 @@ class _Window:
         return max(soonest, self._paused_until)
 
     def is_over(self, since: float) -> bool:
-        """Say whether a whole window has passed since then."""
+        """Say whether a whole window has passed since the time `since`."""
         return self.clock() - since > self._per
 
     def take(self) -> float | None:
-        """Take out a token that is free, if there is one."""
+        """Take and return a token of a free slot; None if there is none."""
         try:
             token = self._tokens.popleft()
         except IndexError:
@@ -218,11 +221,11 @@ class _Window:
         if token <= (now := self.clock()):
             self._taken_last = now
             return token
-        self._tokens.appendleft(token)  # another thread was quicker
+        self._tokens.appendleft(token)  # another thread took the free one
         return None
 
     def put_back(self, unused: float | None) -> None:
-        """Put a token back: one that was not used as it was, else one for a request whose end is now."""
+        """Put back an unused token as it was; None puts back the token of a request that ends now."""
         if unused is None:
             self._tokens.append(self.clock() + self._per)
         else:
@@ -248,7 +251,7 @@ class _Window:
 
 
 class _Queue:
-    """Those who wait for a slot of one key in one event loop, and the timer that wakes the next."""
+    """The calls that wait for a slot of one key in one event loop, and the timer that wakes the next one."""
 
     def __init__(self, window: _Window, loop: asyncio.AbstractEventLoop) -> None:
         self._window = window
@@ -270,7 +273,7 @@ class _Queue:
         return len(self._bulk)
 
     async def wait(self, priority: Priority) -> float:
-        """Wait for a turn and return its token."""
+        """Wait for a slot and return its token."""
         turn: asyncio.Future[float] = self._loop.create_future()
         line = self._interactive if priority == "interactive" else self._bulk
         if line is self._bulk and not line:
@@ -279,7 +282,7 @@ class _Queue:
         self.serve()
         try:
             return await turn
-        except BaseException:  # also GeneratorExit, if its loop is gone
+        except BaseException:  # GeneratorExit too, which comes if the loop is gone
             if turn.done() and not turn.cancelled():
                 self.give_back(turn.result())
             else:
@@ -288,7 +291,7 @@ class _Queue:
             raise
 
     def give_back(self, unused: float | None) -> None:
-        """Give a slot back: its token if it was not used, None if its request has ended now."""
+        """Give a slot back: pass its token if it was not used, None if its request has just ended."""
         if self._abandoned:
             return
         self._in_flight -= 1
@@ -296,12 +299,12 @@ class _Queue:
         self.serve()
 
     def abandon(self) -> int:
-        """Return how many slots are in flight, and take none of them back any more."""
+        """Return how many slots are in flight, and ignore those that are given back later."""
         self._abandoned = True
         return self._in_flight
 
     def serve(self) -> None:
-        """Give out the slots that are free, in the order of turns, and set the timer for the next."""
+        """Give out the free slots in the order of turns, and set the timer for the next slot."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -316,7 +319,7 @@ class _Queue:
                 self._timer = self._loop.call_later(max(wait, _LEAST_SLEEP), self.serve)
                 return
             turn, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
-            if turn.done():  # cancelled, and not yet gone from the line
+            if turn.done():  # cancelled, but not yet removed from the queue
                 self._window.put_back(token)
                 continue
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0

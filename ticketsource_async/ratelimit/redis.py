@@ -1,8 +1,9 @@
 """The limiter of many processes: a window in Redis, through the `limits` library (extra `redis`).
 
-Every slot is stamped when it is given out, by the clock of the machine that takes it. The window is a second longer
-than asked for, which covers clocks that differ by half a second, and requests that reach the server sooner than those
-before them. (One that takes more than a second to get there may be counted in the next window; a 429 then pauses.)
+Every slot gets the time at which it is given out, from the clock of the machine that takes it. The window is one second
+longer than the one asked for. That covers clocks that differ by half a second, and requests that overtake each other on
+the way to the server. The server may count a request that takes more than a second in its next window. The API then
+answers 429, which pauses the calls.
 """
 
 import asyncio
@@ -38,14 +39,14 @@ Answer = TypeVar("Answer")
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _PER: Final = 60
-_MARGIN: Final = 1  # seconds; see above
+_MARGIN: Final = 1  # seconds; the docstring of this module gives the reason
 _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
-_AWAY: Final = 5.0  # seconds until Redis is asked again after it failed
+_AWAY: Final = 5.0  # seconds after a failure before Redis is tried again
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
-# Gives Redis the milliseconds that are known here, for the pause of a key and for the time in which single calls are
-# expected, and returns the larger of ours and Redis's for each. In one step, since many processes see a 429 at the same
-# moment, and a shorter pause must end no longer one.
+# This script gets two times in milliseconds from this process: the pause of a key, and the time for which single calls
+# are expected. It stores and returns the larger one of each time here and in Redis. It is one step in Redis, because
+# many processes get a 429 at the same moment, and a shorter pause must not end a longer one.
 _LONGEST: Final = """
 local longest = {}
 for n, name in ipairs(KEYS) do
@@ -58,8 +59,8 @@ for n, name in ipairs(KEYS) do
 end
 return longest
 """
-# Returns the times in a window that are later than the first argument, the newest first, or only one in so many. The
-# list is that of `limits`.
+# This script returns the times in a window that are later than the first argument, the newest first. The second
+# argument is the step: 2 returns every second time. `limits` writes the list.
 _TIMES: Final = """
 local times, index = {}, 0
 while true do
@@ -75,7 +76,7 @@ end
 
 @define
 class _Desk:
-    """What belongs to one event loop: the connections to Redis, and those who wait, one at a time of each kind."""
+    """The connections of one event loop to Redis, and a lock for each key and priority: one call at a time asks."""
 
     redis: "Redis"
     storage: RedisStorage
@@ -83,24 +84,24 @@ class _Desk:
 
 
 class RedisRateLimiter:
-    """Let at most `limit` requests a key happen in any `per` seconds, in all processes that use the same Redis.
+    """A `RateLimiter` for all processes that use one Redis: at most `limit` requests of a key in any `per` seconds.
 
-    A `RateLimiter`: pass it as `limiter=`; one serves any number of clients and keys, in any number of event loops if
-    it is given a URL. `limit` may be a whole `RateLimit`, such as `RateLimit(group="office")`. Machines' clocks must
-    agree to half a second. What is kept in Redis expires by itself, so a process that dies leaves its slots taken for
-    one window and no longer; names there are made of a hash of the key, or of the name of the group.
+    Pass it as `limiter=`. One limiter serves any number of clients and keys. If you give it a URL, it also serves any
+    number of event loops. `limit` may be a whole `RateLimit`, such as `RateLimit(group="office")`. The clocks of the
+    machines must agree to half a second. The entries in Redis expire by themselves. So if a process dies, its slots
+    stay taken for one window and no longer. The names in Redis contain a hash of the key, or the name of the group.
 
-    An interactive call takes the next free slot. Bulk never takes the last slots (one in 48), but a bulk call that has
-    waited for a whole window takes any free slot. For ten minutes after an interactive call of any process, bulk is
-    paced as in `LocalRateLimiter`; a process tells the others of a list of one page with its next call.
+    An interactive call takes the next free slot. Bulk calls leave the last slots (one in 48) free, but a bulk call that
+    has waited for a whole window takes any free slot. For ten minutes after an interactive call of any process, bulk
+    calls are paced as in `LocalRateLimiter`. A process reports a list of one page to the others with its next call.
 
-    When Redis does not answer within two seconds, twice, or refuses, `on_unavailable` says what to do: "local" gives
-    each process `local_share` of the limit until Redis is back, so choose no more than one by the number of processes;
-    "raise" raises `LimiterUnavailable`. A process on its share knows the pauses that it has seen itself. In the window
-    in which Redis goes, up to twice the limit can be used, and as much when it comes back without its memory; the API
-    then answers 429, which pauses everybody.
+    `on_unavailable` says what to do when Redis refuses, or twice does not answer within two seconds. "local" gives each
+    process `local_share` of the limit until Redis is back. Choose at most 1 / the number of processes. "raise" raises
+    `LimiterUnavailable`. A process on its local share observes only the pauses that it has seen itself.
+    In the window in which Redis fails, up to twice the limit can be used, and again when Redis comes back without its
+    data. The API then answers 429, which pauses all processes.
 
-    Connections that it made itself are closed by `async with` or `aclose`; a `redis.asyncio.Redis` of yours stays open.
+    `async with` or `aclose` closes the connections that the limiter made. A `redis.asyncio.Redis` of yours stays open.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class RedisRateLimiter:
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
         if isinstance(redis, str) and (wrong := _what_is_wrong(redis)):
-            del redis  # or a report with locals of the error would show it
+            del redis  # a report of the error with locals would show the password
             raise ConfigurationError(wrong)
         self._given = redis
         self._limit, self._group, self._paces = rate.limit, rate.group, rate.pace
@@ -143,13 +144,13 @@ class RedisRateLimiter:
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
-        """Return a slot of this key to hold around one request: `async with limiter.slot(...)`."""
+        """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
         return self._slot(self._name(key), priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:
-        """Give out no slot of this key for so many seconds, in any process; a shorter pause ends no longer one."""
+        """Give out no slot of this key for `seconds` in any process; a shorter pause does not end a longer one."""
         if not isfinite(seconds) or seconds <= 0:
             return
         key = self._name(key)
@@ -161,7 +162,7 @@ class RedisRateLimiter:
                 self._went_away(error)
 
     async def _note_pause(self, key: str, seconds: float, since: float) -> None:
-        # Here too, for when Redis is away, or has come back and forgotten it.
+        # The pause is also stored here, in case Redis fails or comes back without its data.
         self._paused_until = {other: until for other, until in list(self._paused_until.items()) if until > since}
         self._paused_until[key] = max(self._paused_until.get(key, 0), since + seconds)
         if self._local is not None:
@@ -171,15 +172,15 @@ class RedisRateLimiter:
         return key if self._group is None else f"group:{quote(self._group, safe='')}"
 
     async def _known_of(self, key: str) -> tuple[float, bool]:
-        """Return the seconds for which this key is paused, and whether single calls are expected; tell all processes.
+        """Return the seconds for which this key is paused, and whether single calls are expected.
 
-        For each it is the larger of what is known here and what Redis knows.
+        Both are exchanged with Redis, and the later time counts, here and for all processes.
         """
         asked = time.monotonic()
         pause = self._paused_until.get(key, 0) - asked
         singles = self._single_calls.expected_for(key, asked, certainly=True)
         names = f"{_PREFIX}:{key}:pause", f"{_PREFIX}:{key}:single-calls"
-        # Rounded down, and counted from before the question: a pause must not grow when it is passed on and back.
+        # A pause must not grow on its way to Redis and back. So it is rounded down and counted from before the request.
         known = [max(int(seconds * 1000), 0) for seconds in (pause, singles)]
         longest = await _answer(lambda: self._desk().redis.eval(_LONGEST, len(names), *names, *known))
         left, expected_for = (int(milliseconds) / 1000 for milliseconds in longest)
@@ -195,7 +196,7 @@ class RedisRateLimiter:
         async with AsyncExitStack() as held:
             while (instead := await self._asked(key, priority)) is not None:
                 try:
-                    async with asyncio.timeout(_AWAY):  # then Redis may be back
+                    async with asyncio.timeout(_AWAY):  # after that time Redis may be back
                         await held.enter_async_context(instead.slot(key=key, priority=priority))
                     break
                 except TimeoutError:
@@ -203,11 +204,11 @@ class RedisRateLimiter:
             yield
 
     async def _asked(self, key: str, priority: Priority) -> LocalRateLimiter | None:
-        """Return None once Redis has given out a slot, or which limiter to ask instead; raise `LimiterUnavailable`."""
+        """Return None once Redis has given out a slot, or the limiter to use instead; raise `LimiterUnavailable`."""
         async with self._desk().turns.setdefault((key, priority), asyncio.Lock()):
             began = time.monotonic()
             while not self._is_away():
-                # Nobody is put off for ever.
+                # After a whole window a bulk call takes any free slot, so that it does not wait for ever.
                 holds_back = priority == "bulk" and time.monotonic() - began <= self._window
                 try:
                     wait = await self._ask(key, holds_back=holds_back)
@@ -216,7 +217,7 @@ class RedisRateLimiter:
                     break
                 if wait is None:
                     return None
-                # Not all processes at the same moment, or always the same one would be the first.
+                # The processes ask at different moments, so that no process is always the first.
                 await asyncio.sleep(wait + random.uniform(0.001, 0.02))  # noqa: S311 - it is no secret
         if self._local is None:
             raise LimiterUnavailable(
@@ -226,7 +227,7 @@ class RedisRateLimiter:
         return self._local
 
     async def _ask(self, key: str, *, holds_back: bool) -> float | None:
-        """Take a slot and return None, or return the seconds until it is worth to ask again."""
+        """Take a slot and return None, or return the seconds to wait before asking again."""
         paused, singles_expected = await self._known_of(key)
         if paused > 0:
             return paused
@@ -243,7 +244,7 @@ class RedisRateLimiter:
         return min(max(oldest + self._window - time.time(), 0), self._window)
 
     async def _wait_of_bulk(self, key: str) -> float:
-        """Return for how many seconds bulk holds back, so that single calls find a free slot."""
+        """Return for how many seconds a bulk call waits so that single calls find a free slot."""
         desk, now = self._desk(), time.time()
         wanted = now - self._window, step_of(self._limit)
         name = desk.storage.bridge.prefixed_key(key)
@@ -258,7 +259,7 @@ class RedisRateLimiter:
                 if other.is_closed():
                     self._desks.pop(other, None)
             redis = self._given if isinstance(self._given, Redis) else _connected(self._given)
-            pool = cast(Any, redis.connection_pool)  # the option is documented, its type forgotten
+            pool = cast(Any, redis.connection_pool)  # `limits` documents the option but leaves it out of its types
             storage = RedisStorage("redis://", implementation="redispy", key_prefix=_PREFIX, connection_pool=pool)
             desk = self._desks[loop] = _Desk(redis, storage)
         return desk
@@ -267,7 +268,7 @@ class RedisRateLimiter:
         return time.monotonic() < self._away_until
 
     def _went_away(self, error: Exception) -> None:
-        if isinstance(error, AskError | ClusterCrossSlotError):  # a MovedError is an AskError
+        if isinstance(error, AskError | ClusterCrossSlotError):  # MovedError is a subclass of AskError
             raise ConfigurationError(
                 "The rate limiter's Redis is a cluster, which has its keys on several servers "
                 f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of "
@@ -292,7 +293,7 @@ class RedisRateLimiter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that it made in this event loop; it connects anew if it is used again."""
+        """Close the connections that the limiter made in this event loop; later use connects anew."""
         desk = self._desks.pop(asyncio.get_running_loop(), None)
         if desk is not None and desk.redis is not self._given:
             await desk.redis.aclose()
@@ -305,14 +306,14 @@ class RedisRateLimiter:
 
 
 def _what_is_wrong(url: str) -> str:
-    """Return why a URL is none of a Redis, without any of it, since it may hold a password; nothing if it is one."""
+    """Return why a URL is not one of a Redis, or an empty text; the URL is not shown, as it may hold a password."""
     if has_raw_password(url):
         return (
             "redis is a URL with a #, / or ? in the user name or password: percent-encode these characters there "
             "(%23, %2F, %3F), as urllib.parse.quote(password, safe='') does."
         )
     try:
-        ConnectionPool.from_url(url)  # which does not connect yet
+        ConnectionPool.from_url(url)  # it does not connect yet
     except ValueError:
         return (
             "redis is no URL of a Redis, such as redis://localhost:6379/0. In a password, all but letters and digits "
@@ -324,17 +325,17 @@ def _what_is_wrong(url: str) -> str:
 def _connected(url: str) -> "Redis":
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=4,  # two kinds of waiters ask at a time for each key, and it takes a millisecond
+        max_connections=4,  # at most two calls ask at a time for each key, and each takes a millisecond
         timeout=None,
-        socket_connect_timeout=None,  # see `_bounded`
+        socket_connect_timeout=None,  # `_bounded` has the timeout
         socket_timeout=None,
-        retry=Retry(ConstantBackoff(0.05), 1),  # a connection that a restart has broken
+        retry=Retry(ConstantBackoff(0.05), 1),  # for a connection that a restart of Redis has broken
     )
-    return Redis.from_pool(pool)  # which makes closing it close the pool
+    return Redis.from_pool(pool)  # so that closing it also closes the pool
 
 
 async def _answer(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Return what Redis answers; ask once more if none comes, since this event loop itself may have been held up."""
+    """Return the answer of Redis; ask a second time after a timeout, because this event loop may have been blocked."""
     try:
         return await _bounded(ask())
     except TimeoutError:
@@ -342,9 +343,9 @@ async def _answer(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def _bounded(answer: Awaitable[Answer]) -> Answer:
-    """Bound the time that is spent on Redis, and let no cancellation get lost there.
+    """Return the answer of Redis within a timeout, and keep a cancellation that comes meanwhile.
 
-    Ours, because redis-py with a timeout of its own swallows a cancellation that comes while it reads.
+    The timeout is our own, because redis-py with a timeout swallows a cancellation that comes while it reads.
     """
     task = cast("asyncio.Task[object]", asyncio.current_task())
     cancelled_before = task.cancelling()
