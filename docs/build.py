@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from ticketsource_async import models, record_tables, tables
+from ticketsource_async import errors, models, record_tables, tables
 from ticketsource_async.cli import cli
 
 DOCS: Final = Path(__file__).parent
@@ -52,12 +52,22 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
         "Find out which customers have changed since the last time.",
         ("CustomerStore", "Change", "Created", "Updated", "Deleted", "Erased", "contacts_of", "comparable_email"),
     ),
+    "reports": (
+        "Reports",
+        "What `ts.reports` gives: sales, door lists, donations and Gift Aid.",
+        (
+            *("Sales", "SalesRow", "SeatCount", "SalesTally", "Tally", "Sold", "SeatsOfBooking"),
+            *("DoorList", "DoorEntry", "Fetched"),
+            *("Donations", "BookingDonations", "DonationLine", "DonationRow", "UnknownLine"),
+            *("gift_aid_schedule", "GiftAidSchedule", "GiftAidRow"),
+        ),
+    ),
     "rate-limiters": (
         "Rate limiters",
         "Share the 240 requests a minute.",
         ("RateLimit", "RateLimiter", "LocalRateLimiter", "ratelimit.redis.RedisRateLimiter"),
     ),
-    "files": ("Files and tables", "Write any list to a file.", ("files", "tables")),
+    "files": ("Files and tables", "Write any list to a file.", ("files", "tables", "report_tables")),
     "events": (
         "Events of calls",
         "See what the client does: each attempt, wait and page.",
@@ -71,21 +81,43 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 }
 """The pages of the reference of Python names: title, what the names are for, and the names."""
 
+MEMBERS: Final = {
+    "CustomerStore": ("path", "get", "customers", "count", "acknowledge", "acknowledge_all", "erase", "aclose"),
+}
+"""The members to show of a class that has others, which only the library itself uses."""
+
 
 def python_pages() -> Iterator[tuple[str, str]]:
-    """Yield the pages of the Python names, in groups; the names that no group has are records or errors."""
+    """Yield the pages of the Python names, in groups; a name of no group must be a record or an error."""
     grouped = {name for _, _, names in GROUPS.values() for name in names}
     rest = [name for name in import_module("ticketsource_async").__all__ if name not in grouped]
     records = [name for name in rest if name in vars(models)]
     for page, (title, purpose, names) in GROUPS.items():
         yield f"reference/python/{page}.md", f"# {title}\n\n{purpose}\n\n" + "\n".join(map(_named, names or records))
-    errors = [name for name in rest if name not in records]
+    of_errors = [name for name in rest if name not in records]
+    if lost := [name for name in of_errors if name not in vars(errors)]:
+        raise SystemExit(f"GROUPS has no page for {', '.join(lost)}.")
     text = "# Errors in Python\n\nThe fields of each error. [Errors](../errors.md) says what each means.\n\n"
-    yield "reference/python/errors.md", text + "\n".join(map(_named, errors))
+    yield "reference/python/errors.md", text + "\n".join(map(_named, of_errors))
 
 
 def _named(name: str) -> str:
-    return f"::: ticketsource_async.{name}\n"
+    members = MEMBERS.get(name)
+    chosen = f"    options:\n      members: [{', '.join(members)}]\n" if members else ""
+    return f"::: ticketsource_async.{name}\n{chosen}"
+
+
+LANGUAGES: Final = {".py": "python", ".sql": "sql", ".service": "ini", ".timer": "ini", "": "sh"}
+
+
+def example_pages() -> Iterator[tuple[str, str]]:
+    """Yield a page for each folder of examples, with the text of its files."""
+    for folder in sorted(path for path in (PROJECT / "examples").iterdir() if path.is_dir()):
+        parts = [f"# Examples: {folder.name}", "", f"The files of the folder `examples/{folder.name}`.", ""]
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+            text = file.read_text().rstrip()
+            parts += [f"## {file.name}", "", f"````{LANGUAGES.get(file.suffix, 'text')}", text, "````", ""]
+        yield f"reference/examples/{folder.name}.md", "\n".join(parts)
 
 
 def commands_page() -> str:
@@ -135,6 +167,7 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "reference/columns.md", columns_page()
     yield "reference/changelog.md", (PROJECT / "CHANGELOG.md").read_text()
     yield from python_pages()
+    yield from example_pages()
 
 
 def main() -> int:
