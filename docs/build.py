@@ -138,7 +138,7 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[
 
 KINDS: Final = {
     "text": "text",
-    "yes": "yes, no or nothing",
+    "yes": "true, false or empty",
     "number": "whole number",
     "money": "amount, as TicketSource writes it",
     "day": "day, as 2026-01-31",
