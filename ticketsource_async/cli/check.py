@@ -43,18 +43,20 @@ _SUMMER: Final = "summer"  # the line that waits for what a person says
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a report to this file, to send to others: it has no value, no id and no key.",
+    help="Also write a report to this file. You can send it to others: it has no value, no id and no key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs, not lines.")
 @sandbox_option
 @quiet_option
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
     """Check how the API behaves for your key: run this first.
 
-    It makes at most 30 requests, which change nothing. Each line says what is ok (as documented), odd (different, but
-    this library copes), open (not known after this check) or failed. The exit code is 0 if none failed. On a terminal
-    it asks one question. Neither stdout nor the report has a value, an id or a key. They have the names of attributes
-    that many records share.
+    The command makes at most 30 requests. They change nothing. Each line has one of four results. ok: as documented.
+    odd: different, but this library can use it. open: this check could not find it out. failed: it does not work. If
+    nothing failed, the exit code is 0. On a terminal the command asks one question.
+
+    The output and the report have no value, no id and no key. They have the names of attributes that many records
+    share.
     """
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")

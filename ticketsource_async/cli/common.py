@@ -39,14 +39,14 @@ _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done, also if the reader of a pipe ends early
+  0    done; also if the program that reads the output stops early
   1    not all is done, and stderr says why: something could not be read or
        written, the API or an import refused something, nobody was found, or
        a check failed
-  2    the command was used in a wrong way
-  4    there is no API key, the API refuses it, or it may not do this
+  2    the command or a setting is wrong, and stderr says how
+  4    there is no API key, the API refuses it, or it does not allow this
   75   try again later: rate limit, server error, no connection, store in use
-  130  Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP"""
+  130  you pressed Ctrl-C; 143 or 129: SIGTERM or SIGHUP ended the command"""
 
 
 class _Text(click.types.StringParamType):
@@ -88,7 +88,7 @@ def command(
                     is_flag=True,
                     expose_value=False,
                     callback=lambda ctx, _, chosen: ctx.meta.update({_NO_PROXY: chosen}),
-                    help="Connect directly, even if HTTPS_PROXY names a proxy.",
+                    help="Do not use the proxy that HTTPS_PROXY names.",
                 )
             )
         return COMMANDS.setdefault(group, {}).setdefault(last, made)
@@ -109,7 +109,8 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
-    help="Write to this file. It is written atomically: an old file stays until the new one is complete. - is stdout.",
+    help="Write to this file. An old file stays until the new one is complete. Without this option, or with -, the "
+    "output is printed.",
 )
 
 
@@ -152,13 +153,13 @@ def chosen_format(output: Path, named: str | None, default: str, option: str = "
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings on stderr.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show only errors and warnings, no progress.")
 strict_option = click.option(
-    "--strict", is_flag=True, help="End with exit code 1 also if every row was written, but a value could not be read."
+    "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if all rows are written."
 )
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before the deletion.")
 sandbox_option = click.option(
-    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no key."
+    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no API key."
 )
 
 

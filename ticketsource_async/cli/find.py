@@ -95,7 +95,7 @@ _BY_NAME: Final = "To find a customer by name, telephone or membership number: `
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Search this store of `customers changes` and make no request. It has the customers as of the last `changes`.",
+    help="Search this store and make no request. `customers changes` writes it, with the customers as of that run.",
 )
 @print_format_option("jsonl")
 @limit_option
@@ -111,15 +111,15 @@ def find_customers(
 ) -> None:
     """Find customers by a part of their name, e-mail or telephone.
 
-    A part of the membership number, or the id, finds them too.
+    You can also give a part of the membership number, or the id.
 
-    Capitals and accents make no difference: jose finds José. The words of a name may come in any order. A telephone is
-    found with 0 and with +44, and with any spaces; it needs three digits.
+    Capital letters and accents make no difference: jose finds José. The words of a name may come in any order. You can
+    write a telephone with 0 or with +44, and with any spaces. Give at least three digits.
 
-    The API has no search, so this reads all customers, 100 a request, and stops at --limit. With --store it makes no
-    request.
+    The API has no search, so the command reads all customers, 100 a request, and stops at --limit. With --store it
+    makes no request.
 
-    Like grep, the exit code is 1 if nobody is found.
+    If nobody is found, the exit code is 1.
     """
     text = _as_stored(" ".join(texts))
     if not folded(text).strip():
@@ -204,8 +204,8 @@ def get_customer(
 ) -> None:
     """Print one customer, by the id or by the whole e-mail.
 
-    The API has no search, so an e-mail makes it read all customers, 100 a request. If several customers have the
-    e-mail, stderr names them, nothing is printed, and the exit code is 1. Capitals make no difference.
+    For an e-mail the command reads all customers, 100 a request, since the API has no search. Capital letters make no
+    difference. If several customers have the e-mail, stderr names them, nothing is printed, and the exit code is 1.
     """
     printing, wanted = Printing(format), _as_stored(customer)
 
