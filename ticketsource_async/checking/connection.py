@@ -34,7 +34,7 @@ _OWN_IS_SET: Final = " It is set to something already: ask whether that is still
 
 @frozen
 class Way:
-    """The connection to the API: its address, whether there is a proxy, the User-Agent, and the status of each attempt."""
+    """The connection to the API: its address, whether there is a proxy, the User-Agent, each attempt's status."""
 
     base_url: str
     proxied: bool

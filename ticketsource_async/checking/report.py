@@ -1,6 +1,4 @@
-"""The result of a check: the findings, a dict for programs, and Markdown to send to others. The functions make no
-calls.
-"""
+"""The result of a check: findings, a dict for programs, and Markdown to send to others. It makes no calls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

@@ -1,6 +1,6 @@
-"""The `ticketsource` command: reads options, makes calls of the library, prints.
+"""The `ticketsource` command.
 
-The commands are in the modules beside this one. They are imported when their group is named, so that help is quick.
+The modules beside this one have the commands. A module is imported when its group is used, so that help is quick.
 """
 
 import shlex
@@ -34,7 +34,7 @@ _GROUPS: Final = {
     "dates": ("Print a date of an event or its bookings.", ("lookup",)),
     "seats": ("Print a seat.", ("lookup",)),
 }
-"""Each group of commands: what it is for, and the modules that have its commands."""
+"""The groups of commands: the help of each, and the modules with its commands."""
 
 
 class _Root(click.Group):
@@ -44,7 +44,7 @@ class _Root(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, of which click makes an Abort."""
+        """Run a command. Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, where click raises Abort."""
         try:
             with saying_what_is_wrong():
                 return super().invoke(ctx)
@@ -55,7 +55,7 @@ class _Root(click.Group):
 
 
 class _Group(Lazy, click.Group):
-    """A group whose commands are imported when somebody asks for them."""
+    """A group whose commands are imported when they are needed."""
 
     @property
     def commands(self) -> dict[str, click.Command]:  # type: ignore[override]  # an attribute there

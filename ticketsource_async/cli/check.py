@@ -1,4 +1,4 @@
-"""The command that checks how the live API behaves, and tells it without anything private."""
+"""The command that checks how the live API behaves, and prints nothing private."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ticketsource_async.checking.findings import Finding
     from ticketsource_async.checking.report import Checked
 
-_SUMMER: Final = "summer"  # the line that waits for what a person says
+_SUMMER: Final = "summer"  # the finding that needs the user's answer
 
 
 @command("check", epilog="Example: ticketsource check --report report.md")
@@ -89,7 +89,7 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
 
 
 class _Checking:
-    """One run of the check: what it has asked so far, and how it tells that."""
+    """One run of the check: its calls so far, and the printing of the result."""
 
     found: "Examined"
 
@@ -99,7 +99,7 @@ class _Checking:
         self._base_url, self._proxied = "", False
 
     async def work(self, *, sandbox: bool) -> None:
-        """Ask the API. If that is interrupted, print what is known."""
+        """Make the calls. If they are interrupted, print what is known."""
         import asyncio  # noqa: PLC0415 - help can do without
 
         from ticketsource_async import AttemptEvent, RetryPolicy  # noqa: PLC0415 - as above
@@ -130,7 +130,7 @@ class _Checking:
                     raise
 
     def result(self, *, same: bool | None = None) -> "Checked":
-        """Return what was found; `same` is as in `checked`."""
+        """Return the result; `same` is as in `checked`."""
         from ticketsource_async.checking.connection import Way  # noqa: PLC0415 - help can do without
         from ticketsource_async.checking.report import checked  # noqa: PLC0415 - as above
 
@@ -153,7 +153,7 @@ class _Checking:
                     stdout.write(f"{text}\n")
 
     def tell_end(self, result: "Checked", *, counts: bool = True) -> None:
-        """Print whether nothing else was checked, and how many lines there are of each state."""
+        """Print whether the check ended early, and the number of lines of each state."""
         from ticketsource_async.checking.report import NOTHING_ELSE  # noqa: PLC0415 - help can do without
 
         states = Counter(line.state for line in result.findings)
@@ -167,14 +167,14 @@ class _Checking:
 
 
 def _can_ask() -> bool:
-    """Say whether somebody can read a question on stderr and answer it."""
+    """Say whether a user can read a question on stderr and answer it."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _ask(summer: "Summer") -> bool | None:
-    """Return whether the time of a date, as it is written, is its local time; None if the person does not know.
+    """Return whether the written time of a date is its local time; None if the user does not know.
 
-    If it is not, it is true in UTC only if the local time is one hour later.
+    If it is not, the written time is UTC only if the local time is one hour later.
     """
     from datetime import timedelta  # noqa: PLC0415 - help can do without
 
@@ -197,7 +197,7 @@ def _ask(summer: "Summer") -> bool | None:
 
 
 def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
-    """Return the exit code: that of the failed calls, or whether a line failed."""
+    """Return the exit code for the failed calls and the failed lines."""
     if found.stopped_by is not None:
         return exit_code(found.stopped_by)
     codes = {exit_code(failed.error) for failed in found.failures() if failed.error is not None}

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class _WithFields(Command):
-    """A command with an option for each field that can be written, made when its options are asked for."""
+    """A command with an option for each writable field. The options are made when they are needed."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return all options, after those that were declared."""
+        """Return the declared options, then those of the fields."""
         from ticketsource_async.tables import WRITABLE  # noqa: PLC0415 - help of a group can do without
 
         fields: list[click.Parameter] = [

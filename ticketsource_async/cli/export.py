@@ -1,4 +1,4 @@
-"""The commands that export a table to a file: customers, bookings, and what is on."""
+"""The commands that export customers, bookings and the programme to a file."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hooks:
-    """What an export calls for each record, each step of its progress, and each row or branch it cannot read."""
+    """The functions that an export calls for each record, each step, and each row or branch that it cannot read."""
 
     note: "Callable[[Record], None]"
     count: Callable[[], object]
@@ -111,7 +111,7 @@ def _export(
     items: "Callable[[TicketSource, Hooks], AsyncGenerator[T, None]]",
     at_end: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write the items to the file that the options name, and call `at_end` when all are written.
+    """Write the items to the file in the options, and call `at_end` when all are written.
 
     If branches are left out and there is no item at all, the file keeps its old contents.
     """
@@ -203,7 +203,8 @@ def export_customers(
         if events or dates:
             listed = who_booked(ts, events, dates, hooks.left_out, limit=limit, quiet=options.quiet)
         else:
-            # The limit counts those written: without a filter these are those read, and no page too many is read.
+            # The limit counts written customers. Without a filter, all read customers are written, so it limits the
+            # pages too.
             most = limit if recipients.is_everybody else None
             listed = aiter(ts.customers.list(max_items=most, concurrency=8, on_invalid=hooks.left_out))
         async with aclosing(listed):
@@ -231,7 +232,7 @@ class Day(click.DateTime):
         super().__init__(["%Y-%m-%d"])
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the day, or say how to write one."""
+        """Return the day, or fail with a text that says how to write a day."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -280,8 +281,8 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For --with-customer: take the customers from this store. `customers changes` writes it, with the customers as "
-    "of that run.",
+    help="For --with-customer: take the customers from this store. `customers changes` writes it, with the customers "
+    "as of that run.",
 )
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Export all bookings, with one row for each line of a booking.

@@ -1,4 +1,4 @@
-"""The commands that find customers by something else than their id: find, and get by e-mail."""
+"""The commands that find customers without their id: `find`, and `get` by e-mail."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
@@ -41,14 +41,14 @@ _SEARCHED: Final = ("title", "first_name", "last_name", "email", "telephone", "m
 
 
 def matcher(text: str) -> "Callable[[Customer], bool]":
-    """Return what says whether a text is in the name, e-mail, telephone or membership number of a customer, or the id.
+    """Return a function that says whether a customer's name, e-mail, telephone, membership number or id matches a text.
 
     The words of a name may come in any order. A telephone needs at least three digits and no letters.
     """
     wanted, words = folded(text).strip(), words_of(text)
     dialled = set[str]()
     if not re.search(r"[^\W0-9_]", wanted):
-        abroad = re.match(r"\W*44", wanted)  # also where somebody has typed only the begin of a number
+        abroad = re.match(r"\W*44", wanted)  # also if the user typed only the beginning of a number
         dialled = {number for number in (national(text), national(f"+{text}") if abroad else "") if len(number) >= 3}
 
     def matches(customer: "Customer") -> bool:
@@ -67,7 +67,7 @@ def matcher(text: str) -> "Callable[[Customer], bool]":
 
 
 def _as_stored(text: str) -> str:
-    """Return what somebody has copied from a page or an e-mail as a box office stores it.
+    """Return a text that the user copied from a page or an e-mail, in the form that a box office stores.
 
     `mailto:ann@example.com?subject=x` and `Ann <ann@example.com>` are `ann@example.com`, `tel:01632` is `01632`.
     """
@@ -163,7 +163,7 @@ def find_customers(
 async def everybody(
     store: Path | None, left_out: LeftOut, *, sandbox: bool
 ) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
-    """Yield all customers: those in a store, else those of the box office."""
+    """Yield all customers of the store, or of the box office if there is no store."""
     if store is None:
         async with (
             box_office(sandbox=sandbox) as ts,
@@ -181,7 +181,7 @@ async def everybody(
 
 
 def note_some(record: "Record", note: "Callable[[Record], None]", paths: Collection[str]) -> None:
-    """Note of what could not be read of a record that which is at these paths."""
+    """Note the unreadable values of a record at these paths."""
     if record.invalid:
         from attrs import evolve  # noqa: PLC0415 - as above
 
@@ -222,7 +222,7 @@ def get_customer(
 
 
 async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
-    """Return the customer with an id; if there is none, say how to find one by something else."""
+    """Return the customer with an id; if there is none, fail with a text that says how to find one without the id."""
     from ticketsource_async import NotFound  # noqa: PLC0415 - as above
 
     async with box_office(sandbox=sandbox) as ts:
@@ -237,7 +237,7 @@ async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
 async def _with_email(
     email: str, left_out: LeftOut, note: "Callable[[Record], None]", *, quiet: bool, sandbox: bool
 ) -> "Customer":
-    """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
+    """Return the customer with an e-mail; if there is not exactly one, end the command with an error."""
     if not quiet:
         say("The API has no search, so this reads all customers, 100 a request.")
     wanted, read = comparable_email(email), 0

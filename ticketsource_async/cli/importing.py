@@ -8,7 +8,7 @@ from ticketsource_async.cli.common import TEXT, command, quiet_option
 
 
 def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Return what --column says, by name of the file."""
+    """Return the columns of --column, by name in the file."""
     mapping = {}
     for text in given:
         name, separator, column = text.rpartition("=")

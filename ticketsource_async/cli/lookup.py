@@ -47,7 +47,7 @@ def _add_getter(group: str, explained: str, *ids: str) -> None:
 
 
 def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) -> None:
-    """Add a command that lists the records of a kind that a method of the client lists."""
+    """Add a command that lists the records that a method of the client returns."""
 
     def list_all(
         *,

@@ -276,7 +276,7 @@ class Reports(Resource):
         return event, venue
 
     def _calls(self, bookings: Iterable[Booking], *, seats: bool, notes: bool) -> Iterable[tuple[str, _Call]]:
-        """Yield the name and the function of each call that the bookings need. The call for a customer may come twice."""
+        """Yield the name and the function of each call that the bookings need. One for a customer may come twice."""
         people, of_people = Customers(self._sender, "bulk"), Notes(self._sender, "bulk")
         sold = Bookings(self._sender, "bulk")
         for booking in bookings:

@@ -252,7 +252,7 @@ class Programme:
         return lines
 
     def _is_off(self, booking: int) -> bool:
-        """Say whether all tickets of a booking were refunded because its date was cancelled. Some are not refunded yet."""
+        """Say whether all tickets of a booking were refunded because its date was cancelled. Some are not yet."""
         return _is_cancelled(booking // self.bookings_per_date) and booking % 3 != 0
 
     def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:

@@ -299,7 +299,7 @@ class CustomerStore:
         await self._do(self._opened.mark_pending, rows, gone, empty)
 
     async def mark_empty(self, ids: Sequence[str]) -> None:
-        """Note customers whose acknowledged record has no personal data: they are not asked for. Old files lack this."""
+        """Note customers whose acknowledged record has no personal data: they are not asked for. Old files lack it."""
         await self._do(self._opened.mark_empty, ids)
 
     def check_latest(self, sync_run: int) -> None:
