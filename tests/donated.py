@@ -65,7 +65,7 @@ def found_in(*lines: Row, number: int = 1, customer: object = "cst-1") -> Bookin
 
 
 def person(customer_id: str = "cst-1", **attributes: object) -> Customer:
-    """Return such a customer as a record."""
+    """Return the customer as a record."""
     return read_row(customer(customer_id, **attributes), Customer)
 
 

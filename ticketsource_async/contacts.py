@@ -97,8 +97,7 @@ Reason = Literal["email", "name and postcode", "telephone and surname"]
 """Why two customers may be one person."""
 
 SHARED_AT_MOST: Final = 10
-"""If more customers share a contact, it belongs to a venue, a school or a box office, and does not identify a person.
-"""
+"""A contact that more customers share belongs to a venue, a school or a box office, and identifies no person."""
 
 _LEAST_DIGITS: Final = 6
 _INVENTED_DIGITS: Final = 7

@@ -62,8 +62,7 @@ _HMRC: Final[tuple[Column[GiftAidRow], ...]] = (
     Column("Donation date", "text", lambda row: row.donation_date),
     Column("Amount", "money", lambda row: row.amount),
 )
-"""The columns of HMRC's spreadsheet in its order. It already has the numbers of the rows, so that column is left out.
-"""
+"""The columns of HMRC's spreadsheet in its order. The numbers of the rows are left out: it has them already."""
 
 _HMRC_SHOWN: Final = (
     Shown("donor", ("Title", "First name or initial", "Last name")),

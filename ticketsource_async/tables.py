@@ -215,8 +215,8 @@ _PARTS: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
 def apply_values(before: Customer, values: Values) -> Customer:
     """Return the customer with these new values.
 
-    Raises `UnreadableValue` for a part of an address or a membership that could not be read at all: the write would
-    clear the rest of it. A consent is sent without the others.
+    Raises `UnreadableValue` for single fields of an address or a membership that could not be read at all: the write
+    would clear the rest of it. A consent is sent without the others.
     """
     changed: dict[str, Any] = {}
     for part, given in _by_part(values):
@@ -330,7 +330,7 @@ BOOKINGS_WITH_CUSTOMER: Final = Table[SoldLine](
 )
 
 
-# What is on
+# The programme
 
 
 @frozen
@@ -364,7 +364,7 @@ PROGRAMME: Final = Table[Performance](
 )
 
 
-# What changed
+# Changes
 
 
 def _now_and_before(column: Column[Customer]) -> "tuple[Column[Change], Column[Change]]":

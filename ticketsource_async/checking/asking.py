@@ -105,9 +105,7 @@ class Examined:
     first: Asked | None = None
     again: Asked | None = None
     second: Asked | None = None
-    """The first page of customers, requested twice, and the second page. If the first page has all, the pages have one
-    customer.
-    """
+    """The first page of customers, requested twice, and the second. If one page has all, each has one customer."""
     by_id: Asked | None = None
     nobody: Asked | None = None
     filtered: dict[str, Asked] = field(factory=dict)

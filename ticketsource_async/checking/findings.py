@@ -12,8 +12,7 @@ from ticketsource_async.models import Booking, Customer, Event, EventDate, Note,
 from ticketsource_async.models.base import Record
 
 State = Literal["ok", "odd", "open", "failed"]
-"""ok: as documented. odd: different, but the library can use it. open: not known after this check. failed: not working.
-"""
+"""ok: as documented. odd: different, but usable for the library. open: not known after it. failed: not working."""
 
 _MOST_NAMED: Final = 20
 

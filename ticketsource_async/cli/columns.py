@@ -57,8 +57,7 @@ _OTHER: Final[Mapping[str, str]] = {
     }.items()
     for other in others.split(",")
 }
-"""Other usual names of columns. None of them means a consent: it is not known what "Opt in" in another program covers.
-"""
+"""Other usual names of columns. None of them is a consent: it is not known what "Opt in" covers."""
 _SORTED: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
 
 

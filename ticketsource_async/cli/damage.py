@@ -232,10 +232,10 @@ def _spoilt(old: str, new: str) -> bool:
 
 
 def _is_with_marks(old: str, new: str) -> bool:
-    """Say whether question marks, up to four for a letter, stand in place of letters that ASCII lacks.
+    """Say whether question marks, up to four for a letter, replaced letters that ASCII lacks.
 
-    An expression would try all ways to share the marks among the letters. Here a bit of a number stands for each place
-    of the new text up to which letters of the old one can reach, and all are moved at once.
+    A regular expression would try all ways to share the marks among the letters. Here a number has a bit for each place
+    of the new text. The bit is set if the letters of the old text can reach the place. All bits are moved at once.
     """
     at: dict[str, int] = {}
     for place, letter in enumerate(new):

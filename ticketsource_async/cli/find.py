@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer
     from ticketsource_async.models.base import Record
 
-# What is found
+# The search
 
 
 _SEARCHED: Final = ("title", "first_name", "last_name", "email", "telephone", "membership", "membership.identifier")

@@ -226,7 +226,7 @@ def _cell(
 ) -> "Text":
     """Return the text of a cell: the values of these columns, with `between` between them.
 
-    A value that could not be read is marked as unreadable; `exact` adds what it is. `offset` is as in `_words`.
+    A value that could not be read is marked as unreadable; `exact` adds the raw value. `offset` is as in `_words`.
     """
     from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
 

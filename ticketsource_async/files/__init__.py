@@ -1,4 +1,4 @@
-"""Write a table to a file in any of the `FORMATS`, or read a table that somebody made with `read`."""
+"""Write a table to a file in one of the `FORMATS`. `read` reads a table that somebody made."""
 
 import asyncio
 import os

@@ -36,9 +36,7 @@ _COLOURS: Final[dict[Colour, str]] = {
 _BY_CODE: Final = {code: f"var(--{name})" for name, code in _COLOURS.items()}
 
 _WIDTHS: Final = {"narrow": 360, "wide": 720}
-"""The widths of a chart: one for telephones, one for wider screens, with letters of the same size. The name is the CSS
-class.
-"""
+"""The widths of a chart, for telephones and for wider screens, with letters of one size. The name is the CSS class."""
 
 _LETTER: Final = 13  # the size of a letter, in pixels
 _SMALL: Final = 12

@@ -11,8 +11,8 @@ from ticketsource_async.tables import Table, text_of
 
 T = TypeVar("T")
 
-# A spreadsheet that separates cells by something else than commas, such as `;` in much of Europe, takes a part of a
-# cell for a cell of its own, and a line break in it for a new row. So a formula may begin behind each of these, too.
+# A spreadsheet whose separator is not the comma, such as `;` in much of Europe, reads a part of a cell as a cell, and a
+# line break in it as a new row. So a formula may begin after each of these characters, too.
 _SEPARATORS: Final = r";|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _BEGIN: Final = rf"(?<![^{_SEPARATORS}])"
 _SPACE: Final = rf"(?![{_SEPARATORS}])\s"
@@ -20,7 +20,7 @@ _SPACE: Final = rf"(?![{_SEPARATORS}])\s"
 _TERM: Final = rf"(?:[(+-]|{_SPACE})*+\d[\d.]*+(?:\)|{_SPACE})*+"
 _SUM: Final = rf"[+-]{_TERM}(?:[+-]{_TERM})++\Z"
 _NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+(?!{_SUM})[+-]?(?:[\d().-]|{_SPACE})++")
-# The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
+# The last four are full-width forms of the first four. A spreadsheet may drop spaces and quotes before them.
 _FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
 # Most cells match this, which is quick to check.
 _HARMLESS: Final = re.compile(rf"(?:[^-=+@\uff1d\uff0b\uff0d\uff20'\"\s{_SEPARATORS}][^{_SEPARATORS}]*)?")

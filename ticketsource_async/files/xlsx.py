@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _MOST_ROWS: Final = 1_048_576
 _MOST_CHARACTERS: Final = 32_767  # in UTF-16
-_MOST_DIGITS: Final = 15  # that a spreadsheet keeps of a number
+_MOST_DIGITS: Final = 15  # a spreadsheet keeps this many digits of a number
 _FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900; other programs show earlier days as different days
 _ROWS_MEASURED: Final = 1_000
 _WIDEST: Final = 60
@@ -34,17 +34,16 @@ _MOST_OF_A_NAME: Final = 28  # a sheet's name may have 31 characters
 _BUTTON: Final = 3  # the filter button in the header is this many characters wide
 _A4: Final = 9
 _MOST_OF_A_HEADER: Final = 255  # in UTF-16, with its codes
-_HEADER_BEGINS: Final = "&L&12 "  # without the space, digits that follow would belong to the size
+_HEADER_BEGINS: Final = "&L&12 "  # without the space, following digits would be part of the size
 _MORE: Final = "..."
 _LINE: Final = 15  # the height, in points
 _MOST_LINES: Final = 27  # a row can be 409 points high
-_ROOM: Final = 0.85  # of the width of a column, since fonts differ
+_ROOM: Final = 0.85  # the part of a column's width that text may fill, since fonts differ
 _INCHES: Final = {"left": 0.4, "right": 0.4, "top": 1.2, "bottom": 0.6}  # the header needs room for four lines
 _TEXT: Final = 49  # Excel's built-in format for text; what people type later stays text too
 
 _LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": '"TRUE";"TRUE";"FALSE"'}
-"""The number format of each kind of column; other kinds are text. Without "yes", LibreOffice shows booleans as 1 and 0.
-"""
+"""The number format of each kind of column, else text. Without "yes", LibreOffice shows booleans as 1 and 0."""
 
 
 def check_extra() -> None:

@@ -288,7 +288,7 @@ def _moment(line: DonationLine) -> datetime:
 
 
 def _doubt(found: BookingDonations) -> str:
-    """Return why it cannot be known what was refunded, as far as this is seen without the single refunds."""
+    """Return why it is not known what was refunded, if the reason is not in a single refund."""
     if unknown := [line.number for line in found.unknown]:
         return f"{_numbered(unknown)} of the booking may be a donation or a refund: its type is not known"
     if unclear := [line.number for line in found.lines if line.kind == "unclear"]:

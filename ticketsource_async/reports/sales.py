@@ -167,8 +167,8 @@ def _as_written(moment: datetime) -> datetime:
 class SalesTally:
     """The sales that you add; `result` returns the rows.
 
-    `read` counts the performances that could be read. It keeps the sums of each row and the id of each booking, but no
-    booking.
+    `read` counts the performances that could be read. The tally keeps the sums of each row and the id of each booking,
+    but no booking.
     """
 
     def __init__(self, by: By = "date", *, payment_methods: bool = False, seats: bool = False) -> None:

@@ -40,9 +40,7 @@ class ListOptions(TypedDict, total=False):
     about 100 bytes each. Not with `max_items` or `start_page`.
     """
     max_passes: int
-    """The greatest number of passes of `verify`, at least 2, default 4. `pager.report.complete` says if they were
-    enough.
-    """
+    """The most passes of `verify`, at least 2, default 4. `pager.report.complete` says if they were enough."""
     on_invalid: OnInvalid
     """What to do with a row that differs from the API's documentation; the default is to raise."""
 
@@ -62,9 +60,7 @@ class BulkOptions(TypedDict, total=False):
     At most one less than the client's `max_connections` are on the wire.
     """
     fail_fast: bool
-    """Whether the first error ends the bulk call. No further call begins; the outcomes of writes in progress still
-    come.
-    """
+    """Whether the first error ends it. No further call begins; the outcomes of writes in progress still come."""
 
 
 class Resource:

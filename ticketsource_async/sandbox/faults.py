@@ -25,9 +25,9 @@ class RecordedRequest:
 
 @frozen
 class Fault:
-    """What goes wrong, and for which requests: those that match `method`, `path` and `page`, but the first `after`.
+    """A fault for the requests that match `method`, `path` and `page`, without the first `after`.
 
-    It strikes `times` times, or for ever if that is None.
+    It happens `times` times, or always if `times` is None.
 
     - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
     - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
