@@ -1,4 +1,4 @@
-"""Many box offices, the recipes for task workers that export them, and somebody who kills."""
+"""Help for tests of the recipes for task workers: many box offices to export, and a way to kill the workers."""
 
 import asyncio
 import json
@@ -17,10 +17,10 @@ from ticketsource_async.sandbox import Sandbox
 
 
 class Ending(Protocol):
-    """Ends a process and its children by a signal, at once if none is given."""
+    """A function that ends a process and its children by a signal, SIGKILL by default."""
 
     def __call__(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send it."""
+        """Send the signal."""
 
 
 WORKERS = Path(__file__).parents[1] / "examples" / "workers"
@@ -28,9 +28,9 @@ WORKERS = Path(__file__).parents[1] / "examples" / "workers"
 
 @asynccontextmanager
 async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[Ending]:
-    """Run Python among the recipes; yield what ends it and its children.
+    """Run Python in the folder of the recipes; yield a function that ends it and its children.
 
-    What it says is added to the log, if there is one.
+    Its output is added to the log, if there is one.
     """
     with nullcontext() if log is None else log.open("ab") as target:
         process = await asyncio.create_subprocess_exec(
@@ -49,11 +49,11 @@ async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[End
 
 
 async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[], None] | None) -> None:
-    """Wait for all files, and kill in the middle; then look whether they are whole and little was fetched twice."""
+    """Wait for all files and kill in between; then check that they are complete and that little was fetched twice."""
     if kill is not None:
         await until_others(lambda: sum(len(box.requests) for box in boxes.values()) > 8)
         kill()
-    async with asyncio.timeout(240):  # a busy machine takes long
+    async with asyncio.timeout(240):  # a busy machine is slow
         while not all((folder / f"{name}.jsonl").exists() for name in boxes):  # noqa: ASYNC110 - others write them
             await asyncio.sleep(0.05)
     for name, box in boxes.items():
@@ -62,5 +62,5 @@ async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[
         pages = [request for request in box.requests if request.path == "/customers"]
         asked = Counter(request.query["page"] for request in pages)
         assert {request.status for request in pages} <= {200, None}
-        # The page that the worker was reading when it was killed.
+        # Only the page that the killed worker was reading may be fetched twice.
         assert sum(asked.values()) - len(asked) <= (0 if kill is None else 1)

@@ -15,9 +15,9 @@ from servers import need
 
 @define
 class Tab:
-    """A page that is open in the browser.
+    """An open page in the browser.
 
-    `requested` are the addresses that it has asked for, and `said` is what it wrote to the console, with its errors.
+    `requested` has the addresses that it requested. `said` has its messages to the console, errors included.
     """
 
     _socket: aiohttp.ClientWebSocketResponse
@@ -48,7 +48,7 @@ class Tab:
         return told
 
     async def show(self, page: Path | str, *, width: int, dark: bool = False) -> None:
-        """Load a page, a file or an address, on a screen of this width."""
+        """Load a file or an address on a screen of this width."""
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
         )
@@ -66,7 +66,7 @@ class Tab:
         return done["result"].get("value")
 
     async def read_aloud(self) -> list[tuple[str, str]]:
-        """Return the role and the name of each part of the page that a screen reader gets, in their order."""
+        """Return the role and the name of each part of the page, in the order in which a screen reader reads them."""
         nodes = (await self.call("Accessibility.getFullAXTree"))["nodes"]
         by_id = {node["nodeId"]: node for node in nodes}
         found: list[tuple[str, str]] = []
@@ -84,14 +84,14 @@ class Tab:
         file.write_bytes(base64.b64decode(taken["data"]))
 
     async def print(self, file: Path) -> None:
-        """Print the page to a PDF, on the paper that it asks for."""
+        """Print the page to a PDF, in the paper size that it sets."""
         printed = await self.call("Page.printToPDF", preferCSSPageSize=True)
         file.write_bytes(base64.b64decode(printed["data"]))
 
 
 @asynccontextmanager
 async def browser(folder: Path) -> AsyncIterator[Tab]:
-    """Yield a tab of a new browser, which keeps its own files in the folder; skip the test where none is installed."""
+    """Yield a tab of a new browser, which stores its files in the folder. Skip the test if no browser is installed."""
     process = await asyncio.create_subprocess_exec(
         *(
             need("chromium"),

@@ -1,4 +1,4 @@
-"""A server that goes wrong in every way that a socket allows, by a seed, and a ledger of what it was asked and did."""
+"""A server that fails in every way that a socket allows, chosen by a seed, and a record of its requests and writes."""
 
 import asyncio
 import gzip
@@ -21,11 +21,11 @@ from talking import answer
 READERS: Final = [f"cst-r{number}" for number in range(120)]
 """The ids of the customers in the list. No call changes them."""
 STRAY: Final = "an answer to nobody"
-"""The first name of everybody in an answer that no call asked for."""
+"""The first name of all customers in answers that no call requested."""
 
 
 class End(Enum):
-    """How the server leaves a connection after what it says."""
+    """How the server ends a connection after its answer."""
 
     KEEP = auto()
     CLOSE = auto()
@@ -34,12 +34,12 @@ class End(Enum):
 
 
 Step = bytes | float | End
-"""To say something, to wait so many seconds, or to end."""
+"""Bytes to send, seconds to wait, or an end."""
 
 
 @define(eq=False, repr=False)
 class Arrival:
-    """A request that the server has read to its end; `done` says whether it was a write that took effect."""
+    """A request that the server read to its end. `done` says whether it was a write that took effect."""
 
     method: str
     token: str
@@ -49,7 +49,7 @@ class Arrival:
 
 @define(eq=False, repr=False)
 class Asked:
-    """What a script is made of: the right answer, what may come besides, and chance."""
+    """The parts of a script: the right answer, another answer, and a random generator."""
 
     chance: random.Random
     right: bytes
@@ -59,7 +59,7 @@ class Asked:
 
 
 def name_of(token: str) -> str:
-    """Return the first name of the customer with this id, or of the one that a create makes."""
+    """Return the first name of the customer with this id, or of the customer that a create makes."""
     return f"name of {token}"
 
 
@@ -70,7 +70,7 @@ def row(customer_id: str, first_name: str, last_name: str | None = None) -> dict
 
 
 def _stray(asked: Asked) -> bytes:
-    """Return an answer that nobody asked for: to a read or a write of any customer, or to a list."""
+    """Return an answer that no call requested: to a read or a write of any customer, or to a list."""
     someone = row(asked.chance.choice([*READERS, "cst-stray"]), STRAY, STRAY)
     bodies: list[object] = [{"data": someone}, {"data": [someone], "links": {"next": None}}, {"data": []}]
     return answer(json.dumps(asked.chance.choice(bodies)).encode(), keep=True) * asked.chance.choice([1, 1, 2])
@@ -120,8 +120,8 @@ def _length(asked: Asked, wrong: int) -> list[Step]:
     return [head + asked.body, asked.chance.choice([End.CLOSE, End.KEEP, End.SILENCE])]
 
 
-# A script whose answer says 2xx follows a write that took effect. Before the others in LOST it may have or not. One in
-# REFUSED says that nothing was done, and so it was.
+# A script with a 2xx answer follows a write that took effect. Before the other scripts in LOST, the write may or may
+# not have taken effect. A script in REFUSED says that nothing was done, which is true.
 FINE: Final[dict[str, Callable[[Asked], list[Step]]]] = {
     "right": lambda asked: [asked.right, End.KEEP],
     "right, then hung up": lambda asked: [asked.right, End.CLOSE],
@@ -171,7 +171,7 @@ REFUSED: Final[dict[str, Callable[[Asked], list[Step]]]] = {
 
 @define(eq=False, repr=False)
 class Chaos:
-    """What the server does is chosen by the seed, the request, and how often it came; the order does not matter."""
+    """The server. Its answer depends on the seed, the request, and how often the request came, not on the order."""
 
     seed: int
     arrivals: defaultdict[str, list[Arrival]] = field(factory=lambda: defaultdict(list))
@@ -183,7 +183,7 @@ class Chaos:
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Deal with one connection; one in fifty is reset before anything is read."""
+        """Handle one connection. One in fifty is reset before anything is read."""
         self.opened += 1
         try:
             if random.Random(f"{self.seed} connection {self.opened}").random() < 0.02:
@@ -208,7 +208,7 @@ class Chaos:
             if isinstance(step, bytes):
                 if writer.is_closing():
                     return False
-                # By HTTP itself this would be the answer to what the client has asked by now.
+                # By the rules of HTTP, this would be the answer to the client's next request.
                 if said and step.startswith(b"HTTP/1.1 200") and _waits(reader, writer):
                     return True
                 writer.write(step)
@@ -227,7 +227,7 @@ class Chaos:
         raise AssertionError("a script has an end")
 
     def _answer(self, method: str, target: str, body: bytes) -> list[Step]:
-        """Take down a request, do what it asks or not, and return what to say."""
+        """Record a request, carry it out or not, and return the script of the answer."""
         token = self._token(method, target, body)
         before = [arrival for arrival in self.arrivals[token] if arrival.method == method]
         chance = random.Random(f"{self.seed} {method} {target} {token} {len(before)}")
@@ -260,7 +260,7 @@ class Chaos:
     def _right(
         self, method: str, target: str, token: str, body: bytes, *, done: bool, refuses: bool
     ) -> tuple[int, object]:
-        """Do what is to be done; return status and body of the right answer."""
+        """Carry out the request if `done`; return the status and the body of the right answer."""
         if refuses:
             return 422, {"errors": [{"status": 422, "code": "validation_failed", "detail": "no"}]}
         if token in self.deleted:
@@ -295,7 +295,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 def _waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Say whether a client has sent something that is not read."""
+    """Say whether a client has sent something that was not read yet."""
     there, _, _ = select.select([writer.get_extra_info("socket").fileno()], [], [], 0)
     return bool(there or reader._buffer)  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""The command, in this process or in one of its own, and what it prints as rows."""
+"""Run the command in this process or in another one, and parse its output as rows."""
 
 import asyncio
 import csv
@@ -39,9 +39,9 @@ class Done(NamedTuple):
 
 
 async def run(*arguments: str, box: Sandbox | None = None, key: str | None = None, url: str = "") -> Done:
-    """Run the command to its end, in a thread of this process, with nothing of the caller's settings.
+    """Run the command to its end in a thread of this process, without the caller's settings.
 
-    It talks to the sandbox, or to the server at `url`.
+    It uses the sandbox, or the server at `url`.
     """
     settings = {"TICKETSOURCE_BASE_URL": url, "TICKETSOURCE_API_KEY": KEY} if url else _settings(box, key)
     runner = CliRunner(env=dict.fromkeys(k for k in os.environ if k.startswith("TICKETSOURCE_")) | settings)
@@ -64,9 +64,9 @@ async def start(
     ignore: str = "",
     env: dict[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
-    """Start the command as a process, for tests of signals and pipes, with nothing of the caller's settings.
+    """Start the command as a process, for tests of signals and pipes, without the caller's settings.
 
-    `ignore` names a signal as a shell does: "HUP". `env` is set besides.
+    `ignore` names a signal as a shell does: "HUP". `env` has more variables.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TICKETSOURCE_")}
     ignoring = ("sh", "-c", f"trap '' {ignore}; exec \"$@\"", "sh") if ignore else ()
@@ -82,7 +82,7 @@ async def start(
 async def run_with_streams(redirected: str, *arguments: str, box: Sandbox, before: str = "") -> Done:
     """Run the command with a stream redirected as a shell does, such as ">&-", which closes stdout.
 
-    `before` is what the shell does first.
+    `before` is a shell command that runs first.
     """
     command = (
         "sh",
@@ -110,10 +110,9 @@ async def on_terminal(
     interrupt_at: bytes = b"",
     interrupt_if: Callable[[], bool] = lambda: True,
 ) -> tuple[int, str]:
-    """Run the command on a terminal; return its exit code and what the terminal got, without its colours.
+    """Run the command on a terminal; return its exit code and its output without colours.
 
-    It gets a SIGINT, as Ctrl-C sends one, when it has shown the text `interrupt_at`, `interrupt_if` holds, and it
-    waits.
+    It gets a SIGINT, as from Ctrl-C, when it has printed `interrupt_at`, `interrupt_if` is true, and it waits.
     """
     ours, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
@@ -148,14 +147,14 @@ async def _interrupt(process: asyncio.subprocess.Process, has_shown: asyncio.Eve
     await until(holds)
     status = Path(f"/proc/{process.pid}/status")
     asleep = 0
-    while asleep < 3:  # Python loses a signal that comes just before it waits for the answer
+    while asleep < 3:  # Python loses a signal that comes just before it waits for the user's answer
         await asyncio.sleep(0.05)
         asleep = asleep + 1 if "State:\tS" in status.read_text() else 0
     process.send_signal(signal.SIGINT)
 
 
 def read_terminal(terminal: int, text: bytes = b"", then: Callable[[], object] = lambda: None) -> bytes:
-    """Return what comes until nobody has the other side open; call `then` when this text has come."""
+    """Return the output until the other side is closed; call `then` when this text has come."""
     pieces = []
     try:
         while piece := os.read(terminal, 65536):
@@ -163,7 +162,7 @@ def read_terminal(terminal: int, text: bytes = b"", then: Callable[[], object] =
             if text and text in b"".join(pieces):
                 text = b""
                 then()
-    except OSError:  # how Linux says so
+    except OSError:  # Linux reports the closed side like this
         pass
     finally:
         os.close(terminal)
@@ -176,7 +175,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 class Rows(HTMLParser):
-    """The rows of the table on a page; a box to tick is an empty cell, and a heading has the name of its column."""
+    """The rows of the table on a page. A box to tick is an empty cell; a heading has the name of its column."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +184,7 @@ class Rows(HTMLParser):
 
     @classmethod
     def of(cls, page: str) -> list[dict[str, str]]:
-        """Return the rows, by column; a row above that of the headings is left out."""
+        """Return the rows by column. A row above the headings is left out."""
         parser = cls()
         parser.feed(page)
         parser.close()

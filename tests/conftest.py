@@ -1,4 +1,4 @@
-"""Fixtures that more than one test file uses, and the event loops that tests run in."""
+"""Fixtures for several test files, and the event loops of the tests."""
 
 import asyncio
 import json
@@ -48,10 +48,10 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> L
 
 
 def pytest_configure() -> None:
-    """Start children with default signals, also those that the parent of this process ignores.
+    """Give child processes the default signals, even if the parent of this process ignores some.
 
-    `nohup` ignores SIGHUP, and a script SIGINT in what it runs in the background. A child inherits that; it does not
-    inherit a function that does nothing, as this process has from here on.
+    `nohup` ignores SIGHUP, and a script ignores SIGINT in its background jobs. A child inherits that. It does not
+    inherit a handler that does nothing, so this process sets one.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -60,7 +60,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what starts a server of another kind: it waits for its start, and for real time to pass."""
+    """Mark tests that start another server as slow: they wait for its start and for real time."""
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
@@ -171,7 +171,7 @@ async def _boxes() -> AsyncIterator[dict[str, Sandbox]]:
 
 @pytest.fixture(name="recipe")
 def _recipe(boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set what all recipes need, and let each test import them afresh, as the program that hands out the tasks does."""
+    """Set the environment of the recipes. Each test imports them anew, as the program that queues the tasks does."""
     offices = {name: {"api_key": box.api_key, "base_url": box.url} for name, box in boxes.items()}
     (tmp_path / "offices.json").write_text(json.dumps(offices))
     monkeypatch.setenv("BOX_OFFICES", str(tmp_path / "offices.json"))

@@ -16,13 +16,13 @@ CRM = Path(__file__).parents[1] / "examples" / "crm"
 
 
 def people(box: Sandbox) -> dict[str, Customer]:
-    """Return the customers of a box office as they are."""
+    """Return the current customers of a box office."""
     rows = [read_row(row, Customer) for row in box.customers.rows(0, len(box.customers))]
     return {customer.id: customer for customer in rows}
 
 
 class Example:
-    """A program, with the folder and the environment in which it runs."""
+    """An example program with its folder and environment."""
 
     def __init__(self, program: str, box: Sandbox, folder: Path, **environment: str) -> None:
         self._command = (sys.executable, "-W", "error", str(CRM / program))
@@ -34,7 +34,7 @@ class Example:
         return await asyncio.create_subprocess_exec(*self._command, cwd=self._folder, env=self._env, **pipes)
 
     async def __call__(self, *, ends_in: int = 0) -> str:
-        """Run the program to its end and return what it said."""
+        """Run the program to its end and return its output."""
         process = await self.start()
         said, _ = await process.communicate()
         assert process.returncode == ends_in, said.decode()

@@ -1,6 +1,6 @@
-"""A server of its own that answers as the API's documentation has it, or differs from that in ways that are named.
+"""A server that answers as the API's documentation says, or differs from it in named ways.
 
-Each text, name and id in its data has `PRIVATE` in it, so that tests can see that none of them is told to anybody.
+Each text, name and id in its data has `PRIVATE` in it, so that tests can check that none is printed.
 """
 
 import json
@@ -61,7 +61,7 @@ Rows = list[dict[str, Any]]
 
 @define
 class Differing:
-    """The server: what it was asked, and how it answers."""
+    """The server: its requests, and its answers."""
 
     ways: set[Way]
     customers: int = 230
@@ -71,7 +71,7 @@ class Differing:
     left: int = LIMIT
 
     def does(self, way: Way) -> bool:
-        """Say whether it differs in this way."""
+        """Say whether the server differs in this way."""
         return way in self.ways
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
@@ -145,7 +145,7 @@ class Differing:
         if not data and page > 1 and self.does("404 beyond the end"):
             return self._refusal(404, "not_found", PRIVATE)
         document = {"data": data, **self._beside(path, query, page, size, len(rows), at_end=start + size >= len(rows))}
-        # Not `web.json_response`: money with two digits is written as such.
+        # `web.json_response` would not keep money with two decimals.
         text = json.dumps(document).replace('"12.50"', "12.50")
         return web.Response(text=text, content_type="application/json", headers=self._headers())
 
@@ -203,7 +203,7 @@ class Differing:
         }
 
     def _when(self, moment: datetime) -> str:
-        """Return a moment as the server writes it: in UTC, whatever the season."""
+        """Return a time as the server writes it: in UTC in every season."""
         offset = "+01:00" if self.does("summer time") and 4 <= moment.month < 10 else "+00:00"
         return moment.replace(tzinfo=None).isoformat() + ("" if self.does("no offsets") else offset)
 
@@ -308,7 +308,7 @@ class Differing:
 
 @asynccontextmanager
 async def differing(*ways: Way, customers: int = 230, tls: ssl.SSLContext | None = None) -> AsyncIterator[Differing]:
-    """Serve the API on a free port, different in these ways, with so many customers; encrypted if `tls` is given."""
+    """Serve the API on a free port, with these differences and number of customers; with TLS if `tls` is given."""
     api = Differing(set(ways), customers)
     runner = web.ServerRunner(web.Server(api.answer, access_log=None))
     await runner.setup()

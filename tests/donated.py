@@ -1,4 +1,4 @@
-"""Bookings with donations as the API sends them, and a server of its own that has nothing else."""
+"""Bookings with donations as the API sends them, and a server that has only these."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ def donation(amount: object, day: str | None = "2026-01-05", gift_aid: object = 
 
 
 def refund(amount: object, day: str | None = "2026-01-06", gift_aid: object = True, **attributes: object) -> Row:
-    """Return a line that takes a donation back, as the API marks it."""
+    """Return a line that refunds a donation, marked as the API does."""
     return donation(amount, day, gift_aid, **{"is_refund": True, **attributes})
 
 
@@ -39,7 +39,7 @@ def tickets(amount: object = 20, day: str | None = "2026-01-05", **attributes: o
 
 
 def booking(number: int, *lines: Row, customer: object = "cst-1", api: str = "https://api.example") -> Row:
-    """Return a booking, made by a customer; None is a booking that names nobody."""
+    """Return a booking of a customer. With None, the booking names no customer."""
     links = {"self": f"{api}/bookings/bkg-{number}", "date": f"{api}/dates/dat-1"}
     if customer is not None:
         links["customer"] = f"{api}/customers/{customer}"
@@ -48,7 +48,7 @@ def booking(number: int, *lines: Row, customer: object = "cst-1", api: str = "ht
 
 
 def customer(customer_id: str = "cst-1", **attributes: object) -> Row:
-    """Return a customer who lacks nothing that HMRC wants."""
+    """Return a customer with all fields that HMRC wants."""
     address = {"line_1": "1 High Street", "line_2": "Otterbourne", "postcode": "NE12 4AB"}
     given = {"title": "Ms", "first_name": "Alex", "last_name": "Sample", "address": address, **attributes}
     return {"id": customer_id, "type": "customer", "attributes": given, "links": {}}
@@ -65,16 +65,16 @@ def found_in(*lines: Row, number: int = 1, customer: object = "cst-1") -> Bookin
 
 
 def person(customer_id: str = "cst-1", **attributes: object) -> Customer:
-    """Return such a customer as a record."""
+    """Return the customer as a record."""
     return read_row(customer(customer_id, **attributes), Customer)
 
 
 @define
 class BoxOffice:
-    """The server: an event with dates, their bookings, and customers; what it was asked, and what fails.
+    """The server: an event with dates, their bookings, and customers; its requests and failures.
 
-    `dates` has the start of each date by its id, `failing` the paths that answer 501, after which nobody asks again,
-    and `refusing` those that answer 401.
+    `dates` has the start of each date by its id. `failing` has the paths that answer 501, which is not retried.
+    `refusing` has the paths that answer 401.
     """
 
     bookings: dict[str, list[Row]]

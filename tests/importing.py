@@ -1,4 +1,4 @@
-"""An import of customers, and what it came to."""
+"""Run an import of customers, and read its outcomes."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from ticketsource_async.sandbox import Sandbox
 
 
 async def import_(file: Path, *options: str, box: Sandbox) -> tuple[Done, list[dict[str, Any]]]:
-    """Import a file, and return what each row came to as well."""
+    """Import a file, and return the result and the outcome of each row."""
     done = await run("customers", "import", str(file), *options, box=box)
     return done, [json.loads(line) for line in done.out.splitlines()]
 

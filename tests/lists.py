@@ -1,4 +1,4 @@
-"""A server of one list, whose pages a test can make as odd as it likes."""
+"""A server of one list, whose pages a test can change in any way."""
 
 import inspect
 import json
@@ -14,7 +14,7 @@ Answer = Callable[[Query], Any]
 
 
 def people(number: int) -> list[dict[str, Any]]:
-    """Return so many rows of customers."""
+    """Return this number of rows of customers."""
     return [customer_row(n) for n in range(number)]
 
 
@@ -37,7 +37,7 @@ def ordinary(rows: list[dict[str, Any]], query: Query) -> dict[str, Any]:
 
 
 class Served:
-    """A server that goes on: its address, the queries that came, and how it stops to listen and listens again."""
+    """A running server: its address, its queries, and methods to stop and start listening."""
 
     def __init__(self, answer: Answer) -> None:
         self.asked: list[dict[str, str]] = []
@@ -74,7 +74,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[Served]:
-    """Serve what a function makes of each query, at once or after a while: an object to send as JSON, or a response."""
+    """Serve the results of a function of the query: an object to send as JSON, or a response. It may be async."""
     served = Served(answer)
     await served.listen()
     try:

@@ -1,4 +1,4 @@
-"""Help with event loops: one in virtual time, the tasks that run, and waiting for something."""
+"""Help with event loops: a loop in virtual time, the running tasks, and waits for a condition."""
 
 import asyncio
 import selectors
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def call(ts: TicketSource, method: str) -> object:
-    """Make the call on a customer that goes with a method."""
+    """Make the call on a customer for an HTTP method."""
     if method == "POST":
         return await ts.customers.create(CustomerDraft(first_name="Karl"))
     if method == "PATCH":
@@ -27,9 +27,9 @@ async def call(ts: TicketSource, method: str) -> object:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next timer when nothing else is to be done; sockets in it are real ones.
+    """An event loop whose time jumps to the next timer when there is nothing else to do. Its sockets are real.
 
-    What happens in a thread or in another process takes no time at all, so a test in virtual time has none of them.
+    Work in a thread or another process takes no virtual time, so a test in virtual time has none.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def jump(self, seconds: float) -> None:
-        """Let so much time pass; nothing that is tested here takes a year."""
+        """Let this time pass. No test here takes a year."""
         self._now += seconds
         if self._now > 31_536_000:
             raise AssertionError("somebody waits for what will never happen")
@@ -55,7 +55,7 @@ class _Jumping(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if not ready and timeout != 0 and len(self.get_map()) > 1:
-            # A busy machine may need a moment to carry bytes from one socket to another; one is the loop's own.
+            # A busy machine may take a moment to move bytes between sockets. One socket is the loop's own.
             ready = super().select(5 if timeout is None else 0.05 if timeout >= 1 else 0.002)
         if not ready and timeout is None:
             raise AssertionError("everybody waits, and nothing will ever happen")
@@ -65,7 +65,7 @@ class _Jumping(selectors.DefaultSelector):
 
 
 def our_tasks() -> set[asyncio.Task[Any]]:
-    """Return the tasks that run, but for those in which the sandbox serves."""
+    """Return the running tasks, except those of the sandbox."""
     served = ("RequestHandler", "_accept_connection2")
     return {task for task in asyncio.all_tasks() if not any(name in repr(task.get_coro()) for name in served)}
 
@@ -82,14 +82,14 @@ async def read_until_it_raises(items: AsyncIterable[T]) -> tuple[list[T], Ticket
 
 
 async def until_others(holds: Callable[[], bool]) -> None:
-    """Wait until other processes have made something hold, and leave them the processor; a busy one takes long."""
+    """Wait until other processes have made a condition true, and leave them the processor."""
     async with asyncio.timeout(120):
         while not holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.005)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Let the event loop turn until something holds."""
+    """Let the event loop run until a condition is true."""
     async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0)

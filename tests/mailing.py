@@ -1,4 +1,4 @@
-"""A mailing service that tests talk to, shaped as the APIs of such services are."""
+"""A mailing service for tests, with an API like those of real services."""
 
 import asyncio
 import hashlib
@@ -12,9 +12,10 @@ KEY = "mailing-sample"
 
 
 class MailingService:
-    """One list with its members; it says of each write whether somebody became subscribed who may not be.
+    """One list with its members. It records each write that subscribes a person who may not be subscribed.
 
-    With `faults` it answers that part of all requests 429, 500 or 503, or does what is asked and cuts the connection.
+    With `faults`, it answers this fraction of all requests 429, 500 or 503, or carries out the request and cuts the
+    connection.
     """
 
     def __init__(self, may: Callable[[str], bool], *, faults: float = 0, latency: float = 0, seed: int = 0) -> None:
@@ -43,7 +44,7 @@ class MailingService:
 
     @property
     def subscribed(self) -> set[str]:
-        """The e-mails that get mail."""
+        """The subscribed e-mails."""
         return {one["email_address"].lower() for one in self.members.values() if one["status"] == "subscribed"}
 
     def status(self, email: str) -> str | None:
@@ -52,7 +53,7 @@ class MailingService:
         return None if member is None else member["status"]
 
     def by_hand(self, email: str, status: str) -> None:
-        """Let a person subscribe by a form or unsubscribe by a link, without this API."""
+        """Subscribe or unsubscribe a person without this API, as by a form or a link."""
         member = self.members.setdefault(hash_of(email), {"email_address": email, "merge_fields": {}})
         member["status"] = status
 
@@ -96,5 +97,5 @@ class MailingService:
 
 
 def hash_of(email: str) -> str:
-    """Return what the service calls a member."""
+    """Return the service's id of a member."""
     return hashlib.md5(email.lower().encode(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""A mocked API, for what a request looks like."""
+"""A mocked API for tests of the form of requests."""
 
 import inspect
 import json
@@ -20,7 +20,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 class _Response(aiohttp.ClientResponse):
-    """What aioresponses answers with; aiohttp >= 3.14 wants an argument that aioresponses does not know."""
+    """The response of aioresponses, with an argument that aiohttp >= 3.14 needs and aioresponses does not pass."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
@@ -29,7 +29,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class MockedAPI(aioresponses):
-    """aioresponses at the API's address, with the requests it saw as plain data."""
+    """aioresponses at the API's address, with its requests as plain data."""
 
     def answer(self, method: str, path: str, payload: object = None, *, status: int = 200, **how: Any) -> None:
         """Answer the next such request; `how` may have `body`, `headers` or `repeat`."""

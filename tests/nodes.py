@@ -1,4 +1,4 @@
-"""What a name in a folder can be that is no regular file, made by the test itself."""
+"""Things in a folder that are no regular files, made by the tests."""
 
 import os
 import socket
@@ -10,14 +10,14 @@ from typing import Final
 
 
 def _socket(path: Path) -> None:
-    # Bound under a short name, since that of a socket has at most some hundred bytes.
+    # It is bound under a short path, since the path of a socket has at most about a hundred bytes.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as made:
         made.bind(f"{folder}/s")
         Path(f"{folder}/s").rename(path)
 
 
 def _device(path: Path) -> None:
-    # What is written to it is gone, as with /dev/null; what is done to it is done to no other.
+    # It discards what is written, as /dev/null does. A change to it changes no other device.
     os.mknod(path, stat.S_IFCHR | 0o644, os.makedev(1, 3))
 
 
@@ -26,5 +26,5 @@ NODES: Final[dict[str, Callable[[Path], None]]] = {
     "link to a folder": lambda path: path.symlink_to(path.parent),
     "pipe": lambda path: os.mkfifo(path, 0o644),
     "socket": _socket,
-    **({"device": _device} if os.geteuid() == 0 else {}),  # root alone can make one, and could harm one
+    **({"device": _device} if os.geteuid() == 0 else {}),  # only root can make a device, and only root could damage one
 }

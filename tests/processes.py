@@ -1,4 +1,4 @@
-"""Programs in processes of their own."""
+"""Run programs in other processes."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from ticketsource_async.sandbox import Sandbox
 
-# A machine that is slow just now is no finding.
+# asyncio's warning about slow steps is off: a slow machine is no error.
 _PRELUDE = """
 import logging
 logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
@@ -27,7 +27,7 @@ async def _run(*arguments: str, environment: dict[str, str] | None = None) -> tu
 
 
 async def run_strictly(code: str, *arguments: str) -> tuple[str, str]:
-    """Run a program with asyncio's debug mode and warnings as errors; return what it printed."""
+    """Run a program with asyncio's debug mode, with warnings as errors; return its output."""
     return await _run("-X", "dev", "-W", "error", "-c", _PRELUDE + code, *arguments)
 
 
@@ -37,7 +37,7 @@ def pointed_at(box: Sandbox) -> dict[str, str]:
 
 
 async def run_with(*arguments: str, box: Sandbox) -> tuple[str, str]:
-    """Run Python with nothing but the two variables of a sandbox set; return what it printed."""
+    """Run Python with only the two variables of a sandbox set; return its output."""
     return await _run("-W", "error", *arguments, environment=pointed_at(box))
 
 
@@ -55,7 +55,7 @@ def sandbox_command(*arguments: str) -> Iterator[dict[str, str]]:
     try:
         lines = [server.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
         if not all(lines):
-            server.terminate()  # it may still run, and `communicate` waits for its end
+            server.terminate()  # it may still be running, and `communicate` waits for its end
             pytest.fail(server.communicate()[1])
         yield dict(line.split("=", 1) for line in lines)
     finally:

@@ -260,4 +260,4 @@ ZOE = Customer(
     created_at=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
     extra={"vip": True},
 )
-"""A customer whose values a file may easily spoil."""
+"""A customer with values that are difficult to write to a file."""

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def read(row: object, cls: type[T]) -> T:
-    """Return the record in a row, which travels as JSON: an amount is exact."""
+    """Return the record of a row, read from JSON, so that amounts are exact."""
     return read_row(json.loads(json.dumps(row), parse_float=Decimal), cls)
 
 

@@ -1,4 +1,4 @@
-"""Real servers that tests start for themselves, each on free ports of this machine and in a folder of its own."""
+"""Real servers for tests, each on free ports of this machine and in its own folder."""
 
 import os
 import shutil
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     return free_ports(1)[0]
 
 
 def free_ports(number: int) -> list[int]:
-    """Return different ports that nobody listens on."""
+    """Return different free ports."""
     with ExitStack() as held:
         found = [held.enter_context(socket.socket()) for _ in range(number)]
         for free in found:
@@ -36,8 +36,8 @@ def free_ports(number: int) -> list[int]:
 
 
 def need(program: str) -> str:
-    """Return where a program is; skip the test where it is not installed, or fail where all have to be."""
-    # Debian's /usr/sbin/rabbitmq-server is a wrapper that changes the user and minds no settings, and its PostgreSQL is
+    """Return the path of a program. If it is not installed, skip the test, or fail if all programs are required."""
+    # Debian's /usr/sbin/rabbitmq-server is a wrapper that changes the user and ignores settings. Debian's PostgreSQL is
     # in no PATH.
     folders = ["/usr/lib/rabbitmq/bin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     if found := shutil.which(program, path=os.pathsep.join(folders)) or shutil.which(program):
@@ -48,11 +48,11 @@ def need(program: str) -> str:
 
 
 class CannotStart(Exception):
-    """A server did not start; the message has its own last words."""
+    """A server did not start. The message has the end of its log."""
 
 
 class Program:
-    """The processes of one server, which write what they have to say to a log."""
+    """The processes of one server. They write to a log."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Program:
         user: str | None = None,
         patience: float = 60,
     ) -> None:
-        """Start the processes one after another, and return when `answers` raises nothing any more.
+        """Start the processes one after another, and return when `answers` does not raise any more.
 
-        Raises CannotStart, with nothing left of them, if one of them ends or `patience` seconds have passed. Asks at
-        least once whether it answers, unless one has ended.
+        Raises CannotStart, with all processes ended, if one of them ends or after `patience` seconds. It calls
+        `answers` at least once, unless a process has ended.
         """
         self._log = folder / "log.txt"
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -82,7 +82,7 @@ class Program:
                             stdin=subprocess.DEVNULL,
                             stdout=log,
                             stderr=log,
-                            start_new_session=True,  # a server may be several processes
+                            start_new_session=True,  # a server may have several processes
                         )
                     )
             self._wait(answers, time.monotonic() + patience)
@@ -104,26 +104,26 @@ class Program:
             time.sleep(0.05)
 
     def end(self, number: signal.Signals) -> None:
-        """End the first process by a signal that lets it clean up; all of them at once if that takes long."""
+        """End the first process by a signal that allows it to clean up. If that takes long, kill all processes."""
         self.processes[0].send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             self.processes[0].wait(10)
         self.kill()
 
     def kill(self) -> None:
-        """End all processes at once."""
+        """Kill all processes."""
         for process in self.processes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-# What servers say when somebody else has their port; the last two are words of RabbitMQ and of its names server.
+# The messages of servers whose port is taken. The last two are of RabbitMQ and its names server.
 PORT_IS_TAKEN = ("in use", "eaddrinuse", "port_already_used", "already a epmd running")
 
 
 def on_a_free_port(start: Callable[[], T]) -> T:
-    """Start a server; up to four times more if somebody else has taken its port since it was found free."""
+    """Start a server. If another program has taken its port meanwhile, try up to four more times."""
     for _ in range(4):
         try:
             return start()
@@ -134,7 +134,7 @@ def on_a_free_port(start: Callable[[], T]) -> T:
 
 
 class RedisServer:
-    """A Redis without anything on disk."""
+    """A Redis that stores nothing on disk."""
 
     def __init__(self, folder: Path, *settings: str) -> None:
         self._folder, self._settings = folder, settings
@@ -146,7 +146,7 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and return when it answers."""
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         command = [need("redis-server"), *where, *self._settings]
         self._program = Program(self._folder, command, answers=lambda: self.ask().ping())
@@ -156,7 +156,7 @@ class RedisServer:
         self._program.kill()
 
     def freeze(self) -> None:
-        """Let it do nothing any more, with its connections open."""
+        """Stop its work, but keep its connections open."""
         self._program.processes[0].send_signal(signal.SIGSTOP)
 
     def ask(self, database: int = 0) -> Redis:
@@ -169,7 +169,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         programs = need("initdb"), need("postgres")
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # it may not run as root, and must reach its folder
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # PostgreSQL cannot run as root, but needs it
         try:
             on_a_free_port(lambda: self._start(*programs))
         except BaseException:
@@ -203,19 +203,19 @@ class PostgresServer:
         )
 
     def drop(self, *schemas: str) -> None:
-        """Take schemas away, with all that is in them."""
+        """Drop schemas with their contents."""
         with psycopg.connect(self.url) as connection:
             for schema in schemas:
                 connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
     def stop(self) -> None:
-        """End it, with its own children and shared memory, and take its folder away."""
+        """End the server with its children and shared memory, and delete its folder."""
         self._program.end(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
 
 class RabbitServer:
-    """A RabbitMQ with nobody else's settings."""
+    """A RabbitMQ with its own settings."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -241,8 +241,8 @@ class RabbitServer:
         }
         (folder / "plugins").write_text("[].")
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
-        # Its names server is started here, since it would start one that outlives it. Without -d it does not say why it
-        # ends.
+        # RabbitMQ would start a names server that outlives it, so one is started here. Without -d it does not print why
+        # it ends.
         self._program = Program(
             folder,
             [need("epmd"), "-d"],
@@ -268,7 +268,7 @@ class TrytonServer:
     PASSWORD = "tryton-sample"
 
     def __init__(self, database: Path, folder: Path) -> None:
-        """Start one with a copy of a new database."""
+        """Start the server with a copy of a new database."""
         self.password_file = database.with_name("password")
         self._folder = folder / "tryton"
         self._folder.mkdir()
@@ -277,7 +277,7 @@ class TrytonServer:
 
     @staticmethod
     def new_database(folder: Path) -> Path:
-        """Make a database, which takes some seconds, beside a file with the password of its user `admin`."""
+        """Make a database, and beside it a file with the password of its user `admin`. This takes some seconds."""
         database, password = folder / "crm.sqlite", folder / "password"
         database.touch()
         password.write_text(TrytonServer.PASSWORD)

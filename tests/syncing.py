@@ -1,4 +1,4 @@
-"""One run of a sync."""
+"""Run one sync."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ticketsource_async import (
 
 
 async def sync(ts: TicketSource, store: CustomerStore, **options: Any) -> list[Change]:
-    """Deal with every change."""
+    """Return every change of one sync run."""
     return [change async for change in ts.customers.changes(store, **options)]
 
 

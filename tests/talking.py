@@ -1,4 +1,4 @@
-"""A server of raw sockets, for answers that no HTTP library would send."""
+"""A server on raw sockets, for answers that no HTTP library would send."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def read_request(reader: asyncio.StreamReader) -> str:
-    """Read one request to its end and return its method, "TLS" if it is not one."""
+    """Read one request to its end and return its method; "TLS" if it is no HTTP request."""
     first = await reader.readexactly(1)
     if first == b"\x16":
         return "TLS"
@@ -21,7 +21,7 @@ async def read_request(reader: asyncio.StreamReader) -> str:
 
 @asynccontextmanager
 async def server(talk: Talk) -> AsyncIterator[tuple[str, list[str]]]:
-    """Serve a raw socket on a free port; yield its address and the methods of the requests that began a connection."""
+    """Serve a raw socket on a free port; yield its address and the method of the first request of each connection."""
     talks: list[asyncio.Task[None]] = []
     seen: list[str] = []
 
@@ -46,13 +46,13 @@ async def server(talk: Talk) -> AsyncIterator[tuple[str, list[str]]]:
 
 
 def answer(body: bytes, *headers: str, status: int = 200, keep: bool = False) -> bytes:
-    """Return an answer as it is on the wire."""
+    """Return the bytes of an answer."""
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, *([] if keep else ["Connection: close"])]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def says(data: bytes) -> Talk:
-    """Say these bytes and hang up."""
+    """Return a function that sends these bytes and closes the connection."""
 
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)

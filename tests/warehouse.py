@@ -1,4 +1,4 @@
-"""The warehouse of examples/warehouse, loaded by a process of its own as every night, and asked."""
+"""The warehouse of examples/warehouse: loaded by another process, as every night, and queried."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from ticketsource_async.sandbox import Sandbox
 
 NOW: Final = "2026-01-05T00:00:00+00:00"
 
-# To import dlt takes longer than to load a small box office, so it is imported once.
+# The import of dlt takes longer than the load of a small box office, so dlt is imported once.
 _FORKED: Final = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(
     [
@@ -60,7 +60,7 @@ class Warehouse:
         ends_in: int = 0,
         dies_in: str = "",
     ) -> tuple[str, list[str]]:
-        """Run it to its end; return what it said, and the paths that it asked for."""
+        """Run the load to its end; return its output and the requested paths."""
         box.requests.clear()
         process = self.begin(box, *options, now=now, at_once=at_once, dies_in=dies_in)
         await asyncio.to_thread(process.join)
@@ -72,11 +72,11 @@ class Warehouse:
     async def stopped_at(
         self, box: Sandbox, path: str, *options: str, page: int | None = None, at_once: int = 100
     ) -> AsyncIterator[None]:
-        """Run it until it reads a page of a list, which takes long, and kill it there at the end of the block."""
+        """Run the load until it reads a page of a list, which takes long, and kill it at the end of the block."""
         box.fail(path=path, page=page, slow=60)
         box.requests.clear()
         process = self.begin(box, *options, at_once=at_once)
-        async with asyncio.timeout(120):  # a busy machine takes long to start it
+        async with asyncio.timeout(120):  # a busy machine starts it slowly
             while not _is_asked_for(box, path, page):
                 assert process.is_alive()
                 await asyncio.sleep(0.01)
@@ -91,7 +91,7 @@ class Warehouse:
         return {str(path) for path in made if path.stat().st_mode & 0o77}
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         if self.url:
             with psycopg.connect(self.url, options="-c search_path=ticketsource") as server:
                 cursor = server.execute(query.encode())
@@ -101,11 +101,11 @@ class Warehouse:
             return file.execute(query).fetchall()
 
     def column(self, query: str) -> list[Any]:
-        """Return the first column of what a query finds."""
+        """Return the first column of the rows of a query."""
         return [row[0] for row in self.ask(query)]
 
     def valid(self) -> list[str]:
-        """Return the customers who have a row that is valid."""
+        """Return the customers with a valid row."""
         return self.column("SELECT id FROM customers WHERE _dlt_valid_to IS NULL ORDER BY id")
 
 
@@ -114,12 +114,12 @@ def _is_asked_for(box: Sandbox, path: str, page: int | None) -> bool:
 
 
 def pages_of(box: Sandbox) -> list[int]:
-    """Return the pages of customers that were asked for."""
+    """Return the requested pages of customers."""
     return [int(request.query["page"]) for request in box.requests if request.path == "/customers"]
 
 
 async def rows_at(box: Sandbox, path: str) -> list[Any]:
-    """Return the rows of a list as the API has them."""
+    """Return the rows of a list from the API."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         rows = await ts.paginate(path).collect()
     box.requests.clear()
@@ -133,7 +133,7 @@ def answer_with(box: Sandbox, path: str, data: object, *, times: int | None = No
 
 
 def end_early(box: Sandbox, path: str, first: int) -> None:
-    """Let a list go on for ever from this page on, without a row."""
+    """Let a list continue for ever from this page, without rows."""
     for page in range(first, first + 10):
         body = json.dumps({"data": [], "links": {"next": f"?page={page + 1}"}})
         box.fail(path=path, page=page, status=200, body=body)

@@ -1,4 +1,4 @@
-"""One run of examples/warehouse/load.py, for a process that was forked with what takes long to import."""
+"""One run of examples/warehouse/load.py, in a process that was forked after the slow imports."""
 
 import importlib
 import itertools
@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "warehouse"
 
 
 def die_in(step: str, number: str) -> None:
-    """Kill this process when it begins a step of dlt for this time."""
+    """Kill this process when it begins a step of dlt the `number`th time."""
     load: Any = importlib.import_module("dlt.load.load").Load
     owner: Any = load if hasattr(load, step) else importlib.import_module("dlt.pipeline.pipeline").Pipeline
     original, calls = getattr(owner, step), itertools.count(1)
@@ -30,9 +30,9 @@ def die_in(step: str, number: str) -> None:
 def run(
     options: Sequence[str], folder: Path, environment: Mapping[str, str], now: str, at_once: int, dies_in: str
 ) -> None:
-    """Run it in this folder with a clock that stands still, and without a limit of requests; `said.txt` is new.
+    """Run the load in this folder with a fixed clock and without a rate limit, with its output in a new `said.txt`.
 
-    `dies_in` is a step of dlt, with the number of the call of it in which the process kills itself.
+    `dies_in` is a step of dlt, with the number of its call in which the process kills itself.
     """
     os.chdir(folder)
     os.environ.update(environment)

@@ -1,4 +1,4 @@
-"""How names, telephones and e-mails are compared, and which contacts two customers can share."""
+"""Compare names, telephones and e-mails, and find the contacts that two customers can share."""
 
 import re
 import unicodedata
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _PLAIN: Final = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŧ": "t"}
 )
-"""Letters that Unicode does not take apart."""
+"""Letters that Unicode does not split into a base letter and an accent."""
 
 _APOSTROPHE: Final = re.compile("['`\u00b4\u02bc\u2018\u2019\u2032]")
 
 
 def folded(text: str) -> str:
-    """Return a text in which capitals and accents make no difference; characters that nobody sees are left out."""
+    """Return a text for comparison: without capitals, accents and invisible characters."""
     if text.isascii():
         return text.lower()
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -26,14 +26,14 @@ def folded(text: str) -> str:
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name: an apostrophe is left out, any other mark ends a word."""
+    """Return the words of a name. An apostrophe is left out; any other mark ends a word."""
     return re.findall(r"\w+", folded(_APOSTROPHE.sub("", name)))
 
 
 def national(telephone: str) -> str:
-    """Return the digits of a telephone as one dials them in the United Kingdom: +44, 0044 and 44 are 0.
+    """Return the digits of a telephone as people dial them in the United Kingdom: +44, 0044 and 44 become 0.
 
-    The 0 in brackets behind the country code is left out. Another country begins with 00.
+    The 0 in brackets after the country code is left out. A number of another country begins with 00.
     """
     text = folded(telephone)
     digits = re.sub("[^0-9]", "", text)
@@ -49,37 +49,37 @@ def national(telephone: str) -> str:
 
 
 def _stored_national(telephone: str) -> str:
-    """Return the digits of a telephone as `national` does, with the zero that a spreadsheet may have dropped."""
+    """Return the digits of a telephone as `national` does, and add the zero that a spreadsheet may have removed."""
     digits = national(re.sub(r"^(\s*[0-9]+)\.0\s*$", r"\1", telephone))
     return f"0{digits}" if re.fullmatch("[1237][0-9]{9}", digits) else digits
 
 
 def is_telephone(digits: str, telephone: str) -> bool:
-    """Say whether these digits are in a field of telephones, which may have more than one."""
+    """Say whether a telephone field has these digits. It may have more than one telephone."""
     return any(digits in _stored_national(number) for number in (telephone, *_numbers_in(telephone)))
 
 
 _NO_NUMBER: Final = re.compile(
     r"(?<![a-z])(?:ext(?:n|ension)?[.:\s]{0,3}|[x#]\s?(?!0))[0-9]{1,6}(?![0-9])"  # an extension
-    r"|[0-9.]{1,20}e\+?[0-9]{1,3}(?![0-9])"  # what a spreadsheet has made of a number
+    r"|[0-9.]{1,20}e\+?[0-9]{1,3}(?![0-9])"  # a number as a spreadsheet changed it
 )
-_ONE_NUMBER: Final = re.compile(r"\+?[0-9 ()-]{0,19}")  # as almost all are: there is no room for two
+_ONE_NUMBER: Final = re.compile(r"\+?[0-9 ()-]{0,19}")  # almost all fields: too short for two telephones
 _BETWEEN: Final = re.compile(r"[/,;&|\\\r\n\t]|\s\+\s|[^\W\d_]+")
 _WHOLE_DIGITS: Final = 10  # of a telephone with its area code
 
 
 def _numbers_in(telephone: str) -> list[str]:
-    """Return the telephones in a field, which may have more than one; extensions and words are left out."""
+    """Return the telephones in a field. Extensions and words are left out."""
     if _ONE_NUMBER.fullmatch(telephone):
         return [telephone]
     text = _NO_NUMBER.sub("/", folded(telephone))
-    # Brackets have an area code, a zero, or a number of its own.
+    # Brackets contain an area code, a zero, or another telephone.
     text = re.sub(r"[(\[]([^()\[\]]{10,})[)\]]", r"/\1/", text)
     return [number for some in _BETWEEN.split(text) for number in _apart(some)]
 
 
 def _apart(telephone: str) -> list[str]:
-    """Return the telephones that have nothing but spaces, pluses or dashes between them."""
+    """Return the telephones in a text that has only spaces, pluses or dashes between them."""
     numbers = [""]
     for word in telephone.split():
         if re.match(r"[(\[]?[+0]", word) and len(national(numbers[-1])) >= _WHOLE_DIGITS:
@@ -89,7 +89,7 @@ def _apart(telephone: str) -> list[str]:
 
 
 def comparable_email(email: str) -> str:
-    """Return an e-mail as it is compared with another: capitals and spaces around it make no difference."""
+    """Return an e-mail for comparison: without capitals and without spaces around it."""
     return unicodedata.normalize("NFC", email.strip()).casefold()
 
 
@@ -97,23 +97,23 @@ Reason = Literal["email", "name and postcode", "telephone and surname"]
 """Why two customers may be one person."""
 
 SHARED_AT_MOST: Final = 10
-"""A contact that more customers have is that of a venue, a school or a box office, and says nothing of persons."""
+"""A contact that more customers share belongs to a venue, a school or a box office, and identifies no person."""
 
 _LEAST_DIGITS: Final = 6
 _INVENTED_DIGITS: Final = 7
 _NO_NAMES: Final = frozenset(
     {
         *("unknown", "notknown", "none", "noname", "anonymous", "anon", "anonymised", "anonymized"),
-        *("null", "undefined"),  # of software
-        *("test", "testtest", "testing"),  # of those who try a form
+        *("null", "undefined"),  # from software
+        *("test", "testtest", "testing"),  # from people who try a form
         *("tba", "tbc"),
     }
 )
-"""Texts that stand for no name. Each may be the surname of few people, who are still found by their e-mail."""
+"""Texts that mean "no name". A few people may have such a surname; they are still found by their e-mail."""
 
 
 def _name_in(text: str | None) -> str:
-    """Return a name as it is compared with another; empty if there is none, or a text that stands for none."""
+    """Return a name for comparison, empty if there is none or if the text means "no name"."""
     name = "".join(words_of(text or ""))
     if not re.search(r"[^\W\d_]", name) or name in _NO_NAMES or re.fullmatch(r"\W*n\W+a\W*", folded(text or "")):
         return ""
@@ -121,13 +121,13 @@ def _name_in(text: str | None) -> str:
 
 
 def _surname_in(text: str | None) -> str:
-    """Return a surname as it is compared: no letter that stands for one, such as X or XXX, is a surname."""
+    """Return a surname for comparison. A placeholder of one repeated letter, such as X or XXX, is no surname."""
     name = _name_in(text)
     return "" if re.fullmatch(r"[a-np-z]|([a-z])\1\1+", name) else name
 
 
 def _is_invented(digits: str) -> bool:
-    """Say whether a telephone ends in so many digits that are the same, or count up or down, that nobody has it."""
+    """Say whether a telephone is invented: it ends in many equal digits, or in digits that count up or down."""
     step = (ord(digits[-1]) - ord(digits[-2])) % 10
     if step not in (0, 1, 9):
         return False
@@ -137,10 +137,10 @@ def _is_invented(digits: str) -> bool:
 
 
 def contacts_of(customer: "Customer") -> Iterator[tuple[Reason, str]]:
-    """Yield what another customer may have too if both are one person: the reason, and what to compare.
+    """Yield the contacts by which two customers may be one person: the reason, and the text to compare.
 
-    What stands for no name, no e-mail, no postcode or no telephone is left out. Another version of this library may
-    compare otherwise, so keep what you compare in no file.
+    A text that means no name, e-mail, postcode or telephone is left out. Another version of this library may compare in
+    another way, so do not store the texts in a file.
     """
     before, _, domain = (customer.email or "").strip().rpartition("@")
     if before and "." in domain.strip("."):

@@ -1,4 +1,4 @@
-"""Customers who may be one person: who has the same e-mail, name and postcode, or telephone and surname."""
+"""Find customers who may be one person: they share an e-mail, a name and postcode, or a telephone and surname."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from ticketsource_async.models import Customer
 
 @frozen
 class Duplicate:
-    """A customer who may be the same person as the others of a group, and what they share with one of these."""
+    """A customer who may be the same person as others of a group, and what they share with at least one of these."""
 
     group: int
     size: int
@@ -19,13 +19,13 @@ class Duplicate:
 
     @property
     def invalid(self) -> Mapping[str, object]:
-        """What could not be read of the customer, by its path from here."""
+        """The values of the customer that could not be read, by their path from this object."""
         return {f"customer.{path}": raw for path, raw in self.customer.invalid.items()}
 
 
 @frozen
 class Member:
-    """A customer of a group, by the number in which they were added."""
+    """A customer of a group, by number in the order of `Alike.add`."""
 
     number: int
     reasons: tuple[Reason, ...]
@@ -33,13 +33,13 @@ class Member:
 
 @frozen
 class Alike:
-    """Finds the groups among the customers that are added; it keeps what they can share, not the customers."""
+    """The search for groups among the customers that you add. It keeps their contacts, not the customers."""
 
     _ids: set[str] = field(factory=set)
     _having: dict[tuple[Reason, str], list[int]] = field(factory=dict)
 
     def add(self, customer: Customer) -> bool:
-        """Add a customer, who gets the next number, from 0; return False for one who was added before."""
+        """Add a customer under the next number, from 0. Return False if they were added before."""
         if customer.id in self._ids:
             return False
         number = len(self._ids)
@@ -50,11 +50,11 @@ class Alike:
 
     @property
     def ignored(self) -> int:
-        """How many contacts were not compared, since more customers have them than `SHARED_AT_MOST`."""
+        """How many contacts were not compared, since more than `SHARED_AT_MOST` customers have them."""
         return sum(len(numbers) > SHARED_AT_MOST for numbers in self._having.values())
 
     def groups(self) -> list[list[Member]]:
-        """Return the groups, the worst first: those who share the most, then the largest."""
+        """Return the groups. Those with the most in common come first, then the largest."""
         reasons: dict[int, dict[Reason, None]] = {}
         group_of: dict[int, list[int]] = {}
         for (reason, _), numbers in self._having.items():

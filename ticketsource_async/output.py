@@ -1,4 +1,4 @@
-"""Where rows go: to stdout, to a pipe or device as it is, or to a file that appears when it is whole."""
+"""Open the output for rows: stdout, a pipe or a device directly, or a file that appears when it is complete."""
 
 import errno
 import logging
@@ -22,17 +22,17 @@ if TYPE_CHECKING or sys.platform != "win32":
 T = TypeVar("T")
 
 _SCRATCH: Final = "ticketsource-scratch-"
-_MARK: Final = ".ticketsource-"  # between the name of a file and the rest of that of its part, so that no other has one
+_MARK: Final = ".ticketsource-"  # in the name of a temporary file, between the name of the output and a random text
 
 
 _OF_THE_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 OnWarning = Callable[[str], object]
-"""What is called with a sentence for the one who wanted the file."""
+"""The function that gets a sentence for the user of the file."""
 
 
 def log_warning(warning: str) -> None:
-    """Log it, for programs that do not take warnings themselves."""
+    """Log a warning. This is the default for programs without an `on_warning` of their own."""
     logging.getLogger("ticketsource_async.files").warning("%s", warning)
 
 
@@ -42,12 +42,12 @@ def is_replaced(output: Path) -> bool:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Say whether two outputs are one, also under other names and through links; - is stdout."""
+    """Say whether two outputs are the same file, also by another name or through a link. "-" is stdout."""
     if one == other:
         return True
     try:
         return os.path.samestat(_status(one), _status(other))
-    except (OSError, ValueError):  # one of them is not there yet, or stdout has no file
+    except (OSError, ValueError):  # one of them does not exist yet, or stdout has no file
         return "-" not in (str(one), str(other)) and os.path.realpath(one) == os.path.realpath(other)
 
 
@@ -63,7 +63,7 @@ def opened(
     *,
     chmod: Callable[[Path, int], None] = os.chmod,
 ) -> Iterator[TextIOWrapper]:
-    """Yield a stream to stdout or to a file that takes its name only when all went well."""
+    """Yield a stream to stdout, or to a file that gets its name only if nothing failed."""
     with (
         _naming("stdout" if str(output) == "-" else str(output)),
         _opened(output, encoding, on_warning, chmod) as stream,
@@ -73,7 +73,7 @@ def opened(
 
 @contextmanager
 def _naming(output: str) -> Iterator[None]:
-    """Let the error of a full disk have the name of the output."""
+    """Add the name of the output to the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -89,13 +89,13 @@ def _opened(
     if str(output) == "-":
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed", "stdout")
-        # Not sys.stdout itself, whose encoding and line ends are those of the terminal.
+        # sys.stdout itself has the encoding and the line ends of the terminal.
         stdout = _text_to(sys.stdout.buffer, encoding)
         try:
             yield stdout
         finally:
-            stdout.detach()  # after flushing, so that the one who closes stdout is the interpreter
-    elif not is_replaced(output):  # nothing to put in its place
+            stdout.detach()  # after the flush; the interpreter closes stdout
+    elif not is_replaced(output):  # a pipe or a device cannot be replaced
         with output.open("wb") as device, _text_to(device, encoding) as stream:
             yield stream
     else:
@@ -104,7 +104,7 @@ def _opened(
 
 
 class _OnTerminal(TextIOWrapper):
-    """A stream to a terminal, which must not obey what the API sends; lines and tabs stay."""
+    """A stream to a terminal, without control characters that the API sends. Line ends and tabs stay."""
 
     def write(self, text: str) -> int:
         from ticketsource_async.models.values import visible  # noqa: PLC0415
@@ -115,12 +115,12 @@ class _OnTerminal(TextIOWrapper):
 
 
 def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
-    """Return a stream that writes text to stdout or a device, as it is unless that is a terminal."""
+    """Return a text stream to stdout or a device. It changes the text only for a terminal."""
     return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
 
 
 def check_writable(output: Path) -> None:
-    """Raise the OSError of a file that cannot be written, before it is made; leave no file behind."""
+    """Raise OSError if the file cannot be written. No file is left behind."""
     if is_replaced(output):
         try:
             with tempfile.TemporaryFile(dir=Path(os.path.realpath(output)).parent):
@@ -138,21 +138,21 @@ def _not_written(output: Path, error: OSError) -> OSError:
 def _replacing(
     output: Path, encoding: str, on_warning: OnWarning, chmod: Callable[[Path, int], None]
 ) -> Iterator[TextIOWrapper]:
-    """Yield a stream to a part of a file, which takes the place of the file when all went well."""
-    target = Path(os.path.realpath(output))  # through a link, so that the link stays
+    """Yield a stream to a temporary file, which replaces the output if nothing failed."""
+    target = Path(os.path.realpath(output))  # replace the target of a link, not the link
     before = target.stat() if target.exists() else None
     _remove_left_parts(target)
     try:
         handle, part = _new_part(target)
-    except OSError as error:  # with the name of the part
+    except OSError as error:  # the error has the name of the temporary file
         raise _not_written(output, error) from None
-    lock = None if sys.platform == "win32" else os.dup(handle)  # to hold the lock until the part is no more
+    lock = None if sys.platform == "win32" else os.dup(handle)  # holds the lock until the temporary file is gone
     try:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        # Readable by nobody else, as it holds people's addresses, unless the file that it replaces is.
+        # Only the owner can read the file, since it has people's addresses. If it replaces a file, it gets that mode.
         mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
         try:
             if stat.S_IMODE(part.stat().st_mode) != mode:
@@ -172,33 +172,33 @@ def _replacing(
 
 
 def _new_part(target: Path) -> tuple[int, Path]:
-    """Make the part of a file, with a lock that tells as long as it is open that somebody writes it."""
+    """Make the temporary file of an output. Its lock shows other runs that it is still being written."""
     while True:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}{_MARK}", suffix=".part")
         if _lock(handle) and (part := Path(name)).exists():
             return handle, part
-        os.close(handle)  # another run has taken it for one that was left, and removes it
+        os.close(handle)  # another run took it for an abandoned one and removes it
 
 
 def _lock(handle: int) -> bool:
-    """Lock a file as long as it is open; return False if another has locked it."""
-    if sys.platform != "win32":  # where nobody can remove a file that is open
+    """Lock a file while it is open; return False if another process has locked it."""
+    if sys.platform != "win32":  # Windows does not remove open files
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
-            pass  # this file system has no locks, so no part of a file is removed there
+            pass  # this file system has no locks, so no temporary file is removed there
     return True
 
 
 def _remove_left_parts(target: Path) -> None:
-    """Remove what runs to the same name have left that were killed, unless somebody still writes it."""
+    """Remove the temporary files that killed runs left for the same output, except those still being written."""
     left = re.compile(rf"{re.escape(target.name + _MARK)}[a-z0-9_]{{8}}\.part")
-    with suppress(OSError):  # a folder that cannot be listed
+    with suppress(OSError):  # the folder may be unreadable
         for part in target.parent.iterdir():
             if left.fullmatch(part.name) and part.is_file() and not part.is_symlink():
-                with suppress(OSError):  # it is locked, gone already, or another user's
+                with suppress(OSError):  # it may be locked, gone, or owned by another user
                     _remove_unlocked(part)
 
 
@@ -215,7 +215,7 @@ def _remove_unlocked(part: Path) -> None:
 
 
 def _replace(output: Path, target: Path, part: Path) -> None:
-    """Give a part the name of the file; if that cannot be, keep it under another name, which the error tells."""
+    """Rename a temporary file to the output. If that fails, keep it under another name, which the error says."""
     try:
         part.replace(target)
     except OSError as error:
@@ -231,11 +231,11 @@ def _replace(output: Path, target: Path, part: Path) -> None:
 
 @contextmanager
 def assembled(stream: TextIO) -> Iterator[Path]:
-    """Yield a path to write a file to, which is copied to the `buffer` of the stream when all went well.
+    """Yield a path to write a file to. If nothing fails, the file is copied to the `buffer` of the stream.
 
-    So a pipe gets a whole file or nothing, and formats may go back to what they have written. The folder of the path is
-    free for what a format must lay aside; nobody else can read it, and it is removed at the end. It is in the system's
-    folder for such files, TMPDIR. What runs have left there that were killed is removed first.
+    So a pipe gets a complete file or nothing, and a format can rewrite earlier parts. A format may put other temporary
+    files in the folder of the path. Nobody else can read the folder, and it is removed at the end. It is in the
+    system's folder for temporary files, TMPDIR. Folders that killed runs left there are removed first.
     """
     _remove_left_folders()
     with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
@@ -259,10 +259,10 @@ def assembled(stream: TextIO) -> Iterator[Path]:
 
 
 def _remove_left_folders() -> None:
-    if sys.platform == "win32":  # where no lock tells whether somebody still writes there
+    if sys.platform == "win32":  # Windows has no lock that shows whether a folder is in use
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        with suppress(OSError):  # it is in use, gone already, or another user's
+        with suppress(OSError):  # it may be in use, gone, or owned by another user
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -272,9 +272,9 @@ def _remove_left_folders() -> None:
 
 
 class Spool(Generic[T]):
-    """Items that wait on the disk, in a temporary file without a name.
+    """A list of items on the disk, in a temporary file without a name.
 
-    It is gone when the block or the process ends.
+    The file is deleted when the block or the process ends.
     """
 
     def __enter__(self) -> Self:
@@ -295,7 +295,7 @@ class Spool(Generic[T]):
     def get(self, place: int) -> T:
         """Return the item at a place."""
         self._file.seek(place)
-        item: T = pickle.load(self._file)  # noqa: S301 - of what this process has written
+        item: T = pickle.load(self._file)  # noqa: S301 - this process has written it
         return item
 
     def __iter__(self) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""The tables of single records, as look-ups show them: each column once."""
+"""The tables of the records that the look-up commands print. Each column is defined once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -94,7 +94,10 @@ LINES: Final = Table[BookingLine](
 
 
 def _total(name: str, of: str, *besides: str) -> Column[Booking]:
-    """Return the column of a sum over the lines of a booking, made of an amount and what decides which lines count."""
+    """Return the column of a sum over the lines of a booking.
+
+    The sum is of the amount `of`; the fields `besides` decide which lines count.
+    """
     reads = (f"lines.amount.{of}", *(f"lines.{field}" for field in besides))
     return Column(name, "money", lambda booking: getattr(booking.totals(), name), reads=reads)
 

@@ -1,4 +1,4 @@
-"""The tables of reports: each column once."""
+"""The tables of the reports. Each column is defined once."""
 
 from collections.abc import Collection
 from operator import attrgetter
@@ -15,7 +15,7 @@ from ticketsource_async.reports.sales import By, Sales, SalesRow
 from ticketsource_async.tables import Column, Printed, Shown, Table
 
 _MOST_LINES: Final = 20
-_MOST_CATEGORIES: Final = 200  # with a column of their own: a sheet has no room for any number
+_MOST_CATEGORIES: Final = 200  # these have a column each; a sheet cannot have any number of columns
 _MOST_LETTERS: Final = 100
 
 # Donations
@@ -57,12 +57,12 @@ _HMRC: Final[tuple[Column[GiftAidRow], ...]] = (
     Column("Last name", "text", lambda row: row.last_name),
     Column("House name or number", "text", lambda row: row.house),
     Column("Postcode", "text", lambda row: row.postcode),
-    Column("Aggregated donations", "text", lambda _: ""),  # of several donors in one row
+    Column("Aggregated donations", "text", lambda _: ""),  # for one row of several donors
     Column("Sponsored event", "text", lambda _: ""),
     Column("Donation date", "text", lambda row: row.donation_date),
     Column("Amount", "money", lambda row: row.amount),
 )
-"""The columns of HMRC's spreadsheet in its order, without the number of the row, which is there already."""
+"""The columns of HMRC's spreadsheet in its order. The numbers of the rows are left out: it has them already."""
 
 _HMRC_SHOWN: Final = (
     Shown("donor", ("Title", "First name or initial", "Last name")),
@@ -153,7 +153,7 @@ _SHOWN_SUMS: Final = (
 
 
 def sales_table(sales: Sales) -> Table[SalesRow]:
-    """Return the table of these sales: the columns depend on what a row is of, and on the price categories."""
+    """Return the table of these sales. Its columns depend on what a row is, and on the price categories."""
     methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
     seats = _seats(sales) if with_seats else []
@@ -188,7 +188,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
 
 
 def sales_on_terminal(sales: Sales) -> Table[SalesRow]:
-    """Return the table of these sales for people who look at it: a column says what each row is of."""
+    """Return the table of these sales for a terminal. One column says what each row is."""
     table = sales_table(sales)
     heading = {"date": "event", "sold-day": "sold on"}.get(sales.by, sales.by)
     subject = {"date": "event", "sold-day": "sold_day"}.get(sales.by, sales.by)
@@ -202,7 +202,7 @@ def sales_on_terminal(sales: Sales) -> Table[SalesRow]:
 
 
 def missing_lines(sales: Sales) -> list[str]:
-    """Return lines for below a table: what each row lacks, at most twenty, and what the total lacks."""
+    """Return the lines below a table: what each row lacks, for at most twenty rows, and what the total lacks."""
     table = sales_on_terminal(sales)
     label = table.columns[0].get
     perhaps = [row for row in sales.rows if row.missing.startswith("perhaps ")]
@@ -222,7 +222,7 @@ def _label(row: SalesRow, value: object) -> str:
 
 
 def _seats(sales: Sales) -> list[Column[SalesRow]]:
-    """Return the columns of seats: of all, and of each price category, with those beyond the first ones together."""
+    """Return the columns of seats: for all, for each price category, and for all after `_MOST_CATEGORIES` together."""
     states = ("sold", "cancelled", "unknown")
     named = {category: visible(category) for category in sales.categories if category is not None}
     found: dict[str, list[str | None]] = {}
@@ -230,7 +230,7 @@ def _seats(sales: Sales) -> list[Column[SalesRow]]:
         found.setdefault(f": {name}", []).append(category)
     first = list(found.items())[:_MOST_CATEGORIES]
     groups = {_shortened(name, number): categories for number, (name, categories) in enumerate(first, 1)}
-    # These two cannot be the heading of a category, which has a colon.
+    # No category has these two headings: the heading of a category has a colon.
     if rest := list(found.values())[_MOST_CATEGORIES:]:
         groups[", other categories"] = [category for categories in rest for category in categories]
     if None in sales.categories:
@@ -253,7 +253,7 @@ def _seat_column(name: str, state: str, categories: Collection[str | None]) -> C
 
 
 def _shortened(heading: str, number: int) -> str:
-    """Return a heading that every format can have, and no other category has."""
+    """Return a heading that every format can write and that differs from those of other categories."""
     return heading if len(heading) <= _MOST_LETTERS else f"{heading[:_MOST_LETTERS]}... ({number})"
 
 
@@ -303,7 +303,7 @@ DOOR_LIST: Final = Table[DoorEntry](
         Shown("notes"),
     ),
 )
-"""All columns; `door_list_table` has those of a list, and what its page says."""
+"""All columns. `door_list_table` returns the columns of one list and the texts of its page."""
 
 
 def door_list_table(found: DoorList) -> Table[DoorEntry]:

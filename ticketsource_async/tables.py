@@ -1,4 +1,4 @@
-"""Every table that people see, each column once: its name, its kind, how to get it and where to write it."""
+"""The tables that people see. Each column is defined once: its name, kind, value and the field that it writes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -36,9 +36,11 @@ Value = str | bool | int | date | Decimal | None
 
 @frozen
 class Column(Generic[T]):
-    """A column; `writes` is the field of a `CustomerDraft` that it sets, with that of the part, empty for none.
+    """A column of a table.
 
-    `reads` are the dotted paths of the fields that it is made of, without places in lists: `lines.amount.net`.
+    `writes` is the field of a `CustomerDraft` that the column sets, with the field of the part; it is empty if there is
+    none. `reads` are the dotted paths of the fields that give the value, without positions in lists:
+    `lines.amount.net`.
     """
 
     name: str
@@ -49,13 +51,13 @@ class Column(Generic[T]):
 
     @property
     def path(self) -> str:
-        """The dotted path of the field that it writes, as `record.invalid` has it."""
+        """The dotted path of the field that the column writes, as in `record.invalid`."""
         return ".".join(self.writes)
 
 
 @frozen
 class Shown:
-    """A column of a list on a terminal: its heading, and the columns that it joins; none is the one so named."""
+    """A column of a list on a terminal: its heading, and the columns that it joins, else the one of that name."""
 
     heading: str
     joins: tuple[str, ...] = ()
@@ -69,11 +71,11 @@ class Shown:
 
 @frozen
 class Printed(Generic[T]):
-    """How a table is printed: with a title and lines above it, and with warnings and a `reminder` on every page.
+    """How a table is printed: a title and lines above it, and warnings and a `reminder` on each page.
 
-    `widths` has the columns that are printed, the first ones of the table, each with the characters that a line of it
-    has at most. In the column `ticked` an empty cell is a box to tick, the column `of_row` says whose row it is.
-    `is_void` says of which items the row does not count any more. `if_empty` is said in the place of rows.
+    `widths` has the columns to print, which are the first ones of the table, with the greatest number of characters in
+    a line. In the column `ticked`, an empty cell is a box to tick. The column `of_row` names the row. `is_void` says
+    whether an item does not count any more. `if_empty` is the text if there are no rows.
     """
 
     title: str
@@ -89,11 +91,11 @@ class Printed(Generic[T]):
 
 @frozen
 class Table(Generic[T]):
-    """A table of items of one kind; columns are only ever added, at its end.
+    """A table of items of one kind. New columns are added at the end; no column is removed.
 
-    `whole` gives all of an item as JSON-able data, if it has more than its columns. `name` is that of a sheet. `shown`
-    is what a list on a terminal has, with the most important first. `parts` has the table of what belongs to an item,
-    and gets that. `printed` is for a table that people print, from HTML or XLSX.
+    `whole` returns the whole item as JSON-able data, if it has more than the columns. `name` is the name of a sheet.
+    `shown` has the columns of a list on a terminal, the most important first. `parts` has the table of the parts of an
+    item, and a function that returns the parts. `printed` is set for a table that people print, from HTML or XLSX.
     """
 
     columns: tuple[Column[T], ...]
@@ -120,7 +122,7 @@ class Table(Generic[T]):
 
 
 def _column(cls: type, path: str, name: str) -> Column[Any]:
-    """Return the column of a field, with the kind that the field has in its class."""
+    """Return the column of a field. Its kind is that of the field's type."""
     part, _, inner = path.rpartition(".")
     draft = attrs.fields_dict(CustomerDraft).keys() if cls is Customer else ()
     writes = tuple(path.split(".")) if path.partition(".")[0] in draft else ()
@@ -129,13 +131,13 @@ def _column(cls: type, path: str, name: str) -> Column[Any]:
 
 
 def columns(cls: type, *paths: str, **named: str) -> tuple[Column[Any], ...]:
-    """Return the columns of fields: those that are named as their path, and those with a name of their own."""
+    """Return the columns of fields. Those in `paths` are named as their path; those in `named` have another name."""
     names = {path.replace(".", "_"): path for path in paths} | named
     return tuple(_column(cls, path, name) for name, path in names.items())
 
 
 def _getter(*names: str) -> Callable[[Any], Any]:
-    """Return what gets a field, None where a part on the way to it is None."""
+    """Return a function that returns a field, or None if a part on the path is None."""
 
     def get(item: Any) -> Any:
         for name in names:
@@ -148,18 +150,18 @@ def _getter(*names: str) -> Callable[[Any], Any]:
 
 
 def text_of(value: Value) -> str:
-    """Return a value as the text of a cell: None is empty, days and times are in ISO 8601, money is as written."""
+    """Return a value as the text of a cell. None is empty, days and times are in ISO 8601, money is as written."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return f"{value:f}"  # as in `to_dict`: no exponent
+        return f"{value:f}"  # no exponent, as in `to_dict`
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def to_json(value: Value) -> str | bool | int | None:
-    """Return a value as JSON has it: days, times and money are texts."""
+    """Return a value for JSON. Days, times and money are texts."""
     return value if isinstance(value, str | bool | int | None) else text_of(value)
 
 
@@ -192,7 +194,7 @@ CUSTOMERS: Final = Table[Customer](
     ),
 )
 WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
-"""The columns of `CUSTOMERS` that the API lets us write."""
+"""The columns of `CUSTOMERS` that the API can write."""
 
 
 def is_consent(name: str) -> bool:
@@ -201,7 +203,7 @@ def is_consent(name: str) -> bool:
 
 
 Values = Mapping[str, Value]
-"""What to write of a customer, by column; None clears."""
+"""The values to write to a customer, by column. None clears a field."""
 
 _PARTS: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "address": (Address, AddressDraft),
@@ -211,10 +213,10 @@ _PARTS: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
 
 
 def apply_values(before: Customer, values: Values) -> Customer:
-    """Return the customer with these values in the place of their own.
+    """Return the customer with these new values.
 
-    Raises `UnreadableValue` for some of an address or a membership that could not be read at all: the rest would be
-    cleared. A consent is sent by itself.
+    Raises `UnreadableValue` for single fields of an address or a membership that could not be read at all: the write
+    would clear the rest of it. A consent is sent without the others.
     """
     changed: dict[str, Any] = {}
     for part, given in _by_part(values):
@@ -237,7 +239,7 @@ def apply_values(before: Customer, values: Values) -> Customer:
 
 
 def draft_of(values: Values) -> CustomerDraft:
-    """Return what creates a customer with these values."""
+    """Return the draft that creates a customer with these values."""
     changed: dict[str, Any] = {}
     for part, given in _by_part(values):
         changed |= {part: _PARTS[part][1](**given)} if part else given
@@ -245,7 +247,7 @@ def draft_of(values: Values) -> CustomerDraft:
 
 
 def _by_part(values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the values of the customer itself, under no name, and those of each part."""
+    """Yield the values of each part, with its name. The customer's own values come under an empty name."""
     parts: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         *part, field = WRITABLE[name].writes
@@ -258,7 +260,7 @@ def _by_part(values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @frozen
 class SoldLine:
-    """A row of the bookings: one line of a booking, `number` from 1; a booking without lines has one empty line."""
+    """A row of the bookings: one line of a booking. `number` begins at 1. A booking without lines has one empty row."""
 
     event: Event
     date: EventDate
@@ -328,7 +330,7 @@ BOOKINGS_WITH_CUSTOMER: Final = Table[SoldLine](
 )
 
 
-# What is on
+# The programme
 
 
 @frozen
@@ -362,11 +364,11 @@ PROGRAMME: Final = Table[Performance](
 )
 
 
-# What changed
+# Changes
 
 
 def _now_and_before(column: Column[Customer]) -> "tuple[Column[Change], Column[Change]]":
-    """Return a column of the customers as it is after a change, or was last, and as it was before one."""
+    """Return two columns for one of the customers: the value now (of a deletion, the last), and the value before."""
 
     def value_of(customer: Customer | None) -> Value:
         return None if customer is None else column.get(customer)

@@ -1,1 +1,1 @@
-"""What the live API does, asked within 30 requests that change nothing; `ticketsource check` shows it."""
+"""Check how the live API behaves, with at most 30 requests that change nothing. See `ticketsource check`."""

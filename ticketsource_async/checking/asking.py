@@ -1,4 +1,4 @@
-"""The requests of a check: which, in what order, and never more than so many."""
+"""Make the requests of a check in their order, and no more than allowed."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,7 +25,7 @@ NOBODY: Final = f"{Customer.ID_PREFIX}0000000000000000"
 """An id that no customer has."""
 
 _DAY: Final = timedelta(days=1)
-_LEAST_LEFT: Final = 2  # a call may be tried twice
+_LEAST_LEFT: Final = 2  # a call may take two attempts
 _MOST_EVENTS: Final = 3
 _MOST_DATES: Final = 3
 _MOST_BOOKINGS: Final = 2
@@ -34,33 +34,33 @@ _MOST_MORE: Final = 4
 
 
 class NoRequestLeft(Exception):
-    """The check has made all of its requests."""
+    """The check has made all requests that it may make."""
 
 
 class Allowance:
-    """A limiter that lets so many requests through, retries included, and then none."""
+    """A limiter that allows a fixed number of requests, retries included, and then none."""
 
     def __init__(self, most: int = MOST_REQUESTS) -> None:
         self.most = self.left = most
 
     @asynccontextmanager
     async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:  # noqa: ARG002 - see `RateLimiter`
-        """Count a request; raise `NoRequestLeft` if there were enough."""
+        """Count a request; raise `NoRequestLeft` if none is left."""
         if not self.left:
             raise NoRequestLeft
         self.left -= 1
         yield
 
     async def pause(self, seconds: float, *, key: str) -> None:
-        """Do nothing: there is one call at a time, and that waits."""
+        """Do nothing: calls are made one at a time, and each waits by itself."""
 
 
 @frozen
 class Asked:
-    """A call and what came of it: an answer, or an error.
+    """A call and its result: an answer or an error.
 
-    `path` has `{id}` for each id. `kind` is that of the records asked for, and `rows` are these; None if `data` is
-    neither a list nor a record. An error of the `expected` classes is an answer like others, and no failure.
+    `path` has `{id}` in place of each id. `kind` is the kind of the records. `rows` are the records, None if `data` is
+    neither a list nor a record. An error of the `expected` classes counts as an answer, not as a failure.
     """
 
     path: str
@@ -75,7 +75,7 @@ class Asked:
 
     @property
     def goes_on(self) -> bool:
-        """Say whether the list has a page after this one, as far as the answer tells."""
+        """Say whether the answer says that the list has another page."""
         if self.answer is None or not self.rows:
             return False
         link, said = self.answer.links.get("next", ""), str(self.answer.meta.get("per_page"))
@@ -85,7 +85,7 @@ class Asked:
 
 @frozen
 class Summer:
-    """A date in summer, as the API writes it and as it is read: to be shown to people, and nowhere else."""
+    """A date in summer, as the API writes it and as it is parsed. It is only shown to the user, never reported."""
 
     written: str
     start: datetime
@@ -94,38 +94,38 @@ class Summer:
 
 @define
 class Examined:
-    """What was asked and answered."""
+    """The calls of a check and their results."""
 
     asked: list[Asked] = field(factory=list)
     skipped: set[str] = field(factory=set)
-    """The kinds of records that were not asked for any more."""
+    """The kinds of records that the check did not request."""
     stopped_by: errors.TicketSourceError | None = None
     interrupted: bool = False
-    """Whether a person or the system ended it before it was through."""
+    """Whether a person or the system ended the check early."""
     first: Asked | None = None
     again: Asked | None = None
     second: Asked | None = None
-    """The first page of customers, twice, and the second; where all are on the first, pages of one customer each."""
+    """The first page of customers, requested twice, and the second. If one page has all, each has one customer."""
     by_id: Asked | None = None
     nobody: Asked | None = None
     filtered: dict[str, Asked] = field(factory=dict)
-    """Dates by what was asked of their start: "ours", "after" and "before"."""
+    """The dates that each filter by start returned: "ours", "after" and "before"."""
     all_days: dict[str, date] = field(factory=dict)
-    """The days of the dates that were filtered, by id, and the day to filter by."""
+    """The days of the filtered dates by id, and the day of the filter."""
     day: date | None = None
     search: Search | None = None
 
     def of_kind(self, kind: str) -> list[Asked]:
-        """Return the calls that asked for records of a kind."""
+        """Return the calls for records of a kind."""
         return [asked for asked in self.asked if asked.kind == kind]
 
     def rows_of(self, kind: str) -> list[Any]:
-        """Return the rows of a kind that came."""
+        """Return all rows of a kind."""
         return [row for asked in self.of_kind(kind) for row in asked.rows or ()]
 
     @property
     def is_empty(self) -> bool:
-        """Whether the check ended before a good answer came, so that there is nothing to say of what comes in one."""
+        """Whether the check ended before a good answer came. Then it found nothing about the contents of answers."""
         return (self.interrupted or self.stopped_by is not None) and not self.has_answer
 
     @property
@@ -134,12 +134,12 @@ class Examined:
         return any(asked.answer is not None for asked in self.asked)
 
     def failures(self) -> list[Asked]:
-        """Return the calls that failed, though they should not."""
+        """Return the calls that failed unexpectedly."""
         failed = [asked for asked in self.asked if asked.error is not None]
         return [one for one in failed if one.error is self.stopped_by or not isinstance(one.error, one.expected)]
 
     def summer(self) -> Summer | None:
-        """Return a date of an event in summer that is written as UTC, with the name of its event if that is known."""
+        """Return a date in summer that is written as UTC, with the name of its event if that is known."""
         events = {row["id"]: row["attributes"].get("name") for row in self.rows_of("event") if _is_whole(row)}
         for asked in self.of_kind("date"):
             for row in filter(_is_whole, asked.rows or ()):
@@ -159,11 +159,11 @@ def _read(start: str) -> datetime | None:
 
 
 def _is_whole(row: object) -> bool:
-    """Say whether a row is a record, as far as this check follows it."""
+    """Say whether a row has the parts of a record that this check uses."""
     return isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("attributes"), dict)
 
 
-# What ends the whole check: the next call would fail as well.
+# These errors end the whole check, since the next call would fail too.
 _FOR_ALL: Final = (
     errors.TransportError,
     errors.AuthenticationFailed,
@@ -175,7 +175,7 @@ _FOR_ALL: Final = (
 
 
 class Examiner:
-    """Asks the API. `found` fills while it does, so that something can be told if it is interrupted."""
+    """The calls of a check. `found` has the results so far, also if the check is interrupted."""
 
     def __init__(self, ts: Operations, allowance: Allowance) -> None:
         self._ts, self._allowance = ts, allowance
@@ -184,7 +184,7 @@ class Examiner:
         self._date_ids: list[str] = []
 
     async def examine(self) -> None:
-        """Ask everything, in the order of what it is worth."""
+        """Make all calls, the most important first."""
         await self._customers()
         await self._programme()
         await self._count()
@@ -199,7 +199,7 @@ class Examiner:
         single: bool = False,
         expected: tuple[type[Exception], ...] = (),
     ) -> Asked | None:
-        """Ask once, unless the check is over; each id takes the place of an `{id}`."""
+        """Make one call, unless the check is over. Each id replaces an `{id}`."""
         found = self.found
         if found.stopped_by is not None or self._allowance.left < _LEAST_LEFT:
             found.skipped.add(kind)
@@ -214,7 +214,7 @@ class Examiner:
             asked = evolve(asked, error=error)
             if isinstance(error, _FOR_ALL):
                 found.stopped_by = error
-        except ValueError as error:  # a key that is part of a path, as none of TicketSource's is
+        except ValueError as error:  # a key that would be part of a path; no key of TicketSource is
             found.stopped_by = errors.ConfigurationError(str(error))
             asked = evolve(asked, error=found.stopped_by)
         except NoRequestLeft:
@@ -280,7 +280,7 @@ class Examiner:
         await self._until(_ids(sold, "booking")[:_MOST_BOOKINGS], "/bookings/{id}/seats", "seat")
 
     async def _look_further(self) -> None:
-        """Look for bookings and notes with the requests that the count has left, where none were found."""
+        """If no bookings or notes were found, use the requests that are left to look for some."""
         if not self.found.rows_of("booking"):
             await self._bookings(self._date_ids[_MOST_DATES:][:_MOST_MORE])
         if not self.found.rows_of("customer_note"):
@@ -288,7 +288,7 @@ class Examiner:
             await self._until(ids, "/customers/{id}/notes", "customer_note")
 
     async def _until(self, ids: Sequence[str], path: str, kind: str) -> list[Any]:
-        """Ask for a list below each of these ids, until one has rows; return these."""
+        """Request a list below each of these ids until one has rows; return the rows."""
         for record_id in ids:
             asked = await self._page(path, kind, record_id)
             if asked is not None and asked.rows:
@@ -296,14 +296,14 @@ class Examiner:
         return []
 
     async def _filter(self, event: str, days: dict[str, date]) -> None:
-        """Ask for the dates of an event by the day of their start, in the three ways that tell something."""
+        """Request the dates of an event by the day of their start, with three useful filters."""
         if not days:
             return
         found = self.found
         found.all_days, found.day = days, sorted(days.values())[len(days) // 2]
         for name, query in (
             ("ours", StartFilter.on(found.day).query()),
-            ("after", StartFilter(first=found.day + 2 * _DAY).query()),  # which asks for a day more on its side
+            ("after", StartFilter(first=found.day + 2 * _DAY).query()),  # `StartFilter` adds a day on its side
             ("before", StartFilter(last=found.day - 2 * _DAY).query()),
         ):
             asked = await self._page("/events/{id}/dates", "", event, query=query)
@@ -311,7 +311,7 @@ class Examiner:
                 found.filtered[name] = asked
 
     async def _count(self) -> None:
-        """Look for the last page of customers with what is left of the requests."""
+        """Look for the last page of customers with the requests that are left."""
         found = self.found
         if found.first is None or found.first.rows is None:
             return
@@ -319,7 +319,7 @@ class Examiner:
         search.note(1, len(found.first.rows), goes_on=found.first.goes_on)
         if found.first.goes_on and found.second is not None and found.second.rows is not None:
             if set(_ids(found.second.rows, "customer")) & set(_ids(found.first.rows, "customer")):
-                found.search = None  # pages overlap, so their numbers tell nothing
+                found.search = None  # pages overlap, so page numbers say nothing
                 return
             search.note(2, len(found.second.rows), goes_on=found.second.goes_on)
         while (page := search.next_page()) is not None and self._allowance.left >= _LEAST_LEFT:
@@ -340,11 +340,11 @@ def _ids(rows: Sequence[Any], kind: str) -> list[str]:
 
 
 def _spread(ids: Sequence[str]) -> list[str]:
-    """Return ids with the first, the last and the middle one in front, so that old and new records are among them."""
+    """Return ids with the first, the last and the middle one in front: they are of old and new records."""
     return list(dict.fromkeys([ids[0], ids[-1], ids[len(ids) // 2], *ids])) if ids else []
 
 
 def _nearness(day: date | None) -> tuple[bool, int]:
-    """Sort the days that were sold most recently first."""
+    """Return a key that sorts days near today first."""
     ahead = 0 if day is None else (day - datetime.now(UTC).date()).days
     return (day is None, abs(ahead))

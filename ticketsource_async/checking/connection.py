@@ -1,4 +1,4 @@
-"""What a check says of the way to the API: name, proxy, TLS, clock, key, wall, limits; pure."""
+"""Findings about the connection: name, proxy, TLS, clock, key, wall and limits. The functions make no calls."""
 
 import ipaddress
 import itertools
@@ -19,7 +19,7 @@ _LIMIT: Final = 240
 _MOST_SKEW: Final = 5.0  # seconds
 _TOO_MANY: Final = 429
 
-# What aiohttp calls the failures of each part of the way.
+# The classes of aiohttp's errors for each part of the connection.
 _OF_NAME: Final = "ClientConnectorDNSError"
 _OF_PROXY: Final = ("ClientProxyConnectionError", "ClientHttpProxyError")
 _OF_TLS: Final = ("ClientConnectorCertificateError", "ClientConnectorSSLError")
@@ -34,7 +34,7 @@ _OWN_IS_SET: Final = " It is set to something already: ask whether that is still
 
 @frozen
 class Way:
-    """How the API is asked: its address, through a proxy or not, as whom; and the status of each attempt."""
+    """The connection to the API: its address, whether there is a proxy, the User-Agent, each attempt's status."""
 
     base_url: str
     proxied: bool
@@ -43,7 +43,7 @@ class Way:
 
 
 def of_connection(found: Examined, way: Way) -> list[Finding]:
-    """Return a line for each part of the way; `unreached` is below why the API was not reached, empty if it was."""
+    """Return a line for each part of the connection."""
     error = found.stopped_by
     cause = error.cause if isinstance(error, errors.TransportError) else ""
     reached = any(way.statuses)
@@ -136,12 +136,12 @@ def _clock(found: Examined) -> Finding:
 
 
 def _skew(asked: Asked) -> float | None:
-    """Return by how many seconds the clock of the API is ahead, as little as the answer leaves possible."""
+    """Return by how many seconds the clock of the API is ahead: the smallest difference that fits the answer."""
     try:
         there = parsedate_to_datetime(_headers(asked).get("date", ""))
         latest: float = (there - asked.began).total_seconds() + 1  # it is rounded down to seconds
         least: float = (there - asked.ended).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # there is no date, or it has no time zone
         return None
     return 0.0 if least <= 0 <= latest else min(least, latest, key=abs)
 
@@ -206,11 +206,11 @@ def _number(text: str | None) -> int | None:
 
 
 def _falling(left: list[int | None]) -> list[str]:
-    """Return what is odd about the numbers of requests that the API says are left."""
+    """Return what is odd about the API's numbers of remaining requests."""
     steps = [a - b for a, b in itertools.pairwise(left) if a is not None and b is not None]
     if steps and not any(steps):
         return ["X-RateLimit-Remaining does not fall, so it says nothing."]
-    if sum(step > 2 for step in steps) > 1:  # a retry takes two
+    if sum(step > 2 for step in steps) > 1:  # a retry uses two
         return ["X-RateLimit-Remaining falls faster than this check asks: others use the same key or address."]
     return []
 

@@ -1,4 +1,4 @@
-"""What is said of an answer, in words that hold no value, no id and no key; pure."""
+"""Findings about the records, in words without a value, an id or a key. The functions make no calls."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from ticketsource_async.models import Booking, Customer, Event, EventDate, Note,
 from ticketsource_async.models.base import Record
 
 State = Literal["ok", "odd", "open", "failed"]
-"""As documented; not so, but the library can work with it; not known after this check; not working."""
+"""ok: as documented. odd: different, but usable for the library. open: not known after it. failed: not working."""
 
 _MOST_NAMED: Final = 20
 
@@ -21,7 +21,7 @@ MODELS: Final[tuple[type[Record], ...]] = (Customer, Note, Event, Venue, EventDa
 
 @frozen
 class Finding:
-    """One line: what was looked at, in which group, and what came of it."""
+    """One line of the check: what was checked, its group, and the result."""
 
     group: str
     name: str
@@ -30,7 +30,7 @@ class Finding:
 
 
 def failure(asked: Asked) -> str:
-    """Return which call failed and how, without the words of the server."""
+    """Return which call failed and how, without text from the server."""
     error = asked.error
     status = getattr(error, "status", None)
     return f"GET {asked.path} ended in {type(error).__name__}" + (f" ({status})" if status else "")
@@ -44,18 +44,18 @@ def listed(names: Iterable[str]) -> str:
 
 
 def why_not_known(found: Examined, otherwise: str) -> str:
-    """Return why something is not known: that the check ended early, or else another reason."""
+    """Return why something is not known: the check ended early, or `otherwise`."""
     ended = "the check was interrupted" if found.interrupted else "the check stopped early"
     return f"Not known: {otherwise if not (found.interrupted or found.stopped_by) else ended}."
 
 
 def by_path(found: Mapping[str, Iterable[str]]) -> str:
-    """Return what was found at each path: `start (another text)`."""
+    """Return the findings by path, such as `start (another text)`."""
     return listed(f"{path} ({', '.join(sorted(set(kinds)))})" for path, kinds in found.items())
 
 
 def of_records(found: Examined, shape: Shape) -> list[Finding]:
-    """Return what is to be said of the records of one kind."""
+    """Return the findings about the records of one kind."""
     calls = found.of_kind(shape.name)
     group = shape.name.replace("_", " ") + "s"
 

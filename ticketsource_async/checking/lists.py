@@ -1,4 +1,4 @@
-"""What a check says of lists, of the times of dates, and of the size of the box office; pure."""
+"""Findings about lists, the times of dates, and the size of the box office. The functions make no calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -11,7 +11,7 @@ from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, o
 
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
 _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
-# The names that others give these. Any other name may be data, such as that of a person.
+# Names that other APIs use. Any other name may be data, such as the name of a person.
 _NAMED: Final = frozenset({"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"})
 _PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
 _A_MINUTE: Final = 240
@@ -20,7 +20,7 @@ _ONE_PAGE: Final = "Not known: all customers are on one page."
 
 
 def of_lists(found: Examined, base_url: str, customers: Shape) -> list[Finding]:
-    """Return what lists do, by that of customers."""
+    """Return the findings about lists, from the list of customers."""
     return [
         _named("rows a page", _full_page(found)),
         _named("`per_page` in `next`", _next_query(found)),
@@ -177,7 +177,7 @@ def _beside(found: Examined) -> tuple[State, str]:
 
 
 def _without_data(names: Iterable[object], known: frozenset[str]) -> set[str]:
-    """Return names without those that may be data."""
+    """Return the names that cannot be data."""
     return {str(name) if name in known else NOT_SHOWN for name in names}
 
 
@@ -219,7 +219,7 @@ def _nobody(found: Examined) -> tuple[State, str]:
 
 
 def _same_failure(one: Asked, other: Asked) -> bool:
-    """Say whether two calls ended in the same error, so that it says nothing of what was asked for."""
+    """Say whether two calls ended in the same error. Then the error says nothing about the record."""
     statuses = {getattr(asked.error, "status", None) for asked in (one, other)}
     return type(one.error) is type(other.error) and len(statuses) == 1
 
@@ -252,8 +252,8 @@ def _filter(found: Examined) -> tuple[State, str]:
 def of_times(found: Examined, *, same: bool | None) -> Finding:
     """Return whether the offsets of dates are true.
 
-    `same` is whether a person said that the time of one in summer, as it is written, is the local time; None if nobody
-    could say.
+    `same`: the user said that the written time of a date in summer is, or is not, the local time. It is None if the
+    user did not know.
     """
     return _named("summer", _summer(found, same), "times")
 
@@ -277,7 +277,7 @@ def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
 
 
 def of_size(found: Examined) -> list[Finding]:
-    """Return about how many customers there are, and what it costs to read them."""
+    """Return about how many customers there are, and how many requests it takes to read them."""
     search = found.search
     if search is None or not (search.last or search.beyond):
         says = why_not_known(found, "no list of customers was read, or its pages overlap")
@@ -302,13 +302,13 @@ def of_size(found: Examined) -> list[Finding]:
 
 
 def _about(count: int) -> str:
-    """Return a number with its first two digits."""
+    """Return a number rounded to two digits."""
     zeros = max(0, len(str(count)) - 2)
     return f"{round(count, -zeros):,}"
 
 
 def _rounded(count: int, *, up: bool = False) -> str:
-    """Return a bound with its first three digits, which is a bound as well."""
+    """Return a bound rounded to three digits, so that it is still a bound."""
     unit = 10 ** max(0, len(str(count)) - 3)
     return f"{-(-count // unit) * unit if up else count // unit * unit:,}"
 

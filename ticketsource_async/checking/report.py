@@ -1,4 +1,4 @@
-"""A whole check as findings, as a dict for programs, and as Markdown to send to others; pure."""
+"""The result of a check: findings, a dict for programs, and Markdown to send to others. It makes no calls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -24,17 +24,17 @@ NOTHING_ELSE: Final = "Nothing else was checked."
 
 @frozen
 class Checked:
-    """What a check has found."""
+    """The result of a check."""
 
     findings: list[Finding]
     shapes: list[Shape]
     requests: int
     search: Search | None
     nothing_else: bool
-    """Whether the check ended before a good answer came, so that the findings are of the connection alone."""
+    """Whether the check ended before a good answer came. Then the findings are only about the connection."""
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON-able data."""
+        """Return the result as JSON-able data."""
         return {
             "version": __version__,
             "requests": self.requests,
@@ -55,7 +55,7 @@ class Checked:
         }
 
     def to_markdown(self) -> str:
-        """Return it as a report that has paths, kinds and answers alone."""
+        """Return the result as a report with only paths, kinds and findings."""
         lines = [
             "# A check of the TicketSource API",
             "",
@@ -90,7 +90,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
-    """Return what was found; `same` is what a person said of the times in summer, None if nobody did."""
+    """Return the result; `same` is as in `of_times`."""
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:
         shape.add(found.rows_of(shape.name))

@@ -1,32 +1,32 @@
-"""How many rows a list has, by looking for its last page with few requests; pure."""
+"""Find out how many rows a list has, by a search for its last page with few requests. The class makes no calls."""
 
 from attrs import define
 
 
 @define
 class Search:
-    """Where the last page of a list may be: doubling the page number until a page is empty, then halving.
+    """A search for the last page of a list. It doubles the page number until a page is empty, then halves the range.
 
-    `size` are the rows of a full page.
+    `size` is the number of rows of a full page.
     """
 
     size: int
     last: int = 0
     rows: int = 0
-    """The highest page that is known to have rows, and how many those are."""
+    """The highest page that is known to have rows, and the number of its rows."""
     beyond: int | None = None
-    """The lowest page that is known to have none."""
+    """The lowest page that is known to have no rows."""
     at_end: bool = False
 
     def note(self, page: int, rows: int, *, goes_on: bool) -> None:
-        """Take down that a page has so many rows, and whether the API says that there are more."""
+        """Note the number of rows of a page, and whether the API says that there are more."""
         if not rows:
             self.beyond = page if self.beyond is None else min(page, self.beyond)
         elif page > self.last:
             self.last, self.rows, self.at_end = page, rows, not goes_on
 
     def next_page(self) -> int | None:
-        """Return the page to ask for; None if the last one is known, or nothing is."""
+        """Return the next page to request; None if the last page is known, or if nothing is known."""
         if self.is_exact or not self.last:
             return None
         return self.last * 2 if self.beyond is None else (self.last + self.beyond) // 2
@@ -43,7 +43,7 @@ class Search:
 
     @property
     def most(self) -> int | None:
-        """Return how many rows there are at most, None if nobody knows."""
+        """Return how many rows there are at most; None if that is not known."""
         if self.is_exact:
             return self.least
         return None if self.beyond is None else (self.beyond - 1) * self.size

@@ -1,4 +1,4 @@
-"""What rows of the API are made of: paths, kinds and forms, and no value; pure."""
+"""Collect the paths, kinds and forms of the API's rows, without any value. The class makes no calls."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ _USUAL: Final[Mapping[Kind, tuple[str, ...]]] = {
     "part": ("object",),
     "parts": ("list", "empty list"),
 }
-"""The kinds of JSON that the documentation gives a field, besides null; of dates see `date_form`."""
+"""The documented kinds of JSON of a field, besides null. For dates see `date_form`."""
 
 _WHEN: Final = re.compile(
     r"(?P<day>[0-9]{4}-(?P<month>[0-9]{2})-[0-9]{2})"
@@ -29,23 +29,23 @@ _WHEN: Final = re.compile(
 )
 _ZERO: Final = ("0000", "-0001")
 _DIGITS_ONLY: Final = re.compile(r"[0-9.,:/ TZ+-]{1,40}")
-# The API's own names are of this form. Any other may be data, such as the name of a person or an id.
+# The API's own names have this form. Any other name may be data, such as the name of a person or an id.
 _NAME: Final = re.compile(r"(?=.{1,40}\Z)[a-z]+(_[a-z]+)*(_[0-9]{1,2})?")
-_SUMMER: Final = range(4, 10)  # months that are summer time from their first day to their last, in the United Kingdom
+_SUMMER: Final = range(4, 10)  # months that are completely in summer time in the United Kingdom
 _YEARS: Final = range(1900, 9000)
-_LEAST_SHARED: Final = 2  # records that have a name which is shown
-_MOST_RARE: Final = 10  # and one record of so many
+_LEAST_SHARED: Final = 2  # a name is shown if at least this many records have it
+_MOST_RARE: Final = 10  # and at least one record in this many
 NOT_SHOWN: Final = "(a name that may be data)"
 
 
 def shown(name: object) -> str:
-    """Return the name of an attribute if it is of the form that those of the API have."""
+    """Return the name of an attribute if it has the form of the API's names."""
     is_id = isinstance(name, str) and name.startswith(("skl-", *filter(None, RECORD_KINDS.values())))
     return name if isinstance(name, str) and _NAME.fullmatch(name) and not is_id else NOT_SHOWN
 
 
 def json_kind(value: object) -> str:
-    """Return what JSON has there."""
+    """Return the kind of a JSON value."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, str):
@@ -67,7 +67,7 @@ _JSON_KINDS: Final[Mapping[Any, str]] = {
 
 
 def date_form(text: str) -> str:
-    """Return how a date is written, with its offset and without its digits."""
+    """Return the form of a date: with its offset, without its digits."""
     if text.startswith(_ZERO):
         return "a date of zeros"
     if found := _WHEN.fullmatch(text):
@@ -79,13 +79,13 @@ def date_form(text: str) -> str:
 
 
 def offset_in(text: object) -> str | None:
-    """Return the offset that a date-time is written with, an empty text if it has none; None for anything else."""
+    """Return the offset of a date-time, an empty text if it has none; None for any other value."""
     found = _WHEN.fullmatch(text) if isinstance(text, str) and not text.startswith(_ZERO) else None
     return found["offset"] or "" if found and found["clock"] else None
 
 
 def is_in_summer(text: object) -> bool:
-    """Say whether a date is surely in the summer time of the United Kingdom."""
+    """Say whether a date is certainly in the summer time of the United Kingdom."""
     found = _WHEN.fullmatch(text) if isinstance(text, str) else None
     return found is not None and int(found["month"]) in _SUMMER
 
@@ -96,11 +96,11 @@ _GOOD_DAY: Final = re.compile("YYYY-MM-DD")
 
 @define
 class Shape:
-    """What the rows of one kind of record have in common.
+    """The form of the rows of one kind of record.
 
-    `kinds` has what stood at each path of a known field, with the number of times, and `forms` how dates were written.
-    `refused` and `unread` count records: those that are none, and those with a value that could not be read, by path.
-    `unlinked` counts links that should end in an id.
+    `kinds` counts the kinds of values at each path of a known field. `forms` counts the forms of dates. `refused`
+    counts the rows that are no record. `unread` counts, by path, the records with an unreadable value. `unlinked`
+    counts links that should end in an id and do not.
     """
 
     model: type[Record]
@@ -111,10 +111,10 @@ class Shape:
     unread: Counter[str] = field(factory=Counter)
     unlinked: Counter[str] = field(factory=Counter)
     odd_ids: int = 0
-    _unknown: dict[str, dict[str, Counter[str]]] = field(factory=dict)  # by the path to the object, and the name
-    _holders: Counter[tuple[str, str]] = field(factory=Counter)  # the records that have such a name, each once
-    _met: set[tuple[str, str]] = field(factory=set)  # in the record that is looked at
-    _fields: dict[str, Field] = field(factory=dict)  # by path, of each part that was met
+    _unknown: dict[str, dict[str, Counter[str]]] = field(factory=dict)  # by the path of the object and the name
+    _holders: Counter[tuple[str, str]] = field(factory=Counter)  # the number of records that have the name
+    _met: set[tuple[str, str]] = field(factory=set)  # the names in the current record
+    _fields: dict[str, Field] = field(factory=dict)  # by path, for each part that was found
 
     @property
     def name(self) -> str:
@@ -122,7 +122,7 @@ class Shape:
         return self.model.API_TYPE
 
     def add(self, rows: Iterable[object]) -> None:
-        """Look at rows, each as the API sends it."""
+        """Add rows, each as the API sends it."""
         for row in rows:
             try:
                 record = read_row(row, self.model)
@@ -131,7 +131,7 @@ class Shape:
                 continue
             self.records += 1
             self.unread.update({re.sub(r"\[[0-9]+]", "[]", path) for path in record.invalid})
-            assert isinstance(row, dict)  # noqa: S101 - or it would have been refused
+            assert isinstance(row, dict)  # noqa: S101 - else it would have been refused
             self._look(row["attributes"] or {}, self.model, "")
             links = row.get("links")
             self._look(links if isinstance(links, dict) else {}, get_type_hints(self.model)["links"], "links.")
@@ -167,7 +167,7 @@ class Shape:
                     self._look(item, found.part, f"{path}[].")
 
     def _look_at_ids(self, record: Any) -> None:
-        """Count ids that are not as documented, and the links that the library takes ids from and that end in none."""
+        """Count ids that are not as documented, and links without an id from which the library takes ids."""
         self.odd_ids += not _is_documented(record.id, self.model.ID_PREFIX)
         for name in _linked(self.model):
             if getattr(record.links, name) is not None:
@@ -175,9 +175,9 @@ class Shape:
                 self.unlinked.update([] if is_id else [f"links.{name}"])
 
     def unknown(self) -> dict[str, Counter[str]]:
-        """Return what stood at the paths that are no known field, with the number of times.
+        """Return the counted kinds of values at paths that are no known field.
 
-        A name that few records have may be data, such as that of a person. It is not shown.
+        A name that few records have may be data, such as the name of a person. It is not shown.
         """
         found: dict[str, Counter[str]] = {}
         for above, names in self._unknown.items():
@@ -186,20 +186,20 @@ class Shape:
         return found
 
     def named(self, name: object, above: str = "") -> str:
-        """Return the path of a name below another path; if the name may be data, without it."""
+        """Return the path of a name below another path. A name that may be data is left out."""
         model: type = self.model
         is_known = not above and any(name in (known.key, known.instead) for known in fields_of(model))
         is_shared = self._holders[above, shown(name)] >= max(_LEAST_SHARED, self.records / _MOST_RARE)
         return f"{above}{shown(name) if is_known or is_shared else NOT_SHOWN}"
 
     def missing(self) -> list[str]:
-        """Return the paths of known fields that no record had, not even as null, nor under its other name."""
+        """Return the paths of known fields that no record has, not even as null or under another name."""
         links = [f"links.{name}" for name in _linked(self.model)]
         wanted = {path: known for path, known in self._fields.items() if not path.startswith("links.") or path in links}
         return [p for p, known in wanted.items() if p not in self.kinds and known.instead not in self.kinds]
 
     def unusual(self) -> dict[str, list[str]]:
-        """Return the kinds of JSON that the documentation does not give a field, by path."""
+        """Return the undocumented kinds of JSON of the fields, by path."""
         found: dict[str, list[str]] = {}
         for path, kinds in self.kinds.items():
             usual = (*_USUAL.get(self._fields[path].kind, ("text",)), "null")
@@ -208,7 +208,7 @@ class Shape:
         return found
 
     def unusual_forms(self) -> dict[str, list[str]]:
-        """Return the forms of dates that are not the documented ones, by path."""
+        """Return the undocumented forms of dates, by path."""
         found: dict[str, list[str]] = {}
         for path, forms in self.forms.items():
             good = _GOOD_DAY if self._fields[path].kind == "day" else _GOOD_MOMENT
@@ -218,20 +218,20 @@ class Shape:
 
 
 def _is_documented(record_id: str | None, prefix: str) -> bool:
-    """Say whether an id has the prefix of its kind, and letters and digits behind it."""
+    """Say whether an id has the prefix of its kind, followed by letters and digits."""
     return record_id is not None and re.fullmatch(f"{prefix}[A-Za-z0-9]+", record_id) is not None
 
 
 def _linked(model: type) -> list[str]:
-    """Return the kinds of records whose ids a record takes from its links."""
+    """Return the kinds of records whose ids are read from the links of a record."""
     names = [name.removesuffix("_id") for name in vars(model) if name.endswith("_id")]
     return [name for name in names if isinstance(vars(model)[f"{name}_id"], property)]
 
 
 def days_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, date]:
-    """Return the day of the start of each date, by its id, as it is written.
+    """Return the day of the start of each date as written, by id.
 
-    Those without one are left out, and those so near to the ends of the calendar that no day is on their other side.
+    Dates without a start are left out, and dates so near to the ends of the calendar that there is no day beyond them.
     """
     found: dict[str, date] = {}
     for row in rows:

@@ -1,6 +1,6 @@
-"""The `ticketsource` command: reads options, makes calls of the library, prints.
+"""The `ticketsource` command.
 
-The commands are in the modules beside this one. They are imported when their group is named, so that help is quick.
+The modules beside this one have the commands. A module is imported when its group is used, so that help is quick.
 """
 
 import shlex
@@ -23,18 +23,18 @@ _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
 
 _GROUPS: Final = {
     "customers": (
-        "Export, follow, import, find, look up and change customers.",
+        "Export, find, import and change customers; list their changes.",
         ("export", "find", "duplicates", "lookup", "edit", "sync", "importing"),
     ),
-    "notes": ("Look up the notes on a customer, add and delete them.", ("lookup", "edit")),
-    "bookings": ("Export bookings; look up single ones and their seats.", ("export", "lookup")),
-    "programme": ("Export what is on.", ("export",)),
-    "events": ("Look up events, their venues and dates.", ("lookup",)),
-    "venues": ("Look up venues and the dates there.", ("lookup",)),
-    "dates": ("Look up dates and the bookings for them.", ("lookup",)),
-    "seats": ("Look up seats.", ("lookup",)),
+    "notes": ("Print, add and delete the notes on a customer.", ("lookup", "edit")),
+    "bookings": ("Export all bookings; print one booking or its seats.", ("export", "lookup")),
+    "programme": ("Export all performances of all events.", ("export",)),
+    "events": ("Print events, their venues and their dates.", ("lookup",)),
+    "venues": ("Print a venue or its dates.", ("lookup",)),
+    "dates": ("Print a date of an event or its bookings.", ("lookup",)),
+    "seats": ("Print a seat.", ("lookup",)),
 }
-"""Each group of commands: what it is for, and the modules that have its commands."""
+"""The groups of commands: the help of each, and the modules with its commands."""
 
 
 class _Root(click.Group):
@@ -44,7 +44,7 @@ class _Root(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, of which click makes an Abort."""
+        """Run a command. Ctrl-C ends it as `EXIT_CODES` says, also at a prompt, where click raises Abort."""
         try:
             with saying_what_is_wrong():
                 return super().invoke(ctx)
@@ -55,7 +55,7 @@ class _Root(click.Group):
 
 
 class _Group(Lazy, click.Group):
-    """A group whose commands are imported when somebody asks for them."""
+    """A group whose commands are imported when they are needed."""
 
     @property
     def commands(self) -> dict[str, click.Command]:  # type: ignore[override]  # an attribute there
@@ -69,13 +69,13 @@ class _Group(Lazy, click.Group):
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, package_name="ticketsource-async", prog_name="ticketsource")
 def cli() -> None:
-    """Work with a TicketSource box office.
+    """Export, import and check the data of your TicketSource box office.
 
-    Set TICKETSOURCE_API_KEY to your API key, or TICKETSOURCE_API_KEY_FILE to
-    the name of a file that has it. The key is read from nowhere else.
-    TICKETSOURCE_BASE_URL and TICKETSOURCE_USER_AGENT are read too.
-    TICKETSOURCE_LOG=info shows retries on stderr, TICKETSOURCE_LOG=debug shows
-    every request.
+    Set TICKETSOURCE_API_KEY to your API key. Or set TICKETSOURCE_API_KEY_FILE to the name of a file that contains the
+    key. The command reads the key from nowhere else. To try an export or a look-up without a key, add --sandbox.
+
+    TICKETSOURCE_BASE_URL sets another address of the API. TICKETSOURCE_USER_AGENT sets the name that each request
+    sends. TICKETSOURCE_LOG=info shows retries on stderr, TICKETSOURCE_LOG=debug shows every request.
     """
 
 
@@ -91,9 +91,9 @@ cli.add_command(sales)
 @cli.command(cls=Command, epilog="Example: ticketsource completion bash >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script for your shell.
+    """Print a script to complete commands with Tab.
 
-    Append it to the start-up file of the shell.
+    Add the script to the start-up file of your shell, as in the example.
     """
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101 - click knows these three
@@ -107,9 +107,9 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
 
 
 @cli.command("sandbox", cls=Command, epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port on this machine. 0 takes a free port.")
 @click.option(
-    "--api-key", default="skl-sandbox", show_default=True, help="The key that it accepts.", callback=_not_empty
+    "--api-key", default="skl-sandbox", show_default=True, help="The API key that it accepts.", callback=_not_empty
 )
 @click.option(
     "--customers",
@@ -117,20 +117,21 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
     type=click.IntRange(0, 200_000),
     default=1000,
     show_default=True,
-    help="Number of sample customers.",
+    help="The number of sample customers.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other people.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another number gives other sample people.")
 @click.option(
     "--rate-limit",
     type=click.IntRange(min=0),
     default=240,
     show_default=True,
-    help="Requests a minute that it allows; 0 is no limit.",
+    help="How many requests a minute it allows. 0 means no limit.",
 )
 def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit: int) -> None:
-    """Serve a sample box office on this machine until Ctrl-C.
+    """Run a sample box office on this machine.
 
-    It prints two lines. Run them in the shell where you want to use it.
+    It runs until you press Ctrl-C. The command prints two lines. Run them in another shell: commands there then use
+    the sample box office.
     """
 
     async def serve() -> None:

@@ -1,4 +1,4 @@
-"""From the cells of a row to what is written of a customer, and what came of it."""
+"""Convert the cells of a row to the values to write to a customer, and compare them with the saved record."""
 
 import re
 from datetime import date
@@ -37,9 +37,9 @@ _MONTHS: Final = (
 
 
 def value_of(column: str, cell: str, order: Order | None = None) -> str | bool | date:
-    """Return what a cell that is not empty says; raise ValueError if it could mean anything else.
+    """Return the value of a cell that is not empty; raise ValueError if it could have another meaning.
 
-    `order` is that of days that are not in ISO 8601; without it these are not read.
+    `order` is the order of days that are not in ISO 8601. Without it, such days raise ValueError.
     """
     if WRITABLE[column].kind == "yes":
         if (consent := _CONSENTS.get(cell.lower())) is None:
@@ -55,12 +55,12 @@ def value_of(column: str, cell: str, order: Order | None = None) -> str | bool |
 
 
 def is_iso(cell: str) -> bool:
-    """Say whether a cell is a day as ISO 8601 has it."""
+    """Say whether a cell is a day in ISO 8601."""
     return bool(_ISO.fullmatch(_MIDNIGHT.sub("", cell)))
 
 
 def day_of(cell: str, order: Order | None) -> tuple[int, int, int] | None:
-    """Return year, month and day of a cell, None if it is no day; the year is below 100 if two digits are all it has.
+    """Return year, month and day of a cell, None if it is no day. A year of two digits stays below 100.
 
     Without an order, only ISO 8601 is read. A time of 00:00 is dropped.
     """
@@ -85,7 +85,7 @@ def day_of(cell: str, order: Order | None) -> tuple[int, int, int] | None:
 
 
 def _month(name: str) -> int:
-    """Return the number of a month; 0 for what is none."""
+    """Return the number of a month, 0 if the name is no month."""
     if name.isdecimal():
         return int(name)
     text = "sep" if name.lower() == "sept" else name.lower()
@@ -93,7 +93,7 @@ def _month(name: str) -> int:
 
 
 def is_same_day(cell: str, order: Order | None, stored: object) -> bool:
-    """Say whether a cell, read in this order, is the day that is stored."""
+    """Say whether a cell, read in this order, is the stored day."""
     day = day_of(cell, order)
     return (
         day is not None
@@ -107,17 +107,18 @@ def is_same_day(cell: str, order: Order | None, stored: object) -> bool:
 
 
 def update_draft(before: Customer, after: Customer) -> CustomerDraft:
-    """Return what turns `before` into `after`: as `CustomerDraft.diff`, but of the consents only what is sure.
+    """Return the draft that changes `before` into `after`, as `CustomerDraft.diff` does, but with fewer consents.
 
-    It has each consent that differs, and each that is false. A consent that stays true may be withdrawn while the
-    update is sent, and sending it would undo that. The API may refuse a null, and with it a withdrawal. Raises
-    `UnreadableValue` if an address or a membership that is sent would clear a value that could not be read.
+    It has each consent that differs, and each that is false. A consent that stays true is left out: the customer may
+    withdraw it while the update is sent, and the update would undo that. A consent that stays null is left out: the API
+    may refuse a null, and a withdrawal with it. Raises `UnreadableValue` if a sent address or membership would clear an
+    unreadable value.
     """
     kept = {path: value for path, value in after.invalid.items() if path.partition(".")[0] != "consent"}
     unread = evolve(after, invalid=kept)
     draft = CustomerDraft.diff(evolve(before, invalid=kept), unread)
     for name in {path.partition(".")[0] for path in before.invalid.keys() - after.invalid.keys()} - {"consent"}:
-        # A value that could not be read reads as None, so one that is cleared shows no difference.
+        # An unreadable value is None, so a cleared one shows no difference.
         draft = evolve(draft, **{name: getattr(after, name)})
     check_unreadable(unread, draft)
     if not isinstance(draft.consent, Consent):
@@ -132,7 +133,7 @@ def update_draft(before: Customer, after: Customer) -> CustomerDraft:
 
 
 def differing(before: Customer, after: Customer) -> dict[str, tuple[_Shown, _Shown]]:
-    """Return the columns that can be written and differ, with what was there and what is, as JSON has it."""
+    """Return the writable columns that differ, with the values before and after for JSON."""
     return {
         name: (to_json(old), to_json(new))
         for name, column in WRITABLE.items()
@@ -141,13 +142,13 @@ def differing(before: Customer, after: Customer) -> dict[str, tuple[_Shown, _Sho
 
 
 def not_taken(before: Customer, after: Customer, saved: Customer) -> list[str]:
-    """Return the columns that the API did not change; a consent must be exactly as it was sent."""
+    """Return the columns that the API did not change. A consent must be exactly as sent."""
     done = differing(before, saved)
     kept = [
         name
         for name, change in differing(before, after).items()
         if name not in done or (is_consent(name) and done[name] != change)
     ]
-    # A value that could not be read and was cleared reads as None before and after.
+    # An unreadable value that was cleared is None before and after.
     cleared = before.invalid.keys() - after.invalid.keys()
     return kept + [name for name, column in WRITABLE.items() if column.path in cleared & saved.invalid.keys()]

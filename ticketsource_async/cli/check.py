@@ -1,4 +1,4 @@
-"""The command that checks how the live API behaves, and tells it without anything private."""
+"""The command that checks how the live API behaves, and prints nothing private."""
 
 import os
 import shutil
@@ -36,25 +36,27 @@ if TYPE_CHECKING:
     from ticketsource_async.checking.findings import Finding
     from ticketsource_async.checking.report import Checked
 
-_SUMMER: Final = "summer"  # the line that waits for what a person says
+_SUMMER: Final = "summer"  # the finding that needs the user's answer
 
 
 @command("check", epilog="Example: ticketsource check --report report.md")
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a report to this file, to send to others: it has no value, no id and no key.",
+    help="Also write a report to this file. You can send it to others: it has no value, no id and no key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs, not lines.")
 @sandbox_option
 @quiet_option
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
     """Check how the API behaves for your key: run this first.
 
-    It makes at most 30 requests, which change nothing. Each line says what is ok (as documented), odd (different, but
-    this library copes), open (not known after this check) or failed. The exit code is 0 if none failed. On a terminal
-    it asks one question. Neither stdout nor the report has a value, an id or a key. They have the names of attributes
-    that many records share.
+    The command makes at most 30 requests. They change nothing. Each line has one of four results. ok: as documented.
+    odd: different, but this library can use it. open: this check could not find it out. failed: it does not work. If
+    nothing failed, the exit code is 0. On a terminal the command asks one question.
+
+    The output and the report have no value, no id and no key. They have the names of attributes that many records
+    share.
     """
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")
@@ -87,7 +89,7 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
 
 
 class _Checking:
-    """One run of the check: what it has asked so far, and how it tells that."""
+    """One run of the check: its calls so far, and the printing of the result."""
 
     found: "Examined"
 
@@ -97,7 +99,7 @@ class _Checking:
         self._base_url, self._proxied = "", False
 
     async def work(self, *, sandbox: bool) -> None:
-        """Ask the API. If that is interrupted, print what is known."""
+        """Make the calls. If they are interrupted, print what is known."""
         import asyncio  # noqa: PLC0415 - help can do without
 
         from ticketsource_async import AttemptEvent, RetryPolicy  # noqa: PLC0415 - as above
@@ -128,7 +130,7 @@ class _Checking:
                     raise
 
     def result(self, *, same: bool | None = None) -> "Checked":
-        """Return what was found; `same` is as in `checked`."""
+        """Return the result; `same` is as in `checked`."""
         from ticketsource_async.checking.connection import Way  # noqa: PLC0415 - help can do without
         from ticketsource_async.checking.report import checked  # noqa: PLC0415 - as above
 
@@ -151,7 +153,7 @@ class _Checking:
                     stdout.write(f"{text}\n")
 
     def tell_end(self, result: "Checked", *, counts: bool = True) -> None:
-        """Print whether nothing else was checked, and how many lines there are of each state."""
+        """Print whether the check ended early, and the number of lines of each state."""
         from ticketsource_async.checking.report import NOTHING_ELSE  # noqa: PLC0415 - help can do without
 
         states = Counter(line.state for line in result.findings)
@@ -165,14 +167,14 @@ class _Checking:
 
 
 def _can_ask() -> bool:
-    """Say whether somebody can read a question on stderr and answer it."""
+    """Say whether a user can read a question on stderr and answer it."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _ask(summer: "Summer") -> bool | None:
-    """Return whether the time of a date, as it is written, is its local time; None if the person does not know.
+    """Return whether the written time of a date is its local time; None if the user does not know.
 
-    If it is not, it is true in UTC only if the local time is one hour later.
+    If it is not, the written time is UTC only if the local time is one hour later.
     """
     from datetime import timedelta  # noqa: PLC0415 - help can do without
 
@@ -195,7 +197,7 @@ def _ask(summer: "Summer") -> bool | None:
 
 
 def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
-    """Return the exit code: that of the failed calls, or whether a line failed."""
+    """Return the exit code for the failed calls and the failed lines."""
     if found.stopped_by is not None:
         return exit_code(found.stopped_by)
     codes = {exit_code(failed.error) for failed in found.failures() if failed.error is not None}

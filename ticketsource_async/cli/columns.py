@@ -1,4 +1,4 @@
-"""From the header of somebody's file to the columns of a customer; pure."""
+"""Find the columns of a customer for the header of an imported file. The module reads and writes nothing."""
 
 import re
 from collections import defaultdict
@@ -16,10 +16,10 @@ from ticketsource_async.tables import CUSTOMERS, WRITABLE, is_consent
 Match = Literal["email", "id", "membership"]
 
 KEYS: Final[Mapping[Match, str]] = {"email": "email", "id": "id", "membership": "membership_identifier"}
-"""The column by which a row finds its customer."""
+"""The column by which an import finds the customer of a row."""
 
 REASON: Final = "refused_because"
-"""The column that `--refused` adds; an import leaves it out."""
+"""The column that `--refused` adds. An import leaves it out."""
 
 _SKIP: Final = str.maketrans("", "", " _-.:*\u00a0\t\n")
 _ALIKE: Final = 0.6
@@ -27,12 +27,12 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 
 def plain(name: str) -> str:
-    """Return what is the same for a name in small and capital letters, with spaces, underscores or hyphens."""
+    """Return a name for comparison: without capitals, spaces, underscores and hyphens."""
     return clean(name).lower().translate(_SKIP)
 
 
 def is_reason(name: str) -> bool:
-    """Say whether a column is the one that `--refused` has added."""
+    """Say whether `--refused` added this column."""
     return plain(name) == plain(REASON)
 
 
@@ -57,22 +57,22 @@ _OTHER: Final[Mapping[str, str]] = {
     }.items()
     for other in others.split(",")
 }
-"""Other usual names. None leads to a consent: what somebody else's "Opt in" covers is not known."""
+"""Other usual names of columns. None of them is a consent: it is not known what "Opt in" covers."""
 _SORTED: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
 
 
 def known(name: str) -> str | None:
-    """Return the column that a name leads to by itself, None for none."""
+    """Return the column that a name means without --column, None if there is none."""
     return _OWN.get(plain(name)) or _OTHER.get(plain(name))
 
 
 class Columns:
-    """The columns of a file: `at` has the column for each place, `left_out` the names of those that are not read."""
+    """The columns of a file. `at` has the column at each place, `left_out` the names of columns that are not read."""
 
     def __init__(self, file: FileRows, mapping: Mapping[str, str], match: Match, *, ignore_unknown: bool) -> None:
-        """Raise click.UsageError with all that is wrong with the header.
+        """Raise click.UsageError with everything that is wrong with the header.
 
-        `mapping` has the column, or nothing, for names of the file.
+        `mapping` has the column for a name of the file, or an empty text to leave it out.
         """
         needed = KEYS[match]
         self.at: dict[int, str] = {}
@@ -97,7 +97,7 @@ class Columns:
             )
 
     def repeats_header(self, cells: Mapping[int, str]) -> bool:
-        """Say whether a row has the names of the columns again, as two files have that were put together."""
+        """Say whether a row repeats the header. This happens if somebody joins two files."""
         given = {place: cell for place, cell in cells.items() if cell and place not in self._reasons}
         key = next((cell for place, cell in given.items() if self.at.get(place) == self._needed), "")
         if known(key):
@@ -112,7 +112,7 @@ class Columns:
         )
 
     def _mapped(self, mapping: Mapping[str, str]) -> Iterator[str]:
-        """Take what --column says, and yield what is wrong with it."""
+        """Use --column, and yield the errors in it."""
         for name, column in mapping.items():
             places = [place for place, found in enumerate(self._names) if found and plain(found) == plain(name)]
             if not places:
@@ -125,7 +125,7 @@ class Columns:
                 self.at |= dict.fromkeys(places, _OWN[plain(column)])
 
     def _found(self, mapping: Mapping[str, str], *, ignore_unknown: bool) -> Iterator[str]:
-        """Take the columns that are known by name, and yield what is wrong with the others."""
+        """Use the columns with known names, and yield the errors in the others."""
         said = {plain(name) for name in mapping}
         chosen = set(self.at.values())
         for place, name in enumerate(self._names):
@@ -135,7 +135,7 @@ class Columns:
             if column and column not in chosen:
                 self.at[place] = column
             elif plain(name) in _OWN:
-                # The file's own word on it, such as a consent, is never left out in silence for another.
+                # The file's own column, such as a consent, is never silently replaced by another.
                 yield f'{name!r} is there, and --column names another for it: leave one out, as --column "{name}="'
             elif ignore_unknown:
                 self.left_out.append(name)
@@ -156,10 +156,10 @@ class Columns:
         return names
 
     def _unnamed(self, file: FileRows, *, ignore_unknown: bool) -> Iterator[str]:
-        """Yield the columns without a name that have cells, and take the width without those at the end.
+        """Yield errors for columns without a name that have cells, and set the width without such columns at the end.
 
-        In a text, a cell there may be what an unquoted comma has moved, so its row is refused, also from the sheet that
-        `--refused` made of it. Other sheets have columns.
+        In a text file, an unquoted comma may have moved a cell there. So only the row is refused, also in the sheet
+        that `--refused` made of the file. In other sheets the column is refused.
         """
         while (file.delimiter or self._reasons) and self.width and not self._names[self.width - 1]:
             self.width -= 1
@@ -173,9 +173,9 @@ class Columns:
 
 
 def _nearest(name: str) -> str:
-    """Return the name that is most like one that is not known, as the end of a sentence.
+    """Return the known name that is most like an unknown one, as the end of a sentence.
 
-    A consent is only meant by a name that has its word in it.
+    A consent is suggested only for a name with the word of the consent in it.
     """
     forms = {plain(name), "".join(sorted(_WORD.findall(name.lower())))}
     ratios: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What the commands share: options, the box office to talk to, where output goes, and how a failure ends.
+"""The shared parts of the commands: options, the client, output and the handling of failures.
 
 The library and the sandbox are imported inside the functions, so that help and completion are quick.
 """
@@ -39,18 +39,18 @@ _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done, also if the reader of a pipe ends early
+  0    done; also if the program that reads the output stops early
   1    not all is done, and stderr says why: something could not be read or
        written, the API or an import refused something, nobody was found, or
        a check failed
-  2    the command was used in a wrong way
-  4    there is no API key, the API refuses it, or it may not do this
+  2    the command or a setting is wrong, and stderr says how
+  4    there is no API key, the API refuses it, or it does not allow this
   75   try again later: rate limit, server error, no connection, store in use
-  130  Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP"""
+  130  you pressed Ctrl-C; 143 or 129: SIGTERM or SIGHUP ended the command"""
 
 
 class _Text(click.types.StringParamType):
-    """A text that can be sent: an argument in another encoding than UTF-8 is refused."""
+    """A text that can be sent. An argument that is not in UTF-8 is refused."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text: str = super().convert(value, param, ctx)
@@ -70,13 +70,13 @@ _INCOMPLETE: Final = "ticketsource_async.incomplete"
 _NO_PROXY: Final = "--no-proxy"
 
 COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
-"""The commands that are loaded, by group and name."""
+"""The loaded commands, by group and name."""
 
 
 def command(
     name: str, *, calls_api: bool = True, cls: type[Command] = Command, **options: Any
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of a function: `@command("customers export")`, or `@command("check")` for one without a group."""
+    """Make a command from a function: `@command("customers export")`, or `@command("check")` without a group."""
     group, _, last = name.rpartition(" ")
 
     def make(function: Callable[..., None]) -> click.Command:
@@ -88,7 +88,7 @@ def command(
                     is_flag=True,
                     expose_value=False,
                     callback=lambda ctx, _, chosen: ctx.meta.update({_NO_PROXY: chosen}),
-                    help="Connect directly, even if HTTPS_PROXY names a proxy.",
+                    help="Do not use the proxy that HTTPS_PROXY names.",
                 )
             )
         return COMMANDS.setdefault(group, {}).setdefault(last, made)
@@ -97,7 +97,7 @@ def command(
 
 
 class Lazy:
-    """Base of click classes that compute an attribute in a property; click's own assignment to it is ignored."""
+    """The base of click classes that compute an attribute in a property. Click's assignment to it is ignored."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not isinstance(getattr(type(self), name, None), property):
@@ -109,12 +109,13 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
-    help="Write to this file. It is written atomically: an old file stays until the new one is complete. - is stdout.",
+    help="Write to this file. An old file stays until the new one is complete. Without this option, or with -, the "
+    "output is printed.",
 )
 
 
 class FormatChoice(Lazy, click.Choice[str]):
-    """The name of a format, in letters of any case; the formats are loaded when somebody wants to know them."""
+    """The name of a format, in any case. The formats are loaded when they are needed."""
 
     def __init__(self, suits: "Callable[[Format], bool]" = lambda _: True, *besides: str) -> None:
         self._suits = suits
@@ -123,14 +124,14 @@ class FormatChoice(Lazy, click.Choice[str]):
 
     @property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The names of the formats that suit, after others."""
+        """The extra names, then the names of the suitable formats."""
         from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
 
         return (*self._besides, *(name for name, kind in FORMATS.items() if self._suits(kind)))
 
 
 def format_option(default: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option --format; `chosen_format` finds out what it means."""
+    """Return the option --format; `chosen_format` returns the format for its value."""
     return click.option(
         "--format",
         type=FormatChoice(),
@@ -140,7 +141,7 @@ def format_option(default: str, explained: str) -> Callable[[Callable[..., None]
 
 
 def chosen_format(output: Path, named: str | None, default: str, option: str = "--output") -> "Format":
-    """Return the format that is named, else that of the ending of the output, which an option names, or the default."""
+    """Return the named format, else the format of the output's ending, else the default. `option` is for the error."""
     from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
     from ticketsource_async.files import FORMATS, format_of  # noqa: PLC0415
 
@@ -152,13 +153,13 @@ def chosen_format(output: Path, named: str | None, default: str, option: str = "
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings on stderr.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show only errors and warnings, no progress.")
 strict_option = click.option(
-    "--strict", is_flag=True, help="End with exit code 1 also if every row was written, but a value could not be read."
+    "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if all rows are written."
 )
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before the deletion.")
 sandbox_option = click.option(
-    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no key."
+    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no API key."
 )
 
 
@@ -166,7 +167,7 @@ sandbox_option = click.option(
 async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]") -> AsyncIterator["TicketSource"]:
     """Yield a client for the box office of the environment, or for a sample one.
 
-    What its lists lack is told on stderr at once, and makes the exit code of the command 1 if it ends well.
+    If a list ends early, stderr says so at once, and the exit code becomes 1 if the command has no other error.
     """
     from ticketsource_async import TicketSource  # noqa: PLC0415
     from ticketsource_async._environment import has_api_key  # noqa: PLC0415
@@ -193,7 +194,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
 
 
 def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
-    """Return what tells people of the events that matter to them, and passes all of them on."""
+    """Return a function that prints events for the user, and passes all events on."""
     from ticketsource_async import ListEndedEvent, RetryEvent  # noqa: PLC0415 - as above
 
     context = click.get_current_context()
@@ -217,7 +218,7 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
 
 
 def _waiting(event: "RetryEvent") -> str:
-    """Return what a command waits for, and until when."""
+    """Return a text that says what the command waits for, and until when."""
     what = f"{event.method} {event.path} ended in {event.error}" + (f" ({event.status})" if event.status else "")
     since = f", for {event.failing_for:.0f} s now" if event.failing_for >= 1 else ""
     until = ""
@@ -238,9 +239,9 @@ def _write_line(line: str) -> None:
 def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[[Record], None]]":
     """Yield a function that notes the values of a record that could not be read; report them on stderr at the end.
 
-    Each path has one line, with the number of records and at most three ids, and never a value.
+    Each path has one line, with the number of records and at most three ids. No value is printed.
     """
-    found: dict[tuple[str, str], dict[str, None]] = {}  # the ids, in their order, by path and kind of record
+    found: dict[tuple[str, str], dict[str, None]] = {}  # the ids in order, by path and kind of record
 
     def note(record: "Record") -> None:
         for path in record.invalid:
@@ -259,7 +260,7 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
 
 
 def first_few(ids: Collection[str]) -> str:
-    """Return the first ids, and how many there are besides."""
+    """Return the first ids, and how many more there are."""
     more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
     return ", ".join(list(ids)[:3]) + more
 
@@ -267,8 +268,8 @@ def first_few(ids: Collection[str]) -> str:
 class LeftOut:
     """Rows of a list or a store, or branches of a listing, that could not be read.
 
-    To give as `on_invalid`, `on_damaged` or `on_branch_error`. At the end of its `with`, each has a line on stderr, or
-    is counted if there are many, and the exit code is 1.
+    Pass it as `on_invalid`, `on_damaged` or `on_branch_error`. At the end of its `with`, each has a line on stderr. If
+    there are many, the rest are counted. The exit code is then 1.
     """
 
     def __init__(self) -> None:
@@ -289,18 +290,18 @@ class LeftOut:
             click.echo(f"ticketsource: {line}", err=True)
         if more := self.count - len(self._lines):
             click.echo(f"ticketsource: {more:,} more could not be read.", err=True)
-        if self.count and kind is None:  # else the error that ends the command has a code
+        if self.count and kind is None:  # else the error that ends the command sets the code
             raise click.exceptions.Exit(FAILED)
 
 
 def not_written(output: Path) -> str:
-    """Return the end of an error that leaves a file as it was: ", so sales.csv was not written"."""
+    """Return the end of an error text for an unchanged file: ", so sales.csv was not written"."""
     return "" if str(output) == "-" else f", so {output} was not written"
 
 
 @contextmanager
 def checked_ids(*metavars: str, explained: str = "") -> Iterator[None]:
-    """Report an id that cannot be one as wrong use of the command; `explained` says of what, and how to find it."""
+    """Report an impossible id as wrong use of the command. `explained` says what the id is of and how to find it."""
     from ticketsource_async.errors import InvalidID  # noqa: PLC0415 - as above
 
     try:
@@ -311,7 +312,7 @@ def checked_ids(*metavars: str, explained: str = "") -> Iterator[None]:
 
 
 def called(customer: "Customer") -> str:
-    """Return who a customer is, for people: the name, or else the e-mail, and the id."""
+    """Return the name of a customer, else the e-mail, with the id."""
     name = " ".join(filter(None, (customer.first_name, customer.last_name))).strip() or customer.email
     return f"{name} ({customer.id})" if name else customer.id
 
@@ -319,7 +320,7 @@ def called(customer: "Customer") -> str:
 def confirm_deletion(
     named: "Callable[[TicketSource], Awaitable[str]]", *metavars: str, yes: bool, explained: str = ""
 ) -> None:
-    """Ask whether to delete what `named` gets the name of, unless the answer was given with the command."""
+    """Ask whether to delete the record that `named` returns the name of, unless `yes` is true."""
     if yes:
         return
     if sys.stdin is None:
@@ -340,16 +341,16 @@ def confirm_deletion(
 
 
 def on_terminal(stream: TextIO | None) -> bool:
-    """Say whether people see what is written to a stream; one that is closed is None."""
+    """Say whether a stream is a terminal. A closed stream is None."""
     return stream is not None and stream.isatty()
 
 
 def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None, total: int | None = None) -> "tqdm[Any]":
-    """Return what counts on stderr, if people look at it and nothing else is written there.
+    """Return a progress bar on stderr, hidden if stderr is no terminal or rows are written to the same terminal.
 
     With a `total` it shows how long the rest will take.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - 75 ms that help need not pay
+    from tqdm import tqdm  # noqa: PLC0415 - help need not wait 75 ms for it
 
     mixed = str(rows_to) == "-" and on_terminal(sys.stdout)
     hidden = quiet or mixed or not on_terminal(sys.stderr)
@@ -357,17 +358,17 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None, total: i
 
 
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
-    """Do the work of a command, and end as `EXIT_CODES` says if it fails.
+    """Do the work of a command. If it fails, end as `EXIT_CODES` says.
 
-    If nobody reads the pipe that it prints to, that is an ordinary end, unless `unread` says what is missing then. The
-    same text is added if it cannot print at all.
+    If the reader of a pipe ends early, that is an ordinary end, unless `unread` says what is missing then. The same
+    text is added to the error if the command cannot print at all.
     """
     import asyncio  # noqa: PLC0415 - help can do without
 
     from ticketsource_async._environment import showing_log  # noqa: PLC0415
 
     reading = logging.getLogger("ticketsource_async.reading")
-    reading.disabled = True  # the command itself reports what could not be read, and whose it is
+    reading.disabled = True  # the command itself reports the unreadable values and their records
     ending = Ending()
     try:
         with ending_as_told(unread=unread), showing_log(_write_line), ending:
@@ -385,13 +386,13 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
 @contextmanager
 def ending_as_told(*, unread: str = "") -> Iterator[None]:
-    """Let a failure end the command as `EXIT_CODES` says, with one line; `unread` is as in `run`."""
+    """Turn a failure into one line on stderr and an exit code of `EXIT_CODES`; `unread` is as in `run`."""
     from ticketsource_async import errors  # noqa: PLC0415 - as above
 
     try:
         yield
     except BrokenPipeError:
-        # Else the interpreter complains when it flushes stdout on its way out.
+        # Else the interpreter prints an error when it flushes stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if unread:
             fail(f"nobody reads what is printed: {unread}", FAILED)
@@ -404,12 +405,12 @@ def ending_as_told(*, unread: str = "") -> Iterator[None]:
 
 
 def with_notes(error: Exception, text: str) -> str:
-    """Return a text about an error, and its notes."""
+    """Return a text about an error with its notes."""
     return " ".join([text, *getattr(error, "__notes__", ())])
 
 
 def exit_code(error: Exception) -> int:
-    """Return the exit code of a command that an error ends."""
+    """Return the exit code for an error that ends a command."""
     from ticketsource_async import errors  # noqa: PLC0415
 
     match error:
@@ -424,7 +425,7 @@ def exit_code(error: Exception) -> int:
 
 
 def say(message: str) -> None:
-    """Print one line on stderr, with nothing that a terminal would obey."""
+    """Print one line on stderr, without control characters."""
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
     _write_line(visible(message))
@@ -432,14 +433,14 @@ def say(message: str) -> None:
 
 @contextmanager
 def saying_what_is_wrong() -> Iterator[None]:
-    """Let an error of click say nothing that a terminal would obey."""
+    """Remove control characters from the errors of click."""
     try:
         yield
     except click.ClickException as error:
         from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
         shown = "\n".join(map(visible, error.message.split("\n")))
-        error.message = shown  # type: ignore[misc]  # each class of click's errors is built and shown in its own way
+        error.message = shown  # type: ignore[misc]  # click's error classes are built and shown in different ways
         raise
 
 

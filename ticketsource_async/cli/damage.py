@@ -1,7 +1,7 @@
-"""Tell what a spreadsheet did to a cell from what a person changed in it; pure.
+"""Distinguish damage by a spreadsheet from changes by a person. The functions read and write nothing.
 
-A spreadsheet takes a text for a number, a formula or a day, and a wrong encoding spoils letters. `old` is what is
-stored, `new` what the file has, both as `clean` gives them.
+A spreadsheet can turn a text into a number, a formula or a day. A wrong encoding spoils letters. `old` is the stored
+text, `new` the text in the file, both as `clean` returns them.
 """
 
 import re
@@ -12,20 +12,20 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 _LINE_END: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
-# What Unicode calls ignorable, such as marks of direction and fillers, and controls; but neither tabs nor line breaks.
+# Unicode's ignorable characters, such as direction marks and fillers, and control characters except tab and line break.
 _INVISIBLE: Final = re.compile(
     "[\\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff"
     "\U000e01f0-\U000e0fff]"
 )
 JOINERS: Final = "\u200c\u200d\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
-"""Joiners and selectors of a shape, for an expression; they belong to letters from Arabic on, and to emoji."""
+"""Joiners and variation selectors, as part of an expression. They belong to letters from Arabic on, and to emoji."""
 _JOINED: Final = re.compile(
     f"([\u0600-\u180a\u180e\u1810-\u1fff\u2190-\ufdff\ufe10-\U000e00ff\U000e01f0-\U0010ffff])?([{JOINERS}]+)(\\s|\\Z)?"
 )
 
 _LONGEST: Final = 100
-"""More characters than a spreadsheet writes for a number or a day; expressions would take long for a long text."""
+"""More characters than a spreadsheet writes for a number or a day. On a longer text the expressions would be slow."""
 
 _SEPARATORS: Final = "[,.'\u2019\u00a0\u202f]"
 _MONEY: Final = (
@@ -52,7 +52,7 @@ _NEGATIVE: Final = re.compile(r"-[0-9][0-9.,'\u2019\s]*")
 _TERM: Final = re.compile(r"([-+*/]?)\(?([0-9]+(?:\.[0-9]+)?)\)?")
 
 OFTEN_DIGITS: Final = ("telephone", "membership_identifier", "address_postcode")
-"""Columns whose texts are often digits alone."""
+"""Columns whose texts often have only digits."""
 
 _WITH_ZEROS: Final = re.compile(r"[0-9]+[.,]0+")
 _ERROR: Final = re.compile(
@@ -101,7 +101,7 @@ _MIXED_UP: Final = tuple(
 
 
 def clean(text: str) -> str:
-    """Return a text without characters that nobody sees and without spaces at its ends, in NFC."""
+    """Return a text in NFC, without invisible characters and without spaces at its ends."""
     if text.isascii() and text.isprintable():
         return text.strip()
     text = _JOINED.sub(_joined, _INVISIBLE.sub("", _LINE_END.sub("\n", text)))
@@ -109,7 +109,7 @@ def clean(text: str) -> str:
 
 
 def _joined(found: re.Match[str]) -> str:
-    """Return a letter with its joiners and selectors: none if it has none by right, no joiner at the end of a word."""
+    """Return a letter with its joiners and selectors. Those that do not belong to it, or end a word, are left out."""
     letter, joiners, end = found.groups()
     if not letter:
         return end or ""
@@ -117,7 +117,7 @@ def _joined(found: re.Match[str]) -> str:
 
 
 def is_number_form(old: str, new: str) -> bool:
-    """Say whether a cell is what is stored, written as a number: without its zero or plus, as `4.4E+11`, with `.0`."""
+    """Say whether a cell is the stored text written as a number: without its zero or plus, as `4.4E+11`, with `.0`."""
     for words, digit in zip(_TRUTHS, "10", strict=True):  # "True" is a surname
         if old.lower() in words and (new.lower() in words or new == digit):
             return True
@@ -139,7 +139,7 @@ def is_number_form(old: str, new: str) -> bool:
 
 
 def _as_number(text: str) -> str:
-    """Return a text with a plain minus before it, if it is a number with another one, or in parentheses."""
+    """Return a number with another minus sign, or in parentheses, with a plain minus before it."""
     if len(text) > _LONGEST:
         return text
     text = _MINUS.sub("-", text)
@@ -148,7 +148,7 @@ def _as_number(text: str) -> str:
 
 
 def _numbers(text: str) -> set[Decimal]:
-    """Return the numbers for which a spreadsheet can take a text: 1.234 may be 1234, and £5 is 5."""
+    """Return the numbers that a spreadsheet can make of a text: 1.234 may be 1234, and £5 is 5."""
     found = set()
     if len(text) > _LONGEST:
         return set()
@@ -167,13 +167,13 @@ def _numbers(text: str) -> set[Decimal]:
 
 
 def _digits(text: str) -> str:
-    """Return the digits of a telephone, with its plus; nothing if the text is none."""
+    """Return the digits of a telephone with its plus; empty if the text is no telephone."""
     digits = _MARKS_OF_TELEPHONES.sub("", text) if _TELEPHONE.fullmatch(text) else ""
     return digits if digits.isascii() and digits.lstrip("+") else ""
 
 
 def _lost_digits(old: str, new: str) -> bool:
-    """Say whether only the first 15 digits are still there."""
+    """Say whether only the first 15 digits are left."""
     digits = _digits(old).lstrip("+0")
     if len(digits) < 16 or not new.isdecimal() or digits == new:
         return False
@@ -184,7 +184,7 @@ def _lost_digits(old: str, new: str) -> bool:
 
 
 def _computed(old: str, new: str) -> bool:
-    """Say whether a cell is the result of what is stored, such as -961589 of +44-1632-960001, or 0.5 of 1/2."""
+    """Say whether a cell is the computed result of the stored text: -961589 of +44-1632-960001, or 0.5 of 1/2."""
     new = _as_number(new)
     if not (given := _numbers(new)):
         return False
@@ -207,7 +207,7 @@ def _computed(old: str, new: str) -> bool:
 
 
 def _taken_for_a_day(old: str, new: str) -> bool:
-    """Say whether a day or a time, however it is written, stands in place of what looks like one."""
+    """Say whether a day or a time, in any form, replaced a text that looks like one."""
     if old == new or len(new) > _LONGEST or not _LIKE_A_DAY_OR_TIME.fullmatch(old):
         return False
     if any(form.fullmatch(new) for form in (_DAY_OR_TIME, _SERIAL_DAY, _FRACTION)):
@@ -215,13 +215,13 @@ def _taken_for_a_day(old: str, new: str) -> bool:
     was, now = (list(map(int, _NUMBERS.findall(text))) for text in (old, new))
     if _PART_OF_DAY.fullmatch(new):
         return sorted(was) == sorted(now)
-    # A month gets its name; the day or the year keeps its number.
+    # The month becomes a name; the day or the year stays a number.
     kept = {number % 100 for number in was} & {number % 100 for number in now}
     return bool(_WORDED_DAY.fullmatch(new)) and (bool(kept) or not was)
 
 
 def _spoilt(old: str, new: str) -> bool:
-    """Say whether the letters of a text were read or saved in another encoding."""
+    """Say whether the letters of a text were read or saved in a wrong encoding."""
     if old.isascii() or old == new:
         return False
     for right, wrong in _MIXED_UP:
@@ -232,10 +232,10 @@ def _spoilt(old: str, new: str) -> bool:
 
 
 def _is_with_marks(old: str, new: str) -> bool:
-    """Say whether question marks, up to four for a letter, stand in place of letters that ASCII lacks.
+    """Say whether question marks, up to four for a letter, replaced letters that ASCII lacks.
 
-    An expression would try all ways to share the marks among the letters. Here a bit of a number stands for each place
-    of the new text up to which letters of the old one can reach, and all are moved at once.
+    A regular expression would try all ways to share the marks among the letters. Here a number has a bit for each place
+    of the new text. The bit is set if the letters of the old text can reach the place. All bits are moved at once.
     """
     at: dict[str, int] = {}
     for place, letter in enumerate(new):
@@ -276,7 +276,7 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         f", a day or a time: {_TEXT_THERE}",
     ),
 )
-"""What no value can be, by column and cell, and why."""
+"""Checks of a column and a cell that no value can have, and the reason."""
 
 _BROKEN_SINCE: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (_lost_digits, f"a spreadsheet keeps 15 digits of a number: {_TEXT_THERE}"),
@@ -285,11 +285,11 @@ _BROKEN_SINCE: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (lambda old, new: len(new) > 250 and old.startswith(new), "a spreadsheet has cut it"),
     (_spoilt, "it was read or saved in another encoding"),
 )
-"""What a spreadsheet makes of a value, by that and the cell, and why."""
+"""Checks of a stored value and a cell for changes that a spreadsheet makes, and the reason."""
 
 
 def breakage(column: str, old: str, new: str) -> str:
-    """Say what a spreadsheet did to a cell so that it must not be written; nothing if it did nothing.
+    """Return how a spreadsheet damaged a cell, so that it must not be written; empty if it did not.
 
     `old` is empty if nothing is stored.
     """
@@ -305,21 +305,21 @@ def _broken_since(old: str, new: str) -> str:
 
 
 def without_separators(text: str) -> str:
-    """Return what is the same for numbers and codes that are written with other separators or capitals."""
+    """Return a number or a code for comparison: without separators and capitals."""
     return "".join(filter(str.isalnum, text)).casefold()
 
 
 def may_become(old: str, new: str) -> bool:
-    """Say whether a code is another one in a form of which a person or a spreadsheet makes it."""
+    """Say whether a person or a spreadsheet may have turned the code `old` into `new`."""
     if without_separators(old) == without_separators(new) != "":
         return True
-    if old.isdecimal() and new.isdecimal() and len(new) < 16:  # zeros are all that these can lose
+    if old.isdecimal() and new.isdecimal() and len(new) < 16:  # these can only lose zeros
         return old.lstrip("0") == new.lstrip("0")
     return is_number_form(old, new) or bool(_broken_since(old, new))
 
 
 def oddity(column: str, old: str, new: str) -> str:
-    """Say what looks odd about a new value, although it can be right; nothing if nothing does.
+    """Return what looks odd about a new value that may be right; empty if nothing does.
 
     `old` is empty if nothing is stored.
     """
@@ -348,4 +348,4 @@ _ODD: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         "looks like a number that a spreadsheet made of a text",
     ),
 )
-"""What looks odd where nothing is stored, by column and cell, and how."""
+"""Checks of a column and a cell for odd values where nothing is stored, and a text about each."""

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_DONORS: Final = ("title", "first_name", "last_name", "address", "address.line_1", "address.postcode")
-"""What a row has of a customer."""
-_SHOWN: Final = 40  # letters of a type of line, which may have any
+"""The fields of a customer in a row."""
+_SHOWN: Final = 40  # the most letters of a line's type that are shown
 
 
 def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -131,7 +131,7 @@ def list_donations(
 
 @dataclass(frozen=True, kw_only=True)  # not attrs, which help would have to load
 class _Wanted:
-    """What to read, where to write it, and what to say."""
+    """The options of one run, and its work."""
 
     first: date | None
     last: date | None
@@ -146,7 +146,7 @@ class _Wanted:
     sandbox: bool
 
     async def write(self) -> None:
-        """Read the donations, write them, and say what there is to say."""
+        """Read the donations, write them, and report on them."""
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
 
         for output, kind in ((self.output, self.kind), (self.to_complete, self.to_complete_kind)):
@@ -195,7 +195,7 @@ class _Wanted:
         return donations
 
     async def _write_list(self, donations: "Donations") -> bool:
-        """Write the list; return True, as all that was found is in it."""
+        """Write the list; return True, since it has everything that was found."""
         from ticketsource_async.report_tables import DONATIONS  # noqa: PLC0415 - as above
 
         rows = donations.rows()
@@ -211,13 +211,13 @@ class _Wanted:
         return True
 
     async def _write_schedule(self, donations: "Donations") -> bool:
-        """Write the schedule and what is to be completed; say whether all that was found is in one of them."""
+        """Write the schedule and the rows to complete; return whether they have everything that was found."""
         from ticketsource_async.report_tables import GIFT_AID_SCHEDULE, GIFT_AID_TO_COMPLETE  # noqa: PLC0415 - as above
         from ticketsource_async.reports.gift_aid import gift_aid_schedule  # noqa: PLC0415
 
-        schedule = gift_aid_schedule(donations, date.today())  # noqa: DTZ011 - of the people who claim
+        schedule = gift_aid_schedule(donations, date.today())  # noqa: DTZ011 - the claimant's own day
         self._check_any([*schedule.rows, *schedule.to_complete], donations)
-        if self.to_complete is not None:  # first, so that a new schedule has its list
+        if self.to_complete is not None:  # first, so that there is never a new schedule without its list
             await _write_rows(schedule.to_complete, GIFT_AID_TO_COMPLETE, self.to_complete, self.to_complete_kind)
         await _write_rows(schedule.rows, GIFT_AID_SCHEDULE, self.output, self.kind)
         if not self.quiet or donations.lost:
@@ -228,7 +228,7 @@ class _Wanted:
         return self.to_complete is not None or not schedule.to_complete
 
     def _check_any(self, rows: Sequence[object], donations: "Donations") -> None:
-        """Raise if nothing is here since it could not be read: a file keeps its old contents then."""
+        """Raise if there are no rows because they could not be read. A file then keeps its old contents."""
         from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as above
 
         if donations.lost and not rows:
@@ -249,7 +249,7 @@ class _Wanted:
 
 
 def _say_what_is_not_known(donations: "Donations") -> bool:
-    """Say which lines may be donations and are in no list; return whether it is likely that one of them is."""
+    """Report lines that may be donations and are in no list; return whether one of them is likely a donation."""
     has = donations.period.has
     unread = [booking.called for booking in donations.bookings if not booking.has_lines]
     if unread:
@@ -273,7 +273,7 @@ async def _write_rows(rows: Sequence[T], table: "Table[T]", output: Path, kind: 
 
 
 def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
-    """Note what could not be read of what the rows have."""
+    """Note the unreadable values of the fields in the rows."""
     from ticketsource_async import Booking  # noqa: PLC0415 - as above
     from ticketsource_async.cli.find import note_some  # noqa: PLC0415
 
@@ -296,7 +296,7 @@ def _sum(amounts: Sequence[Any]) -> str:
 
 
 def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
-    """Return what is said of the list of donations."""
+    """Return the text about the list of donations."""
     refunds = [row for row in rows if row.line.kind == "refund"]
     what = f"{counted(len(rows) - len(refunds), 'donation')} and {counted(len(refunds), 'refund')}"
     without = f", WITHOUT {donations.lost.words()}" if donations.lost else ""
@@ -311,7 +311,7 @@ def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
 
 
 def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
-    """Return what is said of the schedule as a whole."""
+    """Return the text about the whole schedule."""
     without = f", WITHOUT {donations.lost.words()}: it is not complete" if donations.lost else ""
     total = f"The schedule has {counted(len(schedule.rows), 'donation')}, {pounds(schedule.sum)} in all{without}."
     earliest = schedule.earliest
@@ -319,7 +319,7 @@ def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
 
 
 def _say_what_else(schedule: "GiftAidSchedule") -> None:
-    """Say what somebody who sends the schedule should know."""
+    """Report what a person who sends the schedule should know."""
     from ticketsource_async.reports.gift_aid import MOST_ROWS  # noqa: PLC0415 - as above
 
     if schedule.refunded:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)  # not attrs, which help would have to load
 class _Options:
-    """What to put on the list, and where it goes."""
+    """The options of a door list."""
 
     seats: bool
     notes: bool
@@ -92,7 +92,7 @@ def door_list(
 
         if kind is not None:
             files.check_can_write(output, format=kind.name)
-        # Its cells say what could not be read.
+        # The cells of the list say what could not be read.
         with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
             found = await _read(date, options)
             for record in found.records():
@@ -110,7 +110,7 @@ def door_list(
 
 
 async def _read(date: str, options: _Options) -> "DoorList":
-    """Return the door list, after saying how many requests it takes."""
+    """Print how many requests the door list takes, then return it."""
     from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
 
     shown: list[tqdm[object]] = []
@@ -134,7 +134,7 @@ async def _read(date: str, options: _Options) -> "DoorList":
 
 
 def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:
-    """Say what a list in a file says itself only on its pages, if at all."""
+    """Print warnings and numbers that a file shows only on its printed pages, or not at all."""
     gone = {e.booking.customer_id or "": None for e in found.entries if e.customer is not None and e.customer.is_gone}
     if gone:
         say(f"{counted(len(gone), 'customer')} can no longer be found in TicketSource: {first_few(gone)}")

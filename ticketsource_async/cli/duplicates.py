@@ -75,7 +75,7 @@ def list_duplicates(
 
 @dataclass(frozen=True)  # not attrs, which help would have to load
 class _Reading:
-    """Which customers to read, and what to say."""
+    """The customers to read, and the options for messages."""
 
     store: Path | None
     sandbox: bool
@@ -107,7 +107,7 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
         groups = alike.groups()
         rows = _rows(groups, lambda number: waiting.get(places[number]))
         most = Printing(TABLE, limit).most if kind is None else limit
-        if most is not None:  # the end of the group in which that row is
+        if most is not None:  # the end of the group of that row
             most = next((end for end in accumulate(map(len, groups)) if end >= most), most)
         if kind is None:
             with Printing(TABLE, most).records(Duplicate, no_rows="No rows." if reading.quiet else "") as write:

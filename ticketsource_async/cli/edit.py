@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class _WithFields(Command):
-    """A command with an option for each field that can be written, made when its options are asked for."""
+    """A command with an option for each writable field. The options are made when they are needed."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return all options, after those that were declared."""
+        """Return the declared options, then those of the fields."""
         from ticketsource_async.tables import WRITABLE  # noqa: PLC0415 - help of a group can do without
 
         fields: list[click.Parameter] = [
@@ -96,7 +96,7 @@ def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa
 def update_customer(*, customer_id: str, format: str | None, **given: str | None) -> None:  # noqa: A002 - as above
     """Change fields of a customer and print the record.
 
-    An empty text clears a text or a day.
+    To clear a text or a day, give "" for it.
     """
     values = _values(given)
     if not values:
@@ -125,7 +125,7 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
 def delete_customer(*, customer_id: str, yes: bool) -> None:
     """Delete a customer for good.
 
-    The command first asks, with the name of the customer.
+    The command first shows the name of the customer and asks.
     """
 
     async def named(ts: "TicketSource") -> str:
@@ -153,7 +153,7 @@ def create_note(
     created_by: str | None,
     format: str | None,  # noqa: A002 - as above
 ) -> None:
-    """Add a note to a customer, and print it."""
+    """Add a note to a customer and print it."""
 
     async def create() -> None:
         from ticketsource_async import NoteDraft  # noqa: PLC0415
@@ -174,7 +174,7 @@ def create_note(
 def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
     """Delete a note for good.
 
-    The command first asks, with the first words of the note.
+    The command first shows the first words of the note and asks.
     """
 
     async def named(ts: "TicketSource") -> str:

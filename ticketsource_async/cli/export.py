@@ -1,4 +1,4 @@
-"""The commands that export a table to a file: customers, bookings, and what is on."""
+"""The commands that export customers, bookings and the programme to a file."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hooks:
-    """What an export calls for each record, each step of its progress, and each row or branch it cannot read."""
+    """The functions that an export calls for each record, each step, and each row or branch that it cannot read."""
 
     note: "Callable[[Record], None]"
     count: Callable[[], object]
@@ -61,7 +61,7 @@ class Options:
 
 
 _FORMAT = format_option(
-    "csv", "json and jsonl of customers have the whole record. All others have one column for each field."
+    "csv", "For customers, json and jsonl contain the whole record. All other files have one column for each field."
 )
 
 
@@ -83,12 +83,13 @@ def export_options(
         click.option(
             "--escape-formulas/--no-escape-formulas",
             default=True,
-            help="In csv and tsv, put a quote before text that a spreadsheet would run as a formula.  [default: on]",
+            help="In csv and tsv, put a quote (') before text that a spreadsheet would run as a formula.  "
+            "[default: on]",
         ),
         click.option(
             "--excel",
             is_flag=True,
-            help="In csv and tsv, add the byte order mark that Excel needs to show letters such as é.",
+            help="In csv and tsv, mark the text as UTF-8. Excel needs this to show letters such as é.",
         ),
         output_option,
         with_format,
@@ -110,7 +111,7 @@ def _export(
     items: "Callable[[TicketSource, Hooks], AsyncGenerator[T, None]]",
     at_end: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write the items to the file that the options name, and call `at_end` when all are written.
+    """Write the items to the file in the options, and call `at_end` when all are written.
 
     If branches are left out and there is no item at all, the file keeps its old contents.
     """
@@ -161,8 +162,8 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this event, each once. May be repeated, also with --date: customers of any "
-    "of them. Refunded bookings and cancelled performances are included.",
+    help="Only customers with a booking for this event. Each customer has one row. May be repeated, also together with "
+    "--date: a booking for one of them is enough. Refunded bookings and cancelled performances count too.",
 )
 @click.option(
     "--date",
@@ -170,8 +171,8 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this performance, each once: the id of one date of an event. May be "
-    "repeated. Refunded bookings are included.",
+    help="Only customers with a booking for this performance. ID is the id of one date of an event. Each customer has "
+    "one row. May be repeated. Refunded bookings count too.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
 @export_options
@@ -187,10 +188,10 @@ def export_customers(
     """Export all customers, or those you choose.
 
     If a value cannot be read, its cell is empty, and stderr lists it at the end. A consent that cannot be read does not
-    count as consent. If a whole customer cannot be read, the row is left out, stderr names it, and the exit code is 1.
-    A customer can be missing if others are deleted in TicketSource while the export runs.
+    count as consent. If a whole customer cannot be read, the file does not have the row, stderr names the customer, and
+    the exit code is 1. A customer can be missing if somebody deletes other customers in TicketSource during the export.
 
-    With --event or --date, the command makes one request for each customer who booked. It first says how many.
+    With --event or --date, the command makes one request for each customer with a booking. It first says how many.
     """
     from ticketsource_async.tables import CUSTOMERS  # noqa: PLC0415 - as above
 
@@ -202,7 +203,8 @@ def export_customers(
         if events or dates:
             listed = who_booked(ts, events, dates, hooks.left_out, limit=limit, quiet=options.quiet)
         else:
-            # The limit counts those written: without a filter these are those read, and no page too many is read.
+            # The limit counts written customers. Without a filter, all read customers are written, so it limits the
+            # pages too.
             most = limit if recipients.is_everybody else None
             listed = aiter(ts.customers.list(max_items=most, concurrency=8, on_invalid=hooks.left_out))
         async with aclosing(listed):
@@ -230,7 +232,7 @@ class Day(click.DateTime):
         super().__init__(["%Y-%m-%d"])
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the day, or say how to write one."""
+        """Return the day, or fail with a text that says how to write a day."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -273,20 +275,19 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
 @click.option(
     "--with-customer",
     is_flag=True,
-    help="Add the name, the e-mail and the telephone of the customer. The command makes one request for each customer. "
-    "It first says how many. It keeps all bookings in memory. With --store it makes none.",
+    help="Add the name, the e-mail and the telephone of the customer. This makes one request for each customer. The "
+    "command first says how many. It keeps all bookings in memory. With --store it makes no such request.",
 )
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For --with-customer: take the customers from this store of `customers changes`. It has the customers as of "
-    "the last `changes`.",
+    help="For --with-customer: take the customers from this store. `customers changes` writes it, with the customers "
+    "as of that run.",
 )
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
-    """Export every booking, with a row for each of its lines.
+    """Export all bookings, with one row for each line of a booking.
 
-    If an event or a performance cannot be read, the rows of all others are written, stderr names it, and the exit code
-    is 1.
+    If an event or a performance cannot be read, all other rows are written, stderr names it, and the exit code is 1.
     """
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 
@@ -319,11 +320,11 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
 @export_options
 @days_options
 def export_programme(options: Options, *, start: "StartFilter | None") -> None:
-    """Export every performance of every event, with its venue.
+    """Export all performances of all events, with their venues.
 
     A performance is one date of an event.
 
-    If an event or a venue cannot be read, the rest is written, stderr names it, and the exit code is 1.
+    If an event or a venue cannot be read, all other rows are written, stderr names it, and the exit code is 1.
     """
     from ticketsource_async.tables import PROGRAMME, Performance  # noqa: PLC0415 - as above
 

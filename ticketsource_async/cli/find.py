@@ -1,4 +1,4 @@
-"""The commands that find customers by something else than their id: find, and get by e-mail."""
+"""The commands that find customers without their id: `find`, and `get` by e-mail."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer
     from ticketsource_async.models.base import Record
 
-# What is found
+# The search
 
 
 _SEARCHED: Final = ("title", "first_name", "last_name", "email", "telephone", "membership", "membership.identifier")
 
 
 def matcher(text: str) -> "Callable[[Customer], bool]":
-    """Return what says whether a text is in the name, e-mail, telephone or membership number of a customer, or the id.
+    """Return a function that says whether a customer's name, e-mail, telephone, membership number or id matches a text.
 
     The words of a name may come in any order. A telephone needs at least three digits and no letters.
     """
     wanted, words = folded(text).strip(), words_of(text)
     dialled = set[str]()
     if not re.search(r"[^\W0-9_]", wanted):
-        abroad = re.match(r"\W*44", wanted)  # also where somebody has typed only the begin of a number
+        abroad = re.match(r"\W*44", wanted)  # also if the user typed only the beginning of a number
         dialled = {number for number in (national(text), national(f"+{text}") if abroad else "") if len(number) >= 3}
 
     def matches(customer: "Customer") -> bool:
@@ -67,7 +67,7 @@ def matcher(text: str) -> "Callable[[Customer], bool]":
 
 
 def _as_stored(text: str) -> str:
-    """Return what somebody has copied from a page or an e-mail as a box office stores it.
+    """Return a text that the user copied from a page or an e-mail, in the form that a box office stores.
 
     `mailto:ann@example.com?subject=x` and `Ann <ann@example.com>` are `ann@example.com`, `tel:01632` is `01632`.
     """
@@ -95,7 +95,7 @@ _BY_NAME: Final = "To find a customer by name, telephone or membership number: `
 @click.option(
     "--store",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Search this store of `customers changes` and make no request. It has the customers as of the last `changes`.",
+    help="Search this store and make no request. `customers changes` writes it, with the customers as of that run.",
 )
 @print_format_option("jsonl")
 @limit_option
@@ -111,15 +111,15 @@ def find_customers(
 ) -> None:
     """Find customers by a part of their name, e-mail or telephone.
 
-    A part of the membership number, or the id, finds them too.
+    You can also give a part of the membership number, or the id.
 
-    Capitals and accents make no difference: jose finds José. The words of a name may come in any order. A telephone is
-    found with 0 and with +44, and with any spaces; it needs three digits.
+    Capital letters and accents make no difference: jose finds José. The words of a name may come in any order. You can
+    write a telephone with 0 or with +44, and with any spaces. Give at least three digits.
 
-    The API has no search, so this reads all customers, 100 a request, and stops at --limit. With --store it makes no
-    request.
+    The API has no search, so the command reads all customers, 100 a request, and stops at --limit. With --store it
+    makes no request.
 
-    Like grep, the exit code is 1 if nobody is found.
+    If nobody is found, the exit code is 1.
     """
     text = _as_stored(" ".join(texts))
     if not folded(text).strip():
@@ -163,7 +163,7 @@ def find_customers(
 async def everybody(
     store: Path | None, left_out: LeftOut, *, sandbox: bool
 ) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
-    """Yield all customers: those in a store, else those of the box office."""
+    """Yield all customers of the store, or of the box office if there is no store."""
     if store is None:
         async with (
             box_office(sandbox=sandbox) as ts,
@@ -181,7 +181,7 @@ async def everybody(
 
 
 def note_some(record: "Record", note: "Callable[[Record], None]", paths: Collection[str]) -> None:
-    """Note of what could not be read of a record that which is at these paths."""
+    """Note the unreadable values of a record at these paths."""
     if record.invalid:
         from attrs import evolve  # noqa: PLC0415 - as above
 
@@ -204,8 +204,8 @@ def get_customer(
 ) -> None:
     """Print one customer, by the id or by the whole e-mail.
 
-    The API has no search, so an e-mail makes it read all customers, 100 a request. If several customers have the
-    e-mail, stderr names them, nothing is printed, and the exit code is 1. Capitals make no difference.
+    For an e-mail the command reads all customers, 100 a request, since the API has no search. Capital letters make no
+    difference. If several customers have the e-mail, stderr names them, nothing is printed, and the exit code is 1.
     """
     printing, wanted = Printing(format), _as_stored(customer)
 
@@ -222,7 +222,7 @@ def get_customer(
 
 
 async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
-    """Return the customer with an id; if there is none, say how to find one by something else."""
+    """Return the customer with an id; if there is none, fail with a text that says how to find one without the id."""
     from ticketsource_async import NotFound  # noqa: PLC0415 - as above
 
     async with box_office(sandbox=sandbox) as ts:
@@ -237,7 +237,7 @@ async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
 async def _with_email(
     email: str, left_out: LeftOut, note: "Callable[[Record], None]", *, quiet: bool, sandbox: bool
 ) -> "Customer":
-    """Return the customer with an e-mail; if there is not exactly one, end the command and say so."""
+    """Return the customer with an e-mail; if there is not exactly one, end the command with an error."""
     if not quiet:
         say("The API has no search, so this reads all customers, 100 a request.")
     wanted, read = comparable_email(email), 0

@@ -1,4 +1,4 @@
-"""How a command explains itself: what it does, an example, the details, and its options in groups."""
+"""The layout of the help of a command: a sentence, an example, the details, and the options in groups."""
 
 import inspect
 from typing import Final
@@ -9,11 +9,11 @@ _GROUPS: Final = {
     "What is written": ("format", "output", "excel", "escape_formulas", "limit", "json"),
     "How it runs": ("sandbox", "strict", "quiet", "yes", "no_proxy", "help"),
 }
-"""The options that many commands have, under their headings. All others are those of a command alone."""
+"""The options that many commands have, by heading. All others are under "Options"."""
 
 
 class Command(click.Command):
-    """A command whose help begins with one sentence and an example, which is what most people look for."""
+    """A command whose help begins with one sentence and an example, since most users look for these."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the first paragraph, the example, and then the rest."""
@@ -31,7 +31,7 @@ class Command(click.Command):
                 formatter.write_text(text)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options of this command, then those that many commands have."""
+        """Write the options of this command only, then those that many commands have."""
         groups: dict[str, list[tuple[str, str]]] = {"Options": [], **{heading: [] for heading in _GROUPS}}
         for option in self.get_params(ctx):
             if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
@@ -48,7 +48,7 @@ class Command(click.Command):
 
 
 def _example(text: str, formatter: click.HelpFormatter) -> str:
-    """Return an example, broken before an option where it is too long for a line, as a shell takes it."""
+    """Return an example. A line that is too long is broken before an option, in the form that a shell accepts."""
     indent = " " * formatter.current_indent
     lines = [indent]
     for number, part in enumerate(text.split(" -")):

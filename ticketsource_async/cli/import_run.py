@@ -1,6 +1,6 @@
-"""An import: read the file, find the customer of each row, write what it says, and tell how it ended.
+"""Run an import: read the file, find the customer of each row, write the rows, and report the outcomes.
 
-A row whose meaning is not certain is refused; the others are not.
+A row without a certain meaning is refused; the other rows are written.
 """
 
 import os
@@ -44,7 +44,7 @@ _TO_CORRECT: Final = (".xlsx", ".csv", ".tsv")
 """The files to which refused rows are written, so that people can correct and import them."""
 
 
-_WITH_MARK: Final = "utf-8-sig"  # by which Excel knows the encoding
+_WITH_MARK: Final = "utf-8-sig"  # Excel recognises the encoding by its byte order mark
 
 
 @frozen
@@ -68,7 +68,7 @@ class Options:
 
 
 def import_file(options: Options) -> None:
-    """Import a file as the options say, to the end of the command."""
+    """Import a file with these options, and end the command."""
     _check_refused(options)
     file = _read(options)
     columns = Columns(file, options.columns, options.match, ignore_unknown=options.ignore_unknown)
@@ -79,7 +79,7 @@ def import_file(options: Options) -> None:
 
 
 def _check_refused(options: Options) -> None:
-    """Raise click.UsageError if the refused rows cannot be written where they should."""
+    """Raise click.UsageError if the file of --refused cannot be written."""
     if (refused := options.refused) is None:
         return
     if refused.exists() and options.file.exists() and refused.samefile(options.file):
@@ -91,7 +91,7 @@ def _check_refused(options: Options) -> None:
 
 
 def _read(options: Options) -> FileRows:
-    """Return the rows of the file, and say how it was read."""
+    """Return the rows of the file, and print how it was read."""
     is_stdin = str(options.file) == "-"
     if is_stdin and sys.stdin is None:
         raise click.UsageError("stdin is closed, so there is nothing to import.")
@@ -127,7 +127,7 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
                         else (f"{count:,} days are written in another form, but equal")
                     )
                     say(f"{column}: {days} the stored {'one' if count == 1 else 'ones'}.")
-            # Customers who sign up between the list and their row would be there twice.
+            # New customers come first: one who signs up between the list and the row would be created twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]
             with _progress(sum(made.writes for _, made in plans), options) as shown:
@@ -142,7 +142,7 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
 
 @contextmanager
 def _printing(options: Options) -> Iterator[Callable[[Outcome], None]]:
-    """Yield what prints an outcome as a line of JSON, unless people look at the terminal and did not ask for that."""
+    """Yield a function that prints an outcome as a line of JSON. It prints nothing on a terminal without --json."""
     if _for_people(options):
         yield lambda _: None
         return
@@ -160,14 +160,14 @@ def _for_people(options: Options) -> bool:
 
 
 def _progress(total: int, options: Options) -> "tqdm[object]":
-    """Return what counts the rows that are written, with the time that is left."""
+    """Return a progress bar for the written rows, with the remaining time."""
     rows_to = Path("-") if options.json else None
     return progress("rows", quiet=options.quiet or not options.apply, rows_to=rows_to, total=total)
 
 
 @contextmanager
 def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
-    """Say at which row the import ends, however it does."""
+    """Print at which row the import ends, if an error or a signal ends it."""
     try:
         yield
     except BaseException as error:
@@ -179,7 +179,7 @@ def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
 
 
 async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
-    """Show the sums and the rows to correct, and write these to the file of --refused."""
+    """Print the sums and the rows to correct, and write these rows to the file of --refused."""
     if _for_people(options):
         outcomes.show_to_correct(options.refused)
     if not options.quiet:
@@ -200,7 +200,7 @@ async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, 
         guard_names=guard_names,
     )
     try:
-        if path.suffix.lower() == ".csv":  # for the spreadsheet that wrote the file, which may take no other delimiter
+        if path.suffix.lower() == ".csv":  # the spreadsheet that wrote the file may accept no other delimiter
             is_found = options.delimiter is not None or file.delimiter in DELIMITERS
             with (
                 opened(path, _WITH_MARK, say) as stream,
@@ -232,7 +232,7 @@ async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, 
 
 
 def _outcome(line: Line, made: Plan) -> Outcome:
-    """Return what would be done for a row."""
+    """Return the outcome of a row without --apply."""
     before = line.before
     outcome = Outcome(line, "refused", before.id if before else "", made.reason, as_stored=made.as_stored)
     outcome.odd = made.odd
@@ -248,10 +248,10 @@ def _outcome(line: Line, made: Plan) -> Outcome:
 
 
 async def _write(ts: "TicketSource", line: Line, made: Plan, rules: Rules) -> Outcome:
-    """Write what a row says, and return how that ended."""
+    """Write a row, and return the outcome."""
     try:
         if made.does == "update" and line.before is not None:
-            line.before = await _as_now(ts, line.before, rules)  # since parts are sent whole
+            line.before = await _as_now(ts, line.before, rules)  # whole parts are sent, so the record must be current
             made = plan(line, line.before, rules)
     except _Refusal as refusal:
         made = Plan(reason=str(refusal))
@@ -274,11 +274,11 @@ async def _write(ts: "TicketSource", line: Line, made: Plan, rules: Rules) -> Ou
 
 
 class _Refusal(Exception):
-    """A row is not written, since its customer is not who they were."""
+    """A row is not written, since its customer changed."""
 
 
 async def _as_now(ts: "TicketSource", before: "Customer", rules: Rules) -> "Customer":
-    """Return a customer as they are by now; raise _Refusal if the row would not find them any more."""
+    """Return the current record of a customer; raise _Refusal if the row would not find them any more."""
     try:
         now = await ts.customers.get(before.id)
     except NotFound:

@@ -8,7 +8,7 @@ from ticketsource_async.cli.common import TEXT, command, quiet_option
 
 
 def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Return what --column says, by name of the file."""
+    """Return the columns of --column, by name in the file."""
     mapping = {}
     for text in given:
         name, separator, column = text.rpartition("=")
@@ -29,16 +29,16 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     "--match",
     type=click.Choice(["email", "id", "membership"]),
     required=True,
-    help="How a row finds its customer. email: by e-mail; id: by id; membership: by membership number; if several "
-    "people have the number, also by surname. With email and membership, a row that finds nobody creates a customer. "
-    "With id, the e-mail of a row is written, even if somebody else has the same.",
+    help="How a row finds its customer. email: by the e-mail. id: by the id. membership: by the membership number, and "
+    "also by the surname if several people have the number. With email and membership, a row that finds nobody creates "
+    "a customer. With id, the e-mail of the row is written, even if somebody else has the same e-mail.",
 )
-@click.option("--apply", is_flag=True, help="Write. Without this, say what would be written.")
+@click.option("--apply", is_flag=True, help="Write to TicketSource. Without this, only show what would be written.")
 @click.option(
     "--give-consent",
     is_flag=True,
-    help="Allow a row to set a consent to true. Without this such a row is refused, since the file may be older than "
-    "a withdrawal.",
+    help="Let a row set a consent to true. Without this, the row is refused: the customer may have withdrawn the "
+    "consent after the file was made.",
 )
 @click.option(
     "--column",
@@ -47,53 +47,55 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     type=TEXT,
     multiple=True,
     callback=_mapping,
-    help='Say which column a name in the file is, such as "Date Joined=membership_start_date"; may be repeated. '
-    '"NAME=" leaves the column out. A consent column needs its own name (consent_email) or this option. The column '
-    "must say yes where the person agrees; do not map 'Unsubscribed'.",
+    help='Say which column a name in the file stands for, such as "Date Joined=membership_start_date". May be '
+    'repeated. "NAME=" leaves a column out. A consent needs the name of the export (consent_email) or this option. '
+    "The column must say yes where the person agrees, so do not use it for 'Unsubscribed'.",
 )
-@click.option("--ignore-unknown", is_flag=True, help="Leave out columns that are not known.")
+@click.option("--ignore-unknown", is_flag=True, help="Leave out columns with unknown names.")
 @click.option(
     "--dates",
     type=click.Choice(["dmy", "mdy"]),
-    help="The order of days such as 31/01/2026 (dmy) or 01/31/2026 (mdy).",
+    help="How the file writes days: dmy is 31/01/2026, mdy is 01/31/2026.",
 )
-@click.option("--sheet", metavar="NAME", type=TEXT, help="The sheet of a spreadsheet, if several have rows.")
+@click.option("--sheet", metavar="NAME", type=TEXT, help="The sheet to import, if several sheets have rows.")
 @click.option(
     "--encoding",
     metavar="NAME",
-    help="The encoding of a CSV, such as windows-1252, if the first line of the output names a wrong one.",
+    help="The encoding of a CSV, such as windows-1252. Give it if the first line of the output names a wrong one.",
 )
-@click.option("--delimiter", metavar="TEXT", help='What separates the cells of a CSV: ";" or tab, for example.')
+@click.option("--delimiter", metavar="TEXT", help='The character between the cells of a CSV, such as ";" or tab.')
 @click.option(
     "--refused",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the refused rows to this file, with a column for the reason: correct them and import that file.",
+    help="Write the refused rows to this file, with the reason in a column. Correct them there and import that file.",
 )
-@click.option("--json", is_flag=True, help="Print a line of JSON for each row on a terminal too.")
+@click.option("--json", is_flag=True, help="Print one line of JSON for each row, also on a terminal.")
 @click.option(
     "--escape-formulas/--no-escape-formulas",
     default=True,
-    help="Remove the quote that an export puts before a formula.  [default: on]",
+    help="Remove the quote (') that an export puts before a formula.  [default: on]",
 )
 @quiet_option
 def import_customers(**given: object) -> None:
     """Create or update customers from a spreadsheet or a CSV.
 
-    FILE is an xlsx, ods, xls or CSV file; - is stdin. Columns are found by the names of the export, or by other usual
-    ones (Surname, Mobile, Post Code). Without --apply nothing is written. An empty cell changes nothing. A cell
-    with an error, such as #N/A, counts as empty in a spreadsheet; in a CSV its row is refused. A consent is true or
-    false, yes or no, 1 or 0.
+    FILE is an xlsx, ods, xls or CSV file. With -, the command reads a file from a pipe. Columns have the names of the
+    export, or other usual names (Surname, Mobile, Post Code). An empty cell changes nothing. A consent is true or
+    false, yes or no, 1 or 0. Without --apply nothing is written.
 
-    A cell that a spreadsheet took for a number (a telephone without its zero) is left as it is stored. A row is refused
-    if a cell is not what its column takes, if it seems damaged, if it is not certain whom it is for, or if the customer
-    was changed after the export; then the exit code is 1. A terminal shows a table of these rows; a pipe gets a line of
-    JSON for each row. A consent that stays true is not sent. It is not known whether the API then keeps
-    the other consents: look at the "changes" in the output.
+    A row is refused if a cell does not fit its column, if it seems damaged, if it is not certain which customer it
+    means, or if the customer was changed after the export. Then the exit code is 1. A cell with an error, such as #N/A,
+    counts as empty in a spreadsheet. In a CSV its row is refused. If a spreadsheet has taken a cell for a number (a
+    telephone without its zero), the stored value stays.
 
-    New customers come first. To go on after a failure run it again: what is written already is then unchanged. If you
-    interrupt it, wait a minute first: TicketSource may still be creating a customer, and the next import would create
-    the same one again. Run one import at a time, for the same reason.
+    A terminal shows a table of these rows. A pipe gets one line of JSON for each row. A consent that stays true is not
+    sent. It is not known whether the API then keeps the other consents, so look at the "changes" in the output.
+
+    The command writes new customers first. After a failure, run it again: rows that are already written are then
+    unchanged. If you stop it with Ctrl-C, wait a minute before the next import. TicketSource may still be creating a
+    customer, and the next import would create the same customer again. For the same reason, run only one import at a
+    time.
     """
     from ticketsource_async.cli.import_run import Options, import_file  # noqa: PLC0415 - help can do without
 

@@ -1,4 +1,4 @@
-"""From a row of a file to what is done about it: what it would write of its customer, or why it is refused; pure."""
+"""Plan what a row of a file writes to its customer, or why it is refused. The module makes no calls."""
 
 import re
 import unicodedata
@@ -26,13 +26,13 @@ _EMAIL: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_NUMBER: Final = re.compile(r"[\W_]*|n/?a|n\.a\.|none|null|nil|unknown|tb[ac]", re.IGNORECASE)
-_LONGEST_NUMBER: Final = 20  # the API takes no longer one
+_LONGEST_NUMBER: Final = 20  # the API accepts no longer number
 _SMALL: Final = {ord("A") + place: ord("a") + place for place in range(26)}
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the options say about all rows; `as_stored` has the columns of days that only look different."""
+    """The options for all rows. `as_stored` has the columns whose days differ from the stored ones only in form."""
 
     match: Match
     give_consent: bool
@@ -42,14 +42,14 @@ class Rules:
 
 @dataclass
 class Line:
-    """A row of the file: what it says, the customer it is for, and why it is refused, if it is."""
+    """A row of the file: its cells, its customer, and the reasons if it is refused."""
 
     row: Row
     key: str
     cells: dict[str, str]
-    """What it says, by column, without empty cells."""
+    """The cells by column, without empty ones."""
     guarded: dict[str, tuple[str, ...]]
-    """The same as in the file, and with one quote fewer: what is stored may have quotes of its own."""
+    """The cells as in the file, and with one quote removed: a stored text may itself begin with quotes."""
     dated: bool = False
     updated_at: datetime | None = None
     problems: list[str] = field(default_factory=list)
@@ -57,13 +57,13 @@ class Line:
 
     @property
     def surname(self) -> str:
-        """The surname, as people are told apart who share a membership number."""
+        """The surname for comparison of people who share a membership number."""
         return self.cells.get("last_name", "").casefold()
 
 
 @dataclass
 class Plan:
-    """What a row does: `draft` is what to send, `after` the customer as they will be."""
+    """The plan for a row: `draft` is sent, `after` is the resulting customer."""
 
     does: Literal["refuse", "nothing", "create", "update"] = "refuse"
     reason: str = ""
@@ -71,9 +71,9 @@ class Plan:
     after: Customer | None = None
     draft: CustomerDraft | None = None
     as_stored: list[str] = field(default_factory=list)
-    """Columns that are left as stored, since the cell has only the number form of it."""
+    """Columns that stay as stored, since the cell is only the stored text as a number."""
     odd: dict[str, str] = field(default_factory=dict)
-    """What looks odd, by column, although it is taken."""
+    """Texts about odd values that are written, by column."""
 
     @property
     def writes(self) -> bool:
@@ -82,17 +82,17 @@ class Plan:
 
 
 def email_key(email: str) -> str:
-    """Return what is the same for the same e-mail; only letters of ASCII are never those of two people."""
+    """Return an e-mail for comparison. Only ASCII capitals make no difference: others may be of two people."""
     return clean(_JOINERS.sub("", email).translate(_SMALL))
 
 
 def member_key(number: str) -> str:
-    """Return what is the same for a membership number that a spreadsheet took for a number: without zeros, or `.0`."""
+    """Return a membership number for comparison, without leading zeros and `.0`, which a spreadsheet may change."""
     return re.sub(r"(?<=[0-9])[.,]0+\Z", "", number).lstrip("0").casefold() or "0"
 
 
 def same_key(before: Customer, now: Customer, match: Match) -> bool:
-    """Say whether a row that has found a customer would find them still."""
+    """Say whether a row that found a customer before would still find them."""
     if match == "email":
         return email_key(before.email or "") == email_key(now.email or "")
     return match == "id" or WRITABLE[KEYS[match]].get(before) == WRITABLE[KEYS[match]].get(now)
@@ -102,7 +102,7 @@ def same_key(before: Customer, now: Customer, match: Match) -> bool:
 
 
 def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas: bool) -> list[Line]:
-    """Return the rows of a file; those that cannot be for one customer have their problems already."""
+    """Return the rows of a file. Rows that cannot be for one customer already have their problems."""
     rows = [row for row in file.rows if any(map(clean, row.cells))]
     lines = [_line(row, columns, match, escape_formulas=escape_formulas) for row in rows]
     what = "membership number and surname" if match == "membership" else match
@@ -115,9 +115,9 @@ def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas:
 
 
 def refuse_alike(lines: Iterable[Line], same: Callable[[Line], object], reason: Callable[[str, Line], str]) -> None:
-    """Refuse all lines for which `same` is the same: which one counts is not guessed.
+    """Refuse all lines with an equal result of `same`, since it is not known which one counts.
 
-    `reason` gets the other rows, of which it names a few, such as "row 7 has".
+    `reason` gets the names of some of the other rows, such as "row 7 has".
     """
     alike: dict[object, list[Line]] = defaultdict(list)
     for line in lines:
@@ -150,9 +150,9 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
     if not line.key:
         line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
     elif match == "membership" and "last_name" in columns.at.values() and not line.surname:
-        # Whether others in the file have the number is no more to be seen when this row alone is imported again.
+        # If this row is imported again alone, it cannot be seen that other rows have the same number.
         line.problems.append("it has no last_name, by which people with the same membership number are told apart")
-    # An empty cell of an export is a customer who was never changed; one of a row without an id says nothing.
+    # In an export, an empty updated_at means a customer who was never changed. In a row without an id it means nothing.
     line.dated = "updated_at" in columns.at.values() and ("id" in given or "updated_at" in given)
     try:
         line.updated_at = _moment(given.get("updated_at", ""))
@@ -162,7 +162,7 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
 
 
 def _unguarded(column: str, cell: str) -> str:
-    """Return a cell without the quote that stands before a formula, or before digits that are a text."""
+    """Return a cell without the quote before a formula, or before digits that are a text."""
     return (
         _TEXT_MARK.sub("", cell, count=1)
         if column in damage.OFTEN_DIGITS and _TEXT_MARK.match(cell)
@@ -174,16 +174,16 @@ def _moment(cell: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(cell) if cell else None
     except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - refused below, as every moment without its offset
+        moment = datetime.min  # noqa: DTZ901 - refused below, like every time without an offset
     if moment is not None and moment.tzinfo is None:
         raise ValueError(f"updated_at is a time such as 2026-01-31T09:30:00+00:00, not {cell!r}: leave it as exported")
     return moment
 
 
 def days_as_stored(lines: Iterable[Line]) -> dict[str, int]:
-    """Return the columns of days that are not in ISO 8601 but say what is stored, with the number of such cells.
+    """Return the columns with days that are stored, but not written in ISO 8601, with the number of such cells.
 
-    All that is in the column has to be a day in one and the same order, and that of its customer.
+    All such cells of a column must be days in the same order, and the stored day of their customer.
     """
     found = {}
     for column in (name for name, column in WRITABLE.items() if column.kind == "day"):
@@ -196,7 +196,7 @@ def days_as_stored(lines: Iterable[Line]) -> dict[str, int]:
 
 def _is_as_stored(line: Line, column: str, order: cells.Order) -> bool:
     cell = line.cells[column]
-    if line.problems:  # nothing is written of it
+    if line.problems:  # the row is not written
         return cells.day_of(cell, order) is not None
     return line.before is not None and cells.is_same_day(cell, order, WRITABLE[column].get(line.before))
 
@@ -205,7 +205,7 @@ def _is_as_stored(line: Line, column: str, order: cells.Order) -> bool:
 
 
 def plan(line: Line, before: Customer | None, rules: Rules) -> Plan:
-    """Return what a row does to its customer, None for one to create."""
+    """Return the plan for a row. `before` is its customer, None for a new one."""
     made = Plan()
     problems = list(line.problems)
     if not problems:
@@ -221,7 +221,7 @@ def plan(line: Line, before: Customer | None, rules: Rules) -> Plan:
 
 
 def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -> list[str]:
-    """Take the values of the cells into the plan, and return why they cannot be written."""
+    """Add the values of the cells to the plan, and return why some cannot be written."""
     problems = []
     for column, cell in line.cells.items():
         if column in WRITABLE and (before is None or column != KEYS[rules.match]):
@@ -238,7 +238,7 @@ def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -
 
 
 def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
-    """Take a text into the plan, or return why it cannot be written."""
+    """Add a text to the plan, or return why it cannot be written."""
     if stored and damage.is_number_form(stored, cell):
         made.as_stored.append(column)
         return ""
@@ -253,9 +253,9 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
 
 
 def _wrong(column: str, cell: str) -> str:
-    """Say why the API or people cannot take a text; nothing if they can."""
+    """Return why a text cannot be written or used; empty if it can."""
     if column == "email":
-        # Marks of letters, such as vowels of Hindi, are none of \w.
+        # \w does not match combining marks, such as vowels of Hindi.
         letters = "".join("a" if unicodedata.category(letter)[0] == "M" else letter for letter in cell)
         return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is no e-mail address"
     if column == "membership_identifier" and _NO_NUMBER.fullmatch(cell):
@@ -266,7 +266,7 @@ def _wrong(column: str, cell: str) -> str:
 
 
 def _take_day_or_consent(made: Plan, column: str, cell: str, old: Value, rules: Rules) -> str:
-    """Take a day or a consent into the plan, or return why it cannot be written."""
+    """Add a day or a consent to the plan, or return why it cannot be written."""
     if column in rules.as_stored or cells.is_same_day(cell, rules.dates, old):
         return ""
     if broken := damage.breakage(column, "", cell):
@@ -309,6 +309,6 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
 
 
 def _given_consents(written: Mapping[str, object], rules: Rules) -> str:
-    """Return the consents that would be given, if they may not be."""
+    """Return the consents that a row would give without permission."""
     given = [column for column, value in written.items() if value is True and is_consent(column)]
     return "" if rules.give_consent else " and ".join(given)

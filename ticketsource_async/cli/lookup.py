@@ -47,7 +47,7 @@ def _add_getter(group: str, explained: str, *ids: str) -> None:
 
 
 def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) -> None:
-    """Add a command that lists the records of a kind that a method of the client lists."""
+    """Add a command that lists the records that a method of the client returns."""
 
     def list_all(
         *,
@@ -104,7 +104,7 @@ _add_lister("events venues", "List the venues of an event.", "events.list_venues
 _add_lister("events dates", "List the dates of an event.", "events.list_dates", "EventDate", "ID")
 _add_getter("venues", "Print one venue.", "ID")
 _add_lister("venues dates", "List the dates at a venue.", "venues.list_dates", "EventDate", "ID")
-_add_getter("dates", "Print one date.", "ID")
+_add_getter("dates", "Print one date of an event.", "ID")
 _add_lister("dates bookings", "List the bookings for a date.", "dates.list_bookings", "Booking", "ID")
 _add_getter("bookings", "Print one booking, with its lines.", "ID")
 _add_lister("bookings seats", "List the seats of a booking.", "bookings.list_seats", "Seat", "ID")

@@ -1,4 +1,4 @@
-"""Find the customer of each row, with no more requests than that takes."""
+"""Find the customer of each row with as few requests as possible."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ticketsource_async import Customer, TicketSource
 
 _MOST_IDS: Final = 10
-_ROWS_A_TASK: Final = 400  # fewer pages are asked for ahead, and perhaps in vain, if few customers are looked for
+_ROWS_A_TASK: Final = 400  # with few rows, fewer pages are requested ahead that may not be needed
 
 
 async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> None:
-    """Give each row its customer, or the reason why it is refused; one with neither is for a new customer."""
+    """Give each row its customer, or the reason for its refusal. A row with neither is for a new customer."""
     open_lines = [line for line in lines if not line.problems]
     if not open_lines:
         return
     if match == "id":
         await _by_id(ts, open_lines, quiet=quiet)
     else:
-        # A customer who signs up between the list and the writing would be there twice.
+        # A customer who signs up between the list and the write would be created twice.
         everybody = _Everybody(open_lines, match, Counter(line.key for line in lines))
         await everybody.read(ts, quiet=quiet)
         everybody.give_to(open_lines)
@@ -43,7 +43,7 @@ async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *,
 
 
 async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
-    """Take the customers from the list, as long as that may take fewer requests than to ask for each."""
+    """Take the customers from the list while that may need fewer requests than one call for each."""
     missing = {line.key: line for line in lines}
     with progress("customers read", quiet=quiet) as shown:
         if len(missing) > _MOST_IDS and await _from_list(ts, missing, shown) and len(missing) > _MOST_IDS:
@@ -65,9 +65,10 @@ async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
 
 
 async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[Any]") -> bool:
-    """Give rows their customers from the list, and leave those in `missing` that were not found.
+    """Give rows their customers from the list. Rows that were not found stay in `missing`.
 
-    Returns False if the list is left, as soon as as many pages were read in vain as there are customers still to find.
+    Returns False if it leaves the list early: when as many pages without success were read as customers are still
+    missing.
     """
     pages_ahead = min(8, 1 + len(missing) // _ROWS_A_TASK)
     listed = ts.customers.list(concurrency=pages_ahead, on_invalid=lambda _: None)
@@ -88,10 +89,10 @@ async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[
 
 
 class _Everybody:
-    """The customers of a box office, as far as rows may be for them."""
+    """The customers of a box office that may match a row."""
 
     def __init__(self, lines: Iterable[Line], match: Match, rows_by_key: Counter[str]) -> None:
-        """Begin to look for the customers of rows; `rows_by_key` counts those that are refused, too."""
+        """Prepare the search for the customers of rows. `rows_by_key` also counts refused rows."""
         self._match: Match = match
         self._wanted = {self._key(line.key) for line in lines}
         self._rows: Counter[str] = Counter()
@@ -105,7 +106,7 @@ class _Everybody:
         self._unknown: list[str] = []
 
     async def read(self, ts: "TicketSource", *, quiet: bool) -> None:
-        """Read the list of customers, and again until nobody can have been missed if anybody is to be created."""
+        """Read the list of customers. If a row may create a customer, read it until none can be missed."""
         listed = ts.customers.list(concurrency=8, verify=True, on_invalid=self._note_unreadable)
         with progress("customers read", quiet=quiet) as shown:
             async with aclosing(listed.pages()) as pages:
@@ -119,11 +120,11 @@ class _Everybody:
             fail("the list of customers changes too fast to be sure who is there: try again later.", TRY_AGAIN_LATER)
 
     def _has_all(self) -> bool:
-        """Say whether every row has found somebody, so that none is for a new customer."""
+        """Say whether every row has found a customer, so that none is created."""
         return all(self._found[key] and self._rows[key] == 1 for key in self._wanted)
 
     def give_to(self, lines: Iterable[Line]) -> None:
-        """Give each row its customer, or the reason why that is not certain."""
+        """Give each row its customer, or the reason why the customer is not certain."""
         sharing: dict[str, list[Line]] = defaultdict(list)
         for line in lines:
             sharing[self._key(line.key)].append(line)
@@ -159,7 +160,7 @@ class _Everybody:
         self._unknown.append(error.id or "a row of the list")
 
     def _check_is_new(self, line: Line) -> None:
-        """Refuse a row if a customer who is there may be the one to create."""
+        """Refuse a row if an existing customer may be the person to create."""
         if self._unknown:
             more = f" and {len(self._unknown) - 3:,} more" if len(self._unknown) > 3 else ""
             what = "email" if self._match == "email" else "membership number"
@@ -179,7 +180,7 @@ class _Everybody:
 
 
 def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: bool) -> None:
-    """Give rows with one number their customers: by surname, if more than one row or customer has the number."""
+    """Give rows with the same number their customers: by surname if several rows or customers have the number."""
     if len(customers) == 1 and not shared and _number(customers[0]) == lines[0].key:
         _give_member(lines[0], customers[0])
         return
@@ -199,9 +200,9 @@ def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: boo
 
 
 def _give_member(line: Line, customer: "Customer") -> None:
-    """Give a row the customer with its number, unless their names tell that it is for another, such as a partner.
+    """Give a row the customer with its number, unless the names show that it is for another person, such as a partner.
 
-    A surname can change if the first name stays; else it has to be the same, as far as it is known.
+    The surname may change if the first name stays. Otherwise the surname must be the same, if it is known.
     """
     pairs = [
         (_name(stored), _name(given))
@@ -230,7 +231,7 @@ def _refuse_new_twice(lines: list[Line]) -> None:
     def email_and_surname(line: Line) -> tuple[str, str]:
         return email_key(line.cells.get("email", "")), line.surname
 
-    # Relatives may share an e-mail and a surname; their first names tell.
+    # Relatives may share an e-mail and a surname; their first names differ.
     unsure = {email_and_surname(line) for line in lines if "first_name" not in line.cells}
     refuse_alike(
         [line for line in lines if "email" in line.cells],
@@ -257,10 +258,10 @@ def _ids(customers: "list[Customer]") -> str:
 
 
 def _number(customer: "Customer") -> str:
-    """Return the membership number of a customer, as rows have it."""
+    """Return the membership number of a customer, in the form that rows have."""
     return clean((customer.membership and customer.membership.identifier) or "")
 
 
 def _name(name: str | None) -> str:
-    """Return what is the same for a name in small and capital letters."""
+    """Return a name for comparison, without capitals."""
     return clean(name or "").casefold()

@@ -1,4 +1,4 @@
-"""What an import tells people: how each row ended, the sums, and the rows to correct."""
+"""The report of an import: the outcome of each row, the sums, and the rows to correct."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from ticketsource_async.models.values import visible
 from ticketsource_async.tables import Column, Shown, Table, is_consent
 
 _TO_CORRECT: Final = ("refused", "unknown")
-_REQUESTS: Final = {"would create": 1, "would update": 2}  # an update first looks how the customer is by then
+_REQUESTS: Final = {"would create": 1, "would update": 2}  # an update first reads the current record
 _MOST_SHOWN: Final = 40
 _MOST_NAMED: Final = 5
 
@@ -26,7 +26,7 @@ _Shown = str | bool | int | None
 
 @dataclass
 class Outcome:
-    """How a row ended."""
+    """The outcome of a row."""
 
     line: Line
     outcome: str
@@ -39,11 +39,11 @@ class Outcome:
 
     @property
     def is_to_correct(self) -> bool:
-        """Whether the row was not written, or nobody knows."""
+        """Whether the row was not written, or it is not known whether it was."""
         return self.outcome in _TO_CORRECT
 
     def to_dict(self) -> dict[str, object]:
-        """Return what there is to say, for programs."""
+        """Return the outcome as JSON-able data."""
         said: dict[str, object] = {"row": self.line.row.number, "outcome": self.outcome}
         for name in ("id", "reason", "values", "as_stored", "odd"):
             if value := getattr(self, name):
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Outcomes:
-    """How the rows ended."""
+    """The outcomes of all rows."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class Outcomes:
         self._to_correct: list[Outcome] = []
 
     def add(self, outcome: Outcome) -> None:
-        """Take the outcome of a row."""
+        """Add the outcome of a row."""
         self._counts[outcome.outcome] += 1
         if outcome.is_to_correct:
             self._to_correct.append(outcome)
@@ -83,7 +83,7 @@ class Outcomes:
         return sorted(self._to_correct, key=lambda outcome: outcome.line.row.number)
 
     def summary(self, *, applied: bool) -> Iterator[str]:
-        """Yield the lines that sum up the import."""
+        """Yield the lines of the summary."""
         counted = ", ".join(f"{count:,} {kind}" for kind, count in self._counts.items()) or "no rows"
         yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written: --apply writes."
         if self._consents:
@@ -96,7 +96,7 @@ class Outcomes:
             yield f"{column} {what}: row{'s' if len(rows) > 1 else ''} {', '.join(rows[:_MOST_NAMED])}{more}."
 
     def _cost(self) -> str:
-        """Say how many requests writing takes, and how long at the rate limit."""
+        """Return how many requests the writes take, and how long that is at the rate limit."""
         if not (requests := sum(count * self._counts[kind] for kind, count in _REQUESTS.items())):
             return ""
         limit = RateLimit()
@@ -105,7 +105,7 @@ class Outcomes:
         return f"Writing takes {requests:,} request{'s' if requests > 1 else ''}{about}. "
 
     def show_to_correct(self, all_in: Path | None) -> None:
-        """Draw the rows that were not written, on a terminal; `all_in` is the file that has all of them."""
+        """Print a table of the rows that were not written on a terminal. `all_in` is the file that has all of them."""
         if not (to_correct := self.to_correct):
             return
         from ticketsource_async.cli.terminal import print_rows  # noqa: PLC0415 - only where a table is drawn
@@ -137,9 +137,10 @@ _DRAWN: Final = Table[Outcome](
 def table_to_correct(
     header: Row, outcomes: list[Outcome], *, escape_formulas: bool, guard_names: bool
 ) -> Table[Outcome]:
-    """Return the rows to correct as a table: the columns of the file as they were, after one with the reason.
+    """Return the table of the rows to correct: a column with the reason, then the unchanged columns of the file.
 
-    `guard_names` puts a quote before a name that a spreadsheet would take for a formula, as the writer does with cells.
+    `guard_names` puts a quote before a name that a spreadsheet would run as a formula. The writer does the same with
+    cells.
     """
     width = max((len(row.cells) for row in (header, *(outcome.line.row for outcome in outcomes))), default=0)
     names = [undefuse(clean(name)) for name in header.cells] + [""] * (width - len(header.cells))

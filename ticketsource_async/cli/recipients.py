@@ -1,4 +1,4 @@
-"""Who of the customers is written to a file: those with consent, those who can be reached, those who have booked."""
+"""Choose the customers to export: those with a consent, those who can be reached, and those with a booking."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ def _has_post_address(customer: "Customer") -> bool:
 
 
 def _has_telephone(customer: "Customer") -> bool:
-    return re.search("[1-9]", customer.telephone or "") is not None  # many write 0 for none
+    return re.search("[1-9]", customer.telephone or "") is not None  # many box offices write 0 if there is none
 
 
 _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
@@ -46,11 +46,11 @@ _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
     "telephone": ("telephone number", _has_telephone),
 }
 _NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
-"""What is needed to contact somebody in each way that they may consent to."""
+"""The field that each way of contact needs."""
 
 
 def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add --consent and --require, of which `Recipients` is made."""
+    """Add --consent and --require, the options of `Recipients`."""
     require = click.option(
         "--require",
         type=click.Choice(tuple(_REQUIRED)),
@@ -70,7 +70,7 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 class Recipients:
-    """Chooses among customers, and counts those who are left out or cannot be reached."""
+    """A filter for customers that counts those who are left out or cannot be reached."""
 
     def __init__(self, consent: Collection[str], require: Collection[str]) -> None:
         self.is_everybody = not consent and not require
@@ -82,7 +82,7 @@ class Recipients:
         self._unreachable: Counter[str] = Counter()
 
     def take(self, customer: "Customer") -> bool:
-        """Say whether a customer is one of those wanted."""
+        """Say whether a customer passes the filter, and count them."""
         if self.is_everybody:
             return True
         if not all(getattr(customer.consent, way, None) is True for way in self._consent):
@@ -97,7 +97,7 @@ class Recipients:
         return True
 
     def say_who_is_not(self) -> None:
-        """Say how many were left out, and how many consent to what cannot reach them."""
+        """Print how many were left out, and how many consent to a way of contact but have no address for it."""
         if self._consent:
             say(f"{self._no_consent:,} left out: no consent to {' and '.join(self._consent)}.")
         for name in self._require:
@@ -121,8 +121,8 @@ async def who_booked(
 ) -> AsyncGenerator["Customer", None]:
     """Yield the customers of the bookings for these events and dates, each once, in the order of their first booking.
 
-    It says beforehand how many requests it makes, of which a `limit` may save some. An event or a date that cannot be
-    read is left out.
+    It first prints how many requests it makes. A `limit` may save some of them. An event or a date that cannot be read
+    is left out.
     """
     with checked_ids("--event", explained="an event: `events list` prints them."):
         lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
@@ -150,7 +150,7 @@ async def who_booked(
 
 
 async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGenerator[T, None]:
-    """Yield the rows of these lists in order; leave out a list that cannot be read for a reason of its own."""
+    """Yield the rows of these lists in order. Leave out a list with an error that concerns only this list."""
     from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
     from ticketsource_async.listings import in_order  # noqa: PLC0415
 
@@ -175,9 +175,9 @@ async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGener
 async def customers_with(
     ts: "TicketSource", ids: Collection[str], left_out: LeftOut, *, limit: int | None = None, quiet: bool
 ) -> AsyncGenerator["Customer", None]:
-    """Yield the customers with these ids in their order, after saying how many requests that takes.
+    """Print how many requests it takes, then yield the customers with these ids in their order.
 
-    Those whom TicketSource does not have any more, since they were deleted, merged or purged, are counted and named.
+    Customers whom TicketSource does not have any more are counted and named: they were deleted, merged or purged.
     """
     from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - as above
 
@@ -206,7 +206,7 @@ async def customers_with(
 async def by_request(
     ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, output: Path, quiet: bool
 ) -> "BookingsWithCustomer":
-    """Yield each booking with its customer, each of whom is asked for once when all bookings are read."""
+    """Read all bookings, request each customer once, then yield each booking with its customer."""
     rows = [row async for row in bookings]
     ids = dict.fromkeys(booking.customer_id for _, _, booking in rows if booking.customer_id)
     customers: dict[str, Customer] = {}
@@ -222,7 +222,7 @@ async def by_request(
 async def from_store(
     ts: "TicketSource", bookings: "Bookings", store: Path, left_out: LeftOut
 ) -> "BookingsWithCustomer":
-    """Yield each booking with its customer as a store has them, and say at the end whom it does not have.
+    """Yield each booking with its customer from a store, and print at the end which customers the store does not have.
 
     Raises `StoreError` before the first request if the store is of another box office.
     """
@@ -231,7 +231,7 @@ async def from_store(
     missing: dict[str, None] = {}
     damaged: set[str] = set()
     async with CustomerStore(store, read_only=True) as in_store:
-        await ts.customers.check_store(in_store)  # ids may be the same there
+        await ts.customers.check_store(in_store)  # another box office may have the same ids
         async for event, date, booking in bookings:
             customer, customer_id = None, booking.customer_id
             if customer_id and customer_id not in damaged and customer_id not in missing:
@@ -252,6 +252,6 @@ async def from_store(
 
 
 def requests_taken(number: int) -> str:
-    """Return how many requests something takes, and how long if it is more than the rate limit allows at once."""
+    """Return a text with the number of requests, and the time if it is more than the rate limit allows at once."""
     minutes = (number - 1) // _A_MINUTE
     return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

@@ -31,7 +31,7 @@ from ticketsource_async.cli.sales import Hooks, check_any_read, events_option, r
 if TYPE_CHECKING:
     from ticketsource_async import Sales, StartFilter
 
-_SETTINGS: Final = "MPLCONFIGDIR"  # where matplotlib looks for settings, and keeps what it knows of fonts
+_SETTINGS: Final = "MPLCONFIGDIR"  # matplotlib's folder for its settings and its cache of fonts
 
 
 @command("report", epilog="Example: ticketsource report --from 2026-01-01 --to 2026-01-31 -o report.html")
@@ -104,7 +104,7 @@ def _write(
 
 @contextmanager
 def _no_trace_of_matplotlib() -> Iterator[None]:
-    """Let matplotlib write nothing to stderr, and to no folder that stays unless the user has named one for it."""
+    """Let matplotlib write nothing to stderr, and to a temporary folder unless the user has set a folder for it."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if os.environ.get(_SETTINGS):
         yield

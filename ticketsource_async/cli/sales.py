@@ -1,4 +1,4 @@
-"""The command that says what was sold."""
+"""The command that shows the sales."""
 
 from collections.abc import Callable
 from dataclasses import dataclass  # not attrs, which help would have to load
@@ -123,7 +123,7 @@ def sales(
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is called for each record, and for each row or branch that cannot be read."""
+    """The functions for each record, and for each row or branch that cannot be read."""
 
     note: "Callable[[Record], None]"
     left_out: LeftOut
@@ -131,13 +131,13 @@ class Hooks:
 
 @dataclass(frozen=True)
 class _Watch:
-    """Sees each performance that is read, as a tally does: counts it, and notes what could not be read."""
+    """A tally that counts each performance and notes unreadable values."""
 
     hooks: Hooks
     count: Callable[[], object]
 
     def add(self, sold: "Sold") -> None:
-        """See a performance."""
+        """Count a performance."""
         for record in (sold.event, sold.date, sold.venue, *sold.bookings):
             if record is not None:
                 self.hooks.note(record)
@@ -146,7 +146,7 @@ class _Watch:
         self.count()
 
     def add_failed(self, failed: "FailedBranch") -> None:
-        """See a branch that could not be read."""
+        """Note a branch that could not be read."""
         self.hooks.left_out(failed)
 
 
@@ -158,7 +158,7 @@ async def read_sales(
     start: "StartFilter | None",
     events: tuple[str, ...],
 ) -> None:
-    """Read the performances and their bookings once for all of these tallies, and show how far it is."""
+    """Read the performances and their bookings once for all of these tallies, and show the progress."""
     with (
         progress("performances", quiet=quiet) as shown,
         checked_ids("--event", explained="an event: `events list` prints them."),
@@ -167,7 +167,7 @@ async def read_sales(
 
 
 async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: Hooks, options: Options) -> None:
-    """Read the seats, after saying how many requests that takes."""
+    """Print how many requests the seats take, then read them."""
     if not (number := len(tally.booking_ids)):
         return
     if not options.quiet:

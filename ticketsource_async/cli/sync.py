@@ -1,4 +1,4 @@
-"""The commands that keep another system in step with the customers: changes and forget."""
+"""The commands for syncing customers to another system: `changes` and `forget`."""
 
 import os
 from collections import Counter
@@ -131,7 +131,7 @@ def follow_customers(
                     found = _safest_first(changes) if order == "safe" else changes
                     rows = _counted(found, counts, note, failures)
                     await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
-                await in_store.acknowledge_all()  # now that the file has its name
+                await in_store.acknowledge_all()  # the file is complete and has its name
         _conclude(counts, failures, quiet=quiet)
 
     run(
@@ -141,7 +141,7 @@ def follow_customers(
 
 
 def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet: bool) -> None:
-    """Say what was written, and end as the failures demand."""
+    """Print what was written, and end with the exit code of the failures."""
     if not quiet:
         from ticketsource_async import Change, Erased  # noqa: PLC0415 - as above
 
@@ -155,7 +155,7 @@ def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet:
 
 
 async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":
-    """Yield first those after which a person may not be contacted; a failure comes after all."""
+    """Yield the changes that may forbid contact first. Raise a failure after all changes."""
     from ticketsource_async.output import Spool  # noqa: PLC0415 - as above
 
     failure: TicketSourceError | None = None
@@ -176,11 +176,11 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
 
 
 def _forbids(change: "Change") -> bool:
-    """Say whether a change may take away the right to contact a person."""
+    """Say whether a change may forbid contact with a person."""
     if change.kind != "updated":
         return change.consent_changed or change.kind == "deleted"
     before, after = _consents(change.before), _consents(change.after)
-    # What was told before may have been another consent than the one that was acknowledged.
+    # A version yielded earlier may have had another consent than the acknowledged one.
     ways = {name for path in change.fields for part, _, name in [path.partition(".")] if part == "consent"}
     ways = {*before, *after} if "" in ways else {way.removeprefix("extra.") for way in ways}
     withdrawn = any(value is True and after.get(way) is not True for way, value in before.items())
@@ -205,10 +205,10 @@ async def _counted(
     note: "Callable[[Customer], None]",
     failures: list[TicketSourceError],
 ) -> "AsyncGenerator[Change, None]":
-    """Yield the changes, and count those that are written; add to the failures what does not concern all of them.
+    """Yield the changes and count them. Add an error that does not concern all of them to the failures.
 
-    That is what fails for a single customer, and deletions that are too many: the changes of customers in the list
-    were yielded.
+    Such an error is of a single customer, or there are too many deletions: the changes of customers in the list were
+    yielded.
     """
     try:
         async with aclosing(changes):
@@ -222,14 +222,14 @@ async def _counted(
     except (APIError, InvalidResponse, TransportError) as error:
         from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
 
-        # Else it is the list, or the calls of all, so changes are missing.
+        # The list or all calls failed, so changes are missing.
         if error.path.endswith("/customers") or concerns_all(error):
             raise
         failures.append(error)
 
 
 def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
-    """Note what could not be read in a customer, unless that was so before."""
+    """Note the values of a customer that cannot be read now and could be read before."""
     from attrs import evolve  # noqa: PLC0415 - help can do without
 
     if change.after is not None and change.after.invalid:

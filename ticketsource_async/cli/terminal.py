@@ -1,4 +1,4 @@
-"""How look-ups print records: on a terminal as tables, which `rich` draws, else in one of the formats of files."""
+"""Print records: on a terminal as tables drawn by `rich`, elsewhere in one of the file formats."""
 
 import os
 import re
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_ROWS: Final = 100
-"""The rows of a table on a terminal, unless somebody asks for more."""
+"""The greatest number of rows of a table on a terminal, unless --limit asks for more."""
 
 TABLE: Final = "table"
 _GAP: Final = 2
 _LEAST: Final = 10
-"""How narrow a column may become. It is narrower only if its cells are."""
-_LEAST_VALUE: Final = 20  # of a single record, unless its name would have less than this:
+"""The least width of a column. It is narrower only if its cells are."""
+_LEAST_VALUE: Final = 20  # of a value of a single record, unless its name would have less than:
 _LEAST_NAME: Final = 8
 _FOLDED: Final = (32, 24, 16)
-"""The longest word that is not folded. A shorter one is tried if there is no room for enough columns otherwise."""
+"""The longest word that is not folded. A shorter length is tried if there is not enough room for the columns."""
 _ENOUGH: Final = 4
-_UNKNOWN: Final = (80, 24)  # the size of what has none, such as a pipe
+_UNKNOWN: Final = (80, 24)  # the size to assume for a pipe, which has none
 _NARROWEST: Final = 20
 
 
@@ -52,7 +52,7 @@ table_or_file_option = click.option(
 
 
 def table_or_format(output: Path, named: str | None) -> "Format | None":
-    """Return the format that `table_or_file_option` means for an output; None for a table on a terminal."""
+    """Return the format for an output and `table_or_file_option`; None for a table on a terminal."""
     if named != TABLE and (named is not None or str(output) != "-" or not on_terminal(sys.stdout)):
         return chosen_format(output, named, "csv")
     if str(output) != "-":
@@ -61,13 +61,13 @@ def table_or_format(output: Path, named: str | None) -> "Format | None":
 
 
 def print_format_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option --format of what prints records; `default` is for a pipe."""
+    """Return the option --format of a command that prints records; `default` is for a pipe."""
     explained = f"How to print.  [default: table on a terminal, elsewhere {default}]"
     return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, TABLE), help=explained)
 
 
 def limited(stops: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option --limit, which says when it stops."""
+    """Return the option --limit; `stops` is its help."""
     explained = f"{stops}  [default: {MOST_ROWS} in a table, else all]"
     return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=explained)
 
@@ -84,7 +84,7 @@ class Printing:
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a table that people look at."""
+        """Whether to print a table on a terminal."""
         return self.format == TABLE or (self.format is None and on_terminal(sys.stdout))
 
     @property
@@ -94,16 +94,17 @@ class Printing:
 
     @property
     def has_cells(self) -> bool:
-        """Whether a value that could not be read leaves an empty cell, which does not say so itself."""
+        """Whether an unreadable value gives an empty cell, so that it must be reported."""
         from ticketsource_async.files import FORMATS  # noqa: PLC0415 - as above
 
         return not self.is_table and self.format is not None and FORMATS[self.format].has_cells
 
     @contextmanager
     def records(self, kind: type[T], *, no_rows: str = "No rows.") -> Iterator[Callable[[T], bool]]:
-        """Yield what takes a record of this kind to print, and says whether another one is wanted.
+        """Yield a function that prints a record of this kind, and returns whether another one is wanted.
 
-        A table is drawn at the end, also if an error of the API or a signal ends the list before: it has what has come.
+        A table is printed at the end. If an error of the API or a signal ends the list, the table has the records so
+        far.
         """
         from asyncio import CancelledError  # noqa: PLC0415 - help can do without
 
@@ -123,7 +124,7 @@ class Printing:
                     nonlocal count
                     count += 1
                     write(record)
-                    stdout.flush()  # somebody may wait for it
+                    stdout.flush()  # a reader of the pipe may wait for it
                     return count != self.limit
 
                 yield pass_on
@@ -132,7 +133,7 @@ class Printing:
 
         def keep(record: T) -> bool:
             rows.append(record)
-            return len(rows) <= (self.most or 0)  # one more than are shown tells whether there are more
+            return len(rows) <= (self.most or 0)  # one row more than is shown, to see whether there are more
 
         try:
             yield keep
@@ -162,17 +163,17 @@ class Printing:
 
 
 def print_rows(table: "Table[T]", rows: Sequence[T], below: Sequence[str] = ()) -> None:
-    """Print a table of what is no record, and lines below it."""
+    """Print a table of rows that are no records, and lines below it."""
     _print([*_list(table, rows, [{} for _ in rows]), *below])
 
 
-# What stands in a cell
+# The text of a cell
 
 
 def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bool = False) -> str:
-    """Return a value as people read it.
+    """Return a value as text for people.
 
-    An `offset` from UTC that stands in the heading is left out. `exact` shows an empty text, which is not None, as "".
+    An `offset` from UTC that is in the heading is left out. `exact` shows an empty text, which is not None, as "".
     """
     if value is None:
         return "unknown" if column.kind == "yes" and column.name.startswith("consent") else ""
@@ -187,24 +188,24 @@ def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bo
         return value.isoformat()
     text = str(value)
     shows = (not text and not exact) or any(character.isprintable() and not character.isspace() for character in text)
-    return text if shows else f'"{text}"'  # else it would look like nothing
+    return text if shows else f'"{text}"'  # else it would be invisible
 
 
 def pounds(amount: Decimal) -> str:
-    """Return money with two decimals, or as many as it has: it is never rounded."""
+    """Return money with at least two decimals. It is never rounded."""
     whole, _, part = f"{amount:f}".partition(".")
     return f"{whole}.{part:0<2}"
 
 
 def _split(moment: datetime) -> tuple[str, str]:
-    """Return day and time as written, without seconds that are zero, and the offset from UTC."""
+    """Return the day and the time as written, without zero seconds, and the offset from UTC."""
     naive = moment.replace(tzinfo=None)
     exact = moment.second or moment.microsecond
     return naive.isoformat(" ", "auto" if exact else "minutes"), moment.isoformat().removeprefix(naive.isoformat())
 
 
 def _unreadable(invalid: Mapping[str, object], reads: Sequence[str]) -> list[object]:
-    """Return the values that could not be read of those fields, of a part of them, or of what they are a part of."""
+    """Return the unreadable values of these fields, of fields in them, and of the parts that contain them."""
     return [raw for path, raw in invalid.items() if any(_within(path, read) or _within(read, path) for read in reads)]
 
 
@@ -225,7 +226,7 @@ def _cell(
 ) -> "Text":
     """Return the text of a cell: the values of these columns, with `between` between them.
 
-    A value that could not be read is marked as unreadable; `exact` adds what it is. `offset` is as in `_words`.
+    A value that could not be read is marked as unreadable; `exact` adds the raw value. `offset` is as in `_words`.
     """
     from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
 
@@ -238,7 +239,7 @@ def _cell(
             what = f": {', '.join(map(json_text, unread))}" if exact else ""
             said = Text(_printable(f"(unreadable{what})"), "red")
             if said.plain in cell.plain:
-                continue  # the value is one, and the columns are parts of it
+                continue  # the columns are parts of one unreadable value
         elif len(columns) > 1 and (value is None or not str(value).strip()):
             continue
         else:
@@ -248,7 +249,7 @@ def _cell(
 
 
 def _printable(text: str) -> str:
-    """Return text that a terminal does not obey and can show; a line break stays, as a cell can have lines."""
+    """Return a text that the terminal can show, without control characters. Line breaks stay in a cell."""
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
 
     encoding = _encoding()
@@ -266,9 +267,9 @@ def _encoding() -> str:
 def _list(
     table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[str, object]] | None = None
 ) -> "list[RenderableType]":
-    """Return the table of a list, and a line that names the columns for which the terminal has no room.
+    """Return the table of a list, and a line that names the columns that do not fit on the terminal.
 
-    `invalid` has what could not be read of each row, for rows that are parts of a record.
+    `invalid` has the unreadable values of each row, for rows that are parts of a record.
     """
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -294,7 +295,7 @@ def _list(
 
 
 def _common_offset(columns: "Sequence[Column[Any]]", rows: Sequence[Any]) -> str:
-    """Return the offset from UTC that all times of a column have, for its heading; empty if they differ."""
+    """Return the offset from UTC of all times of a column, for its heading; empty if they differ."""
     if columns[0].kind != "moment":
         return ""
     offsets = {_split(moment)[1] for row in rows if isinstance(moment := columns[0].get(row), datetime)}
@@ -306,7 +307,7 @@ def _justify(columns: "Sequence[Column[Any]]") -> "JustifyMethod":
 
 
 def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
-    """Return the table of one record, with a line for each column and unknown attribute, and the table of its parts."""
+    """Return the table of one record, with a line for each column and unknown attribute, and the table of the parts."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
     from ticketsource_async.files.json import json_text  # noqa: PLC0415
@@ -329,7 +330,7 @@ def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
 
 
 def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the attributes of a record and its parts that this library does not know; not of parts in a list."""
+    """Yield the unknown attributes of a record and its parts, except parts in a list."""
     for key, value in data.items():
         if key == "extra":
             yield from ((f"{at}{name}", inner) for name, inner in value.items())
@@ -338,10 +339,10 @@ def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, objec
 
 
 def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
-    """Return the widths of the columns for which the terminal has room: the first ones, at least one.
+    """Return the widths of the first columns that fit on the terminal, at least one.
 
-    A column that is `whole`, such as that of the ids, is as wide as its cells. Columns after the first `_ENOUGH` have
-    room only if most rows still take one line.
+    A column that is `whole`, such as the ids, is as wide as its cells. More than `_ENOUGH` columns are shown only if
+    most rows still take one line.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
@@ -350,7 +351,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
     words = []
     for number, column in enumerate(cells):
         longest = sorted(max(map(cell_len, text.plain.split()), default=0) for text in column)
-        usual = longest[-1 - len(longest) // 10]  # one long word in ten leaves the others their room
+        usual = longest[-1 - len(longest) // 10]  # without the longest tenth, which would take too much room
         most = max(lengths[number]) if whole[number] else max(usual, min(max(lengths[number]), _LEAST))
         words.append(max(most, *map(cell_len, headings[number].plain.split())))
     best, widths = list[int](), list[int]()
@@ -367,7 +368,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
 
 
 def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Return widths that fill the terminal, each at least that given; an empty list if the terminal is too narrow."""
+    """Return widths that fill the terminal, each at least as given; an empty list if the terminal is too narrow."""
     room = _width() - _GAP * (len(least) - 1)
     if len(least) > 1 and sum(least) > room:
         return []
@@ -381,12 +382,12 @@ def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
 
 
 def _width() -> int:
-    """Return how many characters a line can have; a terminal that is too narrow for a table folds the lines itself."""
+    """Return how many characters a line can have. A terminal that is too narrow for a table folds the lines itself."""
     return max(shutil.get_terminal_size(_UNKNOWN).columns, _NARROWEST)
 
 
 def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths: Sequence[int]) -> "RenderableType":
-    """Return a table with a rule under its headings, if it has some, in characters that every terminal has."""
+    """Return a table, with a rule of hyphens under its headings if it has some."""
     from rich.table import Table as Drawn  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
@@ -394,7 +395,7 @@ def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths:
     for number, width in enumerate(widths):
         heading = headings[number] if headings else Text()
         if number:
-            drawn.add_column(width=_GAP)  # not padding, which counts as width in some versions of rich
+            drawn.add_column(width=_GAP)  # some versions of rich count padding as width
         drawn.add_column(heading, width=width, overflow="fold", justify=heading.justify or "left")
     rule = [tuple(Text("-" * width) for width in widths)] if headings else []
     for row in (*rule, *zip(*cells[: len(widths)], strict=True)):
@@ -403,7 +404,7 @@ def _draw(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", widths:
 
 
 def _print(drawn: "Sequence[RenderableType]") -> None:
-    """Print tables and lines to stdout, with colours if that is a terminal, unless NO_COLOR is set."""
+    """Print tables and lines to stdout. On a terminal they have colours, unless NO_COLOR is set."""
     import io  # noqa: PLC0415 - as above
 
     from rich.console import Console  # noqa: PLC0415
@@ -414,7 +415,7 @@ def _print(drawn: "Sequence[RenderableType]") -> None:
     console = Console(
         file=written,
         width=_width(),
-        height=_UNKNOWN[1],  # without it a dumb terminal has 80 columns
+        height=_UNKNOWN[1],  # else rich takes 80 columns for a dumb terminal
         force_terminal=is_terminal,
         color_system="auto" if coloured else None,
         legacy_windows=False,
@@ -426,5 +427,5 @@ def _print(drawn: "Sequence[RenderableType]") -> None:
         console.print(one)
     text = re.sub(r" +$", "", written.getvalue(), flags=re.MULTILINE)
     with opened(Path("-"), "utf-8") as stdout:
-        # Not `stdout.write`, which would show the escapes of colours: those of the data are replaced already.
+        # `stdout.write` would show the escapes of colours. Those in the data are already replaced.
         stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))

@@ -1,4 +1,4 @@
-"""Any table to a file: `FORMATS` has each format once. `read` reads the files of other people."""
+"""Write a table to a file in one of the `FORMATS`. `read` reads a table that somebody made."""
 
 import asyncio
 import os
@@ -35,29 +35,29 @@ __all__ = (
 
 T = TypeVar("T")
 
-_ROWS_A_TURN: Final = 500  # so that the other tasks of the event loop get theirs
+_ROWS_A_TURN: Final = 500  # then the other tasks of the event loop may run
 
 
 class Open(Protocol):
-    """What begins a file, yields what writes one item, and ends the file when the block is left."""
+    """A function that begins a file, yields a function that writes one item, and ends the file."""
 
     def __call__(
         self, stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
     ) -> AbstractContextManager[Callable[[T], None]]:
-        """Begin a file; `stream` was opened with `newline=""`, and has a `buffer` if the format is binary.
+        """Begin a file. `stream` was opened with `newline=""`, and has a `buffer` if the format is binary.
 
-        Nothing is written before the first item or the end. An error in the block leaves the file without its end.
+        Nothing is written before the first item or the end. After an error in the block, the file has no end.
         """
         ...
 
 
 @frozen
 class Format:
-    """A kind of file: its name, which is the ending of its files too, and what writes it.
+    """A file format: its name, which is also the ending of its files, and the function that writes it.
 
-    `has_cells` says that there is a cell for each column, `by_line` that what was written is good without the rest, and
-    `guards_formulas` that it knows `escape_formulas` and a byte order mark. `check_extra` raises `ConfigurationError`
-    if an extra that it needs is not installed.
+    `has_cells`: each column has a cell. `by_line`: each line is complete without those after it. `guards_formulas`: it
+    uses `escape_formulas` and a byte order mark. `check_extra` raises `ConfigurationError` if a package that it needs
+    is not installed.
     """
 
     name: str
@@ -84,24 +84,24 @@ FORMATS: Final[dict[str, Format]] = {
 
 
 def format_named(name: str) -> Format:
-    """Return a format, named in letters of any case; raise `ConfigurationError` if there is none of this name."""
+    """Return the format with this name, in any case; raise `ConfigurationError` if there is none."""
     if (found := FORMATS.get(name.lower())) is None:
         raise ConfigurationError(f"There is no format {name!r}: choose one of {', '.join(FORMATS)}.")
     return found
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:
-    """Return the ending of the name of a file, in small letters and without its dot; empty for what is no file."""
+    """Return the ending of a file's name, in small letters and without the dot; empty if the path is no file."""
     path = Path(path)
     suffix = path.suffix or (path.name if path.name.startswith(".") else "")
     return suffix.lower().lstrip(".") if is_replaced(path) else ""
 
 
 def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
-    """Return the format that the ending of a path names, in letters of any case.
+    """Return the format that the ending of a path names, in any case.
 
-    A name such as `.xlsx` is an ending alone. Stdout (`-`), a pipe, a device and a path without an ending have the
-    default. Raises `ConfigurationError` for an ending that no format has.
+    The name `.xlsx` counts as an ending. Stdout (`-`), a pipe, a device and a path without an ending have the default.
+    Raises `ConfigurationError` for an ending that no format has.
     """
     ending = ending_of(path)
     if ending and ending not in FORMATS:
@@ -115,7 +115,7 @@ def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
 
 
 def check_can_write(path: str | os.PathLike[str], *, format: str | None = None) -> None:  # noqa: A002 - as in `write`
-    """Raise what `write` would raise for a format or a file, before there is a row; leave no file behind."""
+    """Raise what `write` would raise for a format or a file, before there is a row. No file is left behind."""
     kind, path = format_of(path) if format is None else format_named(format), Path(path)
     kind.check_extra()
     if str(path) == "-" and sys.stdout is not None and sys.stdout.isatty():
@@ -141,19 +141,19 @@ async def write(
 ) -> int:
     """Write rows to a file and return their number: `await files.write(ts.customers.list(), CUSTOMERS, "people.xlsx")`.
 
-    The file is written atomically: it appears when it is whole, and if anything fails the old one stays. A new one can
-    be read by nobody else. The format is that of the ending, see `format_of`, unless `format` names one; `path` may be
-    "-" for stdout. `escape_formulas` changes csv and tsv alone, and `byte_order_mark` is for these. `on_warning` is
-    called with what a reader of the file should know, such as cells that were cut; otherwise that is logged.
+    The file is written atomically: it appears when it is complete. If anything fails, the old file stays. Only you can
+    read a new file. `path` may be "-" for stdout. The ending gives the format, see `format_of`, unless `format` names
+    one. `escape_formulas` and `byte_order_mark` are for csv and tsv. `on_warning` is called with what a reader of the
+    file should know, such as cut cells. Without it, warnings are logged.
 
-    Raises `ConfigurationError` for a format that there is not, whose extra is not installed, that has no byte order
-    mark, or that cannot be shown on a terminal, and OSError for a file that cannot be written.
+    Raises `ConfigurationError` if the format does not exist, if its extra is not installed, if it has no byte order
+    mark, or if a terminal cannot show it. Raises OSError for a file that cannot be written.
     """
     kind = format_of(path) if format is None else format_named(format)
     if byte_order_mark and not kind.guards_formulas:
         raise ConfigurationError(f"byte_order_mark is for csv and tsv, and this is {kind.name}.")
     path = Path(path)
-    at_once = not is_replaced(path)  # somebody may wait for it
+    at_once = not is_replaced(path)  # a reader of a pipe may wait for each row
     written = 0
     with opened(path, "utf-8-sig" if byte_order_mark else "utf-8", on_warning) as stream:
         if stream.isatty():
@@ -172,15 +172,15 @@ async def write(
         except BaseException:
             if not file.__exit__(*sys.exc_info()):
                 raise
-        # To end a large file takes seconds. It gets its name after that, in this thread: if this is cancelled, never.
+        # To end a large file takes seconds. Then it gets its name in this thread; after a cancellation it never does.
         await _in_thread(lambda: file.__exit__(None, None, None))
     return written
 
 
 def as_text(rows: Iterable[T], table: Table[T], format: str) -> str:  # noqa: A002 - as above
-    """Return the text of a file with these rows, such as the page that a web service answers with.
+    """Return the text of a file with these rows, such as an HTML page for a web service.
 
-    Raises `ConfigurationError` for a format that there is not, whose extra is not installed, or that is no text.
+    Raises `ConfigurationError` if the format does not exist, if its extra is not installed, or if it is binary.
     """
     kind = format_named(format)
     if kind.is_binary:
@@ -207,12 +207,12 @@ async def _each(rows: AsyncIterable[T] | Iterable[T]) -> AsyncGenerator[T, None]
 
 
 async def _in_thread(work: Callable[[], object]) -> None:
-    """Do work in a thread, to its end even if the caller is cancelled."""
+    """Do work in a thread. If the caller is cancelled, the work is still finished first."""
     doing = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(doing)
     except asyncio.CancelledError:
         await asyncio.wait([doing])
         if not doing.cancelled():
-            doing.exception()  # nobody else will ask for it
+            doing.exception()  # else asyncio logs an exception that was never retrieved
         raise

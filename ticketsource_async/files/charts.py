@@ -1,8 +1,8 @@
-"""Charts as SVG to put into a page: no script, no style of their own, no font, and nothing to fetch.
+"""Draw charts as SVG for a page, without scripts, styles, fonts or files to load.
 
-A chart is drawn by matplotlib in the unit of the page, which is a pixel of CSS. Its colours are variables of the page.
-matplotlib sees no text of the API: it would take "$" for mathematics, and it knows few scripts. The page's browser has
-the fonts.
+matplotlib draws a chart in pixels of CSS, the unit of the page. The colours are variables of the page. matplotlib gets
+no text of the API: it reads "$" as mathematics, and it knows few scripts. The browser writes the texts with its own
+fonts.
 """
 
 import re
@@ -31,12 +31,12 @@ _COLOURS: Final[dict[Colour, str]] = {
     "bar": "#000004",
     "below": "#000005",
 }
-"""What matplotlib draws with, to be found again; the page says what each colour is."""
+"""The colours that matplotlib draws with. They are replaced by variables of the page, which sets the real colours."""
 
 _BY_CODE: Final = {code: f"var(--{name})" for name, code in _COLOURS.items()}
 
 _WIDTHS: Final = {"narrow": 360, "wide": 720}
-"""Each chart is drawn for telephones and for wider screens, with letters of one size; the class of each is its name."""
+"""The widths of a chart, for telephones and for wider screens, with letters of one size. The name is the CSS class."""
 
 _LETTER: Final = 13  # the size of a letter, in pixels
 _SMALL: Final = 12
@@ -60,7 +60,7 @@ class _Chart:
     def text(
         self, x: float, y: float, text: str, *, at: Place = "left", colour: Colour = "ink", size: int = _LETTER
     ) -> None:
-        """Write text; a place is that of its left end, its middle or its right end, on its baseline."""
+        """Write text on a baseline; `at` says whether x is its left end, its middle or its right end."""
         self._figure.text(
             *(x, y, str(len(self._texts))),
             transform=self._upside_down,
@@ -72,7 +72,7 @@ class _Chart:
         self._texts.append(text)
 
     def line(self, x: Sequence[float], y: Sequence[float], colour: Colour, width: float) -> None:
-        """Draw a line; it is interrupted where y is nan."""
+        """Draw a line with a gap where y is nan."""
         from matplotlib.lines import Line2D  # noqa: PLC0415 - as above
 
         line = Line2D(x, y, color=_COLOURS[colour], linewidth=width, transform=self._upside_down)
@@ -95,13 +95,13 @@ class _Chart:
         self._figure.add_artist(shape)
 
     def svg(self, alternative: str, css_class: str) -> str:
-        """Return the drawing as an element of a page; `alternative` is what those get who cannot see it."""
+        """Return the drawing as an SVG element; `alternative` is the text for readers who cannot see it."""
         made = StringIO()
         self._figure.savefig(made, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
         root = ET.fromstring(made.getvalue())  # noqa: S314 - of what this process has drawn, without any text of others
         for parent in root.iter():
             for child in list(parent):
-                if child.tag.endswith(("}defs", "}metadata")):  # its style would be that of the whole page
+                if child.tag.endswith(("}defs", "}metadata")):  # its style would apply to the whole page
                     parent.remove(child)
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
@@ -115,7 +115,7 @@ class _Chart:
 
 
 def _write_text(element: ET.Element, text: str) -> None:
-    """Let an element of a drawing have this text, in the font of the page."""
+    """Put this text into an element of a drawing, in the font of the page."""
     style = dict(part.strip().split(": ", 1) for part in element.attrib["style"].split(";") if part.strip())
     element.attrib = {name: element.attrib[name] for name in ("x", "y")}
     element.set("style", "; ".join(f"{name}: {value}" for name, value in style.items() if name != "font-family"))
@@ -132,7 +132,7 @@ def check_extra() -> None:
 
 @contextmanager
 def _without_settings() -> Iterator[None]:
-    """Let matplotlib draw as it does by itself, with no setting of the program or of the user."""
+    """Let matplotlib use its default settings, not those of the program or the user."""
     import matplotlib as mpl  # noqa: PLC0415 - an extra
 
     with mpl.rc_context():
@@ -142,7 +142,7 @@ def _without_settings() -> Iterator[None]:
 
 
 def bar_chart(bars: Sequence[Bar], scale: Scale, alternative: str) -> tuple[str, ...]:
-    """Return the drawings of bars under each other, each with its name, its detail and its amount as text.
+    """Return the drawings of horizontal bars, each with its name, its detail and its amount as text.
 
     Raises `ConfigurationError` without the extra `report`.
     """
@@ -152,7 +152,7 @@ def bar_chart(bars: Sequence[Bar], scale: Scale, alternative: str) -> tuple[str,
 
 
 def _bars(bars: Sequence[Bar], scale: Scale, width: int) -> _Chart:
-    narrow = width == _WIDTHS["narrow"]  # where a bar stands under its name
+    narrow = width == _WIDTHS["narrow"]  # there a bar stands below its name
     height = 56 if narrow else 42
     chart = _Chart(width, height * len(bars))
     left, right = (0.0, float(width)) if narrow else (width * 0.46, width * 0.84)
@@ -173,7 +173,7 @@ def _bars(bars: Sequence[Bar], scale: Scale, width: int) -> _Chart:
 
 
 def line_chart(points: Sequence[Point], alternative: str) -> tuple[str, ...]:
-    """Return the drawings of a line of amounts over time; it is interrupted where an amount is lacking.
+    """Return the drawings of a line of amounts over time, with a gap where an amount is missing.
 
     Raises `ConfigurationError` without the extra `report`.
     """
@@ -222,9 +222,9 @@ def _name_ends(chart: _Chart, points: Sequence[Point], left: float) -> None:
 
 
 def shortened(text: str, room: float) -> str:
-    """Return as much of a text as surely fits into so many times the size of a letter, with an ellipsis if cut."""
+    """Return the part of a text that surely fits into `room` letter sizes, with an ellipsis if the text is cut."""
     used = 0.0
-    fits = 0  # letters, with what belongs to each
+    fits = 0  # the number of characters that fit, with their accents
     for number, letter in enumerate(text):
         used += _width(letter)
         if used > room:
@@ -235,7 +235,7 @@ def shortened(text: str, room: float) -> str:
 
 
 def _width(letter: str) -> float:
-    """Return how wide a letter is at most in a font of screens, in parts of its size."""
+    """Return the greatest width of a letter in usual screen fonts, as a fraction of the font size."""
     if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0
     if unicodedata.east_asian_width(letter) in "WF":

@@ -1,4 +1,4 @@
-"""CSV, also with tabs, with a guard against cells that a spreadsheet would run."""
+"""Write CSV with commas or tabs, with a guard against cells that a spreadsheet would run as formulas."""
 
 import csv
 import re
@@ -11,18 +11,18 @@ from ticketsource_async.tables import Table, text_of
 
 T = TypeVar("T")
 
-# A spreadsheet that separates cells by something else than commas, such as `;` in much of Europe, takes a part of a
-# cell for a cell of its own, and a line break in it for a new row. So a formula may begin behind each of these, too.
+# A spreadsheet whose separator is not the comma, such as `;` in much of Europe, reads a part of a cell as a cell, and a
+# line break in it as a new row. So a formula may begin after each of these characters, too.
 _SEPARATORS: Final = r";|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _BEGIN: Final = rf"(?<![^{_SEPARATORS}])"
 _SPACE: Final = rf"(?![{_SEPARATORS}])\s"
-# What begins with a sign and has nothing but another between its numbers is computed: +44-1632-960001 is -961589.
+# A spreadsheet computes numbers with signs between them: +44-1632-960001 is -961589.
 _TERM: Final = rf"(?:[(+-]|{_SPACE})*+\d[\d.]*+(?:\)|{_SPACE})*+"
 _SUM: Final = rf"[+-]{_TERM}(?:[+-]{_TERM})++\Z"
 _NUMBER_OR_PHONE: Final = re.compile(rf"(?:'|{_SPACE})*+(?!{_SUM})[+-]?(?:[\d().-]|{_SPACE})++")
-# The last four are full-width forms of the first four. Spaces and quotes before them, also CSV's own, may be dropped.
+# The last four are full-width forms of the first four. A spreadsheet may drop spaces and quotes before them.
 _FORMULA: Final = rf"(?=(?:['\"]|{_SPACE})*+[-=+@\uff1d\uff0b\uff0d\uff20])"
-# Most cells are like this, and it is quick to see.
+# Most cells match this, which is quick to check.
 _HARMLESS: Final = re.compile(rf"(?:[^-=+@\uff1d\uff0b\uff0d\uff20'\"\s{_SEPARATORS}][^{_SEPARATORS}]*)?")
 _FORMULA_BEGINS: Final = re.compile(_BEGIN + _FORMULA)
 _QUOTED_FORMULA: Final = re.compile(f"{_BEGIN}'{_FORMULA}")
@@ -37,8 +37,8 @@ def writer(
     on_warning: OnWarning = log_warning,
     delimiter: str = ",",
 ) -> Iterator[Callable[[T], None]]:
-    """Yield what writes one item; the names of the columns come before the first one, or at the end."""
-    del on_warning  # it holds everything
+    """Yield a function that writes one item. The header is written before the first item, or at the end."""
+    del on_warning  # CSV can hold every value
     write_row = csv.writer(stream, delimiter=delimiter).writerow
     begun = False
 
@@ -60,15 +60,16 @@ def writer(
 def tab_writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
 ) -> AbstractContextManager[Callable[[T], None]]:
-    """Do as `writer`, with tabs between the cells."""
+    """Yield a function that writes one item, as `writer` does, with tabs between the cells."""
     return writer(stream, table, escape_formulas=escape_formulas, on_warning=on_warning, delimiter="\t")
 
 
 def defuse(cell: str) -> str:
-    """Return the cell, with a quote before all that a spreadsheet would run.
+    """Return the cell, with a quote before each part that a spreadsheet would run as a formula.
 
-    A number stays, and so does a phone that is not computed. What has quotes before it gets another, so that `undefuse`
-    gives back what was there. A number behind a separator is no exception: with the next cell it may be a formula.
+    A number stays as it is, and so does a telephone that a spreadsheet does not compute. If a part begins with quotes,
+    it gets one more, so that `undefuse` returns the original. A number after a separator gets a quote too: with the
+    next cell it may be a formula.
     """
     if _HARMLESS.fullmatch(cell) or _NUMBER_OR_PHONE.fullmatch(cell):
         return cell

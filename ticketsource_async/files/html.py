@@ -1,4 +1,4 @@
-"""HTML, as a page to read or to print: it has no script, and a browser loads nothing for it."""
+"""Write an HTML page to read or print, without scripts and without other files to load."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -21,14 +21,14 @@ _NOT_IN_HTML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that no HTML may have. Marks of direction belong to names in Arabic or Hebrew."""
 
 _OWN_NAME: Final = re.compile(r"^[a-z0-9_]+\Z")
-"""A name that this library gives a column; others are those of price categories, and stay as they are."""
+"""The form of the column names of this library. Other names are those of price categories, and stay as they are."""
 _LONG: Final = re.compile(r"[^\s-]{20}(?=[^\s-])")
-"""A part of a word after which a line may break; a line of a narrow column has room for it."""
+"""The part of a long word after which a line may break. It fits into a narrow column."""
 
 
 @lru_cache(1)
 def environment() -> "Environment":
-    """Return what makes pages of the templates beside this module; all texts are escaped.
+    """Return the Jinja environment for the templates beside this module. It escapes all texts.
 
     Raises `ConfigurationError` without the extra `html`.
     """
@@ -39,7 +39,7 @@ def environment() -> "Environment":
         raise ConfigurationError("HTML needs an extra: pip install 'ticketsource-async[html]'") from None
 
     def breakable(text: str) -> str:
-        """Return a text in which a line may break within long words, so that none makes a page too wide."""
+        """Return a text whose long words can break, so that they do not make a page too wide."""
         places = [0, *(found.end() for found in _LONG.finditer(text)), None]
         return Markup("<wbr>").join(text[begin:end] for begin, end in pairwise(places))
 
@@ -56,7 +56,7 @@ def environment() -> "Environment":
 
 
 def _in_html(value: Any) -> Any:
-    """Return a text without what HTML cannot have: an escape stands for a control character."""
+    """Return a text in which an escape replaces each control character that HTML cannot have."""
     if isinstance(value, str) and _NOT_IN_HTML.search(value):
         return type(value)(_NOT_IN_HTML.sub(lambda found: visible(found[0]), value))
     return value
@@ -66,13 +66,13 @@ def _in_html(value: Any) -> Any:
 def writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
 ) -> Iterator[Callable[[T], None]]:
-    """Yield what writes one item as a row of a page.
+    """Yield a function that writes one item as a row of a page.
 
-    A table that is `printed` has the columns for that alone, and they are as people read them. Raises
+    If the table is `printed`, the page has only the columns to print, with their names for people. Raises
     `ConfigurationError` without the extra `html`.
     """
-    del escape_formulas, on_warning  # no spreadsheet runs it, and it holds everything
-    # Each macro of a module is a part of the page, so that no more than a row is in memory.
+    del escape_formulas, on_warning  # HTML runs no formulas and can hold every value
+    # Each macro of the template writes one part of the page, so that only one row is in memory.
     page: Any = environment().get_template("table.html.jinja").module
     printed = table.printed
     columns = table.columns if printed is None else table.columns[: len(printed.widths)]
@@ -98,7 +98,7 @@ def writer(
 
 
 def _class_of(column: Column[T], printed: Printed[T] | None) -> str:
-    """Return how the cells of a column look, an empty text for nothing particular."""
+    """Return the CSS class for the cells of a column, or an empty text."""
     if printed is not None and column.name in (printed.ticked, printed.of_row):
         return "ticked" if column.name == printed.ticked else "of-row"
     return column.kind if column.kind in ("number", "money") else ""

@@ -1,4 +1,4 @@
-"""JSON, as one array or as an object a line, with what `Table.to_dict` gives."""
+"""Write JSON, as one array or one object a line, from the result of `Table.to_dict`."""
 
 import json
 import re
@@ -16,7 +16,11 @@ _CONTROLS: Final = re.compile(f"[{CONTROLS}]")  # `json` escapes the others itse
 
 
 def json_text(data: object, *, indent: int | None = None) -> str:
-    """Return data as JSON, in its own letters but for control characters, or if UTF-8 cannot hold one of them."""
+    """Return data as JSON.
+
+    Letters are written as they are. Control characters are escaped. If UTF-8 cannot hold one of the characters, all
+    other than ASCII are escaped.
+    """
     text = json.dumps(data, ensure_ascii=False, indent=indent)
     text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
@@ -30,8 +34,8 @@ def json_text(data: object, *, indent: int | None = None) -> str:
 def lines_writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
 ) -> Iterator[Callable[[T], None]]:
-    """Yield what writes one item as a line."""
-    del escape_formulas, on_warning  # no spreadsheet runs JSON, and it holds everything
+    """Yield a function that writes one item as a line."""
+    del escape_formulas, on_warning  # JSON runs no formulas and can hold every value
     yield lambda item: write_line(stream, table.to_dict(item))
 
 
@@ -44,7 +48,7 @@ def write_line(stream: TextIO, data: object) -> None:
 def array_writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
 ) -> Iterator[Callable[[T], None]]:
-    """Write an array, and yield what writes one item of it."""
+    """Write an array, and yield a function that writes one item of it."""
     del escape_formulas, on_warning  # as above
     before = "[\n"
 

@@ -1,4 +1,4 @@
-"""Parquet, with typed columns."""
+"""Write Parquet with typed columns."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,11 +25,13 @@ def check_extra() -> None:
 def writer(
     stream: TextIO, table: Table[T], *, escape_formulas: bool = True, on_warning: OnWarning = log_warning
 ) -> Iterator[Callable[[T], None]]:
-    """Yield what writes one item to the `buffer` of the stream; times are in UTC, money is text, so that it is exact.
+    """Yield a function that writes one item to the `buffer` of the stream.
+
+    Times are in UTC. Money is text, so that it stays exact.
 
     Raises `ConfigurationError` without the extra `parquet`.
     """
-    del escape_formulas, on_warning  # no spreadsheet runs it, and it holds everything
+    del escape_formulas, on_warning  # Parquet runs no formulas and can hold every value
     check_extra()
     import pyarrow as pa  # noqa: PLC0415 - as above
     from pyarrow import parquet  # noqa: PLC0415

@@ -24,7 +24,7 @@ _SPREADSHEETS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16: this mark begins with that of UTF-16
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
@@ -36,7 +36,7 @@ _HEAD_OF_SHEET: Final = 4096
 _MOST_CELLS: Final = 20_000_000  # a million customers with all columns
 
 DELIMITERS: Final = (",", ";", "\t", "|")
-"""The delimiters that are found without being named."""
+"""The delimiters that are tried if none is named."""
 _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEP_LINE: Final = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -48,7 +48,10 @@ _MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
 
 @frozen
 class Row:
-    """A row with anything in it: `number` is that of a spreadsheet, `doubt` says why it cannot be what it seems."""
+    """A row that is not empty.
+
+    `number` is the row's number in a spreadsheet. `doubt` says why the row seems damaged.
+    """
 
     number: int
     cells: tuple[str, ...]
@@ -57,9 +60,9 @@ class Row:
 
 @frozen
 class FileRows:
-    """What is in a file: `taken` says how it was read, such as `Windows-1252, ";"`.
+    """The rows of a file. `taken` says how it was read, such as `Windows-1252, ";"`.
 
-    `delimiter` stands between the cells of a text; it is empty for a spreadsheet.
+    `delimiter` is the text between the cells, empty for a spreadsheet.
     """
 
     taken: str
@@ -76,13 +79,16 @@ def read(
     delimiter: str | None = None,
     sheet: str | None = None,
 ) -> FileRows:
-    """Return the rows of a file; what kind it is of is seen from its content.
+    """Return the rows of a file. Its content, not its name, says what kind of file it is.
 
-    Of a text the encoding is that of its byte order mark, else UTF-8, else Windows-1252. Its delimiter is the one that
-    gives the header most names for which `is_known` holds, then most cells. `encoding` and `delimiter` overrule that.
-    Of a spreadsheet the one sheet with rows is read, or the one that `sheet` names; a number without a fraction is its
-    digits, a day is in ISO 8601, and a cell with an error is empty. Raises `UnreadableFile` for what is no table,
-    `ConfigurationError` for an option that does not fit.
+    For a text, a byte order mark says the encoding. Without one it is UTF-8, or else Windows-1252. The delimiter is the
+    one that gives the header the most names for which `is_known` is true, then the most cells. `encoding` and
+    `delimiter` overrule that.
+
+    For a spreadsheet, the only sheet with rows is read, or the one that `sheet` names. A number without a fraction is
+    read as its digits, a day as ISO 8601, and a cell with an error as empty.
+
+    Raises `UnreadableFile` for a file that is no table, and `ConfigurationError` for an option that does not fit.
     """
     if isinstance(source, str | os.PathLike):
         name, data = os.fspath(source), Path(source).read_bytes()
@@ -125,8 +131,8 @@ def _of_text(
             raise ConfigurationError(f"A delimiter is one character, such as ; or tab, not {delimiter!r}.")
     elif sep:
         delimiter = sep[1]
-    text = text[sep.end() :] if sep else text  # no row of a spreadsheet either
-    text = text.rstrip("\x1a")  # the end of a file for old programs
+    text = text[sep.end() :] if sep else text  # a spreadsheet does not show this line as a row either
+    text = text.rstrip("\x1a")  # old programs mark the end of a file with it
     delimiter = delimiter or max(DELIMITERS, key=lambda it: _fit(text, it, is_known))
     shown = "tab" if delimiter == "\t" else f'"{delimiter}"'
     return f"{used}, {shown}", list(_rows_of(text, name, delimiter, lines_before=1 if sep else 0)), delimiter
@@ -144,7 +150,7 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
             raise UnreadableFile(
                 f"{name} is not in {codec}: look at line {line}, or name its encoding.", name
             ) from None
-        except (LookupError, UnicodeError):  # the second by odd codecs such as `idna`
+        except (LookupError, UnicodeError):  # odd codecs such as `idna` raise UnicodeError
             raise ConfigurationError(f"There is no encoding {codec!r} that {name} can be in.") from None
         return text.removeprefix("\ufeff"), encoding or codec.removesuffix("-le").removesuffix("-be").upper()
     try:
@@ -162,7 +168,7 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
 
 
 def _check_is_not_mixed(data: bytes, name: str, start: int) -> None:
-    """Raise `UnreadableFile` if parts of it are in UTF-8: in Windows-1252 each accent in them would be two letters."""
+    """Raise `UnreadableFile` if parts of a Windows-1252 text are in UTF-8: an accent would become two letters."""
     if _UTF_8_LETTER.search(data) or any(map(_is_utf_8_alone, data.splitlines())):
         line = _line_at(data[:start].decode("latin-1"))
         raise UnreadableFile(
@@ -171,7 +177,7 @@ def _check_is_not_mixed(data: bytes, name: str, start: int) -> None:
 
 
 def _is_utf_8_alone(line: bytes) -> bool:
-    """Say whether a line can be UTF-8 and not ASCII."""
+    """Say whether a line is valid UTF-8 and has a character that is not ASCII."""
     try:
         return not line.isascii() and bool(line.decode())
     except UnicodeDecodeError:
@@ -184,14 +190,14 @@ def _line_at(text: str, end: int | None = None) -> int:
 
 
 class _Strict(csv.excel):
-    """How people write a CSV: with a space behind the delimiter; an odd quote is an error."""
+    """A CSV as people write it: a space after the delimiter is allowed, a misplaced quote is an error."""
 
     strict = True
     skipinitialspace = True
 
 
 def _fit(text: str, delimiter: str, is_known: Callable[[str], bool]) -> tuple[int, int]:
-    """Return how well a delimiter fits: the names that are known, and all cells, of the first row with any."""
+    """Return how well a delimiter fits the first row that is not empty: its number of known names, then of cells."""
     try:
         rows = csv.reader(io.StringIO(text, newline=""), _Strict, delimiter=delimiter)
         header: list[str] = next(filter(any, rows), [])
@@ -228,7 +234,7 @@ def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iter
 
 
 def _doubt(cells: list[str], delimiter: str, width: int) -> str:
-    """Say if a cell seems to have swallowed rows: a quote opened it by mistake, and that of another row closed it."""
+    """Return why a cell seems to contain whole rows: a stray quote began it, and a quote in a later row ended it."""
     for cell in cells:
         lines = _LINE_END.split(cell)
         if len(lines) > 1 and any(_is_like_a_row(line, delimiter, width) for line in lines):
@@ -256,7 +262,7 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
         found = _chosen(book, name, sheet)
         values = found.to_python(skip_empty_area=False) if found else []
     except BaseException as error:
-        # The second is what Rust code makes of a file in which it finds what cannot be, and is no Exception.
+        # Rust code raises PanicException for an impossible file. It is no subclass of Exception.
         if not isinstance(error, calamine.CalamineError) and type(error).__name__ != "PanicException":
             raise
         said = f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one."
@@ -267,7 +273,7 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
 
 
 def _chosen(book: "CalamineWorkbook", name: str, sheet: str | None) -> "CalamineSheet | None":
-    """Return the sheet that is named, or the only one with rows; None if there is none."""
+    """Return the sheet with this name, or the only sheet with rows; None if no sheet has rows."""
     if sheet is not None and sheet not in book.sheet_names:
         raise ConfigurationError(f"{name} has no sheet {sheet!r}: it has {_listed(book.sheet_names)}.")
     sheets = [book.get_sheet_by_name(found) for found in book.sheet_names if sheet in (None, found)]
@@ -279,7 +285,7 @@ def _chosen(book: "CalamineWorkbook", name: str, sheet: str | None) -> "Calamine
 
 
 def _last_cells(data: bytes) -> list[tuple[str, str]]:
-    """Return column and row of the last cell of each sheet, as the sheets themselves say; those of XLSX do."""
+    """Return the column and row of the last cell of each sheet, as the sheets of an XLSX file state them."""
     found = []
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
@@ -287,13 +293,13 @@ def _last_cells(data: bytes) -> list[tuple[str, str]]:
                 with book.open(part) as sheet:
                     head = sheet.read(_HEAD_OF_SHEET).decode("utf-8", "replace")
                 found += _LAST_CELL.findall(head)
-    except Exception:  # noqa: BLE001 - a file that is broken, in whatever way, is refused when it is read
+    except Exception:  # noqa: BLE001 - a broken file is refused when it is read
         return []
     return found
 
 
 def _cells_up_to(column: str, row: str) -> int:
-    """Return the number of cells between the first of a sheet and this one, all of which are held in the memory."""
+    """Return the number of cells from the first of a sheet to this one. All of them are held in memory."""
     return int(row) * reduce(lambda number, letter: number * 26 + ord(letter) - ord("A") + 1, column, 0)
 
 
@@ -302,7 +308,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _text_of(value: object) -> str:
-    """Return a cell as text: a number without a fraction is its digits, a time of 00:00 is dropped behind a day."""
+    """Return a cell as text: a number without a fraction as its digits, a day without a time of 00:00."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

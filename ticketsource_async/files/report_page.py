@@ -1,4 +1,4 @@
-"""The page about sales: one HTML file with its charts, to read, to print and to send on."""
+"""Write the page about sales as one HTML file with its charts, to read, print or send."""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ _BARS_A_DRAWING: Final = 10  # a printer can begin a new page after each drawing
 
 
 def check_extra() -> None:
-    """Raise `ConfigurationError` if what draws or writes the page is not installed."""
+    """Raise `ConfigurationError` if a package that draws or writes the page is not installed."""
     charts.check_extra()
     environment()
 
 
 def html_of(page: SalesPage) -> str:
-    """Return the page as HTML; all that it needs is in it.
+    """Return the page as HTML. It needs no other file.
 
     Raises `ConfigurationError` without the extra `report`.
     """

@@ -1,4 +1,4 @@
-"""XLSX, with a text cell for each text, so that a spreadsheet keeps zeros, pluses and what looks like a formula."""
+"""Write XLSX, with each text as a text cell: a spreadsheet then keeps leading zeros, pluses and texts like formulas."""
 
 import re
 from collections import Counter
@@ -26,24 +26,24 @@ T = TypeVar("T")
 
 _MOST_ROWS: Final = 1_048_576
 _MOST_CHARACTERS: Final = 32_767  # in UTF-16
-_MOST_DIGITS: Final = 15  # that a spreadsheet keeps of a number
-_FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900, so others take the days before it for others
+_MOST_DIGITS: Final = 15  # a spreadsheet keeps this many digits of a number
+_FIRST_DAY: Final = date(1900, 3, 1)  # Excel has a 29 February 1900; other programs show earlier days as different days
 _ROWS_MEASURED: Final = 1_000
 _WIDEST: Final = 60
-_MOST_OF_A_NAME: Final = 28  # of the 31 characters that the name of a sheet may have
-_BUTTON: Final = 3  # the room that the button of the filter takes in the header
+_MOST_OF_A_NAME: Final = 28  # a sheet's name may have 31 characters
+_BUTTON: Final = 3  # the filter button in the header is this many characters wide
 _A4: Final = 9
 _MOST_OF_A_HEADER: Final = 255  # in UTF-16, with its codes
-_HEADER_BEGINS: Final = "&L&12 "  # without the space, digits that follow would belong to the size
+_HEADER_BEGINS: Final = "&L&12 "  # without the space, following digits would be part of the size
 _MORE: Final = "..."
 _LINE: Final = 15  # the height, in points
 _MOST_LINES: Final = 27  # a row can be 409 points high
-_ROOM: Final = 0.85  # of the width of a column, since fonts differ
+_ROOM: Final = 0.85  # the part of a column's width that text may fill, since fonts differ
 _INCHES: Final = {"left": 0.4, "right": 0.4, "top": 1.2, "bottom": 0.6}  # the header needs room for four lines
-_TEXT: Final = 49  # the number of Excel's own format for text, which also what people type keeps
+_TEXT: Final = 49  # Excel's built-in format for text; what people type later stays text too
 
 _LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": '"TRUE";"TRUE";"FALSE"'}
-"""How the cells of a kind of column look; all others are text. Without theirs LibreOffice shows booleans as 1 and 0."""
+"""The number format of each kind of column, else text. Without "yes", LibreOffice shows booleans as 1 and 0."""
 
 
 def check_extra() -> None:
@@ -63,10 +63,10 @@ def writer(
     on_warning: OnWarning = log_warning,
     most_rows: int = _MOST_ROWS,
 ) -> Iterator[Callable[[T], None]]:
-    """Yield what writes one item; the `buffer` of the stream gets the file at the end.
+    """Yield a function that writes one item. The file is written to the `buffer` of the stream at the end.
 
-    Days are dates, money is a number unless a spreadsheet would round it, times are text in ISO 8601. After `most_rows`
-    rows comes another sheet. Raises `ConfigurationError` without the extra `xlsx`.
+    Days are dates. Money is a number unless a spreadsheet would round it. Times are text in ISO 8601. After `most_rows`
+    rows a new sheet begins. Raises `ConfigurationError` without the extra `xlsx`.
     """
     del escape_formulas  # a text cell is never run
     check_extra()
@@ -89,7 +89,7 @@ def writer(
 
 
 class _Sheets(Generic[T]):
-    """The sheets of a book, each with the header."""
+    """The sheets of a workbook. Each has the header."""
 
     def __init__(self, book: "Workbook", table: Table[T], most_rows: int) -> None:
         self._book = book
@@ -99,7 +99,7 @@ class _Sheets(Generic[T]):
         top = {"valign": "top"} if table.printed else {}
         formats = {look: book.add_format({"num_format": look, **top}) for look in {*looks, _TEXT}}
         self._formats: list[Format] = [formats[look] for look in looks]
-        # Without the wrap, lines lie on each other.
+        # Without the wrap, a cell shows its lines on top of each other.
         self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True, **top})
         self._text = self._lines if table.printed else formats[_TEXT]
         self._header = book.add_format({"num_format": _TEXT, "bold": True})
@@ -124,18 +124,18 @@ class _Sheets(Generic[T]):
             self._set_page(self._table.printed)
 
     def _set_page(self, printed: Printed[T]) -> None:
-        """Let the sheet be printed on A4, as wide as the page, with the header of the table on each."""
+        """Set the sheet to print on A4, scaled to the width of the page, with the table's header on each page."""
         self._sheet.set_landscape()
         self._sheet.set_paper(_A4)
         self._sheet.set_margins(**_INCHES)
         self._sheet.fit_to_pages(1, 0)
         self._sheet.repeat_rows(0)
-        self._sheet.hide_gridlines(0)  # they are printed, and make a box of an empty cell
+        self._sheet.hide_gridlines(0)  # 0 prints the grid lines, which make an empty cell a box to tick
         self._sheet.set_header(header_of([printed.reminder or printed.title, *printed.warnings, *printed.lines]))
         self._sheet.set_footer("&R&P / &N")
 
     def write(self, item: T) -> None:
-        """Write an item, on another sheet if this one is full."""
+        """Write an item. If the sheet is full, begin a new one."""
         if self._row == self._most_rows:
             self._end_sheet()
             self._begin_sheet()
@@ -153,7 +153,7 @@ class _Sheets(Generic[T]):
         self._row += 1
 
     def _lines_of(self, values: Sequence[Value]) -> int:
-        """Return how many lines a row needs. A spreadsheet does not find that out itself when it opens a file."""
+        """Return how many lines a row needs. Spreadsheet programs do not compute that when they open a file."""
         lines = [
             sum(max(1, len(wrap(line, max(1, int(_ROOM * widest))))) for line in text_of(value).split("\n"))
             for value, widest in zip(values, self._widest, strict=True)
@@ -174,11 +174,11 @@ class _Sheets(Generic[T]):
 
     def _write_text(self, index: int, text: str) -> None:
         if len(text) > _MOST_CHARACTERS // 2 and len(units := text.encode("utf-16-le")) > 2 * _MOST_CHARACTERS:
-            text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")  # no half of a character
+            text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")  # drops half a character at the end
             self.cut[self._table.columns[index].name] += 1
         look = self._lines if "\n" in text else self._text
         if text.startswith("<r>") and text.endswith("</r>"):
-            # The library takes such a text for markup of its own, and writes it as it is. In parts it does not.
+            # xlsxwriter would write this text as raw markup. It does not do so with a text in two parts.
             _check(self._sheet.write_rich_string(self._row, index, "<", "r", text[2:], look))
         else:
             _check(self._sheet.write_string(self._row, index, text, look))
@@ -196,18 +196,18 @@ class _Sheets(Generic[T]):
         self._book.close()
 
     def close(self) -> None:
-        """Close the files in which the library has laid the rows aside, which it does not if the book has no end."""
+        """Close xlsxwriter's temporary files. It does not close them itself if the workbook is not finished."""
         for sheet in self._book.worksheets():
             sheet._opt_close()  # noqa: SLF001 - there is no other way
 
 
 def header_of(lines: Sequence[str]) -> str:
-    """Return the header of a page with as many of these lines as there is room for."""
+    """Return the page header, with as many of these lines as fit."""
     made = _HEADER_BEGINS
     for character, following in pairwise("\n".join(visible(line) for line in lines) + "\n"):
         code = character
         if character == "&":
-            # The library takes &G and &[Picture] for pictures, also behind another &. Italics, on and off, part them.
+            # xlsxwriter reads &G and &[Picture] as pictures, also after another &. Italics on and off separate the two.
             code = "&&&I&I" if following in "G[" else "&&"
         if len((made + code + _MORE).encode("utf-16-le")) > 2 * _MOST_OF_A_HEADER:
             return made + _MORE
@@ -216,17 +216,17 @@ def header_of(lines: Sequence[str]) -> str:
 
 
 def _sheet_name(name: str) -> str:
-    """Return the name of a table without what the name of a sheet cannot have, with room for a number."""
+    """Return the name of a table as the name of a sheet: without forbidden characters, and with room for a number."""
     return re.sub(r"[\[\]:*?/\\]", " ", name)[:_MOST_OF_A_NAME].strip(" '") or "rows"
 
 
 def _width(line: str) -> int:
-    """Return how many digits wide a line is, of which a wide character takes two."""
+    """Return how many digits wide a line is. A wide character counts as two."""
     return len(line) + (0 if line.isascii() else sum(east_asian_width(character) in "WF" for character in line))
 
 
 def _as_number(value: Value) -> int | float | None:
-    """Return the number that a spreadsheet keeps as it is, None for any other value."""
+    """Return the value as a number if a spreadsheet keeps it exactly, else None."""
     if not isinstance(value, int | Decimal) or (isinstance(value, Decimal) and not value.is_finite()):
         return None
     exact = Decimal(value).normalize()
@@ -236,6 +236,6 @@ def _as_number(value: Value) -> int | float | None:
 
 
 def _check(code: int | None) -> None:
-    """Raise if the library says that it has not written something."""
+    """Raise if xlsxwriter returns an error code."""
     if code:
         raise RuntimeError(f"XlsxWriter has not written a part of the file (code {code}).")

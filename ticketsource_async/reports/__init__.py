@@ -1,1 +1,1 @@
-"""What a box office looks at: sales, door lists, donations. Records in, rows out: no module here makes a call."""
+"""The reports of a box office: sales, door lists and donations. The modules make rows of records, without any call."""

@@ -1,4 +1,4 @@
-"""What a chart of money shows, before it is drawn: its scale, its bars, and its points in time."""
+"""The content of a chart of money before it is drawn: the scale, the bars, and the points in time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from attrs import frozen
 from ticketsource_async.reports.sums import total
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-"""As people write them; those of `strftime` change with the locale of the program."""
+"""The names of months in English. Those of `strftime` depend on the program's locale."""
 
 NO_SUM: Final = "no sum"
 
@@ -20,7 +20,7 @@ _LONGEST: Final = 14  # letters of an amount in a chart
 
 
 def money(amount: Decimal) -> str:
-    """Return an amount for people: exact, with thousands set apart, and two decimals at least."""
+    """Return an amount for people: exact, with commas between thousands, and at least two decimals."""
     exponent = amount.as_tuple().exponent
     if isinstance(exponent, int) and exponent > -2:
         with localcontext(prec=MAX_PREC):
@@ -40,27 +40,27 @@ def moment(value: datetime) -> str:
 
 @frozen
 class Scale:
-    """Where amounts are between the ends of a chart, and what to write beside it; zero is always on it."""
+    """The scale of a chart: its ends and its ticks. It always includes zero."""
 
     low: Decimal
     high: Decimal
     ticks: tuple[Decimal, ...] = ()
 
     def place(self, amount: Decimal) -> float:
-        """Return the place of an amount: 0 is the low end, 1 the high one. No amount is too large for that."""
+        """Return the place of an amount: 0 is the low end, 1 the high end. An amount of any size has a place."""
         with localcontext(prec=28):
             return float((amount - self.low) / (self.high - self.low))
 
 
 def scale_of(amounts: Iterable[Decimal | None]) -> Scale:
-    """Return the scale that just has room for the amounts."""
+    """Return the smallest scale that has room for the amounts."""
     known = [amount for amount in amounts if amount is not None]
     low, high = min([*known, Decimal(0)]), max([*known, Decimal(0)])
     return Scale(low, high if low < high else Decimal(1))
 
 
 def with_ticks(scale: Scale, steps: int) -> Scale:
-    """Return the scale, extended to about so many steps of 1, 2 or 5 times a power of ten."""
+    """Return the scale, extended to about `steps` steps of 1, 2 or 5 times a power of ten."""
     with localcontext(prec=28):
         rough = (scale.high - scale.low) / steps
         power = Decimal(1).scaleb(rough.adjusted())
@@ -72,12 +72,12 @@ def with_ticks(scale: Scale, steps: int) -> Scale:
 
 
 def short(amount: Decimal) -> str:
-    """Return an amount as it fits into a chart: one that is very long is rounded to three digits."""
+    """Return an amount that fits into a chart: a very long one is rounded to three digits."""
     return _fitting(money(amount), amount)
 
 
 def tick(amount: Decimal) -> str:
-    """Return what stands beside a tick of a scale."""
+    """Return the text beside a tick of a scale."""
     with localcontext(prec=28):
         return _fitting(money(amount.normalize()).removesuffix(".00"), amount)
 
@@ -89,7 +89,7 @@ def _fitting(exact: str, amount: Decimal) -> str:
 
 @frozen
 class Bar:
-    """A bar: what it is of, with a second line, and its amount; None if a part of it is lacking."""
+    """A bar: its name, a second line, and its amount; None if a part of the amount is missing."""
 
     name: str
     detail: str
@@ -102,7 +102,7 @@ class Bar:
 
 @frozen
 class Bars:
-    """The bars of a chart, in their order, and what it leaves out because there are too many."""
+    """The bars of a chart in their order, and those that are left out because there are too many."""
 
     shown: tuple[Bar, ...]
     others: int
@@ -110,7 +110,7 @@ class Bars:
 
 
 def bars_of(bars: Sequence[Bar], most: int = _MOST_BARS) -> Bars:
-    """Return the bars to show: all, or the highest, which are as many as a reader can look through."""
+    """Return the bars to show: all of them, or the `most` highest."""
     ranked = sorted(range(len(bars)), key=lambda i: (bars[i].amount is None, -(bars[i].amount or 0), i))
     kept = set(ranked[:most])
     left = [bar.amount for number, bar in enumerate(bars) if number not in kept]
@@ -119,9 +119,9 @@ def bars_of(bars: Sequence[Bar], most: int = _MOST_BARS) -> Bars:
 
 @frozen
 class Point:
-    """An amount of a span of time: what to call it, and its sum; None if a part of it is lacking.
+    """The amount of a period: its name and its sum; None if a part of the sum is missing.
 
-    `sold` says that there is a sale or a refund in it at all.
+    `sold` says whether the period has any sale or refund.
     """
 
     name: str
@@ -156,9 +156,9 @@ def _name(unit: str, number: int) -> str:
 
 
 def periods_of(days: Mapping[date, Decimal | None]) -> Periods:
-    """Return the amounts by day, or by the shortest longer unit that a reader can look through.
+    """Return the amounts by day, or by the shortest unit that does not give too many points.
 
-    A unit without an amount between the first and the last has zero.
+    A unit without a sale, between the first and the last, has zero.
     """
     if not days:
         return Periods("day", ())

@@ -1,4 +1,4 @@
-"""The donations in bookings: which lines they are, what was refunded of each, and what is not known of them."""
+"""Find the donations in bookings, what was refunded of each, and what is not known about them."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -14,12 +14,12 @@ from ticketsource_async.reports.lost import Lost
 from ticketsource_async.reports.sums import exact_sum, lacks_minus
 
 _OTHER_TYPES: Final = ("TICKETS", "SUNDRY")
-"""The types of line that are documented and are no donation. A type that is new may be one."""
+"""The documented types of line that are no donation. A new type may be a donation."""
 
 
 @frozen(kw_only=True)
 class Period:
-    """Calendar days from `first` to `last`, both in; None is no bound."""
+    """The calendar days from `first` to `last`, both included; None is no bound."""
 
     first: date | None = None
     last: date | None = None
@@ -29,7 +29,7 @@ class Period:
             raise ValueError(f"no day is from {self.first} to {self.last}: give the earlier day first")
 
     def has(self, day: date | None) -> bool:
-        """Say whether a day is in the period, or not known to be outside."""
+        """Say whether a day is in the period. A day that is not known (None) may be."""
         return day is None or ((self.first is None or day >= self.first) and (self.last is None or day <= self.last))
 
 
@@ -37,8 +37,9 @@ class Period:
 class DonationLine:
     """A line of a booking that is a donation, or the refund of one.
 
-    `kind` is "unclear" if the line does not say which. `day` is that of its `created_at`, as written. `amount` is the
-    gross: what the donor gave. `refunded` is what later lines took off a donation. `remark` says what is odd.
+    `kind` is "unclear" if the line does not say which. `day` is the day of its `created_at`, as written. `amount` is
+    the gross amount: what the donor gave. `refunded` is how much of a donation later lines refunded. `remark` says what
+    is odd.
     """
 
     number: int
@@ -58,7 +59,7 @@ class DonationLine:
 
     @property
     def may_be_claimed(self) -> bool:
-        """Whether it is, or may be, a donation with Gift Aid of which something is left."""
+        """Whether it is, or may be, a donation with Gift Aid that was not refunded in full."""
         has_gift_aid = self.gift_aid is True or self.gift_aid_is_unreadable
         is_gift = self.kind == "donation" or (self.kind == "unclear" and self.is_refund is not True)
         return has_gift_aid and is_gift and self.amount != self.refunded
@@ -66,10 +67,10 @@ class DonationLine:
 
 @frozen(kw_only=True)
 class UnknownLine:
-    """A line of a booking that may be a donation, since its type is not there or is not known.
+    """A line of a booking that may be a donation, since its type is missing or unknown.
 
-    `line_type` is a type that TicketSource does not document, None if there is none that could be read. `is_likely`
-    says that it has no type, or that it has what only donations have.
+    `line_type` is a type that TicketSource does not document, or None if there is none or it could not be read.
+    `is_likely` says that the line has no type, or has fields that only donations have.
     """
 
     number: int
@@ -82,10 +83,10 @@ class UnknownLine:
 class BookingDonations:
     """The donations of a booking, with its refunds of donations.
 
-    `doubt` says why it is not known what of them was refunded; it is empty if that is known. `takes_off` has for the
-    number of each refund the numbers of the donations that it was taken off. `unknown` has the lines that may be
-    donations and are not among `lines`. `has_lines` is False if the lines of the booking could not be read at all.
-    `invalid` has what could not be read of all these, as that of the booking.
+    `doubt` says why it is not known how much of each was refunded; it is empty if that is known. `takes_off` has, for
+    the number of each refund, the numbers of the donations that it refunded. `unknown` has the lines that may be
+    donations and are not in `lines`. `has_lines` is False if the lines of the booking could not be read at all.
+    `invalid` has the values of all these that could not be read, like `invalid` of the booking.
     """
 
     event: Event
@@ -102,11 +103,11 @@ class BookingDonations:
 
     @property
     def called(self) -> str:
-        """The reference that people know, else the id."""
+        """The reference of the booking, else its id."""
         return self.ref or self.booking_id
 
     def concerns(self, period: Period) -> bool:
-        """Say whether anything of it is, or may be, of a period."""
+        """Say whether a donation or a refund of the booking is, or may be, in a period."""
         days = [*(line.day for line in self.lines), *(line.day for line in self.unknown)]
         return not self.has_lines or any(map(period.has, days))
 
@@ -122,7 +123,7 @@ class DonationRow:
 
     @property
     def gift_aid(self) -> str:
-        """The answer of the donor: yes, no or unknown."""
+        """The donor's answer about Gift Aid: yes, no or unknown."""
         return {True: "yes", False: "no", None: "unknown"}[self.line.gift_aid]
 
 
@@ -130,10 +131,10 @@ class DonationRow:
 class Donations:
     """The donations of a period, with their donors.
 
-    `bookings` have all their donations, also those before and after the period. `donors` has the customers by id,
-    `gone` the ids of those whom TicketSource does not have any more, `unread` the errors of those who could not be
-    read. `repeated` bookings were listed more than once: each counts once, as it came first. `lost` counts what could
-    not be read of the box office.
+    `bookings` have all of their donations, also those before and after the period. `donors` has the customers by id.
+    `gone` has the ids of donors whom TicketSource does not have any more. `unread` has the errors of donors who could
+    not be read. `repeated` counts the bookings that were listed more than once; each counts once, as it was listed
+    first. `lost` counts the parts of the box office that could not be read.
     """
 
     period: Period
@@ -145,7 +146,7 @@ class Donations:
     lost: Lost = field(factory=Lost)
 
     def rows(self) -> list[DonationRow]:
-        """Return a row for each donation and each refund of the period by day, those without a day at the end."""
+        """Return a row for each donation and each refund of the period, by day. Rows without a day come last."""
         rows = [
             DonationRow(
                 booking=booking,
@@ -160,7 +161,7 @@ class Donations:
         return sorted(rows, key=lambda row: (row.line.day is None, row.line.day or date.max))
 
     def why_no_donor(self, booking: BookingDonations) -> str:
-        """Return why the donor of a booking is not known, empty if there is a donor, or nobody asked."""
+        """Return why the donor of a booking is not known; empty if there is a donor, or if donors were not read."""
         if booking.customer_id is None:
             return "the booking has no customer"
         if booking.customer_id in self.gone:
@@ -170,7 +171,7 @@ class Donations:
         return ""
 
     def donor_ids(self, *, gift_aid: bool = False) -> list[str]:
-        """Return the ids of the donors, each once; with `gift_aid` of those alone whose donations may be claimed."""
+        """Return the ids of the donors, each once. `gift_aid` keeps only those with a donation that may be claimed."""
         wanted: dict[str, None] = {}
         for booking in self.bookings:
             lines = [line for line in booking.lines if self.period.has(line.day)]
@@ -209,13 +210,13 @@ def donations_of(event: Event, event_date: EventDate, booking: Booking) -> Booki
 
 
 def _number_in(path: str) -> int | None:
-    """Return the number of the line that a path leads to, None if it leads to none."""
+    """Return the number of the line in a path, None if the path is not of a line."""
     at = re.match(r"lines\[([0-9]+)]", path)
     return int(at[1]) + 1 if at else None
 
 
 def _unreadable(booking: Booking) -> dict[int, set[str]]:
-    """Return the dotted paths of what could not be read in each line, by its number."""
+    """Return the dotted paths of the unreadable values of each line, by its number."""
     found: dict[int, set[str]] = {}
     for path in booking.invalid:
         if number := _number_in(path):
@@ -260,7 +261,7 @@ def _donation_line(number: int, line: BookingLine, unreadable: Collection[str]) 
 
 
 def _settled(found: BookingDonations) -> BookingDonations:
-    """Return the donations of a booking with what was refunded of each, or with the doubt about that."""
+    """Return the donations of a booking with the refunded part of each, or with the doubt about it."""
     if doubt := _doubt(found):
         return evolve(found, doubt=doubt)
     refunds = [line for line in found.lines if line.kind == "refund" and line.amount]
@@ -282,12 +283,12 @@ def _settled(found: BookingDonations) -> BookingDonations:
 
 
 def _moment(line: DonationLine) -> datetime:
-    assert line.made_at is not None  # noqa: S101 - `_settled` has looked
+    assert line.made_at is not None  # noqa: S101 - `_settled` has checked this
     return line.made_at
 
 
 def _doubt(found: BookingDonations) -> str:
-    """Return what makes it unknown whether something was refunded, before the refunds are looked at."""
+    """Return why it is not known what was refunded, if the reason is not in a single refund."""
     if unknown := [line.number for line in found.unknown]:
         return f"{_numbered(unknown)} of the booking may be a donation or a refund: its type is not known"
     if unclear := [line.number for line in found.lines if line.kind == "unclear"]:
@@ -300,11 +301,11 @@ def _numbered(numbers: Sequence[int]) -> str:
 
 
 def _taken(refund: DonationLine, before: Sequence[DonationLine]) -> list[DonationLine] | None:
-    """Return the donations that a refund was taken off, as they are then; None if that is not certain.
+    """Return the donations after a refund; None if it is not certain which of them it refunded.
 
-    It is certain if one donation alone had something left, or if all of what was left was refunded.
+    It is certain if only one donation had something left, or if all that was left was refunded.
     """
-    back = _amount(refund).copy_negate()  # not `-`, which rounds
+    back = _amount(refund).copy_negate()  # `-` would round
     left = [exact_sum((_amount(line), line.refunded.copy_negate())) for line in before]
     if exact_sum(left) == back:
         return [evolve(line, refunded=_amount(line)) for line in before]
@@ -314,7 +315,7 @@ def _taken(refund: DonationLine, before: Sequence[DonationLine]) -> list[Donatio
 
 
 def _amount(line: DonationLine) -> Decimal:
-    assert line.amount is not None  # noqa: S101 - else it would be unclear
+    assert line.amount is not None  # noqa: S101 - else its kind would be "unclear"
     return line.amount
 
 

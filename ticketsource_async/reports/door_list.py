@@ -1,4 +1,4 @@
-"""A door list: who has booked for a performance, for those who let people in."""
+"""A door list: the bookings for a performance, for the staff at the door."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,9 +31,10 @@ _LACKING: Final[dict[Part, str]] = {
 
 @frozen
 class Fetched(Generic[T_co]):
-    """What came of a call: its `value`, None if it failed.
+    """The result of a call: its `value`, None if it failed.
 
-    `errors` has why, or the rows of a list that could not be read. `ended` says why a list was not read to its end.
+    `errors` says why, or has the errors of rows of a list that could not be read. `ended` says why a list was not read
+    to its end.
     """
 
     value: T_co | None
@@ -42,20 +43,20 @@ class Fetched(Generic[T_co]):
 
     @property
     def is_gone(self) -> bool:
-        """Whether TicketSource itself says that there is no such record."""
+        """Whether TicketSource itself answered that there is no such record."""
         return self.value is None and any(isinstance(e, NotFound) and e.is_from_api for e in self.errors)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all could be read."""
+        """Whether everything could be read."""
         return not self.errors and self.ended is None
 
 
 @frozen
 class DoorEntry:
-    """A booking on a door list. `customer`, `seats` and `notes` are None if nobody asked for them.
+    """A booking on a door list. `customer`, `seats` and `notes` are None if you did not ask for them.
 
-    A booking that names no customer has no `customer` either. The texts are for people.
+    `customer` is also None if the booking names no customer. The texts are for people.
     """
 
     booking: Booking
@@ -65,7 +66,7 @@ class DoorEntry:
 
     @property
     def reference(self) -> str:
-        """What the booking is called: its reference, or its id if it has none."""
+        """The reference of the booking, or its id if it has none."""
         return words(self.booking.ref) or self.booking.id
 
     @property
@@ -78,12 +79,12 @@ class DoorEntry:
 
     @property
     def name(self) -> str:
-        """The name of the customer, surname first, else that of an attendee, else the e-mail; empty for none."""
+        """The name of the customer, surname first; else the name of an attendee, else the e-mail, else empty."""
         surname, title, first = self._names()
         return ", ".join(filter(None, (surname, words(title, first))))
 
     def _names(self) -> _Names:
-        """Return the names to list the booking under."""
+        """Return the names under which the booking is listed."""
         own = self._own_names()
         if _plain(own[0]) or _plain(own[2]):
             return own
@@ -110,13 +111,13 @@ class DoorEntry:
 
     @property
     def order(self) -> tuple[bool, str, str, str]:
-        """What sorts the list: by surname, in which capitals, accents, spaces and apostrophes make no difference."""
+        """The key that sorts the list: by surname, without regard to capitals, accents, spaces and apostrophes."""
         surname, _, first = map(_plain, self._names())
         return (not (surname or first), surname or first, first, self.reference)
 
     @property
     def attendees(self) -> str:
-        """The names of those who come, each once, in the order of their seats."""
+        """The names of the attendees, each once, in the order of their seats."""
         return ", ".join(dict.fromkeys(map(seating.attendee_name, seating.attendees(self._seats))))
 
     @property
@@ -131,7 +132,7 @@ class DoorEntry:
 
     @property
     def seats_in_words(self) -> str:
-        """The seats by price category; what could not be read is said."""
+        """The seats by price category. The text says what could not be read."""
         if self.seats is None:
             return ""
         if self.seats.value is None:
@@ -158,7 +159,7 @@ class DoorEntry:
 
     @property
     def mark(self) -> str:
-        """CANCELLED if all seats are, REFUNDED if what was paid for tickets was paid back, empty for any other."""
+        """CANCELLED if all seats are cancelled, REFUNDED if all money for tickets was paid back, else empty."""
         states = {state_of(seat) for seat in self._seats}
         if states == {"cancelled"} and self.seats is not None and self.seats.is_whole:
             return "CANCELLED"
@@ -166,16 +167,16 @@ class DoorEntry:
 
     @property
     def is_void(self) -> bool:
-        """Whether it has a mark, and no seat that is not cancelled."""
+        """Whether the booking has a mark, and no known seat that is not cancelled."""
         return bool(self.mark) and all(state_of(seat) == "cancelled" for seat in self._seats)
 
     @property
     def lacking(self) -> tuple[Part, ...]:
-        """What of the booking could not be read, or not wholly."""
+        """The parts of the booking that could not be read, or not completely."""
         return tuple(part for part, fetched in self._parts() if not fetched.is_whole and not self._is_expected(part))
 
     def _is_expected(self, part: Part) -> bool:
-        """Say whether a part is gone as the customers are whom a box office has deleted, and their notes with them."""
+        """Say whether a part is missing because the box office deleted the customer, and with them the notes."""
         return part != "seats" and any(name == part and fetched.is_gone for name, fetched in self._parts())
 
     def _parts(self) -> "Iterator[tuple[Part, Fetched[Customer] | Fetched[Sequence[Seat]] | Fetched[Sequence[Note]]]]":
@@ -188,12 +189,12 @@ class DoorEntry:
 
     @property
     def errors(self) -> tuple[TicketSourceError, ...]:
-        """Why what is lacking could not be read."""
+        """The errors of the parts that could not be read."""
         return tuple(error for part, fetched in self._parts() if part in self.lacking for error in fetched.errors)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What somebody at the door should know besides."""
+        """Other things that the staff at the door should know."""
         return tuple(self._remarks())
 
     def _remarks(self) -> Iterator[str]:
@@ -218,7 +219,7 @@ class DoorEntry:
 
 
 def refund_of(booking: Booking) -> Refund | None:
-    """Return how much of what was paid for tickets was paid back, None for nothing."""
+    """Return how much of the money for tickets was paid back, None for nothing."""
     if booking.lines is None:
         return "unknown" if "lines" in booking.invalid else None
     lines = [line for line in booking.lines if line.line_type in ("TICKETS", None)]
@@ -230,16 +231,17 @@ def refund_of(booking: Booking) -> Refund | None:
 
 
 def _plain(name: str) -> str:
-    """Return what sorts a name; an empty text for one that could not be read."""
+    """Return the key that sorts a name; it is empty for a name that could not be read."""
     return "" if name == UNREADABLE else "".join(words_of(name))
 
 
 @frozen
 class DoorList:
-    """Who has booked for a performance, by surname. A part that could not be read is None, with its error in `errors`.
+    """The bookings for a performance, by surname. A part that could not be read is None; `errors` has its error.
 
-    `errors` are of the list of bookings and of the performance; each entry has its own. `ended` says why the list of
-    bookings was not read to its end, None if it was. `read_at` is when, by the clock of this machine.
+    `errors` are those of the list of bookings and of the performance. Each entry has its own errors. `ended` says why
+    the list of bookings was not read to its end, None if it was. `read_at` is the time of reading, by the clock of this
+    machine.
     """
 
     date_id: str
@@ -268,18 +270,18 @@ class DoorList:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nobody and nothing is missing."""
+        """Whether no booking and no part of one is missing."""
         return not self.errors and self.ended is None and not any(entry.lacking for entry in self.entries)
 
     @property
     def reminder(self) -> str:
-        """The performance, with the worst that is wrong: for the head of each page."""
+        """The performance and the most important warning, for the head of each page."""
         cancelled = {True: "CANCELLED", None: "PERHAPS CANCELLED"}.get(self._is_cancelled, "")
         return " - ".join(filter(None, (self.title, cancelled, "" if self.is_complete else "NOT COMPLETE")))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the performance or the list."""
+        """The warnings about the performance or the list."""
         return tuple(self._warnings())
 
     def _warnings(self) -> Iterator[str]:
@@ -301,7 +303,7 @@ class DoorList:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """How many have booked, and when the list was read."""
+        """The numbers of bookings and seats, and when the list was read."""
         said = counted(len(self.entries), "booking")
         if self.has_seats:
             known = [entry.places for entry in self.entries if entry.places is not None]
@@ -315,7 +317,7 @@ class DoorList:
         return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.{offset}",)
 
     def records(self) -> Iterator[Record]:
-        """Yield every record that the list is made of, for what could not be read in them."""
+        """Yield every record of the list, so that you can report the values that could not be read."""
         yield from filter(None, (self.date, self.event, self.venue))
         customers: dict[str, Customer] = {}
         notes: dict[str, Note] = {}
@@ -328,7 +330,7 @@ class DoorList:
         yield from (*customers.values(), *notes.values())
 
     def failures(self) -> Iterator[TicketSourceError]:
-        """Yield every error, each once: those of the list first."""
+        """Yield every error once. Those of the list come first."""
         told: dict[int, TicketSourceError] = {id(error): error for error in self.errors}
         for entry in self.entries:
             told |= {id(error): error for error in entry.errors}
@@ -336,5 +338,5 @@ class DoorList:
 
 
 def in_order(entries: Iterable[DoorEntry]) -> tuple[DoorEntry, ...]:
-    """Return the entries by surname; those without a name at the end, by reference."""
+    """Return the entries by surname. Those without a name come last, by reference."""
     return tuple(sorted(entries, key=lambda entry: entry.order))

@@ -1,4 +1,4 @@
-"""HM Revenue & Customs' schedule of donations with Gift Aid: what it takes, and what is to be completed first.
+"""Make HM Revenue & Customs' schedule of donations with Gift Aid, and list the rows to complete first.
 
 The rules are those of HMRC's guidance ("Schedule spreadsheet to claim back tax on Gift Aid donations") and of the
 service that checks the spreadsheets (github.com/hmrc/charities-claims-validation, GiftAidValidationService).
@@ -27,16 +27,16 @@ _TITLE: Final = re.compile("[A-Za-z][A-Za-z'-]{1,3}")
 _POSTCODE: Final = re.compile(
     "GIR 0AA|(?:[A-Z][0-9][0-9]?|[A-Z][A-HJ-Y][0-9][0-9]?|[A-Z][0-9][A-Z]|[A-Z][A-HJ-Y][0-9]?[A-Z]) [0-9][A-Z]{2}"
 )
-_DROPPED: Final = re.compile(r"[^\x20-\x7e\xa1-\xff]")  # HMRC drops these letters, and reads Łukasz as ukasz
-# How telephones write an apostrophe and a hyphen, which HMRC would drop.
+_DROPPED: Final = re.compile(r"[^\x20-\x7e\xa1-\xff]")  # HMRC drops these letters: it reads Łukasz as ukasz
+# The apostrophes and hyphens that phone keyboards type. HMRC would drop them.
 _TYPED: Final = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "‐": "-", "‑": "-", "–": "-"})  # noqa: RUF001
 
 
 @frozen(kw_only=True)
 class GiftAidRow:
-    """A row of the schedule, with the cells as HMRC wants them.
+    """A row of the schedule, with the cells in HMRC's form.
 
-    `to_complete` says what it lacks, and is empty in the schedule. `amount` has two decimals there.
+    `to_complete` says what the row lacks; it is empty for a row of the schedule, whose `amount` has two decimals.
     """
 
     booking: BookingDonations
@@ -57,12 +57,12 @@ class GiftAidRow:
 
 @frozen(kw_only=True)
 class GiftAidSchedule:
-    """The schedule of a period, what is to be completed, and what is in neither.
+    """The schedule of a period, the rows to complete, and what is in neither.
 
-    The sums of `rows`, of `to_complete` and of `refunded` are together that of the donations with Gift Aid.
-    `refunded` is what was taken off, `no_answer` counts the donations without a yes or a no to Gift Aid, `titles` the
-    titles that HMRC would refuse and that are left out. `earlier` are the bookings of which a donation with Gift Aid
-    from outside the period was refunded in it, or may have been.
+    The sums of `rows`, of `to_complete` and of `refunded` together are the sum of the donations with Gift Aid.
+    `refunded` is the refunded amount. `no_answer` counts the donations without a yes or a no to Gift Aid. `titles` are
+    the titles that HMRC would refuse; they are left out of the rows. `earlier` are the bookings where a refund in the
+    period is, or may be, of a donation with Gift Aid outside the period.
     """
 
     rows: tuple[GiftAidRow, ...] = ()
@@ -79,13 +79,13 @@ class GiftAidSchedule:
 
     @property
     def earliest(self) -> GiftAidRow | None:
-        """The row with the earliest day, for which the spreadsheet asks; None without rows."""
+        """The row with the earliest day, which the spreadsheet asks for; None without rows."""
         return self.rows[0] if self.rows else None
 
 
 @frozen
 class _Donor:
-    """The cells of a donor, and what they lack."""
+    """The cells of a donor, and what is missing in them."""
 
     title: str = ""
     first_name: str = ""
@@ -97,9 +97,9 @@ class _Donor:
 
 
 def gift_aid_schedule(donations: Donations, today: date) -> GiftAidSchedule:
-    """Return the schedule for the donations of a period; HMRC takes no day after `today`.
+    """Return the schedule for the donations of a period. HMRC accepts no day after `today`.
 
-    Only a yes to Gift Aid counts. What was refunded is taken off, also if that was after the period.
+    Only a yes to Gift Aid counts. Refunds are taken off, also those after the period.
     """
     made: list[GiftAidRow] = []
     refunded: list[Decimal] = []
@@ -158,7 +158,7 @@ def _row(booking: BookingDonations, line: DonationLine, donor: _Donor, today: da
 
 
 def _in_pence(amount: Decimal) -> Decimal | None:
-    """Return an amount with two decimals, None if it has more or is too large."""
+    """Return an amount with two decimals; None if it has more decimals or is too large."""
     whole, _, pence = f"{amount:f}".partition(".")
     if amount > _MOST_MONEY or pence[2:].strip("0"):
         return None
@@ -166,7 +166,7 @@ def _in_pence(amount: Decimal) -> Decimal | None:
 
 
 def _refunds_earlier(donations: Donations, booking: BookingDonations) -> bool:
-    """Say whether a refund in the period was, or may have been, of a donation with Gift Aid from outside the period."""
+    """Say whether a refund in the period is, or may be, of a donation with Gift Aid outside the period."""
     outside = {
         line.number
         for line in booking.lines
@@ -206,17 +206,17 @@ def _donor_of(donations: Donations, booking: BookingDonations) -> _Donor:
 
 
 def _tidy(text: str | None) -> str:
-    """Return a text in one line, with the letters, apostrophes and hyphens that HMRC takes for those that it drops."""
+    """Return a text in one line, with letters, apostrophes and hyphens in the form that HMRC accepts."""
     return " ".join(normalize("NFC", text or "").translate(_TYPED).split())
 
 
 def _without_hyphens(last_name: str) -> str:
-    """Return a surname as HMRC asks for it: with a space in the place of a hyphen."""
+    """Return a surname as HMRC asks for it: with a space instead of a hyphen."""
     return " ".join(last_name.replace("-", " ").split())
 
 
 def _spaced(postcode: str | None) -> str:
-    """Return a postcode in capitals with its space; what is no postcode of the United Kingdom stays as it is."""
+    """Return a postcode in capitals with its space. A text that is no postcode of the United Kingdom stays as it is."""
     joined = re.sub(r"\s", "", _tidy(postcode)).upper()
     spaced = f"{joined[:-3]} {joined[-3:]}"
     return spaced if _POSTCODE.fullmatch(spaced) else _tidy(postcode)
@@ -231,7 +231,7 @@ _CALLED: Final = {
 
 
 def _wrong_with(customer: Customer, path: str, text: str, most: int | None = None) -> str:
-    """Return why HMRC would not take the text of a field, empty if it would."""
+    """Return why HMRC would not accept the text of a field; empty if it would."""
     what = _CALLED[path]
     if not text:
         is_unreadable = bool({path, path.partition(".")[0]} & customer.invalid.keys())

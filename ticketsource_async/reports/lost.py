@@ -1,4 +1,4 @@
-"""What a report is without, since it could not be read."""
+"""Count the parts that a report lacks because they could not be read."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,7 @@ Kind = Literal[
 
 
 def lost_by(failed: "FailedBranch") -> Kind | None:
-    """Return what is missing because a branch has failed; None for a venue, without which no booking is missing."""
+    """Return what is missing because a branch failed; None for a venue, since no booking is missing then."""
     if failed.venue_id is not None:
         return None
     if failed.booking_id is not None:
@@ -35,7 +35,7 @@ class Lost:
     counts: Counter[Kind] = field(factory=Counter)
 
     def add(self, failed: "FailedBranch") -> None:
-        """Count what is missing because a branch has failed."""
+        """Count what is missing because a branch failed."""
         if (kind := lost_by(failed)) is not None:
             self.counts[kind] += 1
 
@@ -46,7 +46,7 @@ class Lost:
 
     @property
     def any_performance(self) -> bool:
-        """Whether performances are missing that are not counted."""
+        """Whether an unknown number of performances is missing."""
         return any(count for kind, count in self.counts.items() if kind not in ("seats", "booking", "performance"))
 
     def __bool__(self) -> bool:

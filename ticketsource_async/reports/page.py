@@ -1,4 +1,4 @@
-"""What a page about sales says, in words: for those who see its charts and for those who do not."""
+"""The texts of the page about sales, for readers who see the charts and for those who do not."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -24,9 +24,9 @@ from ticketsource_async.reports.charting import (
 from ticketsource_async.reports.sales import Sales, SalesRow
 
 MEASURE: Final = "gross of tickets after refunds"
-"""What the charts show."""
+"""The amount that the charts show."""
 
-_MOST_NAMED: Final = 12  # events that were asked for
+_MOST_NAMED: Final = 12  # of the events that you asked for
 _ALWAYS: Final = (
     "Gross, discounts, fees, VAT of fees and net are for tickets, after refunds.",
     "Refunds are for tickets. They are already taken off in gross and net.",
@@ -49,7 +49,7 @@ _TOTALS: Final = (
 
 @frozen
 class Total:
-    """Something of all performances together: its name and its text, or `lacking`, which says why there is none."""
+    """A total over all performances: its name and its text, or `lacking`, which says why there is none."""
 
     name: str
     text: str
@@ -60,7 +60,7 @@ class Total:
 class Grid:
     """A table of texts: its caption, its headings, its rows, and a last row of totals.
 
-    The first column names a row; a second line of it says more of the same.
+    The first column has the name of the row, and more about it in a second line.
     """
 
     caption: str
@@ -71,10 +71,10 @@ class Grid:
 
 @frozen
 class SalesPage:
-    """All that a page about sales says.
+    """The content of a page about sales.
 
-    `scope` says which performances these are, `missing` which are not there ("without 2 performances"), `warnings` what
-    else to know of the numbers before reading them, and `notes` how to read them.
+    `scope` says which performances it is about. `missing` says which could not be read ("without 2 performances").
+    `warnings` says what to know before you read the numbers, and `notes` how to read them.
     """
 
     scope: tuple[str, ...]
@@ -90,7 +90,7 @@ class SalesPage:
 
 
 def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: datetime) -> SalesPage:
-    """Return the page about sales: of the same bookings by performance and by day of sale."""
+    """Return the page about sales, from the sales of the same bookings by performance and by day of sale."""
     total = by_date.total
     bars = [Bar(_name(row), _detail(row), row.gross) for row in by_date.rows]
     days = {row.day: row for row in by_sold_day.rows if row.day is not None}
@@ -125,7 +125,7 @@ def sales_page(by_date: Sales, by_sold_day: Sales, scope: Sequence[str], made: d
 
 
 def scope_of(start: StartFilter | None, events: Iterable[str], rows: Iterable[SalesRow]) -> list[str]:
-    """Return which performances a page is about, in words; `events` are the ids of those that were asked for."""
+    """Return which performances a page is about, in words. `events` are the ids of the chosen events."""
     names: Mapping[str | None, str | None] = {row.event_id: row.event for row in rows}
     chosen = [name if (name := names.get(event)) else event for event in dict.fromkeys(events)]
     more = len(chosen) - _MOST_NAMED
@@ -148,7 +148,7 @@ def _detail(row: SalesRow) -> str:
 
 
 def _amount(amount: Decimal | None, missing: str = "") -> tuple[str, str]:
-    """Return an amount as text, and what is said in its place."""
+    """Return an amount as text, and the text to show if there is none."""
     return (NO_SUM, f"{NO_SUM}: {missing}" if missing else NO_SUM) if amount is None else (money(amount), "")
 
 
@@ -162,12 +162,12 @@ def _cells(row: SalesRow) -> tuple[str, ...]:
 
 
 def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
-    """Yield what the page lacks, in sentences."""
+    """Yield sentences about what the page lacks."""
     if sales.total.missing:
         yield f"Not complete: {sales.total.missing}. A sum is not shown if a part of it is missing."
     for row in undated:
         if not any(getattr(row, field) != 0 for _, field in _TOTALS):
-            continue  # of bookings without a line
+            continue  # bookings without a line
         yield (
             f"The sales over time are without the lines whose day cannot be read: {_amount(row.gross)[0]} of tickets. "
             "The totals include them."
@@ -175,7 +175,7 @@ def _warnings(sales: Sales, undated: Sequence[SalesRow]) -> Iterable[str]:
 
 
 def _notes(sales: Sales) -> Iterable[str]:
-    """Yield how to read the numbers, in sentences."""
+    """Yield sentences about how to read the numbers."""
     yield from _ALWAYS
     if others := ", ".join(sales.total.other_types):
         yield f"Other sales are of these types: {others}."
@@ -184,7 +184,7 @@ def _notes(sales: Sales) -> Iterable[str]:
 
 
 def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str:
-    """Return what a chart of some of the bars shows; they are those from number `first` of so many."""
+    """Return a text about a chart of some of the bars: those from number `first`, of `count` in all."""
     which = f"bars {first} to {first + len(bars) - 1} of {count}" if count > len(bars) else counted(count, "bar")
     return _sentences(
         f"Bar chart of the {MEASURE} by performance, {which}{_and(missing)}",
@@ -195,7 +195,7 @@ def about_bars(bars: Sequence[Bar], first: int, count: int, missing: str) -> str
 
 
 def about_line(periods: Periods, missing: str) -> str:
-    """Return what the chart of amounts over time shows."""
+    """Return a text about the chart of amounts over time."""
     points = periods.points
     names = [point.name for point in points]
     span = " to ".join(dict.fromkeys((names[0], names[-1])))
@@ -209,7 +209,7 @@ def about_line(periods: Periods, missing: str) -> str:
 
 
 def about_others(bars: Bars) -> str:
-    """Return what is said of the performances that have no bar; nothing if all have one."""
+    """Return a text about the performances without a bar; empty if all have one."""
     if not bars.others:
         return ""
     amount = f"have {NO_SUM}" if bars.others_amount is None else f"come to {money(bars.others_amount)}"
@@ -233,7 +233,7 @@ def _lacking(amounts: Sequence[Decimal | None], what: str) -> str:
 
 
 def _ends(said: Sequence[tuple[str, Decimal | None]]) -> list[str]:
-    """Return what is highest and what is lowest, if there are several."""
+    """Return texts about the highest and the lowest amount, if there are several."""
     known = [(amount, text) for text, amount in said if amount is not None]
     if len(said) == 1:
         return [said[0][0]]

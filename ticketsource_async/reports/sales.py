@@ -1,4 +1,4 @@
-"""Sales: what the lines of bookings come to, by performance, event, day, month or day of sale."""
+"""Add up the lines of bookings by performance, event, day, month or day of sale."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
 
 By = Literal["date", "event", "day", "month", "sold-day"]
-"""What a row is of: a performance, an event, a day or a month with performances, or a day on which lines were sold."""
+"""What a row stands for: a performance, an event, a day or a month of performances, or a day of sale."""
 
 RowKind = Literal["date", "event", "day", "month", "sold-day", "total of a payment method", "total"]
 
 
 @frozen
 class SeatCount:
-    """How many seats are sold and cancelled; `unknown` are those of which the API does not say it."""
+    """How many seats are sold and cancelled. `unknown` counts the seats for which the API does not say it."""
 
     sold: int = 0
     cancelled: int = 0
@@ -37,24 +37,26 @@ class SeatCount:
 class SalesRow:
     """A row of the sales.
 
-    `gross`, `discounts`, `fees`, `fee_vat` and `net` are sums over the lines of type "TICKETS", refunds taken off.
-    `refunds` is the gross of those of these lines that are refunds: it is negative, and `gross` includes it.
-    `donations` and `other` are the gross of the lines of type "DONATION" and of all other types, which `other_types`
-    names; refunds are taken off there, too. A line is a refund if the API says so. If it does not say it of a negative
-    line, `refunds` is None. If it says it of a positive line, every sum that the line belongs to is None.
+    `gross`, `discounts`, `fees`, `fee_vat` and `net` are sums over the lines of type "TICKETS", after refunds.
+    `refunds` is the gross of the refunds among these lines: it is negative, and `gross` includes it. `donations` is the
+    gross of the lines of type "DONATION", and `other` of all other types, which `other_types` names. Both are after
+    refunds, too.
 
-    A sum is None if an amount is missing, or if it is not known whether one belongs there. `missing` says in words how
-    many lines lack what, and which performances or bookings could not be read.
+    A line is a refund if the API says so. If the API does not say whether a negative line is a refund, `refunds` is
+    None. If it says that a positive line is one, every sum with this line is None.
 
-    `start` and `last_start` are the first and the last start of its performances, as the API writes them; which zone
-    that is, is not known. `cancelled` and `perhaps_cancelled` count performances: the second are those of which the API
-    does not say it. `mark` says this in words, and whether the event is archived.
+    A sum is None if an amount is missing, or if it is not known whether an amount belongs to it. `missing` says in
+    words what is missing in how many lines, and which performances or bookings could not be read.
+
+    `start` and `last_start` are the first and the last start of its performances, as the API writes them. Their time
+    zone is not known. `cancelled` counts cancelled performances. `perhaps_cancelled` counts those for which the API
+    does not say whether they are cancelled. `mark` says this in words, and whether the event is archived.
 
     A row of a day of sale or of a payment method does not count performances. Its `bookings` are those with a line in
-    the row: a booking with lines in several rows counts in each of them, and once in the total.
+    the row. A booking with lines in several rows counts in each of them, and once in the total.
 
-    `seats` counts the seats of each price category, None for seats without one. It is None if nobody asked for it, or
-    if some could not be read.
+    `seats` counts the seats of each price category; the key None is for seats without one. It is None if you did not
+    ask for seats, or if some could not be read.
     """
 
     kind: RowKind
@@ -86,11 +88,12 @@ class SalesRow:
 
 @frozen(kw_only=True)
 class Sales:
-    """The sales: rows in the order of their starts or days, then of names; those without a start or a day come last.
+    """The sales: rows by start or day, then by name. Rows without a start or a day come last.
 
-    With payment methods each row is of one method, and `method_totals` has the total of each. `total` has no sum and no
-    count while a branch has failed, and its `missing` says what it is without. `failed` are the branches that could not
-    be read. `repeated` bookings were listed more than once: each counts once, where it came first.
+    With payment methods, each row is of one method, and `method_totals` has the total of each. If a branch failed,
+    `total` has no sum and no count, and its `missing` says what could not be read. `failed` are the branches that could
+    not be read. `repeated` counts the bookings that were listed more than once; each counts once, where it was listed
+    first.
     """
 
     by: By
@@ -101,12 +104,12 @@ class Sales:
     failed: "tuple[FailedBranch, ...]"
     repeated: int
     categories: tuple[str | None, ...]
-    """The price categories of all seats in alphabetical order; None, for seats without one, is the last."""
+    """The price categories of all seats in alphabetical order. None, for seats without a category, is the last."""
 
 
 @define
 class _Group:
-    """What belongs to one row, or with payment methods to a row for each."""
+    """The sums and counts of one row, or of the rows for its payment methods."""
 
     first_start: datetime | None = None
     last_start: datetime | None = None
@@ -123,7 +126,7 @@ class _Group:
     lost: Lost = field(factory=Lost)
 
     def see_event(self, event: Event) -> None:
-        """Take note of an event of this row."""
+        """Note an event of this row."""
         self.events[event.id] = event.name
         if self.archived is not True:
             self.archived = self.archived if event.archived is False else event.archived
@@ -140,7 +143,7 @@ class _Group:
             self.venues[name] = None
 
     def mark(self, by: By) -> str:
-        """Return what to know of the performances and the event, in words."""
+        """Return in words which performances are cancelled, and whether the event is archived."""
         marks = []
         for count, what in ((self.cancelled, "cancelled"), (self.perhaps_cancelled, "perhaps cancelled")):
             if count:
@@ -150,25 +153,26 @@ class _Group:
         return ", ".join(marks)
 
     def order(self) -> tuple[object, ...]:
-        """Return what rows are sorted by."""
+        """Return the key that sorts the rows."""
         when = self.day or (self.first_start and _as_written(self.first_start))
         name = next(iter(self.events.values()), None) or ""
         return (when is None, when or "", name, next(iter(self.events), ""), self.date_id or "")
 
 
 def _as_written(moment: datetime) -> datetime:
-    """Return a time without its offset, to put times in the order in which people read them."""
+    """Return a time without its offset, so that times sort as people read them."""
     return moment.replace(tzinfo=None)
 
 
 class SalesTally:
-    """What was sold, as far as it was added; `result` returns the rows.
+    """The sales that you add; `result` returns the rows.
 
-    `read` performances could be read. It keeps the sums of each row and the id of each booking, but no booking.
+    `read` counts the performances that could be read. The tally keeps the sums of each row and the id of each booking,
+    but no booking.
     """
 
     def __init__(self, by: By = "date", *, payment_methods: bool = False, seats: bool = False) -> None:
-        """Raise ValueError for what cannot be: a seat does not say how, or on which day, it was paid for."""
+        """Raise ValueError for seats by payment method or day of sale: a seat has neither."""
         if by not in get_args(By):
             raise ValueError(f"by is one of {', '.join(get_args(By))}, not {by!r}")
         if seats and (payment_methods or by == "sold-day"):
@@ -190,7 +194,7 @@ class SalesTally:
         return tuple(self._bookings)
 
     def add(self, sold: "Sold") -> None:
-        """Add a performance with the bookings for it; a booking that was added before does not count again."""
+        """Add a performance with its bookings. A booking that was added before does not count again."""
         self.read += 1
         group = self._see(sold.event, sold.date, sold.venue)
         for booking in sold.bookings:
@@ -203,7 +207,7 @@ class SalesTally:
             self.add_failed(failed)
 
     def add_failed(self, failed: "FailedBranch") -> None:
-        """Add a branch that could not be read, so that no sum without it looks whole."""
+        """Add a branch that could not be read. Sums that need it become None."""
         self._failed.append(failed)
         self._all.lost.add(failed)
         if (kind := lost_by(failed)) is not None and failed.event is not None and self._by != "sold-day":
@@ -215,7 +219,7 @@ class SalesTally:
                 group.lost.counts[kind] += 1
 
     def add_seats(self, found: "SeatsOfBooking") -> None:
-        """Add the seats of a booking that was added."""
+        """Add the seats of a booking that you have added."""
         group = self._bookings[found.booking_id]
         for seat in found.seats:
             category, state = seat.price_category or None, state_of(seat)
@@ -232,7 +236,7 @@ class SalesTally:
         return found
 
     def _see(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
-        """Return what the row of a performance has, by day of sale what all have; count the performance once."""
+        """Count a performance once, and return the group of its row. By day of sale, all share one group."""
         key: object = event_date.id if self._by == "date" else event.id
         if self._by in ("day", "month"):
             key = event_date.start and event_date.start.date()
@@ -271,7 +275,7 @@ class SalesTally:
             found = group.sums[method] = Sums()
         return found
 
-    # What comes of it
+    # The result
 
     def result(self) -> Sales:
         """Return the rows and their total."""
@@ -348,7 +352,7 @@ class SalesTally:
         yield from sums.missing()
 
     def _perhaps_lost(self) -> Lost:
-        """Return what is missing of which nobody knows in which row."""
+        """Return what is missing if it is not known from which row."""
         lost = Lost(self._all.lost.counts.copy())
         for kind in ("seats",) if self._by == "sold-day" else ("seats", "performance", "booking"):
             del lost.counts[kind]

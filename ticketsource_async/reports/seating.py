@@ -1,4 +1,4 @@
-"""The seats of a booking: what each counts as, and all in words, as people at a door read them."""
+"""Count the seats of a booking, and write them in words for the staff at the door."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _SHORTEST_RUN: Final = 3
 
 
 def state_of(seat: Seat) -> SeatState | None:
-    """Return what a seat counts as; None if the API's `is_booked` and `is_cancelled` do not say it."""
+    """Return the state of a seat; None if the API's `is_booked` and `is_cancelled` do not say it."""
     if seat.is_cancelled:
         return "cancelled"
     return "sold" if seat.is_booked and seat.is_cancelled is False else None
@@ -25,8 +25,8 @@ def state_of(seat: Seat) -> SeatState | None:
 def in_words(seats: Sequence[Seat]) -> str:
     """Return the seats by price category: `A1, A2 Adult; B4 Child; 2 x Concession; cancelled: A3 Adult`.
 
-    From three in a row on it is `A1-A3`. What is not allocated is counted. Seats that are cancelled, or of which the
-    API does not say whether they are, come at the end.
+    Three or more seats in a row are written as `A1-A3`. Unallocated seats are counted. Cancelled seats, and seats for
+    which the API does not say whether they are cancelled, come last.
     """
     sold, cancelled, unclear = (
         list(_by_category([seat for seat in seats if state_of(seat) == state])) for state in ("sold", "cancelled", None)
@@ -39,7 +39,7 @@ def in_words(seats: Sequence[Seat]) -> str:
 
 
 def places(seats: Sequence[Seat]) -> int | None:
-    """Return how many seats are sold and not cancelled, None if that is not known of one."""
+    """Return how many seats are sold and not cancelled; None if this is not known for a seat."""
     states = [state_of(seat) for seat in seats]
     return None if None in states else states.count("sold")
 
@@ -51,7 +51,7 @@ def attendees(seats: Sequence[Seat]) -> list[Seat]:
 
 
 def attendee_name(seat: Seat) -> str:
-    """Return the name of an attendee, else that of the company; an empty text for none."""
+    """Return the name of an attendee, else that of the company, else an empty text."""
     person = seat.attendee or Attendee()
     name = words(person.title, person.first_name, person.last_name)
     if not name and person.company:
@@ -67,7 +67,7 @@ def words(*texts: str | None) -> str:
 
 @frozen
 class _Label:
-    """Where a seat is: two texts for people, and the number by which it may be one of a run."""
+    """The row and the seat as texts, and the number of the seat if it has one."""
 
     row: str = ""
     seat: str = ""
@@ -79,7 +79,7 @@ class _Label:
 
     @property
     def is_short(self) -> bool:
-        """Whether row and seat can stand together: A12, and not 1 and 12, which would be 112."""
+        """Whether row and seat can be written together: A and 12 as A12, but not 1 and 12 as 112."""
         return bool(re.fullmatch(r".*[^\W\d_]", self.row)) and bool(re.match(r"\d", self.seat))
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ def _label(seat: Seat) -> _Label:
 
 
 def _order(label: _Label) -> tuple[list[tuple[int, int, str]], ...]:
-    """Return what puts B2 before B10, and what is not allocated at the end."""
+    """Return a key that sorts B2 before B10 and unallocated seats last."""
     rank = 2 if label.is_unreadable else 0 if label.row or label.seat else 1
     parts = (
         [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d{1,9}|\D+", text)]
@@ -108,7 +108,7 @@ def _order(label: _Label) -> tuple[list[tuple[int, int, str]], ...]:
 
 
 def _by_category(seats: Sequence[Seat]) -> Iterator[str]:
-    """Yield the seats of each price category, in the order in which the categories come first."""
+    """Yield the seats of each price category, in the order in which the categories first appear."""
     by_category: dict[str, list[_Label]] = {}
     for seat in seats:
         category = f"category {UNREADABLE}" if "price_category" in seat.invalid else words(seat.price_category)
@@ -122,7 +122,7 @@ def _by_category(seats: Sequence[Seat]) -> Iterator[str]:
 
 
 def _runs(labels: Sequence[_Label]) -> Iterator[str]:
-    """Yield labels in their order, and those that follow each other in a row as one."""
+    """Yield the labels in order. Seats next to each other in a row give one label."""
 
     def run_of(numbered: tuple[int, _Label]) -> tuple[str, int | None, bool, int | None]:
         place, label = numbered

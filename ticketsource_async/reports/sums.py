@@ -1,4 +1,4 @@
-"""What the lines of bookings come to. A sum that lacks an amount is not known, and what it lacks is counted."""
+"""Add up the lines of bookings. A sum that lacks an amount is not known; what is missing is counted."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ticketsource_async._words import counted
 from ticketsource_async.models import Booking, BookingLine
 
 SUMS: Final = ("gross", "discounts", "fees", "fee_vat", "net", "refunds", "donations", "other")
-"""The sums over lines: the first six over those of tickets, see `SalesRow`."""
+"""The names of the sums over lines; the first six are over lines of tickets, see `SalesRow`."""
 
 _OF_TYPE: Final = {"TICKETS": SUMS[:6], "DONATION": ("donations",)}  # all others are in `other`
 _NO_TYPE: Final = "a type"
@@ -22,10 +22,10 @@ _NO_LINES: Final = "lines"
 
 @define
 class Sums:
-    """Sums over lines so far.
+    """The sums over the lines added so far.
 
-    What is in `unknown` is not known. `lacking` says how many lines are without what, `types` which types of lines are
-    in `other`.
+    The sums in `unknown` are not known. `lacking` counts the lines by what they lack. `types` has the types of the
+    lines in `other`.
     """
 
     bookings: int = 0
@@ -35,10 +35,10 @@ class Sums:
     types: set[str] = field(factory=set)
 
     def add(self, booking: Booking, number: int) -> None:
-        """Add the line of a booking that has this number, counted from 0."""
+        """Add the line with this number, from 0, of a booking."""
         line = (booking.lines or ())[number]
         lacks = set[str]()
-        with localcontext(prec=MAX_PREC):  # exact, with any precision that the program has set
+        with localcontext(prec=MAX_PREC):  # exact, whatever precision the program has set
             for name, (value, what) in _parts(booking, number, line).items():
                 if value is not None:
                     self.amounts[name] += value
@@ -55,7 +55,7 @@ class Sums:
         self.lacking[_NO_LINES] += 1
 
     def merge(self, other: "Sums") -> None:
-        """Add other sums, but not the number of their bookings, which may be the same ones."""
+        """Add other sums, without their number of bookings: they may be the same bookings."""
         with localcontext(prec=MAX_PREC):
             for name, amount in other.amounts.items():
                 self.amounts[name] += amount
@@ -76,7 +76,7 @@ class Sums:
 
 
 def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
-    """Return the sum, exact with any precision that the program has set."""
+    """Return the exact sum, whatever precision the program has set."""
     with localcontext(prec=MAX_PREC):
         return sum(amounts, Decimal(0))
 
@@ -94,12 +94,12 @@ def gross_of(line: BookingLine) -> Decimal | None:
 
 
 def lacks_minus(line: BookingLine) -> bool:
-    """Say whether a line is marked as a refund although its amount is positive: nobody knows which of them is right."""
+    """Say whether a line is marked as a refund but has a positive amount. It is not known which of the two is right."""
     return line.is_refund is True and (gross_of(line) or 0) > 0
 
 
 def is_refund(line: BookingLine) -> bool | None:
-    """Say whether a line for tickets is a refund: the API says so. None if that is not known."""
+    """Say whether the API marks a line for tickets as a refund; None if that is not known."""
     if lacks_minus(line):
         return None
     gross = gross_of(line)
@@ -107,7 +107,7 @@ def is_refund(line: BookingLine) -> bool | None:
 
 
 def _parts(booking: Booking, number: int, line: BookingLine) -> dict[str, tuple[Decimal | None, str]]:
-    """Return what a line adds to each sum, None for what is not known, and what is missing then."""
+    """Return what a line adds to each sum, or None and what is missing."""
     amount = line.amount
     if not line.line_type:
         return dict.fromkeys(SUMS, (None, _NO_TYPE))
@@ -130,7 +130,7 @@ def _parts(booking: Booking, number: int, line: BookingLine) -> dict[str, tuple[
 
 
 def _discounts(booking: Booking, number: int, line: BookingLine) -> Decimal | None:
-    """Return what was taken off; None if an amount is missing. Without a code, nothing was taken off by one."""
+    """Return the discounts of a line; None if an amount is missing. Without a code, its discount is 0."""
     found = None if line.amount is None else line.amount.discounts
     if found is None or found.automatic is None:
         return None

@@ -1,5 +1,5 @@
 """The operations of the API, in groups: one file for each family of records.
 
-A method says which path, which draft and which model; everything else happens below. What every call can raise is in
-`errors.py`.
+A method chooses the path, the draft and the model; the modules below do the rest. `errors.py` has the errors that every
+call can raise.
 """

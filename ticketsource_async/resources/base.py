@@ -1,4 +1,4 @@
-"""What all groups of operations have in common: the options of lists and bulk calls, and how these are made."""
+"""The base of all groups of operations, and the options of lists and bulk calls."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn, TypedDict, TypeVar
@@ -20,33 +20,33 @@ class ListOptions(TypedDict, total=False):
     """Options of every list."""
 
     per_page: int
-    """Rows a page, 1 to 100; the default of 100 makes the fewest requests."""
+    """Rows of a page, 1 to 100. The default of 100 makes the fewest requests."""
     start_page: int
     """Page to begin with, from 1."""
     max_items: int | None
-    """Rows to read at most, dropped ones included; None reads all. No page is asked for beyond what that takes."""
+    """The greatest number of rows to read, dropped rows included; None reads all. No further page is requested."""
     concurrency: int
-    """Pages to ask for at a time, default 1; the items come in order all the same, and so many pages are in memory.
+    """Pages to request at a time, default 1. The items still come in order. This number of pages is in memory.
 
-    Of these, one less than the client's `max_connections` are on the wire. Leave the loop with `contextlib.aclosing` if
-    you leave it early, since the pages asked for go on until then.
+    At most one less than the client's `max_connections` are on the wire. If you leave the loop early, use
+    `contextlib.aclosing`: without it, the requests in progress go on.
     """
     verify: bool
     """Whether to read the list again, from its end to its front and so on, until a pass finds nothing new.
 
-    Then nobody who is there throughout is missed and nobody comes twice, also if rows are deleted anywhere or added at
-    the end while you read. If rows are inserted further up as well, that cannot be promised. It takes at least
-    twice the requests, those from the end to the front one at a time, and keeps all ids in memory, about 100 bytes
-    each. Not with `max_items` or `start_page`.
+    Then no row that is there all the time is missed, and none comes twice. This also holds if rows are deleted
+    anywhere, or added at the end, while you read. It cannot be promised if rows are also inserted further up. It takes
+    at least twice the requests, and those from the end to the front are made one at a time. It keeps all ids in memory,
+    about 100 bytes each. Not with `max_items` or `start_page`.
     """
     max_passes: int
-    """Passes of `verify` at most, 2 or more; default 4. `pager.report.complete` says if that was enough."""
+    """The most passes of `verify`, at least 2, default 4. `pager.report.complete` says if they were enough."""
     on_invalid: OnInvalid
-    """What to do with a row that is not what the API promises; the default is to raise."""
+    """What to do with a row that differs from the API's documentation; the default is to raise."""
 
 
 def check_list_options(options: Mapping[str, object], call: str = "list", *besides: str) -> None:
-    """Raise TypeError for an option that no list has; `besides` are those of this call alone."""
+    """Raise TypeError for an option that no list has. `besides` are the options of this call only."""
     if unknown := [name for name in options if name not in ListOptions.__annotations__]:
         raise no_such_option(call, unknown, [*besides, *ListOptions.__annotations__])
 
@@ -55,22 +55,22 @@ class BulkOptions(TypedDict, total=False):
     """Options of every bulk call."""
 
     concurrency: int
-    """Calls to make at a time, default 8; so many inputs and outcomes are in memory.
+    """Calls to make at a time, default 8. This number of inputs and outcomes is in memory.
 
-    Of these, one less than the client's `max_connections` are on the wire.
+    At most one less than the client's `max_connections` are on the wire.
     """
     fail_fast: bool
-    """Whether the first error ends it: no further call begins, and what became of writes in flight still comes."""
+    """Whether the first error ends it. No further call begins; the outcomes of writes in progress still come."""
 
 
 class Resource:
-    """A group of operations; `priority` is for single calls and first pages. Later pages are always bulk."""
+    """A group of operations. `priority` is for single calls and first pages; later pages are always bulk."""
 
     def __init__(self, sender: Sender, priority: Priority = "interactive") -> None:
         self._sender = sender
         self._priority: Priority = priority
 
-    if not TYPE_CHECKING:  # the checkers know the operations
+    if not TYPE_CHECKING:  # type checkers know the operations
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(hint_for(type(self), name))

@@ -1,4 +1,4 @@
-"""The operations on what was sold: bookings and seats, as the vendor's OpenAPI file has them."""
+"""The operations on bookings and seats, as in the vendor's OpenAPI file."""
 
 from typing import Unpack
 
@@ -9,7 +9,7 @@ from ticketsource_async.resources.base import ListOptions, Resource
 
 
 class Bookings(Resource):
-    """What was sold; read-only. The API lists bookings by date or customer."""
+    """Bookings; read-only. The API lists them by date or by customer."""
 
     async def get(self, booking: str | Booking, /) -> Booking:
         """Return one booking.
@@ -27,7 +27,7 @@ class Bookings(Resource):
 
 
 class Seats(Resource):
-    """Single seats; read-only. The API lists seats by booking."""
+    """Seats; read-only. The API lists them by booking."""
 
     async def get(self, seat: str | Seat, /) -> Seat:
         """Return one seat.

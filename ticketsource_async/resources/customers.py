@@ -39,16 +39,16 @@ class Customers(Resource):
     async def get(self, customer: str | Customer, /) -> Customer:
         """Return one customer.
 
-        GET /customers/{id}. Raises `NotFound`; `InvalidID`, before any request, for what cannot be an id.
+        GET /customers/{id}. Raises `NotFound`. Raises `InvalidID`, before any request, for a text that cannot be an id.
         """
         return await self._sender.call(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
     @names_fields_of(CustomerDraft)
     async def create(self, draft: CustomerDraft, /) -> Customer:
-        """Create a customer and return the record as the API keeps it.
+        """Create a customer and return the record as the API stores it.
 
-        It is never sent twice. If the answer was lost, it raises `OutcomeUnknown`: look for the customer before you try
-        again. Raises `ValidationFailed`, and ValueError for a draft with nothing set.
+        The request is never sent twice. If the answer is lost, it raises `OutcomeUnknown`: look for the customer before
+        you try again. Raises `ValidationFailed`, and ValueError for a draft with nothing set.
 
         POST /customers
         """
@@ -57,14 +57,14 @@ class Customers(Resource):
 
     @names_fields_of(CustomerDraft)
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
-        """Change what is set in the draft, nothing else, and return the record as it is now.
+        """Change the fields that are set in the draft, and return the record as it is now.
 
-        It is tried again as a read is: to set the same values twice changes nothing, unless somebody else has set
-        others in between. If the API accepts it without sending the record, the record is read afterwards. If that
-        fails, it raises `InvalidResponse`, which says that the update was accepted.
+        It is retried as a read is: to set the same values twice changes nothing, unless somebody else has set other
+        values in between. If the API accepts the update without sending the record, the record is read afterwards. If
+        that read fails, it raises `InvalidResponse`, which says that the update was accepted.
 
         Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`, and ValueError for a draft with nothing set. Raises
-        `UnreadableValue` if `customer` is a record and the draft would destroy a value of it that could not be read.
+        `UnreadableValue` if `customer` is a record and the draft would destroy an unreadable value of it.
 
         PATCH /customers/{id}
         """
@@ -75,11 +75,11 @@ class Customers(Resource):
         return await self._sender.call(self._priority, "PATCH", Customer, "customers", customer_id, body=body)
 
     async def save(self, before: Customer, after: Customer, /) -> Customer:
-        """Send what differs between two states of a customer, and return the record as it is now.
+        """Send the differences between two states of a customer, and return the record as it is now.
 
-        If nothing differs, nothing is sent. If anything in an address, a membership or a consent differs, that part is
-        sent whole. This undoes what somebody else has changed in it since `before` was read, so read it just before.
-        See `CustomerDraft.diff`. Raises what `update` raises, and ValueError if these are two customers.
+        If nothing differs, nothing is sent. If a field of an address, a membership or a consent differs, that whole
+        part is sent. This undoes changes that somebody else made in the part since `before` was read, so read it just
+        before. See `CustomerDraft.diff`. Raises what `update` raises, and ValueError for the states of two customers.
 
         PATCH /customers/{id}
         """
@@ -102,21 +102,22 @@ class Customers(Resource):
 
         A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again. If the
         customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
-        `store.acknowledge(change)` or `store.acknowledge_all()`, so that you can deal with many at once, or with
-        deletions and withdrawals of a consent (`change.consent_changed`) before all others. A customer who is not in
-        the list is asked for by id, and is `Deleted` only if the API itself answers 404 or 410. If that call fails for
-        one customer, or is answered with the record of another, the changes of the others come first. Use
-        `contextlib.aclosing` if you leave the loop early.
+        `store.acknowledge(change)` or `store.acknowledge_all()`. So you can deal with many changes at once, or with
+        deletions and withdrawn consents (`change.consent_changed`) first.
 
-        Erasures and deletions come last, and only if they are not too many: a faulty answer must not delete everybody.
-        If more than 20 customers and more than half of the store are not in the list with their data, `TooManyRemoved`
-        is raised before anybody is asked for by id. If more than 20 customers and more than 5 % of the store are
-        deleted or erased, it is raised before the first of them is yielded. `max_removed=N` allows N instead of both,
-        whatever the size of the store. The limit is for one run; deletions that are not acknowledged count again in the
-        next.
+        A customer who is not in the list is asked for by id. They are `Deleted` only if the API itself answers 404 or
+        410. If that call fails for one customer, or is answered with the record of another, the changes of the others
+        come first. Use `contextlib.aclosing` if you leave the loop early.
 
-        Requests: the pages of GET /customers; GET /customers/{id} for each customer in the store who was not in them,
-        or is empty there. Raises `StoreError` if the store is of another box office.
+        Erasures and deletions come last, and only if they are not too many, since a faulty answer must not delete
+        everybody. If more than 20 customers and more than half of the store are not in the list with their data,
+        `TooManyRemoved` is raised before anybody is asked for by id. If more than 20 customers and more than 5 % of the
+        store are deleted or erased, it is raised before the first of them is yielded. `max_removed=N` replaces both
+        limits by N, whatever the size of the store. The limit is for one run. Deletions that are not acknowledged count
+        again in the next run.
+
+        Requests: the pages of GET /customers, and GET /customers/{id} for each customer in the store who is not in them
+        or has no personal data there. Raises `StoreError` if the store is of another box office.
         """
         if max_removed is not None:
             check_whole("max_removed", max_removed, 0, error=ValueError)
@@ -131,14 +132,14 @@ class Customers(Resource):
         return Account(str(credentials.base_url).rstrip("/"), credentials.limiter_key)
 
     async def check_store(self, store: CustomerStore, /) -> None:
-        """Raise `StoreError` if the customers in a store are of another box office than this client's. No request."""
+        """Raise `StoreError` if a store has the customers of another box office. It makes no request."""
         await store.check(self._account())
 
     async def rebind(self, store: CustomerStore, /) -> None:
-        """Let a store go on with the API key and the base URL of this client.
+        """Bind a store to the API key and the base URL of this client.
 
         GET /customers/{id} for at most 100 customers in the store, until one is found. Raises `StoreError`, and changes
-        nothing, if none is found, or while a loop over `changes` is open.
+        nothing, if none is found or while a loop over `changes` is open.
         """
         ids = await store.some_ids()
         odd: InvalidResponse | None = None
@@ -146,7 +147,7 @@ class Customers(Resource):
             async for outcome in found:
                 if outcome.error is None:
                     break
-                if isinstance(outcome.error, InvalidResponse):  # of this customer alone, such as one who was merged
+                if isinstance(outcome.error, InvalidResponse):  # only this customer, such as one who was merged
                     odd = odd or outcome.error
                 elif not isinstance(outcome.error, NotFound | InvalidID):
                     raise outcome.error
@@ -158,9 +159,9 @@ class Customers(Resource):
         await store.rebind(self._account())
 
     async def delete(self, customer: str | Customer, /) -> None:
-        """Delete a customer, for good; what becomes of their bookings is not documented.
+        """Delete a customer for good. The API does not document what happens to their bookings.
 
-        It is tried again as a read is. A 404 after an attempt whose answer was lost means that the customer is deleted.
+        It is retried as a read is. A 404 after an attempt whose answer was lost means that the customer is deleted.
         Raises `NotFound`, `OutcomeUnknown`.
 
         DELETE /customers/{id}
@@ -170,7 +171,7 @@ class Customers(Resource):
     def get_many(
         self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerT, Customer]:
-        """Return these customers as they come; see `Bulk`.
+        """Return these customers in the order in which they arrive; see `Bulk`.
 
         GET /customers/{id} for each
         """
@@ -179,7 +180,7 @@ class Customers(Resource):
     def create_many(
         self, drafts: Iterable[CustomerDraft] | AsyncIterable[CustomerDraft], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerDraft, Customer]:
-        """Create a customer for each draft; see `Bulk`, and `create` for what each can end in.
+        """Create a customer for each draft; see `Bulk`, and `create` for the errors of each.
 
         POST /customers for each
         """
@@ -209,7 +210,7 @@ class Customers(Resource):
     def delete_many(
         self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerT, None]:
-        """Delete these customers, for good; see `Bulk`.
+        """Delete these customers for good; see `Bulk`.
 
         If you pass a list that is still being read, each deletion hides a row of it. Collect the list first, or pass
         `list(verify=True)`.
@@ -227,7 +228,7 @@ class Customers(Resource):
 
 
 def _id_in(change: object) -> str | None:
-    """Return whom a change is for, None if it is no change at all."""
+    """Return the id of the customer of an update, None if it is no update."""
     customer = change[0] if isinstance(change, tuple | list) and change else None
     customer_id = getattr(customer, "id", customer)
     return customer_id if isinstance(customer_id, str) else None

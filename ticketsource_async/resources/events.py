@@ -1,4 +1,4 @@
-"""The operations on what is on: events, venues and dates, as the vendor's OpenAPI file has them."""
+"""The operations on events, venues and dates, as in the vendor's OpenAPI file."""
 
 from typing import Unpack
 
@@ -9,7 +9,7 @@ from ticketsource_async.resources.base import ListOptions, Resource
 
 
 class Events(Resource):
-    """What is on; read-only."""
+    """Events; read-only."""
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Event]:
         """Return all events.
@@ -26,7 +26,7 @@ class Events(Resource):
         return await self._sender.call(self._priority, "GET", Event, "events", checked_id(event, Event))
 
     def list_venues(self, event: str | Event, /, **options: Unpack[ListOptions]) -> Pager[Venue]:
-        """Return the venues that an event is on at.
+        """Return the venues of an event.
 
         GET /events/{id}/venues
         """
@@ -35,9 +35,9 @@ class Events(Resource):
     def list_dates(
         self, event: str | Event, /, *, start: StartFilter | None = None, **options: Unpack[ListOptions]
     ) -> Pager[EventDate]:
-        """Return the dates of an event, at all of its venues; with `start` those within its bounds.
+        """Return the dates of an event at all of its venues; `start` keeps those within its bounds.
 
-        What a filter drops does not count towards `max_items`.
+        Dates that the filter drops do not count towards `max_items`.
 
         GET /events/{id}/dates
         """
@@ -45,7 +45,7 @@ class Events(Resource):
 
 
 class Venues(Resource):
-    """Where it is on; read-only. The API lists venues by event alone: `ts.events.list_venues`."""
+    """Venues; read-only. The API lists them only by event: `ts.events.list_venues`."""
 
     async def get(self, venue: str | Venue, /) -> Venue:
         """Return one venue.
@@ -57,9 +57,9 @@ class Venues(Resource):
     def list_dates(
         self, venue: str | Venue, /, *, start: StartFilter | None = None, **options: Unpack[ListOptions]
     ) -> Pager[EventDate]:
-        """Return the dates at a venue; with `start` those within its bounds.
+        """Return the dates at a venue; `start` keeps those within its bounds.
 
-        What a filter drops does not count towards `max_items`.
+        Dates that the filter drops do not count towards `max_items`.
 
         GET /venues/{id}/dates
         """
@@ -67,7 +67,7 @@ class Venues(Resource):
 
 
 class Dates(Resource):
-    """When it is on; read-only. The API lists dates by event or venue."""
+    """Dates; read-only. The API lists them by event or by venue."""
 
     async def get(self, date: str | EventDate, /) -> EventDate:
         """Return one date.

@@ -14,7 +14,7 @@ from ticketsource_async.resources.base import ListOptions, Resource
 
 
 class Notes(Resource):
-    """What staff noted about a customer; a note cannot be changed, only added and deleted."""
+    """The notes of staff on a customer. A note can be added and deleted, but not changed."""
 
     def list(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Note]:
         """Return the notes on a customer.
@@ -35,7 +35,7 @@ class Notes(Resource):
     async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
         """Add a note to a customer and return it.
 
-        It is never sent twice. If the answer was lost, it raises `OutcomeUnknown`. Raises `NotFound`,
+        The request is never sent twice. If the answer is lost, it raises `OutcomeUnknown`. Raises `NotFound`,
         `ValidationFailed`.
 
         POST /customers/{id}/notes
@@ -45,10 +45,10 @@ class Notes(Resource):
         return await self._sender.call(self._priority, "POST", Note, *segments, body=body)
 
     async def delete(self, customer: str | Customer, note: str | Note, /) -> None:
-        """Delete a note, for good.
+        """Delete a note for good.
 
-        It is tried again as a read is. A 404 after an attempt whose answer was lost means that the note is deleted.
-        Raises `NotFound`, `OutcomeUnknown`.
+        It is retried as a read is. A 404 after an attempt whose answer was lost means that the note is deleted. Raises
+        `NotFound`, `OutcomeUnknown`.
 
         DELETE /customers/{id}/notes/{note_id}
         """

@@ -1,4 +1,4 @@
-"""The reports of a box office: many calls, made over the limiter as bulk, and what `reports` makes of the answers."""
+"""Make the bulk calls for the reports of a box office. The modules of `reports` make the reports of the answers."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -32,25 +32,25 @@ T = TypeVar("T")
 One = TypeVar("One")
 
 OnProgress = Callable[[int, int], object]
-"""What is called with the requests made so far, and with those to make in all."""
+"""A function that gets the number of requests made so far, and the number of all requests."""
 
 _Call = Callable[[], Coroutine[Any, Any, Fetched[Any]]]
 
 
 class Tally(Protocol):
-    """What `ts.reports.read` gives performances to: a `SalesTally`, or one of your own."""
+    """An object that gets performances from `ts.reports.read`: a `SalesTally`, or one of your own."""
 
     def add(self, sold: Sold, /) -> None:
         """Take a performance with the bookings for it."""
         ...
 
     def add_failed(self, failed: FailedBranch, /) -> None:
-        """Take a branch that could not be read; those in `sold.failed` do not come here."""
+        """Take a branch that could not be read. Branches in `sold.failed` are not given to this method."""
         ...
 
 
 class Reports(Resource):
-    """Sales, door lists and donations; read-only. All calls are bulk, and patient."""
+    """Sales, door lists and donations; read-only. All calls have the priority "bulk" and wait patiently."""
 
     async def donations(
         self,
@@ -64,20 +64,20 @@ class Reports(Resource):
         on_donors: Callable[[int], None] | None = None,
         **unknown: Never,
     ) -> Donations:
-        """Return the donations of the days from `first` to `last`, both in, with their donors.
+        """Return the donations of the days from `first` to `last`, both included, with their donors.
 
-        The day of a donation is that of its line's `created_at`, as written; None is no bound. A donation is on the
-        booking that it was made with, so one made in January may be on a booking for December: the bookings for all
-        dates are read, without those that start before `performances_from`. With `gift_aid` only the donors are read
-        whose donations `gift_aid.gift_aid_schedule` may put on a schedule.
+        The day of a donation is the day of its line's `created_at`, as written; None is no bound. A donation is on the
+        booking that it was made with: one made in January may be on a booking for December. So the bookings for all
+        dates are read, except dates that start before `performances_from`. With `gift_aid`, only donors whose donations
+        `gift_aid.gift_aid_schedule` may put on a schedule are read.
 
-        Without `on_error`, parts that cannot be read raise `BranchesFailed` when all others have been read, and a donor
-        who cannot be read raises the error. With it, it is called with each, and the result tells of them. A donor who
-        is no longer there is no error. What concerns all parts ends the call, as in `all_bookings`. `on_donors` is
-        called with the number of the donors before they are read.
+        Without `on_error`, unreadable parts raise `BranchesFailed` after all others are read, and a donor who cannot be
+        read raises the error. `on_error` gets each of these errors instead, and the result counts them. A donor who is
+        no longer there is no error. An error that concerns all parts ends the call, as in `all_bookings`. `on_donors`
+        gets the number of donors before they are read.
 
-        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings;
-        GET /customers/{id} for each donor.
+        Requests: the pages of GET /events; for each event those of its dates; for each date those of its bookings; GET
+        /customers/{id} for each donor.
         """
         if unknown:
             names = ("first", "last", "performances_from", "gift_aid", "concurrency", "on_error", "on_donors")
@@ -118,7 +118,7 @@ class Reports(Resource):
         concurrency: int,
         on_error: Callable[[FailedBranch | TicketSourceError], None] | None,
     ) -> Donations:
-        """Return the donations with these customers, each of whom is asked for once."""
+        """Return the donations with these customers. Each customer is requested once."""
         donors: dict[str, Customer] = {}
         unread: dict[str, TicketSourceError] = {}
         gone: list[str] = []
@@ -147,17 +147,17 @@ class Reports(Resource):
     ) -> Sales:
         """Return what was sold, by performance ("date"), "event", "day", "month", or day of sale ("sold-day").
 
-        `start` and `events` choose performances. `payment_methods` splits each row by how was paid. `seats` counts the
-        seats by price category, which takes a request for each booking; not with `payment_methods` or "sold-day". See
-        `SalesRow` for what the sums include. Money is exact, and a sum that lacks an amount is None.
+        `start` and `events` choose performances. `payment_methods` splits each row by method of payment. `seats` counts
+        the seats by price category, which takes a request for each booking; not with `payment_methods` or "sold-day".
+        See `SalesRow` for what the sums include. Money is exact, and a sum that lacks an amount is None.
 
-        What cannot be read is in `sales.failed`, and nothing is raised for it. The total is empty then, unless it is a
-        venue. What concerns all of them is raised as in `ts.programme`. `concurrency` lists are read at a time, and the
-        bookings of as many performances are in memory, besides the sums of each row and the id of each booking.
+        Parts that cannot be read are in `sales.failed`, and raise nothing. The total is empty then, unless the part is
+        a venue. An error that concerns all parts is raised as in `ts.programme`. `concurrency` lists are read at a
+        time. In memory are the bookings of that many performances, the sums of each row and the id of each booking.
 
         Requests: the pages of GET /events, or GET /events/{id} for each of `events` that is an id; for each event the
-        pages of GET /events/{id}/dates and /venues, and GET /venues/{id} for a venue that is not there; for each date
-        the pages of GET /dates/{id}/bookings; with `seats` for each booking those of GET /bookings/{id}/seats.
+        pages of GET /events/{id}/dates and /venues, and GET /venues/{id} for a venue that is not in the list; for each
+        date the pages of GET /dates/{id}/bookings; with `seats` for each booking those of GET /bookings/{id}/seats.
         """
         if unknown:
             options = ("by", "start", "events", "payment_methods", "seats", "concurrency")
@@ -175,9 +175,9 @@ class Reports(Resource):
         events: Iterable[str | Event] | None = None,
         concurrency: int = 8,
     ) -> None:
-        """Read all performances and the bookings for them once, and give each to these tallies in turn.
+        """Read all performances and their bookings once, and give each to all of these tallies.
 
-        So several reports take the requests of one. Options, requests and errors are those of `sales`.
+        So several reports need only the requests of one. Options, requests and errors are those of `sales`.
         """
         check_whole("concurrency", concurrency, error=ValueError)
         chosen = [events] if isinstance(events, str) else events
@@ -197,7 +197,7 @@ class Reports(Resource):
         concurrency: int = 8,
         on_booking: Callable[[SeatsOfBooking], object] = lambda _: None,
     ) -> None:
-        """Read the seats of all bookings of a tally, and call `on_booking` with those of each.
+        """Read the seats of all bookings of a tally, and call `on_booking` with the seats of each.
 
         Requests: for each booking the pages of GET /bookings/{id}/seats.
         """
@@ -220,15 +220,15 @@ class Reports(Resource):
         on_progress: OnProgress | None = None,
         **unknown: Never,
     ) -> DoorList:
-        """Return who has booked for a date, by surname, with customers, seats and, if asked for, notes of staff.
+        """Return the bookings for a date by surname, with customers, seats and, with `notes`, the notes of staff.
 
-        What cannot be read of one booking is lacking there, and its errors are in the list: see
-        `DoorList.is_complete`. Raises `NotFound` if there is no such date, any error of the list of bookings, and what
-        concerns all calls: a refused key, a wall, the rate limit, no connection, a closed client.
+        If a part of one booking cannot be read, the entry lacks it, and the list has the error: see
+        `DoorList.is_complete`. Raises `NotFound` if there is no such date, and any error of the list of bookings.
+        Raises errors that concern all calls: a refused key, a wall, the rate limit, no connection, a closed client.
 
         Requests: the date, its event, its venue and the pages of its bookings. Then for each booking its seats, and for
         each customer, once, the customer and the notes. `on_progress` is called before the first of these, and after
-        each; `concurrency` are on their way at a time.
+        each. `concurrency` of them run at a time.
         """
         if unknown:
             raise no_such_option("door_list", unknown, ("seats", "notes", "concurrency", "on_progress"))
@@ -267,7 +267,7 @@ class Reports(Resource):
         )
 
     async def _of_date(self, date: EventDate | None) -> tuple[Fetched[Event], Fetched[Venue]]:
-        """Return the event and the venue of a date, as far as it names them."""
+        """Return the event and the venue of a date, if it names them."""
         event, venue = Fetched[Event](None), Fetched[Venue](None)
         if date is not None and date.event_id is not None:
             event = await _fetched(Events(self._sender, "bulk").get(date.event_id))
@@ -276,7 +276,7 @@ class Reports(Resource):
         return event, venue
 
     def _calls(self, bookings: Iterable[Booking], *, seats: bool, notes: bool) -> Iterable[tuple[str, _Call]]:
-        """Yield a name for each call that the bookings need, and what makes it; a customer comes again with each."""
+        """Yield the name and the function of each call that the bookings need. One for a customer may come twice."""
         people, of_people = Customers(self._sender, "bulk"), Notes(self._sender, "bulk")
         sold = Bookings(self._sender, "bulk")
         for booking in bookings:
@@ -289,13 +289,13 @@ class Reports(Resource):
 
 
 async def _fetched(reading: Coroutine[Any, Any, One]) -> Fetched[One]:
-    """Return what came of a call; raise what concerns all calls."""
+    """Return the result of a call; raise an error that concerns all calls."""
     try:
         return Fetched(await reading)
     except TicketSourceError as error:
         if concerns_all(error):
             raise
-        return Fetched(None, (error.with_traceback(None),))  # its frames hold what was read
+        return Fetched(None, (error.with_traceback(None),))  # the traceback would keep the answers in memory
 
 
 async def _one(get: Callable[[str], Coroutine[Any, Any, One]], record_id: str) -> Fetched[One]:
@@ -303,7 +303,7 @@ async def _one(get: Callable[[str], Coroutine[Any, Any, One]], record_id: str) -
 
 
 async def _whole(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[Sequence[T]]:
-    """Return what came of a list: its rows, and the errors of those that could not be read."""
+    """Return the result of a list: its rows, and the errors of rows that could not be read."""
     odd: list[InvalidResponse] = []
     ended: str | None = None
 
@@ -319,7 +319,7 @@ async def _whole(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[S
 
 
 async def _all(calls: Mapping[str, _Call], concurrency: int, on_progress: OnProgress) -> dict[str, Fetched[Any]]:
-    """Make the calls, so many at a time, and return what came of each."""
+    """Make the calls, `concurrency` at a time, and return the result of each."""
     answers: dict[str, Fetched[Any]] = {}
     on_progress(0, len(calls))
 

@@ -1,6 +1,6 @@
-"""A local TicketSource with memory, sample customers and faults on demand, for tests and for trying things out.
+"""A local TicketSource for tests and trials: it stores what you write, and has sample data and faults on demand.
 
-It knows nothing of the rest of the package: a shared model would make client and server agree on one mistake.
+It imports nothing of the rest of the package: with shared models, client and server could have the same mistake.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ __all__ = ["Fault", "RecordedRequest", "Sandbox"]
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:  # late, so that the pytest plugin beside this costs other test suites no web server
+    if name in __all__:  # late, so that the pytest plugin beside this does not import a web server in other test suites
         from ticketsource_async.sandbox import server  # noqa: PLC0415
 
         return getattr(server, name)

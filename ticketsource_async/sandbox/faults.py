@@ -1,4 +1,4 @@
-"""Faults on demand: what to do to which request, and the queue that they wait in."""
+"""Faults on demand, and the queue in which they wait for a request."""
 
 import threading
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ Next = Literal["cross-origin", "loop", "back", "cursor", "missing", "no-links", 
 
 @define
 class RecordedRequest:
-    """A request that the sandbox saw; header names are in lower case, `status` is None until it is answered."""
+    """A request to the sandbox. Header names are in lower case. `status` is None until the request is answered."""
 
     method: str
     path: str
@@ -25,9 +25,9 @@ class RecordedRequest:
 
 @frozen
 class Fault:
-    """What goes wrong, and for which requests: those that match `method`, `path` and `page`, but the first `after`.
+    """A fault for the requests that match `method`, `path` and `page`, without the first `after`.
 
-    It strikes `times` times, or for ever if that is None.
+    It happens `times` times, or always if `times` is None.
 
     - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
     - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
@@ -80,7 +80,7 @@ class Fault:
         return self.status is not None or self.html or self.body is not None
 
     def matches(self, request: RecordedRequest) -> bool:
-        """Say whether the fault is meant for this request."""
+        """Say whether the fault is for this request."""
         is_list = request.method == "GET" and "-" not in request.path.rpartition("/")[2]  # else it ends in an id
         return (
             (is_list or not (self.next or self.page))
@@ -91,7 +91,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait; more may be added from another thread."""
+    """The queue of faults. Another thread may add faults."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Fault, dict[str, int]]] = []
@@ -103,7 +103,7 @@ class Faults:
             self._waiting.append((fault, {"seen": 0, "struck": 0}))
 
     def take(self, request: RecordedRequest) -> Fault | None:
-        """Return the first fault that strikes this request."""
+        """Remove one use of the first fault for this request, and return it."""
         with self._lock:
             for place, (fault, count) in enumerate(self._waiting):
                 if not fault.matches(request):
@@ -119,7 +119,7 @@ class Faults:
 
 
 def astray(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
-    """Return a list's links led astray, None to send neither links nor meta; `page` of `url` was asked for."""
+    """Return wrong links for a list, None to send neither links nor meta. The request was for `page` of `url`."""
     if kind == "no-links":
         return None
     kept = {name: link for name, link in links.items() if name != "next"}

@@ -1,7 +1,7 @@
-"""The read-only half of the sandbox: events with venues and dates, bookings whose lines add up, seats.
+"""The read-only data of the sandbox: events with venues and dates, bookings with consistent lines, and seats.
 
-As the sample people, everything follows from a seed and an index, so that nothing has to be kept: 20,000 bookings cost
-no more than one. No HTTP here.
+Like the sample people, each record is computed from a seed and an index, and none is stored: 20,000 bookings need no
+more memory than one. This module has no HTTP.
 """
 
 import random
@@ -15,16 +15,16 @@ from attrs import frozen
 from ticketsource_async.sandbox import sample
 from ticketsource_async.sandbox.store import Refused
 
-_VENUES: Final = 3  # an event has so many at most
-_SEATS: Final = 4  # and a booking
+_VENUES: Final = 3  # the most that an event has
+_SEATS: Final = 4  # the most that a booking has
 _TICKET: Final = 1250  # pence
 _METHODS: Final = ("CASH", "CARD", "CHEQUE")  # at the counter; online it is "TS"
 _OPENING: Final = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
 _WRITTEN: Final = datetime(2025, 9, 26, 9, 0, tzinfo=UTC)
 _PREFIXES: Final = {"event": "evt", "venue": "ven", "date": "dat", "booking": "bkg", "seat": "sea"}
 READ_ONLY: Final = tuple(_PREFIXES)
-_FAR: Final = 10**15  # the indices of each kind are so far from those of the next, and from those of people
-_DELETED: Final = _FAR * 9  # and so are those of customers who were deleted before the sandbox began
+_FAR: Final = 10**15  # the distance between the indices of two kinds, and of people
+_DELETED: Final = _FAR * 9  # the indices of customers who were deleted before the sandbox began
 _STARTS: Final = {kind: _FAR * number for number, kind in enumerate(_PREFIXES, 1)}
 _TITLES: Final = ("The Lighthouse", "Winter Songs", "A Night of Jazz", "The Baker's Son", "Comedy Cellar", "Swan Lane")
 _GENRES: Final = ("Drama", "Choir", "Jazz", "Musical", "Comedy", "Ballet")
@@ -40,7 +40,7 @@ _HALLS: Final = (
 
 @frozen
 class Programme:
-    """So many events with so many dates each and so many bookings each, made by so many customers in turn."""
+    """Events, dates of each event and bookings for each date, in the given numbers. Customers book in turn."""
 
     seed: int
     events: int
@@ -55,7 +55,7 @@ class Programme:
         return self.row(kind, self._index(kind, record_id))
 
     def row(self, kind: str, index: int) -> dict[str, Any]:
-        """Return the record of an index as the API shows it."""
+        """Return the record with this index as the API shows it."""
         make: Callable[[int], tuple[dict[str, Any], dict[str, str]]] = getattr(self, f"_{kind}")
         attributes, links = make(index)
         changed = _WRITTEN + timedelta(days=index % 90) if index % 3 == 0 else None
@@ -89,7 +89,7 @@ class Programme:
     def filtered(self, dates: Sequence[int], query: Mapping[str, str]) -> Sequence[int]:
         """Return the dates that the filter of a query keeps.
 
-        Whether the real bounds include their day is not known; here they do not, but for "on".
+        It is not known whether the bounds of the real API include their day. Here they do not, except for "on".
         """
         operator = query.get("filter[start][operator]")
         if operator is None:
@@ -171,7 +171,7 @@ class Programme:
             "activated": True,
             "archived": index % 10 == 9,
             "public": index % 7 != 6,
-            "settled": index % 2 == 0,  # seen in the wild, though the vendor's file does not have it
+            "settled": index % 2 == 0,  # real answers have it, the vendor's file does not
         }
         return attributes, {"venues": "", "dates": ""}
 
@@ -228,7 +228,7 @@ class Programme:
         }
 
     def _lines(self, index: int, rng: random.Random) -> list[dict[str, Any]]:
-        """Return what was sold with a booking, each refund some days later."""
+        """Return the lines of a booking. Each refund is some days later."""
         sold = _WRITTEN + timedelta(days=7 * index % 90, minutes=index % 600)
         tickets = _seat_count(index) * _TICKET
         line = partial(_line, index, sold)
@@ -252,7 +252,7 @@ class Programme:
         return lines
 
     def _is_off(self, booking: int) -> bool:
-        """Say whether all tickets of a booking were refunded, since its date was cancelled; some are still waiting."""
+        """Say whether all tickets of a booking were refunded because its date was cancelled. Some are not yet."""
         return _is_cancelled(booking // self.bookings_per_date) and booking % 3 != 0
 
     def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -300,7 +300,7 @@ def _is_orphan(booking: int) -> bool:
 
 
 def _line(booking: int, sold: datetime, kind: str, pence: int, *, days: int = 0) -> dict[str, Any]:
-    """Return a line of so many pence, written so many days after the sale; a refund if they are less than 0."""
+    """Return a line of `pence`, written `days` after the sale. A negative amount is a refund."""
     fee = 0 if kind == "DONATION" or pence < 0 else pence * 65 // 1000
     vat = fee // 5
     with_code = kind == "TICKETS" and pence > 0 and booking % 6 == 0

@@ -1,6 +1,6 @@
-"""Invented people: each follows from a seed and an index alone, so that none has to be kept.
+"""Invented people: each is computed from a seed and an index, and none is stored.
 
-Telephone numbers are from the ranges that are kept for drama, e-mail addresses from the domains kept for examples.
+Telephone numbers are from the ranges reserved for drama, e-mail addresses from the domains reserved for examples.
 """
 
 import random
@@ -12,7 +12,7 @@ from typing import Final
 _ALPHABET: Final = string.digits + string.ascii_letters
 _LENGTH: Final = 16
 _SPACE: Final = len(_ALPHABET) ** _LENGTH
-_FACTOR: Final = 29_510_377_265_910_351_927_443_361  # anything odd, not a multiple of 31, and large
+_FACTOR: Final = 29_510_377_265_910_351_927_443_361  # any large odd number that is no multiple of 31
 _INVERSE: Final = pow(_FACTOR, -1, _SPACE)
 
 _FIRST: Final = (
@@ -51,7 +51,7 @@ def _offset(seed: int) -> int:
 
 
 def name_of(seed: int, index: int) -> str:
-    """Return the sixteen letters and digits of an id; different for every index of a seed."""
+    """Return the sixteen letters and digits of an id. Each index of a seed has another one."""
     number = (index * _FACTOR + _offset(seed)) % _SPACE
     letters = []
     for _ in range(_LENGTH):
@@ -61,7 +61,7 @@ def name_of(seed: int, index: int) -> str:
 
 
 def index_of(seed: int, name: str) -> int | None:
-    """Return the index whose `name_of` this is, or some huge number; None if it can be no name."""
+    """Return the index with this `name_of`, or a huge number if there is none; None if it cannot be a name."""
     if len(name) != _LENGTH or not set(name) <= set(_ALPHABET):
         return None
     number = 0
@@ -91,7 +91,7 @@ def attributes_of(seed: int, index: int) -> dict[str, object]:
 
 
 def notes_of(seed: int, index: int) -> list[dict[str, object]]:
-    """Return the attributes of a sample customer's notes; most have none."""
+    """Return the attributes of a sample customer's notes. Most customers have none."""
     rng = random.Random(f"{seed}/{index}/notes")
     texts = ("Needs leg room", "Prefers the aisle", "Wheelchair space, please", "@Box office: call before posting")
     written = (_created(seed, index) + timedelta(days=3)).isoformat()

@@ -1,6 +1,6 @@
-"""The sandbox as a server: routes, authentication, rate limit, pages and errors, as the API's guide has them.
+"""The server of the sandbox: routes, authentication, rate limit, pages and errors, as in the API's guide.
 
-What it knows is in `store.py`, what can go wrong on demand in `faults.py`.
+`store.py` has the data. `faults.py` has the faults on demand.
 """
 
 import asyncio
@@ -66,13 +66,13 @@ def _refusal(status: int, *details: str) -> _Answer:
 
 
 class Sandbox:
-    """A local TicketSource with memory: `async with Sandbox() as box`, then talk to `box.url` with `box.api_key`.
+    """A local TicketSource: `async with Sandbox() as box`, then call `box.url` with `box.api_key`.
 
-    All samples follow from `seed`: customers, events, the dates of each and the bookings for each of these.
-    `rate_limit` is (requests, seconds) in a fixed window that starts with its first request, None for no limit;
-    `latency` is in seconds; `nested` says what a PATCH does with a nested object sent in part; `next_keeps_query`
-    whether links repeat the parameters of the request (Laravel drops them, so this does too). It listens on loopback
-    unless `host` says otherwise.
+    All sample data are computed from `seed`: customers, events, the dates of each event and the bookings for each date.
+    `rate_limit` is (requests, seconds) in a fixed window that starts with its first request, None for no limit.
+    `latency` is in seconds. `nested` says what a PATCH does with an incomplete nested object. `next_keeps_query` says
+    whether links repeat the parameters of the request; Laravel drops them, so the default is False. It listens on
+    loopback unless `host` names another address.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Sandbox:
         self._host, self._port = host, port
         self._rate_limit, self._latency, self._clock = rate_limit, latency, clock
         self._next_keeps_query = next_keeps_query
-        self._window = (-math.inf, 0)  # long over, whatever the clock counts from
+        self._window = (-math.inf, 0)  # over, whatever the clock counts from
         self._faults = Faults()
         self._runner: web.ServerRunner | None = None
         self._url: str | None = None
@@ -133,7 +133,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The address to use as `base_url`; raises RuntimeError before the sandbox has started."""
+        """The address to use as `base_url`. Raises RuntimeError before the sandbox has started."""
         if self._url is None:
             raise RuntimeError("the sandbox has no address before it is started")
         return self._url
@@ -148,7 +148,7 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen; the port may be 0 for a free one."""
+        """Start to listen. With port 0, a free port is taken."""
         if self._runner is not None:
             raise RuntimeError("the sandbox has started already")
         runner = web.ServerRunner(web.Server(self._serve, access_log=None))
@@ -163,7 +163,7 @@ class Sandbox:
         self._url = f"http://{host}:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Stop listening and cut what is still being answered."""
+        """Stop listening, and end the answers in progress."""
         if self._runner is not None:
             for task in self._handling:
                 task.cancel()
@@ -188,9 +188,9 @@ class Sandbox:
         insert: int = 0,
         delete: int = 0,
     ) -> None:
-        """Let something go wrong with the next request, or with those that match; `Fault` says what and how.
+        """Add a fault for the next request, or for the next that match; see `Fault`.
 
-        Faults wait in a queue; each request takes the first that is meant for it. May be called from another thread.
+        Faults wait in a queue. Each request gets the first fault that is for it. Another thread may call this.
         """
         fault = Fault(
             times=times,
@@ -266,7 +266,7 @@ class Sandbox:
         return authorization in (f"Bearer {self.api_key}", f"Basic {basic}")
 
     def _count(self) -> tuple[dict[str, str], bool]:
-        # Laravel's throttle: a window starts with its first request and is forgotten when it is over.
+        # Laravel's throttle: a window starts with its first request. When it is over, the next request starts another.
         if self._rate_limit is None:
             return {}, False
         limit, per = self._rate_limit
@@ -278,7 +278,7 @@ class Sandbox:
         self._window = (start, used if over else used + 1)
         headers = {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(limit - self._window[1])}
         if over:
-            # Whole seconds, rounded down, as the real thing may do: up to one too few.
+            # Whole seconds, rounded down, as the real API may do: the wait may be up to one second too short.
             headers |= {"Retry-After": str(int(start + per - now)), "X-RateLimit-Reset": str(int(start + per))}
         return headers, over
 
@@ -386,7 +386,7 @@ def _whole(request: RecordedRequest, name: str, default: int, most: int) -> int:
 def _attributes(request: RecordedRequest, kind: str, record_id: str | None = None) -> dict[str, Any]:
     try:
         document = json.loads(request.body)
-        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair can be read, but not answered
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair can be parsed, but not sent
     except (ValueError, RecursionError):
         raise Refused(["The body is not JSON."]) from None
     data = document.get("data") if isinstance(document, dict) else None
@@ -408,7 +408,7 @@ def _attributes(request: RecordedRequest, kind: str, record_id: str | None = Non
 def _fixed(fault: Fault) -> _Answer:
     status = fault.status or 200
     if fault.html:
-        # Only Cloudflare's wall says this of itself; a gateway's error page does not.
+        # Only Cloudflare's wall sends this header; a gateway's error page does not.
         wall = {"cf-mitigated": "challenge"} if status == HTTPStatus.FORBIDDEN else {}
         page = _HTML.format(status).encode()
         return _Answer(status, body=page, headers={**wall, **fault.headers}, kind="text/html; charset=UTF-8")
@@ -421,7 +421,7 @@ def _fixed(fault: Fault) -> _Answer:
 def _hang_up(request: web.BaseRequest) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
-    return web.Response()  # nobody is there to get it
+    return web.Response()  # the connection is closed
 
 
 async def _deliver(request: web.BaseRequest, answer: _Answer, fault: Fault | None) -> web.StreamResponse:

@@ -1,6 +1,6 @@
-"""What the sandbox remembers: customers and their notes, and the rules for writing them.
+"""The customers and notes of the sandbox, and the rules for writing them.
 
-No HTTP here. Sample customers are made when they are looked at; only what was written is kept.
+This module has no HTTP. Sample customers are computed on demand; only what was written is stored.
 """
 
 import re
@@ -29,7 +29,7 @@ _ORDER: Final = (
 
 
 class Refused(Exception):
-    """What was sent breaks the rules; `details` says each."""
+    """The sent data break the rules; `details` has a text for each."""
 
     def __init__(self, details: list[str]) -> None:
         super().__init__(details)
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 class Customers:
-    """The customers in the order of the list; new ones come at its end."""
+    """The customers in the order of the list. New ones are at its end."""
 
     def __init__(self, count: int, seed: int, *, nested: Nested, base_url: Callable[[], str]) -> None:
         self._seed = seed
@@ -69,7 +69,7 @@ class Customers:
         return None if index is None or index in self._gone else self._resource(index)
 
     def insert(self, count: int = 1, *, at: int | None = None) -> list[str]:
-        """Put new sample customers at a place of the list, 0 being the front and None the end; return their ids."""
+        """Insert new sample customers at a place of the list, and return their ids. 0 is the front, None the end."""
         if count < 0:
             raise ValueError("count must be 0 or more")
         new = list(range(self._next, self._next + count))
@@ -88,11 +88,11 @@ class Customers:
             self._written.pop(index, None)
 
     def purge(self, customer_id: str, *, form: Purged = "null") -> None:
-        """Erase a person as TicketSource does when it may not keep them longer; the bookings stay.
+        """Erase a person as TicketSource does when the retention period ends; the bookings stay.
 
-        Nobody outside TicketSource knows how this looks through the API. So `form` chooses: all personal data are null,
-        an address of nulls included ("null"), or empty texts ("empty"), or the customer is answered with 404 ("gone").
-        Raises KeyError if there is no such customer.
+        It is not documented how this looks in the API, so `form` chooses it. "null": all personal data are null, also
+        inside the address. "empty": they are empty texts. "gone": a call for the customer is answered with 404. Raises
+        KeyError if there is no such customer.
         """
         if form not in get_args(Purged):
             raise ValueError(f"form must be one of {get_args(Purged)}")
@@ -109,10 +109,9 @@ class Customers:
     def merge(self, kept: str, gone: str, *, form: Merged = "gone") -> None:
         """Merge two records of one person: `kept` stays as it is and gets the bookings, `gone` leaves the list.
 
-        Nobody outside TicketSource knows the exact form: which of the two stays there, what it takes from the other,
-        or how the other is answered. So `form` chooses: a call by the id of `gone` is answered with 404 ("gone"), or
-        with the record of `kept`, under its id ("survivor"). Raises KeyError if one of them is not there, and
-        ValueError if they are the same.
+        It is not documented which of the two stays, what it takes from the other, or how a call for the other is
+        answered. So `form` chooses the answer to a call by the id of `gone`. "gone": a 404. "survivor": the record of
+        `kept`, with the id of `kept`. Raises KeyError if one of them is not there, and ValueError if they are the same.
         """
         if form not in get_args(Merged):
             raise ValueError(f"form must be one of {get_args(Merged)}")
@@ -145,25 +144,25 @@ class Customers:
         return self._resource(index)
 
     def overwrite(self, customer_id: str, attributes: Mapping[str, object]) -> None:
-        """Let the API show these attributes as they are, odd as they may be; KeyError if there is no such customer."""
+        """Let the API show these attributes unchanged, also odd ones; raise KeyError if there is no such customer."""
         if (index := self._find(customer_id)) is None:
             raise KeyError(customer_id)
         self._written[index] = {**self._attributes(index), **attributes}
 
     def index(self, customer_id: str) -> int | None:
-        """Return what `sample` knows the customer by, None if there is none."""
+        """Return the index of the customer in `sample`, None if there is none."""
         return self._find(customer_id)
 
     def owner_of(self, index: int) -> str:
-        """Return the id of the customer who has the bookings that this sample customer made."""
+        """Return the id of the customer who now has the bookings of this sample customer."""
         return self.id_of(self._merged.get(index, index))
 
     def merged_into(self, index: int) -> list[int]:
-        """Return the sample customers whose bookings a customer has, first their own."""
+        """Return the sample customers whose bookings a customer has. The customer's own index is first."""
         return [index, *(one for one, into in self._merged.items() if into == index)]
 
     def id_of(self, index: int) -> str:
-        """Return the id of the customer that `sample` knows by this index, whether it is still there or not."""
+        """Return the id of the customer with this index in `sample`, also if the customer was deleted."""
         return f"cst-{sample.name_of(self._seed, index)}"
 
     def _find(self, customer_id: str) -> int | None:
@@ -171,7 +170,7 @@ class Customers:
         return None if index in self._gone else index
 
     def _index_of(self, customer_id: str) -> int | None:
-        """Return what `sample` knows a customer by who is there, or was."""
+        """Return the index in `sample` of a customer who is there, or was."""
         prefix, _, name = customer_id.partition("-")
         index = sample.index_of(self._seed, name) if prefix == "cst" else None
         return index if index is not None and index < self._next else None
@@ -190,7 +189,7 @@ class Customers:
 
 
 class Notes:
-    """The notes on customers; those of sample customers appear when they are first looked at."""
+    """The notes on customers. Notes of sample customers are made when they are first read."""
 
     def __init__(self, seed: int, customers: Customers, *, base_url: Callable[[], str]) -> None:
         self._seed = seed
@@ -208,7 +207,7 @@ class Notes:
         if customer_id not in self._notes:
             self._notes[customer_id] = {}
             for number, attributes in enumerate(sample.notes_of(self._seed, index)):
-                self._add(customer_id, -1 - 2 * index - number, attributes)  # nobody has more than two
+                self._add(customer_id, -1 - 2 * index - number, attributes)  # no customer has more than two
         return self._notes[customer_id]
 
     def create(self, customer_id: str, sent: Mapping[str, object]) -> dict[str, object]:
@@ -227,7 +226,7 @@ class Notes:
         return self._add(customer_id, -_FAR - self._count, {**written, "created_at": _now(), "updated_at": None})
 
     def _add(self, customer_id: str, number: int, attributes: dict[str, object]) -> dict[str, Any]:
-        # Counted downwards, from the far end of the space of ids, away from the customers.
+        # Numbers of notes count down from the end of the range of ids, so that they do not meet those of customers.
         note_id = f"csn-{sample.name_of(self._seed, number)}"
         customer = f"{self._base_url()}/customers/{customer_id}"
         self._notes[customer_id][note_id] = {

@@ -1,1 +1,1 @@
-"""Keeping another system in step with the customers: what changed since last time, and the file that knows it."""
+"""Sync customers to another system: find what changed since the last sync run, and store it in a file."""

@@ -1,4 +1,4 @@
-"""How the store keeps a customer, and the fields of a change, in its file."""
+"""Convert customers, and the fields of a change, to what the store's file contains, and back."""
 
 import json
 from collections.abc import Sequence
@@ -13,22 +13,25 @@ _FIELDS: Final = frozenset(field.name for field in attrs.fields(Customer))
 
 
 def pack(customer: Customer) -> bytes:
-    """Return a customer as the store keeps them: the same bytes for the same record."""
+    """Return the bytes that the store keeps for a customer. The same record always gives the same bytes."""
     return json.dumps(customer.to_dict(), separators=(",", ":")).encode()
 
 
 def unpack(packed: bytes) -> Customer:
-    """Return a customer; raise ValueError for what this version of the library would not pack."""
+    """Return the customer; raise ValueError for bytes that this version of the library would not write."""
     return Customer.from_dict(json.loads(packed))
 
 
 def pack_fields(fields: Sequence[str]) -> str:
-    """Return the fields of a change as the store keeps them."""
+    """Return the text that the store keeps for the fields of a change."""
     return json.dumps(fields)
 
 
 def unpack_fields(packed: str) -> tuple[str, ...]:
-    """Return the fields of a change; raise ValueError, TypeError or AttributeError for others than a customer has."""
+    """Return the fields of a change.
+
+    Raise ValueError, TypeError or AttributeError if one of them is no field of a customer.
+    """
     fields = json.loads(packed)
     if not all(name.partition(".")[0] in _FIELDS for name in fields):
         raise ValueError("there is no such field")
@@ -36,7 +39,7 @@ def unpack_fields(packed: str) -> tuple[str, ...]:
 
 
 def has_odd_id(customer_id: str, packed: bytes) -> bool:
-    """Say whether a record was stored whole under an id that this version takes for none, and cannot ask for."""
+    """Say whether a record is undamaged but has an id that this version does not accept, so it cannot be asked for."""
     try:
         return id_of(customer_id, Customer.ID_PREFIX) is None and json.loads(packed)["id"] == customer_id
     except (ValueError, TypeError, KeyError, RecursionError):

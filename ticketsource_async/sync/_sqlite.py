@@ -1,4 +1,4 @@
-"""The SQLite file of a `CustomerStore`: the SQL, and nothing of what it means.
+"""The SQL of the file of a `CustomerStore`; the other modules say what a change is.
 
 Everything here blocks, so `store.py` runs it in a thread.
 """
@@ -15,15 +15,15 @@ _Row = tuple[bytes | None, bytes | None, str | None]
 
 _log = logging.getLogger("ticketsource_async.sync")
 
-_APPLICATION: Final = 0x54536373  # which no other SQLite file has
+_APPLICATION: Final = 0x54536373  # no other program uses this number
 _VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
-_BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the names that SQLite gives to the file and to those beside it
+_BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the endings of the file and of the files that SQLite puts beside it
 
-# `record` is the last version that was acknowledged; a customer yielded as created, and not acknowledged, has none.
-# `pending` is the last version that was yielded since then and is not acknowledged; it is empty for a deletion.
-# `fields` are all fields that were yielded since then as changed.
+# `record`: the last version acknowledged. It is empty if the customer was yielded as created and not acknowledged.
+# `pending`: the last version yielded but not yet acknowledged. It is empty for a deletion.
+# `fields`: all fields yielded as changed since the last acknowledgement.
 _SCHEMA: Final = (
     "CREATE TABLE box_office (row INTEGER PRIMARY KEY CHECK (row = 1), base_url TEXT NOT NULL, key_hash TEXT NOT NULL)",
     "CREATE TABLE customer (id TEXT PRIMARY KEY, record BLOB, pending BLOB, fields TEXT) WITHOUT ROWID",
@@ -39,29 +39,29 @@ _ACKNOWLEDGE_PENDING: Final = (
 _FORGET_DELETED: Final = "DELETE FROM customer WHERE id = ? AND (pending = x'' OR record IS NULL)"
 _MARK_NEW: Final = "REPLACE INTO customer (pending, fields, id) VALUES (?, ?, ?)"
 _MARK_PENDING: Final = "UPDATE customer SET pending = ?, fields = ? WHERE id = ?"
-# Of the others there is nothing to delete. The list may hide them, and they are not asked for at each run.
+# The other customers have no data that could be deleted. The list may hide them, so each run would ask for them by id.
 _WITH_DATA: Final = "NOT (pending IS NULL AND EXISTS (SELECT 1 FROM empty WHERE empty.id = customer.id))"
 _MARK_DELETED: Final = "UPDATE customer SET pending = x'' WHERE id = ? AND record IS NOT NULL"
 
 
 class StoreFile:
-    """The SQLite file; each method is whole or not done at all."""
+    """The SQLite file. Each method does all of its work or none."""
 
     def __init__(self, path: Path, chmod: Callable[[Path, int], None] = os.chmod, *, read_only: bool = False) -> None:
-        self._path = Path(os.path.realpath(path))  # through a link, which would count as existing
+        self._path = Path(os.path.realpath(path))  # O_EXCL takes a symbolic link for an existing file
         self._chmod = chmod
-        # Before anything is touched: to change the mode or the owner of a device could break the machine.
+        # This comes first: to change the mode or the owner of a device could break the machine.
         for file in self._files():
             if not file.is_file():
                 beside = "" if file == self._path else f"cannot be used, since {file} beside it "
                 raise Refused(f"{beside}is not a regular file: name another file")
         if not read_only:
-            with suppress(FileExistsError):  # which is not opened: closing it would end a lock held in this process
+            with suppress(FileExistsError):  # do not open it: to close it would end a lock that this process has
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._read_only = read_only
         self._sync_runs = 0
         self._erased: dict[str, int] = {}
-        # Not `mode=ro`, which leaves the files beside it that readers make. `rw` does not create the file.
+        # With `mode=ro` the files that readers make beside it would stay. `rw` does not create the file.
         self._sql = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", timeout=0, isolation_level=None, uri=True)
         try:
             if read_only:
@@ -73,12 +73,12 @@ class StoreFile:
             raise
 
     def _files(self) -> list[Path]:
-        """Return the file and those beside it, as far as they are there."""
+        """Return the file and the files beside it that exist."""
         files = [self._path.with_name(self._path.name + end) for end in _BESIDE]
         return [file for file in files if os.path.lexists(file)]
 
     def _open_to_read(self) -> None:
-        """Begin to read the file as it is now; others may read it too, and nobody can write it meanwhile."""
+        """Open the file for reading. Other processes may read it too, but none can write it meanwhile."""
         self._sql.execute("PRAGMA query_only = ON")
         self._sql.execute("BEGIN")
         if self._is_empty():
@@ -94,16 +94,16 @@ class StoreFile:
                 run(statement)
         else:
             self._check()
-        # Those who were yielded as deleted or erased, until no trace of them is left. Older files lack it.
+        # Customers yielded as deleted or erased, until no trace of them is left. Older files lack this table.
         run("CREATE TABLE IF NOT EXISTS to_wipe (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        # Those whose latest version has nobody's data; as above.
+        # Customers whose latest version has no personal data. Older files lack this table.
         run("CREATE TABLE IF NOT EXISTS empty (id TEXT PRIMARY KEY) WITHOUT ROWID")
         run("COMMIT")
         self._make_private()
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")
-        run("PRAGMA temp_store = MEMORY")  # or `erase` would leave a copy of all in a file, deleted but not wiped
+        run("PRAGMA temp_store = MEMORY")  # in a temporary file a copy would be deleted, but not wiped
         run("CREATE TEMP TABLE seen (sync_run INTEGER, id TEXT, PRIMARY KEY (sync_run, id)) WITHOUT ROWID")
 
     def _is_empty(self) -> bool:
@@ -124,18 +124,18 @@ class StoreFile:
                 f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
                 + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
             )
-        if self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would be a new customer
+        if self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would come as a new customer
             raise Refused(damaged("its pages do not fit together"))
 
     def _make_private(self) -> None:
-        """Let nobody but the owner read the files: an empty one may have been there, or a copy with other modes."""
+        """Let only the owner read the files. An empty file, or a copy with another mode, may have been there before."""
         for file in self._files():
             try:
                 if file.stat().st_mode & 0o077:
                     self._chmod(file, 0o600)
             except OSError as error:
                 _log.warning("Others may be able to read %s: its mode cannot be changed (%s).", file, error.strerror)
-                return  # the others are as it is
+                return  # SQLite gives the others the same mode
 
     def _one(self, query: str) -> Any:
         return self._sql.execute(query).fetchone()[0]
@@ -159,7 +159,7 @@ class StoreFile:
             self._sql.executemany(_FORGET_DELETED, deleted)
 
     def renew(self, rows: Sequence[tuple[bytes, str, bytes]]) -> None:
-        """Write records anew that are as they were, but in other bytes."""
+        """Write the new bytes of records that did not change."""
         with self._whole():
             self._sql.executemany(
                 "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
@@ -168,12 +168,13 @@ class StoreFile:
     def mark_pending(
         self, rows: Sequence[tuple[str, bool, bytes | None, str]], gone: Sequence[tuple[str]], empty: Sequence[str]
     ) -> None:
-        """Note changes: the id, whether the customer is new, the record, None for a deletion, and the fields.
+        """Note changes as pending.
 
-        Of those who are gone, no trace is left once the change is acknowledged; see `wipe`. `empty` are those whose
-        record has nobody's data now.
+        Each row has the id, whether the customer is new, the record (None for a deletion) and the fields. `gone` are
+        the customers who are deleted or erased: once the change is acknowledged, `wipe` leaves no trace of them.
+        `empty` are the ids of the customers whose record has no personal data now.
         """
-        # Written to the disk before it is yielded: after a loss of power the file must still know it.
+        # The change is on the disk before it is yielded: it must survive a loss of power.
         self._sql.execute("PRAGMA synchronous = FULL")
         with self._whole():
             self._sql.executemany("INSERT OR IGNORE INTO to_wipe VALUES (?)", gone)
@@ -189,7 +190,7 @@ class StoreFile:
         self._sql.execute("PRAGMA synchronous = NORMAL")
 
     def mark_empty(self, ids: Sequence[str]) -> None:
-        """Note that the acknowledged records of these, as far as they are there, have nobody's data."""
+        """Note that the acknowledged records of these customers, if there are any, have no personal data."""
         with self._whole():
             self._sql.executemany(
                 "INSERT OR IGNORE INTO empty SELECT id FROM customer WHERE id = ? AND pending IS NULL",
@@ -216,9 +217,10 @@ class StoreFile:
         return known
 
     def wipe(self) -> None:
-        """Leave no trace of those who were acknowledged as deleted or erased; what an interrupted run left, too.
+        """Leave no trace of customers whose deletion or erasure is acknowledged, also of those from an interrupted run.
 
-        If that fails, it is logged and comes again with the next call: it must not hide the error that ends a loop.
+        If this fails, it is logged and done again at the next call. It does not raise, since that would hide the error
+        that ends a loop.
         """
         done = self._sql.execute(
             "SELECT id FROM to_wipe WHERE NOT EXISTS "
@@ -226,7 +228,7 @@ class StoreFile:
         ).fetchall()
         if done:
             try:
-                self._leave_no_trace()  # before the ids are removed, so that an interruption makes it come again
+                self._leave_no_trace()  # before the ids are removed: after an interruption it is done again
                 with self._whole():
                     self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
             except sqlite3.Error as error:
@@ -237,11 +239,11 @@ class StoreFile:
                 )
 
     def _leave_no_trace(self) -> None:
-        self._sql.execute("VACUUM")  # pages that were split still have copies in what is free of them
-        self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the journal would still have the record
+        self._sql.execute("VACUUM")  # SQLite keeps old copies of rows in the free parts of pages
+        self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the journal still has the record
 
     def box_office(self) -> tuple[str, str] | None:
-        """Return whose customers they are; while there are none it may be any."""
+        """Return the base URL and the hash of the key of the box office; None while the store has no customers."""
         if self._sql.execute("SELECT 1 FROM customer LIMIT 1").fetchone() is None:
             return None
         found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
@@ -261,7 +263,7 @@ class StoreFile:
         return self._sync_runs
 
     def mark_seen(self, sync_run: int, ids: Sequence[str]) -> list[bool]:
-        """Return for each customer whether this sync run sees them for the first time.
+        """Return, for each customer, whether this sync run sees them for the first time.
 
         A customer who was erased before the sync run may be stored again.
         """
@@ -300,7 +302,7 @@ class StoreFile:
         return found
 
     def records(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        """Return the last versions that were acknowledged, or else yielded, of those who are still there."""
+        """Return each customer who is still stored: the last acknowledged version, else the pending one."""
         rows = {customer_id: record or pending for customer_id, (record, pending, _) in self.stored(ids).items()}
         return [(customer_id, packed) for customer_id, packed in rows.items() if packed]
 
@@ -322,9 +324,9 @@ class StoreFile:
 
 
 class Refused(Exception):
-    """The file is not one that this version of the library can use."""
+    """This version of the library cannot use the file."""
 
 
 def damaged(why: str) -> str:
-    """Return what is said of a file that is damaged as a whole."""
+    """Return the error text for a file that is damaged as a whole."""
     return f"is damaged ({why}): put back a copy of it, or name a new file, in which everybody is new"

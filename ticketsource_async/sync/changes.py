@@ -1,4 +1,4 @@
-"""What changed in a customer: the changes that a loop yields, and how they are found."""
+"""The changes that a loop over `customers.changes` yields, and the comparison that finds them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
@@ -13,10 +13,10 @@ from ticketsource_async.sync.store import CustomerStore, Stored
 
 @frozen
 class Created:
-    """A customer who is not in the store: a new one, or one whom the store has not met yet.
+    """A customer who is not in the store yet.
 
-    If it is yielded again, since it was not acknowledged, the customer may differ from the first time: in a consent as
-    well, which `consent_changed` says.
+    If it was not acknowledged, it is yielded again. The customer may then differ from the first time. `consent_changed`
+    says whether a consent differs.
     """
 
     customer: Customer
@@ -56,9 +56,10 @@ class Created:
 class Updated:
     """A customer who differs from the store in `fields`, such as "email", "consent.post" or "extra.vip".
 
-    Where a whole part came or went, its name alone is there: "address". Links are not compared. A field that cannot be
-    read now is in `after.invalid` and, unless it is a consent, not in `fields`: apply `fields` only, so that what could
-    not be read does not clear what you have. `fields` is empty if nothing else differs.
+    If a whole part such as the address is new or gone, `fields` has only its name: "address". Links are not compared.
+
+    A field that cannot be read now is in `after.invalid`. It is not in `fields`, unless it is a consent. So apply only
+    `fields`: then an unreadable value does not clear what you have. If nothing else differs, `fields` is empty.
     """
 
     before: Customer
@@ -96,15 +97,18 @@ class Updated:
 class Erased:
     """A customer whose name, e-mail, telephone and address are all empty now.
 
-    The call by id decides: its answer has all of these, each empty. That call is made for a customer who has none of
-    them in the list, or is not in the list. A customer who has one of them in the list is not asked for by id.
+    The answer to the call by id decides: it has all of these fields, and each is empty. The call is made for a customer
+    who has none of them in the list, or who is not in the list. It is not made for a customer who has one of them in
+    the list.
 
-    TicketSource does this for good when the retention period ends; the bookings stay. Remove the person's data from
-    your system too. If an attribute is missing at first, the customer comes as `Updated`, and not as `Erased` when it
-    is there, empty, later. Who was erased is not asked for again, so their deletion is not told.
+    TicketSource erases a person for good when the retention period ends; the bookings stay. Remove the person's data
+    from your system too. If the answer lacks one of the fields at first, the customer is yielded as `Updated`. If that
+    field is there later, and empty, the customer is not yielded as `Erased`. An erased customer is not asked for again,
+    so a later deletion is not yielded.
 
-    How it looks in the API is not documented: a placeholder such as "Anonymised" is not recognised, and comes as
-    `Updated`; a customer whom the API does not know any more is `Deleted`.
+    The API's documentation does not say how an erased customer looks. A placeholder such as "Anonymised" is not
+    recognised: the customer is yielded as `Updated`. A customer whom the API does not know any more is yielded as
+    `Deleted`.
     """
 
     before: Customer
@@ -122,7 +126,7 @@ class Erased:
 
     @property
     def consent_changed(self) -> Literal[True]:
-        """Always true: a person who was erased may not be contacted, whatever the consents say."""
+        """Always true: you may not contact an erased person, even if the consents say yes."""
         return True
 
     def to_dict(self) -> dict[str, object]:
@@ -138,18 +142,18 @@ class Erased:
 
 @frozen
 class Deleted:
-    """A customer who is in the store and whom the API, asked by id, does not know any more.
+    """A customer in the store for whom the call by id says that there is no such customer.
 
-    Somebody may have deleted the customer, TicketSource may have erased the person after the period for which the box
-    office keeps customers, or two records of one person were merged and this one is gone: the API does not say which.
-    In no case may the customer be contacted by this record.
+    The API does not say why. Somebody may have deleted the customer. TicketSource may have erased the person after the
+    retention period. Or two records of one person were merged, and this one is gone. In each case you may not contact
+    the customer by this record.
 
-    `same_contact`: ids of customers still in TicketSource with the same e-mail, or the same telephone and surname.
-    One of them may be the record that the two were merged into, or another person of the household. So copy nothing
-    from one to the other, least of all a consent.
+    `same_contact`: ids of customers still in TicketSource with the same e-mail, or the same telephone and surname. One
+    of them may be the record that is left after a merge, or another person of the household. So copy nothing from one
+    to the other, least of all a consent.
 
-    `ignored_contacts`: how many contacts of the customer more than 10 customers have, such as the e-mail of a venue.
-    Those customers are not in `same_contact` for that.
+    `ignored_contacts`: how many contacts of the customer are shared by more than 10 customers, such as the e-mail of a
+    venue. A customer who shares only such a contact is not in `same_contact`.
     """
 
     before: Customer
@@ -173,7 +177,7 @@ class Deleted:
 
     @property
     def consent_changed(self) -> bool:
-        """Never true. But a customer who is deleted may not be contacted either, so deal with these first too."""
+        """Always false. But you may not contact a deleted customer either, so deal with these changes first too."""
         return False
 
     def to_dict(self) -> dict[str, object]:
@@ -192,7 +196,10 @@ Change = Created | Updated | Deleted | Erased
 
 @frozen
 class Found:
-    """A change, and all fields in which a consumer may be behind; `empties` says that nobody's data are left."""
+    """A change, and all fields that the consumer may have in an old version.
+
+    `empties` says that the record had personal data and has none now.
+    """
 
     change: Change
     fields: Sequence[str] = ()
@@ -200,7 +207,7 @@ class Found:
 
 
 async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> list[Found]:
-    """Return what changed in these; note of the others who is as empty as before."""
+    """Return what changed in these customers. Note the others who have no personal data."""
     found = [one for stored in await store.differing(customers) if (one := _change_of(stored)) is not None]
     changed = {one.change.id for one in found}
     if empty := [customer.id for customer in customers if _is_empty(customer) and customer.id not in changed]:
@@ -209,10 +216,10 @@ async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> lis
 
 
 async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:
-    """Return the changes, after noting them as pending.
+    """Note the changes as pending, and return them.
 
-    If the consumer ends with a change in hand, it may have dealt with it or not. The note makes the next loop yield the
-    customer again, even if they are as before by then, or gone.
+    If the loop ends, the consumer may or may not have dealt with its last change. Since the change is pending, the next
+    loop yields the customer again, even if they are as before by then, or gone.
     """
     if found:
         store.check_latest(sync_run)
@@ -223,7 +230,7 @@ async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) ->
 
 def _change_of(stored: Stored) -> Found | None:
     now, new = stored.now, stored.record is None or stored.deleted
-    # A consumer that has not dealt with a deletion still has the data that are empty now.
+    # A consumer that has not dealt with a deletion still has the data, which are empty now.
     befores = [stored.pending] if new and not _is_empty(now) else [stored.record, stored.pending]
     differing = [name for before in befores if before is not None for name in _differing(before, now)]
     if stored.pending is None and stored.record is not None and _is_empty(stored.record) and _is_empty(now):
@@ -253,13 +260,13 @@ def _is_personal(path: str) -> bool:
 
 
 def _is_empty(customer: Customer) -> bool:
-    """Say whether there is no name, address, telephone or e-mail, not even one that cannot be read."""
+    """Say whether a customer has no name, address, telephone or e-mail, and none that cannot be read."""
     nothing = all(_is_nothing(getattr(customer, name)) for name in _PERSONAL)
     return nothing and not any(map(_is_personal, customer.invalid))
 
 
 def _is_erased(empty: Customer) -> bool:
-    """Say whether the API has sent all of an empty customer as empty: what is left out may be there."""
+    """Say whether the answer has every personal field of an empty customer. A missing field may have a value."""
     names = names_of(empty)
     telephone = "telephone" in names or "phone" in names
     return telephone and all(name in names for name in ("first_name", "last_name", "address", "email"))
@@ -282,12 +289,12 @@ def _is_consent(path: str) -> bool:
 
 
 def _differing(before: Customer, after: Customer) -> Iterator[str]:
-    """Yield the fields in which a customer differs, as far as they can be applied.
+    """Yield the fields that differ and can be applied.
 
-    A field that could not be read before, and can be now, is among them.
+    A field that could not be read before, and can be read now, counts as different.
     """
     unreadable = [path for path in before.invalid if _is_compared(path)]
-    # A consent that cannot be read now is a change only if it could be read before, or reads otherwise.
+    # A consent that cannot be read now is a change only if it could be read before or its raw value differs.
     unreadable = [path for path in unreadable if not (_is_consent(path) and _touches(after.invalid, path))]
     different = [name for path in _different_paths(before, after, after.invalid) for name in _applicable(after, path)]
     yield from different
@@ -301,7 +308,7 @@ def _differing(before: Customer, after: Customer) -> Iterator[str]:
 def _applicable(after: Customer, name: str) -> Iterator[str]:
     """Yield a field that differs, unless it cannot be read now and is no consent.
 
-    Of a part in which something cannot be read, the fields that can be read are yielded one by one.
+    If a value in a part cannot be read, yield the readable fields of the part one by one.
     """
     if _is_consent(name) or not _touches(after.invalid, name):
         yield name
@@ -312,7 +319,7 @@ def _applicable(after: Customer, name: str) -> Iterator[str]:
 
 
 def _newly_unreadable(stored: Stored) -> bool:
-    """Say whether a field cannot be read any more."""
+    """Say whether a field cannot be read now and could be read before."""
     before = stored.record
     assert before is not None  # noqa: S101 - else they are new
     return any(path not in before.invalid and _is_compared(path) for path in stored.now.invalid)
@@ -323,7 +330,7 @@ def _is_compared(path: str) -> bool:
 
 
 def _touches(paths: Iterable[str], name: str) -> bool:
-    """Say whether a field, the part that it is in, or a field in it is among these."""
+    """Say whether `paths` has a field, the part that contains it, or a field in it."""
     return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in paths)
 
 
@@ -338,7 +345,7 @@ def _different_paths(before: Part, after: Part, invalid: Mapping[str, object], p
             nothing = type(part)()
             whole = old is None or new is None
             old, new = (nothing if value is None else value for value in (old, new))
-            # A part that came or went is named itself, unless some of it could not be read.
+            # A part that is new or gone is yielded by its own name, unless a value in it could not be read.
             if whole and old != new and not (new != nothing and _touches(invalid, name)):
                 yield name
             else:

@@ -1,7 +1,8 @@
-"""One sync run: what changed among the customers since last time, for keeping another system in step.
+"""One sync run: find which customers changed since the last one.
 
-The API does not tell what changed, so each run reads the whole list and compares it with a `CustomerStore`. Then it
-asks for those who were not in the list. Rows shift while the list is read, so nobody is gone before the API says so.
+The API does not say what changed. So each run reads the whole list and compares it with a `CustomerStore`. Rows shift
+while the list is read, so a customer who was not in the list may still exist. The run asks for each of them by id, and
+only that answer says that a customer is gone.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,15 +30,15 @@ from ticketsource_async.sync.store import Account, CustomerStore
 T = TypeVar("T")
 
 _GONE: Final = 410
-_REFUSED_AT_MOST: Final = 20  # more of them are no matter of single customers
-_REMOVED_AT_MOST: Final = 20  # unless they are no more than one in
+_REFUSED_AT_MOST: Final = 20  # with more, the cause is not in single customers
+_REMOVED_AT_MOST: Final = 20  # or one customer in `_ONE_IN`, if that is more
 _ONE_IN: Final = 20
 _YIELDED_AT_ONCE: Final = 100
 
 
 @frozen
 class Source:
-    """Where the customers come from: their list, calls by id, and whose they are."""
+    """The list of the customers, the calls by id, and the box office that has them."""
 
     listed: Pager[Customer]
     get_many: Callable[[AsyncIterable[Customer]], Bulk[Customer, Customer]]
@@ -52,12 +53,12 @@ async def changes(
     on_invalid: OnInvalid,
     max_removed: int | None,
 ) -> AsyncGenerator[Change, None]:
-    """Yield what changed since the store was filled; see `Customers.changes`."""
+    """Yield what changed since the last sync run; see `Customers.changes`."""
     unreadable: list[str] = []  # ids of rows that were skipped since the last page
 
     def skip(error: InvalidResponse) -> None:
         if error.id is not None:
-            unreadable.append(error.id)  # they are in the list, so they need not be asked for
+            unreadable.append(error.id)  # they are in the list, so no call by id is needed
         if callable(on_invalid):
             on_invalid(error)
 
@@ -92,14 +93,15 @@ async def _in_list(
     *,
     acknowledge: bool,
 ) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers who are in the list; add the ids of those who are empty now to `emptied`."""
+    """Yield the changes of customers in the list. Add the ids of those who have no personal data now to `emptied`."""
     async with aclosing(source.listed.pages()) as pages:
         async for page in pages:
-            if page.number == 1:  # the key is good, since it was answered
+            if page.number == 1:  # the API has accepted the key
                 await store.bind(source.account)
             first_time = await store.mark_seen(sync_run, [*(customer.id for customer in page.items), *unreadable])
             unreadable.clear()
-            # The list may have a customer twice. If changes are acknowledged, compare again; else it would come twice.
+            # The list may have a customer twice. If changes are acknowledged, compare both rows; else both would be
+            # yielded.
             in_page = zip(page.items, first_time[: len(page.items)], strict=True)
             met = [customer for customer, first in in_page if first or acknowledge]
             found = await changes_of(store, met)
@@ -110,7 +112,7 @@ async def _in_list(
 
 @define
 class Brake:
-    """What stops a run in which too many of the customers that the store had before it are gone."""
+    """The check that stops a run if too many of the customers in the store are gone."""
 
     store: CustomerStore
     remembered: int
@@ -119,11 +121,11 @@ class Brake:
 
     @property
     def allowed(self) -> int:
-        """How many may be gone."""
+        """How many customers may be gone."""
         return max(_REMOVED_AT_MOST, self.remembered // _ONE_IN) if self.max_removed is None else self.max_removed
 
     def check_missing(self, missing: int) -> None:
-        """Raise `TooManyRemoved` if so many were not in the list that nobody should be asked for by id."""
+        """Raise `TooManyRemoved` if too many customers are missing from the list. Then nobody is asked for by id."""
         self.missing = missing
         few = 2 * (self.remembered - missing) < self.remembered
         if few and missing > (_REMOVED_AT_MOST if self.max_removed is None else self.max_removed):
@@ -132,7 +134,7 @@ class Brake:
             )
 
     def check_removed(self, removed: int) -> None:
-        """Raise `TooManyRemoved` if so many are gone that none should be yielded."""
+        """Raise `TooManyRemoved` if too many customers are gone. Then none is yielded as gone."""
         if removed > self.allowed:
             raise self._error(f"more than {self.allowed:,} of them are deleted or erased in TicketSource", removed)
 
@@ -154,7 +156,7 @@ async def _by_id(
     on_invalid: OnInvalid,
     brake: Brake,
 ) -> AsyncGenerator[Change, None]:
-    """Yield the changes of the customers who were not in the list, or empty there: last, those who are gone."""
+    """Yield the changes of customers who were not in the list, or were empty there. Yield those who are gone last."""
     brake.check_missing(await store.count_not_seen(sync_run) + len(emptied))
     gone: dict[str, None] = {}
     emptied_now: list[Found] = []
@@ -185,14 +187,14 @@ async def _by_id(
 
 
 def _is_gone(error: Exception) -> bool:
-    """Say whether the API itself says so: no page of a proxy does."""
+    """Say whether the API itself says that the customer is gone. An error page of a proxy does not count."""
     if isinstance(error, NotFound):
         return error.is_from_api
     return isinstance(error, APIError) and error.status == _GONE and any("code" in entry for entry in error.errors)
 
 
 async def _asked(store: CustomerStore, sync_run: int, emptied: Iterable[str]) -> AsyncGenerator[Customer, None]:
-    """Yield whom to ask for by id."""
+    """Yield the customers to ask for by id."""
     async with aclosing(store.not_seen(sync_run)) as not_seen:
         async for customer in not_seen:
             yield customer
@@ -201,13 +203,16 @@ async def _asked(store: CustomerStore, sync_run: int, emptied: Iterable[str]) ->
 
 
 def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield so many at a time as are marked as pending, and yielded, at once."""
+    """Split the items into parts. The changes of one part are marked as pending together, then yielded."""
     for start in range(0, len(items), _YIELDED_AT_ONCE):
         yield items[start : start + _YIELDED_AT_ONCE]
 
 
 async def _having(store: CustomerStore, sync_run: int, gone: Collection[str]) -> dict[str, list[str]]:
-    """Return the contacts of those who are gone, with the ids of all who have each, up to one too many."""
+    """Return each contact of the customers who are gone, with the ids of all customers who have it.
+
+    At most `SHARED_AT_MOST + 1` ids are collected for a contact: one more than the limit shows that it is exceeded.
+    """
     having: dict[str, list[str]] = {}
     for ids in _in_parts(list(gone)):
         for customer in await store.acknowledged(ids):
@@ -240,13 +245,13 @@ def _contacts_of(customer: Customer) -> list[str]:
 
 
 def _other_id(error: InvalidResponse) -> str | None:
-    """Return the id of the customer whose record came in the place of the one who was asked for."""
+    """Return the id of the other customer, if the answer has the record of another than the one asked for."""
     return id_of(error.id, Customer.ID_PREFIX) if error.json_path == "$.data.id" else None
 
 
 @define
 class _Failures:
-    """The customers who could not be asked for: the others come first."""
+    """The errors of single calls by id. The first is raised at the end, after the changes of all other customers."""
 
     store: CustomerStore
     on_invalid: OnInvalid
@@ -255,7 +260,7 @@ class _Failures:
     refused: int = 0
 
     def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
-        """Keep an error that concerns its customer alone; raise any other, and those of an API that fails for many."""
+        """Keep an error that concerns only its customer. Raise any other, and raise it if too many were kept."""
         if not isinstance(error, TicketSourceError) or concerns_all(error):
             raise error
         customer_id = outcome.input.id

@@ -1,6 +1,6 @@
-"""The file in which a sync keeps the customers of one box office: SQLite, used by one process at a time.
+"""The SQLite file that keeps the customers of one box office for a sync. One process at a time may use it.
 
-`_sqlite.py` has the SQL, `CustomerStore` runs it in a thread of its own. What is a change is decided in `changes.py`.
+`_sqlite.py` has the SQL. `CustomerStore` runs it in a thread of its own. `changes.py` decides what a change is.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @frozen
 class Account:
-    """What tells a box office from others, without its API key."""
+    """The identity of a box office: the base URL and a hash of the API key, not the key."""
 
     base_url: str
     key_hash: str
@@ -36,11 +36,11 @@ class Account:
 
 @frozen
 class Stored:
-    """A customer as they are now, beside what the store has of them.
+    """A customer as they are now, and what the store has of them.
 
-    `record` is the last version that was acknowledged, None if there is none. `pending` is the last version that was
-    yielded since then and is not acknowledged; `deleted` says that the deletion was. `fields` are all fields that were
-    yielded since then as changed.
+    `record`: the last version acknowledged, None if there is none. `pending`: the last version yielded but not yet
+    acknowledged. `deleted`: the deletion was yielded but not yet acknowledged. `fields`: all fields yielded as changed
+    since the last acknowledgement.
     """
 
     now: Customer
@@ -51,7 +51,7 @@ class Stored:
 
 
 class AnyChange(Protocol):
-    """What the store needs to know of a change."""
+    """What the store uses of a change."""
 
     @property
     def id(self) -> str:
@@ -60,7 +60,7 @@ class AnyChange(Protocol):
 
     @property
     def before(self) -> Customer | None:
-        """The customer as they were, None if the store had nobody."""
+        """The customer as they were, None if the store did not have them."""
         ...
 
     @property
@@ -72,14 +72,18 @@ class AnyChange(Protocol):
 class CustomerStore:
     """The customers that `ts.customers.changes` compares with: `async with CustomerStore("customers.db") as store`.
 
-    The file is created if there is none, and its owner alone can read it. It has the id and the record of each
-    customer, a second record while a change is not acknowledged, the base URL, and a hash of the API key, since it is
-    for one box office. One process at a time may use it. Do not open the file yourself in that process: to close it
-    again ends the lock on it. What is acknowledged survives the death of the process at any moment; if the machine
-    loses power, the last changes may be yielded again. Once a deletion or an erasure is acknowledged and the loop has
-    ended, no data of the person are left in the file; if it is acknowledged after the loop, once the file is closed.
-    Opening it raises `StoreInUse`, and `StoreError` for a file that cannot be used. With `read_only` several may read
-    it at once, as it was when opened. An empty file is refused then, and a `changes` of another process meanwhile.
+    If the file does not exist, it is created. Only its owner can read it. It has the id and the record of each
+    customer, a second record while a change is not acknowledged, the base URL, and a hash of the API key: each file is
+    for one box office. One process at a time may use it. Do not open the file yourself in that process: if you close it
+    again, SQLite's lock on it ends.
+
+    What is acknowledged is kept even if the process is killed. If the machine loses power, the last changes may be
+    yielded again. When a deletion or an erasure is acknowledged and the loop has ended, the file has no data of the
+    person any more. If it is acknowledged after the loop, this is so once the file is closed.
+
+    Opening raises `StoreInUse`, and `StoreError` for a file that cannot be used. With `read_only`, several processes
+    may read the file at once, as it was when they opened it. Meanwhile a `changes` of another process is refused. An
+    empty file is refused with `read_only`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
@@ -111,7 +115,7 @@ class CustomerStore:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the file; may be called again."""
+        """Close the file. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -123,7 +127,7 @@ class CustomerStore:
 
     @property
     def path(self) -> str:
-        """The file, as it was named."""
+        """The path of the file, as you gave it."""
         return str(self._path)
 
     def __repr__(self) -> str:
@@ -133,29 +137,33 @@ class CustomerStore:
     async def acknowledge(self, change: AnyChange, /) -> None:
         """Note that you have dealt with a change, so that it is not yielded again.
 
-        A loop over `changes` does so itself when you ask for the next change. Only the last change of a customer that
-        was yielded counts: to acknowledge an older one does nothing.
+        A loop over `changes` does this itself when you ask for the next change. Only the last change yielded for a
+        customer counts: to acknowledge an older one does nothing.
         """
         after = change.after
         await self._do(self._opened.acknowledge, change.id, None if after is None else pack(after))
         self._yielded.pop(change.id, None)
 
     async def acknowledge_all(self) -> None:
-        """Acknowledge all changes that the latest loop with `acknowledge=False` has yielded so far; it may go on."""
-        yielded, self._yielded = self._yielded, {}  # before the wait, in which a loop may yield more
+        """Acknowledge all changes that the latest loop with `acknowledge=False` has yielded so far.
+
+        The loop may still be running.
+        """
+        yielded, self._yielded = self._yielded, {}  # before the await, during which a loop may yield more
         await self._do(
             self._opened.acknowledge_pending,
             [(customer_id,) for customer_id, deleted in yielded.items() if not deleted],
             [(customer_id,) for customer_id, deleted in yielded.items() if deleted],
         )
-        if not self._open_sync_runs:  # else the end of the last of them does it
+        if not self._open_sync_runs:  # else the end of the last sync run does it
             await self._do(self._opened.wipe)
 
     async def erase(self, customer_id: str, /) -> bool:
-        """Remove a customer, with no trace left in the file, and return whether the store had them.
+        """Remove a customer, leave no trace in the file, and return whether the store had them.
 
-        A loop over `changes` that is open does not store them again. As long as TicketSource has them, the next loop
-        yields them as `Created`: so delete them there first. Takes time, as the whole file is written anew.
+        A loop over `changes` that is running does not store them again. While TicketSource still has the customer, the
+        next loop yields them as `Created`, so delete them there first. This takes time, since the whole file is
+        rewritten.
         """
         return await self._do(self._opened.erase, customer_id)
 
@@ -170,21 +178,21 @@ class CustomerStore:
         return await self._do(self._opened.some_ids)
 
     def is_of_another_box_office(self, asked: int) -> StoreError:
-        """Return the error for a store of which no customer was found, of so many that were asked for."""
+        """Return the error for a store of another box office: none of the `asked` customers was found."""
         return self._error(
             f"is not of this box office: none of {asked} customers in it is found with this API key; use the key of "
             "its box office, or begin with a new file"
         )
 
     def cannot_ask(self, customer_id: str) -> str:
-        """Return what to do about a customer in the store whose id cannot be one."""
+        """Return the text that says what to do about a customer in the store with an impossible id."""
         return (
             f"The customer store {self._path} has an id that cannot be asked for. To remove it, call "
             f"store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     def may_be_merged(self, customer_id: str, other_id: str) -> str:
-        """Return what to do about a customer in the store for whom the API sends the record of another."""
+        """Return the text that says what to do if the API answers with the record of another customer."""
         return (
             f"So it is not known whether {customer_id} is still there. They may have been merged into {other_id}. If "
             f"TicketSource itself shows that, remove {customer_id} from your system, copy nothing to {other_id}, and "
@@ -192,7 +200,7 @@ class CustomerStore:
         )
 
     async def rebind(self, account: Account) -> None:
-        """Take this box office in the place of the one before; see `ts.customers.rebind`.
+        """Bind the store to this box office in place of the one before; see `ts.customers.rebind`.
 
         Raises `StoreError` while a loop over `changes` is open.
         """
@@ -202,7 +210,7 @@ class CustomerStore:
         await self._do(self._opened.bind, account.base_url, account.key_hash)
 
     async def check(self, account: Account) -> None:
-        """Raise `StoreError` unless the store is of this box office, or as yet of none."""
+        """Raise `StoreError` if the store is of another box office."""
         before = self._bound or await self._do(self._box_office)
         if before in (None, account):
             return
@@ -223,27 +231,27 @@ class CustomerStore:
         return None if found is None else Account(*found)
 
     async def bind(self, account: Account) -> None:
-        """Take a box office that has answered for that of the store; until it is closed, even if it stays empty."""
+        """Bind the store to a box office that has answered. An empty store is bound until it is closed."""
         await self.check(account)
         self._bound = self._bound or account
-        await self.check(account)  # another may have been first
+        await self.check(account)  # another loop may have bound it first
         await self._do(self._opened.bind, account.base_url, account.key_hash)
 
     async def start_sync_run(self) -> int:
-        """Return the number of a new sync run; it ends with `end_sync_run`."""
+        """Return the number of a new sync run. `end_sync_run` ends it."""
         self._latest = sync_run = await self._do(self._opened.start_sync_run)
         self._open_sync_runs += 1
-        self._yielded.clear()  # what an earlier loop has yielded, and nobody acknowledged, is yielded again
+        self._yielded.clear()  # unacknowledged changes of an earlier loop are yielded again
         return sync_run
 
     async def mark_seen(self, sync_run: int, ids: Sequence[str]) -> list[bool]:
-        """Note that a sync run has seen these, and return for each whether it is the first time."""
+        """Note that a sync run has seen these customers, and return for each whether it is the first time."""
         return await self._do(self._opened.mark_seen, sync_run, ids)
 
     async def differing(self, customers: Sequence[Customer]) -> list[Stored]:
-        """Return what the store has of each customer who differs from it.
+        """Return each customer who differs from the store, with what the store has of them.
 
-        A customer who was erased since the sync run began is left out.
+        Customers who were erased since the sync run began are left out.
         """
         rows = await self._do(self._opened.stored, [customer.id for customer in customers])
         found: list[Stored] = []
@@ -258,7 +266,7 @@ class CustomerStore:
             before = None if record is None else self._read(now.id, record)
             same = before is not None and attrs.evolve(before, links=now.links) == now
             if same and record is not None and pending is None:
-                renewed.append((packed, now.id, record))  # or it would be unpacked again every time
+                renewed.append((packed, now.id, record))  # else each sync run would unpack it again
                 continue
             found.append(
                 Stored(
@@ -274,9 +282,9 @@ class CustomerStore:
         return found
 
     async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]], empty: Sequence[str] = ()) -> None:
-        """Note the changes that are about to be yielded, with all fields in which a consumer may be behind.
+        """Note the changes that will be yielded next, with all fields that the consumer may have in an old version.
 
-        `empty` are the ids of those in whom nobody's data are left.
+        `empty` are the ids of the customers who have no personal data now.
         """
         rows = [
             (
@@ -291,7 +299,7 @@ class CustomerStore:
         await self._do(self._opened.mark_pending, rows, gone, empty)
 
     async def mark_empty(self, ids: Sequence[str]) -> None:
-        """Note whose acknowledged record has nobody's data: they are not asked for. Older files do not say so."""
+        """Note customers whose acknowledged record has no personal data: they are not asked for. Old files lack it."""
         await self._do(self._opened.mark_empty, ids)
 
     def check_latest(self, sync_run: int) -> None:
@@ -300,30 +308,30 @@ class CustomerStore:
             raise self._error("is in use by a loop over changes that began later: end this one", StoreInUse)
 
     def mark_yielded(self, change: AnyChange) -> None:
-        """Note that a change is yielded, for `acknowledge_all`."""
+        """Note that a change was yielded. `acknowledge_all` uses this."""
         self._yielded[change.id] = change.after is None
 
     async def count(self) -> int:
-        """Return how many customers there are whose data were not erased."""
+        """Return the number of customers whose data were not erased."""
         return await self._do(self._opened.count)
 
     async def count_not_seen(self, sync_run: int) -> int:
-        """Return how many of them a sync run has not seen."""
+        """Return how many of the customers that `count` counts were not seen by a sync run."""
         return await self._do(self._opened.count_not_seen, sync_run)
 
     async def acknowledged(self, ids: Sequence[str]) -> list[Customer]:
-        """Return customers as they were acknowledged last, or else yielded; those who were erased are left out."""
+        """Return the last acknowledged version of each customer, else the pending one. Leave out erased customers."""
         rows = await self._do(self._opened.records, ids)
         return [self._read(customer_id, packed) for customer_id, packed in rows]
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
-        """Yield those of them whom a sync run has not seen; with the id alone if no more can be read."""
+        """Yield the customers that `count_not_seen` counts. If a record cannot be read, the customer has only an id."""
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
                 yield Customer(customer_id) if has_odd_id(customer_id, record) else self._read(customer_id, record)
 
     async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
-        """Yield the customers whom a sync run has seen, as it saw them; without those whose id is none."""
+        """Yield the customers that a sync run has seen, in the version that it saw. Impossible ids are left out."""
         async with aclosing(self._rows(partial(self._opened.seen, sync_run))) as rows:
             async for customer_id, record in rows:
                 if not has_odd_id(customer_id, record):
@@ -334,7 +342,7 @@ class CustomerStore:
     ) -> AsyncGenerator[Customer, None]:
         """Yield all customers as the last loop over `changes` found them, acknowledged or not.
 
-        A customer whose row is damaged goes to `on_damaged` as a `StoreError`; without it that is raised.
+        For a damaged row, `on_damaged` gets a `StoreError`. Without `on_damaged` the error is raised.
         """
         async with aclosing(self._rows(self._opened.latest)) as rows:
             async for customer_id, record in rows:
@@ -348,17 +356,17 @@ class CustomerStore:
                 yield customer
 
     async def _rows(self, after: Callable[[str], list[tuple[str, bytes]]]) -> AsyncGenerator[tuple[str, bytes], None]:
-        """Yield the rows that a query gives, some at a time, beginning after an id."""
+        """Yield all rows of a query that returns some rows after an id."""
         last = ""
         while rows := await self._do(after, last):
             for customer_id, record in rows:
-                if customer_id <= last:  # else this would never end; not every SQLite finds that when it opens the file
+                if customer_id <= last:  # else the loop would not end; not every SQLite finds this when it opens
                     raise self._error(damaged("its rows are not in order"))
                 last = customer_id
                 yield customer_id, record
 
     async def end_sync_run(self, sync_run: int) -> None:
-        """Forget whom a sync run has seen."""
+        """Forget which customers a sync run has seen."""
         self._open_sync_runs -= 1
         if not self._closed:
             await self._do(self._opened.end_sync_run, sync_run)
@@ -372,14 +380,14 @@ class CustomerStore:
         return self._file
 
     async def _do(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do work in the store's thread, to its end even if the caller is cancelled."""
+        """Do work in the store's thread. If the caller is cancelled, the work is still finished first."""
         doing = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
         try:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
             await asyncio.wait([doing])
             if not doing.cancelled():
-                doing.exception()  # nobody else will ask for it
+                doing.exception()  # else asyncio logs an exception that was never retrieved
             raise
         except (sqlite3.Error, OSError, Refused, UnicodeDecodeError) as error:
             failure = error
@@ -402,7 +410,7 @@ class CustomerStore:
         return self._error(damaged(ascii(str(error))))
 
     def _read(self, customer_id: str, packed: bytes) -> Customer:
-        """Return a customer as the file has them; raise `StoreError` for what this library has not written."""
+        """Return a customer from the file; raise `StoreError` for a row that this library did not write."""
         try:
             if (customer := unpack(packed)).id == customer_id:
                 return customer
@@ -418,7 +426,7 @@ class CustomerStore:
         raise self._row_damaged(customer_id)
 
     def _row_damaged(self, customer_id: str) -> StoreError:
-        # Else it may be anything, people's data too.
+        # Show only what looks like an id: anything else may be personal data.
         if re.fullmatch(r"[\w-]{1,50}", str(customer_id), re.ASCII) is None:
             return self._error(damaged("the id of a customer cannot be read"))
         return self._error(
@@ -438,4 +446,4 @@ _OF_THE_DISK: Final = frozenset(
         *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL),
     }
 )
-"""The errors of SQLite that do not tell that the file is damaged."""
+"""The errors of SQLite that do not mean that the file is damaged."""
