@@ -109,7 +109,8 @@ async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
 
     changes, error = await read_until_it_raises(ts.customers.changes(store))
 
-    assert [(type(change), change.id) for change in changes] == [(Deleted, gone[1]), (Deleted, gone[2])]
+    assert {(type(change), change.id) for change in changes} == {(Deleted, gone[1]), (Deleted, gone[2])}
+    assert len(changes) == 2
     assert isinstance(error, APIError)
     assert error.status == status
 
@@ -146,7 +147,8 @@ async def test_a_connection_that_one_customer_breaks_holds_back_no_deletion_of_o
 
     changes, error = await read_until_it_raises(ts.customers.changes(store))
 
-    assert [(type(change), change.id) for change in changes] == [(Deleted, one) for one in gone[1:]]
+    assert {(type(change), change.id) for change in changes} == {(Deleted, one) for one in gone[1:]}
+    assert len(changes) == 2
     assert isinstance(error, ConnectionLost | InvalidResponse)
 
 
