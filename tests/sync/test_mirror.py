@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -218,7 +219,8 @@ class Mirror(RuleBasedStateMachine):
         async def crash() -> None:
             assert self.changes is not None
             if in_hand:
-                await anext(self.changes, None)
+                with suppress(TooManyRemoved, InvalidResponse):  # it may end in the brake, or with who was merged
+                    await anext(self.changes, None)
             await self.changes.aclose()
             self.changes = None
             await self.store.aclose()
