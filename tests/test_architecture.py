@@ -1,7 +1,7 @@
 """The layers: a module imports only from its own layer and those below, and nothing in a circle."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -88,6 +88,7 @@ MAY_IMPORT = {
 """Each library is known in few modules, so that it can be replaced there."""
 
 
+@cache
 def modules() -> list[str]:
     """Return the dotted names of all modules, relative to the package."""
     paths = [p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py")]
@@ -100,17 +101,20 @@ def source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield what a module imports, also for type checkers alone, as absolute dotted names."""
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Return what a module imports, also for type checkers alone, as absolute dotted names."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source(module).read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports within the package are written out"
             base = node.module or ""
             for alias in node.names:
                 deeper = f"{base}.{alias.name}".removeprefix("ticketsource_async.")
-                yield f"ticketsource_async.{deeper}" if deeper in modules() else base
+                found.add(f"ticketsource_async.{deeper}" if deeper in modules() else base)
+    return frozenset(found)
 
 
 def within(module: str) -> set[str]:

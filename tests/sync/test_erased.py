@@ -313,7 +313,7 @@ async def test_no_trace_of_who_was_erased_or_deleted_is_left_in_the_store(tmp_pa
     It is so when the loop has ended, or `acknowledge_all`. If all were acknowledged by hand, or the process was killed
     then, it is so when the store is closed the next time.
     """
-    path, kept = tmp_path / "customers.db", 3000
+    path, kept = tmp_path / "customers.db", 800
     async with (
         Sandbox(customers=kept, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts,
