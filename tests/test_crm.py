@@ -161,7 +161,7 @@ async def killed(run: Example, chance: random.Random, most: float) -> bool:
     return process.returncode != 0
 
 
-async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edits_too(
+async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edits(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
     """Each customer is one party, nothing is written twice, and what the staff changed elsewhere stays."""
@@ -207,7 +207,7 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
     assert (ended["may"], ended["email"], ended["other"]) == (set(), [], [])
 
 
-async def test_people_who_are_there_are_found_by_email_or_by_number_and_name(
+async def test_existing_parties_are_found_by_email_or_by_telephone_and_name(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """They keep what they have, get no second party, and no consent that they did not give."""
@@ -233,7 +233,7 @@ async def test_people_who_are_there_are_found_by_email_or_by_number_and_name(
     assert nobody not in str(parties)
 
 
-async def test_placeholders_make_nobody_the_same_person(staff: Staff, office: Sandbox, run: Example) -> None:
+async def test_customers_with_placeholders_are_separate_parties(staff: Staff, office: Sandbox, run: Example) -> None:
     """Many have no name, or the number that people type in a form; each customer is a party, by e-mail at best."""
     nobody = await staff.add("Unknown", phone="01632 960001")
     cy = await staff.add("Cy Sample", phone="0123456789")
@@ -251,7 +251,7 @@ async def test_placeholders_make_nobody_the_same_person(staff: Staff, office: Sa
     assert sorted(others) == sorted([one] for one in alike)
 
 
-async def test_customers_who_are_one_party_may_be_contacted_only_if_all_agree(
+async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """A deletion and a purge give no consent, and leave the other customer what is theirs."""
@@ -286,7 +286,7 @@ async def test_customers_who_are_one_party_may_be_contacted_only_if_all_agree(
     assert await staff.active() == []
 
 
-async def test_what_cannot_be_read_takes_a_consent_away_and_leaves_the_rest(
+async def test_an_unreadable_consent_is_withdrawn_and_other_unreadable_values_are_kept(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """As soon as it can be read again, it is written."""
@@ -308,7 +308,7 @@ async def test_what_cannot_be_read_takes_a_consent_away_and_leaves_the_rest(
     assert await staff.party_of(who) == expected(people(office)[who])
 
 
-async def test_what_tryton_refuses_is_told_and_comes_again_while_others_go_on(
+async def test_a_change_that_tryton_refuses_is_reported_and_written_by_a_later_run(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """The same goes for somebody who may be any of two parties; none of them keeps a consent."""
@@ -336,9 +336,7 @@ async def test_what_tryton_refuses_is_told_and_comes_again_while_others_go_on(
     assert await staff.id_of(two) == twice[0]
 
 
-async def test_somebody_who_was_deleted_and_is_there_again_is_the_same_party(
-    staff: Staff, office: Sandbox, run: Example
-) -> None:
+async def test_a_deleted_customer_who_reappears_is_the_same_party(staff: Staff, office: Sandbox, run: Example) -> None:
     """But what the staff has deactivated is left alone, and told if something of it changes."""
     who = a_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
     other = a_person(office, "Bob Sample", ALL, email="bob@example.com")
@@ -380,7 +378,7 @@ async def test_a_party_is_erased_even_if_the_staff_has_deleted_its_address(
     assert not await staff.knows("01632 960004")
 
 
-async def test_a_list_that_breaks_off_takes_consents_away_and_gives_none(
+async def test_an_incomplete_list_withdraws_consents_and_gives_none(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """On the page that is missing somebody may say no."""
@@ -434,7 +432,7 @@ async def losing_answers(url: str) -> AsyncIterator[tuple[str, list[str]]]:
         await runner.cleanup()
 
 
-async def test_a_record_whose_answer_got_lost_is_found_again_and_not_made_twice(
+async def test_a_party_whose_answer_was_lost_is_not_created_twice(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
     """All that Tryton has done without the program knowing is done once."""

@@ -23,7 +23,7 @@ def block(name: str) -> str:
     return found[1]
 
 
-async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
+async def test_the_tour_of_the_readme_runs(box: Sandbox) -> None:
     """The README's tour runs against a sandbox with nothing but the two variables set."""
     out, err = await run_with("-c", block("tour"), box=box)
 
@@ -44,7 +44,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     )
 
 
-def test_every_error_is_explained() -> None:
+def test_every_error_is_in_the_table_of_errors() -> None:
     """Each class that can be raised has a row in the table of the page of errors, to which the README leads."""
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TicketSourceError)]
     table = (ROOT / "docs" / "pages" / "reference" / "errors.md").read_text()
@@ -54,14 +54,14 @@ def test_every_error_is_explained() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_every_link_within_the_project_leads_somewhere(path: Path) -> None:
+def test_every_link_within_the_project_names_an_existing_file(path: Path) -> None:
     """What a page links to, outside of the web, is a file of this project."""
     links = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", path.read_text())
 
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_the_changelog_names_the_version() -> None:
+def test_the_changelog_has_the_version_or_unreleased_changes() -> None:
     """The version of the package is in the changelog, or is still to be released."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
 
@@ -75,7 +75,7 @@ def commands(group: object = cli, path: tuple[str, ...] = ()) -> list[tuple[str,
 
 
 @pytest.mark.parametrize("path", commands())
-def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+def test_every_command_has_a_help_with_an_example(path: tuple[str, ...]) -> None:
     """Help exists for every command, and has an example in front of the options."""
     result = CliRunner().invoke(cli, [*path, "--help"], prog_name="ticketsource")
 

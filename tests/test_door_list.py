@@ -65,7 +65,7 @@ def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
     return {entry.booking.id: entry for entry in entries}
 
 
-async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
+async def test_each_booking_is_listed_with_its_customer_and_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """A customer with several bookings is asked for once, and each booking has a row."""
     rows = await bookings_of(hall, desk, date)
     made: list[tuple[int, int]] = []
@@ -87,7 +87,7 @@ async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox,
     assert made == [(number, 50) for number in range(51)]
 
 
-async def test_it_makes_a_request_for_each_booking_and_one_for_each_customer(
+async def test_a_door_list_makes_one_request_for_each_booking_and_each_customer(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """Besides those for the date, its event, its venue and the bookings; notes are one more for each customer."""
@@ -104,9 +104,7 @@ async def test_it_makes_a_request_for_each_booking_and_one_for_each_customer(
     assert set(plain.values()) == set(with_notes.values()) == set(fast.values()) == {1}
 
 
-async def test_notes_of_staff_come_with_every_booking_of_their_customer(
-    hall: Sandbox, desk: TicketSource, date: str
-) -> None:
+async def test_a_note_is_shown_with_every_booking_of_its_customer(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """If they are asked for."""
     rows = await bookings_of(hall, desk, date)
     twice = hall.customers.ids()[0]
@@ -119,7 +117,7 @@ async def test_notes_of_staff_come_with_every_booking_of_their_customer(
     assert all("Wheelchair" in entry.notes_in_words.split("\n") for entry in entries)
 
 
-async def test_a_customer_who_was_deleted_is_there_with_the_reference(
+async def test_a_booking_of_a_deleted_customer_is_listed_with_its_reference(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """Nothing is lacking that TicketSource has."""
@@ -134,7 +132,7 @@ async def test_a_customer_who_was_deleted_is_there_with_the_reference(
     assert (found.is_complete, len(found.entries), list(found.failures())) == (True, 30, [])
 
 
-async def test_a_404_that_is_not_of_the_api_says_nothing_of_a_customer(
+async def test_a_404_of_a_gateway_does_not_mean_that_a_customer_is_deleted(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """A gateway may have made it."""
@@ -146,7 +144,7 @@ async def test_a_404_that_is_not_of_the_api_says_nothing_of_a_customer(
     assert not found.is_complete
 
 
-async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list() -> None:
+async def test_more_than_a_hundred_failures_remove_no_booking_from_the_list() -> None:
     """Each has the reference, and says that seats and customer could not be read."""
     async with (
         Sandbox(customers=130, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
@@ -182,7 +180,7 @@ async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list
         ("<html>", "seats could not be read"),
     ],
 )
-async def test_odd_seats_are_told_in_the_row_of_their_booking(
+async def test_unreadable_seats_are_reported_in_the_row_of_their_booking(
     hall: Sandbox, desk: TicketSource, date: str, body: object, remark: str | None
 ) -> None:
     """All other rows are as they were."""
@@ -196,7 +194,9 @@ async def test_odd_seats_are_told_in_the_row_of_their_booking(
     assert len(found) == 30
 
 
-async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: TicketSource, date: str) -> None:
+async def test_an_endless_list_of_seats_is_reported_in_the_row_of_its_booking(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
     """What came before is there."""
     odd = (await bookings_of(hall, desk, date))[3]["id"]
     endless(
@@ -234,7 +234,7 @@ async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: Ticke
     assert found.is_complete
 
 
-async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there(
+async def test_an_unreadable_booking_is_counted_and_the_others_are_listed(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The list says that people are missing."""
@@ -253,7 +253,7 @@ async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there
     ("link", "lacking"),
     [(None, ()), ("", ()), ("https://api.example.com/", ()), ("https://api.example.com/x/evt-1", ("customer",))],
 )
-async def test_a_booking_whose_link_leads_to_no_customer_is_there(
+async def test_a_booking_without_a_usable_customer_link_is_listed(
     hall: Sandbox, desk: TicketSource, date: str, link: object, lacking: tuple[str, ...]
 ) -> None:
     """It has its reference and its seats."""
@@ -269,7 +269,7 @@ async def test_a_booking_whose_link_leads_to_no_customer_is_there(
     assert (entry.customer is None) == (not lacking)
 
 
-async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
+async def test_an_endless_list_of_bookings_is_reported_as_incomplete(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The people on the pages before are there."""
@@ -292,7 +292,7 @@ async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
         ("dates", 500, "The performance could not be read."),
     ],
 )
-async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(
+async def test_an_unreadable_performance_removes_no_row(
     hall: Sandbox, desk: TicketSource, date: str, what: str, status: int, said: str
 ) -> None:
     """The page says so."""
@@ -318,7 +318,7 @@ async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall
     assert (found.entries, found.is_complete, made) == ((), True, [(0, 0)])
 
 
-async def test_a_date_that_is_not_there_is_an_error(desk: TicketSource, hall: Sandbox) -> None:
+async def test_an_unknown_or_invalid_date_is_an_error(desk: TicketSource, hall: Sandbox) -> None:
     """So is what cannot be an id, before any request."""
     with pytest.raises(NotFound):
         await desk.reports.door_list("dat-nothing")
@@ -336,7 +336,7 @@ async def test_a_date_that_is_not_there_is_an_error(desk: TicketSource, hall: Sa
         ({"status": 403, "html": True, "headers": {"cf-mitigated": "challenge"}}, AccessBlocked),
     ],
 )
-async def test_what_concerns_all_ends_the_list(
+async def test_a_refused_key_or_a_blocked_access_ends_the_list(
     hall: Sandbox, desk: TicketSource, date: str, how: dict[str, Any], error: type[Exception]
 ) -> None:
     """No task is left."""
@@ -391,9 +391,7 @@ async def test_wrong_options_are_refused_before_any_request(hall: Sandbox, desk:
     assert not hall.requests
 
 
-async def test_every_record_of_the_list_can_be_asked_for_what_could_not_be_read(
-    hall: Sandbox, desk: TicketSource, date: str
-) -> None:
+async def test_records_yields_each_record_of_the_list_once(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """Each once, though a customer may have several bookings."""
     found = await desk.reports.door_list(date, notes=True)
 

@@ -113,7 +113,7 @@ async def test_a_page_is_printed_with_the_performance_and_the_header_on_every_sh
     assert "A1-A20, B21-B40" in " ".join(text.split())
 
 
-async def test_what_a_name_has_is_neither_run_nor_loaded_by_a_browser(tmp_path: Path) -> None:
+async def test_a_browser_runs_no_script_in_a_name(tmp_path: Path) -> None:
     """The list is there as it was written."""
     found = door_list(20)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
@@ -127,7 +127,7 @@ async def test_what_a_name_has_is_neither_run_nor_loaded_by_a_browser(tmp_path: 
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-async def test_a_page_is_drawn_on_a_screen_of_any_width(tmp_path: Path, width: int) -> None:
+async def test_a_page_is_drawn_on_a_narrow_and_a_wide_screen(tmp_path: Path, width: int) -> None:
     """A picture comes of it."""
     found = door_list(20)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
@@ -150,7 +150,7 @@ async def test_a_date_without_bookings_is_printed_on_one_sheet_that_says_so(tmp_
     assert "Nobody has booked." in text
 
 
-async def test_a_sheet_is_printed_with_the_performance_and_the_header_on_every_page(tmp_path: Path) -> None:
+async def test_a_spreadsheet_is_printed_with_the_performance_and_the_header_on_every_page(tmp_path: Path) -> None:
     """As wide as the page, with all that the page of a browser has; the ids are not printed."""
     need("soffice")
     found = door_list(200)

@@ -53,7 +53,7 @@ async def said_by(box: Sandbox, log: str, setup: str = "", then: str = "") -> st
     return err.decode()
 
 
-async def test_a_program_without_logging_shows_each_request_if_asked(box: Sandbox) -> None:
+async def test_the_log_level_debug_shows_each_request(box: Sandbox) -> None:
     """One line for each attempt, with its time, and never the key."""
     box.fail(status=503, headers={"CF-Ray": "r-7"})
     told = await said_by(box, "debug")
@@ -70,14 +70,16 @@ async def test_a_program_without_logging_shows_each_request_if_asked(box: Sandbo
 
 
 @pytest.mark.parametrize(("log", "lines"), [("INFO", 1), ("", 0)])
-async def test_info_shows_only_what_went_wrong_and_nothing_is_the_default(box: Sandbox, log: str, lines: int) -> None:
+async def test_the_log_level_info_shows_only_retries_and_an_empty_level_nothing(
+    box: Sandbox, log: str, lines: int
+) -> None:
     """Retries and pauses, in whatever letters it is asked for."""
     box.fail(status=503)
 
     assert (await said_by(box, log)).count("\n") == lines
 
 
-async def test_a_program_that_sets_up_logging_keeps_its_own(box: Sandbox) -> None:
+async def test_a_program_that_sets_up_logging_keeps_its_setup(box: Sandbox) -> None:
     """Before the client or after it, nothing is written twice, and the level is theirs."""
     before = await said_by(box, "debug", setup="logging.basicConfig(level=logging.INFO, format='theirs %(message)s')")
     after = await said_by(box, "debug", then="logging.basicConfig(format='theirs %(message)s')")
@@ -87,7 +89,7 @@ async def test_a_program_that_sets_up_logging_keeps_its_own(box: Sandbox) -> Non
     assert after.count("GET /customers?page=1") == after.count("GET /events") == 1
 
 
-async def test_a_level_that_there_is_not_is_told_once(box: Sandbox) -> None:
+async def test_an_unknown_log_level_is_reported_once(box: Sandbox) -> None:
     """The program goes on."""
     told = await said_by(box, "loud", setup="TicketSource('skl-another')")
 
@@ -162,7 +164,7 @@ def content_of(folder: Path, content: bytes | None) -> str:
         (KEY.encode("utf-16"), "must have the API key in it"),
     ],
 )
-def test_a_file_that_has_no_key_is_named(
+def test_the_error_names_a_file_without_a_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
 ) -> None:
     """And nothing that is in it."""
@@ -184,7 +186,7 @@ def test_a_file_that_has_no_key_is_named(
         ({"TICKETSOURCE_API_KEY_FILE": ""}, "or TICKETSOURCE_API_KEY_FILE to a file with it"),
     ],
 )
-def test_variables_that_cannot_be_meant_are_refused(
+def test_wrong_variables_for_the_key_are_refused(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
 ) -> None:
     """Without the key in the error."""
@@ -199,7 +201,7 @@ def test_variables_that_cannot_be_meant_are_refused(
 
 @pytest.mark.parametrize("written", [" {}", "{} ", '"{}"', "'{}'", "Bearer {}", "basic {}", "/run/{}", "x={}"])
 @pytest.mark.parametrize("key", [KEY, KEY.upper()])
-def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
+def test_a_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
     """However it is written: the error says where the key belongs."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written.format(key))
@@ -210,7 +212,7 @@ def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyP
     assert caught.value.__context__ is None
 
 
-def test_a_base64_of_the_key_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base64_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands in a header of `Basic`."""
     written = base64.b64encode(f"{KEY}:".encode()).decode()
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
@@ -240,7 +242,7 @@ def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPa
         ({"status": 302}, InvalidResponse),
     ],
 )
-async def test_errors_and_events_name_the_request_as_the_api_does(box: Sandbox, fault: Any, kind: Any) -> None:
+async def test_errors_and_events_have_the_request_id_of_the_answer(box: Sandbox, fault: Any, kind: Any) -> None:
     """For questions to TicketSource support; Cloudflare's own id if the API has none, and no key in it."""
     events: list[CallEvent] = []
     box.fail(headers={"CF-Ray": f"ray-{box.api_key}"}, **fault)
@@ -253,7 +255,7 @@ async def test_errors_and_events_name_the_request_as_the_api_does(box: Sandbox, 
     assert [event.request_id for event in events if isinstance(event, AttemptEvent)] == ["ray-***", None]
 
 
-async def test_a_write_of_unknown_outcome_names_its_request(box: Sandbox, ts: TicketSource) -> None:
+async def test_a_write_of_unknown_outcome_has_its_request_id(box: Sandbox, ts: TicketSource) -> None:
     """That of the attempt that may have been carried out."""
     box.fail(status=502, headers={"X-Request-Id": "r-1", "CF-Ray": "r-2"})
     with pytest.raises(OutcomeUnknown) as caught:

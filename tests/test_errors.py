@@ -217,7 +217,7 @@ async def produced(work: Awaitable[object]) -> TicketSourceError:
 @pytest.mark.parametrize(
     "kind", [kind for kind in EVERY_ERROR if kind not in (TicketSourceError, errors.TransportError)]
 )
-async def test_every_error_is_raised_by_the_real_thing_and_survives_the_way_to_a_caller_elsewhere(
+async def test_every_error_can_be_provoked_and_survives_pickle_copy_and_json(
     kind: type[TicketSourceError], box: Sandbox
 ) -> None:
     """Each class comes about over a real socket, says what happened, and survives pickle, copy and a JSON queue."""
@@ -228,7 +228,7 @@ async def test_every_error_is_raised_by_the_real_thing_and_survives_the_way_to_a
     survives(error)
 
 
-def test_the_tree_at_the_top_of_the_file_is_the_tree_of_the_classes() -> None:
+def test_the_drawing_of_the_errors_matches_the_classes() -> None:
     """The drawing names every class, indented under its base."""
     drawn = {}
     above: list[str] = []

@@ -35,7 +35,7 @@ UNKNOWN = ("cst-nobody", "evt-1", "a%20b", "cst-", "-é")
 MISSING = {"detail": "There is no such record."}
 
 
-def test_every_web_service_is_run() -> None:
+def test_every_example_of_a_web_service_is_tested() -> None:
     """None is forgotten here."""
     assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == {*SERVICES, "door_list_with_fastapi"}
 
@@ -106,7 +106,7 @@ async def door_lists(box: Sandbox) -> AsyncIterator[str]:
 NO_DATE = {"detail": "There is no such date."}
 
 
-async def test_a_door_list_is_served_as_a_page_and_read_once_for_all_who_ask(shows: Sandbox) -> None:
+async def test_a_door_list_is_served_as_a_page_and_simultaneous_requests_share_it(shows: Sandbox) -> None:
     """No copy stays on a tablet. What is lacking is on the page, which has the status 200 all the same."""
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         event = (await ts.events.list().collect())[0]
@@ -138,7 +138,7 @@ async def test_a_door_list_is_served_as_a_page_and_read_once_for_all_who_ask(sho
     assert "All or some of the seats of 1 booking could not be read." in incomplete[2]
 
 
-async def test_an_error_of_a_door_list_is_the_http_status_that_says_whose_fault_it_is(shows: Sandbox) -> None:
+async def test_each_error_of_a_door_list_has_a_fitting_http_status(shows: Sandbox) -> None:
     """Nothing of the error but that is told to who asks; the next one who asks gets the list."""
     faults: list[tuple[dict[str, Any], int]] = [
         *[({"status": 404}, 404), ({"status": 404, "html": True}, 502), ({"status": 401}, 500), ({"status": 403}, 500)],
@@ -161,7 +161,7 @@ async def test_an_error_of_a_door_list_is_the_http_status_that_says_whose_fault_
             assert response.status == 200
 
 
-async def test_three_ways_of_seeing_calls() -> None:
+async def test_the_example_shows_calls_as_events_and_in_the_log() -> None:
     """Events are printed, a retry and a pause are one line each in the log, and the instrumentation takes part."""
     async with Sandbox(customers=3) as box:
         box.fail(status=429, headers={"Retry-After": "0"})

@@ -41,7 +41,7 @@ def page_of(people: Iterable[Customer], table: Table[Customer] = CUSTOMERS) -> s
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_that_looks_like_html_is_text_wherever_it_stands(name: str) -> None:
+def test_html_in_a_name_is_shown_as_text(name: str) -> None:
     """No tag and no attribute of a page comes from a name."""
     printed = evolve(PRINTED, title=name, lines=(name,), warnings=(name,), reminder=name)
     page = page_of([evolve(ZOE, last_name=name)])
@@ -65,7 +65,7 @@ def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() 
     assert '<td dir="auto">Zo\xeb</td>' in page
 
 
-def test_a_page_runs_and_loads_nothing() -> None:
+def test_a_page_runs_no_script_and_loads_nothing() -> None:
     """It says so to the browser besides."""
     page = page_of([ZOE])
 
@@ -73,7 +73,7 @@ def test_a_page_runs_and_loads_nothing() -> None:
     assert re.findall("(?i)<script|<link|<img|<iframe|url\\(|@import|http:|https:", page) == []
 
 
-def test_a_table_without_rows_says_so() -> None:
+def test_the_page_of_a_table_without_rows_says_so() -> None:
     """With its header."""
     printed = evolve(PRINTED, if_empty="Nobody has booked.")
 
@@ -83,7 +83,7 @@ def test_a_table_without_rows_says_so() -> None:
     assert "No rows." not in page_of([ZOE])
 
 
-def test_control_characters_are_escapes_and_letters_of_all_scripts_stay() -> None:
+def test_control_characters_are_escaped_and_letters_of_all_scripts_stay() -> None:
     """HTML may have no control characters; marks of direction belong to a name."""
     (row,) = Rows.of(page_of([evolve(ZOE, first_name="\x00a\x1b[31m\x85", last_name="\u05d0\u200f \U0001f3ad \u5c71")]))
 
@@ -91,7 +91,7 @@ def test_control_characters_are_escapes_and_letters_of_all_scripts_stay() -> Non
     assert row["last_name"] == "\u05d0\u200f \U0001f3ad \u5c71"
 
 
-def test_what_is_printed_has_its_own_columns_boxes_to_tick_and_rows_that_do_not_count() -> None:
+def test_a_printed_table_has_its_own_columns_boxes_to_tick_and_void_rows() -> None:
     """The other columns are left out."""
     printed = evolve(PRINTED, reminder="tonight", is_void=lambda person: person.title == "gone")
     people = [evolve(ZOE, title=None), evolve(ZOE, title="gone")]
@@ -114,7 +114,7 @@ def test_a_page_is_written_row_by_row() -> None:
             assert f"cst-{number}" in stream.getvalue()
 
 
-def test_a_line_may_break_within_a_long_word_which_stays_as_it_is() -> None:
+def test_a_long_word_may_break_and_keeps_its_text() -> None:
     """Else one name would make a page wider than the paper."""
     page = page_of([evolve(ZOE, last_name=f"Short {'<' * 50}", first_name="Hyphens-break-by-themselves")])
 
@@ -123,7 +123,7 @@ def test_a_line_may_break_within_a_long_word_which_stays_as_it_is() -> None:
     assert Rows.of(page)[0]["last_name"] == f"Short {'<' * 50}"
 
 
-async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
+async def test_customers_can_be_exported_as_a_page(box: Sandbox, tmp_path: Path) -> None:
     """By the ending of the file, or by name."""
     file = tmp_path / "people.html"
 
@@ -135,7 +135,7 @@ async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
     assert printed.out == file.read_text("utf-8")
 
 
-def test_without_its_extra_a_page_names_the_extra() -> None:
+def test_the_error_names_the_missing_extra_for_html() -> None:
     """Nothing is written."""
     program = (
         "import sys; sys.modules['jinja2'] = None\n"

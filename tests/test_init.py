@@ -16,7 +16,7 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     """Each name of `__all__` can be imported, alone or with all others, and `dir` shows it."""
     names = ticketsource_async.__all__  # type: ignore[attr-defined]  # what is imported in the stub is public
     everything: dict[str, object] = {}
@@ -36,7 +36,7 @@ def test_the_modules_of_files_and_tables_are_attributes_of_the_package() -> None
     assert "ticketsource_async.files" not in modules_after("import ticketsource_async; ticketsource_async.Customer")
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     """A name that is not public raises AttributeError that names the package."""
     with pytest.raises(AttributeError, match="'ticketsource_async' has no attribute 'Ticketsource'"):
         ticketsource_async.Ticketsource  # type: ignore[attr-defined]  # noqa: B018
@@ -65,7 +65,7 @@ def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_
         (["customers", "find", "ann", "--sandbox", "--format", "csv"], {"rich"}),
     ],
 )
-def test_what_a_command_does_not_need_is_not_loaded(arguments: list[str], unneeded: set[str]) -> None:
+def test_a_command_does_not_load_modules_that_it_does_not_need(arguments: list[str], unneeded: set[str]) -> None:
     """Help of a group is quick, and what draws tables is loaded only to draw one."""
     code = f"""
 import sys

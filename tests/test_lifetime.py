@@ -104,7 +104,7 @@ async def test_aclose_returns_when_all_calls_have_ended(box: Sandbox) -> None:
     assert our_tasks() == before
 
 
-async def test_closing_that_is_cancelled_still_closes(box: Sandbox) -> None:
+async def test_a_cancelled_aclose_still_closes_the_client(box: Sandbox) -> None:
     """Cancelled while it waits for calls to end, `aclose` leaves no session open."""
     box.fail(slow=3600)
     ts = TicketSource(box.api_key, base_url=box.url)
@@ -123,7 +123,9 @@ async def test_closing_that_is_cancelled_still_closes(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("turns", range(1, 60, 3))
 @pytest.mark.parametrize("work", ["list", "create"])
-async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sandbox, turns: int, work: str) -> None:
+async def test_a_call_cancelled_at_any_moment_frees_its_connection_and_slot(
+    box: Sandbox, turns: int, work: str
+) -> None:
     """Wherever the cancellation hits, connection and slot are given back and no task is left."""
     limiter = LocalRateLimiter(RateLimit(240))
     before = our_tasks()
@@ -144,7 +146,7 @@ async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sa
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
-async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -> None:
+async def test_a_hundred_closed_clients_leave_no_socket_and_no_task(box: Sandbox) -> None:
     """No socket, task, session or limiter is left of them."""
     before, tasks = open_files(), our_tasks()
 
@@ -162,7 +164,7 @@ async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -
     assert not [o for o in alive if isinstance(o, (TicketSource, aiohttp.ClientSession, aiohttp.BaseConnector))]
 
 
-async def test_aiohttps_own_tracing_sees_the_requests(box: Sandbox) -> None:
+async def test_trace_configs_of_aiohttp_see_the_requests(box: Sandbox) -> None:
     """Trace configs, as instrumentation makes them, pass through to a session of our own."""
     seen: list[str] = []
 
@@ -261,7 +263,7 @@ gc.collect()
 
 
 @pytest.mark.parametrize("loop", [[], ["uvloop"]])
-async def test_debug_mode_and_warnings_as_errors_are_silent(box: Sandbox, loop: list[str]) -> None:
+async def test_typical_calls_cause_no_warning_in_debug_mode(box: Sandbox, loop: list[str]) -> None:
     """Lists, breaks, timeouts, writes and errors, under asyncio's loop and uvloop: not a word on stderr."""
     assert await run_strictly(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
 
@@ -282,7 +284,7 @@ gc.callbacks.clear()
 """
 
 
-async def test_a_client_that_goes_collects_no_garbage(box: Sandbox) -> None:
+async def test_deleting_a_client_starts_no_garbage_collection(box: Sandbox) -> None:
     """Its event loop is closed and it was not: that is no reason to stop the program for a whole collection."""
     out, err = await run_with("-c", LEFT, box.url, box.api_key, box=box)
 
@@ -290,7 +292,7 @@ async def test_a_client_that_goes_collects_no_garbage(box: Sandbox) -> None:
     assert "Unclosed" not in err
 
 
-async def test_a_session_of_a_dead_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
+async def test_a_session_of_a_closed_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
     """A loop closed with the client open: the next loop gets a fresh session, and nobody complains."""
     out, err = await run_strictly(DEAD_LOOP, box.url, box.api_key)
 
@@ -310,7 +312,7 @@ def keeps(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter],
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> None:
+async def test_after_a_fork_parent_and_child_use_their_own_connections() -> None:
     """The child opens a fresh session; the parent's connection is as it was and is used again."""
     body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
     async with server(keeps(body)) as (url, connections):
@@ -321,7 +323,7 @@ async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> Non
     assert connections == ["GET", "GET"]
 
 
-async def test_a_write_that_is_closed_in_flight_has_an_unknown_outcome(box: Sandbox) -> None:
+async def test_a_write_in_flight_at_aclose_has_an_unknown_outcome(box: Sandbox) -> None:
     """The error names the call; the customer may be there."""
     box.fail(slow=3600)
     ts = TicketSource(box.api_key, base_url=box.url)

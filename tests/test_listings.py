@@ -62,7 +62,7 @@ def ids(row: tuple[Event, EventDate, Booking]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-async def test_the_programme_is_whole_and_in_order_and_no_venue_is_fetched_twice(
+async def test_the_programme_is_complete_and_in_order_and_fetches_nothing_twice(
     desk: TicketSource, hall: Sandbox, concurrency: int
 ) -> None:
     """Each date comes once with its own event and venue, for the pages of events, dates and venues."""
@@ -80,7 +80,7 @@ async def test_the_programme_is_whole_and_in_order_and_no_venue_is_fetched_twice
     assert max(asked.values()) == 1
 
 
-async def test_venues_are_asked_for_only_where_a_date_is_kept(desk: TicketSource, hall: Sandbox) -> None:
+async def test_venues_are_requested_only_for_events_with_a_matching_date(desk: TicketSource, hall: Sandbox) -> None:
     """With a filter, events without a date of those days cost one request."""
     rows = [row async for row in desk.programme(start=START)]
 
@@ -108,7 +108,9 @@ async def test_a_venue_that_its_event_does_not_list_is_fetched_once(desk: Ticket
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 8])
-async def test_all_bookings_are_there_once_and_add_up(desk: TicketSource, hall: Sandbox, concurrency: int) -> None:
+async def test_each_booking_comes_once_and_its_amounts_add_up(
+    desk: TicketSource, hall: Sandbox, concurrency: int
+) -> None:
     """Each booking comes once with its own event and date, and its lines add up."""
     rows = [row async for row in desk.all_bookings(concurrency=concurrency)]
 
@@ -122,7 +124,7 @@ async def test_all_bookings_are_there_once_and_add_up(desk: TicketSource, hall: 
     assert len(hall.requests) == 1 + 12 + 48
 
 
-async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
+async def test_the_concurrency_limits_how_many_lists_are_read_at_once() -> None:
     """With a concurrency of three, no more than three branches and the list of events are at the server."""
     async with Sandbox(customers=5, events=9, rate_limit=None, latency=0.01) as hall:
         async with TicketSource(hall.api_key, base_url=hall.url, rate_limit=None, max_connections=50) as desk:
@@ -140,7 +142,7 @@ async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
         assert 2 <= max(at_once) <= 4
 
 
-async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_those_that_failed(
+async def test_the_rows_of_other_branches_come_before_the_error_that_names_failed_ones(
     desk: TicketSource, hall: Sandbox
 ) -> None:
     """One event is deleted meanwhile and the list of one date is broken: nothing else is missing or out of order."""
@@ -184,7 +186,7 @@ async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_t
         ({"next": "cursor", "times": 2}, PaginationError),
     ],
 )
-async def test_a_function_takes_the_branches_that_fail_and_nothing_is_raised(
+async def test_on_branch_error_gets_each_failed_branch_and_nothing_is_raised(
     desk: TicketSource, hall: Sandbox, fault: dict[str, Any], kind: type[Exception], concurrency: int
 ) -> None:
     """`on_branch_error` gets each branch with its records and its error, in the order of the rows."""
@@ -205,7 +207,7 @@ async def test_a_function_takes_the_branches_that_fail_and_nothing_is_raised(
     assert [str(pickle.loads(pickle.dumps(f))) for f in failed] == [str(f) for f in failed]
 
 
-async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> None:
+async def test_a_branch_that_fails_on_a_later_page_yields_none_of_its_rows() -> None:
     """The rows of a branch are all there or none is: its first page is not taken for all of it."""
     async with (
         Sandbox(customers=30, events=3, dates_per_event=1, bookings_per_date=150, rate_limit=None) as box,
@@ -223,7 +225,7 @@ async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> N
     assert [f.event and f.event.id for f in failed] == [second.id]
 
 
-async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number() -> None:
+async def test_the_error_names_twenty_failed_branches_and_counts_the_rest() -> None:
     """Of 30 failed branches the message names 20 and counts the rest; the error itself has them all."""
     async with (
         Sandbox(customers=5, events=200, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
@@ -243,7 +245,7 @@ async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number(
     assert "10 more" in str(error)
 
 
-async def test_the_error_stays_small_however_many_branches_fail_and_however_long_their_errors_are() -> None:
+async def test_the_error_of_a_thousand_long_failures_stays_small() -> None:
     """Of 1,010 branches, each with a long story, the error keeps a thousand, each shortened, and counts all."""
     story = {"code": "not_found", "detail": "x" * 400}
     async with (
@@ -272,7 +274,7 @@ async def test_the_error_stays_small_however_many_branches_fail_and_however_long
         ({"status": 429, "headers": {"Retry-After": "900"}}, RateLimited),
     ],
 )
-async def test_what_no_other_branch_could_survive_ends_the_listing(
+async def test_an_error_that_concerns_every_branch_ends_the_listing(
     desk: TicketSource, hall: Sandbox, listing: str, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
     """The key, the wall and the limit are the same for all branches; the rows before come, and the error says where."""
@@ -291,7 +293,7 @@ async def test_what_no_other_branch_could_survive_ends_the_listing(
     assert not any(events[4].id in request.path for request in hall.requests)
 
 
-async def test_an_error_that_ends_the_listing_tells_which_branches_had_failed_before(
+async def test_an_error_that_ends_the_listing_names_the_branches_that_failed_before(
     desk: TicketSource, hall: Sandbox
 ) -> None:
     """Without a function to take them, they are in a note of that error."""
@@ -306,7 +308,7 @@ async def test_an_error_that_ends_the_listing_tells_which_branches_had_failed_be
     assert f"event {first.id} could not be read: GET /events/{first.id}/dates" in error.__notes__[1]
 
 
-async def test_a_server_that_is_gone_ends_the_listing() -> None:
+async def test_an_unreachable_server_ends_the_listing() -> None:
     """When no connection can be made, no other branch is tried."""
     failed: list[FailedBranch] = []
     async with Sandbox(customers=5, events=50, rate_limit=None) as box:
@@ -320,7 +322,7 @@ async def test_a_server_that_is_gone_ends_the_listing() -> None:
     assert len(failed) < 10  # those on a connection that was kept
 
 
-async def test_a_closed_client_ends_the_listing_and_no_branch_is_called_failed(desk: TicketSource) -> None:
+async def test_a_closed_client_ends_the_listing_without_a_failed_branch(desk: TicketSource) -> None:
     """`aclose` in the middle raises ClientClosed."""
     failed: list[FailedBranch] = []
     async with aclosing(desk.all_bookings(on_branch_error=failed.append)) as rows:
@@ -354,7 +356,7 @@ async def test_a_cancellation_ends_the_listing(desk: TicketSource, hall: Sandbox
     assert our_tasks() == before
 
 
-async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> None:
+async def test_an_error_of_the_limiter_ends_the_listing() -> None:
     """A limiter that raises its own error ends the listing: nobody knows what it means."""
 
     class Broken(LocalRateLimiter):
@@ -374,7 +376,7 @@ async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> No
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
-async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_what_had_begun(listing: str) -> None:
+async def test_a_failed_page_of_events_ends_the_listing_after_the_rows_before_it(listing: str) -> None:
     """The second page of events fails: the rows of the first page come, then that error, with what failed before."""
     async with (
         Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
@@ -394,7 +396,7 @@ async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_wh
 
 
 @pytest.mark.parametrize(("listing", "concurrency"), [("programme", 1), ("all_bookings", 1), ("all_bookings", 8)])
-async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: str, concurrency: int) -> None:
+async def test_a_hundred_failures_in_a_row_end_the_listing(listing: str, concurrency: int) -> None:
     """A server under repair is not asked ten thousand times; what the API says is gone does not count."""
     async with (
         Sandbox(customers=5, events=300, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
@@ -421,7 +423,7 @@ async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: 
     assert len(error.__notes__) == 2
 
 
-async def test_an_error_of_the_function_itself_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+async def test_an_error_in_on_branch_error_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
     """What `on_branch_error` raises is raised, and no task is left."""
     before = our_tasks()
     first = await desk.events.list().first()
@@ -436,7 +438,7 @@ async def test_an_error_of_the_function_itself_ends_the_listing(desk: TicketSour
     assert our_tasks() == before
 
 
-async def test_a_venue_that_is_gone_costs_none_of_its_dates(desk: TicketSource, hall: Sandbox) -> None:
+async def test_the_dates_of_a_deleted_venue_still_come(desk: TicketSource, hall: Sandbox) -> None:
     """The dates come without the venue, still with its id; the error at the end names the venue, once."""
     everything = [row async for row in desk.programme()]
     first = everything[0][0]
@@ -458,7 +460,7 @@ async def test_a_venue_that_is_gone_costs_none_of_its_dates(desk: TicketSource, 
 
 
 @pytest.mark.parametrize("segment", ["evt-1", "ven-\x1b[31m\u202e", "ven-" + "x" * 5_000 + "!"])
-async def test_a_venue_link_that_leads_to_no_id_costs_its_date_the_venue_only(
+async def test_a_date_with_an_invalid_venue_link_comes_without_its_venue(
     desk: TicketSource, hall: Sandbox, segment: str
 ) -> None:
     """Nobody is asked for what cannot be an id, and neither its letters nor its length get into a message raw."""
@@ -480,7 +482,7 @@ async def test_a_venue_link_that_leads_to_no_id_costs_its_date_the_venue_only(
 
 
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": '{"data": [{"id": 7}]}'}])
-async def test_venues_whose_list_is_broken_are_fetched_by_their_ids(
+async def test_all_venues_come_though_the_list_of_venues_is_broken(
     desk: TicketSource, hall: Sandbox, fault: dict[str, Any]
 ) -> None:
     """The list of an event's venues fails: nothing is missing, since each venue can be asked for."""
@@ -490,7 +492,7 @@ async def test_venues_whose_list_is_broken_are_fetched_by_their_ids(
     assert [row async for row in desk.programme()] == everything
 
 
-async def test_a_key_that_is_refused_at_a_venue_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+async def test_a_key_refused_at_a_list_of_venues_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
     """Neither the list of venues nor a venue hides what no other branch could survive."""
     first = await desk.events.list().first()
     assert first is not None
@@ -504,7 +506,7 @@ async def test_a_key_that_is_refused_at_a_venue_ends_the_listing(desk: TicketSou
 
 
 @pytest.mark.parametrize("wrong", ["raise", 7])
-async def test_what_cannot_take_failed_branches_is_refused_at_once(desk: TicketSource, wrong: Any) -> None:
+async def test_an_on_branch_error_that_is_no_plain_function_is_refused(desk: TicketSource, wrong: Any) -> None:
     """Neither a text nor a coroutine function is a function to call."""
 
     async def later(_: FailedBranch) -> None:
@@ -532,7 +534,7 @@ async def test_leaving_the_loop_early_leaves_no_task(desk: TicketSource, listing
         await until(lambda: our_tasks() == before)
 
 
-async def test_a_concurrency_that_cannot_be_is_refused_at_once(desk: TicketSource) -> None:
+async def test_a_concurrency_of_zero_is_refused(desk: TicketSource) -> None:
     """Nothing at a time is nothing at all."""
     with pytest.raises(ValueError, match="concurrency"):
         desk.programme(concurrency=0)
@@ -541,7 +543,9 @@ async def test_a_concurrency_that_cannot_be_is_refused_at_once(desk: TicketSourc
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-async def test_one_row_that_cannot_be_read_costs_no_other(desk: TicketSource, hall: Sandbox, concurrency: int) -> None:
+async def test_an_unreadable_row_is_reported_and_all_others_come(
+    desk: TicketSource, hall: Sandbox, concurrency: int
+) -> None:
     """Neither in the list of events, nor in an event's dates or a date's bookings: each is handed over."""
     everything = [row async for row in desk.all_bookings()]
     event, event_date, _ = everything[0]

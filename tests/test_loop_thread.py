@@ -43,7 +43,7 @@ def interrupt() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
 
 
-def test_the_result_and_the_error_of_work_come_back(loop: Any) -> None:
+def test_run_returns_the_result_or_raises_the_error(loop: Any) -> None:
     """An error has its own class."""
 
     async def fail() -> None:
@@ -54,7 +54,7 @@ def test_the_result_and_the_error_of_work_come_back(loop: Any) -> None:
         loop.run(fail)
 
 
-def test_many_threads_share_the_loop(loop: Any) -> None:
+def test_many_threads_share_one_loop(loop: Any) -> None:
     """All of them wait at the same time for each other, in one thread."""
     barrier = asyncio.Barrier(20)
     where = set()
@@ -70,7 +70,7 @@ def test_many_threads_share_the_loop(loop: Any) -> None:
     assert threading.get_ident() not in where
 
 
-def test_work_has_ended_before_an_interruption_goes_on(loop: Any, alarm: None) -> None:
+def test_an_interruption_is_raised_after_the_work_has_ended(loop: Any, alarm: None) -> None:
     """What it does when it is cancelled is done."""
     told = []
 
@@ -87,7 +87,7 @@ def test_work_has_ended_before_an_interruption_goes_on(loop: Any, alarm: None) -
     assert told == ["tidied up"]
 
 
-def test_work_that_is_interrupted_while_it_is_ordered_is_not_done(
+def test_work_interrupted_while_it_is_submitted_is_not_completed(
     loop: Any, alarm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interruption comes just before, or just after."""
@@ -118,7 +118,7 @@ def test_work_that_is_interrupted_while_it_is_ordered_is_not_done(
     assert ended == []
 
 
-def test_work_is_cancelled_by_its_name_and_no_other_is(loop: Any) -> None:
+def test_cancel_ends_only_the_named_work(loop: Any) -> None:
     """The thread that waits for it is told so."""
     both = threading.Barrier(3)
 
@@ -149,7 +149,7 @@ def every_error() -> list[errors.TicketSourceError]:
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
-def test_an_error_survives_the_results_of_celery(error: errors.TicketSourceError, serializer: str) -> None:
+def test_an_error_survives_the_result_backend_of_celery(error: errors.TicketSourceError, serializer: str) -> None:
     """Its class and every field come back."""
     app = celery.Celery(backend="cache+memory://", set_as_current=False)
     app.conf.update(result_serializer=serializer, accept_content=["json", "pickle"])

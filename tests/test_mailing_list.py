@@ -83,7 +83,7 @@ def says(box: Sandbox, customer_id: str, consent: object) -> None:
     box.customers.update(customer_id, {"consent": {"email": consent, "post": False, "sms": False}})
 
 
-async def test_all_who_agree_are_subscribed_and_a_second_run_writes_nothing(
+async def test_all_customers_who_agree_are_subscribed_and_a_second_run_writes_nothing(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Nobody else is sent to the service at all."""
@@ -96,7 +96,7 @@ async def test_all_who_agree_are_subscribed_and_a_second_run_writes_nothing(
     assert 0 < written < 25
 
 
-async def test_a_shared_email_is_subscribed_only_if_all_who_have_it_agree(
+async def test_a_shared_email_is_subscribed_only_if_all_its_customers_agree(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Capitals and spaces make no difference, nor does the order in which they come."""
@@ -138,7 +138,7 @@ WITHDRAWN: dict[str, Callable[[Sandbox, str], None]] = {
 
 
 @pytest.mark.parametrize("change", WITHDRAWN)
-async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
+async def test_a_customer_who_no_longer_agrees_is_unsubscribed(
     run: Run, box: Sandbox, service: MailingService, change: str
 ) -> None:
     """The name goes as well."""
@@ -154,7 +154,7 @@ async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
     assert fields == {"TICKETSOURCE": "no", "FNAME": "", "LNAME": ""}
 
 
-async def test_a_consent_that_can_be_read_again_subscribes_again(
+async def test_a_customer_is_subscribed_again_when_the_consent_is_readable_again(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """It was this program that had unsubscribed them."""
@@ -188,7 +188,7 @@ async def test_the_old_email_is_unsubscribed_before_the_new_one_is_subscribed(
 
 
 @pytest.mark.parametrize("odd", [False, True])
-async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
+async def test_a_person_who_unsubscribed_by_a_link_stays_unsubscribed(
     run: Run, box: Sandbox, service: MailingService, odd: bool
 ) -> None:
     """Neither by another name, nor by a second customer with the e-mail, nor after a consent that was odd for a day."""
@@ -209,7 +209,9 @@ async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
     assert service.status("ann@example.com") == "unsubscribed"
 
 
-async def test_who_agrees_anew_after_that_is_subscribed_again(run: Run, box: Sandbox, service: MailingService) -> None:
+async def test_a_person_who_said_no_and_then_yes_is_subscribed_again(
+    run: Run, box: Sandbox, service: MailingService
+) -> None:
     """That is a no at one run and a yes at a later one; a yes of which nobody knows when it was given is not enough."""
     who = a_person(box)
     await run()
@@ -227,7 +229,7 @@ async def test_who_agrees_anew_after_that_is_subscribed_again(run: Run, box: San
     assert service.status("ann@example.com") == "subscribed"
 
 
-async def test_members_who_came_by_themselves_stay_unless_they_said_no(
+async def test_members_who_used_the_form_stay_unless_they_said_no(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """A customer who said no and then used the form is unsubscribed; somebody unknown stays; a leaver is left alone."""
@@ -248,7 +250,7 @@ async def test_members_who_came_by_themselves_stay_unless_they_said_no(
     assert service.wrong == []
 
 
-async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_themselves(
+async def test_a_person_who_rejoined_by_the_form_and_left_by_a_link_stays_unsubscribed(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """Unsubscribed by this program, back by the form with a yes, left by a link: that is theirs."""
@@ -265,7 +267,7 @@ async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_thems
     assert service.status("ann@example.com") == "unsubscribed"
 
 
-async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
+async def test_a_refused_member_is_reported_and_the_others_are_subscribed(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """The next run tries again."""
@@ -283,7 +285,7 @@ async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
     assert service.subscribed == who_agree(box)
 
 
-async def test_a_list_of_customers_that_breaks_off_takes_out_but_subscribes_nobody(
+async def test_an_incomplete_list_unsubscribes_people_and_subscribes_nobody(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """On the page that is missing, somebody with the same e-mail may say no."""
@@ -327,7 +329,7 @@ async def test_another_box_office_and_too_many_deletions_unsubscribe_nobody(
     ("asked", "tries", "seconds"),
     [("", 4, 31), ("2", 4, 6), ("600", 4, 1800), ("86400", 1, 0), ("9" * 5000, 1, 0), ("-1", 4, 31), ("\u00b2", 4, 31)],
 )
-async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
+async def test_the_wait_that_the_service_asks_for_is_kept_unless_it_is_too_long(
     program: Any, asked: str, tries: int, seconds: int
 ) -> None:
     """The program does not sleep for a day, in which the store would be in use."""
@@ -345,7 +347,7 @@ async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
 
 
 @pytest.mark.slow
-async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(tmp_path: Path) -> None:
+async def test_the_list_is_right_though_the_program_is_killed_at_any_moment(tmp_path: Path) -> None:
     """With everything changing between the runs, and a service that is busy, broken or cut off now and then."""
     chance = random.Random(25)
     async with Sandbox(customers=120, rate_limit=None) as box:

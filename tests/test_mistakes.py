@@ -115,7 +115,7 @@ def make(kind: Make, *arguments: object, **fields: object) -> object:
 
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_OPTIONS, ids=[said for _, said in WRONG_OPTIONS])
-def test_a_wrong_option_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
+def test_the_error_of_a_wrong_option_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
     """At once, when the list, the draft or the client is made."""
     with pytest.raises(TypeError) as caught:
         mistake(TicketSource(KEY))
@@ -136,7 +136,7 @@ def test_a_wrong_option_names_the_right_one(mistake: Callable[[object], object],
         ),
     ],
 )
-async def test_a_request_is_made_with_query_and_json(
+async def test_the_error_of_a_wrong_option_of_request_names_the_right_one(
     box: Sandbox, ts: Any, method: str, option: str, said: str
 ) -> None:
     """Not with what other libraries call these."""
@@ -179,7 +179,7 @@ async def test_a_request_is_made_with_query_and_json(
         (lambda ts: ts.notes.create("cst-1", text="x"), "create() has no 'text': use NoteDraft(description=...)"),
     ],
 )
-async def test_a_field_without_a_draft_names_the_draft(
+async def test_the_error_of_a_field_without_a_draft_names_the_draft(
     box: Sandbox, ts: Any, mistake: Callable[[Any], Any], said: str
 ) -> None:
     """Nothing is sent."""
@@ -190,7 +190,7 @@ async def test_a_field_without_a_draft_names_the_draft(
     assert not box.requests
 
 
-def test_a_client_of_the_users_own_may_have_other_options() -> None:
+def test_a_subclass_of_the_client_may_have_other_options() -> None:
     """A class made from `TicketSource` may find its key as it likes."""
 
     class Mine(TicketSource):
@@ -235,7 +235,7 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_NAMES, ids=[said for _, said in WRONG_NAMES])
-def test_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
+def test_the_error_of_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
     """Of an operation, or of a field of a record."""
     with pytest.raises(AttributeError) as caught:
         mistake(TicketSource(KEY))
@@ -243,7 +243,7 @@ def test_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], s
     assert said in str(caught.value)
 
 
-def test_a_name_that_is_not_there_can_still_be_asked_for() -> None:
+def test_hasattr_getattr_copy_and_pickle_still_work() -> None:
     """`hasattr`, `getattr` with a default, copies and pickles work as with any object."""
     ts: Any = TicketSource(KEY)
 
@@ -253,7 +253,7 @@ def test_a_name_that_is_not_there_can_still_be_asked_for() -> None:
     assert CUSTOMER.to_dict()["extra"] == {"vip": True}
 
 
-async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
+async def test_the_error_of_a_plain_for_names_async_for(ts: Any) -> None:
     """Of a list and of a bulk call; so do `[0]`, and `with` of a client."""
     with pytest.raises(
         TypeError, match="<Pager of Customer at /customers> is read with `async for`, or all at once with"
@@ -270,7 +270,7 @@ async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
         pass
 
 
-def test_a_list_is_no_iterable_for_other_libraries() -> None:
+def test_a_list_is_only_an_async_iterable() -> None:
     """Those that ask take it as what it is: a list to be read with `async for`."""
     ts = TicketSource(KEY)
     kinds = (Iterable, Awaitable, Sequence)
@@ -280,7 +280,7 @@ def test_a_list_is_no_iterable_for_other_libraries() -> None:
     assert isinstance(ts.customers.list(), AsyncIterable)
 
 
-async def test_a_list_is_an_input_of_bulk_calls_all_the_same(ts: TicketSource) -> None:
+async def test_a_list_can_be_the_input_of_a_bulk_call(ts: TicketSource) -> None:
     """It is read with `async for` there."""
     assert len(await ts.customers.get_many(ts.customers.list(max_items=3)).collect()) == 3
 
@@ -299,7 +299,7 @@ CALLS_WITHOUT_AWAIT: list[Callable[[Any, Any], Any]] = [
 
 
 @pytest.mark.parametrize("mistake", CALLS_WITHOUT_AWAIT)
-async def test_a_forgotten_await_is_told_where_its_result_is_used(
+async def test_the_error_names_a_forgotten_await(
     box: Sandbox, ts: TicketSource, mistake: Callable[[Any, Any], Any]
 ) -> None:
     """And nothing is sent."""
@@ -316,7 +316,7 @@ async def test_a_forgotten_await_is_told_where_its_result_is_used(
     assert not box.requests
 
 
-def test_what_is_right_is_left_alone() -> None:
+def test_correct_arguments_still_work() -> None:
     """Positional fields, `from_dict` and `evolve` work as before."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
 

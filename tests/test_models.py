@@ -60,7 +60,7 @@ def test_records_cannot_be_changed_and_can_be_hashed_and_pickled() -> None:
         BEFORE.first_name = "x"  # type: ignore[misc]  # that is the point
 
 
-def test_to_dict_is_json_able_and_whole() -> None:
+def test_to_dict_is_nested_and_can_be_written_as_json() -> None:
     """`to_dict` has every field, nested, with dates as text and the API's name of the self link."""
     data = attrs.evolve(BEFORE, links=Links(self_="https://x/1"), extra={"vip": True}).to_dict()
 
@@ -85,12 +85,12 @@ SOLD = Booking(
 
 
 @pytest.mark.parametrize("record", [BEFORE, ODD, Customer(id="cst-2"), SOLD, Note(id="csn-1", description="x")])
-def test_a_record_is_read_back_from_its_json_as_it_was(record: Record) -> None:
+def test_a_record_is_read_back_from_its_json_unchanged(record: Record) -> None:
     """`from_dict` makes of `to_dict`, through JSON, an equal record, unknown attributes and money included."""
     assert type(record).from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
-def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None:
+def test_an_unknown_number_is_a_text_in_json_only_if_a_float_would_round_it() -> None:
     """What is unknown is written as the API has it; a number with more digits than a float has is a text."""
     long = Decimal("0.12345678901234567890123")
     data = attrs.evolve(BEFORE, extra={"score": Decimal("0.10"), "count": 3, "long": long}).to_dict()
@@ -122,7 +122,7 @@ def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None
         ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at $.membership.start_date"),
     ],
 )
-def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: str) -> None:
+def test_from_dict_refuses_a_value_that_to_dict_never_gives(change: dict[str, object], said: str) -> None:
     """Nothing is coerced and nothing unknown is dropped: the error names the place."""
     with pytest.raises(ValueError, match=re.escape(said)):
         Customer.from_dict({**BEFORE.to_dict(), **change})
@@ -144,7 +144,7 @@ def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
     ("link", "customer_id"),
     [(None, None), ("https://x/customers/cst-1", "cst-1"), ("https://x/customers/cst-1?page=2", "cst-1"), ("", None)],
 )
-def test_a_notes_customer_is_read_from_its_link(link: str | None, customer_id: str | None) -> None:
+def test_the_customer_of_a_note_is_read_from_its_link(link: str | None, customer_id: str | None) -> None:
     """A note knows its customer by its link, and says None without one."""
     assert Note(id="csn-1", links=Links(customer=link)).customer_id == customer_id
 
@@ -167,19 +167,19 @@ def test_a_draft_is_false_while_nothing_is_set() -> None:
         (MembershipDraft, "end_date", datetime(2020, 1, 1, tzinfo=UTC), "not datetime"),
     ],
 )
-def test_a_draft_takes_no_value_of_another_type(kind: type, field: str, value: Any, message: str) -> None:
+def test_a_draft_refuses_a_value_of_another_type(kind: type, field: str, value: Any, message: str) -> None:
     """A value that would have to be coerced is refused when the draft is built."""
     with pytest.raises(TypeError, match=message):
         kind(**{field: value})
 
 
-def test_a_draft_takes_no_nested_draft_with_nothing_set() -> None:
+def test_a_draft_refuses_an_empty_nested_draft() -> None:
     """An empty nested draft could wipe the whole object on the server, so it is refused."""
     with pytest.raises(ValueError, match=r"CustomerDraft\.address has nothing set"):
         CustomerDraft(last_name="x", address=AddressDraft())
 
 
-def test_diff_of_equals_is_an_empty_draft() -> None:
+def test_the_diff_ignores_fields_that_cannot_be_written() -> None:
     """Nothing is sent for what the API does not let us write."""
     after = attrs.evolve(
         BEFORE,
@@ -191,7 +191,7 @@ def test_diff_of_equals_is_an_empty_draft() -> None:
     assert not CustomerDraft.diff(BEFORE, after)
 
 
-def test_diff_sends_changed_texts_alone_and_nested_objects_whole() -> None:
+def test_the_diff_has_only_changed_texts_and_whole_nested_objects() -> None:
     """A changed text goes alone, a changed telephone as `phone`, a nested object whole."""
     after = attrs.evolve(
         BEFORE,
@@ -217,7 +217,9 @@ CHANGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_diff_ends_in_after_whether_the_server_merges_or_replaces(nested: Any, change: dict[str, Any]) -> None:
+async def test_an_update_by_diff_is_right_whether_the_server_merges_or_replaces(
+    nested: Any, change: dict[str, Any]
+) -> None:
     """Sending the difference makes the record equal to `after`, whatever the server does with nested objects."""
     async with (
         Sandbox(customers=0, rate_limit=None, nested=nested) as box,

@@ -104,7 +104,7 @@ def _office(tmp_path: Path, many: Sandbox) -> Office:
     return Office(tmp_path, many)
 
 
-async def test_each_night_writes_its_changes_to_a_file_of_its_own_and_no_mail(office: Office) -> None:
+async def test_each_night_writes_its_changes_to_a_new_file_and_sends_no_mail(office: Office) -> None:
     """Nobody else can read the files, and what is too old is removed."""
     first = await office.night()
     everybody = office.changes()
@@ -190,7 +190,7 @@ def asked_to_wait(office: Office) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-async def test_a_failure_is_told_in_one_mail(
+async def test_a_failure_is_reported_in_one_mail(
     office: Office, wrong: Callable[[Office], None], code: int, text: str
 ) -> None:
     """It says what went wrong, without the key, and the exit code is that of the command."""
@@ -207,7 +207,7 @@ async def test_a_failure_is_told_in_one_mail(
         assert key not in office.mails[0] + done.err
 
 
-async def test_a_failure_for_now_is_tried_again_and_no_mail_is_sent(office: Office) -> None:
+async def test_a_temporary_failure_is_tried_again_without_a_mail(office: Office) -> None:
     """The second try writes the file."""
     office.box.fail(status=429, headers={"Retry-After": "600"})
     done = await office.night()
@@ -216,7 +216,7 @@ async def test_a_failure_for_now_is_tried_again_and_no_mail_is_sent(office: Offi
     assert "it failed for now: try 2 of 2 is in 0 s" in done.err
 
 
-async def test_a_run_that_takes_too_long_is_ended_and_told(office: Office) -> None:
+async def test_a_run_that_takes_too_long_is_ended_and_reported(office: Office) -> None:
     """Nothing of it is left."""
     office.box.fail(page=2, slow=60)
     done = await office.night(RUN_LIMIT="3")
@@ -226,7 +226,7 @@ async def test_a_run_that_takes_too_long_is_ended_and_told(office: Office) -> No
     assert office.files == []
 
 
-async def test_a_second_run_says_that_the_first_is_at_work(office: Office) -> None:
+async def test_a_second_run_says_that_another_run_is_at_work(office: Office) -> None:
     """It asks for nothing and sends no mail, and the first goes on."""
     office.box.fail(page=2, slow=1)
     first = await office.start()
@@ -239,7 +239,7 @@ async def test_a_second_run_says_that_the_first_is_at_work(office: Office) -> No
     assert (first.returncode, len(office.changes()), len(office.files)) == (0, 300, 1)
 
 
-async def test_a_mail_that_cannot_be_sent_is_told_to_the_log(office: Office) -> None:
+async def test_a_mail_that_cannot_be_sent_is_reported_in_the_log(office: Office) -> None:
     """The exit code stays that of the failure."""
     office.mails_end_in(1)
     replaced_key(office)
@@ -249,7 +249,7 @@ async def test_a_mail_that_cannot_be_sent_is_told_to_the_log(office: Office) -> 
     assert "no mail could be sent to boxoffice@example.com" in done.err
 
 
-async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) -> None:
+async def test_the_mail_unit_reports_a_failed_or_killed_run(office: Office) -> None:
     """Of one that was killed it says so much; while another run is at work it leaves that to it."""
     replaced_key(office)
     del office.settings["MAIL_TO"]
@@ -272,14 +272,14 @@ async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) ->
     assert "It was ended from outside" in other
 
 
-async def test_the_unit_for_mails_sends_none_if_nobody_is_to_get_it(office: Office) -> None:
+async def test_the_mail_unit_sends_no_mail_without_mail_to(office: Office) -> None:
     """Its file of settings may be there without MAIL_TO."""
     del office.settings["MAIL_TO"]
     assert (await office.night("mail")).code == 0
     assert office.mails == []
 
 
-async def test_neither_a_mail_nor_the_log_has_a_key_or_what_a_terminal_obeys(office: Office) -> None:
+async def test_mails_and_the_log_have_no_key_and_no_control_character(office: Office) -> None:
     """No line ends the mail early either, whatever the command has said."""
     said = r"Error: \033[31m\a skl-sample_1 \r\n.\nBcc: everybody@example.com\tmore"
     office.program("ticketsource", f"#!/bin/sh\nprintf '{said}\n' >&2\nexit 1\n")
@@ -301,7 +301,7 @@ async def kill(script: asyncio.subprocess.Process, office: Office) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_run_that_is_stopped_ends_by_the_signal_and_sends_no_mail(office: Office, number: int) -> None:
+async def test_a_run_that_gets_a_signal_ends_by_it_and_sends_no_mail(office: Office, number: int) -> None:
     """The command has ended too, so nothing is left, and the next run begins anew."""
     office.box.fail(page=2, slow=60)
     process = await office.start()
@@ -330,7 +330,7 @@ async def killed_sometime(office: Office, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
-async def test_a_run_that_is_killed_loses_nothing_and_the_next_tidies_up(office: Office, times: int) -> None:
+async def test_a_killed_run_loses_nothing_and_the_next_run_cleans_up(office: Office, times: int) -> None:
     """Every customer is in a file at least once, however often it is killed, and no part of a file stays."""
     chance = random.Random(times)
     for _ in range(times):
@@ -342,14 +342,14 @@ async def test_a_run_that_is_killed_loses_nothing_and_the_next_tidies_up(office:
     assert [path for path in office.folder.iterdir() if path.suffix == ".part"] == []
 
 
-def test_the_script_is_one_for_every_posix_shell() -> None:
+def test_shellcheck_finds_nothing_in_the_script() -> None:
     """With nothing that shellcheck would change."""
     subprocess.run([need("dash"), "-n", SCRIPT], check=True)
     done = subprocess.run([need("shellcheck"), SCRIPT], capture_output=True, text=True, check=False)
     assert done.stdout == ""
 
 
-def test_systemd_accepts_the_units_and_finds_the_service_guarded(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units_and_rates_the_service_as_secure(tmp_path: Path) -> None:
     """The script is where it is here, and not where it will be installed."""
     units = [unit for unit in NIGHTLY.iterdir() if unit.suffix in (".service", ".timer")]
     for unit in units:
@@ -368,7 +368,7 @@ def test_systemd_accepts_the_units_and_finds_the_service_guarded(tmp_path: Path)
     assert os.access(SCRIPT, os.X_OK)
 
 
-async def test_cron_runs_the_line(office: Office) -> None:
+async def test_the_line_of_the_crontab_runs(office: Office) -> None:
     """Each line before it sets a variable, and there is no other."""
     *settings, line = [line for line in (NIGHTLY / "crontab").read_text().splitlines() if not line.startswith("#")]
     names = [re.fullmatch("([A-Z_]+)=[^ ]+", setting) for setting in settings]

@@ -124,7 +124,7 @@ def test_the_blocks_of_a_page_run(
 
 
 @pytest.mark.parametrize("path", PATHS, ids=name_of)
-def test_a_block_is_run_or_says_why_not(path: Path) -> None:
+def test_a_block_is_run_or_has_a_reason_why_not(path: Path) -> None:
     """A block names its language. One that is not run has a comment in front of it with the reason."""
     text = path.read_text()
     for fence in re.finditer(r"^ *```(\w*)[^\n]*\n.*?^ *```$", text, re.MULTILINE | re.DOTALL):
@@ -177,7 +177,7 @@ HEADINGS: Final = "[...document.querySelectorAll('article :is(h1, h2, h3, h4, h5
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)], ids=["telephone, dark", "desktop, light"])
-async def test_a_page_fits_the_screen_and_can_be_read(site: Path, tmp_path: Path, width: int, dark: bool) -> None:
+async def test_a_page_fits_the_screen_and_is_readable(site: Path, tmp_path: Path, width: int, dark: bool) -> None:
     """It is no wider than the screen, its headings leave out no level, and its text has the contrast of WCAG 2 AA."""
     contrast = (ROOT / "tests" / "contrast.js").read_text()
     found: list[str] = []
@@ -211,7 +211,7 @@ async def served(folder: Path) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_the_search_finds_the_page_of_a_task(site: Path, tmp_path: Path, width: int) -> None:
+async def test_the_search_finds_the_page_about_door_lists(site: Path, tmp_path: Path, width: int) -> None:
     """The first result is the page, and the browser gets nothing from another host."""
     async with served(site) as address, browser(tmp_path / "profile") as tab:
         await tab.show(f"{address}/index.html", width=width)

@@ -44,7 +44,7 @@ async def test_every_customer_comes_once_in_order(ts: TicketSource, box: Sandbox
     assert [(r.query["page"], r.query["per_page"]) for r in box.requests] == [("1", "10"), ("2", "10"), ("3", "10")]
 
 
-async def test_pages_say_their_number_and_what_follows(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_page_has_its_number_and_the_url_of_the_next(ts: TicketSource, box: Sandbox) -> None:
     """A page has its items, number, size, the address of the next, and the links as received."""
     pages = [page async for page in ts.customers.list(per_page=10).pages()]
 
@@ -54,7 +54,7 @@ async def test_pages_say_their_number_and_what_follows(ts: TicketSource, box: Sa
     assert pages[-1].next_url is None
 
 
-async def test_a_pager_starts_anew_with_every_loop_and_sends_nothing_before(ts: TicketSource, box: Sandbox) -> None:
+async def test_each_loop_over_a_pager_reads_the_list_again(ts: TicketSource, box: Sandbox) -> None:
     """Making a pager sends nothing; two loops give the same items."""
     pager = ts.customers.list()
     assert not box.requests
@@ -64,7 +64,7 @@ async def test_a_pager_starts_anew_with_every_loop_and_sends_nothing_before(ts: 
     assert repr(pager) == "<Pager of Customer at /customers>"
 
 
-async def test_first_is_the_first_item_or_none(ts: TicketSource, box: Sandbox) -> None:
+async def test_first_returns_the_first_item_or_none(ts: TicketSource, box: Sandbox) -> None:
     """`first` asks for one page, and gives None for an empty list."""
     first = await ts.customers.list(per_page=1).first()
     assert first is not None
@@ -73,7 +73,7 @@ async def test_first_is_the_first_item_or_none(ts: TicketSource, box: Sandbox) -
     assert len(box.requests) == 2
 
 
-async def test_max_items_of_250_makes_exactly_three_requests() -> None:
+async def test_a_list_of_250_items_takes_three_requests() -> None:
     """With pages of 100, 250 items take three requests and not one more."""
     async with Sandbox(customers=1000) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         customers = await ts.customers.list(max_items=250).collect()
@@ -85,7 +85,7 @@ async def test_max_items_of_250_makes_exactly_three_requests() -> None:
 @pytest.mark.parametrize(
     ("max_items", "per_page", "requests"), [(0, 10, 0), (1, 10, 1), (10, 10, 1), (11, 10, 2), (99, 10, 3)]
 )
-async def test_no_page_is_asked_for_beyond_max_items(
+async def test_no_page_is_requested_beyond_max_items(
     ts: TicketSource, box: Sandbox, max_items: int, per_page: int, requests: int
 ) -> None:
     """The number of requests is that of the pages needed."""
@@ -95,7 +95,7 @@ async def test_no_page_is_asked_for_beyond_max_items(
     assert len(box.requests) == requests
 
 
-async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_list_begins_at_start_page(ts: TicketSource, box: Sandbox) -> None:
     """`start_page` skips the pages before it."""
     ids = [c.id async for c in ts.customers.list(per_page=10, start_page=2)]
 
@@ -118,13 +118,13 @@ async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) ->
         {"on_invalid": asyncio.sleep},
     ],
 )
-def test_an_option_out_of_bounds_is_refused_at_once(options: Any) -> None:
+def test_an_option_out_of_bounds_is_refused(options: Any) -> None:
     """A wrong option raises ValueError naming it, when the list is made."""
     with pytest.raises(ValueError, match=next(iter(options))):
         TicketSource("skl-test").customers.list(**options)
 
 
-async def test_an_empty_page_with_a_next_is_not_the_end(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_an_empty_page_with_a_next_does_not_end_the_list(mocked: TicketSource, api: MockedAPI) -> None:
     """Rows after an empty page are not lost."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2"))
     api.answer("GET", "/customers?page=2&per_page=100", page([], f"{API}/customers?page=3"))
@@ -159,7 +159,7 @@ NO_CUSTOMER = {**customer_row(2), "attributes": None}
 BAD_ROWS = page([customer_row(1), NO_CUSTOMER, customer_row(3)])
 
 
-async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_the_error_of_an_invalid_row_names_its_place(mocked: TicketSource, api: MockedAPI) -> None:
     """By default the error of a row names its index on the page, its id and its path."""
     api.answer("GET", "/customers?page=1&per_page=100", BAD_ROWS)
 
@@ -171,7 +171,7 @@ async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: M
 
 
 @pytest.mark.parametrize(("max_items", "ids"), [(None, ["1", "3"]), (2, ["1"]), (3, ["1", "3"])])
-async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
+async def test_on_invalid_gets_an_invalid_row_and_max_items_counts_it(
     mocked: TicketSource, api: MockedAPI, max_items: int | None, ids: list[str]
 ) -> None:
     """`on_invalid` gets the error of the row, the others come, and `max_items` counts it."""
@@ -185,7 +185,7 @@ async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
 
 
 @pytest.mark.parametrize("rows", [2500, pytest.param(300_000, marks=pytest.mark.slow)])
-async def test_a_page_of_any_number_of_invalid_rows_tells_each_and_lets_others_go_on(
+async def test_on_invalid_gets_thousands_of_rows_while_other_tasks_run(
     ts: TicketSource, box: Sandbox, rows: int
 ) -> None:
     """Each row is counted and handed over, and other tasks have their turn meanwhile."""
@@ -212,7 +212,7 @@ async def test_a_page_of_any_number_of_invalid_rows_tells_each_and_lets_others_g
     assert len([turn for turn in turns if 0 < turn < rows]) >= rows // 1000
 
 
-async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(
+async def test_a_row_with_an_unreadable_value_comes_and_is_counted(
     mocked: TicketSource, api: MockedAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says so once for each path, without the value; the report counts the records."""
@@ -228,7 +228,7 @@ async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(
     ]
 
 
-async def test_data_that_is_no_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_an_answer_without_a_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:
     """One record in the place of a list is an error, not one item."""
     api.answer("GET", "/customers?page=1&per_page=100", {"data": customer_row()})
 
@@ -236,14 +236,14 @@ async def test_data_that_is_no_list_is_invalid(mocked: TicketSource, api: Mocked
         await mocked.customers.list().collect()
 
 
-async def test_nothing_is_held_between_items(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_list_holds_no_connection_between_items(ts: TicketSource, box: Sandbox) -> None:
     """While a loop rests on an item, the one connection allowed is free for other calls."""
     async with TicketSource(box.api_key, base_url=box.url, max_connections=1) as narrow:
         async for customer in narrow.customers.list(per_page=10):
             assert await asyncio.wait_for(narrow.customers.get(customer), 5) == customer
 
 
-async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_loop_that_ends_early_leaves_no_task(ts: TicketSource, box: Sandbox) -> None:
     """After `break`, or `aclosing`, no task is left and no further page is asked for."""
     before = our_tasks()
     async for _ in ts.customers.list(per_page=10):
@@ -257,7 +257,7 @@ async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource,
     assert our_tasks() == before
 
 
-async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_deletion_hides_a_row_and_an_insertion_repeats_none(ts: TicketSource, box: Sandbox) -> None:
     """A deletion before the place of reading makes one miss a row; one that an insertion brings again is dropped."""
     ids = list(box.customers.ids())
     box.fail(page=2, delete=1)
@@ -276,9 +276,7 @@ async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSou
 
 @pytest.mark.parametrize("customers", [0, 1, 10, 20, 75, 80, 83])
 @pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
-async def test_pages_read_ahead_come_in_order_and_hardly_any_is_asked_for_in_vain(
-    customers: int, concurrency: int
-) -> None:
+async def test_pages_read_ahead_come_in_order_with_few_requests_past_the_end(customers: int, concurrency: int) -> None:
     """The items are those of the plain list; past its end are at most one page less than are read at a time."""
     async with (
         Sandbox(customers=customers, rate_limit=None) as box,
@@ -295,7 +293,7 @@ async def test_pages_read_ahead_come_in_order_and_hardly_any_is_asked_for_in_vai
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 2), (5, 5), (8, 8)])
-async def test_pages_ahead_start_slowly_and_are_never_more_than_asked_for(concurrency: int, most: int) -> None:
+async def test_reading_ahead_starts_slowly_and_keeps_to_the_concurrency(concurrency: int, most: int) -> None:
     """The first page is asked for alone, then two, then up to the concurrency, which counts at the server."""
     async with (
         Sandbox(customers=300, rate_limit=None, latency=0.02) as box,
@@ -314,7 +312,7 @@ async def test_pages_ahead_start_slowly_and_are_never_more_than_asked_for(concur
     assert max(waiting.values()) == most
 
 
-async def test_no_more_pages_are_in_memory_than_are_read_at_a_time(ts: TicketSource, box: Sandbox) -> None:
+async def test_no_more_pages_are_in_memory_than_the_concurrency(ts: TicketSource, box: Sandbox) -> None:
     """What is read ahead, what is on its way and what is looked at are as many as asked for."""
     kept: list[int] = []
     box.customers.insert(35)
@@ -343,9 +341,7 @@ async def test_no_page_is_read_ahead_beyond_max_items(max_items: int, requests: 
         assert len(box.requests) == requests
 
 
-async def test_a_list_that_goes_on_without_page_numbers_is_followed_link_by_link(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
+async def test_a_list_without_page_numbers_is_followed_link_by_link(mocked: TicketSource, api: MockedAPI) -> None:
     """No page is guessed where a `next` names none, or has a cursor besides."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2&cursor=a"))
     api.answer("GET", "/customers?page=2&cursor=a&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=b"))
@@ -356,7 +352,7 @@ async def test_a_list_that_goes_on_without_page_numbers_is_followed_link_by_link
     assert pager.report.requests == 3
 
 
-async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_pages_that_were_predicted_wrongly_are_dropped(mocked: TicketSource, api: MockedAPI) -> None:
     """If a `next` skips a page, the pages asked for ahead do not come into the list."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2"))
     api.answer("GET", "/customers?page=2&per_page=100", page([customer_row(2)], f"{API}/customers?page=7"))
@@ -369,7 +365,7 @@ async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: T
     assert [(page.number, page.items[0].id[-1]) for page in pages] == [(1, "1"), (2, "2"), (7, "7")]
 
 
-async def test_guesses_are_given_up_where_they_prove_wrong(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_wrong_predictions_of_pages_stop(mocked: TicketSource, api: MockedAPI) -> None:
     """A list that spells its pages in a way of its own is followed link by link, not guessed at again and again."""
     for number in range(1, 21):
         spelled = "1" if number == 1 else f"{number:03}"
@@ -384,7 +380,7 @@ async def test_guesses_are_given_up_where_they_prove_wrong(mocked: TicketSource,
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
+async def test_an_error_on_a_page_ends_the_pages_read_ahead(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
     """The rows before it come, then its error, and no task is left."""
     box.customers.insert(100)
     box.fail(page=5, status=500)
@@ -399,7 +395,7 @@ async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, 
 
 
 @pytest.mark.parametrize("way", ["aclosing", "break", "cancel", "aclose"])
-async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way: str) -> None:
+async def test_a_loop_over_pages_read_ahead_leaves_no_task_however_it_ends(box: Sandbox, way: str) -> None:
     """Left by `aclosing`, by a cancellation or by the client's end nothing goes on; after a `break` soon nothing."""
     box.customers.insert(300)
     before = our_tasks()
@@ -456,7 +452,7 @@ def shifting(box: Sandbox, change: Callable[[], None]) -> TicketSource:
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
+async def test_a_verified_list_finds_rows_that_deletions_hid(concurrency: int) -> None:
     """Three early rows go and three come at the end after every page: nobody who stays is missed or comes twice."""
     async with Sandbox(customers=400, rate_limit=None) as box:
         everybody = set(box.customers.ids())
@@ -481,7 +477,7 @@ async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=strategies.data())
-def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: strategies.DataObject) -> None:
+def test_a_verified_list_is_complete_despite_deletions_and_additions_at_the_end(data: strategies.DataObject) -> None:
     """For any changes of that kind between any two answers, whoever was there throughout comes exactly once."""
     changes = data.draw(strategies.lists(strategies.tuples(strategies.integers(0, 3), strategies.integers(0, 40))))
     per_page = data.draw(strategies.integers(1, 7))
@@ -505,7 +501,7 @@ def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: 
     asyncio.run(check())
 
 
-async def test_a_list_at_rest_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
+async def test_an_unchanged_list_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
     """One pass goes forward, one goes backward from the last page. The report counts both, and all their pages come."""
     pager = ts.customers.list(per_page=10, verify=True)
     pages = [(page.number, len(page.items)) async for page in pager.pages()]
@@ -515,7 +511,7 @@ async def test_a_list_at_rest_is_verified_by_two_passes(ts: TicketSource, box: S
     assert pager.report == ListReport(passes=2, requests=6, complete=True)
 
 
-async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_verified_list_finds_rows_added_at_its_end(ts: TicketSource, box: Sandbox) -> None:
     """Rows added behind the last page while the first pass read it are found by the second."""
     pager = ts.customers.list(per_page=10, verify=True)
     seen: list[str] = []
@@ -530,7 +526,7 @@ async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, 
     assert pager.report == ListReport(passes=3, requests=12, found_later=10, complete=True)
 
 
-async def test_a_last_page_that_is_gone_does_not_end_the_verification(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_404_for_the_last_page_does_not_end_the_verification(ts: TicketSource, box: Sandbox) -> None:
     """If the server answers 404 to a page that has been emptied, the pass goes on with the page before it."""
     box.fail(page=3, after=1, status=404)
     seen: list[str] = []
@@ -541,7 +537,7 @@ async def test_a_last_page_that_is_gone_does_not_end_the_verification(ts: Ticket
     assert pages_asked_for(box) == ["1", "2", "3", "3", "2", "1"]
 
 
-async def test_a_list_that_is_gone_altogether_cannot_be_verified(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_404_for_the_first_page_ends_the_verification(ts: TicketSource, box: Sandbox) -> None:
     """A 404 for the first page is an error."""
     box.fail(page=1, after=1, status=404)
 
@@ -550,7 +546,7 @@ async def test_a_list_that_is_gone_altogether_cannot_be_verified(ts: TicketSourc
 
 
 @pytest.mark.parametrize(("inserted", "doubled"), [(1, 0), (15, 0), (30, 0), (95, 0), (120, 0), (125, 30)])
-async def test_rows_that_insertions_bring_again_are_dropped_as_far_as_the_last_pages_go(
+async def test_rows_repeated_by_an_insertion_are_dropped_within_ten_pages(
     ts: TicketSource, box: Sandbox, inserted: int, doubled: int
 ) -> None:
     """Up to nearly ten pages of rows may be inserted at once and double nobody; so may any number of whole pages."""
@@ -563,7 +559,9 @@ async def test_rows_that_insertions_bring_again_are_dropped_as_far_as_the_last_p
     assert pager.report.duplicates == min(30, inserted) - doubled
 
 
-async def test_passes_that_keep_finding_rows_end_and_the_report_says_so(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_verification_ends_after_max_passes_and_is_reported_as_incomplete(
+    ts: TicketSource, box: Sandbox
+) -> None:
     """After `max_passes` it is over, complete or not."""
     pager = ts.customers.list(per_page=10, verify=True, max_passes=2)
     seen = 0
@@ -587,9 +585,7 @@ async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSour
     assert len(seen) == 2
 
 
-async def test_an_invalid_row_is_reported_once_however_often_the_list_is_read(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
+async def test_a_verified_list_reports_an_invalid_row_once(mocked: TicketSource, api: MockedAPI) -> None:
     """Rows with an id and without one are handed over by the first pass alone."""
     rows = [customer_row(1), NO_CUSTOMER, {"type": "customer"}]
     api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)

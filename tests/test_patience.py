@@ -94,7 +94,7 @@ async def test_a_list_goes_on_after_an_outage_of_90_seconds(outage: str, concurr
     assert len(served.asked) < 15 + 25 * concurrency
 
 
-async def test_a_list_goes_on_after_nobody_has_listened_for_a_while() -> None:
+async def test_a_list_goes_on_after_a_minute_of_refused_connections() -> None:
     """Connections that are refused are an outage too."""
     async with serving(out_between(0, 0, cut)) as served, client(served) as ts:
         reading = asyncio.create_task(read_slowly(ts.customers.list()))
@@ -107,9 +107,7 @@ async def test_a_list_goes_on_after_nobody_has_listened_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(("outage", "kind"), [("503", ServerError), ("500", ServerError), ("reset", TicketSourceError)])
-async def test_a_list_is_given_up_two_minutes_after_the_last_good_answer(
-    outage: str, kind: type[TicketSourceError]
-) -> None:
+async def test_a_list_fails_two_minutes_after_the_last_good_answer(outage: str, kind: type[TicketSourceError]) -> None:
     """The error is that of the last attempt; its rows have come."""
     async with serving(out_between(3, 9999, OUTAGES[outage])) as served, client(served) as ts:
         with pytest.raises(kind) as caught:
@@ -123,7 +121,7 @@ async def test_a_list_is_given_up_two_minutes_after_the_last_good_answer(
 @pytest.mark.parametrize(
     "policy", [RetryPolicy(attempts=1), RetryPolicy(patience=None), RetryPolicy(patience=10), RetryPolicy(deadline=10)]
 )
-async def test_a_policy_can_be_less_patient(policy: RetryPolicy) -> None:
+async def test_a_retry_policy_can_shorten_the_wait_for_the_end_of_an_outage(policy: RetryPolicy) -> None:
     """One attempt means one; a deadline bounds each call as ever."""
     async with (
         serving(out_between(3, 9999, status(503))) as served,
@@ -136,7 +134,7 @@ async def test_a_policy_can_be_less_patient(policy: RetryPolicy) -> None:
         assert caught.value.attempts == 1 or policy.attempts > 1
 
 
-async def test_a_job_that_has_had_no_answer_yet_is_as_impatient_as_a_single_call() -> None:
+async def test_a_list_without_any_answer_fails_after_four_attempts() -> None:
     """A wrong address is told within seconds."""
     async with serving(lambda _: web.Response(status=503)) as served, client(served) as ts:
         with pytest.raises(ServerError) as caught:
@@ -145,7 +143,7 @@ async def test_a_job_that_has_had_no_answer_yet_is_as_impatient_as_a_single_call
     assert caught.value.attempts == 4
 
 
-async def test_a_single_call_is_not_patient() -> None:
+async def test_a_single_call_fails_after_four_attempts() -> None:
     """Somebody waits for it."""
     async with serving(out_between(3, 9999, status(503))) as served, client(served) as ts:
         await ts.customers.list().first()
@@ -156,7 +154,7 @@ async def test_a_single_call_is_not_patient() -> None:
     assert caught.value.attempts == 4
 
 
-async def test_after_an_outage_that_was_too_long_the_other_calls_of_a_job_are_given_up_at_once() -> None:
+async def test_after_too_long_an_outage_the_other_calls_of_a_bulk_call_fail_soon() -> None:
     """A thousand calls do not wait for two minutes each."""
     async with serving(out_between(3, 99999, status(503))) as served, client(served) as ts:
         await ts.customers.list().first()
@@ -167,7 +165,7 @@ async def test_after_an_outage_that_was_too_long_the_other_calls_of_a_job_are_gi
     assert now() < 5 + 120 + 10 * 8
 
 
-async def test_waits_that_the_server_asks_for_do_not_count() -> None:
+async def test_waits_that_the_server_asks_for_do_not_count_as_an_outage() -> None:
     """Three minutes of them are waited for, and the job is whole."""
     reply = status(429, Retry_After="100")
     async with serving(out_between(3, 200, reply)) as served, client(served) as ts:
@@ -177,7 +175,7 @@ async def test_waits_that_the_server_asks_for_do_not_count() -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_asks_to_wait_again_and_again_is_obeyed_for_about_an_hour() -> None:
+async def test_repeated_requests_to_wait_are_followed_for_about_an_hour() -> None:
     """Then the job ends with what the server said."""
     reply = status(429, Retry_After="100")
     async with serving(out_between(3, 99999, reply)) as served, client(served) as ts:
@@ -187,7 +185,7 @@ async def test_a_server_that_asks_to_wait_again_and_again_is_obeyed_for_about_an
     assert 3600 < now() < 4200
 
 
-async def test_a_429_that_says_nothing_is_followed_by_the_wait_of_a_window() -> None:
+async def test_a_list_waits_60_seconds_after_a_429_without_retry_after() -> None:
     """In a job, where nobody waits for a single call."""
     waits: list[float] = []
 
@@ -204,7 +202,7 @@ async def test_a_429_that_says_nothing_is_followed_by_the_wait_of_a_window() -> 
     assert waits == [60.0]
 
 
-async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
+async def test_a_truncated_page_is_requested_up_to_four_times() -> None:
     """What is no JSON is a moment's failure in a job; in a single call it is an error at once."""
     bad = iter(range(3))
 
@@ -219,7 +217,7 @@ async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
     assert [query["page"] for query in served.asked] == ["1", "2", "2", "2", "2", "3"]
 
 
-async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_never_sent_twice() -> None:
+async def test_updates_go_on_after_an_outage_and_creates_are_sent_once() -> None:
     """A PATCH is sent again; a POST only if it was not sent."""
 
     def answer(query: Query) -> Any:
@@ -248,7 +246,7 @@ async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_n
     assert len(served.asked) - before == 3
 
 
-async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soon() -> None:
+async def test_a_call_that_always_fails_while_others_succeed_is_given_up_soon() -> None:
     """It is no outage: the job does not wait for it."""
     rows = people(40)
     bad = rows[3]["id"]
@@ -266,7 +264,7 @@ async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soo
     assert ended[bad][1] < 60
 
 
-async def test_a_failure_of_long_ago_does_not_make_the_next_job_impatient() -> None:
+async def test_an_old_failure_does_not_shorten_the_patience_of_the_next_list() -> None:
     """An hour after a call that failed, a list goes through an outage like any other."""
 
     def answer(query: Query) -> Any:
@@ -281,7 +279,7 @@ async def test_a_failure_of_long_ago_does_not_make_the_next_job_impatient() -> N
         assert await read_slowly(ts.customers.list()) == 300
 
 
-async def test_calls_that_get_a_429_while_others_get_through_are_not_given_up() -> None:
+async def test_calls_that_get_a_429_while_others_succeed_are_not_given_up() -> None:
     """Another program may use the same key."""
     chance = random.Random(7)
     rows = people(40)

@@ -12,7 +12,7 @@ from ticketsource_async.sandbox import Sandbox
 pytest_plugins = ["pytester"]
 
 
-def test_the_fixture_serves_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
+def test_the_sandbox_works_in_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
     """A plain test may run its own loop against it."""
 
     async def first() -> object:
@@ -24,7 +24,7 @@ def test_the_fixture_serves_a_test_without_a_loop(ticketsource_sandbox: Sandbox)
 
 
 @pytest.mark.ticketsource_sandbox(customers=3, rate_limit=None)
-async def test_the_marker_sets_options_and_faults_may_be_ordered_from_the_test(ticketsource_sandbox: Sandbox) -> None:
+async def test_the_marker_sets_options_and_the_test_sets_faults(ticketsource_sandbox: Sandbox) -> None:
     """An async test may use it too; its options come from the marker, its faults from the test's thread."""
     async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
         assert len(await ts.customers.list().collect()) == 3
@@ -36,13 +36,13 @@ async def test_the_marker_sets_options_and_faults_may_be_ordered_from_the_test(t
 BOXES: list[Sandbox] = []
 
 
-def test_the_sandbox_runs_in_a_thread_while_a_test_does(ticketsource_sandbox: Sandbox) -> None:
+def test_the_sandbox_runs_in_a_thread_during_a_test(ticketsource_sandbox: Sandbox) -> None:
     """The fixture starts one thread."""
     BOXES.append(ticketsource_sandbox)
     assert "ticketsource_sandbox" in {thread.name for thread in threading.enumerate()}
 
 
-async def test_thread_and_server_end_with_the_test() -> None:
+async def test_the_thread_and_the_server_end_with_the_test() -> None:
     """After the test before this one, its thread is gone and its port refuses."""
     assert "ticketsource_sandbox" not in {thread.name for thread in threading.enumerate()}
     for box in BOXES:
@@ -51,7 +51,7 @@ async def test_thread_and_server_end_with_the_test() -> None:
                 await session.get(box.url)
 
 
-async def test_the_fixture_may_be_asked_for_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
+async def test_the_fixture_can_be_requested_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
     """A loop in the test's thread is no hindrance."""
     box: Sandbox = request.getfixturevalue("ticketsource_sandbox")
 
@@ -59,7 +59,7 @@ async def test_the_fixture_may_be_asked_for_while_a_loop_runs(request: pytest.Fi
         assert await ts.customers.list().first()
 
 
-def test_the_fixture_leaves_the_loop_of_the_test_alone(pytester: pytest.Pytester) -> None:
+def test_the_fixture_does_not_change_the_loop_of_the_test(pytester: pytest.Pytester) -> None:
     """A loop that was set in the test's thread is still set while the sandbox runs and after it."""
     pytester.makepyfile("""
         import asyncio, pytest
@@ -82,7 +82,7 @@ def test_the_fixture_leaves_the_loop_of_the_test_alone(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio").assert_outcomes(passed=2)
 
 
-def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Pytester) -> None:
+def test_a_sandbox_that_cannot_start_is_an_error(pytester: pytest.Pytester) -> None:
     """An address that is not of this machine is what the report says."""
     pytester.makepyfile("""
         import pytest
@@ -99,7 +99,7 @@ def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Py
 
 
 @pytest.mark.ticketsource_sandbox(customers=3)
-async def test_the_client_is_that_of_the_sandbox_in_an_async_test(
+async def test_an_async_test_gets_a_client_of_the_sandbox(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
     """A test needs no more than the two fixtures; the client is closed after it, in the loop of the test."""
@@ -107,7 +107,7 @@ async def test_the_client_is_that_of_the_sandbox_in_an_async_test(
     assert len(ticketsource_sandbox.requests) == 1
 
 
-def test_the_client_serves_a_test_that_runs_its_own_loop(
+def test_the_client_works_in_a_test_that_runs_its_own_loops(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
     """One loop after another; nothing is left to close."""
@@ -125,7 +125,7 @@ async def test_the_marker_sets_options_of_the_client(
         await ticketsource_client.customers.list().first()
 
 
-async def test_the_fixture_lets_nothing_wait(
+async def test_the_no_waiting_fixture_skips_and_lists_the_waits(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource, ticketsource_no_waiting: list[float]
 ) -> None:
     """The waits that were skipped are its value."""

@@ -78,7 +78,7 @@ def test_the_guides_customer_is_read_flat() -> None:
     assert customer.extra == {}
 
 
-def test_whatever_may_be_null_or_left_out_is_none() -> None:
+def test_a_null_or_missing_value_is_none() -> None:
     """Null objects, missing attributes and missing links are None or empty, nothing else."""
     bare = {"id": "cst-1", "type": "customer", "attributes": {"address": None, "email": ""}}
 
@@ -99,7 +99,9 @@ def test_whatever_may_be_null_or_left_out_is_none() -> None:
         ({"telephone": None, "phone": ["2"]}, None, {}),
     ],
 )
-def test_telephone_is_read_with_phone_as_fall_back(attributes: dict[str, Any], telephone: Any, extra: Any) -> None:
+def test_the_telephone_is_read_from_phone_if_it_is_missing(
+    attributes: dict[str, Any], telephone: Any, extra: Any
+) -> None:
     """`telephone` wins, `phone` stands in for it, and a `phone` that differs is not lost."""
     customer = read({"id": "cst-1", "type": "customer", "attributes": attributes})
 
@@ -123,7 +125,7 @@ def test_membership_dates_are_read_in_both_notations(text: str) -> None:
     assert customer.membership.start_date == date(2022, 3, 26)
 
 
-def test_unknown_attributes_are_kept_and_overwrite_nothing() -> None:
+def test_unknown_attributes_are_kept_and_replace_no_field() -> None:
     """What we do not know lands in `extra` on its level, even if it is called like a field of ours."""
     row = customer_row(id="evil", links={"x": 1}, extra="e", vip=True, self_="s", type="t")
     row["attributes"]["address"]["county"] = "Glamorgan"
@@ -203,7 +205,7 @@ def value_at(record: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize(("row", "model", "path", "value"), ODD)
-def test_a_value_that_cannot_be_read_is_none_and_is_kept(row: Any, model: Any, path: str, value: object) -> None:
+def test_an_unreadable_value_is_none_and_is_kept_in_invalid(row: Any, model: Any, path: str, value: object) -> None:
     """The row is there, the value is in `invalid` by its path, and every other field is as it would be without it."""
     whole, record = read(row, model), read(changed(row, path, value), model)
 
@@ -261,7 +263,7 @@ LOSSLESS: list[tuple[Any, Any, str, object, object]] = [
 
 
 @pytest.mark.parametrize(("row", "model", "path", "value", "expected"), LOSSLESS)
-def test_a_form_that_loses_nothing_is_simply_read(
+def test_another_form_of_a_value_is_read_without_a_flag(
     row: Any, model: Any, path: str, value: object, expected: object
 ) -> None:
     """What PHP, MySQL and spreadsheets write for the same is no matter, and is not flagged."""
@@ -274,7 +276,7 @@ def test_a_form_that_loses_nothing_is_simply_read(
 
 
 @pytest.mark.parametrize("links", ["x", 7, {"self": 7.5, "bookings": False}])
-def test_links_that_cannot_be_read_are_flagged(links: Any) -> None:
+def test_unreadable_links_are_kept_in_invalid(links: Any) -> None:
     """The row is there without them."""
     customer = read({**customer_row(), "links": links})
 
@@ -283,7 +285,7 @@ def test_links_that_cannot_be_read_are_flagged(links: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "flag"), [("loyal_customer", "loyal_customer"), (None, None), ([], []), (7, 7)])
-def test_an_unknown_type_is_flagged_only(kind: object, flag: object) -> None:
+def test_an_unknown_type_is_kept_in_invalid(kind: object, flag: object) -> None:
     """It may be a new word for the same; that of another documented record is refused."""
     row = customer_row()
     row["type"] = kind
@@ -295,7 +297,7 @@ def test_an_unknown_type_is_flagged_only(kind: object, flag: object) -> None:
 @pytest.mark.parametrize(
     ("given", "record_id"), [(12345, "12345"), ("Customer_7", "Customer_7"), ("cst-a.b~c", "cst-a.b~c")]
 )
-def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> None:
+def test_an_id_is_kept_as_the_api_sends_it(given: object, record_id: str) -> None:
     """A number is its digits; and it is taken back the same way."""
     assert read({**customer_row(), "id": given}).id == record_id
     assert checked_id(record_id, Customer) == record_id
@@ -323,7 +325,7 @@ def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> Non
         ({"id": "cst-1", "type": "customer", "attributes": "x"}, ".attributes"),
     ],
 )
-def test_a_row_that_is_no_record_says_what_is_missing(row: object, path: str) -> None:
+def test_the_error_of_a_row_that_is_no_record_names_the_place(row: object, path: str) -> None:
     """A row without id, attributes or the right type is refused at its place."""
     with pytest.raises(Refused) as caught:
         read(row)
@@ -364,7 +366,7 @@ def read_text(text: str, model: Any) -> Any:
     return read_row(envelope.data, model)
 
 
-def test_an_event_is_read_to_the_last_field() -> None:
+def test_an_event_is_read_with_its_parts() -> None:
     """Images, the third party's consent and an unknown field are where they belong."""
     event = read(EVENT_ROW, Event)
 
@@ -377,7 +379,7 @@ def test_an_event_is_read_to_the_last_field() -> None:
     assert event.links.venues == "https://api.ticketsource.io/events/evt-1/venues"
 
 
-def test_a_venue_and_a_date_know_where_they_belong() -> None:
+def test_venues_and_dates_have_the_ids_of_their_links() -> None:
     """Ids that are in links alone are properties, None if the link is null or missing; times are not converted."""
     venue, event_date = read(VENUE_ROW, Venue), read(DATE_ROW, EventDate)
 
@@ -394,7 +396,7 @@ def test_a_venue_and_a_date_know_where_they_belong() -> None:
     assert summer.start.isoformat() == "2026-07-01T19:30:00+01:00"
 
 
-def test_a_booking_is_read_to_the_last_digit_and_adds_up() -> None:
+def test_a_booking_is_read_with_exact_amounts_and_totals() -> None:
     """Lines, discounts, donation, refund and consent; sums take refunds off."""
     booking = read(BOOKING_ROW, Booking)
     tickets, donation, refund = booking.lines
@@ -420,7 +422,7 @@ def test_a_booking_is_read_to_the_last_digit_and_adds_up() -> None:
     )
 
 
-def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -> None:
+def test_a_total_without_an_amount_is_none_and_one_without_lines_is_zero() -> None:
     """What is not known is not guessed to be 0."""
     partly = read(changed(BOOKING_ROW, "lines[0].amount.fee", None), Booking).totals()
     wholly = read(changed(BOOKING_ROW, "lines[1].amount", None), Booking).totals()
@@ -440,9 +442,7 @@ def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -
         ("lines[0].payment_method", [], set()),
     ],
 )
-def test_a_sum_over_lines_of_which_the_kind_could_not_be_read_is_none(
-    path: str, value: object, unknown: set[str]
-) -> None:
+def test_a_total_is_none_if_the_kind_of_a_line_is_unreadable(path: str, value: object, unknown: set[str]) -> None:
     """Else a refund or a donation would silently be missing from it."""
     totals = read(changed(BOOKING_ROW, path, value), Booking).totals()
 
@@ -452,7 +452,7 @@ def test_a_sum_over_lines_of_which_the_kind_could_not_be_read_is_none(
 @pytest.mark.parametrize(
     "written", ["0.38", "0.10", "1", "0", "-12.50", "1234567.8901234567", "12345678901234567", "1.0"]
 )
-def test_money_is_exactly_what_is_written(written: str) -> None:
+def test_money_keeps_every_digit(written: str) -> None:
     """No digit of a number is lost, added or rounded on its way, nor in a sum or in the text of it."""
     text = json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {written},')
 
@@ -481,7 +481,7 @@ def test_unknown_attributes_are_kept_at_every_depth() -> None:
     ("row", "model"),
     [(EVENT_ROW, Event), (VENUE_ROW, Venue), (DATE_ROW, EventDate), (BOOKING_ROW, Booking), (SEAT_ROW, Seat)],
 )
-def test_whatever_is_null_or_left_out_of_the_read_only_records_is_none(row: dict[str, Any], model: Any) -> None:
+def test_a_null_or_missing_value_of_a_read_only_record_is_none(row: dict[str, Any], model: Any) -> None:
     """Every attribute may be null, or missing, or all of them."""
     nulls = read({**row, "attributes": dict.fromkeys(row["attributes"])}, model)
     bare = read({"id": row["id"], "type": row["type"], "attributes": {}}, model)
@@ -496,7 +496,7 @@ def vars_of(record: Any) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__slots__ if name != "__weakref__"}
 
 
-def test_a_seat_that_is_not_allocated_has_no_row() -> None:
+def test_an_unallocated_seat_has_neither_row_nor_number() -> None:
     """A reference of nulls is a reference all the same, and the booking is in the links."""
     seat = read(SEAT_ROW, Seat)
 
@@ -505,7 +505,7 @@ def test_a_seat_that_is_not_allocated_has_no_row() -> None:
 
 
 @pytest.mark.parametrize("wild", ["1e999999999", "1e-999999999", "1e99999999999999999999", "9" * 5000])
-def test_an_amount_beyond_all_money_is_no_amount(wild: str) -> None:
+def test_an_absurd_amount_is_none_and_kept_in_invalid(wild: str) -> None:
     """A number whose sum would fill the memory, or that Python cannot hold, is flagged as a text."""
     booking = read_text(json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {wild},'), Booking)
 
@@ -514,12 +514,12 @@ def test_an_amount_beyond_all_money_is_no_amount(wild: str) -> None:
     assert Booking.from_dict(json.loads(json.dumps(booking.to_dict()))) == booking
 
 
-def test_a_link_that_is_no_address_has_no_id() -> None:
+def test_a_link_that_is_no_url_has_no_id() -> None:
     """Nothing can be read from it, and nothing breaks."""
     assert read({**DATE_ROW, "links": {"venue": "http://["}}, EventDate).venue_id is None
 
 
-def test_half_a_surrogate_pair_is_flagged_and_the_row_is_there() -> None:
+def test_half_a_surrogate_pair_is_kept_in_invalid() -> None:
     """UTF-8 cannot hold it, so no file and no other system could take it."""
     customer = read_text(json.dumps(customer_row(first_name="\ud800", note="\udc00")), Customer)
 
@@ -529,7 +529,7 @@ def test_half_a_surrogate_pair_is_flagged_and_the_row_is_there() -> None:
     assert Customer.from_dict(json.loads(json.dumps(customer.to_dict()))) == customer
 
 
-def test_the_extra_of_records_in_which_nothing_is_unknown_takes_nothing() -> None:
+def test_an_empty_extra_cannot_be_changed() -> None:
     """Records share it, so none may change it for the others; copies and pickles are the same thing."""
     extra = Customer("cst-1").extra
     assert extra is NOTHING is pickle.loads(pickle.dumps(NOTHING)) is deepcopy(NOTHING)
@@ -558,7 +558,7 @@ def test_a_traceback_shows_the_line_of_the_generated_reader() -> None:
     assert len({reader.__code__.co_filename for reader in reader_of(Customer).values()}) == len(reader_of(Customer))
 
 
-def test_no_reader_is_generated_for_a_row_with_hundreds_of_names() -> None:
+def test_no_reader_is_generated_for_a_row_with_a_thousand_names() -> None:
     """Python takes long to compile one; such a row is read all the same."""
     many = {f"unknown_{n}": n for n in range(1000)}
 

@@ -142,12 +142,12 @@ def run(examples: int) -> None:
             runner.run(box.stop())
 
 
-def test_whatever_stands_in_a_row_the_row_is_there_and_all_else_in_it() -> None:
+def test_any_value_in_a_row_leaves_all_other_fields_as_they_are() -> None:
     """No consent becomes a yes, all other fields are as ever, and the record survives JSON and the store."""
     run(300)
 
 
 @pytest.mark.slow
-def test_the_same_with_ten_thousand_examples() -> None:
+def test_ten_thousand_values_leave_all_other_fields_as_they_are() -> None:
     """As above."""
     run(10_000)

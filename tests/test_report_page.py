@@ -101,7 +101,7 @@ BLINDNESS = {
 
 
 @pytest.mark.parametrize("matrix", BLINDNESS.values(), ids=list(BLINDNESS))
-def test_the_colour_blind_can_tell_the_bars_apart(matrix: tuple[tuple[float, float, float], ...]) -> None:
+def test_bars_differ_for_colour_blind_people(matrix: tuple[tuple[float, float, float], ...]) -> None:
     """Bars above and below zero; besides, they go to different sides and have a sign."""
     for colour in colours(page_of(1)):
         seen = []
@@ -113,7 +113,7 @@ def test_the_colour_blind_can_tell_the_bars_apart(matrix: tuple[tuple[float, flo
 
 
 @pytest.mark.parametrize("performances", [0, 1, 9, 500])
-def test_the_page_runs_nothing_and_loads_nothing(performances: int) -> None:
+def test_the_page_runs_no_script_and_loads_nothing(performances: int) -> None:
     """Whatever the names of events are; the policy for the browser says so besides."""
     page = page_of(performances)
 
@@ -131,7 +131,7 @@ def test_the_same_sales_make_the_same_page() -> None:
     assert "Made on 4 Jan 2026, 09:15." in page_of(30)
 
 
-def test_a_page_that_is_not_complete_says_so_everywhere() -> None:
+def test_an_incomplete_page_says_so_at_each_total_chart_and_table() -> None:
     """In a warning, at each total, above each chart, in the words for those who cannot see it, and at each table."""
     page = page_of(9, failed=2)
 
@@ -150,7 +150,7 @@ def test_a_page_that_is_not_complete_says_so_everywhere() -> None:
     assert re.findall('<dd class="amount">', page) == []
 
 
-def test_a_cancelled_performance_says_so_in_words() -> None:
+def test_a_cancelled_performance_is_named_as_cancelled() -> None:
     """Beside its bar and in the table, and also if it is not known."""
     page = page_of(3)
 
@@ -158,7 +158,7 @@ def test_a_cancelled_performance_says_so_in_words() -> None:
     assert page.count(">5 Jan 2026, 19:30, perhaps cancelled, ") == 3
 
 
-def test_of_500_performances_the_highest_have_a_bar_and_all_are_in_the_table() -> None:
+def test_the_highest_of_500_performances_have_bars_and_all_are_in_the_table() -> None:
     """The page says so, and a bar has a drawing for telephones and one for other screens."""
     page = page_of(500)
 
@@ -167,7 +167,7 @@ def test_of_500_performances_the_highest_have_a_bar_and_all_are_in_the_table() -
     assert page.count('role="rowheader"') == 500 + 1 + 40
 
 
-def test_no_performance_is_told() -> None:
+def test_a_page_without_performances_says_so() -> None:
     """There is no chart then, and no empty table."""
     page = page_of(0)
 
@@ -179,7 +179,7 @@ def test_no_performance_is_told() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("performances", "days"), [(0, 1), (1, 1), (12, 40), (500, 1100)])
-async def test_a_browser_shows_the_page_on_every_screen(tmp_path: Path, performances: int, days: int) -> None:
+async def test_the_page_fits_screens_from_320_to_1280_pixels(tmp_path: Path, performances: int, days: int) -> None:
     """It asks for nothing, complains of nothing, nothing is wider than the screen, and one drawing of each is shown."""
     file = tmp_path / "report.html"
     file.write_text(page_of(performances, days), "utf-8")
@@ -202,7 +202,7 @@ async def test_a_browser_shows_the_page_on_every_screen(tmp_path: Path, performa
 
 
 @pytest.mark.slow
-async def test_no_text_of_a_chart_runs_into_another(tmp_path: Path) -> None:
+async def test_no_text_of_a_chart_overlaps_another(tmp_path: Path) -> None:
     """Names are cut before the amounts, in every script."""
     file = tmp_path / "report.html"
     file.write_text(page_of(20), "utf-8")

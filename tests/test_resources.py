@@ -137,7 +137,7 @@ def test_the_table_has_every_operation_of_the_api() -> None:
 
 
 @pytest.mark.parametrize(("call", "method", "path", "body", "status", "data", "kind"), OPERATIONS)
-async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
+async def test_an_operation_sends_the_request_of_the_guide_and_returns_its_model(
     mocked: TicketSource,
     api: MockedAPI,
     call: Call,
@@ -157,7 +157,7 @@ async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
     assert api.sent == [(method, path, body)]
 
 
-async def test_a_request_says_who_we_are_and_what_we_want(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_a_request_has_the_key_the_user_agent_and_the_media_types(mocked: TicketSource, api: MockedAPI) -> None:
     """A request carries the key, our user agent and the media types, and a type of body only with a body."""
     api.answer("GET", f"/customers/{CST}", {"data": customer_row()})
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()})
@@ -172,7 +172,7 @@ async def test_a_request_says_who_we_are_and_what_we_want(mocked: TicketSource, 
     assert ["Content-Type" in headers for headers in api.headers] == [False, True]
 
 
-async def test_a_model_may_stand_where_an_id_is_taken(ts: TicketSource) -> None:
+async def test_a_record_may_be_passed_instead_of_its_id(ts: TicketSource) -> None:
     """A customer or a note may be passed in the place of its id."""
     customer = await ts.customers.list().first()
     assert customer is not None
@@ -229,7 +229,7 @@ async def test_a_wrong_note_id_is_refused_before_any_request(ts: TicketSource, b
     assert not box.requests
 
 
-async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+async def test_an_empty_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
     """An update or create with nothing in it raises ValueError, and the server hears nothing."""
     with pytest.raises(ValueError, match="nothing set"):
         await ts.customers.update(CST, CustomerDraft())
@@ -241,7 +241,7 @@ async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: Ticket
     assert not box.requests
 
 
-async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+async def test_another_object_than_the_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
     """A dict, a record or a draft of another kind raises TypeError, and the server hears nothing."""
     wrong: Any
     for wrong in ({"first_name": "x"}, Customer(id=CST), NoteDraft(description="x"), None):
@@ -251,7 +251,7 @@ async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: Tic
     assert not box.requests
 
 
-async def test_save_sends_the_difference_alone_and_parts_whole(api: MockedAPI, mocked: TicketSource) -> None:
+async def test_save_sends_only_changed_texts_and_whole_parts(api: MockedAPI, mocked: TicketSource) -> None:
     """A changed name goes alone, a changed consent with the other consents; nothing goes if nothing differs."""
     for _ in range(2):
         api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row(1)})
@@ -270,7 +270,7 @@ async def test_save_sends_the_difference_alone_and_parts_whole(api: MockedAPI, m
     assert sent == [{"last_name": "New"}, {"consent": {"email": False, "post": False, "sms": False}}]
 
 
-async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
+async def test_the_customer_of_the_guide_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
     """The guide's three examples work one after the other, and nobody else changes."""
     others = await ts.customers.list().collect()
 
@@ -293,7 +293,7 @@ async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSour
     assert caught.value.path == f"/customers/{karl.id}"
 
 
-async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
+async def test_a_none_clears_a_field_and_unset_keeps_it(ts: TicketSource) -> None:
     """An attribute sent as None is cleared, one that is not sent stays."""
     karl = await ts.customers.create(KARL_DRAFT)
 
@@ -303,7 +303,7 @@ async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
     assert (cleared.email, cleared.address, cleared.consent) == (karl.email, karl.address, karl.consent)
 
 
-async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts: TicketSource) -> None:
+async def test_a_refused_draft_raises_validation_failed_with_the_reasons(ts: TicketSource) -> None:
     """The API's reasons are in the message and, as objects, in `errors`."""
     draft = CustomerDraft(email="not-an-email", membership=MembershipDraft(identifier="x" * 21))
 
@@ -314,7 +314,7 @@ async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts
     assert {e.get("code") for e in caught.value.errors} == {"validation_failed"}
 
 
-async def test_another_record_than_the_one_that_was_updated_says_nothing_about_the_update(
+async def test_an_update_answered_with_another_record_has_an_unknown_outcome(
     mocked: TicketSource, api: MockedAPI
 ) -> None:
     """It may be the answer to another call."""
@@ -324,7 +324,7 @@ async def test_another_record_than_the_one_that_was_updated_says_nothing_about_t
         await mocked.customers.update(CST, CustomerDraft(email=None))
 
 
-async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_a_get_answered_with_another_record_raises_invalid_response(mocked: TicketSource, api: MockedAPI) -> None:
     """An answer about another customer raises, rather than being taken for the one asked for."""
     api.answer("GET", f"/customers/{CST}", {"data": customer_row(2)})
 
@@ -338,7 +338,7 @@ async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSo
     )
 
 
-async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_the_error_of_an_unreadable_created_record_has_its_id(mocked: TicketSource, api: MockedAPI) -> None:
     """If the answer to a create is broken, the error says so, that the write was accepted, and the id."""
     api.answer("POST", "/customers", {"data": {**customer_row(), "attributes": None}}, status=201)
 
@@ -349,7 +349,7 @@ async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketS
     assert caught.value.json_path == "$.data.attributes"
 
 
-async def test_a_record_of_which_a_value_cannot_be_read_is_returned_by_every_call(
+async def test_a_record_with_an_unreadable_value_is_returned_by_every_call(
     mocked: TicketSource, api: MockedAPI
 ) -> None:
     """A create, a get and an update have done their work; what could not be read is in the record."""
@@ -366,9 +366,7 @@ async def test_a_record_of_which_a_value_cannot_be_read_is_returned_by_every_cal
         assert customer.invalid == {"consent.email": "false"}
 
 
-async def test_a_part_with_a_value_that_could_not_be_read_is_not_sent_whole(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
+async def test_a_part_with_an_unreadable_value_is_not_sent_without_it(mocked: TicketSource, api: MockedAPI) -> None:
     """It would be cleared. Set anew it may be sent, and so may another part; a part given by id is the caller's own."""
     before = attrs.evolve(
         Customer(CST, address=Address("1 High Street"), consent=Consent(email=True)),
@@ -412,7 +410,7 @@ ODD = attrs.evolve(
         ),
     ],
 )
-async def test_save_neither_replaces_nor_clears_what_could_not_be_read(
+async def test_save_neither_replaces_nor_clears_an_unreadable_value(
     mocked: TicketSource, after: Customer, field: str, advice: str
 ) -> None:
     """Nor does it send nothing without a word: the error says what does."""
@@ -423,7 +421,7 @@ async def test_save_neither_replaces_nor_clears_what_could_not_be_read(
     assert advice in str(caught.value)
 
 
-async def test_what_could_not_be_read_is_replaced_by_a_draft_of_it(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_a_draft_replaces_an_unreadable_value(mocked: TicketSource, api: MockedAPI) -> None:
     """A draft sends what it names, so that nothing is destroyed by accident."""
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()}, repeat=True)
 
@@ -456,7 +454,7 @@ async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: 
     assert "Karl" not in str(updated.value.to_dict())
 
 
-async def test_a_list_of_notes_gives_each_note_once(ts: TicketSource) -> None:
+async def test_a_list_of_notes_yields_each_note_once(ts: TicketSource) -> None:
     """All notes of a customer come, in pages, each once."""
     karl = await ts.customers.create(KARL_DRAFT)
     made = [await ts.notes.create(karl, NoteDraft(description=f"note {n}", created_by="Ann")) for n in range(5)]
@@ -494,7 +492,7 @@ STARTS = {
         (StartFilter.between(date(2026, 5, 9), DAY), "after", "2026-05-07", {"on", "2026-05-09T23:59:59+01:00"}),
     ],
 )
-async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
+async def test_a_date_filter_requests_more_days_and_keeps_the_wanted_dates(
     mocked: TicketSource, api: MockedAPI, owner: str, start: StartFilter, operator: str, value: str, kept: set[str]
 ) -> None:
     """From a server that ignores the filter, the dates of those days come, as written, and those without a start."""
@@ -509,7 +507,7 @@ async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
     assert [None if d.start is None else d.start.isoformat() for d in dates] == [*wanted, None]
 
 
-async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_dates_that_a_filter_drops_do_not_count_towards_max_items(mocked: TicketSource, api: MockedAPI) -> None:
     """One date after nine that are dropped is found on the second page, where the filter is asked for again."""
     query = "filter[start][operator]=after&filter[start][value]=2026-05-09"
     path = "/events/evt-1/dates"
@@ -527,7 +525,7 @@ async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked:
 @pytest.mark.parametrize(
     "start", [StartFilter.on(DAY), StartFilter.between(DAY, DAY), StartFilter.after(DAY), StartFilter.before(DAY)]
 )
-def test_a_date_filter_asks_for_all_that_it_keeps_in_any_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
+def test_a_date_filter_requests_enough_days_for_any_time_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
     """Also if the server compares days of its own zone, and does not include the day that is named."""
     asked = start.query()
     bound = date.fromisoformat(asked["filter[start][value]"])
@@ -539,14 +537,14 @@ def test_a_date_filter_asks_for_all_that_it_keeps_in_any_zone_of_the_server(star
     assert all(day > bound if asked["filter[start][operator]"] == "after" else day < bound for day in days)
 
 
-def test_a_date_filter_at_the_ends_of_the_calendar_asks_for_everything() -> None:
+def test_a_date_filter_at_the_ends_of_the_calendar_requests_everything() -> None:
     """There is no day before the first, so the server is not asked to filter."""
     assert StartFilter.on(date.min).query() == {}
     assert StartFilter.before(date.max).query() == {}
     assert StartFilter().query() == {}
 
 
-def test_a_date_filter_that_cannot_be_is_refused() -> None:
+def test_a_date_filter_with_wrong_days_is_refused() -> None:
     """A last day before the first, and what is no day, raise at once."""
     with pytest.raises(ValueError, match="give the earlier day first"):
         StartFilter.between(DAY, date(2026, 5, 9))

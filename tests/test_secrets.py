@@ -117,7 +117,7 @@ def files_of(error: BaseException | None) -> Iterator[str]:
         ("socks5://karl:sekret@127.0.0.1:1", "begins with 'socks5'"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_shows_no_password(
+async def test_the_error_of_an_unusable_proxy_shows_no_password(
     sentry: list[bytes], monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
 ) -> None:
     """The environment has it, and the way through the proxy needs it."""
@@ -133,7 +133,7 @@ async def test_a_proxy_that_cannot_be_used_shows_no_password(
 
 @pytest.mark.parametrize("way", [timed_out, waited_for, cancelled, in_a_failing_group])
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
-async def test_a_call_that_is_cut_off_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
+async def test_the_error_of_an_interrupted_call_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
     """Nor does a report of it have a frame of the HTTP library, whose locals hold the headers."""
     async with (
         Sandbox(customers=1, api_key=KEY, latency=5) as box,
@@ -151,7 +151,7 @@ async def test_a_call_that_is_cut_off_shows_no_key(sentry: list[bytes], way: Way
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"status": 401}, {"cut": "after_write"}, {"body": "<html>"}, {"slow": 5}]
 )
-async def test_a_call_that_fails_shows_no_key(sentry: list[bytes], fault: dict[str, Any]) -> None:
+async def test_the_error_of_a_failed_call_shows_no_key(sentry: list[bytes], fault: dict[str, Any]) -> None:
     """Whether the API answers with an error, with nothing, or too late."""
     times, retry = Timeouts(connect=0.1, response=0.2, total=0.3), RetryPolicy(attempts=1)
     async with (
@@ -171,7 +171,7 @@ async def test_a_call_that_fails_shows_no_key(sentry: list[bytes], fault: dict[s
     "wrong",
     [{"base_url": "ftp://x"}, {"auth": "digest"}, {"user_agent": ""}, {"max_body": 0}, {"retry": 3}, {"limiter": 1}],
 )
-def test_a_client_that_cannot_be_built_shows_no_key(sentry: list[bytes], wrong: dict[str, Any]) -> None:
+def test_the_error_of_a_wrong_option_shows_no_key(sentry: list[bytes], wrong: dict[str, Any]) -> None:
     """Whatever else is wrong."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
         TicketSource(_key(), **wrong)
@@ -185,7 +185,7 @@ def _key() -> str:
     return KEY
 
 
-def test_a_key_that_cannot_be_one_is_not_shown_either(sentry: list[bytes]) -> None:
+def test_the_locals_of_the_error_of_an_invalid_key_show_no_key(sentry: list[bytes]) -> None:
     """It may be a good one with a line end."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
         TicketSource("".join([_key(), chr(10)]))

@@ -36,7 +36,7 @@ def never_but_wait_for_words(folder: Path) -> None:
     never()
 
 
-def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_server_that_ends_raises_its_output_and_leaves_no_process(tmp_path: Path) -> None:
     """The error has what it wrote, and the process that was started beside it is gone."""
     with pytest.raises(CannotStart, match="FATAL: the disk is full"):
         Program(
@@ -51,7 +51,7 @@ def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path
         os.kill(beside, 0)
 
 
-def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_raises_its_output(tmp_path: Path) -> None:
     """After its time it is ended, and the error has what it said until then."""
     with pytest.raises(CannotStart, match=r"does not answer. It said:\nstill starting"):
         Program(
@@ -63,7 +63,7 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("said", "tries"), [("bind: Address already in use", 3), ("the disk is full", 1)])
-def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: int) -> None:
+def test_another_port_is_tried_only_if_a_port_is_taken(said: str, tries: int) -> None:
     """Another port is tried; any other failure is raised at once."""
     tried: list[int] = []
 
@@ -81,7 +81,7 @@ def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: 
     assert len(tried) == tries
 
 
-def test_a_port_that_is_taken_each_time_is_an_error_in_the_end() -> None:
+def test_five_taken_ports_are_an_error() -> None:
     """After five tries the server's own words are raised."""
     tried: list[int] = []
 
@@ -100,9 +100,7 @@ def test_ports_that_are_found_together_are_different() -> None:
 
 
 @pytest.mark.slow
-def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rabbitmq_starts_though_any_one_of_its_ports_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It tries other ports if its own, the one between nodes, or that of its names server is taken."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
@@ -121,7 +119,7 @@ def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
     assert list(chosen) == []
 
 
-def test_children_have_default_signals_whatever_the_parent_of_the_tests_ignores() -> None:
+def test_child_processes_have_default_signals_even_if_the_parent_ignores_them() -> None:
     """As under `nohup` and in the background of a script."""
     code = "import signal; print(*(signal.getsignal(n).name for n in (signal.SIGHUP, signal.SIGTERM)))"
     tests = Path(__file__).parent

@@ -11,7 +11,7 @@ from ticketsource_async import Amount, Customer, CustomerDraft, Unset
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, PROGRAMME, WRITABLE, Value, apply_values, draft_of, text_of
 
 
-def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
+def test_a_customer_is_one_flat_row() -> None:
     """The cells stand under their columns; None is empty, booleans are true and false, dates ISO 8601."""
     row = dict(zip(CUSTOMERS.names, map(text_of, CUSTOMERS.row(ZOE)), strict=True))
 
@@ -24,12 +24,12 @@ def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
 
 
 @pytest.mark.parametrize(("amount", "cell"), [("-1E2", "-100"), ("1e-7", "0.0000001"), ("0.10", "0.10")])
-def test_money_in_a_cell_is_as_in_to_dict(amount: str, cell: str) -> None:
+def test_money_in_a_cell_has_the_same_text_as_in_to_dict(amount: str, cell: str) -> None:
     """No exponent, which a spreadsheet would round, and all digits."""
     assert text_of(Decimal(amount)) == cell == Amount(gross=Decimal(amount)).to_dict()["gross"]
 
 
-def test_no_column_is_taken_away_or_moved() -> None:
+def test_some_known_columns_keep_their_places() -> None:
     """People's spreadsheets and programs count on the names and their order."""
     assert CUSTOMERS.names[:3] == ("id", "title", "first_name")
     assert CUSTOMERS.names[16:19] == ("consent_sms", "created_at", "updated_at")

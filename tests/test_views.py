@@ -61,7 +61,7 @@ async def test_a_view_keeps_its_client_alive(box: Sandbox) -> None:
     await alive.aclose()
 
 
-def test_a_view_knows_its_address_and_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_has_the_base_url_and_the_proxy_of_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of its client, so that a function that takes `Operations` can tell them."""
     monkeypatch.setenv("HTTPS_PROXY", "http://karl:geheim@proxy.example:3128")
     view = TicketSource(KEY, trust_env=True).with_options(priority="bulk")
@@ -79,7 +79,7 @@ def test_a_view_can_be_neither_closed_nor_entered() -> None:
     assert not any(hasattr(view, name) for name in ("aclose", "__aenter__", "__aexit__", "__enter__"))
 
 
-async def test_a_view_ends_with_its_client(box: Sandbox) -> None:
+async def test_closing_the_client_ends_the_calls_of_a_view(box: Sandbox) -> None:
     """A call in flight too; a write may have been done."""
     box.fail(slow=3600)
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -93,7 +93,7 @@ async def test_a_view_ends_with_its_client(box: Sandbox) -> None:
         await view.customers.get("cst-1")
 
 
-async def test_the_retries_of_a_view_are_its_own(box: Sandbox) -> None:
+async def test_a_view_has_its_own_retries(box: Sandbox) -> None:
     """The client itself goes on as before."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         with no_waiting():
@@ -106,7 +106,7 @@ async def test_the_retries_of_a_view_are_its_own(box: Sandbox) -> None:
     assert (once.value.attempts, often.value.attempts) == (1, 4)
 
 
-async def test_the_timeouts_of_a_view_are_its_own(box: Sandbox, ts: TicketSource) -> None:
+async def test_a_view_has_its_own_timeouts(box: Sandbox, ts: TicketSource) -> None:
     """A call may take longer, or less long, than others."""
     box.fail(slow=3600)
     hasty = ts.with_options(timeouts=Timeouts(connect=0.1, response=0.2, total=0.2))
@@ -117,7 +117,7 @@ async def test_the_timeouts_of_a_view_are_its_own(box: Sandbox, ts: TicketSource
     assert len(await ts.customers.list().collect()) == 25
 
 
-async def test_the_events_of_a_view_go_elsewhere(box: Sandbox) -> None:
+async def test_a_view_has_its_own_on_event(box: Sandbox) -> None:
     """To another function, or with None nowhere."""
     ours: list[CallEvent] = []
     theirs: list[CallEvent] = []
@@ -147,7 +147,7 @@ class Noting:
         """Pause."""
 
 
-async def test_the_priority_of_a_view_is_its_own(box: Sandbox) -> None:
+async def test_a_view_has_its_own_priority(box: Sandbox) -> None:
     """As that of a client: single calls and first pages are bulk, or not; those of the client keep theirs."""
     (customer_id,) = box.customers.ids(0, 1)
     limiter = Noting()
@@ -164,7 +164,7 @@ async def test_the_priority_of_a_view_is_its_own(box: Sandbox) -> None:
     assert limiter.asked[8:] == ["interactive"]
 
 
-async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
+async def test_the_headers_of_a_view_are_added_to_its_requests(api: MockedAPI) -> None:
     """`Accept` is replaced, also if it is written otherwise; the client sends none of them."""
     for _ in range(3):
         api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row()})
@@ -211,7 +211,7 @@ async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
         (None, "headers must be a dict of names and texts, not NoneType"),
     ],
 )
-def test_headers_that_would_spoil_a_call_are_refused(headers: Any, said: str) -> None:
+def test_headers_that_would_break_a_call_are_refused(headers: Any, said: str) -> None:
     """With a typed error, and no value in it nor in the locals of our frames: it may be a key."""
     with pytest.raises(ConfigurationError, match=said) as caught:
         TicketSource("skl-another").with_options(headers=headers)
@@ -220,7 +220,7 @@ def test_headers_that_would_spoil_a_call_are_refused(headers: Any, said: str) ->
     assert not any(KEY in seen for seen in ours_of(caught.value))
 
 
-async def test_no_report_shows_the_headers_of_a_view(
+async def test_logs_and_locals_do_not_show_the_headers_of_a_view(
     box: Sandbox, caplog: pytest.LogCaptureFixture, ts: TicketSource
 ) -> None:
     """Their values may be secret: no repr, no log and no local of our frames has them."""
@@ -261,13 +261,13 @@ def test_no_error_about_another_option_shows_the_headers(options: Any) -> None:
         ({"priority": None}, "priority must be"),
     ],
 )
-def test_an_option_that_cannot_work_is_named(options: Any, said: str) -> None:
+def test_the_error_names_an_option_that_cannot_work(options: Any, said: str) -> None:
     """As when a client is built."""
     with pytest.raises(ConfigurationError, match=said):
         TicketSource(KEY).with_options(**options)
 
 
-async def test_a_view_shares_what_its_client_has_learnt(box: Sandbox) -> None:
+async def test_a_view_is_patient_after_an_answer_to_its_client(box: Sandbox) -> None:
     """A client that has had an answer is patient in all of its views."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         await ts.customers.list(max_items=1).collect()

@@ -50,7 +50,7 @@ async def test_the_warehouse_keeps_the_history_of_every_customer(any_warehouse: 
 
 
 @pytest.mark.slow
-async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse: Warehouse) -> None:
+async def test_the_warehouse_follows_customers_who_are_added_and_then_all_deleted(warehouse: Warehouse) -> None:
     """Nobody is no reason to fail, and all are valid no more when the API itself says of each that they are gone."""
     async with Sandbox(customers=0, events=0, rate_limit=None) as box:
         await warehouse.load(box, "--notes", "--seats")
@@ -83,7 +83,7 @@ async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse:
 
 
 @pytest.mark.slow
-async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(warehouse: Warehouse) -> None:
+async def test_the_warehouse_keeps_an_unreadable_customer_and_updates_the_others(warehouse: Warehouse) -> None:
     """Their row stays valid as it is, somebody else's withdrawal is loaded, and the run ends with 1."""
     async with Sandbox(customers=3, events=0, rate_limit=None) as box:
         await warehouse.load(box)
@@ -109,7 +109,7 @@ async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(war
 
 
 @pytest.mark.slow
-async def test_a_list_of_customers_that_ends_early_ends_nobodys_history(warehouse: Warehouse) -> None:
+async def test_a_list_that_ends_early_marks_no_customer_as_deleted(warehouse: Warehouse) -> None:
     """Nobody is asked for by id, as the list is not whole."""
     async with Sandbox(customers=150, events=0, rate_limit=None) as box:
         await warehouse.load(box)
@@ -122,7 +122,7 @@ async def test_a_list_of_customers_that_ends_early_ends_nobodys_history(warehous
 
 
 @pytest.mark.slow
-async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(warehouse: Warehouse) -> None:
+async def test_the_warehouse_refuses_another_box_office_but_accepts_a_new_key(warehouse: Warehouse) -> None:
     """Another box office does not read as if all were deleted, nothing of it is read, and no key is in any file."""
     async with (
         Sandbox(customers=3, events=0, rate_limit=None) as box,

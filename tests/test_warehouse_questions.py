@@ -150,7 +150,7 @@ async def test_five_questions_have_the_same_answers_in_sql_and_in_python(any_war
 
 
 @pytest.mark.slow
-async def test_five_questions_have_answers_for_a_box_office_that_has_sold_nothing(any_warehouse: Warehouse) -> None:
+async def test_five_questions_have_answers_for_a_box_office_without_customers(any_warehouse: Warehouse) -> None:
     """There are no rows, and no share of nobody."""
     async with Sandbox(customers=0, events=1, dates_per_event=1, rate_limit=None) as box:
         await any_warehouse.load(box, "--seats")

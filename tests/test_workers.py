@@ -56,7 +56,7 @@ async def opened(tasks: Any) -> AsyncIterator[Any]:
         await tasks.broker.shutdown()
 
 
-async def test_results_and_errors_arrive_whole(tasks: Any, boxes: dict[str, Sandbox]) -> None:
+async def test_results_and_errors_arrive_complete(tasks: Any, boxes: dict[str, Sandbox]) -> None:
     """A task returns plain JSON, and an error of ours comes with every field."""
     box = boxes["hall-1"]
     async with opened(tasks) as sending, worker(tasks):
@@ -71,9 +71,7 @@ async def test_results_and_errors_arrive_whole(tasks: Any, boxes: dict[str, Sand
     assert box.api_key not in repr(missing)
 
 
-async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
-    tasks: Any, boxes: dict[str, Sandbox]
-) -> None:
+async def test_a_task_runs_again_after_the_wait_that_the_api_asks_for(tasks: Any, boxes: dict[str, Sandbox]) -> None:
     """The worker is free meanwhile, and the caller gets the result in the end."""
     box = boxes["hall-1"]
     customer_id = box.customers.ids(0, 1)[0]
@@ -99,7 +97,7 @@ async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0)
     return [json.loads(line)["id"] for line in (folder / "hall.jsonl").read_text().splitlines()]
 
 
-async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
+async def test_an_export_reads_chunks_and_a_second_export_reads_nothing(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """A chunk of no time at all has one page; ordered once more, nothing is read."""
@@ -111,7 +109,7 @@ async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
     assert folder.stat().st_mode & 0o77 == 0
 
 
-async def test_an_export_whose_file_was_taken_away_reads_everything_anew(
+async def test_an_export_whose_file_was_deleted_reads_everything_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """No page of the last export is left to get in."""
@@ -123,7 +121,7 @@ async def test_an_export_whose_file_was_taken_away_reads_everything_anew(
     assert await whole_export(job, box, tmp_path, seconds=60) == list(box.customers.ids())
 
 
-async def test_an_export_that_broke_off_before_the_file_was_made_asks_for_no_page_again(
+async def test_an_export_that_could_not_write_its_file_requests_no_page_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All pages are there; the next worker makes the file of them."""
@@ -150,7 +148,7 @@ def taken(lock: Path) -> Iterator[None]:
         yield
 
 
-async def test_of_two_workers_at_one_box_office_the_second_is_to_look_again_until_the_file_is_there(
+async def test_a_second_worker_at_a_box_office_gets_a_wait(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """It reads nothing."""
@@ -164,7 +162,7 @@ async def test_of_two_workers_at_one_box_office_the_second_is_to_look_again_unti
     assert len(box.requests) == 3
 
 
-async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_there(
+async def test_an_export_is_tried_again_until_another_worker_releases_the_box_office(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other worker may be killed. What is ordered then is done at once."""
@@ -179,7 +177,7 @@ async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_
         assert "delay" not in sending.export.labels
 
 
-def test_a_task_waits_as_long_as_asked_or_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
+def test_a_task_waits_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
     """Errors that stay the same are given up at once."""
     limited = RateLimited("", status=429, method="GET", path="/customers", retry_after=70.0)
     assert job.wait_before_retry(limited, 1) == 71
@@ -216,7 +214,7 @@ async def _over_postgresql(
         yield found
 
 
-async def test_an_order_over_postgresql_looks_again_too(
+async def test_an_export_over_postgresql_is_tried_again_until_another_worker_releases_the_box_office(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
     """Each look is a job of its own."""
@@ -232,7 +230,7 @@ async def test_an_order_over_postgresql_looks_again_too(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_the_same_over_postgresql(
+async def test_an_agency_exports_many_box_offices_over_postgresql_though_a_worker_is_killed(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
     """Procrastinate's workers export whole files, and take over from one that was killed."""
