@@ -287,7 +287,7 @@ def judge_value(ended: Ended, done: int) -> str | None:
     return None if given == wanted_names and value.id else f"took the answer to another: {given}"
 
 
-class Kept(logging.Handler):
+class LogChecker(logging.Handler):
     """Records what is wrong in a log."""
 
     def __init__(self, run: Run) -> None:
@@ -312,9 +312,9 @@ async def run_chaos(seed: int, calls: int) -> Run:
     levels = [logger.level for logger in loggers]
     async with chaos(seed) as server:
         run = Run(server)
-        kept = Kept(run)
+        checker = LogChecker(run)
         for logger in loggers:
-            logger.addHandler(kept)
+            logger.addHandler(checker)
             logger.setLevel(logging.DEBUG)
         try:
             while len(run.ended) < calls:
@@ -327,7 +327,7 @@ async def run_chaos(seed: int, calls: int) -> Run:
             run.wrong.append(f"{len(server.connections)} connections are left, {asyncio.all_tasks() - ours}")
         finally:
             for logger, level in zip(loggers, levels, strict=True):
-                logger.removeHandler(kept)
+                logger.removeHandler(checker)
                 logger.setLevel(level)
     callers = {ended.token for ended in run.ended}
     for arrival in (arrival for each in server.arrivals.values() for arrival in each):

@@ -305,7 +305,7 @@ del ts
 gc.collect()
 """
 
-DROPPED = """
+DELETED = """
 import asyncio, gc, sys, warnings
 from ticketsource_async import TicketSource
 
@@ -333,7 +333,7 @@ async def test_a_client_works_again_in_a_second_asyncio_run(box: Sandbox) -> Non
 
 async def test_an_open_client_that_is_garbage_collected_warns(box: Sandbox) -> None:
     """There is one ResourceWarning, which says what to do."""
-    out, err = await run_strictly(DROPPED, box.url, box.api_key)
+    out, err = await run_strictly(DELETED, box.url, box.api_key)
 
     assert out.startswith("[('ResourceWarning', 'unclosed <TicketSource http://127.0.0.1:")
     assert out.count("ResourceWarning") == 1

@@ -113,7 +113,7 @@ def example(box: Sandbox, server: TrytonServer, folder: Path, url: str | None = 
     return Example("with_tryton.py", box, folder, TRYTON_URL=url or server.url, **password)
 
 
-def a_person(box: Sandbox, name: str, consent: object, **attributes: object) -> str:
+def add_person(box: Sandbox, name: str, consent: object, **attributes: object) -> str:
     """Add a customer and return the id."""
     (customer_id,) = box.customers.insert(1)
     blank: dict[str, object] = {"telephone": None, "address": {}, "email": None, "membership": None}
@@ -216,10 +216,10 @@ async def test_existing_parties_are_found_by_email_or_by_telephone_and_name(
     wife = await staff.add("Bea Sample", phone="01632 960001")
     await run()
     await staff.write("party.party", [], {"categories": [["add", [1, 2, 3]]]})
-    ann_1 = a_person(office, "Ann Jones", {**ALL, "sms": None}, email="ann_1@example.COM", telephone="01632960002")
-    bob_1 = a_person(office, "bob SAMPLE", {**NONE, "post": True}, telephone="01632 960001")
-    other = a_person(office, "Ann Other", ALL, email="annx1@example.com")  # `_` is no wildcard
-    nobody = a_person(office, " ", NONE)
+    ann_1 = add_person(office, "Ann Jones", {**ALL, "sms": None}, email="ann_1@example.COM", telephone="01632960002")
+    bob_1 = add_person(office, "bob SAMPLE", {**NONE, "post": True}, telephone="01632 960001")
+    other = add_person(office, "Ann Other", ALL, email="annx1@example.com")  # `_` is no wildcard
+    nobody = add_person(office, " ", NONE)
     await run()
     parties = await staff.parties()
 
@@ -239,9 +239,9 @@ async def test_customers_with_placeholders_are_separate_parties(staff: Staff, of
     cy = await staff.add("Cy Sample", phone="0123456789")
     known = await staff.add("Unknown Unknown", phone="01632 960001", email="known@example.com")
     names = ("Unknown Unknown", "Unknown Unknown", " Unknown", "Unknown ", "Ann N/A", "N/A N/A", "Test Test", "X X")
-    alike = [a_person(office, name, NONE, telephone="01632 960001") for name in names]
-    alike.append(a_person(office, "Cy Sample", NONE, telephone="0123456789"))
-    found = a_person(office, "Unknown Unknown", ALL, email="known@example.com", telephone="01632 960001")
+    alike = [add_person(office, name, NONE, telephone="01632 960001") for name in names]
+    alike.append(add_person(office, "Cy Sample", NONE, telephone="0123456789"))
+    found = add_person(office, "Unknown Unknown", ALL, email="known@example.com", telephone="01632 960001")
     await run()
     parties = await staff.parties()
 
@@ -255,8 +255,8 @@ async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """A deletion and a purge give no consent, and leave the other customer what is theirs."""
-    first = a_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
-    second = a_person(office, "Anna Example", {**ALL, "sms": False}, email="ANN@example.com")
+    first = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
+    second = add_person(office, "Anna Example", {**ALL, "sms": False}, email="ANN@example.com")
     await run()
     shared = await staff.party_of(first)
     office.customers.update(second, {"consent": {**ALL, "email": False}, "address": {"postcode": "NE1 1AA"}})
@@ -265,7 +265,7 @@ async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
     office.customers.delete([second])
     await run()
     alone = await staff.party_of(first)
-    third = a_person(office, "Andy Example", ALL, email="ann@example.com", telephone="01632 960003")
+    third = add_person(office, "Andy Example", ALL, email="ann@example.com", telephone="01632 960003")
     await run()
     with_third = await staff.party_of(first)
     office.customers.purge(first)
@@ -291,7 +291,7 @@ async def test_an_unreadable_consent_is_withdrawn_and_other_unreadable_values_ar
 ) -> None:
     """As soon as it can be read again, it is written."""
     address = {"line_1": "1 High Street", "line_2": "Newtown", "postcode": "NE1 1AA"}
-    who = a_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001", address=address)
+    who = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001", address=address)
     await run()
     odd = {"email": "true", "post": 1, "sms": True}
     odd_address = {"line_1": "2 High Street", "line_2": ["Newtown"], "postcode": "NE1 1AB"}
@@ -315,11 +315,11 @@ async def test_a_change_that_tryton_refuses_is_reported_and_written_by_a_later_r
     twice = [await staff.add(name, email="two@example.com") for name in ("Two Example", "Tom Example")]
     await run()
     await staff.write("party.party", [], {"categories": [["add", [1, 2, 3]]]})
-    bad = a_person(office, "Bad Example", ALL, email="bad\n@example.com")
-    two = a_person(office, "Two Example", NONE, email="two@example.com")
-    good = a_person(office, "Good Example", ALL, email="good@example.com")
-    shy = a_person(office, "Shy Example", ALL, email="shy@example.com")
-    refused = a_person(office, "Shy Example", NONE, email="SHY@example.com", telephone="01632\n960001")
+    bad = add_person(office, "Bad Example", ALL, email="bad\n@example.com")
+    two = add_person(office, "Two Example", NONE, email="two@example.com")
+    good = add_person(office, "Good Example", ALL, email="good@example.com")
+    shy = add_person(office, "Shy Example", ALL, email="shy@example.com")
+    refused = add_person(office, "Shy Example", NONE, email="SHY@example.com", telephone="01632\n960001")
     said = await run(ends_in=1)
     parties = await staff.parties()
     office.customers.overwrite(bad, {"email": "bad@example.com"})
@@ -338,8 +338,8 @@ async def test_a_change_that_tryton_refuses_is_reported_and_written_by_a_later_r
 
 async def test_a_deleted_customer_who_reappears_is_the_same_party(staff: Staff, office: Sandbox, run: Example) -> None:
     """But what the staff has deactivated is left alone, and told if something of it changes."""
-    who = a_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
-    other = a_person(office, "Bob Sample", ALL, email="bob@example.com")
+    who = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
+    other = add_person(office, "Bob Sample", ALL, email="bob@example.com")
     await run()
     party, inactive = await staff.id_of(who), await staff.id_of(other)
     office.fail(path=f"/customers/{who}", status=404, body='{"errors": [{"status": 404, "code": "not_found"}]}')
@@ -363,7 +363,7 @@ async def test_a_party_is_erased_even_if_the_staff_has_deleted_its_address(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """It has the customer's id as its code."""
-    who = a_person(office, "Ann Example", ALL, email="ann@example.com")
+    who = add_person(office, "Ann Example", ALL, email="ann@example.com")
     await run()
     party = await staff.id_of(who)
     await staff.write("party.party", [["id", "=", party]], {"contact_mechanisms": [["create", [NOTED]]]})
@@ -382,8 +382,8 @@ async def test_an_incomplete_list_withdraws_consents_and_gives_none(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
     """On the page that is missing somebody may say no."""
-    first = a_person(office, "Ann Example", ALL, email="ann@example.com")
-    second = a_person(office, "Bob Sample", NONE, email="bob@example.com")
+    first = add_person(office, "Ann Example", ALL, email="ann@example.com")
+    second = add_person(office, "Bob Sample", NONE, email="bob@example.com")
     await run()
     office.customers.insert(110)
     office.customers.update(first, {"consent": NONE, "last_name": "Renamed"})

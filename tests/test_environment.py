@@ -1,4 +1,4 @@
-"""The switches in the environment: the log, and a file with the API key."""
+"""Variables of the environment: the log level, and the file with the API key."""
 
 import asyncio
 import base64
@@ -54,7 +54,7 @@ async def said_by(box: Sandbox, log: str, setup: str = "", then: str = "") -> st
 
 
 async def test_the_log_level_debug_shows_each_request(box: Sandbox) -> None:
-    """One line for each attempt, with its time, and never the key."""
+    """Each attempt has one line with its time, without the key."""
     box.fail(status=503, headers={"CF-Ray": "r-7"})
     told = await said_by(box, "debug")
     lines = told.splitlines()
@@ -73,14 +73,14 @@ async def test_the_log_level_debug_shows_each_request(box: Sandbox) -> None:
 async def test_the_log_level_info_shows_only_retries_and_an_empty_level_nothing(
     box: Sandbox, log: str, lines: int
 ) -> None:
-    """Retries and pauses, in whatever letters it is asked for."""
+    """Capitals in the name of the level make no difference."""
     box.fail(status=503)
 
     assert (await said_by(box, log)).count("\n") == lines
 
 
 async def test_a_program_that_sets_up_logging_keeps_its_setup(box: Sandbox) -> None:
-    """Before the client or after it, nothing is written twice, and the level is theirs."""
+    """It may do so before it makes the client, or after. Nothing is logged twice, and the program sets the level."""
     before = await said_by(box, "debug", setup="logging.basicConfig(level=logging.INFO, format='theirs %(message)s')")
     after = await said_by(box, "debug", then="logging.basicConfig(format='theirs %(message)s')")
 
@@ -90,14 +90,14 @@ async def test_a_program_that_sets_up_logging_keeps_its_setup(box: Sandbox) -> N
 
 
 async def test_an_unknown_log_level_is_reported_once(box: Sandbox) -> None:
-    """The program goes on."""
+    """The program is not stopped."""
     told = await said_by(box, "loud", setup="TicketSource('skl-another')")
 
     assert told == "TICKETSOURCE_LOG must be debug or info: 'loud' is ignored.\n"
 
 
 async def test_the_command_shows_its_log_on_stderr(box: Sandbox) -> None:
-    """The rows stay alone on stdout."""
+    """Only the rows are on stdout."""
     process = await start("customers", "export", box=box, env={"TICKETSOURCE_LOG": "debug"})
     out, err = await process.communicate()
 
@@ -111,7 +111,7 @@ async def test_the_command_shows_its_log_on_stderr(box: Sandbox) -> None:
 async def test_the_key_is_read_from_a_file(
     box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    """As secrets of Docker and Kubernetes are mounted, or Notepad writes one."""
+    """Secrets of Docker and Kubernetes are such files. Notepad may add a byte order mark or spaces."""
     (tmp_path / "key").write_text(content.format(key=box.api_key))
     monkeypatch.setenv("TICKETSOURCE_API_KEY", "")
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", str(tmp_path / "key"))
@@ -120,7 +120,7 @@ async def test_the_key_is_read_from_a_file(
 
 
 async def test_the_command_reads_the_key_from_a_file(box: Sandbox, tmp_path: Path) -> None:
-    """And says what is wrong with the file."""
+    """An error says what is wrong with the file."""
     (tmp_path / "key").write_text(box.api_key)
     ended = []
     for name in ("key", "none"):
@@ -167,7 +167,7 @@ def content_of(folder: Path, content: bytes | None) -> str:
 def test_the_error_names_a_file_without_a_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
 ) -> None:
-    """And nothing that is in it."""
+    """The error shows nothing of its content."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", content_of(tmp_path, content))
     with pytest.raises(ConfigurationError, match=said) as caught:
@@ -189,7 +189,7 @@ def test_the_error_names_a_file_without_a_key(
 def test_wrong_variables_for_the_key_are_refused(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
 ) -> None:
-    """Without the key in the error."""
+    """The error does not show the key."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -202,7 +202,7 @@ def test_wrong_variables_for_the_key_are_refused(
 @pytest.mark.parametrize("written", [" {}", "{} ", '"{}"', "'{}'", "Bearer {}", "basic {}", "/run/{}", "x={}"])
 @pytest.mark.parametrize("key", [KEY, KEY.upper()])
 def test_a_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
-    """However it is written: the error says where the key belongs."""
+    """The error says where the key belongs."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written.format(key))
     with pytest.raises(ConfigurationError, match=r"must be the name of a file\. The key itself belongs in") as caught:
@@ -213,7 +213,7 @@ def test_a_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_base64_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands in a header of `Basic`."""
+    """A `Basic` header has the key in this form."""
     written = base64.b64encode(f"{KEY}:".encode()).decode()
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written)
@@ -224,7 +224,7 @@ def test_a_base64_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.M
 
 
 def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Only its name is not shown."""
+    """Only errors do not show its name."""
     (tmp_path / "skl-of-the-theatre").write_text(KEY)
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", str(tmp_path / "skl-of-the-theatre"))
@@ -243,7 +243,7 @@ def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPa
     ],
 )
 async def test_errors_and_events_have_the_request_id_of_the_answer(box: Sandbox, fault: Any, kind: Any) -> None:
-    """For questions to TicketSource support; Cloudflare's own id if the API has none, and no key in it."""
+    """TicketSource support can look it up. If the API sends none, it is the id of Cloudflare, with the key masked."""
     events: list[CallEvent] = []
     box.fail(headers={"CF-Ray": f"ray-{box.api_key}"}, **fault)
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE, on_event=events.append) as ts:
@@ -256,7 +256,7 @@ async def test_errors_and_events_have_the_request_id_of_the_answer(box: Sandbox,
 
 
 async def test_a_write_of_unknown_outcome_has_its_request_id(box: Sandbox, ts: TicketSource) -> None:
-    """That of the attempt that may have been carried out."""
+    """It is the id of the attempt that may have taken effect."""
     box.fail(status=502, headers={"X-Request-Id": "r-1", "CF-Ray": "r-2"})
     with pytest.raises(OutcomeUnknown) as caught:
         await ts.customers.create(CustomerDraft(first_name="x"))

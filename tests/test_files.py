@@ -1,4 +1,4 @@
-"""Tables as files: CSV and its guard, JSON, and what is no format."""
+"""Tables as files: CSV and its protection from formulas, JSON, and unknown formats."""
 
 import asyncio
 import csv
@@ -68,7 +68,7 @@ def test_a_cell_that_looks_like_a_formula_is_defused(cell: str) -> None:
 @pytest.mark.parametrize("formula", ["=1", "+1", "+1+x", "-1", "@SUM(1)", "\uff1d1", " =1", '"=1', "''=1", "' \"'=1"])
 @pytest.mark.parametrize("before", ["", "a", "'", '"', "=2"])
 def test_a_formula_after_another_separator_is_defused(before: str, separator: str, formula: str) -> None:
-    """Where lists are separated by `;`, a spreadsheet takes what is behind one in a cell for a cell of its own."""
+    """If a spreadsheet splits lines at `;`, the text after it becomes another cell."""
     first = "'" if before == "=2" else ""
     assert defuse(f"{before}{separator}{formula};b") == f"{first}{before}{separator}'{formula};b"
     assert defuse(f"{before}{separator}{formula}") == f"{first}{before}{separator}'{formula}"
@@ -76,7 +76,7 @@ def test_a_formula_after_another_separator_is_defused(before: str, separator: st
 
 @given(st.lists(st.text("'\"=+-@;|\t\r\n ,0a") | st.text(), min_size=1), st.sampled_from(";|\t"))
 def test_no_cell_is_a_formula_with_another_delimiter(cells: list[str], delimiter: str) -> None:
-    """What reads the file with another delimiter, and drops quotes and spaces, finds no formula in it."""
+    """A reader with another delimiter, which also drops quotes and spaces, finds no formula."""
     stream = io.StringIO(newline="")
     csv.writer(stream).writerow(["id", *map(defuse, cells)])
     taken = csv.reader(io.StringIO(stream.getvalue(), newline=""), delimiter=delimiter)
@@ -110,19 +110,19 @@ def test_no_cell_is_a_formula_with_another_delimiter(cells: list[str], delimiter
     ],
 )
 def test_telephones_numbers_and_plain_texts_are_not_changed(cell: str) -> None:
-    """What is no formula is not touched."""
+    """Only formulas are changed."""
     assert defuse(cell) == cell
 
 
 @given(st.text("'\"=+-@;|\t\r\n 0a", max_size=9) | st.text())
 def test_a_defused_cell_is_read_back_unchanged(cell: str) -> None:
-    """Whatever a name begins with, quotes of its own included, and a quote is all that is ever added."""
+    """Only quotes are added, also to a text that begins with a quote."""
     assert undefuse(defuse(cell)) == cell
     assert defuse(cell).replace("'", "") == cell.replace("'", "")
 
 
 def test_a_very_long_cell_is_defused() -> None:
-    """Neither separators, spaces nor quotes by the thousand are looked at more than a few times."""
+    """Thousands of separators, spaces or quotes do not make it slow."""
     for piece in (";", "\n", " ", "'", '"', "; ", "-", "1 ", "-1", "+1 ", ";'"):
         cell = piece * 200_000 + "=1"
         assert undefuse(defuse(cell)) == cell
@@ -130,7 +130,7 @@ def test_a_very_long_cell_is_defused() -> None:
 
 @pytest.mark.parametrize(("escape", "name"), [(True, '\'=HYPERLINK("x")'), (False, '=HYPERLINK("x")')])
 def test_csv_keeps_commas_quotes_line_breaks_and_accents(escape: bool, name: str) -> None:
-    """Commas, quotes, line breaks and accents survive; the guard is on unless turned off."""
+    """A formula is defused unless `escape_formulas` is off."""
     stream = io.StringIO(newline="")
     with FORMATS["csv"].open(stream, CUSTOMERS, escape_formulas=escape) as write:
         write(ZOE)
@@ -146,7 +146,7 @@ def test_csv_keeps_commas_quotes_line_breaks_and_accents(escape: bool, name: str
 
 
 def test_json_lines_have_one_whole_customer_in_each_line() -> None:
-    """Each line is what `to_dict` gives, with accents as they are."""
+    """Each line has the result of `to_dict`, with accents unescaped."""
     stream = io.StringIO()
     with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
         write(ZOE)
@@ -161,14 +161,14 @@ def test_json_lines_have_one_whole_customer_in_each_line() -> None:
 
 @pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
 def test_an_unknown_format_is_refused(name: str) -> None:
-    """Nothing is written in another format instead."""
+    """The error names the known formats."""
     with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
         format_named(name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> None:
-    """Money keeps its digits, and times their moment, in a table of any kind."""
+    """Money keeps its digits, and times keep their moment."""
     line = BookingLine(is_refund=False, amount=Amount(gross=Decimal("12.50")), donation=Donation(gift_aid=True))
     start = datetime(2026, 1, 31, 19, 30, tzinfo=UTC)
     row = SoldLine(Event("evt-1"), EventDate("dat-1", start=start), Booking("bkg-1", lines=(line,)), 1, line)
@@ -201,7 +201,7 @@ def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("character", ["\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2067", "\u200f"])
 def test_json_escapes_control_characters(character: str) -> None:
-    """A terminal would obey them, and JSON is the same with them as escapes."""
+    """A terminal would obey them. Escapes do not change the meaning of JSON."""
     name = f"a{character}b"
     stream = io.StringIO()
     with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
@@ -215,7 +215,7 @@ def test_json_escapes_control_characters(character: str) -> None:
 
 
 def people(number: int) -> list[Customer]:
-    """Return customers with ids of their own."""
+    """Return this number of customers with different ids."""
     return [Customer(id=f"cst-{index}") for index in range(number)]
 
 
@@ -233,7 +233,7 @@ async def one_by_one(customers: list[Customer]) -> AsyncIterator[Customer]:
 async def test_write_takes_any_rows_and_the_ending_sets_the_format(
     tmp_path: Path, name: str, rows: Callable[[int], Iterable[Customer] | AsyncIterable[Customer]]
 ) -> None:
-    """A list, a generator or a list of the API; the number of rows is returned, and nobody else can read the file."""
+    """It returns the number of rows. No other user can read the file."""
     target = tmp_path / f"people.{name.upper()}"
 
     written = await files.write(rows(1_203), CUSTOMERS, target)
@@ -245,7 +245,7 @@ async def test_write_takes_any_rows_and_the_ending_sets_the_format(
 
 @pytest.mark.parametrize("name", FORMATS)
 async def test_as_text_returns_the_text_of_the_file(tmp_path: Path, name: str) -> None:
-    """It is that of the file. What is no text is refused."""
+    """A binary format is refused."""
     await files.write(people(3), CUSTOMERS, tmp_path / f"people.{name}")
 
     if FORMATS[name].is_binary:
@@ -257,7 +257,7 @@ async def test_as_text_returns_the_text_of_the_file(tmp_path: Path, name: str) -
 
 
 async def test_a_list_of_the_api_is_written_to_a_file(many: Sandbox, tmp_path: Path) -> None:
-    """The example of the docstring."""
+    """This is the example of the docstring."""
     async with TicketSource(many.api_key, base_url=many.url, rate_limit=None) as ts:
         written = await files.write(ts.customers.list(), CUSTOMERS, tmp_path / "people.xlsx")
 
@@ -266,7 +266,7 @@ async def test_a_list_of_the_api_is_written_to_a_file(many: Sandbox, tmp_path: P
 
 @pytest.mark.parametrize("name", FORMATS)
 async def test_an_error_of_the_rows_keeps_the_old_file_and_closes_the_rows(tmp_path: Path, name: str) -> None:
-    """The error is that of the rows, with a note on the file."""
+    """The error has a note about the file."""
     target = tmp_path / f"people.{name}"
     target.write_text("old")
     closed: list[bool] = []
@@ -288,7 +288,7 @@ async def test_an_error_of_the_rows_keeps_the_old_file_and_closes_the_rows(tmp_p
 
 
 async def test_a_row_that_cannot_be_written_closes_the_rows(tmp_path: Path) -> None:
-    """Before the error is raised, not when somebody collects garbage."""
+    """They are closed before the error is raised, not by the garbage collector."""
     closed: list[bool] = []
 
     async def rows() -> AsyncIterator[Any]:
@@ -306,7 +306,7 @@ async def test_a_row_that_cannot_be_written_closes_the_rows(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["csv", "xlsx", "parquet"])
 async def test_a_write_that_is_cancelled_leaves_no_file(tmp_path: Path, name: str) -> None:
-    """While the rows come, and while the file is being ended."""
+    """It may be cancelled while the rows come, or while the file is finished."""
     ended = asyncio.Event()
 
     async def rows(*, stuck: bool) -> AsyncIterator[Customer]:
@@ -327,7 +327,7 @@ async def test_a_write_that_is_cancelled_leaves_no_file(tmp_path: Path, name: st
 
 
 async def test_other_tasks_run_while_rows_are_written(tmp_path: Path) -> None:
-    """A web service goes on answering, although these rows never wait for anything."""
+    """A web service can go on answering, although these rows never wait."""
     turns = 0
 
     async def count() -> None:
@@ -344,7 +344,7 @@ async def test_other_tasks_run_while_rows_are_written(tmp_path: Path) -> None:
 
 
 async def test_a_warning_is_logged_unless_on_warning_takes_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Here it is a cell that XLSX cannot hold."""
+    """Here the warning is about a cell that is too long for XLSX."""
     taken: list[str] = []
     rows = [Customer(id="cst-1", first_name="x" * 40_000)]
 
@@ -357,7 +357,7 @@ async def test_a_warning_is_logged_unless_on_warning_takes_it(tmp_path: Path, ca
 
 
 async def test_the_format_option_overrides_the_ending_of_the_file(tmp_path: Path) -> None:
-    """Without it a file whose ending is unknown is refused, and its rows are not touched."""
+    """Without the option, a file with an unknown ending is refused."""
     target = tmp_path / "people.txt"
 
     await files.write(people(1), CUSTOMERS, target, format="csv", byte_order_mark=True)
@@ -373,7 +373,7 @@ async def test_the_format_option_overrides_the_ending_of_the_file(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["json", "jsonl", "parquet", "xlsx"])
 async def test_a_byte_order_mark_is_refused_in_json_parquet_and_xlsx(tmp_path: Path, name: str) -> None:
-    """Few can read JSON that begins with one."""
+    """Few programs can read JSON that begins with one."""
     with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv, and this is {name}"):
         await files.write(people(1), CUSTOMERS, tmp_path / f"people.{name}", byte_order_mark=True)
 
@@ -382,7 +382,7 @@ async def test_a_byte_order_mark_is_refused_in_json_parquet_and_xlsx(tmp_path: P
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there no lock tells whether a folder is in use")
 async def test_temporary_files_of_a_killed_run_are_removed_by_the_next_run(tmp_path: Path) -> None:
-    """It is people's addresses. What another run still uses stays, and so does what only has such a name."""
+    """They have people's addresses. Files that another run still uses stay, and so do other files with such names."""
     code = """
 import asyncio, sys
 from ticketsource_async import Customer, files

@@ -55,7 +55,7 @@ def test_html_in_a_name_is_shown_as_text(name: str) -> None:
 
 
 def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() -> None:
-    """So that it can be read aloud."""
+    """A screen reader needs these."""
     page = page_of([ZOE], evolve(CUSTOMERS, name="people & friends"))
 
     assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
@@ -66,7 +66,7 @@ def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() 
 
 
 def test_a_page_runs_no_script_and_loads_nothing() -> None:
-    """It says so to the browser besides."""
+    """Its policy forbids the browser to do so."""
     page = page_of([ZOE])
 
     assert "default-src 'none'" in page
@@ -74,7 +74,7 @@ def test_a_page_runs_no_script_and_loads_nothing() -> None:
 
 
 def test_the_page_of_a_table_without_rows_says_so() -> None:
-    """With its header."""
+    """A printed table may have a text of its own for this."""
     printed = evolve(PRINTED, if_empty="Nobody has booked.")
 
     assert Rows.of(page_of([])) == []
@@ -84,7 +84,7 @@ def test_the_page_of_a_table_without_rows_says_so() -> None:
 
 
 def test_control_characters_are_escaped_and_letters_of_all_scripts_stay() -> None:
-    """HTML may have no control characters; marks of direction belong to a name."""
+    """HTML may not have control characters. Marks of direction are part of a name."""
     (row,) = Rows.of(page_of([evolve(ZOE, first_name="\x00a\x1b[31m\x85", last_name="\u05d0\u200f \U0001f3ad \u5c71")]))
 
     assert row["first_name"] == "\\x00a\\x1b[31m\\x85"
@@ -92,7 +92,7 @@ def test_control_characters_are_escaped_and_letters_of_all_scripts_stay() -> Non
 
 
 def test_a_printed_table_has_its_own_columns_boxes_to_tick_and_void_rows() -> None:
-    """The other columns are left out."""
+    """A reminder is on every page, and the other columns are left out."""
     printed = evolve(PRINTED, reminder="tonight", is_void=lambda person: person.title == "gone")
     people = [evolve(ZOE, title=None), evolve(ZOE, title="gone")]
 
@@ -105,7 +105,7 @@ def test_a_printed_table_has_its_own_columns_boxes_to_tick_and_void_rows() -> No
 
 
 def test_a_page_is_written_row_by_row() -> None:
-    """No more than a row waits in memory, and nothing is written before the first."""
+    """Each row is written at once, and nothing is written before the first."""
     stream = io.StringIO()
     with html.writer(stream, CUSTOMERS) as write:
         assert stream.getvalue() == ""
@@ -115,7 +115,7 @@ def test_a_page_is_written_row_by_row() -> None:
 
 
 def test_a_long_word_may_break_and_keeps_its_text() -> None:
-    """Else one name would make a page wider than the paper."""
+    """Otherwise one name would make the page wider than the paper."""
     page = page_of([evolve(ZOE, last_name=f"Short {'<' * 50}", first_name="Hyphens-break-by-themselves")])
 
     assert f'<td dir="auto">Short {"&lt;" * 20}<wbr>{"&lt;" * 20}<wbr>{"&lt;" * 10}</td>' in page
@@ -124,7 +124,7 @@ def test_a_long_word_may_break_and_keeps_its_text() -> None:
 
 
 async def test_customers_can_be_exported_as_a_page(box: Sandbox, tmp_path: Path) -> None:
-    """By the ending of the file, or by name."""
+    """The ending of the file or `--format` chooses it."""
     file = tmp_path / "people.html"
 
     done = await run("customers", "export", "-o", str(file), box=box)

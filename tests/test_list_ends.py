@@ -24,14 +24,14 @@ from ticketsource_async import (
 
 
 def number_of(query: Query) -> int:
-    """Return the number of the page that was asked for."""
+    """Return the number of the requested page."""
     return int(query["page"])
 
 
 async def read(
     answer: Callable[[Query], Any], *, events: list[CallEvent] | None = None, **options: Any
 ) -> tuple[list[str], ListReport, list[int]]:
-    """Return the ids that a list yields, its report, and the numbers of the pages that were asked for."""
+    """Return the ids that a list yields, its report, and the numbers of the requested pages."""
     async with (
         serving(answer) as served,
         TicketSource(
@@ -47,14 +47,14 @@ async def read(
 
 
 def ids(number: int) -> list[str]:
-    """Return the ids of so many people."""
+    """Return the ids of this number of people."""
     return [row["id"] for row in people(number)]
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("shape", ["no links", "no next", "", False, [], None])
 async def test_a_full_page_without_a_next_is_followed_by_the_page_after_it(shape: Any, concurrency: int) -> None:
-    """250 customers are 250, whether the API sends links or not; a short page is the end."""
+    """All 250 customers come, with or without links. A short page ends the list."""
 
     def answer(query: Query) -> dict[str, Any]:
         rows = part(people(250), query)
@@ -72,7 +72,7 @@ async def test_a_full_page_without_a_next_is_followed_by_the_page_after_it(shape
 
 @pytest.mark.parametrize("after_the_end", ["empty", "404", "the last page", "the first page"])
 async def test_a_full_last_page_without_a_next_needs_one_more_request(after_the_end: str) -> None:
-    """Without a `next` nobody knows whether a full page is the last; a page without a new row says so."""
+    """Without a `next`, a full page may or may not be the last. A page without a new row ends the list."""
 
     def answer(query: Query) -> Any:
         if number_of(query) <= 2:
@@ -90,7 +90,7 @@ async def test_a_full_last_page_without_a_next_needs_one_more_request(after_the_
 
 @pytest.mark.parametrize("said", [50, "50"])
 async def test_the_per_page_of_the_answer_says_when_a_page_is_full(said: object) -> None:
-    """The API may give fewer rows a page than were asked for."""
+    """The API may send fewer rows in a page than were requested."""
 
     def answer(query: Query) -> dict[str, Any]:
         return {"data": part(people(120), {**query, "per_page": "50"}), "meta": {"per_page": said}}
@@ -102,7 +102,7 @@ async def test_the_per_page_of_the_answer_says_when_a_page_is_full(said: object)
 
 
 async def test_a_null_next_ends_the_list_after_a_full_page() -> None:
-    """It is what the API promises, so no request is made to make sure."""
+    """The API promises this, so no further page is requested."""
     found, _, asked = await read(lambda query: ordinary(people(200), query))
 
     assert (found, asked) == (ids(200), [1, 2])
@@ -126,7 +126,7 @@ async def test_a_null_next_ends_the_list_after_a_full_page() -> None:
     ],
 )
 async def test_only_the_query_of_a_next_is_used(link: str, concurrency: int) -> None:
-    """Scheme, host, port and path are those of the list itself, so the key never goes elsewhere."""
+    """Scheme, host, port and path are those of the list itself, so the key is never sent to another server."""
 
     def answer(query: Query) -> dict[str, Any]:
         size = 10 if "per_page=10" in link else 100
@@ -163,7 +163,7 @@ async def test_only_the_query_of_a_next_is_used(link: str, concurrency: int) -> 
 async def test_pages_are_requested_by_number_if_a_next_is_wrong(
     link: object, reason: str, concurrency: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All rows come once; the page without a new row is the end, which the log tells with the reason."""
+    """All rows come once. A page without a new row ends the list, and the log has the reason."""
 
     def answer(query: Query) -> dict[str, Any]:
         return page_of(people(35), query, next_=f"?page={number_of(query) + 1}" if query["page"] == "1" else link)
@@ -180,7 +180,7 @@ async def test_pages_are_requested_by_number_if_a_next_is_wrong(
 
 
 async def test_a_next_to_the_same_page_repeats_no_customer() -> None:
-    """A server that ignores the page parameter gives everybody it has, once."""
+    """A server may ignore the page parameter."""
     found, report, asked = await read(lambda query: {"data": people(10), "links": {"next": "?page=1"}}, per_page=10)
 
     assert found == ids(10)
@@ -203,7 +203,7 @@ async def test_a_next_to_the_same_page_repeats_no_customer() -> None:
 async def test_an_endless_list_is_ended_and_reported(
     rows: Callable[[Query], list[Any]], reason: str, concurrency: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everybody comes once; the report, the log and an event say that the list was not followed further."""
+    """Everybody comes once. The report, the log and an event say that the list was ended."""
     events: list[CallEvent] = []
     caplog.set_level(logging.WARNING)
 
@@ -223,7 +223,7 @@ async def test_an_endless_list_is_ended_and_reported(
 
 @pytest.mark.parametrize("inserted", [30, 35, 60])
 async def test_a_list_that_grows_at_its_front_is_read_to_its_end(inserted: int) -> None:
-    """Many rows come again then, also whole pages of them, and those behind are not lost."""
+    """Many rows come again, also whole pages of them. The rows after them are not lost."""
     behind = people(100)
     front = [customer_row(n) for n in range(1000, 1000 + inserted)]
 
@@ -237,7 +237,7 @@ async def test_a_list_that_grows_at_its_front_is_read_to_its_end(inserted: int) 
 
 
 async def test_a_list_that_ends_early_is_not_complete() -> None:
-    """Nobody knows whether rows are missing, however often it is read."""
+    """Rows may be missing, even if it is read again."""
     _, report, _ = await read(
         lambda query: {"data": people(10), "links": {"next": f"?page={number_of(query) + 1}"}}, per_page=10, verify=True
     )
@@ -247,7 +247,7 @@ async def test_a_list_that_ends_early_is_not_complete() -> None:
 
 
 async def test_a_circle_of_cursors_raises_an_error(mocked: TicketSource, api: MockedAPI) -> None:
-    """There is no number to ask by: the rows come, then the error names page, items and link."""
+    """There is no page number to request. The rows come first, and the error names page, items and link."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=b"))
 
@@ -260,7 +260,7 @@ async def test_a_circle_of_cursors_raises_an_error(mocked: TicketSource, api: Mo
 
 
 async def test_no_error_shows_the_key_in_a_next(mocked: TicketSource, api: MockedAPI) -> None:
-    """Errors, logs and events show addresses, so no address may have the key in it."""
+    """Errors show URLs, so no URL may have the key in it."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([], f"{API}/customers?cursor=c&token={KEY}"))
 
@@ -272,7 +272,7 @@ async def test_no_error_shows_the_key_in_a_next(mocked: TicketSource, api: Mocke
 
 
 async def test_the_error_of_a_page_requested_by_number_is_raised() -> None:
-    """A failure is no end: only a page without a new row, or a 404, is."""
+    """Only a page without a new row, or a 404, ends such a list."""
 
     def answer(query: Query) -> Any:
         return {"data": people(10)} if query["page"] == "1" else web.Response(status=503)
@@ -282,14 +282,14 @@ async def test_the_error_of_a_page_requested_by_number_is_raised() -> None:
 
 
 async def test_a_wrong_next_is_ignored_once_max_items_are_read() -> None:
-    """No request is made beyond them."""
+    """No further page is requested."""
     found, _, asked = await read(lambda query: page_of(people(30), query, next_="?page=1"), per_page=10, max_items=10)
 
     assert (found, asked) == (ids(10), [1])
 
 
 async def test_a_page_of_rows_without_ids_does_not_end_the_list() -> None:
-    """Nobody knows whether such rows came before; those behind them are read."""
+    """Such rows may be new. The pages after them are read."""
 
     def answer(query: Query) -> dict[str, Any]:
         rows = part(people(300), query)
@@ -303,7 +303,7 @@ async def test_a_page_of_rows_without_ids_does_not_end_the_list() -> None:
 
 
 async def test_ten_pages_of_rows_without_ids_end_the_list_and_three_do_not() -> None:
-    """The reason says what they lack."""
+    """The reason says that the rows have no id."""
 
     def answer(query: Query) -> dict[str, Any]:
         number = number_of(query)
@@ -317,7 +317,7 @@ async def test_ten_pages_of_rows_without_ids_end_the_list_and_three_do_not() -> 
 
 
 async def test_a_404_of_a_gateway_does_not_end_the_list() -> None:
-    """Only the API itself can say that there is no such page."""
+    """Only a 404 of the API itself means that there is no such page."""
 
     def answer(query: Query) -> Any:
         return {"data": people(10)} if query["page"] == "1" else web.Response(status=404, text="<html>nginx</html>")
@@ -327,7 +327,7 @@ async def test_a_404_of_a_gateway_does_not_end_the_list() -> None:
 
 
 async def test_a_list_that_shrinks_by_many_pages_is_still_verified() -> None:
-    """Pages that are gone are passed over on the way back."""
+    """Pages that no longer exist are skipped on the way back."""
     asked: list[int] = []
 
     def answer(query: Query) -> Any:

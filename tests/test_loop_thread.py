@@ -1,4 +1,4 @@
-"""An event loop for programs without one, as the recipe for Celery has it."""
+"""The event loop in a thread, which the recipe for Celery uses."""
 
 import asyncio
 import importlib
@@ -25,7 +25,7 @@ def _loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Alarm(Exception):
-    """What the handler of a signal raises, as that of a time limit does."""
+    """The error that the signal handler of these tests raises, as the handler of a time limit does."""
 
 
 @pytest.fixture(name="alarm")
@@ -44,7 +44,7 @@ def interrupt() -> None:
 
 
 def test_run_returns_the_result_or_raises_the_error(loop: Any) -> None:
-    """An error has its own class."""
+    """The class of the error is kept."""
 
     async def fail() -> None:
         raise LookupError("nobody")
@@ -55,7 +55,7 @@ def test_run_returns_the_result_or_raises_the_error(loop: Any) -> None:
 
 
 def test_many_threads_share_one_loop(loop: Any) -> None:
-    """All of them wait at the same time for each other, in one thread."""
+    """Their work waits for each other in one other thread."""
     barrier = asyncio.Barrier(20)
     where = set()
 
@@ -71,7 +71,7 @@ def test_many_threads_share_one_loop(loop: Any) -> None:
 
 
 def test_an_interruption_is_raised_after_the_work_has_ended(loop: Any, alarm: None) -> None:
-    """What it does when it is cancelled is done."""
+    """The work is cancelled, and finishes its `finally` block."""
     told = []
 
     async def work() -> None:
@@ -90,7 +90,7 @@ def test_an_interruption_is_raised_after_the_work_has_ended(loop: Any, alarm: No
 def test_work_interrupted_while_it_is_submitted_is_not_completed(
     loop: Any, alarm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The interruption comes just before, or just after."""
+    """The interruption comes just before or just after the submission."""
     begun, ended = [], []
     real = loop._loop.call_soon_threadsafe
 
@@ -119,7 +119,7 @@ def test_work_interrupted_while_it_is_submitted_is_not_completed(
 
 
 def test_cancel_ends_only_the_named_work(loop: Any) -> None:
-    """The thread that waits for it is told so."""
+    """The thread that waits for it gets CancelledError."""
     both = threading.Barrier(3)
 
     async def work(seconds: float) -> str:
@@ -138,7 +138,7 @@ def test_cancel_ends_only_the_named_work(loop: Any) -> None:
 
 
 def every_error() -> list[errors.TicketSourceError]:
-    """Return one of each class, with values in the fields that results of a task have."""
+    """Return an error of each class, and one with all the fields that a failed call has."""
     base = errors.TicketSourceError
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, base)]
     made = [kind("what happened") for kind in kinds]

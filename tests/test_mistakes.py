@@ -110,13 +110,13 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
 
 
 def make(kind: Make, *arguments: object, **fields: object) -> object:
-    """Call something as nobody who checks types would."""
+    """Call something with arguments that a type checker would refuse."""
     return kind(*arguments, **fields)
 
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_OPTIONS, ids=[said for _, said in WRONG_OPTIONS])
 def test_the_error_of_a_wrong_option_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
-    """At once, when the list, the draft or the client is made."""
+    """It is raised when the list, the draft or the client is made."""
     with pytest.raises(TypeError) as caught:
         mistake(TicketSource(KEY))
 
@@ -139,7 +139,7 @@ def test_the_error_of_a_wrong_option_names_the_right_one(mistake: Callable[[obje
 async def test_the_error_of_a_wrong_option_of_request_names_the_right_one(
     box: Sandbox, ts: Any, method: str, option: str, said: str
 ) -> None:
-    """Not with what other libraries call these."""
+    """Other libraries have other names for these options."""
     with pytest.raises(TypeError) as caught:
         await ts.request(method, "/customers", **{option: {}})
 
@@ -191,7 +191,7 @@ async def test_the_error_of_a_field_without_a_draft_names_the_draft(
 
 
 def test_a_subclass_of_the_client_may_have_other_options() -> None:
-    """A class made from `TicketSource` may find its key as it likes."""
+    """Here the key is made from the name of a theatre."""
 
     class Mine(TicketSource):
         def __init__(self, theatre: str) -> None:
@@ -236,7 +236,7 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_NAMES, ids=[said for _, said in WRONG_NAMES])
 def test_the_error_of_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
-    """Of an operation, or of a field of a record."""
+    """It may be the name of an operation, or of a field of a record."""
     with pytest.raises(AttributeError) as caught:
         mistake(TicketSource(KEY))
 
@@ -244,7 +244,7 @@ def test_the_error_of_a_wrong_name_names_the_right_one(mistake: Callable[[object
 
 
 def test_hasattr_getattr_copy_and_pickle_still_work() -> None:
-    """`hasattr`, `getattr` with a default, copies and pickles work as with any object."""
+    """They work as with any other object."""
     ts: Any = TicketSource(KEY)
 
     assert not any(hasattr(thing, "nothing") for thing in (ts, ts.customers, ts.customers.list(), CUSTOMER, Consent()))
@@ -254,7 +254,7 @@ def test_hasattr_getattr_copy_and_pickle_still_work() -> None:
 
 
 async def test_the_error_of_a_plain_for_names_async_for(ts: Any) -> None:
-    """Of a list and of a bulk call; so do `[0]`, and `with` of a client."""
+    """This is so for a list and for a bulk call. `[0]` and a plain `with` raise such errors, too."""
     with pytest.raises(
         TypeError, match="<Pager of Customer at /customers> is read with `async for`, or all at once with"
     ):
@@ -271,7 +271,7 @@ async def test_the_error_of_a_plain_for_names_async_for(ts: Any) -> None:
 
 
 def test_a_list_is_only_an_async_iterable() -> None:
-    """Those that ask take it as what it is: a list to be read with `async for`."""
+    """Other libraries must not take it for a plain iterable, an awaitable or a sequence."""
     ts = TicketSource(KEY)
     kinds = (Iterable, Awaitable, Sequence)
 
@@ -281,7 +281,7 @@ def test_a_list_is_only_an_async_iterable() -> None:
 
 
 async def test_a_list_can_be_the_input_of_a_bulk_call(ts: TicketSource) -> None:
-    """It is read with `async for` there."""
+    """The bulk call reads it with `async for`."""
     assert len(await ts.customers.get_many(ts.customers.list(max_items=3)).collect()) == 3
 
 
@@ -302,7 +302,7 @@ CALLS_WITHOUT_AWAIT: list[Callable[[Any, Any], Any]] = [
 async def test_the_error_names_a_forgotten_await(
     box: Sandbox, ts: TicketSource, mistake: Callable[[Any, Any], Any]
 ) -> None:
-    """And nothing is sent."""
+    """It is raised where the result is used, and nothing is sent."""
     forgotten: Coroutine[Any, Any, Customer] = ts.customers.get("cst-1")
 
     async def make_it() -> None:
@@ -317,7 +317,7 @@ async def test_the_error_names_a_forgotten_await(
 
 
 def test_correct_arguments_still_work() -> None:
-    """Positional fields, `from_dict` and `evolve` work as before."""
+    """Positional fields, `from_dict` and `evolve` work."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
 
     assert RateLimit(120, per=30) == RateLimit(limit=120, per=30)

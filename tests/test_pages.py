@@ -1,4 +1,4 @@
-"""The pages of the site: every block of Python and shell is run, and the site can be built from them."""
+"""The pages of the site: each block of Python and shell is run, and the site is built."""
 
 import ast
 import asyncio
@@ -50,7 +50,7 @@ class Page:
         self._runner = asyncio.Runner()
 
     def run(self) -> list[str]:
-        """Run the blocks in their order and return what was left out, with the reasons."""
+        """Run the blocks in order, and return the reasons of the blocks that were left out."""
         left_out: list[str] = []
         with self._runner:
             for example in self.document.examples():
@@ -74,7 +74,7 @@ class Page:
         self._shell(str(example.parsed))
 
     def console(self, example: Example) -> None:
-        """Run each command of a session; what it prints must be what stands under it."""
+        """Run each command of a session. Its output must be the text under it."""
         for command, expected in re.findall(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", example.parsed, re.MULTILINE):
             assert self._shell(command) == expected
 
@@ -112,7 +112,7 @@ def _settings() -> Iterator[dict[str, str]]:
 def test_the_blocks_of_a_page_run(
     path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run in their order, in one folder, against a sandbox, with the examples and what the page itself sets up."""
+    """They run in order, in one folder with the examples, against a sandbox."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     for name, value in settings.items():
@@ -132,7 +132,7 @@ def test_a_block_is_run_or_has_a_reason_why_not(path: Path) -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """A page that nobody finds is no page."""
+    """Otherwise readers do not find it."""
     navigation = (ROOT / "docs" / "zensical.toml").read_text()
 
     assert [path.name for path in PATHS if f'"{path.relative_to(PAGES)}"' not in navigation] == []
@@ -197,7 +197,7 @@ async def test_a_page_fits_the_screen_and_is_readable(site: Path, tmp_path: Path
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[str]:
-    """Yield the address of a server of these files, since a browser runs no search in files."""
+    """Yield the address of a server of these files. A browser runs no search in local files."""
     app = web.Application()
     app.router.add_static("/", folder)
     runner = web.AppRunner(app)

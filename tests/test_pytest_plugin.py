@@ -1,4 +1,4 @@
-"""The fixtures of the pytest plugin, used as other projects use them."""
+"""The fixtures of the pytest plugin, as other projects use them."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 
 
 def test_the_sandbox_works_in_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
-    """A plain test may run its own loop against it."""
+    """A plain test may run its own loop."""
 
     async def first() -> object:
         async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
@@ -25,7 +25,7 @@ def test_the_sandbox_works_in_a_test_without_a_loop(ticketsource_sandbox: Sandbo
 
 @pytest.mark.ticketsource_sandbox(customers=3, rate_limit=None)
 async def test_the_marker_sets_options_and_the_test_sets_faults(ticketsource_sandbox: Sandbox) -> None:
-    """An async test may use it too; its options come from the marker, its faults from the test's thread."""
+    """An async test may use it, too."""
     async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
         assert len(await ts.customers.list().collect()) == 3
         ticketsource_sandbox.fail(status=501)
@@ -43,7 +43,7 @@ def test_the_sandbox_runs_in_a_thread_during_a_test(ticketsource_sandbox: Sandbo
 
 
 async def test_the_thread_and_the_server_end_with_the_test() -> None:
-    """After the test before this one, its thread is gone and its port refuses."""
+    """This test comes after the test above: its thread has ended and its port refuses connections."""
     assert "ticketsource_sandbox" not in {thread.name for thread in threading.enumerate()}
     for box in BOXES:
         async with aiohttp.ClientSession() as session:
@@ -52,7 +52,7 @@ async def test_the_thread_and_the_server_end_with_the_test() -> None:
 
 
 async def test_the_fixture_can_be_requested_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
-    """A loop in the test's thread is no hindrance."""
+    """The loop runs in the thread of the test."""
     box: Sandbox = request.getfixturevalue("ticketsource_sandbox")
 
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -60,7 +60,7 @@ async def test_the_fixture_can_be_requested_while_a_loop_runs(request: pytest.Fi
 
 
 def test_the_fixture_does_not_change_the_loop_of_the_test(pytester: pytest.Pytester) -> None:
-    """A loop that was set in the test's thread is still set while the sandbox runs and after it."""
+    """The current loop of the test's thread is the same during and after the test."""
     pytester.makepyfile("""
         import asyncio, pytest
 
@@ -83,7 +83,7 @@ def test_the_fixture_does_not_change_the_loop_of_the_test(pytester: pytest.Pytes
 
 
 def test_a_sandbox_that_cannot_start_is_an_error(pytester: pytest.Pytester) -> None:
-    """An address that is not of this machine is what the report says."""
+    """The address is not one of this machine. The report shows the OSError."""
     pytester.makepyfile("""
         import pytest
 
@@ -102,7 +102,7 @@ def test_a_sandbox_that_cannot_start_is_an_error(pytester: pytest.Pytester) -> N
 async def test_an_async_test_gets_a_client_of_the_sandbox(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """A test needs no more than the two fixtures; the client is closed after it, in the loop of the test."""
+    """A test needs only the two fixtures."""
     assert len(await ticketsource_client.customers.list().collect()) == 3
     assert len(ticketsource_sandbox.requests) == 1
 
@@ -110,7 +110,7 @@ async def test_an_async_test_gets_a_client_of_the_sandbox(
 def test_the_client_works_in_a_test_that_runs_its_own_loops(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """One loop after another; nothing is left to close."""
+    """The test may run one loop after another."""
     for _ in range(2):
         assert asyncio.run(ticketsource_client.customers.list().first())
 
@@ -119,7 +119,7 @@ def test_the_client_works_in_a_test_that_runs_its_own_loops(
 async def test_the_marker_sets_options_of_the_client(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """One attempt, as the marker says."""
+    """The marker sets one attempt."""
     ticketsource_sandbox.fail(status=503)
     with pytest.raises(ServerError):
         await ticketsource_client.customers.list().first()
@@ -128,7 +128,7 @@ async def test_the_marker_sets_options_of_the_client(
 async def test_the_no_waiting_fixture_skips_and_lists_the_waits(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource, ticketsource_no_waiting: list[float]
 ) -> None:
-    """The waits that were skipped are its value."""
+    """Its value is the list of skipped waits."""
     ticketsource_sandbox.fail(status=429, headers={"Retry-After": "60"})
     await ticketsource_client.customers.list().first()
 
@@ -137,7 +137,7 @@ async def test_the_no_waiting_fixture_skips_and_lists_the_waits(
 
 
 def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester) -> None:
-    """Warnings are errors, also those that the garbage collector raises; and a client that was closed is no trouble."""
+    """Warnings are errors, also those of the garbage collector. A test may close the client itself."""
     pytester.makepyfile("""
         import asyncio, gc, pytest
 
@@ -169,7 +169,7 @@ def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester
 
 
 def test_the_client_is_closed_in_a_loop_that_runs_in_another_thread(pytester: pytest.Pytester) -> None:
-    """The loop may go on after the test, or stop just when the client is to be closed."""
+    """The loop may go on after the test, or stop while the client is closed."""
     pytester.makepyfile("""
         import asyncio, gc, threading, pytest
 

@@ -1,4 +1,4 @@
-"""The recipes for task workers are run: real workers, a real RabbitMQ and a real Redis, and somebody who kills."""
+"""The recipes for task workers, with real workers, a real RabbitMQ and a real Redis. Some tests kill workers."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from ticketsource_async.sandbox import Sandbox
 
 @pytest.fixture(name="job")
 def _job(recipe: None) -> Any:
-    """Return the job itself, without an engine."""
+    """Return the module of the job, without a task queue."""
     return importlib.import_module("export_job")
 
 
@@ -45,8 +45,8 @@ def worker(tasks: Any, log: Path | None = None) -> AbstractAsyncContextManager[C
 
 
 @asynccontextmanager
-async def opened(tasks: Any) -> AsyncIterator[Any]:
-    """Run the scheduler, if a recipe has one, and connect the program that hands out the tasks; yield these."""
+async def connected(tasks: Any) -> AsyncIterator[Any]:
+    """Run the scheduler of a recipe, if it has one, connect to the broker, and yield the tasks."""
     async with AsyncExitStack() as stack:
         if hasattr(tasks, "scheduler"):
             where = f"{tasks.__name__}:scheduler"
@@ -57,9 +57,9 @@ async def opened(tasks: Any) -> AsyncIterator[Any]:
 
 
 async def test_results_and_errors_arrive_complete(tasks: Any, boxes: dict[str, Sandbox]) -> None:
-    """A task returns plain JSON, and an error of ours comes with every field."""
+    """A task returns plain JSON, and an error of this library has all its fields."""
     box = boxes["hall-1"]
-    async with opened(tasks) as sending, worker(tasks):
+    async with connected(tasks) as sending, worker(tasks):
         customer_id = box.customers.ids(0, 1)[0]
         sent = [await sending.customer.kiq("hall-1", id_) for id_ in (customer_id, "cst-nobody")]
         found, missing = [await task.wait_result(timeout=60) for task in sent]
@@ -72,12 +72,12 @@ async def test_results_and_errors_arrive_complete(tasks: Any, boxes: dict[str, S
 
 
 async def test_a_task_runs_again_after_the_wait_that_the_api_asks_for(tasks: Any, boxes: dict[str, Sandbox]) -> None:
-    """The worker is free meanwhile, and the caller gets the result in the end."""
+    """The caller gets the result in the end."""
     box = boxes["hall-1"]
     customer_id = box.customers.ids(0, 1)[0]
     box.fail(status=429, headers={"Retry-After": "6"})
     clock = asyncio.get_running_loop().time
-    async with opened(tasks) as sending, worker(tasks):
+    async with connected(tasks) as sending, worker(tasks):
         sent = await sending.customer.kiq("hall-1", customer_id)
         await until_others(lambda: len(box.requests) == 1)
         refused = clock()
@@ -89,7 +89,7 @@ async def test_a_task_runs_again_after_the_wait_that_the_api_asks_for(tasks: Any
 
 
 async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0) -> list[str]:
-    """Order chunks until a box office is exported; return the ids in the file."""
+    """Export chunks until a box office is complete; return the ids in the file."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         while (wait := await job.export_chunk(ts, "hall", folder, seconds)) is not None:
             assert wait == 0
@@ -100,7 +100,7 @@ async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0)
 async def test_an_export_reads_chunks_and_a_second_export_reads_nothing(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """A chunk of no time at all has one page; ordered once more, nothing is read."""
+    """A chunk of zero seconds has one page."""
     box, folder = boxes["hall-4"], tmp_path / "new" / "export"
     for _ in range(2):
         assert await whole_export(job, box, folder) == list(box.customers.ids())
@@ -112,7 +112,7 @@ async def test_an_export_reads_chunks_and_a_second_export_reads_nothing(
 async def test_an_export_whose_file_was_deleted_reads_everything_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """No page of the last export is left to get in."""
+    """No page of the last export is used again."""
     box = boxes["hall-4"]
     await whole_export(job, box, tmp_path)
     (tmp_path / "hall.jsonl").unlink()
@@ -124,7 +124,7 @@ async def test_an_export_whose_file_was_deleted_reads_everything_again(
 async def test_an_export_that_could_not_write_its_file_requests_no_page_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All pages are there; the next worker makes the file of them."""
+    """All pages were stored. The next worker makes the file of them."""
     box = boxes["hall-2"]
 
     def no_space(*_: Path) -> None:
@@ -148,10 +148,8 @@ def taken(lock: Path) -> Iterator[None]:
         yield
 
 
-async def test_a_second_worker_at_a_box_office_gets_a_wait(
-    job: Any, boxes: dict[str, Sandbox], tmp_path: Path
-) -> None:
-    """It reads nothing."""
+async def test_a_second_worker_at_a_box_office_gets_a_wait(job: Any, boxes: dict[str, Sandbox], tmp_path: Path) -> None:
+    """It reads nothing. When the file exists, it gets None."""
     box = boxes["hall-2"]
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         chunks = [job.export_chunk(ts, "hall", tmp_path, 60) for _ in range(2)]
@@ -165,10 +163,10 @@ async def test_a_second_worker_at_a_box_office_gets_a_wait(
 async def test_an_export_is_tried_again_until_another_worker_releases_the_box_office(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other worker may be killed. What is ordered then is done at once."""
+    """The other worker may be killed, so the task does not rely on it. A new order has no delay."""
     monkeypatch.setenv("LOOK_AGAIN_SECONDS", "1")
     log = tmp_path / "workers.log"
-    async with opened(tasks) as sending, worker(tasks, log):
+    async with connected(tasks) as sending, worker(tasks, log):
         with taken(tmp_path / "export" / "hall-1.lock"):
             await sending.export.kiq("hall-1")
             await until_others(lambda: log.exists() and log.read_text().count("taskiq_tasks:export") > 2)
@@ -178,7 +176,7 @@ async def test_an_export_is_tried_again_until_another_worker_releases_the_box_of
 
 
 def test_a_task_waits_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
-    """Errors that stay the same are given up at once."""
+    """It waits as long as the API asks for. A NotFound is given up at once."""
     limited = RateLimited("", status=429, method="GET", path="/customers", retry_after=70.0)
     assert job.wait_before_retry(limited, 1) == 71
     assert job.wait_before_retry(NotFound("", status=404, method="GET", path="/customers/cst-a"), 1) is None
@@ -192,8 +190,8 @@ def test_a_task_waits_longer_each_time_and_is_given_up_after_hours(job: Any) -> 
 async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
-    """Each file has every customer once, and few pages are fetched twice, though every task is ordered twice."""
-    async with opened(tasks) as sending, worker(tasks), worker(tasks) as kill:
+    """Each file has every customer once, and few pages are fetched twice, though every task is queued twice."""
+    async with connected(tasks) as sending, worker(tasks), worker(tasks) as kill:
         for name in [*boxes, *boxes]:
             await sending.export.kiq(name)
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
@@ -203,7 +201,7 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
 async def _over_postgresql(
     recipe: None, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Any]:
-    """Return the recipe for procrastinate, connected."""
+    """Yield the recipe for procrastinate with an open connection."""
     settings = {"DATABASE_URL": postgres_server.url, "WORKERS": "2", "STALLED_SECONDS": "3", "LOOK_AGAIN_SECONDS": "1"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -217,7 +215,7 @@ async def _over_postgresql(
 async def test_an_export_over_postgresql_is_tried_again_until_another_worker_releases_the_box_office(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """Each look is a job of its own."""
+    """Each try is a new job."""
     jobs = over_postgresql.app.job_manager
     async with process("-m", "run_procrastinate"):
         with taken(tmp_path / "export" / "hall-1.lock"):
@@ -233,7 +231,7 @@ async def test_an_export_over_postgresql_is_tried_again_until_another_worker_rel
 async def test_an_agency_exports_many_box_offices_over_postgresql_though_a_worker_is_killed(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
-    """Procrastinate's workers export whole files, and take over from one that was killed."""
+    """The other worker takes over the jobs of a killed worker."""
     async with process("-m", "run_procrastinate"), process("-m", "run_procrastinate") as kill:
         for name in [*boxes, *boxes]:
             await over_postgresql.export.defer_async(name=name)
