@@ -196,17 +196,26 @@ class Silent:
     """A box office that takes requests and never answers."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Semaphore(0)
-        self.left = asyncio.Semaphore(0)
-        """Released each time that a request comes, and that its sender has closed the connection."""
+        self._requests = asyncio.Semaphore(0)
+        self._closings = asyncio.Semaphore(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one request."""
+        """Take one request, and wait until its sender closes the connection."""
         await reader.readuntil(b"\r\n\r\n")
-        self.asked.release()
+        self._requests.release()
         await reader.read()
-        self.left.release()
+        self._closings.release()
         writer.close()
+
+    async def request(self) -> None:
+        """Wait for the next request."""
+        async with asyncio.timeout(120):
+            await self._requests.acquire()
+
+    async def closing(self) -> None:
+        """Wait until the sender of a request closes its connection."""
+        async with asyncio.timeout(120):
+            await self._closings.acquire()
 
 
 @pytest.fixture(name="silent")
@@ -217,7 +226,7 @@ async def _silent(recipe: None, tmp_path: Path) -> AsyncIterator[Silent]:
     settings = json.loads((tmp_path / "offices.json").read_text())
     settings["silent"] = {"api_key": "skl-silent", "base_url": f"http://{host}:{port}"}
     (tmp_path / "offices.json").write_text(json.dumps(settings))
-    async with server, asyncio.timeout(120):
+    async with server:
         yield silent
 
 
@@ -228,11 +237,11 @@ async def test_a_time_limit_and_a_revocation_cut_the_request_off(
     """After the time limit the task runs again. The worker then does other tasks as before."""
     async with worker(pool, log):
         sent = tasks.customer.apply_async(("silent", "cst-1"), soft_time_limit=2)
-        await silent.asked.acquire()
-        await silent.left.acquire()
-        await silent.asked.acquire()
+        await silent.request()
+        await silent.closing()
+        await silent.request()
         sent.revoke(terminate=True)
-        await silent.left.acquire()
+        await silent.closing()
         assert isinstance(await result_of(sent), TaskRevokedError)
         assert sent.state == "REVOKED"
 
@@ -247,14 +256,14 @@ async def test_a_worker_ended_by_sigquit_leaves_its_task_to_another(
     """SIGQUIT cuts the request off. The message returns to the queue."""
     async with worker(pool, log) as end:
         tasks.customer.delay("silent", "cst-1")
-        await silent.asked.acquire()
+        await silent.request()
         end(signal.SIGQUIT)
-        await silent.left.acquire()
+        await silent.closing()
     assert "nclosed" not in log.read_text()
     async with worker(pool, log) as end:
-        await silent.asked.acquire()
+        await silent.request()
         end(signal.SIGKILL)
-        await silent.left.acquire()
+        await silent.closing()
 
 
 PROBE = """
