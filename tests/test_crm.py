@@ -1,13 +1,12 @@
 """The example for a CRM is run against a real Tryton, whose staff edits as well, and whose answers get lost."""
 
-import asyncio
 import importlib
 import itertools
 import json
 import random
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from attrs import define, field
 from crm import CRM, Example, people
+from loops import until_others
 from servers import TrytonServer
 
 from ticketsource_async import Customer
@@ -150,12 +151,59 @@ async def assert_in_step(staff: Staff, box: Sandbox) -> None:
     assert found == {customer.id: expected(customer) for customer in people(box).values()}
 
 
-async def killed(run: Example, chance: random.Random, most: float) -> bool:
-    """Run the program and kill it at a moment of chance; return whether it was still at work."""
+@define
+class Proxy:
+    """A proxy in front of Tryton. `calls` has the calls that Tryton has done, `lost` those whose answer was lost."""
+
+    url: str = ""
+    calls: list[str] = field(factory=list)
+    lost: list[str] = field(factory=list)
+
+
+NO_LOSSES = (False,)
+SOME_LOSSES = (*[False] * 6, True, *[False] * 7, True)
+"""Which answers to writes are lost. To apply one change takes fewer writes than there are between two losses."""
+
+
+@asynccontextmanager
+async def proxy(url: str, losses: Sequence[bool] = NO_LOSSES) -> AsyncIterator[Proxy]:
+    """Forward calls to Tryton, and lose some answers."""
+    made = Proxy()
+    is_lost = itertools.cycle(losses)
+    async with aiohttp.ClientSession() as http:
+
+        async def forward(request: web.Request) -> web.Response:
+            body = await request.read()
+            headers = {
+                name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers
+            }
+            async with http.post(url, data=body, headers=headers) as response:
+                answer = await response.read()
+            method = re.findall(rb'"method": ?"([^"]*)"', body)[0].decode()
+            made.calls.append(method)
+            if method.endswith((".create", ".write", ".execute")) and next(is_lost):
+                made.lost.append(method)
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=response.status, body=answer, content_type="application/json")
+
+        app = web.Application(client_max_size=10**7)
+        app.router.add_post("/crm/rpc/", forward)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        made.url = f"http://{host}:{port}/crm/rpc/"
+        yield made
+        await runner.cleanup()
+
+
+async def killed(run: Example, proxy: Proxy, calls: int) -> bool:
+    """Run the program and kill it after this number of calls to Tryton; return whether it was still at work."""
     process = await run.start()
-    try:
-        await asyncio.wait_for(process.wait(), 0.5 + chance.random() * most)
-    except TimeoutError:
+    until = len(proxy.calls) + calls
+    await until_others(lambda: len(proxy.calls) >= until or process.returncode is not None)
+    if process.returncode is None:
         process.kill()
     await process.communicate()
     return process.returncode != 0
@@ -166,14 +214,14 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
 ) -> None:
     """Each customer is one party, nothing is written twice, and what the staff changed elsewhere stays."""
     chance = random.Random(25)
-    async with Sandbox(customers=30, rate_limit=None) as box:
-        run = example(box, tryton_server, tmp_path)
+    async with proxy(tryton_server.url) as before_tryton, Sandbox(customers=30, rate_limit=None) as box:
+        run = example(box, tryton_server, tmp_path, before_tryton.url)
         edited, withdrew, purged, gone, moved, new_email = box.customers.ids(0, 6)
         box.customers.update(edited, {"telephone": "01632 960001"})
         box.customers.update(withdrew, {"consent": ALL})
         box.customers.update(purged, {"email": "purged@example.com"})
         for _ in range(4):
-            await killed(run, chance, 1.5)
+            await killed(run, before_tryton, chance.randrange(1, 60))
         await run()
         await assert_in_step(staff, box)
         again = await run()
@@ -187,7 +235,7 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
         box.customers.update(new_email, {"email": "new@example.com", "consent": ALL, "last_name": "Renamed"})
         box.customers.purge(purged)
         box.customers.delete([gone])
-        kills = [await killed(run, chance, 0.5) for _ in range(3)]
+        kills = [await killed(run, before_tryton, chance.randrange(1, 30)) for _ in range(3)]
         await run()
 
         parties = await staff.parties()
@@ -398,49 +446,15 @@ async def test_an_incomplete_list_withdraws_consents_and_gives_none(
     assert len(await staff.parties()) == 2
 
 
-@asynccontextmanager
-async def losing_answers(url: str) -> AsyncIterator[tuple[str, list[str]]]:
-    """Yield an address before Tryton's, and the calls that Tryton has done though their answer got lost.
-
-    To do one thing takes fewer calls than are between two such, so it can be done at last.
-    """
-    lost: list[str] = []
-    is_lost = itertools.cycle([*[False] * 6, True, *[False] * 7, True])
-    async with aiohttp.ClientSession() as http:
-
-        async def forward(request: web.Request) -> web.Response:
-            body = await request.read()
-            headers = {
-                name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers
-            }
-            async with http.post(url, data=body, headers=headers) as response:
-                answer = await response.read()
-            method = re.findall(rb'"method": ?"([^"]*)"', body)[0].decode()
-            if method.endswith((".create", ".write", ".execute")) and next(is_lost):
-                lost.append(method)
-                assert request.transport is not None
-                request.transport.abort()
-            return web.Response(status=response.status, body=answer, content_type="application/json")
-
-        app = web.Application(client_max_size=10**7)
-        app.router.add_post("/crm/rpc/", forward)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/crm/rpc/", lost
-        await runner.cleanup()
-
-
 async def test_a_party_whose_answer_was_lost_is_not_created_twice(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
     """All that Tryton has done without the program knowing is done once."""
     async with (
-        losing_answers(tryton_server.url) as (url, lost),
+        proxy(tryton_server.url, SOME_LOSSES) as before_tryton,
         Sandbox(customers=12, rate_limit=None) as box,
     ):
-        run = example(box, tryton_server, tmp_path, url)
+        run = example(box, tryton_server, tmp_path, before_tryton.url)
         await run()
         await assert_in_step(staff, box)
         changed = box.customers.ids(0, 6)
@@ -455,4 +469,4 @@ async def test_a_party_whose_answer_was_lost_is_not_created_twice(
     found = {party["other"][0]: party for party in await staff.active()}
     assert found == {customer.id: expected(customer) for customer in customers.values()}
     assert len(await staff.parties()) == 12
-    assert {"model.party.party.create", "model.party.party.write"} <= set(lost)
+    assert {"model.party.party.create", "model.party.party.write"} <= set(before_tryton.lost)
