@@ -1,4 +1,4 @@
-"""The example for a CRM is run against a real Tryton, whose staff edits as well, and whose answers get lost."""
+"""The example for a CRM, run against a real Tryton. Its staff edits parties, and some of its answers are lost."""
 
 import importlib
 import itertools
@@ -30,13 +30,13 @@ KINDS = ("other", "email", "phone", "mobile", "website", "address")
 
 
 class Staff:
-    """The people at the CRM, who look at it and edit it by the same calls as its own client."""
+    """The staff of the CRM. They read and edit parties by the same calls as Tryton's own client."""
 
     def __init__(self, tryton: Any) -> None:
         self.tryton = tryton
 
     async def parties(self) -> dict[int, dict[str, Any]]:
-        """Return all parties, with what is active of them and the ids of their customers."""
+        """Return all parties, with their active contacts and addresses, and the ids of their customers."""
         found: dict[int, dict[str, Any]] = {}
         for row in await self.tryton.search("party.party", [], "name", "active", "categories.name"):
             categories = {one["name"] for one in row["categories."]}
@@ -51,20 +51,20 @@ class Staff:
         return found
 
     async def id_of(self, customer_id: str) -> int:
-        """Return the id of the one party that a customer is."""
+        """Return the id of the only party of a customer."""
         (party,) = [key for key, party in (await self.parties()).items() if customer_id in party["other"]]
         return party
 
     async def party_of(self, customer_id: str) -> dict[str, Any]:
-        """Return the one party that a customer is."""
+        """Return the only party of a customer."""
         return (await self.parties())[await self.id_of(customer_id)]
 
     async def active(self) -> list[dict[str, Any]]:
-        """Return the parties that are in use."""
+        """Return the active parties."""
         return [party for party in (await self.parties()).values() if party["active"]]
 
     async def write(self, model: str, domain: list[Any], values: dict[str, Any]) -> None:
-        """Change the records that are found."""
+        """Change the records that a search finds."""
         ids = [row["id"] for row in await self.tryton.search(model, domain)]
         assert ids
         await self.tryton.call(f"model.{model}.write", ids, values, {})
@@ -76,7 +76,7 @@ class Staff:
         return party
 
     async def knows(self, text: str) -> bool:
-        """Say whether a text is still anywhere in the parties."""
+        """Return whether any party still has a text."""
         rows = [
             await self.tryton.search("party.party", [], "name"),
             await self.tryton.search("party.contact_mechanism", [], "value", "value_compact", "name", "comment"),
@@ -109,7 +109,7 @@ def _run(office: Sandbox, tryton_server: TrytonServer, tmp_path: Path) -> Exampl
 
 
 def example(box: Sandbox, server: TrytonServer, folder: Path, url: str | None = None) -> Example:
-    """Return the program, which talks to Tryton at this address."""
+    """Return the program, with this address of Tryton."""
     password = {"TRYTONPASSFILE": str(server.password_file), "TRYTON_USER": "admin"}
     return Example("with_tryton.py", box, folder, TRYTON_URL=url or server.url, **password)
 
@@ -125,7 +125,7 @@ def add_person(box: Sandbox, name: str, consent: object, **attributes: object) -
 
 
 def expected(customer: Customer) -> dict[str, Any]:
-    """Return the party that a customer is to be."""
+    """Return the expected party of a customer."""
     address = customer.address
     lines = [] if address is None else [address.line_1, address.line_2, address.line_3, address.line_4]
     street = "\n".join(" ".join(line.split()) for line in lines if line) or None
@@ -146,7 +146,7 @@ def expected(customer: Customer) -> dict[str, Any]:
 
 
 async def assert_in_step(staff: Staff, box: Sandbox) -> None:
-    """Compare the parties in use with customers who have an e-mail each of their own."""
+    """Compare the active parties with the customers, who all have different e-mails."""
     found = {party["other"][0]: party for party in await staff.active()}
     assert found == {customer.id: expected(customer) for customer in people(box).values()}
 
@@ -212,7 +212,7 @@ async def killed(run: Example, proxy: Proxy, calls: int) -> bool:
 async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edits(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
-    """Each customer is one party, nothing is written twice, and what the staff changed elsewhere stays."""
+    """Each customer is one party, nothing is written twice, and what the staff changed in other fields stays."""
     chance = random.Random(25)
     async with proxy(tryton_server.url) as before_tryton, Sandbox(customers=30, rate_limit=None) as box:
         run = example(box, tryton_server, tmp_path, before_tryton.url)
@@ -258,7 +258,7 @@ async def test_tryton_is_in_step_though_the_program_is_killed_and_the_staff_edit
 async def test_existing_parties_are_found_by_email_or_by_telephone_and_name(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """They keep what they have, get no second party, and no consent that they did not give."""
+    """A found party keeps its data and gets no consent that the customer did not give."""
     ann = await staff.add("Ann Example-Jones", email="Ann_1@Example.com", website="https://example.com/1632960001")
     bob = await staff.add("Bob Sample", mobile="+44 (0)1632-960 001")
     wife = await staff.add("Bea Sample", phone="01632 960001")
@@ -282,7 +282,7 @@ async def test_existing_parties_are_found_by_email_or_by_telephone_and_name(
 
 
 async def test_customers_with_placeholders_are_separate_parties(staff: Staff, office: Sandbox, run: Example) -> None:
-    """Many have no name, or the number that people type in a form; each customer is a party, by e-mail at best."""
+    """Many customers have no name, or a placeholder as telephone. Only the e-mail finds a party for them."""
     nobody = await staff.add("Unknown", phone="01632 960001")
     cy = await staff.add("Cy Sample", phone="0123456789")
     known = await staff.add("Unknown Unknown", phone="01632 960001", email="known@example.com")
@@ -302,7 +302,7 @@ async def test_customers_with_placeholders_are_separate_parties(staff: Staff, of
 async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """A deletion and a purge give no consent, and leave the other customer what is theirs."""
+    """A deletion and a purge give no consent, and the other customers keep their data."""
     first = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
     second = add_person(office, "Anna Example", {**ALL, "sms": False}, email="ANN@example.com")
     await run()
@@ -337,7 +337,7 @@ async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
 async def test_an_unreadable_consent_is_withdrawn_and_other_unreadable_values_are_kept(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """As soon as it can be read again, it is written."""
+    """Values that can be read again are written."""
     address = {"line_1": "1 High Street", "line_2": "Newtown", "postcode": "NE1 1AA"}
     who = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001", address=address)
     await run()
@@ -359,7 +359,7 @@ async def test_an_unreadable_consent_is_withdrawn_and_other_unreadable_values_ar
 async def test_a_change_that_tryton_refuses_is_reported_and_written_by_a_later_run(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """The same goes for somebody who may be any of two parties; none of them keeps a consent."""
+    """The same is true for a customer who may be one of two parties. These parties keep no consent."""
     twice = [await staff.add(name, email="two@example.com") for name in ("Two Example", "Tom Example")]
     await run()
     await staff.write("party.party", [], {"categories": [["add", [1, 2, 3]]]})
@@ -385,7 +385,7 @@ async def test_a_change_that_tryton_refuses_is_reported_and_written_by_a_later_r
 
 
 async def test_a_deleted_customer_who_reappears_is_the_same_party(staff: Staff, office: Sandbox, run: Example) -> None:
-    """But what the staff has deactivated is left alone, and told if something of it changes."""
+    """A party that the staff has deactivated is not changed. A change of its customer is reported."""
     who = add_person(office, "Ann Example", ALL, email="ann@example.com", telephone="01632 960001")
     other = add_person(office, "Bob Sample", ALL, email="bob@example.com")
     await run()
@@ -410,7 +410,7 @@ async def test_a_deleted_customer_who_reappears_is_the_same_party(staff: Staff, 
 async def test_a_party_is_erased_even_if_the_staff_has_deleted_its_address(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """It has the customer's id as its code."""
+    """The program finds the party by its code, which is the customer's id."""
     who = add_person(office, "Ann Example", ALL, email="ann@example.com")
     await run()
     party = await staff.id_of(who)
@@ -429,7 +429,7 @@ async def test_a_party_is_erased_even_if_the_staff_has_deleted_its_address(
 async def test_an_incomplete_list_withdraws_consents_and_gives_none(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:
-    """On the page that is missing somebody may say no."""
+    """A customer on the missing page may say no."""
     first = add_person(office, "Ann Example", ALL, email="ann@example.com")
     second = add_person(office, "Bob Sample", NONE, email="bob@example.com")
     await run()
@@ -449,7 +449,7 @@ async def test_an_incomplete_list_withdraws_consents_and_gives_none(
 async def test_a_party_whose_answer_was_lost_is_not_created_twice(
     staff: Staff, tryton_server: TrytonServer, tmp_path: Path
 ) -> None:
-    """All that Tryton has done without the program knowing is done once."""
+    """Each write whose answer was lost is done once."""
     async with (
         proxy(tryton_server.url, SOME_LOSSES) as before_tryton,
         Sandbox(customers=12, rate_limit=None) as box,

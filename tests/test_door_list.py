@@ -224,7 +224,7 @@ async def served(hall: Sandbox, desk: TicketSource, date: str, rows: list[Any], 
 
 
 async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """This happens if somebody books while the pages are read."""
+    """This happens if a booking is made while the pages are read."""
     rows = await bookings_of(hall, desk, date)
     await served(hall, desk, date, [*rows[:3], rows[0], rows[2]])
 

@@ -74,7 +74,7 @@ def test_a_page_runs_no_script_and_loads_nothing() -> None:
 
 
 def test_the_page_of_a_table_without_rows_says_so() -> None:
-    """A printed table may have a text of its own for this."""
+    """A printed table may have another text for this."""
     printed = evolve(PRINTED, if_empty="Nobody has booked.")
 
     assert Rows.of(page_of([])) == []

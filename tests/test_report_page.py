@@ -198,7 +198,7 @@ async def test_the_page_fits_screens_from_320_to_1280_pixels(tmp_path: Path, per
             assert letters >= 9
 
         assert set(tab.requested) == {file.as_uri()}
-        assert tab.said == []
+        assert tab.messages == []
 
 
 @pytest.mark.slow

@@ -526,7 +526,7 @@ async def test_dates_that_a_filter_drops_do_not_count_towards_max_items(mocked: 
     "start", [StartFilter.on(DAY), StartFilter.between(DAY, DAY), StartFilter.after(DAY), StartFilter.before(DAY)]
 )
 def test_a_date_filter_requests_enough_days_for_any_time_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
-    """The server may compare days of its own zone, and may not include the named day."""
+    """The server may compare days in another zone, and may leave out the named day."""
     asked = start.query()
     bound = date.fromisoformat(asked["filter[start][value]"])
     moments = [datetime(2026, 5, 7, hour % 24, tzinfo=UTC) + timedelta(days=hour // 24) for hour in range(7 * 24)]
