@@ -1,4 +1,4 @@
-"""Every method meets every fault, over real sockets: what arrives at the server, what is waited, what is raised.
+"""Every method meets every fault over real sockets: the requests that arrive, the waits, and the error.
 
 Run this file to see the matrix as a table: `python tests/_wire/test_fault_matrix.py`.
 """
@@ -34,12 +34,12 @@ async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Say nothing until the client has gone."""
+    """Send nothing until the client disconnects."""
     await reader.read()
 
 
 async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say a little now and then, for ever."""
+    """Send a few bytes from time to time, for ever."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         writer.write(b"1\r\n \r\n")
@@ -48,7 +48,7 @@ async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
 
 
 async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say a lot, for ever."""
+    """Send many bytes, for ever."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         writer.write(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
@@ -70,17 +70,17 @@ class Ends:
 
 
 def again(kind: str | None, sleeps: list[float] = BACK_OFF) -> Ends:
-    """Expect that it was tried as often as allowed."""
+    """Expect as many attempts as allowed."""
     return Ends(len(sleeps) + 1, sleeps, kind)
 
 
 def once(kind: str | None) -> Ends:
-    """Expect that it was tried once."""
+    """Expect one attempt."""
     return Ends(1, [], kind)
 
 
 def passing(kind: str) -> dict[str, Ends]:
-    """Expect retries for what may be repeated, and an unknown outcome for every write."""
+    """Expect retries of the methods that may be repeated, and an unknown outcome for every write."""
     unknown = again("OutcomeUnknown")
     return {"GET": again(kind), "POST": once("OutcomeUnknown"), "PATCH": unknown, "DELETE": unknown}
 
@@ -161,7 +161,7 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
     "not JSON": (says(answer(b"hello")), UNREADABLE),
     "wrong JSON": (says(answer(b'{"customers": []}')), UNREADABLE),
     "no record": (says(answer(b"")), {**UNREADABLE, "PATCH": Ends(2, [], "InvalidResponse")}),
-    # The envelope is as promised, so the write was accepted; it is no customer that came back. A PATCH reads it then.
+    # The envelope is correct, so the write was accepted, but the record is not a customer. A PATCH then reads it.
     "wrong type": (
         says(answer(b'{"data": {"id": "cst-1", "type": "event", "attributes": {"name": "x"}}}')),
         {**alike(once("InvalidResponse")), "PATCH": Ends(2, [], "InvalidResponse"), "DELETE": once(None)},
@@ -176,7 +176,7 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
 
 
 async def failure_of(calling: Awaitable[object]) -> TicketSourceError | None:
-    """Return the error that a call ends with, if it does."""
+    """Return the error that a call raises, if any."""
     try:
         await calling
     except TicketSourceError as failure:
@@ -208,13 +208,13 @@ CELLS = [(method, fault) for fault in MATRIX for method in METHODS]
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "fault"), CELLS)
-async def test_a_fault_that_stays_ends_as_it_should(method: str, fault: str) -> None:
-    """Arrivals, sleeps and error are those of the matrix; no POST that may have been processed comes twice."""
+async def test_a_permanent_fault_ends_each_call_as_in_the_matrix(method: str, fault: str) -> None:
+    """Arrivals, sleeps and error are those of the matrix. No POST that may have been processed is sent twice."""
     assert await meet(method, fault) == MATRIX[fault][1][method]
 
 
 def then_fine(talk: Talk) -> Talk:
-    """Let the fault strike the first request alone."""
+    """Let only the first request meet the fault."""
     struck: list[bool] = []
 
     async def first_then_fine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -226,8 +226,8 @@ def then_fine(talk: Talk) -> Talk:
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "fault"), [c for c in CELLS if c[1] != "refused"])
-async def test_a_fault_that_passes_is_overcome_where_it_is_tried_again(method: str, fault: str) -> None:
-    """What is tried at all again succeeds after one wait; what is not ends as if the fault had stayed."""
+async def test_a_temporary_fault_is_overcome_where_the_call_is_retried(method: str, fault: str) -> None:
+    """A call that is retried succeeds after one wait. Any other call ends as with a permanent fault."""
     stays = MATRIX[fault][1][method]
 
     ends = await meet(method, fault, then_fine)
@@ -237,7 +237,7 @@ async def test_a_fault_that_passes_is_overcome_where_it_is_tried_again(method: s
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("fault", ["reset before headers", "cut in body", "slow headers", "500", "503 in HTML"])
-async def test_a_delete_that_took_effect_though_its_answer_was_lost_is_done(fault: str) -> None:
+async def test_a_delete_whose_answer_was_lost_succeeds_on_a_404(fault: str) -> None:
     """The second DELETE is answered 404 because of the first: the record is deleted, and that is no error."""
     talk = MATRIX[fault][0]
     assert talk is not None
