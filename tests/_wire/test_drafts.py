@@ -36,7 +36,7 @@ def test_only_set_fields_are_sent_and_an_update_names_the_id() -> None:
     }
 
 
-def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields() -> None:
+def test_a_record_in_place_of_a_nested_draft_is_sent_with_all_its_fields() -> None:
     """An Address sends every field, None as null, and its unknown attributes. The API may replace the whole."""
     draft = CustomerDraft(address=Address(line_1="1 High Street", extra={"county": "\ud800", "since": Decimal("1.5")}))
 

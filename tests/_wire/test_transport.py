@@ -45,8 +45,8 @@ async def test_a_refused_connection_is_connect_failed() -> None:
     assert caught.value.cause.startswith("ClientConnectorError")
 
 
-async def test_a_name_that_does_not_resolve_is_connect_failed() -> None:
-    """An unknown host is a failure to connect."""
+async def test_an_unknown_host_is_connect_failed() -> None:
+    """The name of the host cannot be resolved."""
     with pytest.raises(ConnectFailed, match=r"nowhere\.invalid:443"):
         await first("https://nowhere.invalid")
 

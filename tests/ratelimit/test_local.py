@@ -216,7 +216,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_takes_no_slot() -> None:
     assert started == [0, 2, 4]
 
 
-async def test_a_slot_granted_to_a_task_that_is_cancelled_before_it_runs_is_free_again() -> None:
+async def test_the_slot_of_a_task_that_is_cancelled_before_it_runs_is_free_again() -> None:
     """The slot is granted and the task is cancelled in the same iteration of the event loop."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(1, per=60), clock=lambda: clock[0])
@@ -274,7 +274,7 @@ def test_repeated_pauses_are_one_line_in_the_log(caplog: pytest.LogCaptureFixtur
     assert [r.getMessage() for r in caplog.records] == ["The API asks for a pause: no request with this key for 5.0 s."]
 
 
-def test_a_limiter_outlives_its_event_loop() -> None:
+def test_a_limiter_keeps_its_count_after_its_event_loop_is_closed() -> None:
     """Slots used in one loop count in the next, even if the first was closed with a waiting call."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(2, per=60), clock=lambda: clock[0])

@@ -14,14 +14,14 @@ from ticketsource_async.reports.donations import BookingDonations, Donations, Pe
 Row = dict[str, Any]
 
 
-def settled(*lines: Row) -> BookingDonations:
+def donations_in(*lines: Row) -> BookingDonations:
     """Return the donations of a booking with these lines."""
     found = found_in(*lines)
     assert found is not None
     return found
 
 
-def left(found: BookingDonations) -> list[str]:
+def left_of_each(found: BookingDonations) -> list[str]:
     """Return what is left of each donation."""
     return [str((line.amount or 0) - line.refunded) for line in found.lines if line.kind == "donation"]
 
@@ -62,9 +62,9 @@ CERTAIN: dict[str, tuple[list[Row], list[str]]] = {
 def test_the_rest_of_a_refunded_donation_is_known(case: str) -> None:
     """The lines are clear, so nothing is in doubt."""
     lines, expected = CERTAIN[case]
-    found = settled(*lines)
+    found = donations_in(*lines)
 
-    assert (left(found), found.doubt) == (expected, "")
+    assert (left_of_each(found), found.doubt) == (expected, "")
 
 
 DOUBTFUL: dict[str, tuple[list[Row], str]] = {
@@ -135,7 +135,7 @@ DOUBTFUL: dict[str, tuple[list[Row], str]] = {
 def test_an_unclear_refund_is_not_guessed(case: str) -> None:
     """No donation is reduced, and `doubt` says why."""
     lines, doubt = DOUBTFUL[case]
-    found = settled(*lines)
+    found = donations_in(*lines)
 
     assert found.doubt == doubt
     assert [line.refunded for line in found.lines] == [0] * len(found.lines)
@@ -145,7 +145,7 @@ def test_a_line_that_is_no_object_may_be_a_donation() -> None:
     """Its type is not known."""
     row = booking(1, donation(5))
     row["attributes"]["lines"].append("line")
-    found = donations_of(settled(donation(5)).event, settled(donation(5)).date, read_row(row, Booking))
+    found = donations_of(donations_in(donation(5)).event, donations_in(donation(5)).date, read_row(row, Booking))
 
     assert found is not None
     assert found.doubt == "line 2 of the booking may be a donation or a refund: its type is not known"
@@ -161,7 +161,7 @@ def test_a_booking_whose_lines_cannot_be_read_may_have_a_donation() -> None:
     """It concerns every period."""
     row = booking(1)
     row["attributes"]["lines"] = "none"
-    one = settled(donation(5))
+    one = donations_in(donation(5))
     found = donations_of(one.event, one.date, read_row(row, Booking))
 
     assert found is not None
@@ -185,7 +185,7 @@ REMARKS: dict[str, Row] = {
 @pytest.mark.parametrize("remark", REMARKS)
 def test_a_row_of_the_list_says_what_is_odd_about_its_line(remark: str) -> None:
     """The line is still in the list."""
-    found = settled(REMARKS[remark])
+    found = donations_in(REMARKS[remark])
     [row] = Donations(period=Period(), bookings=(found,), donors={"cst-1": person()}).rows()
 
     assert row.remark == remark
@@ -194,7 +194,7 @@ def test_a_row_of_the_list_says_what_is_odd_about_its_line(remark: str) -> None:
 @pytest.mark.parametrize(("gift_aid", "said"), [(True, "yes"), (False, "no"), (None, "unknown"), (1, "unknown")])
 def test_gift_aid_is_yes_only_for_a_clear_yes(gift_aid: object, said: str) -> None:
     """A consent is read in the same way."""
-    [row] = Donations(period=Period(), bookings=(settled(donation(5, gift_aid=gift_aid)),)).rows()
+    [row] = Donations(period=Period(), bookings=(donations_in(donation(5, gift_aid=gift_aid)),)).rows()
 
     assert row.gift_aid == said
 
@@ -202,8 +202,8 @@ def test_gift_aid_is_yes_only_for_a_clear_yes(gift_aid: object, said: str) -> No
 def test_a_period_uses_the_day_as_written_and_includes_lines_without_a_day() -> None:
     """It includes its first and its last day. The rows are in the order of their days."""
     days = ("2026-01-31", None, "2026-01-01", "2026-02-01", "2025-12-31")
-    found = settled(*(donation(number, day) for number, day in enumerate(days, 1)))
-    late = settled(donation(6, created_at="2026-01-31T23:30:00-05:00"))  # February in UTC
+    found = donations_in(*(donation(number, day) for number, day in enumerate(days, 1)))
+    late = donations_in(donation(6, created_at="2026-01-31T23:30:00-05:00"))  # February in UTC
     donations = Donations(period=Period(first=date(2026, 1, 1), last=date(2026, 1, 31)), bookings=(found, late))
 
     assert [row.line.amount for row in donations.rows()] == [3, 1, 6, 2]
@@ -219,7 +219,7 @@ def test_a_period_uses_the_day_as_written_and_includes_lines_without_a_day() -> 
 )
 def test_a_row_says_why_its_donor_is_not_known(donations: Donations, why: str) -> None:
     """The row still has the id of the customer."""
-    [row] = evolve(donations, bookings=(settled(donation(5)),)).rows()
+    [row] = evolve(donations, bookings=(donations_in(donation(5)),)).rows()
 
     assert (row.remark, row.booking.customer_id) == (why, "cst-1")
 

@@ -55,7 +55,7 @@ def sums(row: SalesRow) -> dict[str, Decimal | None]:
     return {name: getattr(row, name) for name in SUMS}
 
 
-def seen(row: SalesRow, *names: str) -> tuple[object, ...]:
+def values_of(row: SalesRow, *names: str) -> tuple[object, ...]:
     """Return some attributes of a row."""
     return tuple(getattr(row, name) for name in names)
 
@@ -176,7 +176,7 @@ def test_a_negative_line_that_is_no_refund_counts_in_gross_and_not_in_refunds() 
     """The API says whether a line is a refund."""
     row = row_of(line(gross=10), line(gross=-4, is_refund=False))
 
-    assert seen(row, "gross", "refunds") == (6, 0)
+    assert values_of(row, "gross", "refunds") == (6, 0)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_negative_line_that_is_no_refund_counts_in_gross_and_not_in_refunds() 
 )
 @pytest.mark.parametrize("by", BYS)
 @pytest.mark.parametrize("payment_methods", [True, False])
-def test_a_booking_without_lines_counts(
+def test_a_booking_without_lines_is_counted(
     lines: object, known: bool, missing: str, by: By, payment_methods: bool
 ) -> None:
     """If its lines are not known, the sums are not known either."""
@@ -242,8 +242,11 @@ def test_a_repeated_booking_counts_once() -> None:
         performance(1, booking(1, line()), booking(3, line())),
     )
 
-    assert [seen(row, "date_id", "bookings", "gross") for row in sales.rows] == [("dat-1", 2, 20), ("dat-2", 1, 10)]
-    assert seen(sales.total, "performances", "bookings", "gross") == (2, 3, 30)
+    assert [values_of(row, "date_id", "bookings", "gross") for row in sales.rows] == [
+        ("dat-1", 2, 20),
+        ("dat-2", 1, 10),
+    ]
+    assert values_of(sales.total, "performances", "bookings", "gross") == (2, 3, 30)
     assert sales.repeated == 3
 
 
@@ -252,7 +255,7 @@ def test_a_date_of_two_events_counts_once_and_both_rows_name_their_event() -> No
     other = attrs.evolve(EVENT, id="evt-2", name="Other")
     sales = sales_of(performance(1, booking(1, line())), performance(1, booking(1, line()), event=other), by="event")
 
-    rows = [seen(row, "event_id", "event", "performances", "gross") for row in sales.rows]
+    rows = [values_of(row, "event_id", "event", "performances", "gross") for row in sales.rows]
     assert sorted(rows, key=str) == sorted([("evt-2", "Other", 0, 0), (EVENT.id, EVENT.name, 1, 10)], key=str)
     assert sales.total.performances == 1
 
@@ -317,12 +320,12 @@ def test_lines_count_on_the_day_on_which_they_were_made() -> None:
         by="sold-day",
     )
 
-    assert [(str(row.day), *seen(row, "bookings", "gross", "performances")) for row in sales.rows] == [
+    assert [(str(row.day), *values_of(row, "bookings", "gross", "performances")) for row in sales.rows] == [
         ("2026-01-01", 1, 10, None),
         ("2026-01-03", 1, -9, None),
         ("None", 1, 5, None),
     ]
-    assert seen(sales.total, "bookings", "gross", "performances") == (2, 6, 1)
+    assert values_of(sales.total, "bookings", "gross", "performances") == (2, 6, 1)
 
 
 def test_rows_by_payment_method_do_not_count_performances() -> None:
@@ -338,18 +341,18 @@ def test_rows_by_payment_method_do_not_count_performances() -> None:
     )
 
     names = ("payment_method", "bookings", "gross", "donations", "performances", "cancelled")
-    assert [seen(row, "date_id", *names) for row in sales.rows] == [
+    assert [values_of(row, "date_id", *names) for row in sales.rows] == [
         ("dat-1", "CASH", 1, 0, 2, None, None),
         ("dat-1", "TS", 1, 10, 0, None, None),
         ("dat-1", None, 1, 6, 0, None, None),
         ("dat-2", None, 0, 0, 0, None, None),
     ]
-    assert [seen(row, *names) for row in sales.method_totals] == [
+    assert [values_of(row, *names) for row in sales.method_totals] == [
         ("CASH", 1, 0, 2, None, None),
         ("TS", 1, 10, 0, None, None),
         (None, 1, 6, 0, None, None),
     ]
-    assert seen(sales.total, *names) == (None, 2, 16, 2, 2, 0)
+    assert values_of(sales.total, *names) == (None, 2, 16, 2, 2, 0)
 
 
 DATE = performance(1).date
@@ -388,11 +391,11 @@ def test_a_failed_branch_empties_the_total_which_says_what_is_missing(
     if (failed.date and by != "sold-day") or (failed.event and by == "event"):
         assert (set(sums(own).values()), own.bookings, own.missing) == ({None}, None, f"without {what}")
     elif by in ("date", "event"):
-        assert seen(own, "gross", "missing") == (10, "")
+        assert values_of(own, "gross", "missing") == (10, "")
     else:
-        assert seen(own, "gross", "missing") == (20 if by == "sold-day" else 10, f"perhaps without {what}")
+        assert values_of(own, "gross", "missing") == (20 if by == "sold-day" else 10, f"perhaps without {what}")
     perhaps = "" if by in ("date", "event") or failed.date else f"perhaps without {what}"
-    assert [seen(row, "gross", "missing") for row in others] == ([] if by == "sold-day" else [(10, perhaps)])
+    assert [values_of(row, "gross", "missing") for row in others] == ([] if by == "sold-day" else [(10, perhaps)])
 
 
 def test_a_performance_that_could_not_be_read_has_a_row() -> None:
@@ -418,7 +421,7 @@ def test_a_venue_that_cannot_be_read_leaves_the_sums_complete() -> None:
     sales = sales_of(performance(1, booking(1, line()), venue=None), failed)
 
     assert sales.failed == (failed,)
-    assert seen(sales.total, "gross", "missing") == (10, "")
+    assert values_of(sales.total, "gross", "missing") == (10, "")
     assert sales.rows[0].venue == "ven-1"
 
 
@@ -452,7 +455,7 @@ def test_seats_that_could_not_be_read_leave_the_sums_of_money_complete() -> None
 
     assert [row.seats for row in (*sales.rows, sales.total)] == [None, {"Adult": SeatCount(1)}, None]
     assert [row.missing for row in (*sales.rows, sales.total)] == [said := "without the seats of 1 booking", "", said]
-    assert seen(sales.total, "gross", "bookings") == (20, 2)
+    assert values_of(sales.total, "gross", "bookings") == (20, 2)
     assert sales.failed == (failed,)
     assert str(failed) == "the list of seats of booking bkg-1 could not be read: it is broken"
 
@@ -530,7 +533,7 @@ def is_in_doubt(one: dict[str, Any] | None, gross: Fraction | None) -> bool:
     return one is not None and one["is_refund"] is True and gross is not None and gross > 0
 
 
-def taken_off(off: dict[str, Any]) -> Fraction | None:
+def discounts_of(off: dict[str, Any]) -> Fraction | None:
     """Return both kinds of discounts together."""
     code = off.get("code") or {"description": "", "amount": None}
     by_code = money(code["amount"])
@@ -562,7 +565,7 @@ def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | Non
             assert one is not None
             for name, key in (("gross", "gross"), ("fees", "fee"), ("fee_vat", "fee_vat"), ("net", "net")):
                 put(name, money(found.get(key)))
-            put("discounts", taken_off(found.get("discounts") or {}))
+            put("discounts", discounts_of(found.get("discounts") or {}))
             is_known = one["is_refund"] in (True, False) or (gross is not None and gross >= 0)
             put("refunds", (gross if one["is_refund"] is True else Fraction(0)) if is_known else None)
         else:

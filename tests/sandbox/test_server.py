@@ -25,7 +25,7 @@ async def ask(http: aiohttp.ClientSession, method: str, path: str, body: object 
         return response.status, await response.json() if await response.read() else None
 
 
-async def test_a_page_has_the_guides_shape(http: aiohttp.ClientSession, box: Sandbox) -> None:
+async def test_a_page_has_the_shape_of_the_guide(http: aiohttp.ClientSession, box: Sandbox) -> None:
     """Data, links and meta have the guide's keys. The query of a link is only the page."""
     status, first = await ask(http, "GET", "/customers")
     _, last = await ask(http, "GET", "/customers?page=3&per_page=10")
@@ -64,7 +64,7 @@ async def test_a_page_out_of_bounds_is_a_validation_error(http: aiohttp.ClientSe
     assert (status, document["errors"][0]["code"]) == (400, "validation_failed")
 
 
-async def test_the_guides_examples_are_answered_as_in_the_guide(http: aiohttp.ClientSession) -> None:
+async def test_the_examples_of_the_guide_are_answered_as_in_the_guide(http: aiohttp.ClientSession) -> None:
     """Create, update and delete answer what the guide shows."""
     status, made = await ask(http, "POST", "/customers", KARL_SENT)
     path = f"/customers/{made['data']['id']}"
@@ -201,7 +201,7 @@ async def test_a_fault_can_last_for_ever(http: aiohttp.ClientSession, box: Sandb
             assert await response.read() == b"\xff"
 
 
-async def test_a_wall_answers_html(http: aiohttp.ClientSession, box: Sandbox) -> None:
+async def test_a_fault_can_answer_with_the_html_of_a_wall(http: aiohttp.ClientSession, box: Sandbox) -> None:
     """`html` is a page with the type of HTML. With 403, it has the header of Cloudflare."""
     box.fail(html=True, status=403)
     box.fail(html=True)

@@ -57,7 +57,7 @@ async def mark_and_acknowledge(store: CustomerStore, change: Change) -> None:
     await store.acknowledge(change)
 
 
-async def known(store: CustomerStore) -> list[Customer]:
+async def stored_customers(store: CustomerStore) -> list[Customer]:
     """Return all customers in a store."""
     return [customer async for customer in store.not_seen(await store.start_sync_run())]
 
@@ -67,14 +67,14 @@ async def test_a_reopened_store_has_every_field_of_a_customer(path: Path) -> Non
     async with CustomerStore(path) as store:
         await mark_and_acknowledge(store, Created(ZOE))
     async with CustomerStore(path) as store:
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
         assert await store.differing([ZOE]) == []
         moved = attrs.evolve(ZOE, email="zoe@example.com")
         assert await store.differing([moved]) == [Stored(moved, ZOE, None, deleted=False)]
         await mark_and_acknowledge(store, Updated(ZOE, moved, ("email",)))
-        assert await known(store) == [moved]
+        assert await stored_customers(store) == [moved]
         await mark_and_acknowledge(store, Deleted(moved))
-        assert await known(store) == []
+        assert await stored_customers(store) == []
 
 
 async def test_get_returns_the_latest_record_of_a_customer(path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_erase_leaves_no_trace_of_a_customer_in_the_files(path: Path) -> N
             await mark_and_acknowledge(store, Created(person))
         assert {await store.erase(person.id) for person in erased} == {True}
         assert not await store.erase("cst-nobody")
-        assert {person.id for person in await known(store)} == {person.id for person in people[300:]}
+        assert {person.id for person in await stored_customers(store)} == {person.id for person in people[300:]}
         in_files = await asyncio.to_thread(contents, path.parent)
 
     for text in (in_files, path.read_bytes()):
@@ -134,7 +134,7 @@ async def test_a_customer_erased_during_a_loop_is_not_stored_again_by_it(path: P
             for customer_id in erased:
                 await store.erase(customer_id)
             assert [change.id async for change in changes] == [i for i in everybody[1:] if i != erased[2]]
-        assert {customer.id for customer in await known(store)} == set(everybody) - set(erased)
+        assert {customer.id for customer in await stored_customers(store)} == set(everybody) - set(erased)
         assert [change.id async for change in ts.customers.changes(store)] == erased
         assert [change async for change in ts.customers.changes(store)] == []
 
@@ -269,7 +269,7 @@ async def test_a_cancelled_acknowledge_still_takes_effect(path: Path) -> None:
         acknowledging.cancel()
         with pytest.raises(asyncio.CancelledError):
             await acknowledging
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
 
 
 async def test_a_loop_that_is_cancelled_before_its_first_page_is_closed(
@@ -297,7 +297,7 @@ async def test_acknowledging_an_older_change_keeps_the_newer_one(path: Path) -> 
         await mark_and_acknowledge(store, Created(ZOE))
         await store.acknowledge(Deleted(moved))
         await store.acknowledge(Updated(ZOE, moved, ("email",)))
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
         assert await store.differing([ZOE]) == []
 
 
@@ -386,7 +386,7 @@ async def test_one_of_two_box_offices_that_start_at_once_is_refused(path: Path, 
         refused = [type(outcome) for outcome in first]
         assert StoreError in refused  # the other has its first change, or is the older of the two loops
         there = other if refused[0] is StoreError else box
-        assert {customer.id for customer in await known(store)} <= set(there.customers.ids())
+        assert {customer.id for customer in await stored_customers(store)} <= set(there.customers.ids())
 
 
 async def test_a_page_larger_than_one_sqlite_query_is_compared(path: Path) -> None:

@@ -143,7 +143,7 @@ class Mirror(RuleBasedStateMachine):
                 change = await anext(self.changes, None)
             except TooManyRemoved as stopped:
                 self.changes = None
-                self.expect_the_brake(stopped)
+                self.expect_too_many_removed(stopped)
                 return
             except InvalidResponse as odd:
                 self.changes = None
@@ -163,7 +163,7 @@ class Mirror(RuleBasedStateMachine):
         self.known.pop(merged, None)
         await self.store.erase(merged)
 
-    def expect_the_brake(self, stopped: TooManyRemoved) -> None:
+    def expect_too_many_removed(self, stopped: TooManyRemoved) -> None:
         """Check the numbers of the error, and that no deletion or erasure was yielded."""
         assert 2 * stopped.missing > stopped.remembered or stopped.removed > stopped.allowed
         assert stopped.allowed in (0, 3, 20)

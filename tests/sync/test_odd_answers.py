@@ -340,7 +340,7 @@ def _no_vacuum(action: int, *_: object) -> int:
 
 
 @pytest.mark.parametrize(("customers", "gone", "stops"), [(3, 3, False), (20, 20, False), (21, 21, True)])
-async def test_a_small_box_office_may_lose_all_its_customers(
+async def test_a_sync_may_delete_all_customers_of_a_small_box_office(
     store: CustomerStore, customers: int, gone: int, stops: bool
 ) -> None:
     """Up to twenty customers may be deleted, whatever their share is."""
