@@ -258,7 +258,7 @@ async def test_a_temporary_fault_is_overcome_where_the_call_is_retried(method: s
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("fault", ["reset before headers", "cut in body", "slow headers", "500", "503 in HTML"])
 async def test_a_delete_whose_answer_was_lost_succeeds_on_a_404(fault: str) -> None:
-    """The second DELETE is answered 404 because of the first: the record is deleted, and that is no error."""
+    """The first DELETE has deleted the record, so the second one is answered 404. That is no error."""
     talk = MATRIX[fault][0]
     assert talk is not None
     struck: list[bool] = []

@@ -363,7 +363,7 @@ def test_the_message_names_the_fields_that_were_refused() -> None:
 
 @pytest.mark.parametrize("marks", [b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 3, b"\n\xef\xbb\xbf \xef\xbb\xbf\r\n"])
 def test_a_byte_order_mark_before_the_json_is_ignored(marks: bytes) -> None:
-    """PHP sends one for each of its files that begins with one."""
+    """PHP sends one for each of its files that begins with such a mark."""
     assert response.read(request(), RawResponse(200, {}, marks + b'{"data": {"n": 1}}')).data == {"n": 1}
 
 

@@ -269,7 +269,7 @@ async def test_an_attribute_name_of_a_single_record_is_not_shown() -> None:
 
 
 async def test_the_report_has_the_kinds_of_values_at_each_path(tmp_path: Path) -> None:
-    """So that others can see how the API really is."""
+    """So others can see how the API really is."""
     async with differing("odd values", "unknown attributes") as api:
         await run("check", "--report", str(tmp_path / "report.md"), url=api.url)
 

@@ -442,7 +442,7 @@ def test_no_slot_is_granted_twice_while_another_thread_forgets_its_key() -> None
 
 
 async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:
-    """Of ten for three processes, each takes three; more have to wait."""
+    """The limit is ten for three processes. Each takes three, and further calls wait."""
     limiter = LocalRateLimiter(RateLimit(10, per=3600, share=3))
     for _ in range(3):
         async with limiter.slot(key="k", priority="interactive"):

@@ -399,7 +399,7 @@ def test_a_failed_branch_empties_the_total_which_says_what_is_missing(
 
 
 def test_a_performance_that_could_not_be_read_has_a_row() -> None:
-    """It shows its start, and no sum."""
+    """The row shows its start, and no sum."""
     failed = FailedBranch(EVENT, performance(7, cancelled=True).date, None, GONE)
 
     (row,) = sales_of(failed).rows

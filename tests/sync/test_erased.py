@@ -308,7 +308,7 @@ def in_files(folder: Path) -> bytes:
 @pytest.mark.parametrize("how", ["by itself", "all at once", "by hand", "killed"])
 @pytest.mark.parametrize("form", ["null", "gone"])
 async def test_the_store_keeps_no_trace_of_erased_and_deleted_customers(tmp_path: Path, how: str, form: str) -> None:
-    """Neither in rows nor in free pages.
+    """It keeps none in rows and none in free pages.
 
     The traces are removed at the end of the loop or by `acknowledge_all`. If each change was acknowledged by hand, or
     the process was killed, they are removed when the store is closed the next time.

@@ -82,7 +82,7 @@ def test_a_field_that_becomes_unreadable_is_no_change_unless_it_is_a_consent(
 async def test_a_withdrawal_is_yielded_even_if_another_field_cannot_be_read(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The change names the consent alone, `after.invalid` has the other field; its next good value is a change."""
+    """The change names only the consent. `after.invalid` has the other field, whose next good value is a change."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}, "membership": {"end_date": D}})
     await sync(ts, store)
@@ -105,7 +105,7 @@ async def test_a_withdrawal_is_yielded_even_if_another_field_cannot_be_read(
 
 
 async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStore) -> None:
-    """Parts are named field by field, or whole where one comes or goes; unknown attributes are named, links are not."""
+    """A part is named by its fields, or as a whole if it is new or gone. Unknown attributes are named, links are not."""
     old = customer_row(1, membership=None, vip=True, old="x")
     new = customer_row(
         1, address=None, membership={"identifier": "M1"}, consent={"email": False, "post": False}, vip=False, new=None
@@ -167,7 +167,7 @@ def test_links_that_could_not_be_read_are_no_change() -> None:
 
 
 def test_a_change_has_a_json_form() -> None:
-    """`to_dict` says what happened, to whom, and has the records whole."""
+    """`to_dict` has the kind of the change, the id, and the complete records."""
     zoe = Customer(id="cst-1", first_name="Zoë")
     changed = attrs.evolve(zoe, first_name="Zoe")
 

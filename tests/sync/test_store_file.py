@@ -297,7 +297,7 @@ async def test_a_store_that_others_could_read_becomes_private(tmp_path: Path) ->
 
 
 def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As vfat and some network mounts do; the store can be used."""
+    """Some file systems do so, such as vfat. The store can be used."""
     path = tmp_path / "customers.db"
     path.touch(0o644)
 
