@@ -105,7 +105,7 @@ async def test_a_withdrawal_is_yielded_even_if_another_field_cannot_be_read(
 
 
 async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStore) -> None:
-    """A part is named by its fields, or as a whole if it is new or gone. Unknown attributes are named, links are not."""
+    """A part is named by its fields, or as a whole if it comes or goes. Unknown attributes are named, links are not."""
     old = customer_row(1, membership=None, vip=True, old="x")
     new = customer_row(
         1, address=None, membership={"identifier": "M1"}, consent={"email": False, "post": False}, vip=False, new=None
