@@ -8,12 +8,14 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import click
+from entries import GROUPS, PACKAGE
 
 from ticketsource_async import errors, models, record_tables, tables
 from ticketsource_async.cli import cli
@@ -21,92 +23,41 @@ from ticketsource_async.cli import cli
 DOCS: Final = Path(__file__).parent
 PROJECT: Final = DOCS.parent
 
-GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
-    "client": (
-        "Client",
-        "Open a client, set its options, and call any endpoint.",
-        ("TicketSource", "ClientOptions", "Operations", "Answer", "Timeouts", "RetryPolicy", "UNSET", "Unset"),
-    ),
-    "operations": (
-        "Operations",
-        "What `ts.customers`, `ts.notes`, `ts.events` and the others do.",
-        (
-            "resources.customers.Customers",
-            "resources.notes.Notes",
-            "resources.events.Events",
-            "resources.events.Venues",
-            "resources.events.Dates",
-            "resources.bookings.Bookings",
-            "resources.bookings.Seats",
-            "resources.reports.Reports",
-        ),
-    ),
-    "lists": (
-        "Lists and bulk calls",
-        "Read lists of any length, and make many calls at a time.",
-        ("Pager", "Page", "ListOptions", "ListReport", "FailedBranch", "Bulk", "BulkOptions", "Outcome"),
-    ),
-    "records": ("Records and drafts", "What the API sends, and what it takes.", ()),
-    "sync": (
-        "Changes of customers",
-        "Find out which customers have changed since the last time.",
-        ("CustomerStore", "Change", "Created", "Updated", "Deleted", "Erased", "contacts_of", "comparable_email"),
-    ),
-    "reports": (
-        "Reports",
-        "What `ts.reports` gives: sales, door lists, donations and Gift Aid.",
-        (
-            *("Sales", "SalesRow", "SeatCount", "SalesTally", "Tally", "Sold", "SeatsOfBooking"),
-            *("DoorList", "DoorEntry", "Fetched"),
-            *("Donations", "BookingDonations", "DonationLine", "DonationRow", "UnknownLine"),
-            *("gift_aid_schedule", "GiftAidSchedule", "GiftAidRow"),
-        ),
-    ),
-    "rate-limiters": (
-        "Rate limiters",
-        "Share the 240 requests a minute.",
-        ("RateLimit", "RateLimiter", "LocalRateLimiter", "ratelimit.redis.RedisRateLimiter"),
-    ),
-    "files": ("Files and tables", "Write any list to a file.", ("files", "tables", "report_tables")),
-    "events": (
-        "Events of calls",
-        "See what the client does: each attempt, wait and page.",
-        ("CallEvent", "AttemptEvent", "RetryEvent", "WaitEvent", "PageEvent", "ListEndedEvent"),
-    ),
-    "sandbox": (
-        "Sandbox and tests",
-        "Test your own program against a local TicketSource.",
-        ("sandbox.server.Sandbox", "sandbox.faults.Fault", "sandbox.faults.RecordedRequest", "testing.no_waiting"),
-    ),
-}
-"""The pages of the reference of Python names: title, what the names are for, and the names."""
-
-MEMBERS: Final = {
-    "CustomerStore": ("path", "get", "customers", "count", "acknowledge", "acknowledge_all", "erase", "aclose"),
-}
-"""The members to show of a class that has others, which only the library itself uses."""
-
-
 def python_pages() -> Iterator[tuple[str, str]]:
     """Yield the pages of the Python names, in groups; a name of no group must be a record or an error."""
     grouped = {name for _, _, names in GROUPS.values() for name in names}
-    rest = [name for name in import_module("ticketsource_async").__all__ if name not in grouped]
+    rest = [name for name in import_module(PACKAGE).__all__ if name not in grouped]
     records = [name for name in rest if name in vars(models)]
     for page, (title, purpose, names) in GROUPS.items():
-        yield f"reference/python/{page}.md", f"# {title}\n\n{purpose}\n\n" + "\n".join(map(_named, names or records))
+        yield f"reference/python/{page}.md", _python_page(title, purpose, names or tuple(records))
     of_errors = [name for name in rest if name not in records]
     if lost := [name for name in of_errors if name not in vars(errors)]:
         raise SystemExit(f"GROUPS has no page for {', '.join(lost)}.")
-    text = "# Errors in Python\n\nThe fields of each error. [Errors](../errors.md) says what each means.\n\n"
-    yield "reference/python/errors.md", text + "\n".join(map(_named, of_errors))
+    purpose = "The fields of each error. [Errors](../errors.md) says what each means."
+    yield "reference/python/errors.md", _python_page("Errors in Python", purpose, tuple(of_errors))
 
 
-def _named(name: str) -> str:
-    members = MEMBERS.get(name)
-    chosen = f"    options:\n      members: [{', '.join(members)}]\n" if members else ""
-    return f"::: ticketsource_async.{name}\n{chosen}"
+def _python_page(title: str, purpose: str, names: tuple[str, ...]) -> str:
+    entries = "\n".join(f"::: {PACKAGE}.{name}\n" for name in names)
+    return f"# {title}\n\n{purpose}\n\n```python\n{_imports(names)}\n```\n\n{entries}"
 
 
+def _imports(names: tuple[str, ...]) -> str:
+    """Return the code that imports the names, a statement for each module."""
+    by_module: dict[str, list[str]] = {}
+    for module, _, name in (f"{PACKAGE}.{name}".rpartition(".") for name in names):
+        by_module.setdefault(module, []).append(name)
+    lines: list[str] = []
+    for module, found in by_module.items():
+        line = f"from {module} import {', '.join(found)}"
+        if len(line) > _WIDTH:
+            inner = textwrap.fill(", ".join(found), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+            line = f"from {module} import (\n{inner},\n)"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+_WIDTH: Final = 70
 LANGUAGES: Final = {".py": "python", ".sql": "sql", ".service": "ini", ".timer": "ini", "": "sh"}
 
 
@@ -180,7 +131,7 @@ def main() -> int:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text)
     settings = build / "zensical.toml"
-    settings.write_text((DOCS / "zensical.toml").read_text().replace('"PROJECT"', json.dumps(str(PROJECT))))
+    settings.write_text((DOCS / "zensical.toml").read_text().replace('"PROJECT', json.dumps(str(PROJECT))[:-1]))
     builder = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(settings)]
     return subprocess.run(builder, check=False).returncode  # noqa: S603 - our own command
 
