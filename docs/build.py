@@ -4,12 +4,13 @@ The pages of docs/pages are written by hand. The pages of the reference that lis
 here, from the code that they describe.
 """
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -17,36 +18,71 @@ from typing import Final
 import click
 from entries import GROUPS, PACKAGE
 
-from ticketsource_async import errors, models, record_tables, tables
+from ticketsource_async import TicketSource, errors, pytest_plugin, record_tables, tables
 from ticketsource_async.cli import cli
+from ticketsource_async.pytest_plugin import MARKS
+from ticketsource_async.sandbox import Sandbox
 
 DOCS: Final = Path(__file__).parent
 PROJECT: Final = DOCS.parent
 
-def python_pages() -> Iterator[tuple[str, str]]:
-    """Yield the pages of the Python names, in groups; a name of no group must be a record or an error."""
-    grouped = {name for _, _, names in GROUPS.values() for name in names}
-    rest = [name for name in import_module(PACKAGE).__all__ if name not in grouped]
-    records = [name for name in rest if name in vars(models)]
+def pages_of_names() -> Iterator[tuple[str, tuple[str, str], Sequence[str]]]:
+    """Yield each page of Python names: its name, its title and purpose, and the names."""
+    public = import_module(PACKAGE).__all__
+    of_errors = [name for name in vars(errors) if name in public]
+    of_errors.sort(key=lambda name: not issubclass(vars(errors)[name], Exception))
+    if lost := {*public} - {name for _, _, names in GROUPS.values() for name in names} - {*of_errors}:
+        raise SystemExit(f"GROUPS has no page for {', '.join(sorted(lost))}.")
     for page, (title, purpose, names) in GROUPS.items():
-        yield f"reference/python/{page}.md", _python_page(title, purpose, names or tuple(records))
-    of_errors = [name for name in rest if name not in records]
-    if lost := [name for name in of_errors if name not in vars(errors)]:
-        raise SystemExit(f"GROUPS has no page for {', '.join(lost)}.")
-    purpose = "The fields of each error. [Errors](../errors.md) says what each means."
-    yield "reference/python/errors.md", _python_page("Errors in Python", purpose, tuple(of_errors))
+        yield page, (title, purpose), names
+    yield "errors", ("Errors in Python", "The fields of each error. [Errors](../errors.md) says what each means."), of_errors
 
 
-def _python_page(title: str, purpose: str, names: tuple[str, ...]) -> str:
-    entries = "\n".join(f"::: {PACKAGE}.{name}\n" for name in names)
-    return f"# {title}\n\n{purpose}\n\n```python\n{_imports(names)}\n```\n\n{entries}"
+def python_pages() -> Iterator[tuple[str, str]]:
+    """Yield the pages of the Python names."""
+    for page, (title, purpose), names in pages_of_names():
+        entries = "\n".join(f"::: {PACKAGE}.{name}\n" for name in names)
+        head = f"# {title}\n\n{purpose}\n\n```python\n{_imports(names)}\n```\n\n"
+        yield f"reference/python/{page}.md", f"{head}{entries}{_besides(page)}"
 
 
-def _imports(names: tuple[str, ...]) -> str:
+def _besides(page: str) -> str:
+    """Return what a page has after the entries of its names."""
+    if page == "records":
+        return asyncio.run(_samples())
+    return _of_pytest() if page == "sandbox" else ""
+
+
+async def _samples() -> str:
+    """Return a record of each main kind, from the sandbox."""
+    async with Sandbox(customers=20, events=2, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
+        [event] = await ts.events.list(max_items=1).collect()
+        [date] = await ts.events.list_dates(event, max_items=1).collect()
+        [booking] = await ts.dates.list_bookings(date, max_items=1).collect()
+        records = [*await ts.customers.list(max_items=1).collect(), event, date, booking]
+        texts = [json.dumps(record.to_dict(), indent=2, ensure_ascii=False) for record in records]
+        parts = ["", "## Samples", "", "Records of the sandbox, as `to_dict()` returns them.", ""]
+        for record, text in zip(records, texts, strict=True):
+            text = text.replace(box.url, "https://api.ticketsource.io")
+            parts += [f"### A sample {type(record).__name__}", "", "```json", text, "```", ""]
+    return "\n".join(parts)
+
+
+def _of_pytest() -> str:
+    """Return the entries of the fixtures and the marks of the pytest plugin."""
+    parts = ["", "## Fixtures of pytest", "", "pytest loads them by itself. They work in sync and async tests.", ""]
+    fixtures = [name for name in vars(pytest_plugin) if name.startswith("ticketsource_")]
+    parts += [f"::: {PACKAGE}.pytest_plugin.{name}\n    options:\n      heading_level: 3\n" for name in fixtures]
+    parts += ["## Marks of pytest", "", *(f"- `@pytest.mark.{name}`: {text}" for name, text in MARKS.items()), ""]
+    return "\n".join(parts)
+
+
+def _imports(names: Sequence[str]) -> str:
     """Return the code that imports the names, a statement for each module."""
     by_module: dict[str, list[str]] = {}
     for module, _, name in (f"{PACKAGE}.{name}".rpartition(".") for name in names):
-        by_module.setdefault(module, []).append(name)
+        if module != f"{PACKAGE}.sandbox.store":  # a part of a Sandbox
+            by_module.setdefault(module, []).append(name)
     lines: list[str] = []
     for module, found in by_module.items():
         line = f"from {module} import {', '.join(found)}"

@@ -21,8 +21,10 @@ from griffe import (
     DocstringAttribute,
     DocstringSectionAttributes,
     Expr,
+    ExprAttribute,
     ExprCall,
     ExprName,
+    ExprSubscript,
     Extension,
     Function,
     Module,
@@ -38,11 +40,16 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "client": (
         "Client",
         "Open a client, set its options, and call any endpoint.",
-        ("TicketSource", "ClientOptions", "Operations", "Answer", "Timeouts", "RetryPolicy", "UNSET", "Unset"),
+        ("TicketSource", "ClientOptions", "Timeouts", "RetryPolicy", "Operations", "Answer"),
     ),
     "operations": (
         "Operations",
-        "What `ts.customers`, `ts.notes`, `ts.events` and the others do.",
+        """What `ts.customers`, `ts.notes`, `ts.events` and the others do. You need the imports only to annotate types.
+
+Each call can raise the [errors](../errors.md) of every call: `AuthenticationFailed`, `PermissionDenied`, `RateLimited`,
+`ServerError`, `AccessBlocked`, `ConnectFailed`, `ConnectionLost`, `RequestTimedOut`, `InvalidResponse`,
+`LimiterUnavailable`, `ClientClosed` and `ConfigurationError`. The text of a call names the errors that it can raise
+besides. A list raises them in the loop, and a bulk call has them in its outcomes.""",
         (
             "resources.customers.Customers",
             "resources.notes.Notes",
@@ -59,7 +66,17 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
         "Read lists of any length, and make many calls at a time.",
         ("Pager", "Page", "ListOptions", "ListReport", "FailedBranch", "Bulk", "BulkOptions", "Outcome"),
     ),
-    "records": ("Records and drafts", "What the API sends, and what it takes.", ()),
+    "records": (
+        "Records and drafts",
+        "What the API sends, and what it takes.",
+        (
+            *("Customer", "CustomerDraft", "Address", "AddressDraft", "Membership", "MembershipDraft"),
+            *("Consent", "ConsentDraft", "UNSET", "Unset", "Note", "NoteDraft"),
+            *("Event", "EventImage", "ThirdPartyConsent", "Venue", "BoxOffice", "EventDate", "StartFilter"),
+            *("Booking", "BookingLine", "Amount", "Discounts", "DiscountCode", "Donation", "BookingConsent", "Totals"),
+            *("Seat", "SeatReference", "Attendee", "Company", "Links", "Record", "Part"),
+        ),
+    ),
     "sync": (
         "Changes of customers",
         "Find out which customers have changed since the last time.",
@@ -138,8 +155,12 @@ class Entries(Extension):
             self._public = set(import_module(PACKAGE).__all__)
             named = [name for _, _, names in GROUPS.values() for name in names]
             self._entries = {name.rpartition(".")[2]: f"{PACKAGE}.{name}" for name in [*reversed(named), *self._public]}
-            for found in list(_all_in(pkg)):
+            everything = list(_all_in(pkg))
+            for found in everything:
                 self._prepare(found)
+            for found in everything:
+                if isinstance(found, Attribute) and isinstance(found.parent, Module):
+                    self._prepare_attribute(found)
 
     def _prepare(self, found: Object) -> None:
         if isinstance(found, Function):
@@ -147,18 +168,31 @@ class Entries(Extension):
             found.returns = self._written_out(found.returns)
             for overload in found.overloads or ():
                 self._prepare(overload)
-        elif isinstance(found, Attribute):
-            found.annotation = self._written_out(found.annotation)
+            if any(str(each.value).startswith("pytest.fixture") for each in found.decorators):
+                _as_fixture(found)
         elif isinstance(found, Class):
             self._prepare_class(found)
         if found.docstring is not None and not isinstance(found, Class):
             found.docstring.value = self._linked(found.docstring.value, found)
+
+    def _prepare_attribute(self, found: Attribute) -> None:
+        """Show the type of a constant, and the value of an alias."""
+        found.labels.clear()
+        if isinstance(found.annotation, ExprSubscript) and str(found.annotation.left) == "Final":
+            found.annotation = found.annotation.slice
+        if isinstance(found.value, ExprCall) and str(found.annotation) == "Final":
+            found.annotation = found.value.function
+        found.annotation = self._written_out(found.annotation)
+        if found.annotation is not None or isinstance(found.value, ExprCall):
+            found.value = None
 
     def _shown(self, parameters: Parameters) -> Iterator[Parameter]:
         return (each for each in parameters if str(each.annotation) != "Never")
 
     def _parameter(self, parameter: Parameter) -> Parameter:
         parameter.annotation = self._written_out(parameter.annotation)
+        if isinstance(parameter.default, ExprAttribute):
+            parameter.default = str(parameter.default)
         if isinstance(parameter.default, ExprName) and parameter.default.name not in self._public:
             constant = self._constant(parameter.default)
             parameter.default = parameter.default if constant is None else constant.value
@@ -209,11 +243,14 @@ class Entries(Extension):
         shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path))
         for name in [name for name in cls.members if shown is not None and name not in shown and name != "__init__"]:
             cls.del_member(name)
+        for each in cls.members.values():
+            if isinstance(each, Attribute):
+                each.annotation = self._written_out(each.annotation)
         if attrs.has(kind):
             self._add_constructor(cls, kind)
         listed = [self._field(cls, kind, each) for each in list(cls.members.values()) if _is_field(each)]
-        for field in listed:
-            cls.del_member(field.name)
+        for name in [each.name for each in cls.members.values() if isinstance(each, Attribute)]:
+            cls.del_member(name)
         if cls.name not in MADE and "__init__" in cls.members:
             cls.del_member("__init__")
         if cls.docstring is None:
@@ -262,8 +299,16 @@ class Entries(Extension):
         """Return the sentence that names the base of a class whose members the class has, too."""
         ours = [base.__name__ for base in kind.__mro__[1:] if base.__name__ in self._public]
         also = [base.__name__ for base in kind.__bases__ if base in (ValueError, TypeError)]
-        text = f"It also has the fields and methods of `{ours[0]}`." if ours and ours[0] != "RateLimiter" else ""
+        text = f"It is made from `{ours[0]}` and has its fields and methods, too." if ours and ours[0] != "RateLimiter" else ""
         return f"{text} It is also a `{also[0]}`." if also else text
+
+
+def _as_fixture(function: Function) -> None:
+    """Show a fixture of pytest as what a test gets."""
+    function.labels.add("fixture")
+    function.parameters = Parameters()
+    if isinstance(function.returns, ExprSubscript):  # Iterator[...]
+        function.returns = function.returns.slice
 
 
 def _is_field(member: Object | Alias) -> bool:
@@ -284,7 +329,7 @@ def _default(field: Any) -> str | None:
     if field.default is attrs.NOTHING:
         return None
     if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
-        return f"{field.default.factory.__name__}()"
+        return "{}" if field.default.factory is dict else f"{field.default.factory.__name__}()"
     return "..." if callable(field.default) and not isclass(field.default) else repr(field.default)
 
 
