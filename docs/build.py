@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Final
 
 import click
-from entries import GROUPS, PACKAGE
+from entries import GROUPS, PACKAGE, linked
 
 from ticketsource_async import TicketSource, errors, pytest_plugin, record_tables, tables
 from ticketsource_async.cli import cli
+from ticketsource_async.client import BASE_URL
 from ticketsource_async.pytest_plugin import MARKS
 from ticketsource_async.sandbox import Sandbox
 
 DOCS: Final = Path(__file__).parent
 PROJECT: Final = DOCS.parent
+
 
 def pages_of_names() -> Iterator[tuple[str, tuple[str, str], Sequence[str]]]:
     """Yield each page of Python names: its name, its title and purpose, and the names."""
@@ -35,14 +37,18 @@ def pages_of_names() -> Iterator[tuple[str, tuple[str, str], Sequence[str]]]:
         raise SystemExit(f"GROUPS has no page for {', '.join(sorted(lost))}.")
     for page, (title, purpose, names) in GROUPS.items():
         yield page, (title, purpose), names
-    yield "errors", ("Errors in Python", "The fields of each error. [Errors](../errors.md) says what each means."), of_errors
+    yield (
+        "errors",
+        ("Errors in Python", "The fields of each error. [Errors](../errors.md) says what each means."),
+        of_errors,
+    )
 
 
 def python_pages() -> Iterator[tuple[str, str]]:
     """Yield the pages of the Python names."""
     for page, (title, purpose), names in pages_of_names():
         entries = "\n".join(f"::: {PACKAGE}.{name}\n" for name in names)
-        head = f"# {title}\n\n{purpose}\n\n```python\n{_imports(names)}\n```\n\n"
+        head = f"# {title}\n\n{linked(purpose)}\n\n```python\n{_imports(names)}\n```\n\n"
         yield f"reference/python/{page}.md", f"{head}{entries}{_besides(page)}"
 
 
@@ -55,15 +61,19 @@ def _besides(page: str) -> str:
 
 async def _samples() -> str:
     """Return a record of each main kind, from the sandbox."""
-    async with Sandbox(customers=20, events=2, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
+    async with (
+        Sandbox(customers=20, events=2, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+    ):
         [event] = await ts.events.list(max_items=1).collect()
         [date] = await ts.events.list_dates(event, max_items=1).collect()
         [booking] = await ts.dates.list_bookings(date, max_items=1).collect()
         records = [*await ts.customers.list(max_items=1).collect(), event, date, booking]
-        texts = [json.dumps(record.to_dict(), indent=2, ensure_ascii=False) for record in records]
+        texts = [
+            json.dumps(each.to_dict(), indent=2, ensure_ascii=False).replace(box.url, BASE_URL) for each in records
+        ]
         parts = ["", "## Samples", "", "Records of the sandbox, as `to_dict()` returns them.", ""]
         for record, text in zip(records, texts, strict=True):
-            text = text.replace(box.url, "https://api.ticketsource.io")
             parts += [f"### A sample {type(record).__name__}", "", "```json", text, "```", ""]
     return "\n".join(parts)
 

@@ -5,8 +5,9 @@ names of types and of defaults that are not public, links in the texts, and a li
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import cache
 from importlib import import_module
 from inspect import isclass
 from pathlib import Path
@@ -49,7 +50,8 @@ GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 Each call can raise the [errors](../errors.md) of every call: `AuthenticationFailed`, `PermissionDenied`, `RateLimited`,
 `ServerError`, `AccessBlocked`, `ConnectFailed`, `ConnectionLost`, `RequestTimedOut`, `InvalidResponse`,
 `LimiterUnavailable`, `ClientClosed` and `ConfigurationError`. The text of a call names the errors that it can raise
-besides. A list raises them in the loop, and a bulk call has them in its outcomes.""",
+besides. `InvalidID` is raised before any request, for a text that cannot be an id. A list raises the errors of its
+requests in the loop, and a bulk call has them in its outcomes.""",
         (
             "resources.customers.Customers",
             "resources.notes.Notes",
@@ -106,7 +108,13 @@ besides. A list raises them in the loop, and a bulk call has them in its outcome
     "sandbox": (
         "Sandbox and tests",
         "Test your own program against a local TicketSource.",
-        ("sandbox.Sandbox", "sandbox.Fault", "sandbox.RecordedRequest", "sandbox.store.Customers", "testing.no_waiting"),
+        (
+            "sandbox.Sandbox",
+            "sandbox.Fault",
+            "sandbox.RecordedRequest",
+            "sandbox.store.Customers",
+            "testing.no_waiting",
+        ),
     ),
 }
 """The pages of the reference of Python names: title, what the names are for, and the names."""
@@ -119,6 +127,7 @@ MADE: Final = {
 """The classes that programs make: their entries show the constructor."""
 
 MEMBERS: Final = {
+    "LocalRateLimiter": {"slot", "pause"},
     "CustomerStore": {"path", "get", "customers", "count", "acknowledge", "acknowledge_all", "erase", "aclose"},
     "ticketsource_async.sandbox.store.Customers": {
         *("ids", "rows", "get", "insert", "delete", "purge", "merge", "create", "update"),
@@ -127,20 +136,38 @@ MEMBERS: Final = {
 """The members to show of a class that has others, which only the library itself uses."""
 
 SAID_ONCE: Final = {
+    "address": "The postal address.",
     "attempt": "The number of the attempt, from 1.",
     "attempts": "How many requests were sent for the call.",
+    "booking": "The booking.",
+    "booking_id": "The id of the booking.",
     "created_at": "When TicketSource made the record.",
+    "date": "The date of the event.",
+    "date_id": "The id of the date of the event.",
+    "email": "The e-mail address.",
+    "event": "The event.",
     "event_id": "The id of the event.",
     "extra": "The values that have no field.",
     "first_name": "The first name.",
+    "genre": "The genre.",
     "id": "The id.",
     "last_name": "The last name.",
+    "line": "The line of the booking.",
+    "line_1": "Line 1 of the address.",
+    "line_2": "Line 2 of the address.",
+    "line_3": "Line 3 of the address.",
+    "line_4": "Line 4 of the address.",
     "method": "The HTTP method of the request.",
+    "name": "The name.",
     "path": "The path of the request, without the query.",
+    "postcode": "The postcode.",
     "request_id": "The id of the request, for questions to TicketSource support; None if the answer has none.",
+    "seats": "The seats.",
     "status": "The status of the answer.",
+    "telephone": "The telephone number.",
     "title": "The title, such as Ms.",
     "updated_at": "When the record was last changed.",
+    "venue": "The venue.",
 }
 """The descriptions of fields that mean the same in many classes, and have no text of their own there."""
 
@@ -153,13 +180,13 @@ class Entries(Extension):
         if pkg.path == PACKAGE:
             self._pkg = pkg
             self._public = set(import_module(PACKAGE).__all__)
-            named = [name for _, _, names in GROUPS.values() for name in names]
-            self._entries = {name.rpartition(".")[2]: f"{PACKAGE}.{name}" for name in [*reversed(named), *self._public]}
             everything = list(_all_in(pkg))
             for found in everything:
                 self._prepare(found)
             for found in everything:
                 if isinstance(found, Attribute) and isinstance(found.parent, Module):
+                    if str(found.value).startswith("TypeVar("):
+                        found.parent.del_member(found.name)
                     self._prepare_attribute(found)
 
     def _prepare(self, found: Object) -> None:
@@ -173,7 +200,7 @@ class Entries(Extension):
         elif isinstance(found, Class):
             self._prepare_class(found)
         if found.docstring is not None and not isinstance(found, Class):
-            found.docstring.value = self._linked(found.docstring.value, found)
+            found.docstring.value = linked(found.docstring.value, found)
 
     def _prepare_attribute(self, found: Attribute) -> None:
         """Show the type of a constant, and the value of an alias."""
@@ -222,85 +249,105 @@ class Entries(Extension):
                     setattr(expression, field.name, self._written_out(value))
         return expression
 
-    def _linked(self, text: str, owner: Object) -> str:
-        """Return a text in which the name of a public class or function links to its entry, but not to its own."""
-        own = owner if isinstance(owner, Class) else owner.parent
-
-        def link(match: re.Match[str]) -> str:
-            name, first = match[1], match[1].partition(".")[0]
-            if own is not None and first == own.name:
-                return match[0]
-            is_module = first in ("files", "tables")
-            return f"[{match[0]}][{self._entries[first]}]" if first in self._entries and not is_module else match[0]
-
-        text = re.sub(r"(?<![\[`])`([A-Za-z][\w.]*)`(?![`\]])", link, text)
-        return re.sub(r"docs/pages/(\S+)\.md", lambda page: f"[{_title(page[1])}](../../{page[1]}.md)", text)
-
     def _prepare_class(self, cls: Class) -> None:
+        """Put the fields of a class into a list below its text, and show its constructor if programs make it."""
         kind = vars(import_module(cls.module.path)).get(cls.name)
         if not isclass(kind):
             return
-        shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path))
-        for name in [name for name in cls.members if shown is not None and name not in shown and name != "__init__"]:
-            cls.del_member(name)
-        for each in cls.members.values():
-            if isinstance(each, Attribute):
-                each.annotation = self._written_out(each.annotation)
+        own = [each for each in cls.members.values() if isinstance(each, Attribute)]
+        for attribute in own:
+            attribute.annotation = self._written_out(attribute.annotation)
         if attrs.has(kind):
-            self._add_constructor(cls, kind)
-        listed = [self._field(cls, kind, each) for each in list(cls.members.values()) if _is_field(each)]
-        for name in [each.name for each in cls.members.values() if isinstance(each, Attribute)]:
+            cls.set_member("__init__", self._constructor(cls, kind))
+        shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path, cls.members.keys())) | {"__init__"}
+        listed = [self._field(cls, kind, each) for each in own if each.name in shown and _is_field(each)]
+        hidden = {*cls.members} - shown | {each.name for each in own} | ({"__init__"} - _constructor_of(cls.name))
+        for name in hidden & cls.members.keys():
             cls.del_member(name)
-        if cls.name not in MADE and "__init__" in cls.members:
-            cls.del_member("__init__")
-        if cls.docstring is None:
-            cls.docstring = Docstring("", parent=cls)
-        if bases := self._bases(kind):
-            cls.docstring.value += f"\n\n{bases}"
-        cls.docstring.value = self._linked(cls.docstring.value, cls)
-        if listed and not (cls.name in MADE and attrs.has(kind) and not any(each.description for each in listed)):
+        text = cls.docstring.value if cls.docstring is not None else ""
+        cls.docstring = Docstring(linked(f"{text}\n\n{self._bases(kind)}", cls), parent=cls, parser="google")
+        is_in_constructor = "__init__" in cls.members and attrs.has(kind)
+        if listed and not (is_in_constructor and not any(each.description for each in listed)):
             cls.docstring.parsed.append(DocstringSectionAttributes(listed))
 
-    def _add_constructor(self, cls: Class, kind: type) -> None:
-        """Add the constructor that attrs makes, and remember the defaults of the fields."""
+    def _constructor(self, cls: Class, kind: type) -> Function:
+        """Return the constructor that attrs makes."""
         parameters = [Parameter("self", kind=ParameterKind.positional_or_keyword)]
         for field in attrs.fields(kind):
-            annotation = next(
-                (self._pkg_member(base, field.name) for base in kind.__mro__ if field.name in vars(base).get("__annotations__", ())),
-                None,
+            annotations = (self._annotation(base, field.name) for base in kind.__mro__)
+            parameters.append(
+                Parameter(
+                    field.alias or field.name,
+                    annotation=next(filter(None, annotations), None),
+                    kind=ParameterKind.keyword_only if field.kw_only else ParameterKind.positional_or_keyword,
+                    default=_default(field),
+                )
             )
-            how = ParameterKind.keyword_only if field.kw_only else ParameterKind.positional_or_keyword
-            parameters.append(Parameter(field.alias or field.name, annotation=annotation, kind=how, default=_default(field)))
-        init = Function("__init__", parameters=Parameters(*parameters), returns="None", parent=cls)
-        cls.set_member("__init__", init)
+        return Function("__init__", parameters=Parameters(*parameters), returns="None", parent=cls)
 
-    def _pkg_member(self, kind: type, name: str) -> Any:
+    def _annotation(self, kind: type, name: str) -> Any:
+        """Return the type of a field that a class of this package declares; None if it does not."""
+        if name not in vars(kind).get("__annotations__", ()) or not kind.__module__.startswith(PACKAGE):
+            return None
         found = self._pkg[f"{kind.__module__}.{kind.__name__}".removeprefix(f"{PACKAGE}.")].members.get(name)
         return self._written_out(found.annotation) if isinstance(found, Attribute) else None
 
     def _field(self, cls: Class, kind: type, found: Attribute) -> DocstringAttribute:
         """Return the entry of a field in the list of its class."""
-        text = self._linked(found.docstring.value, found) if found.docstring is not None else ""
-        annotation, default = found.annotation, None
-        if attrs.has(kind) and found.name in attrs.fields_dict(kind):
-            default = _default(attrs.fields_dict(kind)[found.name])
-        if annotation is None and isinstance(found.value, ExprCall) and isinstance(found.value.function, ExprName):
-            made = vars(import_module(cls.module.path)).get(found.value.function.name)
-            annotation = found.value.function if isclass(made) else None
-            text = text or (_first_sentence(made) if isclass(made) else "")
-        elif annotation is None and isinstance(found.value, ExprName) and "__init__" in cls.members:
-            given = {each.name: each.annotation for each in cls.members["__init__"].parameters}
-            annotation = given.get(found.value.name)
-        if not text and (cls.docstring is None or f"`{found.name}`" not in cls.docstring.value):
-            text = SAID_ONCE.get(found.name, "")
+        text = linked(found.docstring.value, found) if found.docstring is not None else ""
+        annotation, value, init = found.annotation, found.value, cls.members.get("__init__")
+        if annotation is None and isinstance(value, ExprCall) and isinstance(value.function, ExprName):
+            made = vars(import_module(cls.module.path)).get(value.function.name)
+            annotation = value.function if isclass(made) else None
+            text = text or _first_sentence(made)
+        elif annotation is None and isinstance(value, ExprName) and isinstance(init, Function):
+            annotation = next((each.annotation for each in init.parameters if each.name == value.name), None)
+        if not text and not is_named(found.name, cls):
+            text = SAID_ONCE.get(found.name) or self._of_type(annotation)
+        default = _default(attrs.fields_dict(kind)[found.name]) if found.name in _names_of(kind) else None
         return DocstringAttribute(found.name, annotation=self._written_out(annotation), description=text, value=default)
+
+    def _of_type(self, annotation: Any) -> str:
+        """Return the first sentence about the class of this package that is the type of a field."""
+        name = str(annotation).removesuffix(" | None")
+        kind = getattr(import_module(PACKAGE), name) if name in self._public else None
+        return linked(_first_sentence(kind))
 
     def _bases(self, kind: type) -> str:
         """Return the sentence that names the base of a class whose members the class has, too."""
         ours = [base.__name__ for base in kind.__mro__[1:] if base.__name__ in self._public]
         also = [base.__name__ for base in kind.__bases__ if base in (ValueError, TypeError)]
-        text = f"It is made from `{ours[0]}` and has its fields and methods, too." if ours and ours[0] != "RateLimiter" else ""
+        is_base = bool(ours) and ours[0] != "RateLimiter"  # a protocol
+        text = f"It is made from `{ours[0]}` and has its fields and methods, too." if is_base else ""
         return f"{text} It is also a `{also[0]}`." if also else text
+
+
+@cache
+def _paths() -> dict[str, str]:
+    """Return the path of the entry of each name."""
+    named = [name for _, _, names in GROUPS.values() for name in names if name not in ("files", "tables")]
+    public: list[str] = import_module(PACKAGE).__all__
+    return {
+        name.rpartition(".")[2]: f"{PACKAGE}.{name}" for name in [*reversed(named), *set(public) - {"files", "tables"}]
+    }
+
+
+def linked(text: str, owner: Object | None = None) -> str:
+    """Return a text in which each name of an entry links to it, but the name of the owner does not."""
+    own = owner if isinstance(owner, Class) or owner is None else owner.parent
+
+    def link(match: re.Match[str]) -> str:
+        first = match[1].partition(".")[0]
+        is_own = own is not None and first == own.name
+        return match[0] if is_own or first not in _paths() else f"[{match[0]}][{_paths()[first]}]"
+
+    text = re.sub(r"(?<![\[`])`([A-Za-z][\w.]*)`(?![`\]])", link, text)
+    return re.sub(r"docs/pages/(\S+)\.md", lambda page: f"[{_title(page[1])}](../../{page[1]}.md)", text)
+
+
+def is_named(field: str, cls: Object | Alias) -> bool:
+    """Say whether the text of a class names a field."""
+    return cls.docstring is not None and re.search(rf"`{field}[`=.]", cls.docstring.value) is not None
 
 
 def _as_fixture(function: Function) -> None:
@@ -312,7 +359,8 @@ def _as_fixture(function: Function) -> None:
 
 
 def _is_field(member: Object | Alias) -> bool:
-    return isinstance(member, Attribute) and not member.name.startswith("_") and not member.name.isupper()
+    name = member.name
+    return isinstance(member, Attribute) and not name.startswith("_") and not name.isupper() and name != "args"
 
 
 def _all_in(owner: Module | Class) -> Iterator[Object]:
@@ -333,8 +381,16 @@ def _default(field: Any) -> str | None:
     return "..." if callable(field.default) and not isclass(field.default) else repr(field.default)
 
 
-def _first_sentence(kind: type) -> str:
-    return re.split(r"(?<=\.)\s", (kind.__doc__ or "").strip())[0]
+def _names_of(kind: type) -> Iterable[str]:
+    return attrs.fields_dict(kind) if attrs.has(kind) else ()
+
+
+def _constructor_of(name: str) -> set[str]:
+    return {"__init__"} if name in MADE else set()
+
+
+def _first_sentence(kind: object) -> str:
+    return re.split(r"(?<=\.)\s", (kind.__doc__ or "").strip())[0] if isclass(kind) else ""
 
 
 def _title(page: str) -> str:

@@ -20,6 +20,7 @@ class Created:
     """
 
     customer: Customer
+    """The customer as they are now."""
     consent_changed: bool = False
 
     @property
@@ -63,7 +64,9 @@ class Updated:
     """
 
     before: Customer
+    """The customer as the store has them."""
     after: Customer
+    """The customer as they are now."""
     fields: tuple[str, ...]
 
     @property
@@ -112,7 +115,9 @@ class Erased:
     """
 
     before: Customer
+    """The customer as the store had them."""
     after: Customer
+    """The customer as they are now."""
 
     @property
     def kind(self) -> Literal["erased"]:
@@ -157,6 +162,7 @@ class Deleted:
     """
 
     before: Customer
+    """The customer as the store had them."""
     same_contact: tuple[str, ...] = ()
     ignored_contacts: int = 0
 
@@ -192,6 +198,7 @@ class Deleted:
 
 
 Change = Created | Updated | Deleted | Erased
+"""A change of a customer: `Created`, `Updated`, `Deleted` or `Erased`."""
 
 
 @frozen
