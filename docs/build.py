@@ -91,7 +91,7 @@ def _imports(names: Sequence[str]) -> str:
     """Return the code that imports the names, a statement for each module."""
     by_module: dict[str, list[str]] = {}
     for module, _, name in (f"{PACKAGE}.{name}".rpartition(".") for name in names):
-        if module != f"{PACKAGE}.sandbox.store":  # a part of a Sandbox
+        if not module.startswith((f"{PACKAGE}.sandbox.store", f"{PACKAGE}.reports")):  # only parts of others
             by_module.setdefault(module, []).append(name)
     lines: list[str] = []
     for module, found in by_module.items():

@@ -33,6 +33,7 @@ from griffe import (
     Parameter,
     ParameterKind,
     Parameters,
+    TypeAlias,
 )
 
 PACKAGE: Final = "ticketsource_async"
@@ -91,6 +92,7 @@ requests in the loop, and a bulk call has them in its outcomes.""",
             *("Sales", "SalesRow", "SeatCount", "SalesTally", "Tally", "Sold", "SeatsOfBooking"),
             *("DoorList", "DoorEntry", "Fetched"),
             *("Donations", "BookingDonations", "DonationLine", "DonationRow", "UnknownLine"),
+            *("reports.donations.Period", "reports.lost.Lost"),
             *("gift_aid_schedule", "GiftAidSchedule", "GiftAidRow"),
         ),
     ),
@@ -128,12 +130,16 @@ MADE: Final = {
 
 MEMBERS: Final = {
     "LocalRateLimiter": {"slot", "pause"},
+    "Lost": {"counts", "any_sum", "any_performance", "words"},
     "CustomerStore": {"path", "get", "customers", "count", "acknowledge", "acknowledge_all", "erase", "aclose"},
     "ticketsource_async.sandbox.store.Customers": {
         *("ids", "rows", "get", "insert", "delete", "purge", "merge", "create", "update"),
     },
 }
 """The members to show of a class that has others, which only the library itself uses."""
+
+STANDS_FOR: Final = {"AnyChange": "Change"}
+"""The public types that programs use in place of a wider type of the library."""
 
 SAID_ONCE: Final = {
     "address": "The postal address.",
@@ -163,7 +169,7 @@ SAID_ONCE: Final = {
     "postcode": "The postcode.",
     "request_id": "The id of the request, for questions to TicketSource support; None if the answer has none.",
     "seats": "The seats.",
-    "status": "The status of the answer.",
+    "status": "The HTTP status of the answer, if one came.",
     "telephone": "The telephone number.",
     "title": "The title, such as Ms.",
     "updated_at": "When the record was last changed.",
@@ -185,9 +191,7 @@ class Entries(Extension):
                 self._prepare(found)
             for found in everything:
                 if isinstance(found, Attribute) and isinstance(found.parent, Module):
-                    if str(found.value).startswith("TypeVar("):
-                        found.parent.del_member(found.name)
-                    self._prepare_attribute(found)
+                    self._prepare_attribute(found, found.parent)
 
     def _prepare(self, found: Object) -> None:
         if isinstance(found, Function):
@@ -202,7 +206,7 @@ class Entries(Extension):
         if found.docstring is not None and not isinstance(found, Class):
             found.docstring.value = linked(found.docstring.value, found)
 
-    def _prepare_attribute(self, found: Attribute) -> None:
+    def _prepare_attribute(self, found: Attribute, module: Module) -> None:
         """Show the type of a constant, and the value of an alias."""
         found.labels.clear()
         if isinstance(found.annotation, ExprSubscript) and str(found.annotation.left) == "Final":
@@ -210,8 +214,12 @@ class Entries(Extension):
         if isinstance(found.value, ExprCall) and str(found.annotation) == "Final":
             found.annotation = found.value.function
         found.annotation = self._written_out(found.annotation)
-        if found.annotation is not None or isinstance(found.value, ExprCall):
-            found.value = None
+        if str(found.value).startswith("TypeVar("):
+            module.del_member(found.name)
+        elif found.annotation is None and not isinstance(found.value, ExprCall):
+            alias = TypeAlias(found.name, value=found.value, docstring=found.docstring, parent=module)
+            module.set_member(found.name, alias)
+        found.value = None
 
     def _shown(self, parameters: Parameters) -> Iterator[Parameter]:
         return (each for each in parameters if str(each.annotation) != "Never")
@@ -236,6 +244,8 @@ class Entries(Extension):
 
     def _written_out(self, expression: Any) -> Any:
         """Return a type with its value in place of each alias that is not public."""
+        if isinstance(expression, ExprName) and expression.name in STANDS_FOR:
+            return ExprName(STANDS_FOR[expression.name], parent=self._pkg)
         if isinstance(expression, ExprName) and expression.name not in self._public:
             alias = self._constant(expression)
             is_type = alias is not None and not str(alias.value).startswith("TypeVar(")
@@ -266,8 +276,10 @@ class Entries(Extension):
             cls.del_member(name)
         text = cls.docstring.value if cls.docstring is not None else ""
         cls.docstring = Docstring(linked(f"{text}\n\n{self._bases(kind)}", cls), parent=cls, parser="google")
-        is_in_constructor = "__init__" in cls.members and attrs.has(kind)
-        if listed and not (is_in_constructor and not any(each.description for each in listed)):
+        if "__init__" in cls.members and attrs.has(kind):  # the constructor has the others
+            described = {each.name for each in own if each.docstring is not None}
+            listed = [each for each in listed if each.name in described]
+        if listed:
             cls.docstring.parsed.append(DocstringSectionAttributes(listed))
 
     def _constructor(self, cls: Class, kind: type) -> Function:

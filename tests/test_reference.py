@@ -38,6 +38,7 @@ def fields_of(entry: griffe.Object | griffe.Alias) -> list[griffe.DocstringAttri
 
 def undescribed(entry: griffe.Object | griffe.Alias) -> Iterator[str]:
     """Yield the names without a description: the entry, its members and its fields."""
+    entry = entry.final_target if isinstance(entry, griffe.Alias) else entry
     text = entry.docstring.value if entry.docstring else ""
     if not text.strip():
         yield entry.path

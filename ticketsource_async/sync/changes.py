@@ -25,7 +25,7 @@ class Created:
 
     @property
     def kind(self) -> Literal["created"]:
-        """What happened."""
+        """The kind of change."""
         return "created"
 
     @property
@@ -35,7 +35,7 @@ class Created:
 
     @property
     def before(self) -> None:
-        """Nothing."""
+        """Always None: the store does not have the customer."""
         return
 
     @property
@@ -71,7 +71,7 @@ class Updated:
 
     @property
     def kind(self) -> Literal["updated"]:
-        """What happened."""
+        """The kind of change."""
         return "updated"
 
     @property
@@ -121,7 +121,7 @@ class Erased:
 
     @property
     def kind(self) -> Literal["erased"]:
-        """What happened."""
+        """The kind of change."""
         return "erased"
 
     @property
@@ -168,7 +168,7 @@ class Deleted:
 
     @property
     def kind(self) -> Literal["deleted"]:
-        """What happened."""
+        """The kind of change."""
         return "deleted"
 
     @property
@@ -178,7 +178,7 @@ class Deleted:
 
     @property
     def after(self) -> None:
-        """Nothing."""
+        """Always None: there is no such customer."""
         return
 
     @property
