@@ -314,6 +314,8 @@ class Entries(Extension):
             text = text or _first_sentence(made)
         elif annotation is None and isinstance(value, ExprName) and isinstance(init, Function):
             annotation = next((each.annotation for each in init.parameters if each.name == value.name), None)
+        elif annotation is None and str(value).isdigit():
+            annotation = "int"
         if not text and not is_named(found.name, cls):
             text = SAID_ONCE.get(found.name) or self._of_type(annotation)
         default = _default(attrs.fields_dict(kind)[found.name]) if found.name in _names_of(kind) else None

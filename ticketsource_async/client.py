@@ -80,8 +80,11 @@ class ClientOptions(TypedDict, total=False):
     """A plain function that is called with each attempt, wait, retry and page. An error that it raises is logged."""
 
 
-class _NamesOptions:
-    """Base of the client whose errors name the right option; `inspect.signature` would take a `__new__` of its own."""
+class _ChecksOptions:
+    """Base of the client: it names the right option for a wrong one.
+
+    In `TicketSource` itself, `__new__` would hide the parameters of `__init__` from `inspect.signature`.
+    """
 
     if not TYPE_CHECKING:  # the checkers find this mistake
 
@@ -96,7 +99,7 @@ class _NamesOptions:
             return super().__new__(cls)
 
 
-class TicketSource(_NamesOptions, Operations):
+class TicketSource(_ChecksOptions, Operations):
     """The client for the API of one box office; the tasks of an event loop may share it.
 
     You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
