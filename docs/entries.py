@@ -187,11 +187,20 @@ class Entries(Extension):
             self._pkg = pkg
             self._public = set(import_module(PACKAGE).__all__)
             everything = list(_all_in(pkg))
+            self._declared = {each.path: self._types(each) for each in everything if isinstance(each, Class)}
             for found in everything:
                 self._prepare(found)
             for found in everything:
                 if isinstance(found, Attribute) and isinstance(found.parent, Module):
                     self._prepare_attribute(found, found.parent)
+
+    def _types(self, cls: Class) -> dict[str, Any]:
+        """Write out the types of the fields that a class declares, and return them by name."""
+        found: dict[str, Any] = {}
+        for each in cls.members.values():
+            if isinstance(each, Attribute):
+                found[each.name] = each.annotation = self._written_out(each.annotation)
+        return found
 
     def _prepare(self, found: Object) -> None:
         if isinstance(found, Function):
@@ -265,8 +274,6 @@ class Entries(Extension):
         if not isclass(kind):
             return
         own = [each for each in cls.members.values() if isinstance(each, Attribute)]
-        for attribute in own:
-            attribute.annotation = self._written_out(attribute.annotation)
         if attrs.has(kind):
             cls.set_member("__init__", self._constructor(cls, kind))
         shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path, cls.members.keys())) | {"__init__"}
@@ -286,23 +293,16 @@ class Entries(Extension):
         """Return the constructor that attrs makes."""
         parameters = [Parameter("self", kind=ParameterKind.positional_or_keyword)]
         for field in attrs.fields(kind):
-            annotations = (self._annotation(base, field.name) for base in kind.__mro__)
+            declared = (self._declared.get(f"{base.__module__}.{base.__name__}", {}) for base in kind.__mro__)
             parameters.append(
                 Parameter(
                     field.alias or field.name,
-                    annotation=next(filter(None, annotations), None),
+                    annotation=next((types[field.name] for types in declared if field.name in types), None),
                     kind=ParameterKind.keyword_only if field.kw_only else ParameterKind.positional_or_keyword,
                     default=_default(field),
                 )
             )
         return Function("__init__", parameters=Parameters(*parameters), returns="None", parent=cls)
-
-    def _annotation(self, kind: type, name: str) -> Any:
-        """Return the type of a field that a class of this package declares; None if it does not."""
-        if name not in vars(kind).get("__annotations__", ()) or not kind.__module__.startswith(PACKAGE):
-            return None
-        found = self._pkg[f"{kind.__module__}.{kind.__name__}".removeprefix(f"{PACKAGE}.")].members.get(name)
-        return self._written_out(found.annotation) if isinstance(found, Attribute) else None
 
     def _field(self, cls: Class, kind: type, found: Attribute) -> DocstringAttribute:
         """Return the entry of a field in the list of its class."""
