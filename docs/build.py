@@ -4,109 +4,106 @@ The pages of docs/pages are written by hand. The pages of the reference that lis
 here, from the code that they describe.
 """
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import click
+from entries import GROUPS, PACKAGE, linked
 
-from ticketsource_async import errors, models, record_tables, tables
+from ticketsource_async import TicketSource, errors, pytest_plugin, record_tables, tables
 from ticketsource_async.cli import cli
+from ticketsource_async.client import BASE_URL
+from ticketsource_async.pytest_plugin import MARKS
+from ticketsource_async.sandbox import Sandbox
 
 DOCS: Final = Path(__file__).parent
 PROJECT: Final = DOCS.parent
 
-GROUPS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
-    "client": (
-        "Client",
-        "Open a client, set its options, and call any endpoint.",
-        ("TicketSource", "ClientOptions", "Operations", "Answer", "Timeouts", "RetryPolicy", "UNSET", "Unset"),
-    ),
-    "operations": (
-        "Operations",
-        "What `ts.customers`, `ts.notes`, `ts.events` and the others do.",
-        (
-            "resources.customers.Customers",
-            "resources.notes.Notes",
-            "resources.events.Events",
-            "resources.events.Venues",
-            "resources.events.Dates",
-            "resources.bookings.Bookings",
-            "resources.bookings.Seats",
-            "resources.reports.Reports",
-        ),
-    ),
-    "lists": (
-        "Lists and bulk calls",
-        "Read lists of any length, and make many calls at a time.",
-        ("Pager", "Page", "ListOptions", "ListReport", "FailedBranch", "Bulk", "BulkOptions", "Outcome"),
-    ),
-    "records": ("Records and drafts", "What the API sends, and what it takes.", ()),
-    "sync": (
-        "Changes of customers",
-        "Find out which customers have changed since the last time.",
-        ("CustomerStore", "Change", "Created", "Updated", "Deleted", "Erased", "contacts_of", "comparable_email"),
-    ),
-    "reports": (
-        "Reports",
-        "What `ts.reports` gives: sales, door lists, donations and Gift Aid.",
-        (
-            *("Sales", "SalesRow", "SeatCount", "SalesTally", "Tally", "Sold", "SeatsOfBooking"),
-            *("DoorList", "DoorEntry", "Fetched"),
-            *("Donations", "BookingDonations", "DonationLine", "DonationRow", "UnknownLine"),
-            *("gift_aid_schedule", "GiftAidSchedule", "GiftAidRow"),
-        ),
-    ),
-    "rate-limiters": (
-        "Rate limiters",
-        "Share the 240 requests a minute.",
-        ("RateLimit", "RateLimiter", "LocalRateLimiter", "ratelimit.redis.RedisRateLimiter"),
-    ),
-    "files": ("Files and tables", "Write any list to a file.", ("files", "tables", "report_tables")),
-    "events": (
-        "Events of calls",
-        "See what the client does: each attempt, wait and page.",
-        ("CallEvent", "AttemptEvent", "RetryEvent", "WaitEvent", "PageEvent", "ListEndedEvent"),
-    ),
-    "sandbox": (
-        "Sandbox and tests",
-        "Test your own program against a local TicketSource.",
-        ("sandbox.server.Sandbox", "sandbox.faults.Fault", "sandbox.faults.RecordedRequest", "testing.no_waiting"),
-    ),
-}
-"""The pages of the reference of Python names: title, what the names are for, and the names."""
 
-MEMBERS: Final = {
-    "CustomerStore": ("path", "get", "customers", "count", "acknowledge", "acknowledge_all", "erase", "aclose"),
-}
-"""The members to show of a class that has others, which only the library itself uses."""
+def pages_of_names() -> Iterator[tuple[str, tuple[str, str], Sequence[str]]]:
+    """Yield each page of Python names: its name, its title and purpose, and the names."""
+    public = import_module(PACKAGE).__all__
+    of_errors = [name for name in vars(errors) if name in public]
+    of_errors.sort(key=lambda name: not issubclass(vars(errors)[name], Exception))
+    if lost := {*public} - {name for _, _, names in GROUPS.values() for name in names} - {*of_errors}:
+        raise SystemExit(f"GROUPS has no page for {', '.join(sorted(lost))}.")
+    for page, (title, purpose, names) in GROUPS.items():
+        yield page, (title, purpose), names
+    yield (
+        "errors",
+        ("Errors in Python", "The fields of each error. [Errors](../errors.md) says what each means."),
+        of_errors,
+    )
 
 
 def python_pages() -> Iterator[tuple[str, str]]:
-    """Yield the pages of the Python names, in groups; a name of no group must be a record or an error."""
-    grouped = {name for _, _, names in GROUPS.values() for name in names}
-    rest = [name for name in import_module("ticketsource_async").__all__ if name not in grouped]
-    records = [name for name in rest if name in vars(models)]
-    for page, (title, purpose, names) in GROUPS.items():
-        yield f"reference/python/{page}.md", f"# {title}\n\n{purpose}\n\n" + "\n".join(map(_named, names or records))
-    of_errors = [name for name in rest if name not in records]
-    if lost := [name for name in of_errors if name not in vars(errors)]:
-        raise SystemExit(f"GROUPS has no page for {', '.join(lost)}.")
-    text = "# Errors in Python\n\nThe fields of each error. [Errors](../errors.md) says what each means.\n\n"
-    yield "reference/python/errors.md", text + "\n".join(map(_named, of_errors))
+    """Yield the pages of the Python names."""
+    for page, (title, purpose), names in pages_of_names():
+        entries = "\n".join(f"::: {PACKAGE}.{name}\n" for name in names)
+        head = f"# {title}\n\n{linked(purpose)}\n\n```python\n{_imports(names)}\n```\n\n"
+        yield f"reference/python/{page}.md", f"{head}{entries}{_besides(page)}"
 
 
-def _named(name: str) -> str:
-    members = MEMBERS.get(name)
-    chosen = f"    options:\n      members: [{', '.join(members)}]\n" if members else ""
-    return f"::: ticketsource_async.{name}\n{chosen}"
+def _besides(page: str) -> str:
+    """Return what a page has after the entries of its names."""
+    if page == "records":
+        return asyncio.run(_samples())
+    return _of_pytest() if page == "sandbox" else ""
 
 
+async def _samples() -> str:
+    """Return a record of each main kind, from the sandbox."""
+    async with (
+        Sandbox(customers=20, events=2, rate_limit=None) as box,
+        TicketSource(box.api_key, base_url=box.url) as ts,
+    ):
+        [event] = await ts.events.list(max_items=1).collect()
+        [date] = await ts.events.list_dates(event, max_items=1).collect()
+        [booking] = await ts.dates.list_bookings(date, max_items=1).collect()
+        records = [*await ts.customers.list(max_items=1).collect(), event, date, booking]
+        texts = [
+            json.dumps(each.to_dict(), indent=2, ensure_ascii=False).replace(box.url, BASE_URL) for each in records
+        ]
+        parts = ["", "## Samples", "", "Records of the sandbox, as `to_dict()` returns them.", ""]
+        for record, text in zip(records, texts, strict=True):
+            parts += [f"### A sample {type(record).__name__}", "", "```json", text, "```", ""]
+    return "\n".join(parts)
+
+
+def _of_pytest() -> str:
+    """Return the entries of the fixtures and the marks of the pytest plugin."""
+    parts = ["", "## Fixtures of pytest", "", "pytest loads them by itself. They work in sync and async tests.", ""]
+    fixtures = [name for name in vars(pytest_plugin) if name.startswith("ticketsource_")]
+    parts += [f"::: {PACKAGE}.pytest_plugin.{name}\n    options:\n      heading_level: 3\n" for name in fixtures]
+    parts += ["## Marks of pytest", "", *(f"- `@pytest.mark.{name}`: {text}" for name, text in MARKS.items()), ""]
+    return "\n".join(parts)
+
+
+def _imports(names: Sequence[str]) -> str:
+    """Return the code that imports the names, a statement for each module."""
+    by_module: dict[str, list[str]] = {}
+    for module, _, name in (f"{PACKAGE}.{name}".rpartition(".") for name in names):
+        if not module.startswith((f"{PACKAGE}.sandbox.store", f"{PACKAGE}.reports")):  # only parts of others
+            by_module.setdefault(module, []).append(name)
+    lines: list[str] = []
+    for module, found in by_module.items():
+        line = f"from {module} import {', '.join(found)}"
+        if len(line) > _WIDTH:
+            inner = textwrap.fill(", ".join(found), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+            line = f"from {module} import (\n{inner},\n)"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+_WIDTH: Final = 70
 LANGUAGES: Final = {".py": "python", ".sql": "sql", ".service": "ini", ".timer": "ini", "": "sh"}
 
 
@@ -180,7 +177,7 @@ def main() -> int:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text)
     settings = build / "zensical.toml"
-    settings.write_text((DOCS / "zensical.toml").read_text().replace('"PROJECT"', json.dumps(str(PROJECT))))
+    settings.write_text((DOCS / "zensical.toml").read_text().replace('"PROJECT', json.dumps(str(PROJECT))[:-1]))
     builder = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(settings)]
     return subprocess.run(builder, check=False).returncode  # noqa: S603 - our own command
 

@@ -210,8 +210,20 @@ async def served(folder: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_the_search_finds_the_page_about_door_lists(site: Path, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "words", "found"),
+    [
+        (390, "door list", "Door list"),
+        (1280, "door list", "Door list"),
+        (1280, "tonight", "Door list"),
+        (1280, "timeout", "Timeouts"),
+        (1280, "422", "ValidationFailed"),
+        (1280, "fixture", "Fixtures of pytest"),
+    ],
+)
+async def test_the_search_finds_the_page_of_a_task(
+    site: Path, tmp_path: Path, width: int, words: str, found: str
+) -> None:
     """The first result is the page, and the browser gets nothing from another host."""
     async with served(site) as address, browser(tmp_path / "profile") as tab:
         await tab.show(f"{address}/index.html", width=width)
@@ -219,9 +231,9 @@ async def test_the_search_finds_the_page_about_door_lists(site: Path, tmp_path: 
         results: list[str] = []
         while ("combobox", "Search") not in await tab.read_aloud():
             pass
-        await tab.call("Input.insertText", text="door list")
+        await tab.call("Input.insertText", text=words)
         while not results:
             results = [name for role, name in await tab.read_aloud() if role == "option"]
 
-        assert results[0].startswith("Door list")
+        assert results[0].startswith(found)
         assert [page for page in tab.requested if not page.startswith((address, "data:", "blob:"))] == []

@@ -55,6 +55,7 @@ class Outcome(Generic[In, Out]):
 
     index: int
     input: In
+    """The input as you passed it."""
     value: Out | None = None
     error: Exception | None = None
 

@@ -51,6 +51,7 @@ class RetryEvent:
     attempt: int
     status: int | None
     error: str
+    """The name of the exception."""
     wait: float
     failing_for: float
     patience: float | None
@@ -58,7 +59,7 @@ class RetryEvent:
 
 @frozen(kw_only=True)
 class PageEvent:
-    """A page of a list was read. `rows` is how many rows it has."""
+    """A page of a list was read. `page` is its number, `rows` is how many rows it has."""
 
     method: str
     path: str
@@ -68,7 +69,7 @@ class PageEvent:
 
 @frozen(kw_only=True)
 class ListEndedEvent:
-    """A list was not read beyond this page, as it seems to go on for ever; `reason` says why. Rows may be missing."""
+    """A list was not read beyond this `page`, as it seems to go on for ever; `reason` says why. Rows may be missing."""
 
     method: str
     path: str
@@ -77,3 +78,4 @@ class ListEndedEvent:
 
 
 CallEvent = AttemptEvent | WaitEvent | RetryEvent | PageEvent | ListEndedEvent
+"""An event: `AttemptEvent`, `WaitEvent`, `RetryEvent`, `PageEvent` or `ListEndedEvent`."""

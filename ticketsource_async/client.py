@@ -80,12 +80,10 @@ class ClientOptions(TypedDict, total=False):
     """A plain function that is called with each attempt, wait, retry and page. An error that it raises is logged."""
 
 
-class TicketSource(Operations):
-    """The client for the API of one box office; the tasks of an event loop may share it.
+class _ChecksOptions:
+    """Base of the client: it names the right option for a wrong one.
 
-    You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
-    with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens anew. The options are those of
-    `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
+    In `TicketSource` itself, `__new__` would hide the parameters of `__init__` from `inspect.signature`.
     """
 
     if not TYPE_CHECKING:  # the checkers find this mistake
@@ -99,6 +97,15 @@ class TicketSource(Operations):
             if is_without_key and unknown:
                 raise no_such_option("TicketSource", unknown, known)
             return super().__new__(cls)
+
+
+class TicketSource(_ChecksOptions, Operations):
+    """The client for the API of one box office; the tasks of an event loop may share it.
+
+    You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
+    with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens anew. The options are those of
+    `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
+    """
 
     def __init__(
         self,

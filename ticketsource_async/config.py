@@ -76,7 +76,7 @@ class Timeouts(NamesOptions):
 class RetryPolicy(NamesOptions):
     """How often a call is tried, and how long it waits between two attempts; `attempts=1` never tries again.
 
-    The wait before attempt n + 1 is a random part of `wait_initial * 2 ** (n - 1)` seconds, at most `wait_max`. It is
+    The wait before attempt n + 1 is a random part of `wait_initial` * 2 ** (n - 1) seconds, at most `wait_max`. It is
     never shorter than the server asks for. If the server asks for more than `max_retry_after`, the call ends at once.
     `deadline` is the most seconds that one call may take with all attempts and waits; None sets no such limit.
 

@@ -45,11 +45,17 @@ class ErrorObject(TypedDict, total=False):
     """
 
     id: str
+    """The API's id of this error."""
     status: int
+    """The status of the answer."""
     code: str
+    """The API's code of the kind of error, such as "not_found"."""
     title: str
+    """The API's short text."""
     detail: str
+    """The API's long text."""
     field: str
+    """The field that is wrong, if the API names one."""
 
 
 class TicketSourceError(Exception):
@@ -88,7 +94,7 @@ class APIError(TicketSourceError):
         errors = list(errors)
         super().__init__(message, status, errors, method, path, request_id, retry_after, attempts)
         self.status = status
-        self.errors = errors
+        self.errors: list[ErrorObject] = errors
         self.method = method
         self.path = path
         self.request_id = request_id
@@ -196,7 +202,8 @@ class RequestTimedOut(TransportError):
 class OutcomeUnknown(TicketSourceError):
     """A write was sent, but it is not known whether it took effect: look at the record before you send it again.
 
-    `ids` has the ids in the path of the call. The path of a new customer has none.
+    `ids` has the ids in the path of the call. The path of a new customer has none. `cause` is the text of the error
+    that caused this one.
     """
 
     def __init__(
@@ -213,7 +220,7 @@ class OutcomeUnknown(TicketSourceError):
         super().__init__(message, method, path, ids, attempts, cause, request_id)
         self.method = method
         self.path = path
-        self.ids = ids
+        self.ids: list[str] = ids
         self.attempts = attempts
         self.cause = cause
         self.request_id = request_id
@@ -252,7 +259,7 @@ class InvalidResponse(TicketSourceError):
 class PaginationError(TicketSourceError):
     """The `links.next` of page `page` must not be followed, and the pages have no numbers.
 
-    `items` is the number of rows that were yielded before.
+    `items` is the number of rows that were yielded before. `next_url` is that link.
     """
 
     def __init__(
@@ -270,7 +277,10 @@ class ListEnded(TicketSourceError):
 
 
 class BranchError(TypedDict):
-    """A branch of a listing that could not be read: the ids of its path, the class of its error, and the text."""
+    """A branch of a listing that could not be read: the class of its `error`, and the `message`.
+
+    `event_id`, `date_id` and `venue_id` say which branch it is; those that do not apply are None.
+    """
 
     event_id: str | None
     date_id: str | None
@@ -289,7 +299,7 @@ class BranchesFailed(TicketSourceError):
     def __init__(self, message: str = "", branches: Iterable[BranchError] = (), count: int = 0) -> None:
         branches = list(branches)
         super().__init__(message, branches, count)
-        self.branches = branches
+        self.branches: list[BranchError] = branches
         self.count = count
 
 

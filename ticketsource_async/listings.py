@@ -58,6 +58,7 @@ class FailedBranch:
     date: EventDate | None
     venue_id: str | None
     error: TicketSourceError
+    """The error that ended it."""
     booking_id: str | None = None
 
     @property
@@ -136,6 +137,7 @@ class Sold:
     date: EventDate
     venue: Venue | None
     bookings: Sequence[Booking]
+    """The bookings that could be read."""
     failed: Sequence[FailedBranch] = ()
 
 

@@ -53,6 +53,7 @@ class Page(Generic[T]):
     """
 
     items: tuple[T, ...]
+    """The rows of the page."""
     number: int
     per_page: int
     next_url: str | None

@@ -4,7 +4,7 @@ The fixtures work in sync and async tests. They import slow modules only when th
 import those modules.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from ticketsource_async.sandbox.server import Sandbox
 
 
+MARKS: Final = {
+    "ticketsource_sandbox(**options)": "options of the Sandbox of `ticketsource_sandbox`, for example customers=3",
+    "ticketsource_client(**options)": "options of the TicketSource of `ticketsource_client`, for example retry=...",
+}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
-    for marker in (
-        "ticketsource_sandbox(**options): options of the Sandbox of `ticketsource_sandbox`, for example customers=3",
-        "ticketsource_client(**options): options of the TicketSource of `ticketsource_client`, for example retry=...",
-    ):
-        config.addinivalue_line("markers", marker)
+    for mark, text in MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {text}")
 
 
 @pytest.fixture

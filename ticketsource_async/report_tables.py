@@ -50,6 +50,7 @@ DONATIONS: Final = Table[DonationRow](
         Shown("remark"),
     ),
 )
+"""The columns of donations: a row for each `DonationRow`."""
 
 _HMRC: Final[tuple[Column[GiftAidRow], ...]] = (
     Column("Title", "text", lambda row: row.title),
@@ -73,6 +74,7 @@ _HMRC_SHOWN: Final = (
 )
 
 GIFT_AID_SCHEDULE: Final = Table[GiftAidRow](_HMRC, name="schedule", shown=_HMRC_SHOWN)
+"""The columns of HMRC's schedule of donations."""
 
 GIFT_AID_TO_COMPLETE: Final = Table[GiftAidRow](
     (
@@ -86,6 +88,7 @@ GIFT_AID_TO_COMPLETE: Final = Table[GiftAidRow](
     name="to complete",
     shown=(Shown("to complete", ("To complete",)), *_HMRC_SHOWN, Shown("booking", ("Booking",))),
 )
+"""The columns of the rows that lack something for the schedule."""
 
 
 # Sales

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Value = str | bool | int | date | Decimal | None
+"""The value of a cell."""
 
 
 @frozen
@@ -44,8 +45,11 @@ class Column(Generic[T]):
     """
 
     name: str
+    """The name, as in the first row of a file."""
     kind: Kind
+    """The kind of its values."""
     get: Callable[[T], Value]
+    """A function that returns the value of an item."""
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
 
@@ -57,7 +61,10 @@ class Column(Generic[T]):
 
 @frozen
 class Shown:
-    """A column of a list on a terminal: its heading, and the columns that it joins, else the one of that name."""
+    """A column of a list on a terminal: its `heading`, and the columns that it `joins`, else the one of that name.
+
+    `between` is the text between joined cells.
+    """
 
     heading: str
     joins: tuple[str, ...] = ()
@@ -71,7 +78,7 @@ class Shown:
 
 @frozen
 class Printed(Generic[T]):
-    """How a table is printed: a title and lines above it, and warnings and a `reminder` on each page.
+    """How a table is printed: a `title` and `lines` above it, and `warnings` and a `reminder` on each page.
 
     `widths` has the columns to print, which are the first ones of the table, with the greatest number of characters in
     a line. In the column `ticked`, an empty cell is a box to tick. The column `of_row` names the row. `is_void` says
@@ -99,6 +106,7 @@ class Table(Generic[T]):
     """
 
     columns: tuple[Column[T], ...]
+    """The columns in their order."""
     whole: Callable[[T], dict[str, object]] | None = None
     name: str = "rows"
     shown: tuple[Shown, ...] = ()
@@ -169,6 +177,7 @@ def to_json(value: Value) -> str | bool | int | None:
 
 
 ADDRESS_FIELDS: Final = ("address.line_1", "address.line_2", "address.line_3", "address.line_4", "address.postcode")
+"""The paths of the fields of an address."""
 
 CUSTOMERS: Final = Table[Customer](
     columns(
@@ -193,6 +202,7 @@ CUSTOMERS: Final = Table[Customer](
         Shown("member", ("membership_identifier",)),
     ),
 )
+"""The columns of customers."""
 WRITABLE: Final[Mapping[str, Column[Customer]]] = {c.name: c for c in CUSTOMERS.columns if c.writes}
 """The columns of `CUSTOMERS` that the API can write."""
 
@@ -266,8 +276,11 @@ class SoldLine:
     date: EventDate
     booking: Booking
     number: int | None
+    """The place of the line in its booking, from 1. None if the booking has no lines."""
     line: BookingLine
+    """The line."""
     customer: Customer | None = None
+    """The customer who booked, if you passed one."""
 
 
 def sold_lines(
@@ -317,6 +330,7 @@ BOOKINGS: Final = Table[SoldLine](
     ),
     name="bookings",
 )
+"""The columns of bookings: a row for each line of a booking, made by `sold_lines`."""
 
 BOOKINGS_WITH_CUSTOMER: Final = Table[SoldLine](
     (
@@ -328,6 +342,7 @@ BOOKINGS_WITH_CUSTOMER: Final = Table[SoldLine](
     ),
     name="bookings",
 )
+"""The columns of `BOOKINGS`, and the name, e-mail and telephone of the customer."""
 
 
 # The programme
@@ -362,6 +377,7 @@ PROGRAMME: Final = Table[Performance](
     ),
     name="programme",
 )
+"""The columns of the programme: a row for each `Performance`."""
 
 
 # Changes
@@ -395,3 +411,4 @@ CHANGES: Final = Table["Change"](
     lambda change: change.to_dict(),
     "changes",
 )
+"""The columns of changes of customers: each field now and before."""

@@ -53,11 +53,11 @@ class Open(Protocol):
 
 @frozen
 class Format:
-    """A file format: its name, which is also the ending of its files, and the function that writes it.
+    """A file format: its `name`, which is also the ending of its files, and the function that writes it (`open`).
 
-    `has_cells`: each column has a cell. `by_line`: each line is complete without those after it. `guards_formulas`: it
-    uses `escape_formulas` and a byte order mark. `check_extra` raises `ConfigurationError` if a package that it needs
-    is not installed.
+    `has_cells`: each column has a cell. `is_binary`: it is no text. `by_line`: each line is complete without those
+    after it. `guards_formulas`: it uses `escape_formulas` and a byte order mark. `check_extra` raises
+    `ConfigurationError` if a package that it needs is not installed.
     """
 
     name: str
@@ -81,6 +81,7 @@ FORMATS: Final[dict[str, Format]] = {
         Format("html", html.writer, has_cells=True, check_extra=html.environment),
     )
 }
+"""The formats by name: csv, tsv, json, jsonl, parquet, xlsx and html."""
 
 
 def format_named(name: str) -> Format:

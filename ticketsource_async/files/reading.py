@@ -55,6 +55,7 @@ class Row:
 
     number: int
     cells: tuple[str, ...]
+    """The texts of the cells."""
     doubt: str = ""
 
 
@@ -67,7 +68,9 @@ class FileRows:
 
     taken: str
     header: Row
+    """The row with the names of the columns."""
     rows: list[Row]
+    """The rows below it."""
     delimiter: str = ""
 
 

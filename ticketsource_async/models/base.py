@@ -98,7 +98,11 @@ def _hint_for(cls: Any, name: str) -> str:
 
 @attrs.frozen
 class Links(Part):
-    """The addresses of a record (`self_`) and of related records; other links are in `extra`."""
+    """The addresses of a record (`self_`) and of related records; other links are in `extra`.
+
+    `bookings`, `notes`, `customer`, `event`, `venues`, `venue`, `dates`, `date`, `booking` and `seats` are addresses of
+    the API. `book_now` is a page for buyers.
+    """
 
     self_: str | None = None
     bookings: str | None = None
@@ -238,7 +242,10 @@ class Address(Part):
 
 @attrs.frozen
 class Consent(Part):
-    """The ways by which the customer may be contacted. None is neither yes nor no: never take it for a yes."""
+    """Whether the customer may be contacted by `email`, by `post` and by `sms`.
+
+    None is neither yes nor no: never take it for a yes.
+    """
 
     email: bool | None = None
     post: bool | None = None

@@ -16,12 +16,14 @@ class DiscountCode(Part):
     """The discount that a code gave."""
 
     description: str | None = None
+    """The text about the code."""
     amount: Decimal | None = None
+    """The discount."""
 
 
 @attrs.frozen
 class Discounts(Part):
-    """The discounts on a price: the automatic one, and the one by a code."""
+    """The discounts on a price: the `automatic` one, and the one by a `code`."""
 
     automatic: Decimal | None = None
     code: DiscountCode | None = None
@@ -29,7 +31,10 @@ class Discounts(Part):
 
 @attrs.frozen
 class Amount(Part):
-    """Money exactly as the API writes it, in the currency of the box office; net = gross - fee - fee_vat."""
+    """Money exactly as the API writes it, in the currency of the box office.
+
+    `net` is `gross` - `fee` - `fee_vat`.
+    """
 
     gross: Decimal | None = None
     fee: Decimal | None = None
@@ -43,6 +48,7 @@ class Donation(Part):
     """The extra data of a line that is a donation."""
 
     gift_aid: bool | None = None
+    """Whether the donor said yes to Gift Aid; None is neither yes nor no."""
 
 
 @attrs.frozen
@@ -55,15 +61,21 @@ class BookingLine(Part):
     line_type: str | None = None
     payment_method: str | None = None
     is_refund: bool | None = None
+    """Whether the line is a refund."""
     amount: Amount | None = None
+    """The money of the line."""
     donation: Donation | None = None
+    """Set for a donation."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
 
 @attrs.frozen
 class BookingConsent(Part):
-    """The consents that were given with this booking; None is neither yes nor no."""
+    """The consents that were given with this booking: by `email`, by `post` and by `sms`.
+
+    None is neither yes nor no. `third_party` is what the API says about the consent for a third party.
+    """
 
     third_party: str | None = None
     email: bool | None = None
@@ -73,10 +85,10 @@ class BookingConsent(Part):
 
 @attrs.frozen
 class Totals(Part):
-    """The sums over the lines of a booking. A sum is None if one of its amounts is missing.
+    """The sums over the lines of a booking: `gross`, `fee`, `fee_vat`, `net`, `refunds` and `donations`.
 
-    `refunds` is also None if the `is_refund` of a line could not be read, `donations` if the `line_type` of a line
-    could not be read. It is then not known which lines belong to the sum.
+    A sum is None if one of its amounts is missing. `refunds` is also None if the `is_refund` of a line could not be
+    read, `donations` if the `line_type` of a line could not be read. It is then not known which lines belong to it.
     """
 
     gross: Decimal | None
@@ -95,9 +107,13 @@ class Booking(Record):
     ID_PREFIX: ClassVar[str] = "bkg-"
 
     ref: str | None = None
+    """The reference of the booking."""
     lines: tuple[BookingLine, ...] | None = None
+    """The lines: tickets, donations, refunds and others."""
     consent: BookingConsent | None = None
+    """The consents that were given with it."""
     user_booked_by: str | None = None
+    """What the API says about the user who made the booking."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -148,7 +164,7 @@ def _sum(lines: Iterable[BookingLine], name: str) -> Decimal | None:
 
 @attrs.frozen
 class SeatReference(Part):
-    """The row and number of a seat; both are None while the seat is not allocated."""
+    """The `row` and the number (`seat`) of a seat; both are None while the seat is not allocated."""
 
     row: str | None = None
     seat: str | None = None
@@ -159,7 +175,9 @@ class Company(Part):
     """The company of an attendee, and the attendee's title there."""
 
     name: str | None = None
+    """The name of the company."""
     title: str | None = None
+    """The title of the attendee there."""
 
 
 @attrs.frozen
@@ -182,9 +200,12 @@ class Seat(Record):
     ID_PREFIX: ClassVar[str] = "sea-"
 
     is_booked: bool | None = None
+    """Whether the seat is booked."""
     is_cancelled: bool | None = None
+    """Whether it is cancelled."""
     reference: SeatReference | None = None
     price_category: str | None = None
+    """The name of the price category."""
     attendee: Attendee | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None

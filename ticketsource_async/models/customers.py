@@ -27,8 +27,11 @@ class Membership(Part):
     """A membership; its dates are calendar days without a time zone."""
 
     identifier: str | None = None
+    """The number or name of the membership."""
     start_date: date | None = None
+    """The first day."""
     end_date: date | None = None
+    """The last day."""
 
 
 @attrs.frozen
@@ -58,7 +61,9 @@ class Note(Record):
     ID_PREFIX: ClassVar[str] = "csn-"
 
     description: str | None = None
+    """The text."""
     created_by: str | None = None
+    """The name of the person who wrote it."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -117,7 +122,7 @@ class MembershipDraft(_Draft):
 
 @attrs.frozen
 class ConsentDraft(_Draft):
-    """The consents to send."""
+    """The consents to send: whether the customer may be contacted by `email`, by `post` and by `sms`."""
 
     email: bool | Unset | None = attrs.field(default=UNSET, validator=_only(bool))
     post: bool | Unset | None = attrs.field(default=UNSET, validator=_only(bool))

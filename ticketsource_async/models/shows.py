@@ -25,8 +25,10 @@ class ThirdPartyConsent(Part):
     """Whether buyers are asked for consent to be contacted by a third party (`name`), and by which ways."""
 
     capture: bool | None = None
+    """Whether buyers are asked."""
     name: str | None = None
     show_consent: Consent | None = None
+    """The ways for which they are asked."""
 
 
 @attrs.frozen
@@ -41,17 +43,25 @@ class Event(Record):
 
     name: str | None = None
     reference: str | None = None
+    """The reference of the event."""
     description: str | None = None
     comment: str | None = None
+    """The comment."""
     keywords: str | None = None
+    """The keywords, in one text."""
     terms: str | None = None
     category: str | None = None
     genre: str | None = None
     images: tuple[EventImage, ...] | None = None
+    """The pictures."""
     third_party_consent: ThirdPartyConsent | None = None
+    """What buyers are asked on behalf of a third party."""
     activated: bool | None = None
+    """Whether the event is activated."""
     archived: bool | None = None
+    """Whether it is archived."""
     public: bool | None = None
+    """Whether it is public."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -74,6 +84,7 @@ class Venue(Record):
     name: str | None = None
     address: Address | None = None
     boxoffice: BoxOffice | None = None
+    """How to reach the box office of the venue."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -95,13 +106,21 @@ class EventDate(Record):
     ID_PREFIX: ClassVar[str] = "dat-"
 
     doors_open: datetime | None = None
+    """When the doors open."""
     start: datetime | None = None
+    """When the performance starts."""
     end: datetime | None = None
+    """When it ends."""
     on_sale: bool | None = None
+    """Whether tickets are on sale."""
     on_sale_start: datetime | None = None
+    """When the sale starts."""
     on_sale_end: datetime | None = None
+    """When the sale ends."""
     public: bool | None = None
+    """Whether the date is public."""
     cancelled: bool | None = None
+    """Whether it is cancelled."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -43,12 +43,17 @@ class DonationLine:
     """
 
     number: int
+    """The place of the line in its booking, from 1."""
     kind: Literal["donation", "refund", "unclear"]
     made_at: datetime | None = None
+    """When the line was made, as written."""
     amount: Decimal | None = None
     gift_aid: bool | None = None
+    """The donor's answer to Gift Aid; None is neither yes nor no."""
     gift_aid_is_unreadable: bool = False
+    """Whether the answer to Gift Aid could not be read."""
     is_refund: bool | None = None
+    """Whether the API says that the line is a refund."""
     remark: str = ""
     refunded: Decimal = Decimal(0)
 
@@ -74,7 +79,9 @@ class UnknownLine:
     """
 
     number: int
+    """The place of the line in its booking, from 1."""
     day: date | None
+    """The day of its `created_at`, as written."""
     line_type: str | None
     is_likely: bool
 
@@ -92,8 +99,11 @@ class BookingDonations:
     event: Event
     date: EventDate
     booking_id: str
+    """The id of the booking."""
     ref: str | None
+    """The reference of the booking."""
     customer_id: str | None
+    """The id of the customer who booked."""
     lines: tuple[DonationLine, ...] = ()
     doubt: str = ""
     takes_off: Mapping[int, tuple[int, ...]] = field(factory=dict, hash=False)
@@ -120,6 +130,7 @@ class DonationRow:
     line: DonationLine
     donor: Customer | None = None
     remark: str = ""
+    """What is odd."""
 
     @property
     def gift_aid(self) -> str:
@@ -138,6 +149,7 @@ class Donations:
     """
 
     period: Period
+    """The days that you asked for, from `period.first` to `period.last`."""
     bookings: tuple[BookingDonations, ...] = ()
     donors: Mapping[str, Customer] = field(factory=dict)
     gone: Collection[str] = ()

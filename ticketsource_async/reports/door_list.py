@@ -249,11 +249,15 @@ class DoorList:
     event: Event | None
     venue: Venue | None
     entries: tuple[DoorEntry, ...]
+    """The bookings, by surname."""
     errors: tuple[TicketSourceError, ...]
     missing_bookings: int
+    """How many bookings could not be read."""
     ended: str | None
     has_seats: bool
+    """Whether you asked for the seats."""
     has_notes: bool
+    """Whether you asked for the notes."""
     read_at: datetime
 
     @property

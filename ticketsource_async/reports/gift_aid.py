@@ -45,6 +45,7 @@ class GiftAidRow:
     first_name: str = ""
     last_name: str = ""
     house: str = ""
+    """The name or number of the house."""
     postcode: str = ""
     amount: Decimal | None = None
     to_complete: str = ""

@@ -33,6 +33,7 @@ class Lost:
     """How often each kind of thing is missing."""
 
     counts: Counter[Kind] = field(factory=Counter)
+    """How many of each kind could not be read."""
 
     def add(self, failed: "FailedBranch") -> None:
         """Count what is missing because a branch failed."""

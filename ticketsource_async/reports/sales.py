@@ -23,7 +23,7 @@ RowKind = Literal["date", "event", "day", "month", "sold-day", "total of a payme
 
 @frozen
 class SeatCount:
-    """How many seats are sold and cancelled. `unknown` counts the seats for which the API does not say it."""
+    """How many seats are `sold` and `cancelled`. `unknown` counts the seats for which the API does not say it."""
 
     sold: int = 0
     cancelled: int = 0
@@ -60,15 +60,23 @@ class SalesRow:
     """
 
     kind: RowKind
+    """What the row stands for."""
     event_id: str | None = None
+    """The id of the event; None if the row has several."""
     event: str | None = None
+    """The name of the event. A row of several events has all names."""
     date_id: str | None = None
+    """The id of the performance."""
     start: datetime | None = None
     last_start: datetime | None = None
     venue: str | None = None
+    """The name of the venue. A row of several venues has all names."""
     day: date | None = None
+    """The day of sale, the day of the performances, or the first day of their month."""
     payment_method: str | None = None
+    """The payment method, if each row is of one method."""
     performances: int | None = None
+    """The number of performances."""
     cancelled: int | None = None
     perhaps_cancelled: int | None = None
     mark: str = ""
@@ -97,8 +105,11 @@ class Sales:
     """
 
     by: By
+    """What a row stands for."""
     payment_methods: bool
+    """Whether each row is of one payment method."""
     rows: tuple[SalesRow, ...]
+    """The rows."""
     method_totals: tuple[SalesRow, ...]
     total: SalesRow
     failed: "tuple[FailedBranch, ...]"

@@ -14,14 +14,14 @@ class Bookings(Resource):
     async def get(self, booking: str | Booking, /) -> Booking:
         """Return one booking.
 
-        GET /bookings/{id}. Raises `NotFound`.
+        GET /bookings/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", Booking, "bookings", checked_id(booking, Booking))
 
     def list_seats(self, booking: str | Booking, /, **options: Unpack[ListOptions]) -> Pager[Seat]:
         """Return the seats of a booking.
 
-        GET /bookings/{id}/seats
+        GET /bookings/{id}/seats. Raises `NotFound` and `InvalidID`.
         """
         return self._list(Seat, options, "bookings", checked_id(booking, Booking), "seats")
 
@@ -32,6 +32,6 @@ class Seats(Resource):
     async def get(self, seat: str | Seat, /) -> Seat:
         """Return one seat.
 
-        GET /seats/{id}. Raises `NotFound`.
+        GET /seats/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", Seat, "seats", checked_id(seat, Seat))

@@ -39,7 +39,7 @@ class Customers(Resource):
     async def get(self, customer: str | Customer, /) -> Customer:
         """Return one customer.
 
-        GET /customers/{id}. Raises `NotFound`. Raises `InvalidID`, before any request, for a text that cannot be an id.
+        GET /customers/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
@@ -63,8 +63,8 @@ class Customers(Resource):
         values in between. If the API accepts the update without sending the record, the record is read afterwards. If
         that read fails, it raises `InvalidResponse`, which says that the update was accepted.
 
-        Raises `NotFound`, `ValidationFailed`, `OutcomeUnknown`, and ValueError for a draft with nothing set. Raises
-        `UnreadableValue` if `customer` is a record and the draft would destroy an unreadable value of it.
+        Raises `NotFound`, `InvalidID`, `ValidationFailed`, `OutcomeUnknown`, and ValueError for a draft with nothing
+        set. Raises `UnreadableValue` if `customer` is a record and the draft would destroy an unreadable value of it.
 
         PATCH /customers/{id}
         """
@@ -162,7 +162,7 @@ class Customers(Resource):
         """Delete a customer for good. The API does not document what happens to their bookings.
 
         It is retried as a read is. A 404 after an attempt whose answer was lost means that the customer is deleted.
-        Raises `NotFound`, `OutcomeUnknown`.
+        Raises `NotFound`, `InvalidID` and `OutcomeUnknown`.
 
         DELETE /customers/{id}
         """
@@ -171,7 +171,7 @@ class Customers(Resource):
     def get_many(
         self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerT, Customer]:
-        """Return these customers in the order in which they arrive; see `Bulk`.
+        """Return these customers in the order in which they arrive; see `Bulk`, and `get` for the errors of each.
 
         GET /customers/{id} for each
         """
@@ -192,7 +192,7 @@ class Customers(Resource):
         /,
         **options: Unpack[BulkOptions],
     ) -> Bulk[_Update, Customer]:
-        """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`.
+        """Change customers: `{id: draft}`, or pairs of customer and draft; see `Bulk`, and `update` for the errors.
 
         Drafts for the same customer are sent one after another, in their order.
 
@@ -210,7 +210,7 @@ class Customers(Resource):
     def delete_many(
         self, customers: Iterable[CustomerT] | AsyncIterable[CustomerT], /, **options: Unpack[BulkOptions]
     ) -> Bulk[CustomerT, None]:
-        """Delete these customers for good; see `Bulk`.
+        """Delete these customers for good; see `Bulk`, and `delete` for the errors of each.
 
         If you pass a list that is still being read, each deletion hides a row of it. Collect the list first, or pass
         `list(verify=True)`.
@@ -222,7 +222,7 @@ class Customers(Resource):
     def list_bookings(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
         """Return the bookings that a customer made.
 
-        GET /customers/{id}/bookings
+        GET /customers/{id}/bookings. Raises `NotFound` and `InvalidID`.
         """
         return self._list(Booking, options, "customers", checked_id(customer, Customer), "bookings")
 

@@ -21,14 +21,14 @@ class Events(Resource):
     async def get(self, event: str | Event, /) -> Event:
         """Return one event.
 
-        GET /events/{id}. Raises `NotFound`.
+        GET /events/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", Event, "events", checked_id(event, Event))
 
     def list_venues(self, event: str | Event, /, **options: Unpack[ListOptions]) -> Pager[Venue]:
         """Return the venues of an event.
 
-        GET /events/{id}/venues
+        GET /events/{id}/venues. Raises `NotFound` and `InvalidID`.
         """
         return self._list(Venue, options, "events", checked_id(event, Event), "venues")
 
@@ -39,7 +39,7 @@ class Events(Resource):
 
         Dates that the filter drops do not count towards `max_items`.
 
-        GET /events/{id}/dates
+        GET /events/{id}/dates. Raises `NotFound` and `InvalidID`.
         """
         return self._list_dates(start, options, "events", checked_id(event, Event), "dates")
 
@@ -50,7 +50,7 @@ class Venues(Resource):
     async def get(self, venue: str | Venue, /) -> Venue:
         """Return one venue.
 
-        GET /venues/{id}. Raises `NotFound`.
+        GET /venues/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", Venue, "venues", checked_id(venue, Venue))
 
@@ -61,7 +61,7 @@ class Venues(Resource):
 
         Dates that the filter drops do not count towards `max_items`.
 
-        GET /venues/{id}/dates
+        GET /venues/{id}/dates. Raises `NotFound` and `InvalidID`.
         """
         return self._list_dates(start, options, "venues", checked_id(venue, Venue), "dates")
 
@@ -72,13 +72,13 @@ class Dates(Resource):
     async def get(self, date: str | EventDate, /) -> EventDate:
         """Return one date.
 
-        GET /dates/{id}. Raises `NotFound`.
+        GET /dates/{id}. Raises `NotFound` and `InvalidID`.
         """
         return await self._sender.call(self._priority, "GET", EventDate, "dates", checked_id(date, EventDate))
 
     def list_bookings(self, date: str | EventDate, /, **options: Unpack[ListOptions]) -> Pager[Booking]:
         """Return the bookings for a date.
 
-        GET /dates/{id}/bookings
+        GET /dates/{id}/bookings. Raises `NotFound` and `InvalidID`.
         """
         return self._list(Booking, options, "dates", checked_id(date, EventDate), "bookings")

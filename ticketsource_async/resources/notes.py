@@ -19,14 +19,14 @@ class Notes(Resource):
     def list(self, customer: str | Customer, /, **options: Unpack[ListOptions]) -> Pager[Note]:
         """Return the notes on a customer.
 
-        GET /customers/{id}/notes
+        GET /customers/{id}/notes. Raises `NotFound` and `InvalidID`.
         """
         return self._list(Note, options, "customers", checked_id(customer, Customer), "notes")
 
     async def get(self, customer: str | Customer, note: str | Note, /) -> Note:
         """Return one note.
 
-        GET /customers/{id}/notes/{note_id}. Raises `NotFound`.
+        GET /customers/{id}/notes/{note_id}. Raises `NotFound` and `InvalidID`.
         """
         ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
         return await self._sender.call(self._priority, "GET", Note, "customers", *ids)
@@ -36,7 +36,7 @@ class Notes(Resource):
         """Add a note to a customer and return it.
 
         The request is never sent twice. If the answer is lost, it raises `OutcomeUnknown`. Raises `NotFound`,
-        `ValidationFailed`.
+        `InvalidID` and `ValidationFailed`.
 
         POST /customers/{id}/notes
         """
@@ -48,7 +48,7 @@ class Notes(Resource):
         """Delete a note for good.
 
         It is retried as a read is. A 404 after an attempt whose answer was lost means that the note is deleted. Raises
-        `NotFound`, `OutcomeUnknown`.
+        `NotFound`, `InvalidID` and `OutcomeUnknown`.
 
         DELETE /customers/{id}/notes/{note_id}
         """

@@ -18,8 +18,11 @@ class RecordedRequest:
     method: str
     path: str
     query: dict[str, str]
+    """The parameters of the query."""
     headers: dict[str, str] = field(repr=False)
+    """The headers, the key included."""
     body: bytes = field(repr=False)
+    """The bytes of the body."""
     status: int | None = None
 
 

@@ -101,7 +101,9 @@ class Sandbox:
         if nested not in ("merge", "replace"):
             raise ValueError('nested must be "merge" or "replace"')
         self.api_key = api_key
+        """The key that the sandbox accepts."""
         self.requests: deque[RecordedRequest] = deque(maxlen=10_000)
+        """The latest requests, at most 10,000, in the order in which they came."""
         self.customers = Customers(customers, seed, nested=nested, base_url=lambda: self.url)
         self._notes = Notes(seed, self.customers, base_url=lambda: self.url)
         self._host, self._port = host, port

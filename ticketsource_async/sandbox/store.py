@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 class Customers:
-    """The customers in the order of the list. New ones are at its end."""
+    """The customers of a sandbox (`box.customers`), in the order of the list. New ones are at its end."""
 
     def __init__(self, count: int, seed: int, *, nested: Nested, base_url: Callable[[], str]) -> None:
         self._seed = seed

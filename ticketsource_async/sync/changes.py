@@ -20,11 +20,12 @@ class Created:
     """
 
     customer: Customer
+    """The customer as they are now."""
     consent_changed: bool = False
 
     @property
     def kind(self) -> Literal["created"]:
-        """What happened."""
+        """The kind of change."""
         return "created"
 
     @property
@@ -34,7 +35,7 @@ class Created:
 
     @property
     def before(self) -> None:
-        """Nothing."""
+        """Always None: the store does not have the customer."""
         return
 
     @property
@@ -63,12 +64,14 @@ class Updated:
     """
 
     before: Customer
+    """The customer as the store has them."""
     after: Customer
+    """The customer as they are now."""
     fields: tuple[str, ...]
 
     @property
     def kind(self) -> Literal["updated"]:
-        """What happened."""
+        """The kind of change."""
         return "updated"
 
     @property
@@ -112,11 +115,13 @@ class Erased:
     """
 
     before: Customer
+    """The customer as the store had them."""
     after: Customer
+    """The customer as they are now."""
 
     @property
     def kind(self) -> Literal["erased"]:
-        """What happened."""
+        """The kind of change."""
         return "erased"
 
     @property
@@ -157,12 +162,13 @@ class Deleted:
     """
 
     before: Customer
+    """The customer as the store had them."""
     same_contact: tuple[str, ...] = ()
     ignored_contacts: int = 0
 
     @property
     def kind(self) -> Literal["deleted"]:
-        """What happened."""
+        """The kind of change."""
         return "deleted"
 
     @property
@@ -172,7 +178,7 @@ class Deleted:
 
     @property
     def after(self) -> None:
-        """Nothing."""
+        """Always None: there is no such customer."""
         return
 
     @property
@@ -192,6 +198,7 @@ class Deleted:
 
 
 Change = Created | Updated | Deleted | Erased
+"""A change of a customer: `Created`, `Updated`, `Deleted` or `Erased`."""
 
 
 @frozen
