@@ -275,7 +275,7 @@ async def test_the_error_stays_small_however_many_branches_fail_and_however_long
 async def test_what_no_other_branch_could_survive_ends_the_listing(
     desk: TicketSource, hall: Sandbox, listing: str, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """The key, the wall and the limit are the same for all branches; the rows before come, and the error says where."""
+    """The key, the firewall and the limit are the same for all branches. Rows come before; the error says where."""
     events = await desk.events.list().collect()
     hall.fail(path=f"/events/{events[0].id}/dates", status=404)
     hall.fail(path=f"/events/{events[2].id}/dates", **fault)

@@ -266,7 +266,7 @@ async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
         ts.customers.list()[0]
     with pytest.raises(TypeError, match="a TicketSource client is opened with `async with`"), ts:
         pass
-    with pytest.raises(TypeError, match="a bulk call is left with `async with`"), ts.customers.get_many([]):
+    with pytest.raises(TypeError, match="a bulk call is opened with `async with`"), ts.customers.get_many([]):
         pass
 
 

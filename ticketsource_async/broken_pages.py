@@ -6,6 +6,7 @@ from typing import Final
 from attrs import define, field
 from yarl import URL
 
+from ticketsource_async._wire.advice import without_advice
 from ticketsource_async._wire.response import Envelope, id_in
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
@@ -93,7 +94,7 @@ class PageInParts:
         self.rows.append(
             InvalidResponse(
                 f"Row {place + 1} of page {self.number} of {self.url.path} cannot be read: the API fails on each "
-                f"request for it. Tell TicketSource support. ({self.error})",
+                f"request for it. {without_advice(self.error)} Tell TicketSource support.",
                 json_path=f"$.data[{place}]",
                 status=getattr(self.error, "status", 0),
                 method="GET",

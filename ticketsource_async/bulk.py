@@ -92,7 +92,7 @@ class Bulk(Generic[In, Out]):
         check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
             kind = f"{type(inputs).__name__}{await_first(inputs)}"
-            raise TypeError(f"many inputs are an iterable or async iterable, not a {kind}")
+            raise TypeError(f"a bulk call takes an iterable or async iterable of inputs, not a {kind}")
         self._sender = sender
         self._inputs = inputs
         self._call = call
@@ -112,7 +112,7 @@ class Bulk(Generic[In, Out]):
             raise TypeError("a bulk call is made with `async for`, or all at once with `await bulk.collect()`")
 
         def __enter__(self) -> NoReturn:
-            raise TypeError("a bulk call is left with `async with`, not `with`")
+            raise TypeError("a bulk call is opened with `async with`, not `with`")
 
         def __exit__(self, *_: object) -> None: ...
 
@@ -151,7 +151,9 @@ class Bulk(Generic[In, Out]):
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[In, Out], None]:
         if self._reader is not None:
-            raise ConfigurationError("A bulk call can be looped over once, or it would write twice: make another.")
+            raise ConfigurationError(
+                "You can loop over a bulk call only once: a second loop would write twice. Make another."
+            )
         reader = self._reader = asyncio.create_task(self._read())
         reader.add_done_callback(self._calls.wake)
         try:
@@ -226,7 +228,7 @@ class Bulk(Generic[In, Out]):
             elif cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
                 raise  # and the input is untouched
             else:
-                error = TicketSourceError("The call was cancelled by something within it, such as a limiter.")
+                error = TicketSourceError("Something within the call cancelled it, such as a rate limiter.")
         except Exception as failure:  # noqa: BLE001 - any failure is the outcome of this input alone
             error = failure
         if isinstance(error, ClientClosed):

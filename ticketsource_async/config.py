@@ -114,5 +114,6 @@ class RateLimit(NamesOptions):
     def __attrs_post_init__(self) -> None:
         if self.share > self.limit:
             raise ConfigurationError(
-                f"RateLimit.share of {self.share} leaves each process less than one request of {self.limit}: use fewer."
+                f"RateLimit.share of {self.share} is more than its limit of {self.limit}, so no process could send a "
+                "request: use a smaller share."
             )

@@ -158,12 +158,12 @@ def _replacing(
             if stat.S_IMODE(part.stat().st_mode) != mode:
                 chmod(part, mode)
         except OSError as error:
-            on_warning(f"Check who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).")
+            on_warning(f"The mode of {output} cannot be set to {mode:03o} ({error.strerror}): check who may read it.")
         _replace(output, target, part)
     except Exception as error:
         if before is not None:
             written = datetime.fromtimestamp(before.st_mtime).astimezone()
-            error.add_note(f"{output} is still the old one, of {written:%Y-%m-%d %H:%M}.")
+            error.add_note(f"{output} is unchanged: it is still the file of {written:%Y-%m-%d %H:%M}.")
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -249,7 +249,7 @@ def assembled(stream: TextIO) -> Iterator[Path]:
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     where = tempfile.gettempdir()
-                    error.add_note(f"The file is put together in {where}; TMPDIR can name a folder with more space.")
+                    error.add_note(f"The file is made in {where} first. Set TMPDIR to a folder with more space.")
                 raise
             with file.open("rb") as made:
                 shutil.copyfileobj(made, stream.buffer)

@@ -232,8 +232,8 @@ class Pager(Generic[T]):
         if url.query.get("page") != "1":
             where = without_values(str(url), self._ours)
             raise PaginationError(
-                f"The list at {self._url.path} cannot be verified, since it goes on by something else than the number "
-                f"of a page: {where}. {loop.items} items were yielded so far. Read it without verify.",
+                f"The list at {self._url.path} cannot be verified, because its pages have no numbers: {where}. "
+                f"{loop.items} items were yielded so far. Read it without verify.",
                 self._url.path,
                 0,
                 loop.items,
@@ -317,8 +317,8 @@ class Pager(Generic[T]):
         if following.url is None:
             if following.wrong:
                 raise PaginationError(
-                    f"The `next` of page {number} of {self._url.path} must not be followed: {following.wrong} "
-                    f"({following.link}). {loop.items} items were yielded so far; what comes after was not read. Tell "
+                    f"The `next` of page {number} of {self._url.path} must not be followed, because {following.wrong} "
+                    f"({following.link}). {loop.items} items were yielded so far. Later items were not read. Tell "
                     "TicketSource support.",
                     self._url.path,
                     number,
@@ -329,7 +329,7 @@ class Pager(Generic[T]):
         if (reason := loop.why_end()) is None:
             return following.url
         loop.report.ended = (
-            f"The list at {self._url.path} was not read beyond page {number}, though it has a `next`: {reason}."
+            f"The list at {self._url.path} was not read beyond page {number}, although it has a `next`: {reason}."
         )
         _LOG.warning("%s", loop.report.ended)
         self._sender.emit(ListEndedEvent(method="GET", path=self._url.path, page=number, reason=reason))
@@ -339,9 +339,9 @@ class Pager(Generic[T]):
         """Log that a list has ended after a page whose `next` was wrong."""
         if came_by.wrong:
             _LOG.warning(
-                "The list at %s ends before page %d: its `next` was not followed, since %s (%s), and that number has "
-                "no new row.",
-                *(self._url.path, number, came_by.wrong, came_by.link),
+                "The list at %s ends before page %d. The last `next` was not followed, because %s (%s), and page %d "
+                "has no new row.",
+                *(self._url.path, number, came_by.wrong, came_by.link, number),
             )
 
     async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
@@ -404,7 +404,7 @@ def _raw_id(row: object) -> str | None:
 def _named(row: object, index: int, envelope: Envelope) -> object:
     """Return a row, or the error for a row without an id, because `verify` compares rows by their ids."""
     missing = isinstance(row, dict) and id_in(row) is None
-    return envelope.invalid("Expected an id, which verify goes by", f"$.data[{index}].id") if missing else row
+    return envelope.invalid("Expected an id, because verify compares ids", f"$.data[{index}].id") if missing else row
 
 
 def _content(rows: list[object]) -> int:

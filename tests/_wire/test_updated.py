@@ -124,7 +124,7 @@ async def test_an_accepted_update_whose_record_cannot_be_read_says_so(
     """The error names the update, says that it was accepted and why the read failed, which is its cause."""
     answers = Answers(WITHOUT_RECORD["no content"], get)
 
-    with pytest.raises(InvalidResponse, match=r"PATCH /customers/cst-1 was accepted \(204\).*GET.*not be") as caught:
+    with pytest.raises(InvalidResponse, match=r"PATCH /customers/cst-1 was accepted \(204\).*GET.*Do not") as caught:
         await update(answers, retry=RetryPolicy(attempts=2), bulk=bulk)
 
     assert (caught.value.method, caught.value.status, caught.value.resource) == ("PATCH", 204, "customer")

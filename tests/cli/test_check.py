@@ -354,7 +354,7 @@ async def test_a_key_that_is_not_accepted_says_so(box: Sandbox) -> None:
     assert done.code == 4
     assert lines["connection: key"][0] == "failed"
     assert "it is wrong, revoked or of another account" in lines["connection: key"][1]
-    assert lines["connection: wall"][0] == "ok"
+    assert lines["connection: firewall"][0] == "ok"
     assert len(box.requests) == 1
     assert "skl-wrong" not in done.out + done.err
     assert "No valid API Key provided" in done.err
@@ -373,7 +373,7 @@ async def test_a_key_that_may_not_read_says_so(box: Sandbox) -> None:
     )
 
 
-async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
+async def test_a_firewall_says_what_to_ask_support_for(box: Sandbox) -> None:
     """The key is not to blame, and nobody knows whether it is good."""
     box.fail(status=403, html=True, times=None)
 
@@ -381,14 +381,14 @@ async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
 
     lines = lines_in(done)
     assert done.code == 1
-    assert lines["connection: wall"][0] == "failed"
-    assert "Ask TicketSource support for the user agent" in lines["connection: wall"][1]
-    assert "TICKETSOURCE_USER_AGENT" in lines["connection: wall"][1]
+    assert lines["connection: firewall"][0] == "failed"
+    assert "Ask TicketSource support for the user agent" in lines["connection: firewall"][1]
+    assert "TICKETSOURCE_USER_AGENT" in lines["connection: firewall"][1]
     assert lines["connection: key"][0] == lines["connection: reached"][0] == "open"
     assert len(box.requests) == 1
 
 
-async def test_a_wall_that_refuses_the_user_agent_of_support_says_so(
+async def test_a_firewall_that_refuses_the_user_agent_of_support_says_so(
     box: Sandbox,
 ) -> None:
     """To set it once more would not help."""
@@ -418,7 +418,7 @@ async def test_what_the_errors_of_a_refused_key_say_is_not_denied() -> None:
     assert re.search(r"\nNothing else was checked\.\n[0-9]+ ok, 0 odd, 2 open, 2 failed\n\Z", in_lines.out)
 
 
-async def test_a_wall_that_names_its_request_is_not_said_to_have_no_id(box: Sandbox, tmp_path: Path) -> None:
+async def test_a_firewall_that_names_its_request_is_not_said_to_have_no_id(box: Sandbox, tmp_path: Path) -> None:
     """Support can find it by that."""
     box.fail(status=403, html=True, headers={"CF-Ray": "r-1"}, times=None)
 

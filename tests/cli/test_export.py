@@ -405,7 +405,8 @@ async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbo
     lines = done.err.splitlines()
     assert len(lines) == 5
     assert lines[-1].startswith(
-        f"ticketsource: no row could be read, so {target} was not written. {target} is still the old one, of "
+        f"ticketsource: no row could be read, so {target} was not written. {target} is unchanged: it is still "
+        "the file of "
     )
     assert printed.out == ""
 

@@ -364,7 +364,7 @@ async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbo
 
     assert [outcome["outcome"] for outcome in outcomes] == ["refused", "unknown", "created"]
     assert "must be a valid email" in outcomes[0]["reason"]
-    assert "Look at the record" in outcomes[1]["reason"]
+    assert "Look for the new record" in outcomes[1]["reason"]
     assert done.code == 1
     assert [outcome["outcome"] for outcome in later] == ["refused", "unchanged", "unchanged"]
     assert again.err == ""

@@ -185,7 +185,7 @@ async def test_a_merged_customer_is_named_with_what_to_do(box: Sandbox, tmp_path
     after = await run("customers", "changes", "--store", store, "--quiet", box=box)
 
     assert (odd.code, odd.out) == (1, "")
-    assert f"They may have been merged into {kept}." in odd.err
+    assert f"The record may have been merged into {kept}." in odd.err
     assert "(the command: customers forget)" in odd.err
     assert "1 of the customers could not be read. Their changes are missing." in odd.err
     assert (forgotten.code, after) == (0, (0, "", ""))

@@ -366,7 +366,7 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
 
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
-    assert "cannot be used (ConnectionError). It keeps to its local share" in said[0]
+    assert "cannot be used (ConnectionError). Until it can, this process uses its local share" in said[0]
     assert said[1] == "The rate limiter's Redis answers again."
 
 
@@ -492,7 +492,7 @@ def test_a_password_that_has_to_be_percent_encoded_is_told_and_not_shown(secret:
 @pytest.mark.parametrize("url", ["redis://:pa[ss@localhost", "redis://:sekret@localhost:port"])
 def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     """It may hold a password."""
-    with pytest.raises(ConfigurationError, match="must be percent-encoded") as caught:
+    with pytest.raises(ConfigurationError, match="percent-encode all") as caught:
         RedisRateLimiter(url)
 
     assert url.partition("://")[2][:8] not in repr(caught.value)
@@ -534,7 +534,7 @@ async def test_a_redis_cluster_is_told_even_if_the_limiter_may_go_on_by_itself(r
         RedisRateLimiter(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}") as limiter,
         TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
     ):
-        with pytest.raises(ConfigurationError, match="Redis is a cluster, which has its keys on several servers"):
+        with pytest.raises(ConfigurationError, match="Redis is a cluster"):
             await ts.customers.list().collect()
 
     assert not box.requests

@@ -213,9 +213,9 @@ def other_version(form: int, path: Path) -> None:
     ("make", "said"),
     [
         (lambda path: path.write_text("id,title\n" * 1000), "is another kind of file"),
-        (other_database, "is another database"),
-        (partial(other_version, 1), "has the form 1 of another version .* this one reads form 3: name a new file"),
-        (partial(other_version, 9), "has the form 9 of another version .* this one reads form 3: upgrade"),
+        (other_database, "is the database of another program"),
+        (partial(other_version, 1), "has the format 1, .* reads the format 3: name a new file"),
+        (partial(other_version, 9), "has the format 9, .* reads the format 3: upgrade"),
         (lambda path: path.mkdir(), "is not a regular file"),
         (lambda path: os.mkfifo(path, 0o644), "is not a regular file"),
     ],
@@ -313,7 +313,7 @@ async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: Tick
             box.customers.update(zoe, {"consent": {"email": True}})
             given = [change async for change in ts.customers.changes(store)]
             box.customers.update(zoe, {"consent": {"email": False}})
-            with pytest.raises(StoreInUse, match="loop over changes that began later"):
+            with pytest.raises(StoreInUse, match="by a later loop over changes"):
                 await anext(older)
         await store.acknowledge(withdrawn)
         again = [change async for change in ts.customers.changes(store)]
@@ -330,9 +330,9 @@ async def test_a_new_key_is_taken_only_if_it_finds_somebody_in_the_store(path: P
             Sandbox(customers=5, seed=9, api_key="skl-other") as other,
             TicketSource(other.api_key, base_url=other.url) as elsewhere,
         ):
-            with pytest.raises(StoreError, match=f"is of {box.url}, not of {other.url}"):
+            with pytest.raises(StoreError, match=f"belongs to {box.url}, not to {other.url}"):
                 await anext(elsewhere.customers.changes(store))
-            with pytest.raises(StoreError, match="none of 25 customers in it is found"):
+            with pytest.raises(StoreError, match="finds none of 25 customers in it"):
                 await elsewhere.customers.rebind(store)
         async with TicketSource("skl-wrong", base_url=box.url) as wrong:
             with pytest.raises(Exception, match="401"):
@@ -363,7 +363,7 @@ async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: P
                 await anext(open_loop)
                 with pytest.raises(StoreError, match="name another file"):
                     await anext(elsewhere.customers.changes(store))
-                with pytest.raises(StoreError, match="loop over changes that is open"):
+                with pytest.raises(StoreError, match="in use by a loop over changes"):
                     await ts.customers.rebind(store)
         async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as same:
             with pytest.raises(StoreError, match="name another file"):

@@ -131,7 +131,7 @@ async def test_an_api_that_refuses_many_customers_is_not_asked_for_all(
     assert changes == []
     assert isinstance(error, APIError)
     assert error.status == status
-    assert error.__notes__ == ["21 customers could not be asked for, so the others were not."]
+    assert error.__notes__ == ["21 customers could not be asked for, so the run asked for no other customer."]
 
 
 @pytest.mark.parametrize("fault", [{"cut": "before"}, {"cut": "body"}])
@@ -181,7 +181,7 @@ def test_a_call_that_takes_too_long_concerns_all_if_it_was_not_sent(error: Excep
 async def test_what_concerns_all_ends_the_loop_at_the_first_customer(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """A refused key, a limit or a wall: the changes in the list came before, the deletions come at the next run."""
+    """A refused key, a limit or a firewall: the changes in the list came before, the deletions come at the next run."""
     await sync(ts, store)
     gone, moved = sorted(box.customers.ids())[:8], box.customers.ids()[-1]
     box.customers.delete([customer_id for customer_id in gone if customer_id != moved])
@@ -214,7 +214,7 @@ async def test_a_record_of_another_customer_is_no_proof_that_somebody_is_there_o
         assert [(type(change), change.id) for change in changes] == expected
         assert isinstance(odd, InvalidResponse)
         (note,) = odd.__notes__
-        assert note.startswith(f"So it is not known whether {merged} is still there. They may have been merged into ")
+        assert note.startswith(f"It is not known whether {merged} still exists. The record may have been merged into ")
         assert f"merged into {kept}." in note
         assert f"call store.erase('{merged}') (the command: customers forget)" in note
     assert await store.get(merged) is not None
@@ -250,7 +250,7 @@ async def test_one_merged_customer_does_not_stand_in_the_way_of_a_new_key(
 
     await ts.customers.rebind(store)
     box.fail(path=f"/customers/{everybody[0]}", status=404)
-    with pytest.raises(InvalidResponse, match="the record asked for was"):
+    with pytest.raises(InvalidResponse, match="the requested record was"):
         await ts.customers.rebind(store)
 
 
@@ -306,7 +306,7 @@ async def test_a_disk_that_is_full_hides_no_error_and_the_traces_go_at_the_next_
         box.fail(path=f"/customers/{zoe}", status=404, body='{"errors": [{"code": "not_found"}]}')
         with caplog.at_level(logging.WARNING), pytest.raises(KeyError, match="the real one"):
             await _acknowledge_and_fail(ts, store)
-        assert "Traces of customers who are deleted or erased are still in" in caplog.text
+        assert "Data of deleted or erased customers are still in" in caplog.text
     assert _to_wipe(path) == [(zoe,)]
 
     async with CustomerStore(path):
@@ -356,7 +356,7 @@ async def test_the_error_counts_one_customer_as_one(store: CustomerStore) -> Non
     async with Sandbox(customers=1, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids())
-        with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* allow at most that many with max_removed=1 "):
+        with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* pass at most max_removed=1 "):
             await sync(ts, store, max_removed=0)
 
 

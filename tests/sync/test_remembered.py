@@ -82,7 +82,7 @@ async def test_an_id_that_cannot_be_asked_for_is_told_after_the_changes_of_all_o
             changes += [(type(change), change.id) for change in before_it]
             assert isinstance(error, InvalidID)
             assert str(error).startswith(f"{customer_id!r} is not the id of a customer")
-            assert f"The customer store {path} has an id that cannot be asked for" in error.__notes__[0]
+            assert f"The customer store {path} has this id, which no record can have" in error.__notes__[0]
         await ts.customers.rebind(store)
         assert await store.erase(customer_id)
         assert await sync(ts, store) == []
@@ -119,5 +119,5 @@ async def test_a_store_with_nothing_but_ids_that_cannot_be_asked_for_is_of_no_bo
         remember(path, customer_id, id=f"a {number}")
 
     async with CustomerStore(path) as store:
-        with pytest.raises(StoreError, match="none of 25 customers in it is found"):
+        with pytest.raises(StoreError, match="finds none of 25 customers in it"):
             await ts.customers.rebind(store)

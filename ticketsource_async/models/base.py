@@ -160,7 +160,7 @@ def check_model(model: object) -> None:
         return
     if not isinstance(model, type) or not issubclass(model, Record) or not model.API_TYPE:
         raise TypeError(
-            f"model is dict, or a class made from ticketsource_async.Record that has an API_TYPE, not {model!r}"
+            f"model must be dict, or a class made from ticketsource_async.Record that has an API_TYPE, not {model!r}"
         )
     _check_fields(model)
 
@@ -197,9 +197,9 @@ def _check_names(cls: Any, base: type, names: list[str]) -> None:
     ]
     for name in [*names, *(name for name in redefined if name in attrs.fields_dict(base))]:
         if name in Record.__annotations__.keys() - OURS:
-            raise TypeError(f"{cls.__name__}.{name} must have no annotation: it is that of the class")
+            raise TypeError(f"{cls.__name__}.{name} must have no annotation: it belongs to the class, not to a record")
         if hasattr(base, name) or name in OURS:
-            what = "every record has this name; leave the field out, and the attribute is in `extra`"
+            what = "every record has an attribute of this name; leave the field out and use `extra`"
             raise TypeError(f"{cls.__name__}.{name}: {what}")
         if name.startswith("_"):
             raise TypeError(f"{cls.__name__}.{name} cannot begin with an underscore: the API has no such names")

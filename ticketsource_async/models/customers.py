@@ -167,7 +167,7 @@ class CustomerDraft(_Draft):
             name, _, inner = path.partition(".")
             if name in attrs.fields_dict(cls) and _at(after, path) is None:
                 raise UnreadableValue(
-                    f"{path} of {before.id} could not be read, so None in its place is no change. To clear it, send "
+                    f"{path} of {before.id} could not be read, so None does not clear it. To clear it, send "
                     f"{_draft_of(name, f'{inner}=None') if inner else f'CustomerDraft({name}=None)'}; to keep it, "
                     "leave it in `invalid`.",
                     before.id,
@@ -188,7 +188,7 @@ def check_customers(*given: object) -> None:
     """Raise TypeError unless all arguments are customers."""
     for value in given:
         if not isinstance(value, Customer):
-            raise TypeError(f"what is compared is two customers, not {type(value).__name__}{await_first(value)}")
+            raise TypeError(f"this call takes two customers, not {type(value).__name__}{await_first(value)}")
 
 
 def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:

@@ -61,9 +61,9 @@ def from_dict(data: object, cls: type[T]) -> T:
         record = _undone(data, cls)
         place = _difference(data, to_dict(record), "$")
     except _NotOurs as error:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
+        raise ValueError(f"These data do not come from {cls.__name__}.to_dict: {error}.") from None
     if place is not None:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: it gives no such value at {place}.")
+        raise ValueError(f"These data do not come from {cls.__name__}.to_dict: it makes no such value at {place}.")
     return cast(T, record)
 
 
@@ -73,9 +73,9 @@ def _undone(data: object, cls: Any) -> Any:
         return reader_of(cls).read(given, invalid, None)
     record_id, before = data.get("id"), data.get("invalid", NOTHING)
     if not isinstance(record_id, str) or id_of(record_id, cls.ID_PREFIX) is None:
-        raise _NotOurs("no usable id at $.id")
+        raise _NotOurs("expected an id at $.id")
     if not isinstance(before, Mapping):
-        raise _NotOurs("no object at $.invalid")
+        raise _NotOurs("expected an object at $.invalid")
     links = _values(data.get("links", {}), _class_of_links(cls), "$.links")
     record = reader_of(cls).read(given, invalid, record_id, links)
     # Values that could not be read from the API stay in `invalid`. If a value of the dict itself cannot be read, the
@@ -95,13 +95,13 @@ class _NotOurs(Exception):
 def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
     """Return the values of a dict in the form that a reader takes."""
     if not isinstance(data, Mapping):
-        raise _NotOurs(f"no object at {place}")
+        raise _NotOurs(f"expected an object at {place}")
     fields = {field.key: field for field in fields_of(cls)}
     if unknown := data.keys() - fields.keys() - (OURS if is_record(cls) else {"extra"}):
-        raise _NotOurs(f"there is no {min(map(str, unknown))!r}, at {place}")
+        raise _NotOurs(f"unknown name {min(map(str, unknown))!r} at {place}")
     found: dict[Any, object] = {EXTRA: data.get("extra", NOTHING)}
     if not isinstance(found[EXTRA], Mapping):
-        raise _NotOurs(f"no object at {place}.extra")
+        raise _NotOurs(f"expected an object at {place}.extra")
     for key, field in fields.items():
         value, inner = data.get(key), f"{place}.{key}"
         if field.kind == "part" and value is not None:

@@ -316,9 +316,9 @@ def _kind(hint: object) -> tuple[Kind, type | None]:
             part = get_args(choice)[0]
             if not attrs.has(part):
                 of = getattr(part, "__name__", part)
-                raise TypeError(f"a tuple holds parts, not {of}; leave the field out and use `extra`")
+                raise TypeError(f"a tuple must have parts, not {of}; leave the field out and use `extra`")
             return "parts", part
-    raise TypeError(f"no record can have a field of {hint}")
+    raise TypeError(f"a record cannot have a field of the type {hint}")
 
 
 _LINES: Final[Mapping[str, str]] = {

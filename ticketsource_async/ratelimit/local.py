@@ -236,7 +236,7 @@ class _Window:
         if not isfinite(seconds) or seconds <= 0 or now + seconds <= self._paused_until:
             return
         if self._paused_until <= now:
-            _LOG.info("The API asks for a pause: no request with %s for %.1f s.", self._whose, seconds)
+            _LOG.info("The API asks for a pause: no request is sent with %s for %.1f s.", self._whose, seconds)
         self._paused_until = now + seconds
 
     def __str__(self) -> str:

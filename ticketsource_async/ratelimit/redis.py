@@ -33,7 +33,7 @@ try:
     from redis.backoff import ConstantBackoff
     from redis.exceptions import AskError, ClusterCrossSlotError, RedisError
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("RedisRateLimiter needs more: pip install 'ticketsource-async[redis]'") from missing
+    raise ModuleNotFoundError("RedisRateLimiter needs an extra: pip install 'ticketsource-async[redis]'") from missing
 
 Answer = TypeVar("Answer")
 
@@ -221,8 +221,8 @@ class RedisRateLimiter:
                 await asyncio.sleep(wait + random.uniform(0.001, 0.02))  # noqa: S311 - it is no secret
         if self._local is None:
             raise LimiterUnavailable(
-                "No slot, since the Redis of the rate limiter cannot be used; the log says why. Nothing was sent. "
-                'Look after Redis, or let the limiter go on by itself with on_unavailable="local".'
+                "The request was not sent: the rate limiter's Redis cannot be used. The log says why. Repair Redis, or "
+                'pass on_unavailable="local": then calls go on without it.'
             )
         return self._local
 
@@ -270,13 +270,12 @@ class RedisRateLimiter:
     def _went_away(self, error: Exception) -> None:
         if isinstance(error, AskError | ClusterCrossSlotError):  # MovedError is a subclass of AskError
             raise ConfigurationError(
-                "The rate limiter's Redis is a cluster, which has its keys on several servers "
-                f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of "
-                "a replication."
+                f"The rate limiter's Redis is a cluster ({type(error).__name__}). RedisRateLimiter needs a single "
+                "Redis, or the primary of a replication."
             ) from None
         if not self._away_until:
-            then = "It keeps to its local share" if self._local is not None else "Calls are refused"
-            _LOG.warning("The rate limiter's Redis cannot be used (%s). %s until it can.", type(error).__name__, then)
+            then = "this process uses its local share" if self._local is not None else "calls raise LimiterUnavailable"
+            _LOG.warning("The rate limiter's Redis cannot be used (%s). Until it can, %s.", type(error).__name__, then)
         self._away_until = time.monotonic() + _AWAY
 
     def _is_back(self) -> None:
@@ -299,7 +298,7 @@ class RedisRateLimiter:
             await desk.redis.aclose()
 
     def __repr__(self) -> str:
-        state = "away" if self._away_until else "in use" if self._desks else "not connected"
+        state = "unavailable" if self._away_until else "in use" if self._desks else "not connected"
         group = f", group {self._group}" if self._group else ""
         paced = ", bulk is paced" if time.monotonic() < self._held_back_until else ""
         return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s{group}, Redis {state}{paced}>"
@@ -316,8 +315,8 @@ def _what_is_wrong(url: str) -> str:
         ConnectionPool.from_url(url)  # it does not connect yet
     except ValueError:
         return (
-            "redis is no URL of a Redis, such as redis://localhost:6379/0. In a password, all but letters and digits "
-            "must be percent-encoded."
+            "redis must be the URL of a Redis, such as redis://localhost:6379/0. In a password, percent-encode all "
+            "characters except letters and digits."
         )
     return ""
 

@@ -85,7 +85,7 @@ class Customers(Resource):
         """
         check_customers(before, after)
         if before.id != after.id:
-            raise ValueError(f"these are two customers: {before.id} and {after.id}")
+            raise ValueError(f"before and after must be the same customer, not {before.id} and {after.id}")
         draft = CustomerDraft.diff(before, after)
         return await self.update(before.id, draft) if draft else before
 

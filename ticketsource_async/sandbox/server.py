@@ -408,10 +408,10 @@ def _attributes(request: RecordedRequest, kind: str, record_id: str | None = Non
 def _fixed(fault: Fault) -> _Answer:
     status = fault.status or 200
     if fault.html:
-        # Only Cloudflare's wall sends this header; a gateway's error page does not.
-        wall = {"cf-mitigated": "challenge"} if status == HTTPStatus.FORBIDDEN else {}
+        # Only Cloudflare's firewall sends this header; a gateway's error page does not.
+        marks = {"cf-mitigated": "challenge"} if status == HTTPStatus.FORBIDDEN else {}
         page = _HTML.format(status).encode()
-        return _Answer(status, body=page, headers={**wall, **fault.headers}, kind="text/html; charset=UTF-8")
+        return _Answer(status, body=page, headers={**marks, **fault.headers}, kind="text/html; charset=UTF-8")
     if fault.body is not None:
         body = fault.body.encode() if isinstance(fault.body, str) else fault.body
         return _Answer(status, body=body, headers=fault.headers)

@@ -19,6 +19,7 @@ _APPLICATION: Final = 0x54536373  # no other program uses this number
 _VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
 _ASKED_AT_MOST: Final = 100
+_NEW_FILE: Final = "name a new file. With it, every customer is yielded as created"
 _BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the endings of the file and of the files that SQLite puts beside it
 
 # `record`: the last version acknowledged. It is empty if the customer was yielded as created and not acknowledged.
@@ -118,11 +119,11 @@ class StoreFile:
         """Raise `Refused` for a file that this version cannot use."""
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if application != _APPLICATION:
-            raise Refused("is another database: name another file")
+            raise Refused("is the database of another program: name another file")
         if version != _VERSION:
             raise Refused(
-                f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
-                + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
+                f"has the format {version}, and this version of ticketsource_async reads the format {_VERSION}: "
+                + ("upgrade ticketsource_async" if version > _VERSION else _NEW_FILE)
             )
         if self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would come as a new customer
             raise Refused(damaged("its pages do not fit together"))
@@ -134,7 +135,9 @@ class StoreFile:
                 if file.stat().st_mode & 0o077:
                     self._chmod(file, 0o600)
             except OSError as error:
-                _log.warning("Others may be able to read %s: its mode cannot be changed (%s).", file, error.strerror)
+                _log.warning(
+                    "Other users may be able to read %s: its mode cannot be changed (%s).", file, error.strerror
+                )
                 return  # SQLite gives the others the same mode
 
     def _one(self, query: str) -> Any:
@@ -233,8 +236,8 @@ class StoreFile:
                     self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
             except sqlite3.Error as error:
                 _log.warning(
-                    "Traces of customers who are deleted or erased are still in %s (%s): the next loop over changes "
-                    "removes them, or closing the file does.",
+                    "Data of deleted or erased customers are still in %s (%s). The next loop over changes, or the "
+                    "closing of the store, removes them.",
                     *(self._path, error),
                 )
 
@@ -248,7 +251,7 @@ class StoreFile:
             return None
         found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
         if found is None:  # with the key of another box office, all customers would count as deleted
-            raise Refused(damaged("it does not say whose customers it has"))
+            raise Refused(damaged("its box office is missing"))
         return found
 
     def bind(self, base_url: str, key_hash: str) -> None:
@@ -329,4 +332,4 @@ class Refused(Exception):
 
 def damaged(why: str) -> str:
     """Return the error text for a file that is damaged as a whole."""
-    return f"is damaged ({why}): put back a copy of it, or name a new file, in which everybody is new"
+    return f"is damaged ({why}): restore a copy of it, or {_NEW_FILE}"

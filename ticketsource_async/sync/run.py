@@ -141,9 +141,9 @@ class Brake:
     def _error(self, what: str, removed: int) -> TooManyRemoved:
         return TooManyRemoved(
             f"The customer store {self.store.path} has {self.remembered:,} customer{'s' * (self.remembered != 1)}, and "
-            f"{what}. The answers may be wrong, so nobody was yielded as deleted or erased. Run it again. If it is the "
-            "same, and TicketSource itself shows that so many are gone, allow at most that many with "
-            f"max_removed={self.missing} (the command: --max-removed {self.missing}).",
+            f"{what}. The answers of the API may be wrong, so no customer was yielded as deleted or erased. Run the "
+            "sync again. If the result is the same, and the TicketSource web site shows that so many customers are "
+            f"gone, pass at most max_removed={self.missing} (the command: --max-removed {self.missing}).",
             *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
         )
 
@@ -275,5 +275,5 @@ class _Failures:
         self.count += 1
         self.refused += not isinstance(error, NotFound | InvalidResponse | InvalidID)
         if self.refused > _REFUSED_AT_MOST:
-            error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
+            error.add_note(f"{self.count} customers could not be asked for, so the run asked for no other customer.")
             raise error

@@ -180,23 +180,23 @@ class CustomerStore:
     def is_of_another_box_office(self, asked: int) -> StoreError:
         """Return the error for a store of another box office: none of the `asked` customers was found."""
         return self._error(
-            f"is not of this box office: none of {asked} customers in it is found with this API key; use the key of "
-            "its box office, or begin with a new file"
+            f"belongs to another box office: this API key finds none of {asked} customers in it. Use the key of its "
+            "box office, or begin with a new file"
         )
 
     def cannot_ask(self, customer_id: str) -> str:
         """Return the text that says what to do about a customer in the store with an impossible id."""
         return (
-            f"The customer store {self._path} has an id that cannot be asked for. To remove it, call "
+            f"The customer store {self._path} has this id, which no record can have. To remove it, call "
             f"store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     def may_be_merged(self, customer_id: str, other_id: str) -> str:
         """Return the text that says what to do if the API answers with the record of another customer."""
         return (
-            f"So it is not known whether {customer_id} is still there. They may have been merged into {other_id}. If "
-            f"TicketSource itself shows that, remove {customer_id} from your system, copy nothing to {other_id}, and "
-            f"call store.erase({customer_id!r}) (the command: customers forget)."
+            f"It is not known whether {customer_id} still exists. The record may have been merged into {other_id}. If "
+            f"the TicketSource web site shows that, remove {customer_id} from your system, copy nothing to {other_id}, "
+            f"and call store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     async def rebind(self, account: Account) -> None:
@@ -205,7 +205,7 @@ class CustomerStore:
         Raises `StoreError` while a loop over `changes` is open.
         """
         if self._open_sync_runs:
-            raise self._error("has a loop over changes that is open: call rebind before it")
+            raise self._error("is in use by a loop over changes: call rebind before the loop")
         self._bound = account
         await self._do(self._opened.bind, account.base_url, account.key_hash)
 
@@ -216,9 +216,9 @@ class CustomerStore:
             return
         if before.base_url != account.base_url:
             raise self._error(
-                f"is of {before.base_url}, not of {account.base_url}. If the box office is the same and has a new "
-                "address, call ts.customers.rebind(store) first (the command: customers changes --rebind). For another "
-                "box office, name another file"
+                f"belongs to {before.base_url}, not to {account.base_url}. If the box office is the same and the API "
+                "has a new address, call ts.customers.rebind(store) first (the command: customers changes --rebind). "
+                "For another box office, name another file"
             )
         raise self._error(
             "was filled with another API key. If the key of this box office was replaced, call "
@@ -305,7 +305,7 @@ class CustomerStore:
     def check_latest(self, sync_run: int) -> None:
         """Raise `StoreInUse` if a later sync run has begun."""
         if sync_run != self._latest:
-            raise self._error("is in use by a loop over changes that began later: end this one", StoreInUse)
+            raise self._error("is in use by a later loop over changes: end this loop", StoreInUse)
 
     def mark_yielded(self, change: AnyChange) -> None:
         """Note that a change was yielded. `acknowledge_all` uses this."""
@@ -405,7 +405,7 @@ class CustomerStore:
         if isinstance(error, OSError) or code in _OF_THE_DISK:
             reason = getattr(error, "strerror", None) or error
             return self._error(
-                f"cannot be used ({reason}): look at its folder, its permissions and the space on the disk"
+                f"cannot be used ({reason}): check its folder, its permissions and the space on the disk"
             )
         return self._error(damaged(ascii(str(error))))
 
@@ -430,7 +430,7 @@ class CustomerStore:
         if re.fullmatch(r"[\w-]{1,50}", str(customer_id), re.ASCII) is None:
             return self._error(damaged("the id of a customer cannot be read"))
         return self._error(
-            f"is damaged in the row of the customer {customer_id}: put back a copy of the file, or call "
+            f"is damaged in the row of the customer {customer_id}: restore a copy of the file, or call "
             "store.erase(id) (the command: customers forget). The next loop then yields the customer as created or, if "
             "TicketSource has deleted them, not at all",
             customer_id=str(customer_id),
