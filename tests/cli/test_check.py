@@ -61,19 +61,22 @@ async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
         "customer notes: records": "open",
         "events: attributes": "odd",
     }
-    assert lines["events: attributes"][1] == "Not known, kept in `extra`: settled (true or false)."
+    assert lines["events: attributes"][1] == "Not documented, and kept in `extra`: settled (true or false)."
     assert lines["size: customers"] == ("ok", "About 300.")
     assert lines["size: export"][1].startswith("3 requests, less than a minute at 240 a minute.")
     assert {request.method for request in many.requests} == {"GET"}
 
 
 DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
-    "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` drops `per_page`. The library puts it back.")},
+    "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` lacks `per_page`. The library adds it.")},
     "caps pages": {
-        "lists: rows a page": ("odd", "50 came, although 100 were asked for: an export takes 2 times the requests."),
+        "lists: rows a page": (
+            "odd",
+            "50 rows came, although 100 were requested: an export makes 2 times as many requests.",
+        ),
     },
     "shuffles": {
-        "lists: order": ("odd", "Two reads of a page gave another order"),
+        "lists: order": ("odd", "Two reads of a page had another order"),
         "lists: page numbers": ("odd", "customers are on page 1 and on page 2"),
         "size: customers": ("open", "its pages overlap"),
         "size: export": ("open", "its pages overlap"),
@@ -87,8 +90,8 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "customers: attributes": (
             "odd",
             (
-                "Not known, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may be "
-                "data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
+                "Not documented, and kept in `extra`: (a name that may be data) (object, text), consent.(a name that may "
+                "be data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
                 "(object)."
             ),
         )
@@ -97,9 +100,9 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "customers: values": (
             "odd",
             (
-                "Could not be read, so they are None and in `record.invalid`: consent.email, membership.end_date, "
-                "membership.start_date. Read, although another kind is documented: address (empty list), telephone "
-                "(whole number)."
+                "Could not be read; in `record.invalid`, and None in the field: consent.email, membership.end_date, "
+                "membership.start_date. Could be read, although another kind is documented: address (empty list), "
+                "telephone (whole number)."
             ),
         ),
         "customers: dates": ("odd", "membership.end_date (another text), membership.start_date (99.99.9999)"),
@@ -120,28 +123,31 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         },
         "bookings: values": ("odd", "lines[].created_at"),
         **{
-            f"{group}: values": ("odd", "Could not be read, so they are None and in `record.invalid`: created_at")
+            f"{group}: values": (
+                "odd",
+                "Could not be read; in `record.invalid`, and None in the field: created_at",
+            )
             for group in ("customers", "customer notes", "events", "venues", "dates", "seats")
         },
     },
-    "summer time": {"times: summer": ("ok", "Dates in summer have the offset +01:00, so their times are true.")},
-    "internal next": {"lists: address in `next`": ("odd", "Another host and port and path than was asked.")},
-    "relative next": {"lists: address in `next`": ("odd", "It is a relative one.")},
+    "summer time": {"times: summer": ("ok", "Dates in summer have the offset +01:00, so their times are correct.")},
+    "internal next": {"lists: address in `next`": ("odd", "`next` has another host and port and path")},
+    "relative next": {"lists: address in `next`": ("odd", "`next` is a relative address.")},
     "forbids unknown ids": {"lists: unknown id": ("failed", "a sync after a deletion ends in an error")},
-    "ignores the filter": {"lists: dates by day": ("odd", "The filter is ignored")},
+    "ignores the filter": {"lists: dates by day": ("odd", "The API ignores the filter")},
     "includes the day": {
         "lists: dates by day": ("ok", "`after` includes the day itself. `before` includes the day itself.")
     },
     "filter loses dates": {"lists: dates by day": ("failed", "--from and --to would miss it")},
     "refuses the filter": {
         "connection: answers": ("failed", "GET /events/{id}/dates ended in NotFound (404)"),
-        "lists: dates by day": ("failed", "leave --from and --to out"),
+        "lists: dates by day": ("failed", "do not use --from and --to"),
     },
     "tells the total": {
         "lists: `links` and `meta`": (
             "odd",
             (
-                "Not known: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
+                "Not documented: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
                 "`meta.per_page` is a text."
             ),
         )
@@ -169,11 +175,11 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     },
     "404 beyond the end": {},
     "redirects": {
-        "connection: redirects": ("odd", "requests were redirected. A redirect costs one more request or fails."),
-        "lists: address in `next`": ("odd", "Another path than was asked."),
+        "connection: redirects": ("odd", "requests were redirected. A redirect needs one more request, or fails."),
+        "lists: address in `next`": ("odd", "`next` has another path than the request."),
     },
     "more by id": {
-        "lists: one record": ("odd", "Only in the list, or only by id: (a name that may be data)."),
+        "lists: one record": ("odd", "Only in the list, or only in the answer by id: (a name that may be data)."),
     },
 }
 """The lines that change with each way, and what they say then; those of a kind that is not read any more are gone."""
@@ -259,13 +265,14 @@ async def test_a_name_that_one_record_has_is_not_told() -> None:
         lines = await checked(api)
 
     assert lines["customers: attributes"][1] == (
-        "Not known, kept in `extra`: (a name that may be data) (true or false), links.(a name that may be data) (text)."
+        "Not documented, and kept in `extra`: (a name that may be data) (true or false), links.(a name that may be "
+        "data) (text)."
     )
     assert lines["lists: `links` and `meta`"][1] == (
-        "Not known: links.(a name that may be data), meta.(a name that may be data)."
+        "Not documented: links.(a name that may be data), meta.(a name that may be data)."
     )
     assert lines["lists: `per_page` in `next`"][1] == ("`next` has no `page`, but (a name that may be data), per_page.")
-    assert lines["lists: one record"][1] == "Only in the list, or only by id: (a name that may be data)."
+    assert lines["lists: one record"][1] == "Only in the list, or only in the answer by id: (a name that may be data)."
 
 
 async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
@@ -276,8 +283,8 @@ async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
     report = (tmp_path / "report.md").read_text().splitlines()
     assert "| `consent.email` | whole number (230) |  |  |" in report
     assert "| `membership.start_date` | text (230) | 99.99.9999 (230) |  |" in report
-    assert "| `loyalty_points` | whole number (230) |  | not known |" in report
-    assert "| ok | connection: key | The API accepts it. |" in report
+    assert "| `loyalty_points` | whole number (230) |  | not documented |" in report
+    assert "| ok | connection: key | The API accepts the key. |" in report
 
 
 @pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 100_000, 150_000])
@@ -310,7 +317,7 @@ async def test_a_box_office_with_nothing_in_it_is_open_not_failed() -> None:
     assert lines["size: customers"] == ("ok", "None.")
     assert lines["customers: records"] == ("open", "None read: the lists are empty.")
     assert lines["lists: order"] == ("open", "Not known: no customer was read.")
-    assert lines["seats: records"] == ("open", "None read: no record was found whose list to ask for.")
+    assert lines["seats: records"] == ("open", "None read: no record was found that has such a list.")
 
 
 async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
@@ -318,9 +325,9 @@ async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
     async with differing("drops per_page", customers=3) as api:
         lines = await checked(api)
 
-    assert lines["lists: rows a page"] == ("ok", "100 a page are honoured.")
+    assert lines["lists: rows a page"] == ("ok", "The API sends 100 rows a page, as requested.")
     assert lines["lists: `per_page` in `next`"][0] == "odd"
-    assert lines["lists: page numbers"] == ("ok", "Page 2 with one row a page is the second row of the list.")
+    assert lines["lists: page numbers"] == ("ok", "With one row a page, page 2 has the second row of the list.")
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -369,7 +376,7 @@ async def test_a_key_that_may_not_read_says_so(box: Sandbox) -> None:
     assert done.code == 4
     assert lines_in(done)["connection: key"] == (
         "failed",
-        "The API knows it, but it may not read this: ask the owner of the account.",
+        "The key is valid but may not read this: ask the owner of the account.",
     )
 
 
@@ -399,7 +406,7 @@ async def test_a_firewall_that_refuses_the_user_agent_of_support_says_so(
     out, err = await process.communicate()
 
     assert process.returncode == 1
-    assert "It is set to something already: ask whether that is still right." in out.decode()
+    assert "TICKETSOURCE_USER_AGENT is set already: ask whether its value is still right." in out.decode()
     assert "Example/1" not in (out + err).decode()
 
 
@@ -437,7 +444,10 @@ async def test_a_key_that_is_refused_after_good_answers_is_not_ok() -> None:
 
     lines = lines_in(done)
     assert done.code == 4
-    assert lines["connection: key"] == ("failed", "The API accepted it, and then refused it.")
+    assert lines["connection: key"] == (
+        "failed",
+        "The API accepted the key at first, and refused it later: ask the owner of the account.",
+    )
     assert lines["customers: records"] == ("ok", "200 read.")
     assert lines["events: records"][0] == "failed"
     assert lines["lists: dates by day"] == ("open", "Not known: the check stopped early.")
@@ -478,7 +488,7 @@ async def test_an_interruption_of_a_wait_says_that_it_was_interrupted(number: si
         assert "  open    clock: Not known: the check was interrupted." in told
         assert told.endswith("Nothing else was checked.\n")
     else:
-        assert "  ok      key: The API accepts it." in told
+        assert "  ok      key: The API accepts the key." in told
         assert "  open    dates by day: Not known: the check was interrupted." in told
         assert "  open    records: None read: the check was interrupted." in told
         assert "  open    customers: Not known: the check was interrupted." in told
@@ -579,7 +589,7 @@ async def test_a_sample_box_office_needs_no_key() -> None:
     done = await run("check", "--sandbox", "--quiet")
 
     assert (done.code, done.err) == (0, "")
-    assert "  odd     attributes: Not known, kept in `extra`: settled (true or false)." in done.out
+    assert "  odd     attributes: Not documented, and kept in `extra`: settled (true or false)." in done.out
     assert done.out.endswith(" 0 failed\n")
 
 
@@ -598,7 +608,7 @@ async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
     ("answer", "state", "words"),
     [
         (b"1\n", "odd", "The times are local times, although they are written with +00:00. Do not convert them."),
-        (b"2\n", "ok", "The offset +00:00 is true in summer too. Convert the times to local time."),
+        (b"2\n", "ok", "The offset +00:00 is correct in summer too. Convert the times to local time."),
         (b"?\n", "open", "Not known whether this is the local time"),
         (b"\n", "open", "Not known whether this is the local time"),
     ],
@@ -655,7 +665,7 @@ async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
         out, err = await process.communicate()
 
     assert process.returncode == 130
-    assert "key: The API accepts it." in out.decode()
+    assert "key: The API accepts the key." in out.decode()
     assert "open    records: None read: the check was interrupted." in out.decode()
     assert "open    dates by day: Not known: the check was interrupted." in out.decode()
     assert "Traceback" not in err.decode()
@@ -725,6 +735,6 @@ async def test_a_server_that_sends_all_rows_at_once_is_read_quickly() -> None:
     assert rows["lists: rows a page"][0] == "ok"
     assert lines["lists: rows a page"] == (
         "odd",
-        "More than the 100 that were asked for came: `per_page` is ignored.",
+        "The API ignores `per_page`: more than the requested 100 rows came.",
     )
     assert lines["lists: page numbers"][0] == "failed"

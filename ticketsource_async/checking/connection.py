@@ -1,4 +1,4 @@
-"""Findings about the connection: name, proxy, TLS, clock, key, wall and limits. The functions make no calls."""
+"""Findings about the connection: name, proxy, TLS, clock, key, firewall and limits. The functions make no calls."""
 
 import ipaddress
 import itertools
@@ -24,12 +24,12 @@ _OF_NAME: Final = "ClientConnectorDNSError"
 _OF_PROXY: Final = ("ClientProxyConnectionError", "ClientHttpProxyError")
 _OF_TLS: Final = ("ClientConnectorCertificateError", "ClientConnectorSSLError")
 
-_WALL: Final = (
-    "A wall in front of the API, not the API, refuses the requests; the key may be good. Ask TicketSource support for "
-    "the user agent that they give to integrators, and set TICKETSOURCE_USER_AGENT to it. Tell them the address of "
-    "this machine on the internet, the time, and what the page of the wall calls its ray id."
+_FIREWALL: Final = (
+    "A firewall in front of the API refuses the requests, not the API. The key may be good. Ask TicketSource support "
+    "for the user agent that they give to integrators, and set TICKETSOURCE_USER_AGENT to it. Tell them the address "
+    "of this machine on the internet, the time, and the Ray ID that is on the page of the firewall."
 )
-_OWN_IS_SET: Final = " It is set to something already: ask whether that is still right."
+_OWN_IS_SET: Final = " TICKETSOURCE_USER_AGENT is set already: ask whether its value is still right."
 
 
 @frozen
@@ -56,7 +56,7 @@ def of_connection(found: Examined, way: Way) -> list[Finding]:
         _link(error, unreached),
         _clock(found),
         _key(found, unreached),
-        _wall(found, way, unreached),
+        _firewall(found, way, unreached),
         _rate_limit(found, way),
         _request_ids(found),
         _redirects(way, unreached),
@@ -73,7 +73,7 @@ def _name(way: Way, cause: str, unreached: str) -> Finding:
     if host == "localhost" or _is_address(host):
         return _say("name resolution", "ok", "Not needed: the address of the API has no name to look up.")
     if way.proxied:
-        return _say("name resolution", "ok", "Left to the proxy.")
+        return _say("name resolution", "ok", "The proxy looks the name up.")
     if cause.startswith(_OF_NAME):
         says = "The name of the API was not found. Check the network, and TICKETSOURCE_BASE_URL if you set it."
         return _say("name resolution", "failed", f"{says} If a proxy is needed here, set HTTPS_PROXY.")
@@ -94,11 +94,11 @@ def _proxy(way: Way, cause: str, error: Exception | None, unreached: str) -> Fin
     if isinstance(error, errors.ConfigurationError):
         return _say("proxy", "failed", "The environment names a proxy that cannot be used.")
     if cause.startswith(_OF_PROXY):
-        says = "The proxy does not let the requests through. Check its name, user and password, or use --no-proxy."
+        says = "The proxy refuses the requests. Check its name, user and password, or use --no-proxy."
         return _say("proxy", "failed", says)
     if not way.proxied:
         return _say("proxy", "ok", "No proxy is used.")
-    says = "A proxy is used." if unreached else "A proxy is used, and lets the requests through."
+    says = "A proxy is used." if unreached else "A proxy is used, and passes the requests on."
     return _say("proxy", "open" if unreached else "ok", says)
 
 
@@ -106,10 +106,8 @@ def _tls(way: Way, cause: str, unreached: str) -> Finding:
     if way.base_url.startswith("http:"):
         return _say("TLS", "ok", "Not used: the API is on this machine.")
     if cause.startswith(_OF_TLS):
-        says = (
-            "No encrypted connection could be made: the certificate is not trusted here, has expired or is of another"
-        )
-        return _say("TLS", "failed", f"{says} name. The message of the error says which, and what to do.")
+        says = "No encrypted connection could be made: the certificate is not trusted here, has expired or has another"
+        return _say("TLS", "failed", f"{says} name. The error message says which of these, and what to do.")
     return _say("TLS", "open", unreached) if unreached else _say("TLS", "ok", "The certificate is trusted.")
 
 
@@ -119,19 +117,19 @@ def _link(error: Exception | None, unreached: str) -> Finding:
         after = "before any answer came" if unreached else "after some answers had come"
         return _say("reached", "failed", f"{what} ended the check {after}. Try again later.")
     if isinstance(error, errors.AccessBlocked):
-        return _say("reached", "open", "A wall answers in the place of the API.")
+        return _say("reached", "open", "A firewall answers instead of the API.")
     return _say("reached", "open", unreached) if unreached else _say("reached", "ok", "The API answers.")
 
 
 def _clock(found: Examined) -> Finding:
     skews = [skew for asked in found.asked if (skew := _skew(asked)) is not None]
     if not skews:
-        says = "No answer says what time it is at the API."
+        says = "No answer has the time of the API."
         return _say("clock", "open", says if found.has_answer else _why_no_answer(found))
     skew = min(skews, key=abs)
     if abs(skew) <= _MOST_SKEW:
-        return _say("clock", "ok", f"The clock here is that of the API, within {_MOST_SKEW:.0f} s.")
-    says = f"The clock here is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} that of the API."
+        return _say("clock", "ok", f"The clock of this machine agrees with the API within {_MOST_SKEW:.0f} s.")
+    says = f"The clock of this machine is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} that of the API."
     return _say("clock", "odd", f"{says} Set it if it is wrong: certificates and logs depend on it.")
 
 
@@ -156,22 +154,28 @@ def _headers(asked: Asked) -> Mapping[str, str]:
 
 def _key(found: Examined, unreached: str) -> Finding:
     if found.has_answer and isinstance(found.stopped_by, errors.AuthenticationFailed):
-        return _say("key", "failed", "The API accepted it, and then refused it.")
+        return _say(
+            "key", "failed", "The API accepted the key at first, and refused it later: ask the owner of the account."
+        )
     if found.has_answer:
-        return _say("key", "ok", "The API accepts it.")
+        return _say("key", "ok", "The API accepts the key.")
     refused = [asked.error for asked in found.failures()]
     if any(isinstance(error, errors.AuthenticationFailed) for error in refused):
-        says = "The API does not accept it: it is wrong, revoked or of another account. TicketSource shows it"
+        says = "The API refuses the key: it is wrong, revoked or of another account. TicketSource shows it"
         return _say("key", "failed", f"{says} under Settings > API.")
     if any(isinstance(error, errors.PermissionDenied) for error in refused):
-        return _say("key", "failed", "The API knows it, but it may not read this: ask the owner of the account.")
+        return _say("key", "failed", "The key is valid but may not read this: ask the owner of the account.")
     return _say("key", "open", unreached or _why_no_answer(found, "no answer of the API itself came"))
 
 
-def _wall(found: Examined, way: Way, unreached: str) -> Finding:
+def _firewall(found: Examined, way: Way, unreached: str) -> Finding:
     if any(isinstance(asked.error, errors.AccessBlocked) for asked in found.asked):
-        return _say("wall", "failed", f"{_WALL}{_OWN_IS_SET if way.own_user_agent else ''}")
-    return _say("wall", "open", unreached) if unreached else _say("wall", "ok", "No wall refuses the requests.")
+        return _say("firewall", "failed", f"{_FIREWALL}{_OWN_IS_SET if way.own_user_agent else ''}")
+    return (
+        _say("firewall", "open", unreached)
+        if unreached
+        else _say("firewall", "ok", "No firewall refuses the requests.")
+    )
 
 
 _ABOUT_LIMIT: Final = re.compile(
@@ -211,7 +215,7 @@ def _falling(left: list[int | None]) -> list[str]:
     if steps and not any(steps):
         return ["X-RateLimit-Remaining does not fall, so it says nothing."]
     if sum(step > 2 for step in steps) > 1:  # a retry uses two
-        return ["X-RateLimit-Remaining falls faster than this check asks: others use the same key or address."]
+        return ["X-RateLimit-Remaining falls faster than this check sends: others use the same key or address."]
     return []
 
 
@@ -221,14 +225,14 @@ def _request_ids(found: Examined) -> Finding:
         return _say("request id", "ok", f"Answers have one: {listed(names)}.")
     if any(getattr(asked.error, "request_id", None) for asked in found.asked):
         return _say("request id", "ok", "Errors have one. Tell it to TicketSource support.")
-    says = "No answer has one, so support cannot be told which request it was."
+    says = "No answer has one, so you cannot tell TicketSource support which request you mean."
     return _say("request id", "open", says if found.has_answer else _why_no_answer(found))
 
 
 def _redirects(way: Way, unreached: str) -> Finding:
     count = sum(status is not None and 300 <= status < 400 for status in way.statuses)
     if count:
-        says = f"{count} requests were redirected. A redirect costs one more request or fails."
+        says = f"{count} requests were redirected. A redirect needs one more request, or fails."
         return _say("redirects", "odd", f"{says} Check TICKETSOURCE_BASE_URL.")
     return _say("redirects", "open", unreached) if unreached else _say("redirects", "ok", "None.")
 

@@ -69,7 +69,7 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     elif shape.refused:
         what = listed(f"{reason} ({count})" for reason, count in shape.refused.items())
         records = say(
-            "records", "failed", f"Rows that cannot be read as this record. A list hands them to `on_invalid`. {what}."
+            "records", "failed", f"Some rows cannot be read as this record. A list passes them to `on_invalid`. {what}."
         )
     elif shape.records:
         records = say("records", "ok", f"{shape.records:,} read.")
@@ -85,7 +85,7 @@ def _why_none(found: Examined, kind: str) -> str:
         return "the check was interrupted"
     if found.stopped_by is not None:
         return "the check stopped early"
-    return "no request was left" if kind in found.skipped else "no record was found whose list to ask for"
+    return "no request was left" if kind in found.skipped else "no record was found that has such a list"
 
 
 _Say = Callable[[str, State, str], Finding]
@@ -95,11 +95,11 @@ def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
     unknown, missing = by_path(shape.unknown()), listed(shape.missing())
     unread, odd_kinds = listed(shape.unread), by_path(_but(shape.unusual(), shape.unread))
     forms, odd_forms = _forms(shape), by_path(shape.unusual_forms())
-    attributes = f"Not known, kept in `extra`: {unknown}." if unknown else "All are known."
+    attributes = f"Not documented, and kept in `extra`: {unknown}." if unknown else "All are documented."
     values = " ".join(
         [
-            *([f"Could not be read, so they are None and in `record.invalid`: {unread}."] if unread else []),
-            *([f"Read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
+            *([f"Could not be read; in `record.invalid`, and None in the field: {unread}."] if unread else []),
+            *([f"Could be read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
             *([f"{shape.odd_ids} ids are in another form than documented."] if shape.odd_ids else []),
             *([f"Links that do not end in an id as documented: {listed(shape.unlinked)}."] if shape.unlinked else []),
         ]
@@ -107,7 +107,7 @@ def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
     return [
         say("attributes", "odd" if unknown else "ok", attributes),
         say("values", "odd" if values else "ok", values or "All were read."),
-        say("fields", "odd" if missing else "ok", f"In no record: {missing}." if missing else "All were there."),
+        say("fields", "odd" if missing else "ok", f"In no record: {missing}." if missing else "All fields came."),
         say("dates", "odd" if odd_forms else "ok" if forms else "open", _dates(forms, odd_forms)),
     ]
 

@@ -15,8 +15,8 @@ from ticketsource_async.checking.shapes import Shape
 from ticketsource_async.models import Customer
 
 _LEGEND: Final = (
-    "It has no value, no id and no key. It has the names of attributes that many records share. `open` is what this "
-    "check cannot know, such as what an update does."
+    "This report has no value, no id and no key. It has the names of attributes that many records share. `open` means "
+    "that this check cannot find it out, such as what an update does."
 )
 
 NOTHING_ELSE: Final = "Nothing else was checked."
@@ -76,7 +76,7 @@ class Checked:
 def _fields(shape: Shape) -> list[str]:
     rows = []
     for path, kinds in [*shape.kinds.items(), *shape.unknown().items()]:
-        known = "" if path in shape.kinds else "not known"
+        known = "" if path in shape.kinds else "not documented"
         rows.append((f"`{path}`", _counts(kinds), _counts(shape.forms.get(path, {})), known))
     return _table(("path", "kinds", "forms of dates", ""), rows)
 
