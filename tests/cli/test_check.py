@@ -61,7 +61,7 @@ async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
         "customer notes: records": "open",
         "events: attributes": "odd",
     }
-    assert lines["events: attributes"][1] == "Not documented, and kept in `extra`: settled (true or false)."
+    assert lines["events: attributes"][1] == "Not documented, kept in `extra`: settled (true or false)."
     assert lines["size: customers"] == ("ok", "About 300.")
     assert lines["size: export"][1].startswith("3 requests, less than a minute at 240 a minute.")
     assert {request.method for request in many.requests} == {"GET"}
@@ -90,7 +90,7 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "customers: attributes": (
             "odd",
             (
-                "Not documented, and kept in `extra`: (a name that may be data) (object, text), consent.(a name that may "
+                "Not documented, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may "
                 "be data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
                 "(object)."
             ),
@@ -265,7 +265,7 @@ async def test_a_name_that_one_record_has_is_not_told() -> None:
         lines = await checked(api)
 
     assert lines["customers: attributes"][1] == (
-        "Not documented, and kept in `extra`: (a name that may be data) (true or false), links.(a name that may be "
+        "Not documented, kept in `extra`: (a name that may be data) (true or false), links.(a name that may be "
         "data) (text)."
     )
     assert lines["lists: `links` and `meta`"][1] == (
@@ -589,7 +589,7 @@ async def test_a_sample_box_office_needs_no_key() -> None:
     done = await run("check", "--sandbox", "--quiet")
 
     assert (done.code, done.err) == (0, "")
-    assert "  odd     attributes: Not documented, and kept in `extra`: settled (true or false)." in done.out
+    assert "  odd     attributes: Not documented, kept in `extra`: settled (true or false)." in done.out
     assert done.out.endswith(" 0 failed\n")
 
 

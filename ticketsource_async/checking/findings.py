@@ -95,7 +95,7 @@ def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
     unknown, missing = by_path(shape.unknown()), listed(shape.missing())
     unread, odd_kinds = listed(shape.unread), by_path(_but(shape.unusual(), shape.unread))
     forms, odd_forms = _forms(shape), by_path(shape.unusual_forms())
-    attributes = f"Not documented, and kept in `extra`: {unknown}." if unknown else "All are documented."
+    attributes = f"Not documented, kept in `extra`: {unknown}." if unknown else "All are documented."
     values = " ".join(
         [
             *([f"Could not be read; in `record.invalid`, and None in the field: {unread}."] if unread else []),
