@@ -160,8 +160,8 @@ async def test_a_server_that_gives_fewer_rows_a_page_than_asked_for_gets_no_part
     """Where a page begins is not known of it then, so that rows could be lost: the page fails as a whole."""
 
     def answer(query: Query) -> Any:
-        capped = {**query, "per_page": str(min(50, int(query["per_page"])))}
-        return breaking(people(300), [60])(capped)
+        has_short_page = {**query, "per_page": str(min(50, int(query["per_page"])))}
+        return breaking(people(300), [60])(has_short_page)
 
     with pytest.raises(ServerError):
         await read(answer)

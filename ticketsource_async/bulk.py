@@ -31,7 +31,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-_CONCERN_ALL: Final = (
+_AFFECT_ALL_CALLS: Final = (
     AuthenticationFailed,
     AccessBlocked,
     RateLimited,
@@ -46,7 +46,7 @@ def concerns_all(error: Exception) -> bool:
     """Say whether calls for others are likely to end as this one did."""
     if isinstance(error, RequestTimedOut):
         return error.phase in ("connect", "slot")
-    return isinstance(error, _CONCERN_ALL) or not isinstance(error, TicketSourceError)
+    return isinstance(error, _AFFECT_ALL_CALLS) or not isinstance(error, TicketSourceError)
 
 
 @frozen
@@ -100,7 +100,7 @@ class Bulk(Generic[In, Out]):
         self._serialize_by = serialize_by
         self._latest: dict[object, asyncio.Task[Outcome[In, Out]]] = {}
         self._calls = TasksAhead[Outcome[In, Out]](concurrency)
-        self._in_hand: asyncio.Task[Outcome[In, Out]] | None = None
+        self._yielded_task: asyncio.Task[Outcome[In, Out]] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
         self._closed_by: ClientClosed | None = None
@@ -127,7 +127,7 @@ class Bulk(Generic[In, Out]):
         such a write is in the log too: `OutcomeUnknown`, or `InvalidResponse` if an update was accepted and its record
         was being read. For all other inputs nothing was sent.
         """
-        waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
+        waiting = [task for task in self._calls.ended() if task is not self._yielded_task and not task.cancelled()]
         return [*self._collected, *(task.result() for task in waiting)]
 
     async def collect(self) -> list[Outcome[In, Out]]:
@@ -159,7 +159,7 @@ class Bulk(Generic[In, Out]):
         try:
             while self._calls or not reader.done():
                 for task in self._calls.ended():
-                    self._in_hand = task
+                    self._yielded_task = task
                     if not task.cancelled():
                         yield task.result()
                     self._calls.take(task)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 from command import Done, on_terminal, run, start
-from differing import PRIVATE, Differing, Way, differing
+from differing import PRIVATE, Connection, Differing, differing
 from loops import until
 from mocked import KEY
 
@@ -67,7 +67,7 @@ async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
     assert {request.method for request in many.requests} == {"GET"}
 
 
-DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
+DIFFERENCES: dict[Connection, dict[str, tuple[str, str]]] = {
     "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` lacks `per_page`. The library adds it.")},
     "caps pages": {
         "lists: rows a page": (
@@ -91,8 +91,8 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
             "odd",
             (
                 "Not documented, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may "
-                "be data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
-                "(object)."
+                "be data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), "
+                "preferences (object)."
             ),
         )
     },
@@ -186,7 +186,7 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("way", DIFFERENCES)
-async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Way) -> None:
+async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Connection) -> None:
     """A person who reads a line knows what is different, and what is not."""
     async with differing() as api:
         usual = await checked(api)
@@ -202,7 +202,7 @@ async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Way) -
     assert changed == DIFFERENCES[way].keys()
 
 
-TEN: tuple[Way, ...] = (
+TEN: tuple[Connection, ...] = (
     "drops per_page",
     "caps pages",
     "limits to 60",
@@ -244,8 +244,8 @@ async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
     """No value, no id and no key, in any way that the server may differ; only the questions and answers."""
     report = tmp_path / "report.md"
     told = ""
-    others: tuple[Way, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
-    people: tuple[Way, ...] = ("names of people",)
+    others: tuple[Connection, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
+    people: tuple[Connection, ...] = ("names of people",)
     for ways in ((), TEN + people, others + people):
         async with differing(*ways, customers=customers) as api:
             as_json = await run("check", "--json", "--report", str(report), url=api.url)

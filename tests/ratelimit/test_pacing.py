@@ -16,7 +16,7 @@ from loops import VirtualLoop, until
 from ticketsource_async import ConfigurationError, LocalRateLimiter, RateLimit, TicketSource
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.ratelimit.pacing import FirstPage, SingleCalls, bulk_may_take_one_at, step_of
+from ticketsource_async.ratelimit.pacing import FirstPage, SingleCalls, next_bulk_slot_at, sample_step
 from ticketsource_async.sandbox import Sandbox
 
 PER = 60.0
@@ -70,7 +70,7 @@ class Office:
         while self.loop.time() < until:
             await self.call("bulk")
 
-    async def singles(self, until: float, every: float) -> None:
+    async def single_calls_expected(self, until: float, every: float) -> None:
         """Make a single call again and again, whether the last one has its answer or not."""
         async with asyncio.TaskGroup() as group:
             while self.loop.time() < until:
@@ -100,7 +100,7 @@ def mixed(
     async def main(loop: asyncio.AbstractEventLoop) -> None:
         office = Office(LocalRateLimiter(rate, clock=loop.time), loop, latency, counted, traffic)
         async with asyncio.TaskGroup() as group:
-            group.create_task(office.singles(seconds, every))
+            group.create_task(office.single_calls_expected(seconds, every))
             await asyncio.sleep(0.001)  # the first single call is there before all bulk has begun
             for _ in range(workers):
                 group.create_task(office.bulk(seconds))
@@ -231,11 +231,11 @@ def test_a_paced_call_waits_until_the_last_slot_is_back_and_no_longer(
     limit: int, back: list[float], last: float
 ) -> None:
     """Nobody starves: each wait has an end."""
-    times = sorted(back[:limit])[:: step_of(limit)]
-    found = bulk_may_take_one_at(limit, times, last)
+    times = sorted(back[:limit])[:: sample_step(limit)]
+    found = next_bulk_slot_at(limit, times, last)
 
     assert found <= max([last, *times]) + 1e-9
-    at_once = limit - len(times) * step_of(limit) > limit - limit // 2
+    at_once = limit - len(times) * sample_step(limit) > limit - limit // 2
     assert (found == -inf) == at_once
 
 
@@ -249,7 +249,7 @@ def test_single_calls_that_begin_while_a_job_is_at_work_wait_until_the_minute_is
             for _ in range(9):
                 group.create_task(office.bulk(190))
             await asyncio.sleep(30)
-            group.create_task(office.singles(190, 2))
+            group.create_task(office.single_calls_expected(190, 2))
 
     run(main)
     waits = [wait for _, wait in traffic.waits]
@@ -269,8 +269,8 @@ def test_pacing_costs_little_however_high_the_limit_is() -> None:
                 yield time
 
     limit = 100_000
-    assert bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) // 4)), 0.0) == -inf
-    found = bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) * 3 // 4)), 0.0)
+    assert next_bulk_slot_at(limit, Times([60.0] * (limit // sample_step(limit) // 4)), 0.0) == -inf
+    found = next_bulk_slot_at(limit, Times([60.0] * (limit // sample_step(limit) * 3 // 4)), 0.0)
     assert 60 / limit * 3 < found < 60 / limit * 5
     assert len(looked_at) < 500
 
@@ -280,7 +280,7 @@ def test_bulk_of_one_event_loop_is_not_put_off_for_ever_by_single_calls_of_anoth
     limiter = LocalRateLimiter(RateLimit(10, per=0.5))
     done = threading.Event()
 
-    async def singles() -> None:
+    async def single_calls_expected() -> None:
         async def again_and_again() -> None:
             while not done.is_set():
                 async with limiter.slot(key="key", priority="interactive"):
@@ -294,7 +294,7 @@ def test_bulk_of_one_event_loop_is_not_put_off_for_ever_by_single_calls_of_anoth
                 pass
 
     with ThreadPoolExecutor(1) as threads:
-        crowd = threads.submit(asyncio.run, singles())
+        crowd = threads.submit(asyncio.run, single_calls_expected())
         try:
             asyncio.run(asyncio.wait_for(bulk(), 60))
         finally:
@@ -345,7 +345,7 @@ def test_of_two_lists_that_go_on_neither_is_a_single_call() -> None:
     single_calls.note("key", cast(Priority, one), 0.0)
     single_calls.note("key", cast(Priority, other), 1.0)
     assert single_calls.expected_for("key", 2.0) == 599.0
-    assert single_calls.expected_for("key", 2.0, certainly=True) == 0.0
+    assert single_calls.expected_for("key", 2.0, only_certain=True) == 0.0
     other.goes_on = True
     assert single_calls.expected_for("key", 2.0) == 598.0
     one.goes_on = True
@@ -414,7 +414,7 @@ def test_one_client_may_ask_for_pacing_and_still_shares_the_limit_of_the_others(
     """Otherwise both would use the whole limit."""
     rate = RateLimit(77)
     assert shared(RateLimit(77, pace=True)) is shared(rate)
-    assert shared(rate).always_paces
+    assert shared(rate).always_paced
 
 
 @pytest.mark.parametrize("wrong", [{"group": ""}, {"group": " "}, {"group": 7}, {"pace": "yes"}, {"pace": 1}])

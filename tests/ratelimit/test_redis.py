@@ -109,7 +109,7 @@ async def test_keys_that_nobody_uses_leave_nothing_behind(redis_server: RedisSer
     async with RedisRateLimiter(redis_server.url, 10, 60) as limiter:
         await asyncio.gather(*(take(limiter, key=str(n % 50)) for n in range(100)))
 
-        assert len(limiter._desk().turns) == 0
+        assert len(limiter._connections().locks) == 0
 
 
 async def test_a_limit_is_never_exceeded_in_any_window(redis_server: RedisServer) -> None:
@@ -277,11 +277,11 @@ async def test_a_long_list_is_not_paced_because_of_its_own_first_page(redis_serv
     ):
         key = ts._sender.credentials.limiter_key
         await asyncio.wait_for(ts.customers.list(per_page=2).collect(), 60)
-        assert not (await other._known_of(key))[1]
+        assert not (await other._exchange_times(key))[1]
 
         await ts.customers.list().collect()
-        assert (await limiter._known_of(key))[1]  # with whose next call the other learns of it
-        assert (await other._known_of(key))[1]
+        assert (await limiter._exchange_times(key))[1]  # with whose next call the other learns of it
+        assert (await other._exchange_times(key))[1]
 
 
 async def test_bulk_is_paced_also_while_redis_is_away(redis_server: RedisServer) -> None:
@@ -361,7 +361,7 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
         await limiter.pause(0.1, key="a")
         assert most_in(1.0, times) <= 5
         redis_server.start()
-        limiter._away_until = 0.001  # without waiting for the next time that Redis is asked
+        limiter._unavailable_until = 0.001  # without waiting for the next time that Redis is asked
         await take(limiter)
 
     said = [record.getMessage() for record in caplog.records]

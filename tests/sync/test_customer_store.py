@@ -393,7 +393,7 @@ async def test_a_page_of_any_number_of_customers_is_compared(path: Path) -> None
     async with CustomerStore(path) as store:
         await store.mark_pending([(Created(Customer(ids[-1])), ())])
 
-        rows = await store._do(store._opened.stored, ids)
+        rows = await store._run(store._opened.stored, ids)
 
     assert len(rows) == len(ids)
     assert [customer_id for customer_id, row in rows.items() if any(row)] == [ids[-1]]

@@ -327,7 +327,7 @@ async def _acknowledge_and_fail(ts: TicketSource, store: CustomerStore) -> None:
             await store.acknowledge(change)
             file = store._file
             assert file is not None
-            await store._do(file._sql.set_authorizer, _no_vacuum)
+            await store._run(file._sql.set_authorizer, _no_vacuum)
             raise KeyError("the real one")
     finally:
         await changes.aclose()

@@ -27,9 +27,9 @@ def of_lists(found: Examined, base_url: str, customers: Shape) -> list[Finding]:
         _named("address in `next`", _next_address(found, base_url)),
         _named("page numbers", _pages(found)),
         _named("order", _order(found)),
-        _named("`links` and `meta`", _beside(found)),
+        _named("`links` and `meta`", _links_and_meta(found)),
         _named("one record", _by_id(found, customers)),
-        _named("unknown id", _nobody(found)),
+        _named("unknown id", _unknown_id(found)),
         _named("dates by day", _filter(found)),
     ]
 
@@ -95,13 +95,13 @@ def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
     assert page.answer is not None  # noqa: S101 - it has a `next`
     ours = f"{base_url.rstrip('/')}{page.path}"
     try:
-        mine, link = urlsplit(ours), urlsplit(str(page.answer.links["next"]))
+        own, link = urlsplit(ours), urlsplit(str(page.answer.links["next"]))
         theirs = urlsplit(urljoin(ours, link.geturl()))
         pairs = {
-            "scheme": (mine.scheme, theirs.scheme),
-            "host": (mine.hostname, theirs.hostname),
-            "port": (mine.port, theirs.port),
-            "path": (mine.path, theirs.path),
+            "scheme": (own.scheme, theirs.scheme),
+            "host": (own.hostname, theirs.hostname),
+            "port": (own.port, theirs.port),
+            "path": (own.path, theirs.path),
         }
     except ValueError:
         return "odd", "`next` is no address. The library uses only the part after its `?`."
@@ -139,9 +139,9 @@ def _row_ids(asked: Asked) -> list[str]:
 
 
 def _order(found: Examined) -> tuple[State, str]:
-    if found.first is None or found.again is None or not found.first.rows or not found.again.rows:
+    if found.first is None or found.first_again is None or not found.first.rows or not found.first_again.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
-    one, other = _row_ids(found.first), _row_ids(found.again)
+    one, other = _row_ids(found.first), _row_ids(found.first_again)
     if len(one) < 2:
         return "open", "Not known: there is one customer."
     both = set(one) & set(other)
@@ -157,7 +157,7 @@ def _order(found: Examined) -> tuple[State, str]:
     return "ok", f"Two reads of a page had the same rows.{changed}"
 
 
-def _beside(found: Examined) -> tuple[State, str]:
+def _links_and_meta(found: Examined) -> tuple[State, str]:
     lists = [asked for asked in found.asked if asked.answer is not None and not asked.path.endswith("{id}")]
     if not lists:
         return "open", why_not_known(found, "no list was read")
@@ -189,12 +189,12 @@ def _by_id(found: Examined, customers: Shape) -> tuple[State, str]:
     if asked.error is not None or not asked.rows:
         return "failed", f"{failure(asked)}."
     same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(asked)]
-    alone, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
-    if alone is None or row is None:
+    by_id, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
+    if by_id is None or row is None:
         return "failed", "The answer has another customer than the requested one, or no attributes."
-    if more := alone.keys() ^ row.keys():
+    if more := by_id.keys() ^ row.keys():
         return "odd", f"Only in the list, or only in the answer by id: {listed(set(map(customers.named, more)))}."
-    if differ := [name for name in row if row[name] != alone[name]]:
+    if differ := [name for name in row if row[name] != by_id[name]]:
         return "odd", f"Different in the list and in the answer by id: {listed(set(map(customers.named, differ)))}."
     return "ok", "A customer by id is the same as in the list."
 
@@ -204,8 +204,8 @@ def _attributes(row: Any) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _nobody(found: Examined) -> tuple[State, str]:
-    asked = found.nobody
+def _unknown_id(found: Examined) -> tuple[State, str]:
+    asked = found.unknown_id
     if asked is None or (asked.error is not None and asked.error is found.stopped_by):
         return "open", why_not_known(found, "it was not requested")
     first = found.first

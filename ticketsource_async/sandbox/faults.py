@@ -55,7 +55,9 @@ class Fault:
     delete: int = 0
 
     def __attrs_post_init__(self) -> None:
-        nothing = not (self.is_fixed or self.cut or self.next or self.insert or self.delete or self.slow is not None)
+        nothing = not (
+            self.has_own_answer or self.cut or self.next or self.insert or self.delete or self.slow is not None
+        )
         for wrong, message in (
             (nothing, "a fault needs an effect: status, html, body, cut, slow, next, insert or delete"),
             (min(self.after, self.insert, self.delete, self.slow or 0) < 0, "no number may be less than 0"),
@@ -69,22 +71,22 @@ class Fault:
                 "path must begin with / and have no query",
             ),
             (
-                self.cut in ("before", "after_write") and self.is_fixed,
+                self.cut in ("before", "after_write") and self.has_own_answer,
                 "this cut allows no status, html or body",
             ),
             (self.cut and self.slow is not None, "pass cut or slow, not both"),
             (self.html and self.body is not None, "pass html or body, not both"),
             (
-                self.next and (self.is_fixed or self.cut),
+                self.next and (self.has_own_answer or self.cut),
                 "next allows no status, html, body or cut",
             ),
-            (self.headers and not self.is_fixed, "headers needs status, html or body"),
+            (self.headers and not self.has_own_answer, "headers needs status, html or body"),
         ):
             if wrong:
                 raise ValueError(message)
 
     @property
-    def is_fixed(self) -> bool:
+    def has_own_answer(self) -> bool:
         """Say whether the fault has an answer of its own."""
         return self.status is not None or self.html or self.body is not None
 
@@ -127,7 +129,7 @@ class Faults:
         return None
 
 
-def astray(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
+def wrong_links(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
     """Return wrong links for a list, None to send neither links nor meta. The request was for `page` of `url`."""
     if kind == "no-links":
         return None

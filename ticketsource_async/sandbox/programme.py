@@ -109,7 +109,7 @@ class Programme:
     def bookings_by(self, customer: int) -> Sequence[int]:
         """Return the indices of the bookings that a sample customer made."""
         made = range(customer, self._count("booking"), self.customers) if customer < self.customers else ()
-        return [booking for booking in made if not _is_orphan(booking)]
+        return [booking for booking in made if not _has_no_customer(booking)]
 
     def seats_of(self, booking_id: str) -> Sequence[int]:
         """Return the indices of a booking's seats; raise KeyError if there is no such booking."""
@@ -211,7 +211,7 @@ class Programme:
     def _booking(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         rng = random.Random(f"{self.seed}/booking/{index}")
         lines = self._lines(index, rng)
-        customer = _DELETED + index if _is_orphan(index) else index % self.customers
+        customer = _DELETED + index if _has_no_customer(index) else index % self.customers
         sold, last = lines[0]["created_at"], lines[-1]["created_at"]
         attributes = {
             "ref": sample.name_of(self.seed, _STARTS["booking"] + index)[:6].upper(),
@@ -245,20 +245,20 @@ class Programme:
                 lines.append(line("DONATION", -pence if index % 2 else -200, days=3) | donation)
         if index % 77 == 10:
             lines.append(line("SUNDRY", -300, days=5))
-        if self._is_off(index):
+        if self._is_fully_cancelled(index):
             lines.append(line("TICKETS", -tickets, days=20))
-        elif _is_partly_off(index):
+        elif _is_partly_cancelled(index):
             lines.append(line("TICKETS", -_TICKET, days=10))
         return lines
 
-    def _is_off(self, booking: int) -> bool:
+    def _is_fully_cancelled(self, booking: int) -> bool:
         """Say whether all tickets of a booking were refunded because its date was cancelled. Some are not yet."""
         return _is_cancelled(booking // self.bookings_per_date) and booking % 3 != 0
 
     def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         booking, number = divmod(index, _SEATS)
         allocated = booking % 3 != 0
-        cancelled = self._is_off(booking) or (_is_partly_off(booking) and number == 0)
+        cancelled = self._is_fully_cancelled(booking) or (_is_partly_cancelled(booking) and number == 0)
         attributes = {
             "is_booked": not (cancelled and booking % 2),
             "is_cancelled": cancelled,
@@ -291,11 +291,11 @@ def _is_cancelled(date_: int) -> bool:
     return date_ % 40 == 39
 
 
-def _is_partly_off(booking: int) -> bool:
+def _is_partly_cancelled(booking: int) -> bool:
     return booking % 11 == 0
 
 
-def _is_orphan(booking: int) -> bool:
+def _has_no_customer(booking: int) -> bool:
     return booking % 50 == 33
 
 

@@ -78,10 +78,10 @@ def attributes_of(seed: int, index: int) -> dict[str, object]:
     changed = created + timedelta(days=rng.randrange(1, 200), seconds=rng.randrange(86_400))
     return {
         "title": None,
-        "first_name": _odd(rng, first, null=0.02, empty=0.01, long=0.005),
-        "last_name": rng.choice(_BAIT) if rng.random() < 0.004 else _odd(rng, last, null=0.01, empty=0.0, long=0.005),
+        "first_name": _vary(rng, first, null=0.02, empty=0.01, long=0.005),
+        "last_name": rng.choice(_BAIT) if rng.random() < 0.004 else _vary(rng, last, null=0.01, empty=0.0, long=0.005),
         "address": None if rng.random() < 0.06 else _address(rng),
-        "telephone": _odd(rng, _telephone(rng), null=0.25, empty=0.02, long=0.0),
+        "telephone": _vary(rng, _telephone(rng), null=0.25, empty=0.02, long=0.0),
         "email": None if rng.random() < 0.08 else _email(rng, first, last, index),
         "membership": None if rng.random() < 0.05 else _membership(rng, created),
         "consent": {"email": rng.random() < 0.55, "post": rng.random() < 0.3, "sms": rng.random() < 0.2},
@@ -106,7 +106,7 @@ def _created(seed: int, index: int) -> datetime:
     return _FIRST_DAY + timedelta(days=rng.randrange(3_300), seconds=rng.randrange(86_400))
 
 
-def _odd(rng: random.Random, text: str, *, null: float, empty: float, long: float) -> str | None:
+def _vary(rng: random.Random, text: str, *, null: float, empty: float, long: float) -> str | None:
     dice = rng.random()
     if dice < null:
         return None

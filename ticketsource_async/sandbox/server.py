@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from attrs import frozen
 
-from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, astray
+from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, wrong_links
 from ticketsource_async.sandbox.programme import READ_ONLY, Programme
 from ticketsource_async.sandbox.store import Customers, Nested, Notes, Refused
 
@@ -231,12 +231,12 @@ class Sandbox:
         if self._latency:
             await asyncio.sleep(self._latency)
         if fault is not None and fault.cut == "before":
-            return _hang_up(request)
-        answer = _fixed(fault) if fault is not None and fault.is_fixed else self._answer(recorded)
+            return _close_connection(request)
+        answer = _fixed(fault) if fault is not None and fault.has_own_answer else self._answer(recorded)
         if fault is not None and fault.cut == "after_write":
-            return _hang_up(request)
+            return _close_connection(request)
         if fault is not None and fault.next and answer.document is not None and "links" in answer.document:
-            links = astray(
+            links = wrong_links(
                 answer.document["links"], fault.next, f"{self.url}{recorded.path}", recorded.query.get("page", "1")
             )
             if links is None:
@@ -247,7 +247,7 @@ class Sandbox:
         return await _deliver(request, answer, fault)
 
     def _answer(self, request: RecordedRequest) -> _Answer:
-        if not self._knows(request.headers.get("authorization", "")):
+        if not self._accepts(request.headers.get("authorization", "")):
             return _refusal(401)
         limit_headers, over = self._count()
         if over:
@@ -261,7 +261,7 @@ class Sandbox:
                 answer = _refusal(400, *refused.details)
         return _Answer(answer.status, answer.document, headers=limit_headers)
 
-    def _knows(self, authorization: str) -> bool:
+    def _accepts(self, authorization: str) -> bool:
         basic = base64.b64encode(f"{self.api_key}:".encode()).decode()
         return authorization in (f"Bearer {self.api_key}", f"Basic {basic}")
 
@@ -418,7 +418,7 @@ def _fixed(fault: Fault) -> _Answer:
     return _Answer(status, _refusal(status).document, headers=fault.headers)
 
 
-def _hang_up(request: web.BaseRequest) -> web.Response:
+def _close_connection(request: web.BaseRequest) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()  # the connection is closed
