@@ -23,7 +23,7 @@ _LIST_WORDS: Final[Mapping[str, str]] = {
     "on_invalid=": "on_error errors ignore_errors strict invalid",
     _WITH_OPTIONS: "timeout timeouts retry retries headers priority",
     "filter the rows with `if`, since the API cannot search": "search query q filter filters where name email",
-    "sorted() on what came, since the API cannot sort": "sort sort_by order order_by",
+    "sorted() on the rows, since the API cannot sort": "sort sort_by order order_by",
     "ts.customers.changes(store)": "since updated_since modified_since changed_since updated_after created_after",
 }
 _CALL_WORDS: Final[Mapping[str, str]] = {
@@ -38,7 +38,7 @@ _LISTING_WORDS: Final[Mapping[str, str]] = {
     _START: _DATE_WORDS,
     "concurrency=": _LIST_WORDS["concurrency="],
     "on_branch_error=": _LIST_WORDS["on_invalid="] + " on_invalid",
-    "a `break` where you have enough": _LIST_WORDS["max_items="] + " max_items",
+    "a `break` when you have enough rows": _LIST_WORDS["max_items="] + " max_items",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "list": _LIST_WORDS,
@@ -150,7 +150,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Address": {"line_1 to line_4, since the API has no field for it": "town city county country state region street"},
     "TicketSource": {"`await ts.aclose()`": "close shutdown stop disconnect"},
     "Operations": {
-        "`aclose` of the client, with which its views end": "aclose close",
+        "`aclose` of the client, which also ends its views": "aclose close",
         'ts.request("GET", path)': "get post put patch delete send call fetch",
         "ts.customers.list()": "list list_customers get_customers all",
         "ts.customers.changes(store)": "changes sync",

@@ -32,7 +32,7 @@ class Member:
 
 
 @frozen
-class Alike:
+class DuplicateSearch:
     """The search for groups among the customers that you add. It keeps their contacts, not the customers."""
 
     _ids: set[str] = field(factory=set)

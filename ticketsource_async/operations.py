@@ -164,15 +164,15 @@ class Operations:
         url = self._sender.credentials.address(path, query)
         body = None if json is None else drafts.encoded(json)
         request = Request(self._sender.credentials, method, url, body, accepts_any_answer=True)
-        came = await self._sender.send(request, self._priority)
+        envelope = await self._sender.send(request, self._priority)
         return Answer(
-            data=came.data,
-            links=came.links,
-            meta=came.meta,
-            extra=came.extra,
-            status=came.status,
-            headers=came.headers,
-            request_id=headers.request_id(request, came.headers),
+            data=envelope.data,
+            links=envelope.links,
+            meta=envelope.meta,
+            extra=envelope.extra,
+            status=envelope.status,
+            headers=envelope.headers,
+            request_id=headers.request_id(request, envelope.headers),
         )
 
     def with_options(

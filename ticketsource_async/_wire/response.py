@@ -133,7 +133,7 @@ def _read_any_answer(request: Request, response: RawResponse) -> Envelope:
         what = _describe(request, response, {}, [], 0)
         raise _invalid(request, status, headers, f"{what} instead of JSON or text")
     try:
-        found = values.kept(found)
+        found = values.plain_json(found)
     except RecursionError:
         raise _invalid(request, status, headers, f"more than {values.MOST_LEVELS} levels of nesting") from None
     if not isinstance(found, dict) or "data" not in found:

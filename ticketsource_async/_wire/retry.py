@@ -9,12 +9,12 @@ from ticketsource_async._wire.advice import Advice, without_advice
 from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
-_PASSING = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # those from 520 on are Cloudflare's own
-_GUARD = 1.0  # Laravel rounds to whole seconds, so it may ask for up to one second too few
+_TRANSIENT_STATUSES = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # those from 520 on are Cloudflare's own
+_ROUNDING_MARGIN = 1.0  # Laravel rounds to whole seconds, so it may ask for up to one second too few
 _WINDOW = 60.0  # seconds, the vendor's window of the rate limit
 _MOST_DOUBLINGS = 60
 # aiohttp's names of the failures that do not pass by themselves.
-_NO_OUTAGE = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
+_PERMANENT_FAILURES = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
 
 
 def wait_before_next(
@@ -40,7 +40,7 @@ def wait_before_next(
         return None
     wait = chance * _back_off(policy, request.attempt)
     if asked is not None:
-        wait = max(wait, asked + _GUARD)
+        wait = max(wait, asked + _ROUNDING_MARGIN)
     elif patience is not None and isinstance(error, errors.RateLimited):
         wait = _WINDOW
     elif patience is not None and request.attempt >= policy.attempts:
@@ -61,18 +61,18 @@ def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | No
         return 0.0
     if error.retry_after is None:  # a job waits for a window, but single calls need not
         return min(wait or 0.0, _back_off(policy, error.attempts))
-    return error.retry_after + _GUARD if error.retry_after <= policy.max_retry_after else 0.0
+    return error.retry_after + _ROUNDING_MARGIN if error.retry_after <= policy.max_retry_after else 0.0
 
 
 def is_outage(error: errors.TicketSourceError) -> bool:
     """Say whether an attempt failed for a reason that affects all calls and may be over in a minute."""
     match error:
         case errors.ConnectFailed(cause=cause):
-            return not cause.startswith(_NO_OUTAGE)
+            return not cause.startswith(_PERMANENT_FAILURES)
         case errors.ConnectionLost() | errors.RequestTimedOut() | errors.RateLimited():
             return True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            return status in _PASSING
+            return status in _TRANSIENT_STATUSES
         case _:
             return False
 
@@ -86,14 +86,14 @@ def _may_be_retried(request: Request, error: errors.TicketSourceError, *, in_job
         case errors.RequestTimedOut(phase="deadline"):
             return False
         case errors.ConnectionLost() | errors.RequestTimedOut():
-            passes = True
+            is_transient = True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            passes = status in _PASSING
+            is_transient = status in _TRANSIENT_STATUSES
         case errors.InvalidResponse(status=status):  # the page may have been damaged on its way
             return in_job and request.method == "GET" and 200 <= status < 300
         case _:
-            passes = False
-    return passes and request.is_idempotent
+            is_transient = False
+    return is_transient and request.is_idempotent
 
 
 def may_have_taken_effect(request: Request, error: errors.TicketSourceError) -> bool:

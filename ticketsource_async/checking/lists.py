@@ -12,9 +12,11 @@ from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, o
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
 _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
 # Names that other APIs use. Any other name may be data, such as the name of a person.
-_NAMED: Final = frozenset({"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"})
+_OFTEN_USED_NAMES: Final = frozenset(
+    {"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"}
+)
 _PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
-_A_MINUTE: Final = 240
+_REQUESTS_A_MINUTE: Final = 240
 _NO_CUSTOMER: Final = "no customer was read"
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
@@ -166,8 +168,10 @@ def _links_and_meta(found: Examined) -> tuple[State, str]:
         odd.append(f"Without `links`: {listed(bare)}. The library requests their pages by number.")
     metas = [asked.answer.meta for asked in lists if asked.answer is not None]
     links = [asked.answer.links for asked in lists if asked.answer is not None]
-    unknown = {f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _NAMED)}
-    unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _NAMED)}
+    unknown = {
+        f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _OFTEN_USED_NAMES)
+    }
+    unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _OFTEN_USED_NAMES)}
     if unknown:
         odd.append(f"Not documented: {listed(unknown)}.")
     if any(asked.answer.links.get("last") for asked in lists if asked.answer):
@@ -324,6 +328,6 @@ def _rounded(count: int, *, up: bool = False) -> str:
 
 
 def _minutes(requests: int) -> str:
-    minutes = -(-requests // _A_MINUTE)
+    minutes = -(-requests // _REQUESTS_A_MINUTE)
     time = "less than a minute" if minutes <= 1 else f"about {minutes:,} minutes"
-    return f"{time} at {_A_MINUTE} a minute"
+    return f"{time} at {_REQUESTS_A_MINUTE} a minute"

@@ -10,7 +10,7 @@ import attrs
 
 from ticketsource_async.models.ids import id_of
 from ticketsource_async.models.reader import EXTRA, NOT_ATTRIBUTES, fields_of, is_record, reader_of
-from ticketsource_async.models.values import NOTHING, NumberText, kept
+from ticketsource_async.models.values import NOTHING, NumberText, plain_json
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def _json(value: object) -> object:
         return {name: _json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
-    found = kept(value)
+    found = plain_json(value)
     if isinstance(found, NumberText):
         return str(found)  # some JSON writers refuse subclasses of str
     return float(found) if isinstance(found, Decimal) else found
@@ -80,7 +80,7 @@ def _rebuild(data: object, cls: Any) -> Any:
     record = reader_of(cls).read(given, invalid, record_id, links)
     # Values that could not be read from the API stay in `invalid`. If a value of the dict itself cannot be read, the
     # caller raises.
-    return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
+    return attrs.evolve(record, invalid=plain_json(before)) if before and not invalid else record
 
 
 @cache  # without the cache this is half of the time of `from_dict`

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 import attrs
 
 from ticketsource_async.models.ids import id_of
-from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, kept
+from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, plain_json
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def read_row(row: object, cls: type[T]) -> T:
     kind: Any = cls
     if kind is dict:
         try:
-            return cast(T, kept(row))
+            return cast(T, plain_json(row))
         except RecursionError:
             raise _too_deep() from None
     if (record_id := id_of(row.get("id"), kind.ID_PREFIX)) is None:
@@ -57,7 +57,7 @@ def read_row(row: object, cls: type[T]) -> T:
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
     try:
-        invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": kept(api_type)}
+        invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": plain_json(api_type)}
         given: dict[Any, object] = attributes or {}
         record: T = reader_of(kind)[tuple(given)](given, invalid, record_id, row.get("links"))
     except RecursionError:
@@ -87,7 +87,7 @@ def _path_text(path: Path) -> str:
 
 
 def _store_invalid(value: object, invalid: dict[str, object], path: Path, name: str | int) -> None:
-    invalid[_path_text((path, name))] = kept(value)
+    invalid[_path_text((path, name))] = plain_json(value)
 
 
 def text(value: object, invalid: dict[str, object], path: Path, name: str) -> str | None:
@@ -225,8 +225,8 @@ EXTRA: Final = object()  # the key of `extra` in values that come from `to_dict`
 def unknown_values(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
     """Return the values of a record or a part that have no field."""
     if EXTRA in values:
-        return cast(Mapping[str, object], kept(values[EXTRA])) or NOTHING
-    return {name: kept(value) for name, value in values.items() if name not in known} or NOTHING
+        return cast(Mapping[str, object], plain_json(values[EXTRA])) or NOTHING
+    return {name: plain_json(value) for name, value in values.items() if name not in known} or NOTHING
 
 
 def use_other_name(
@@ -349,7 +349,8 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         names: dict[str, Any] = {
             "text": text, "yes": yes_or_no, "whole": whole, "moment": moment, "day": day,
             "money": money, "part": part, "parts": parts, "links_of": links_of,
-            "use_other_name": use_other_name, "unknown_values": unknown_values, "kept": kept, "NOTHING": NOTHING,
+            "use_other_name": use_other_name, "unknown_values": unknown_values, "plain_json": plain_json,
+            "NOTHING": NOTHING,
             "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _settable(cls), "cls": cls,
             "unset": None if self._is_record else cls(),
             **{f"{f.name}_readers": reader_of(f.part) for f in self._fields if f.part is not None},
@@ -380,7 +381,7 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             unknown = {name: f"u_{n}" for n, name in enumerate(given) if name not in variables}
             names |= {f"name_{variable}": name for name, variable in unknown.items()}
             lines = [f"{', '.join(variables.get(n) or unknown[n] for n in given)}, = values.values()"] if given else []
-            found = ", ".join(f"name_{variable}: kept({variable})" for variable in unknown.values())
+            found = ", ".join(f"name_{variable}: plain_json({variable})" for variable in unknown.values())
             lines.append(f"extra = {{{found}}}" if found else "extra = NOTHING")
             variables = {key: variable for key, variable in variables.items() if key in given}
         if not self._is_record:  # parts are frozen, so records can share an empty part

@@ -33,7 +33,7 @@ _CODES: Final = {
     429: ("rate_limit", "You have made too many requests, check the response headers for more details."),
 }
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
-_BODILESS: Final = (204, 304)
+_WITHOUT_BODY: Final = (204, 304)
 _HTML: Final = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -425,7 +425,7 @@ def _close_connection(request: web.BaseRequest) -> web.Response:
 
 
 async def _deliver(request: web.BaseRequest, answer: _Answer, fault: Fault | None) -> web.StreamResponse:
-    body = b"" if answer.status in _BODILESS else answer.encoded()
+    body = b"" if answer.status in _WITHOUT_BODY else answer.encoded()
     typed = not body or any(name.lower() == "content-type" for name in answer.headers)
     headers = {**({} if typed else {"Content-Type": answer.kind}), **answer.headers}
     if fault is None or (fault.cut is None and fault.slow is None):

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 _GONE: Final = 410
 _FAILED_AT_MOST: Final = 20  # with more, the cause is not in single customers
-_REMOVED_AT_MOST: Final = 20  # or one customer in `_ONE_IN`, if that is more
-_ONE_IN: Final = 20
+_REMOVED_AT_MOST: Final = 20  # or one customer in `_ALLOWED_ONE_IN`, if that is more
+_ALLOWED_ONE_IN: Final = 20
 _YIELDED_AT_ONCE: Final = 100
 
 
@@ -122,7 +122,9 @@ class _RemovalLimit:
     @property
     def allowed(self) -> int:
         """How many customers may be gone."""
-        return max(_REMOVED_AT_MOST, self.remembered // _ONE_IN) if self.max_removed is None else self.max_removed
+        return (
+            max(_REMOVED_AT_MOST, self.remembered // _ALLOWED_ONE_IN) if self.max_removed is None else self.max_removed
+        )
 
     def check_missing(self, missing: int) -> None:
         """Raise `TooManyRemoved` if too many customers are missing from the list. Then nobody is asked for by id."""

@@ -328,9 +328,8 @@ class CustomerStore:
         """Yield the customers that `count_not_seen` counts. If a record cannot be read, the customer has only an id."""
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                yield (
-                    Customer(customer_id) if has_impossible_id(customer_id, record) else self._read(customer_id, record)
-                )
+                is_impossible = has_impossible_id(customer_id, record)
+                yield Customer(customer_id) if is_impossible else self._read(customer_id, record)
 
     async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers that a sync run has seen, in the version that it saw. Impossible ids are left out."""
