@@ -57,5 +57,5 @@ def test_settings_of_equal_value_are_equal() -> None:
 
 def test_more_processes_than_requests_cannot_share_a_limit() -> None:
     """Each must have one at least."""
-    with pytest.raises(ConfigurationError, match="less than one request"):
+    with pytest.raises(ConfigurationError, match="so no process could send a request"):
         RateLimit(3, share=4)
