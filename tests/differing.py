@@ -20,7 +20,7 @@ from mocked import KEY
 PRIVATE = "Zzqprivate"
 LIMIT = 240
 
-Way = Literal[
+Difference = Literal[
     "drops per_page",
     "caps pages",
     "shuffles",
@@ -63,14 +63,14 @@ Rows = list[dict[str, Any]]
 class Differing:
     """The server: its requests, and its answers."""
 
-    ways: set[Way]
+    ways: set[Difference]
     customers: int = 230
     url: str = ""
     asked: list[tuple[str, dict[str, str]]] = field(factory=list)
     methods: set[str] = field(factory=set)
     left: int = LIMIT
 
-    def does(self, way: Way) -> bool:
+    def does(self, way: Difference) -> bool:
         """Say whether the server differs in this way."""
         return way in self.ways
 
@@ -307,7 +307,9 @@ class Differing:
 
 
 @asynccontextmanager
-async def differing(*ways: Way, customers: int = 230, tls: ssl.SSLContext | None = None) -> AsyncIterator[Differing]:
+async def differing(
+    *ways: Difference, customers: int = 230, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Differing]:
     """Serve the API on a free port, with these differences and number of customers; with TLS if `tls` is given."""
     api = Differing(set(ways), customers)
     runner = web.ServerRunner(web.Server(api.answer, access_log=None))

@@ -133,7 +133,7 @@ async def test_a_call_is_retried_unless_a_retry_could_write_twice(box: Sandbox, 
     async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(attempts=2)) as ts:
         with no_waiting():
             if attempts == 1:
-                with pytest.raises(OutcomeUnknown, match="nobody knows whether it took effect"):
+                with pytest.raises(OutcomeUnknown, match="It is not known whether"):
                     await ts.request(method, "/vouchers/vch-1", json={})
             else:
                 assert (await ts.request(method, "/vouchers/vch-1")).data == {}
@@ -230,9 +230,9 @@ CIRCLE["a"] = CIRCLE
 @pytest.mark.parametrize(
     ("method", "given", "error"),
     [
-        ("get", {}, "method is one of GET, POST, PUT, PATCH, DELETE, not 'get'"),
-        ("TRACE", {}, "method is one of"),
-        ("GET", {"json": {}}, "a GET has no body: parameters go into query="),
+        ("get", {}, "method must be one of GET, POST, PUT, PATCH, DELETE, not 'get'"),
+        ("TRACE", {}, "method must be one of"),
+        ("GET", {"json": {}}, "a GET has no body: pass its parameters as query="),
         ("POST", {"json": {"a": float("nan")}}, "Out of range float"),
         ("POST", {"json": {"a": Decimal("Infinity")}}, "JSON has no number Infinity"),
         ("POST", {"json": {1: 2}}, "names in a JSON object are texts, not int"),
@@ -426,7 +426,7 @@ async def test_a_verified_list_refuses_rows_without_an_id(newer: Newer, own: Tic
     assert len(await pager.collect()) == 150
     assert [error.json_path for error in refused] == ["$.data[50].id"]
     assert pager.report.complete
-    with pytest.raises(InvalidResponse, match="Expected an id, which verify goes by"):
+    with pytest.raises(InvalidResponse, match="Expected an id, because verify compares ids"):
         await own.paginate("/vouchers", verify=True).collect()
 
 
@@ -621,13 +621,16 @@ class HasNeedy(Record):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        *((model, "model is dict, or a class made from ticketsource_async.Record") for model in (list, str, 5, None)),
-        *((model, "model is dict, or a class made from") for model in (dict[str, object], Record, Fee, Typeless)),
+        *(
+            (model, "model must be dict, or a class made from ticketsource_async.Record")
+            for model in (list, str, 5, None)
+        ),
+        *((model, "model must be dict, or a class made from") for model in (dict[str, object], Record, Fee, Typeless)),
         (Bare, "Bare needs @attrs.frozen"),
         (Honest, r"Honest.name must be annotated with `\| None`"),
-        (Unknown, "no record can have a field of list"),
-        (Unknown, "Unknown.name: no record can have a field of list"),
-        (Texts, "Texts.names: a tuple holds parts, not str; leave the field out and use `extra`"),
+        (Unknown, "a record cannot have a field of the type list"),
+        (Unknown, "Unknown.name: a record cannot have a field of the type list"),
+        (Texts, "Texts.names: a tuple must have parts, not str; leave the field out and use `extra`"),
         (Inner, "Inner.customer: Customer must be a class made from ticketsource_async.Part"),
         (Converted, "Converted.name has a converter or a validator, which would not run"),
         (Missing, "the annotations of Missing cannot be used: name 'Nowhere' is not defined"),
@@ -698,17 +701,17 @@ class MadeFromRenamed(Renamed):
         ),
         (fields(code=(str | None, attrs.field(default=None, init=False))), "Odd.code has `init=False`"),
         (fields(_code=str | None), "Odd._code cannot begin with an underscore"),
-        (fields(to_dict=str | None), "Odd.to_dict: every record has this name; leave the field out"),
+        (fields(to_dict=str | None), "Odd.to_dict: every record has an attribute of this name; leave the field out"),
         (fields(API_TYPE=(str, "odd")), "Odd.API_TYPE must have no annotation"),
         (fields(code=str | int | None), "Odd.code must have one type besides None"),
         (fields(fees=tuple[Fee, Fee] | None), "Odd.fees must be a tuple of any length"),
         (fields(fees=tuple[Fee, Named] | None), "Odd.fees must be a tuple of any length"),
-        (fields(part=Named | None), "Named.id: every record has this name"),
+        (fields(part=Named | None), "Named.id: every record has an attribute of this name"),
         (fields(part=Endless | None), "Endless.inner: a part cannot hold itself"),
         (fields(type=str | None, type_=str | None), "Odd.type_ and type are the same attribute"),
-        (fields(links=(str | None, None)), "Odd.links: every record has this name"),
-        (Renamed, "Renamed.id: every record has this name"),
-        (MadeFromRenamed, "MadeFromRenamed.id: every record has this name"),
+        (fields(links=(str | None, None)), "Odd.links: every record has an attribute of this name"),
+        (Renamed, "Renamed.id: every record has an attribute of this name"),
+        (MadeFromRenamed, "MadeFromRenamed.id: every record has an attribute of this name"),
         (Computed, "Computed has __attrs_post_init__, which would not run"),
     ],
 )

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ticketsource_async"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "config", "call_events", "_environment", "_mistakes", "_words", "models", "contacts"),
     (
+        "_wire.advice",
         "_wire.request",
         "_wire.headers",
         "_wire.response",

@@ -158,8 +158,8 @@ async def test_a_broken_page_fails_if_the_server_shortens_pages() -> None:
     """Then it is unknown where a page begins, so rows could be lost."""
 
     def answer(query: Query) -> Any:
-        capped = {**query, "per_page": str(min(50, int(query["per_page"])))}
-        return breaking(people(300), [60])(capped)
+        has_short_page = {**query, "per_page": str(min(50, int(query["per_page"])))}
+        return breaking(people(300), [60])(has_short_page)
 
     with pytest.raises(ServerError):
         await read(answer)

@@ -226,7 +226,7 @@ def test_from_env_without_a_key_names_the_variable(monkeypatch: pytest.MonkeyPat
         ({"rate_limit": 240}, "rate_limit must be RateLimit"),
         ({"limiter": RateLimit(5)}, "limiter must be a RateLimiter"),
         ({"on_event": asyncio.sleep}, "on_event must be a plain function"),
-        ({"rate_limit": RateLimit(5), "limiter": LocalRateLimiter(RateLimit(5))}, "give one of them"),
+        ({"rate_limit": RateLimit(5), "limiter": LocalRateLimiter(RateLimit(5))}, "pass only one of them"),
     ],
 )
 def test_the_error_names_a_setting_that_cannot_work(options: Any, named: str) -> None:

@@ -57,5 +57,5 @@ def test_settings_compare_by_value_and_cannot_be_changed() -> None:
 
 def test_more_processes_than_requests_cannot_share_a_limit() -> None:
     """The share of each process is at least one request."""
-    with pytest.raises(ConfigurationError, match="less than one request"):
+    with pytest.raises(ConfigurationError, match="so no process could send a request"):
         RateLimit(3, share=4)

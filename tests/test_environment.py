@@ -63,7 +63,10 @@ async def test_the_log_level_debug_shows_each_request(box: Sandbox) -> None:
     assert (
         " DEBUG ticketsource_async: GET /customers?page=1&per_page=100: ServerError (request id r-7) after" in lines[0]
     )
-    assert " INFO ticketsource_async: GET /customers: attempt 1 of 4 ended in ServerError, the next is in" in lines[1]
+    assert (
+        " INFO ticketsource_async: GET /customers: attempt 1 of 4 ended in ServerError. The next attempt is in"
+        in lines[1]
+    )
     assert "GET /customers?page=1&per_page=100 (attempt 2): 200 after" in lines[2]
     assert "GET /events: 200 after" in lines[3]
     assert box.api_key not in told

@@ -172,6 +172,6 @@ async def test_the_example_shows_calls_as_events_and_in_the_log() -> None:
         *("AttemptEvent", "RetryEvent", "AttemptEvent", "PageEvent", "Customer"),
     ]
     assert re.findall("INFO:ticketsource_async:(.*)", err) == [
-        "The API asks for a pause: no request with this key for 1.0 s.",
-        "GET /customers: attempt 1 of 4 ended in RateLimited, the next is in 1.0 s.",
+        "The API asks for a pause: no request is sent with this key for 1.0 s.",
+        "GET /customers: attempt 1 of 4 ended in RateLimited. The next attempt is in 1.0 s.",
     ]

@@ -283,7 +283,7 @@ async def test_an_error_of_the_rows_keeps_the_old_file_and_closes_the_rows(tmp_p
         await files.write(rows(), CUSTOMERS, target)
 
     assert (target.read_text(), closed) == ("old", [True])
-    assert "is still the old one" in failed.value.__notes__[0]
+    assert "is unchanged: it is still the file of" in failed.value.__notes__[0]
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 

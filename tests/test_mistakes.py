@@ -50,7 +50,7 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
         lambda ts: ts.events.list_dates("evt-1", start=None, predicate=bool),
         "list_dates() has no 'predicate': it has start, per_page,",
     ),
-    (lambda ts: ts.customers.list(order_by="id"), "use sorted() on what came, since the API cannot sort"),
+    (lambda ts: ts.customers.list(order_by="id"), "use sorted() on the rows, since the API cannot sort"),
     (lambda ts: ts.customers.list(updated_since="x"), "list() has no 'updated_since': use ts.customers.changes(store)"),
     (
         lambda ts: ts.customers.list(timeout=5),
@@ -74,7 +74,7 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
     (lambda ts: ts.customers.get_many([], workers=3), "a bulk call has no 'workers': use concurrency="),
     (lambda ts: ts.customers.delete_many([], stop_on_error=True), "a bulk call has no 'stop_on_error': use fail_fast="),
     (lambda ts: ts.programme(since="x"), "programme() has no 'since': use start=StartFilter.between(first, last)"),
-    (lambda ts: ts.all_bookings(limit=3), "all_bookings() has no 'limit': use a `break` where you have enough"),
+    (lambda ts: ts.all_bookings(limit=3), "all_bookings() has no 'limit': use a `break` when you have enough rows"),
     (lambda ts: ts.with_options(timeout=5), "with_options() has no 'timeout': use timeouts=Timeouts(total=...)"),
     (lambda ts: ts.with_options(rate_limit=None), "use another TicketSource, since it is set for a whole client"),
     (lambda _: CustomerDraft(phone="1"), "CustomerDraft has no 'phone': use telephone="),  # type: ignore[call-arg]
@@ -218,7 +218,7 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
     (lambda ts: ts.customer, "TicketSource has no 'customer': use customers"),
     (lambda ts: ts.close(), "TicketSource has no 'close': use `await ts.aclose()`"),
     (lambda ts: ts.post("/x"), "TicketSource has no 'post': use ts.request(\"GET\", path)"),
-    (lambda ts: ts.with_options(priority="bulk").aclose(), "use `aclose` of the client, with which its views end"),
+    (lambda ts: ts.with_options(priority="bulk").aclose(), "use `aclose` of the client, which also ends its views"),
     (lambda ts: ts.with_options(priority="bulk").event, "Operations has no 'event': use events"),
     (lambda ts: ts.customers.list().all(), "Pager has no 'all': use `await pager.collect()`"),
     (lambda ts: ts.customers.get_many([]).results, "Bulk has no 'results': use `await bulk.collect()`"),
@@ -266,7 +266,7 @@ async def test_the_error_of_a_plain_for_names_async_for(ts: Any) -> None:
         ts.customers.list()[0]
     with pytest.raises(TypeError, match="a TicketSource client is opened with `async with`"), ts:
         pass
-    with pytest.raises(TypeError, match="a bulk call is left with `async with`"), ts.customers.get_many([]):
+    with pytest.raises(TypeError, match="a bulk call is opened with `async with`"), ts.customers.get_many([]):
         pass
 
 

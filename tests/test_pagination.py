@@ -224,7 +224,7 @@ async def test_a_row_with_an_unreadable_value_comes_and_is_counted(
         assert [customer.consent and customer.consent.email for customer in await pager.collect()] == [None] * 3
     assert pager.report == ListReport(passes=1, requests=1, unreadable=3)
     assert [record.getMessage() for record in caplog.records] == [
-        "customer.consent.email could not be read in a record: it is None there, `record.invalid` has it."
+        "customer.consent.email could not be read in a record. It is None there; `record.invalid` has the value."
     ]
 
 

@@ -42,7 +42,7 @@ from ticketsource_async import (
 from ticketsource_async._wire import response
 from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async.models.ids import checked_id
-from ticketsource_async.models.reader import OURS, Refused, read_row, reader_of
+from ticketsource_async.models.reader import NOT_ATTRIBUTES, Refused, read_row, reader_of
 from ticketsource_async.models.values import NOTHING
 
 CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", "bearer")
@@ -486,8 +486,8 @@ def test_a_null_or_missing_value_of_a_read_only_record_is_none(row: dict[str, An
     nulls = read({**row, "attributes": dict.fromkeys(row["attributes"])}, model)
     bare = read({"id": row["id"], "type": row["type"], "attributes": {}}, model)
 
-    assert all(value is None for name, value in vars_of(nulls).items() if name not in OURS)
-    assert all(value is None for name, value in vars_of(bare).items() if name not in OURS)
+    assert all(value is None for name, value in vars_of(nulls).items() if name not in NOT_ATTRIBUTES)
+    assert all(value is None for name, value in vars_of(bare).items() if name not in NOT_ATTRIBUTES)
     assert json.loads(json.dumps(read(row, model).to_dict()))["id"] == row["id"]
 
 

@@ -211,9 +211,9 @@ async def test_a_wrong_customer_id_is_refused_before_any_request(
     """It raises ValueError."""
     more = [CustomerDraft(first_name="x")] if call == "update" else []
 
-    with pytest.raises(ValueError, match="an id here is 'cst-'"):
+    with pytest.raises(ValueError, match="such an id is 'cst-'"):
         await getattr(ts.customers, call)(wrong, *more)
-    with pytest.raises(ValueError, match="an id here is 'cst-'"):
+    with pytest.raises(ValueError, match="such an id is 'cst-'"):
         ts.notes.list(wrong)
 
     assert not box.requests
@@ -245,7 +245,7 @@ async def test_another_object_than_the_draft_is_refused_before_any_request(ts: T
     """A dict, a record or a draft of another kind raises TypeError."""
     wrong: Any
     for wrong in ({"first_name": "x"}, Customer(id=CST), NoteDraft(description="x"), None):
-        with pytest.raises(TypeError, match="what is sent here is a CustomerDraft"):
+        with pytest.raises(TypeError, match="this call takes a CustomerDraft"):
             await ts.customers.update(CST, wrong)
 
     assert not box.requests
@@ -261,7 +261,7 @@ async def test_save_sends_only_changed_texts_and_whole_parts(api: MockedAPI, moc
     renamed = await mocked.customers.save(before, evolve(before, last_name="New"))
     await mocked.customers.save(before, evolve(before, consent=evolve(before.consent, email=False)))
     same = await mocked.customers.save(before, evolve(before, extra={"vip": True}))
-    with pytest.raises(ValueError, match="these are two customers"):
+    with pytest.raises(ValueError, match="must be the same customer"):
         await mocked.customers.save(before, evolve(before, id="cst-2"))
 
     assert renamed.last_name == "New"
@@ -320,7 +320,7 @@ async def test_an_update_answered_with_another_record_has_an_unknown_outcome(
     """It may be the answer to another call."""
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row(2)})
 
-    with pytest.raises(OutcomeUnknown, match="asked for was cst-xxxxxxxxxx1"):
+    with pytest.raises(OutcomeUnknown, match="requested record was cst-xxxxxxxxxx1"):
         await mocked.customers.update(CST, CustomerDraft(email=None))
 
 
@@ -328,7 +328,7 @@ async def test_a_get_answered_with_another_record_raises_invalid_response(mocked
     """The other record is not returned."""
     api.answer("GET", f"/customers/{CST}", {"data": customer_row(2)})
 
-    with pytest.raises(InvalidResponse, match="asked for was cst-xxxxxxxxxx1") as caught:
+    with pytest.raises(InvalidResponse, match="requested record was cst-xxxxxxxxxx1") as caught:
         await mocked.customers.get(CST)
 
     assert (caught.value.resource, caught.value.id, caught.value.json_path) == (
@@ -443,7 +443,7 @@ async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: 
     api.answer("POST", "/customers", status=201, body="<html>oops")
     api.answer("PATCH", f"/customers/{CST}", status=500)
 
-    with pytest.raises(OutcomeUnknown, match="POST /customers was sent and nobody knows") as created:
+    with pytest.raises(OutcomeUnknown, match="It is not known whether POST /customers took effect") as created:
         await mocked.customers.create(KARL_DRAFT)
     with pytest.raises(OutcomeUnknown) as updated:
         await mocked.customers.update(CST, CustomerDraft(first_name="Karl"))

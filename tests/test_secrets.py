@@ -21,7 +21,7 @@ from ticketsource_async.sandbox import Sandbox
 
 BASIC = base64.b64encode(f"{KEY}:".encode()).decode()
 
-Way = Callable[[Awaitable[object]], Awaitable[object]]
+Interruption = Callable[[Awaitable[object]], Awaitable[object]]
 
 
 async def timed_out(work: Awaitable[object]) -> None:
@@ -133,7 +133,7 @@ async def test_the_error_of_an_unusable_proxy_shows_no_password(
 
 @pytest.mark.parametrize("way", [timed_out, waited_for, cancelled, in_a_failing_group])
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
-async def test_the_error_of_an_interrupted_call_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
+async def test_the_error_of_an_interrupted_call_shows_no_key(sentry: list[bytes], way: Interruption, auth: Any) -> None:
     """A report has no frame of the HTTP library either: the locals there have the headers."""
     async with (
         Sandbox(customers=1, api_key=KEY, latency=5) as box,

@@ -206,7 +206,7 @@ async def test_the_headers_of_a_view_are_added_to_its_requests(api: MockedAPI) -
         ({"X-A": f" {KEY}"}, "a value for X-A that cannot be sent"),
         ({"X-A": "Zoë"}, "a value for X-A that cannot be sent"),
         ({"X-A": 5}, "a value for X-A that cannot be sent"),
-        ({"X-A": KEY, "x-a": KEY}, "a name twice"),
+        ({"X-A": KEY, "x-a": KEY}, "the same name in upper case"),
         ([("X-A", KEY)], "headers must be a dict of names and texts, not list"),
         (None, "headers must be a dict of names and texts, not NoneType"),
     ],

@@ -13,10 +13,10 @@ from ticketsource_async.errors import ConfigurationError
 
 _KEY: Final = "TICKETSOURCE_API_KEY"
 _KEY_FILE: Final = "TICKETSOURCE_API_KEY_FILE"
-_MOST_OF_A_FILE: Final = 10_000
+_MOST_BYTES: Final = 10_000
 # A key may have quotes, spaces or the scheme of a header around it, or may be in the base64 form of `Basic`.
 _MAY_HAVE_KEY: Final = re.compile(r"skl-|c2tsL|^\W*(bearer|basic)\b", re.IGNORECASE)
-_NOT_ALONE: Final = re.compile(rb"TICKETSOURCE_API_KEY|^['\"`]|['\"`]$|^(bearer|basic)\s", re.IGNORECASE)
+_MORE_THAN_A_KEY: Final = re.compile(rb"TICKETSOURCE_API_KEY|^['\"`]|['\"`]$|^(bearer|basic)\s", re.IGNORECASE)
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
@@ -59,22 +59,22 @@ def _read(file: str) -> tuple[str, str]:
     """Return the key in a file, or what is wrong with the file. It never raises, because its locals hold the key."""
     try:
         with Path(file).open("rb") as opened:
-            text = opened.read(_MOST_OF_A_FILE + 1)
+            text = opened.read(_MOST_BYTES + 1)
     except OSError as error:
         return "", f"cannot be read: {error.strerror}."
     except ValueError:
         return "", "cannot be read: its name has a null character."
-    if len(text) > _MOST_OF_A_FILE:
-        return "", f"is no file with a key: it has more than {_MOST_OF_A_FILE:,} bytes."
+    if len(text) > _MOST_BYTES:
+        return "", f"is no file with a key: it has more than {_MOST_BYTES:,} bytes."
     found = text.removeprefix(b"\xef\xbb\xbf").strip()
-    if _NOT_ALONE.search(found):
+    if _MORE_THAN_A_KEY.search(found):
         return "", "must have the key alone, without a name or quotes."
     if not re.fullmatch(rb"[\x21-\x7e]+", found):
         return "", "must have the API key in it, in one line, and nothing else." if found else "is empty."
     return found.decode(), ""
 
 
-class _Shown(logging.Handler):
+class _LogHandler(logging.Handler):
     """Write the log until the program sets up logging itself."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -110,7 +110,7 @@ def show_log(write: Callable[[str], object] | None = None) -> logging.Handler | 
             _ignored.add(wanted)
             _LOG.warning("TICKETSOURCE_LOG must be debug or info: %r is ignored.", wanted)
         return None
-    handler = _Shown(write or _write)
+    handler = _LogHandler(write or _write)
     _LOG.addHandler(handler)
     _LOG.setLevel(level)
     return handler

@@ -14,19 +14,19 @@ import attrs
 
 Method = TypeVar("Method", bound=Callable[..., Coroutine[object, object, object]])
 
-_A_VIEW: Final = "call `ts.with_options(timeouts=...).customers.list()`"
-_OF_A_LIST: Final[Mapping[str, str]] = {
+_WITH_OPTIONS: Final = "call `ts.with_options(timeouts=...).customers.list()`"
+_LIST_WORDS: Final[Mapping[str, str]] = {
     "max_items=": "limit max maximum count total first top take size n num max_results max_rows",
     "per_page=": "page_size pagesize perpage page_limit batch_size chunk_size",
     "start_page=": "page page_number start first_page offset skip after cursor",
     "concurrency=": "parallel parallelism workers threads max_concurrency max_workers concurrent jobs prefetch",
     "on_invalid=": "on_error errors ignore_errors strict invalid",
-    _A_VIEW: "timeout timeouts retry retries headers priority",
+    _WITH_OPTIONS: "timeout timeouts retry retries headers priority",
     "filter the rows with `if`, since the API cannot search": "search query q filter filters where name email",
-    "sorted() on what came, since the API cannot sort": "sort sort_by order order_by",
+    "sorted() on the rows, since the API cannot sort": "sort sort_by order order_by",
     "ts.customers.changes(store)": "since updated_since modified_since changed_since updated_after created_after",
 }
-_OF_A_CALL: Final[Mapping[str, str]] = {
+_CALL_WORDS: Final[Mapping[str, str]] = {
     "timeouts=Timeouts(total=...)": "timeout total_timeout request_timeout connect_timeout read_timeout",
     "retry=RetryPolicy(attempts=...)": "retries max_retries attempts retry_policy tries",
     "retry=RetryPolicy(deadline=...)": "deadline",
@@ -34,29 +34,29 @@ _OF_A_CALL: Final[Mapping[str, str]] = {
 }
 _START: Final = "start=StartFilter.between(first, last)"
 _DATE_WORDS: Final = "date day dates between from_date to_date since until after before on end start_date"
-_OF_A_LISTING: Final[Mapping[str, str]] = {
+_LISTING_WORDS: Final[Mapping[str, str]] = {
     _START: _DATE_WORDS,
-    "concurrency=": _OF_A_LIST["concurrency="],
-    "on_branch_error=": _OF_A_LIST["on_invalid="] + " on_invalid",
-    "a `break` where you have enough": _OF_A_LIST["max_items="] + " max_items",
+    "concurrency=": _LIST_WORDS["concurrency="],
+    "on_branch_error=": _LIST_WORDS["on_invalid="] + " on_invalid",
+    "a `break` when you have enough rows": _LIST_WORDS["max_items="] + " max_items",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "list": _OF_A_LIST,
-    "list_dates": {_START: _DATE_WORDS, **_OF_A_LIST},
+    "list": _LIST_WORDS,
+    "list_dates": {_START: _DATE_WORDS, **_LIST_WORDS},
     "paginate": {
         "query={...}": "params parameters filter filters where search q",
         "model=": "cls type record schema",
-        **_OF_A_LIST,
+        **_LIST_WORDS,
     },
     "bulk call": {
-        "concurrency=": _OF_A_LIST["concurrency="] + " limit batch_size",
+        "concurrency=": _LIST_WORDS["concurrency="] + " limit batch_size",
         "fail_fast=": "stop_on_error raise_on_error raise_errors abort_on_error return_exceptions",
-        _A_VIEW: "timeout timeouts retry retries headers priority",
+        _WITH_OPTIONS: "timeout timeouts retry retries headers priority",
     },
-    "programme": _OF_A_LISTING,
-    "all_bookings": _OF_A_LISTING,
+    "programme": _LISTING_WORDS,
+    "all_bookings": _LISTING_WORDS,
     "TicketSource": {
-        **_OF_A_CALL,
+        **_CALL_WORDS,
         "base_url=": "url api_url host endpoint server base_uri",
         "the key as its first argument": "key token apikey api_token secret access_token",
         "HTTPS_PROXY in the environment and trust_env=True": "proxy proxies proxy_url https_proxy",
@@ -67,7 +67,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "TICKETSOURCE_LOG=debug in the environment": "debug log log_level verbose logging",
     },
     "with_options": {
-        **_OF_A_CALL,
+        **_CALL_WORDS,
         "headers=": "extra_headers default_headers header",
         "another TicketSource, since it is set for a whole client": "api_key key base_url user_agent auth rate_limit "
         "limiter max_connections max_body session trust_env trace_configs proxy",
@@ -150,7 +150,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Address": {"line_1 to line_4, since the API has no field for it": "town city county country state region street"},
     "TicketSource": {"`await ts.aclose()`": "close shutdown stop disconnect"},
     "Operations": {
-        "`aclose` of the client, with which its views end": "aclose close",
+        "`aclose` of the client, which also ends its views": "aclose close",
         'ts.request("GET", path)': "get post put patch delete send call fetch",
         "ts.customers.list()": "list list_customers get_customers all",
         "ts.customers.changes(store)": "changes sync",
@@ -174,7 +174,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Event": {"ts.events.list_dates(event)": "dates", "ts.events.list_venues(event)": "venues venue"},
     "EventDate": {"ts.dates.list_bookings(date)": "bookings", "event_id": "event", "venue_id": "venue"},
 }
-_OF_ALL_OPERATIONS: Final[Mapping[str, str]] = {
+_COMMON_OPERATIONS: Final[Mapping[str, str]] = {
     "list()": "all list_all get_all fetch_all find_all iter each items",
     "get(id)": "retrieve fetch read find get_one show by_id",
     "create(draft)": "add insert new post make",
@@ -186,7 +186,7 @@ _OF_ALL_OPERATIONS: Final[Mapping[str, str]] = {
 _VERBS: Final = ("leave ", "call ", "filter ", "do ")  # the first words of advice that is more than a name
 
 
-def _meant(table: Mapping[str, str], name: str) -> str | None:
+def _right_name(table: Mapping[str, str], name: str) -> str | None:
     """Return the right name for a word in a table; None if the word is not in it."""
     return next((right for right, words in table.items() if name in words.split()), None)
 
@@ -201,7 +201,7 @@ def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> Typ
     name, known = next(iter(given)), list(known)
     if isinstance(given, dict):
         given.clear()  # a report with locals would show the values, which may be secret
-    right = _meant(_WORDS.get(call, {}), name) or _of_part(call, name, known)
+    right = _right_name(_WORDS.get(call, {}), name) or _of_part(call, name, known)
     if right is None and (close := _closest(name, known)) is not None:
         right = f"{close}="
     if right and not right.startswith(_VERBS):
@@ -211,7 +211,7 @@ def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> Typ
     return TypeError(f"{what} has no {name!r}: {hint}")
 
 
-def names_fields_of(draft: type) -> Callable[[Method], Method]:
+def explains_fields_of(draft: type) -> Callable[[Method], Method]:
     """Return a decorator for a call with a draft: the error for a field that is passed to the call names the draft."""
 
     def decorate(method: Method) -> Method:
@@ -232,7 +232,7 @@ def _in_draft(draft: Any, name: str) -> str:
     kind, known = draft.__name__, [field.alias for field in attrs.fields(draft)]
     if name in ("customer", "customer_id", "id"):
         return "the customer, or the id, is the first argument, without a name"
-    right = f"{name}=" if name in known else _meant(_WORDS[kind], name) or _of_part(kind, name, known)
+    right = f"{name}=" if name in known else _right_name(_WORDS[kind], name) or _of_part(kind, name, known)
     if right is None and (close := _closest(name, known)) is not None:
         right = f"{close}="
     if right is None:
@@ -259,8 +259,8 @@ def hint_for(owner: type, name: str, besides: Iterable[str] = (), parts: Mapping
     """
     known = [*besides, *(found for found in dir(owner) if not found.startswith("_") and found.islower())]
     tables = [table for kind in owner.__mro__ if (table := _OPERATIONS.get(kind.__name__)) is not None]
-    right = next(filter(None, (_meant(table, name) for table in tables)), None) or (parts or {}).get(name)
-    if right is None and (other := _meant(_OF_ALL_OPERATIONS, name)) and other.partition("(")[0] in known:
+    right = next(filter(None, (_right_name(table, name) for table in tables)), None) or (parts or {}).get(name)
+    if right is None and (other := _right_name(_COMMON_OPERATIONS, name)) and other.partition("(")[0] in known:
         right = other
     if right is None:
         right = f"list_{name}" if f"list_{name}" in known else _closest(name, known)
@@ -275,7 +275,7 @@ def await_first(value: object) -> str:
     return ". Put `await` in front of that call" if inspect.iscoroutine(value) else ""
 
 
-class NamesOptions:
+class ExplainsOptions:
     """Base of attrs classes whose errors name the right field for a wrong one."""
 
     __slots__ = ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Final, Self
 
-_AT_THE_LATEST: Final = 5.0  # seconds until the command ends, although it waits, for example for the reader of a pipe
+_MOST_SECONDS: Final = 5.0  # seconds until the command ends, although it waits, for example for the reader of a pipe
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -29,13 +29,13 @@ def leave_at_signals() -> None:
 @contextmanager
 def asking() -> Iterator[None]:
     """Let Ctrl-C raise `KeyboardInterrupt`, so that a question can put the terminal in order."""
-    ours = signal.getsignal(signal.SIGINT) is leave
-    if ours:
+    is_leave = signal.getsignal(signal.SIGINT) is leave
+    if is_leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        if ours:
+        if is_leave:
             signal.signal(signal.SIGINT, leave)
 
 
@@ -58,7 +58,7 @@ class Ending:
             # handler of `asyncio.run` raises KeyboardInterrupt the second time, wherever that is.
             self._before[number] = signal.signal(number, self._end)
         if sys.platform != "win32" and self._before and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._leave_after_alarm)
             self._has_alarm = True
         return self
 
@@ -84,7 +84,7 @@ class Ending:
     def _end(self, number: int, _frame: object) -> None:
         if self.number is None:
             self.number = number
-            self._set_alarm(_AT_THE_LATEST)
+            self._set_alarm(_MOST_SECONDS)
             if self._cancel is not None:
                 self._cancel()
         elif not self._has_alarm:
@@ -94,7 +94,7 @@ class Ending:
         if sys.platform != "win32" and self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def _give_up(self, _number: int, _frame: object) -> None:
+    def _leave_after_alarm(self, _number: int, _frame: object) -> None:
         assert self.number is not None  # noqa: S101 - which has set the timer
         leave(self.number, None)
 
@@ -103,5 +103,5 @@ def _not_handled() -> list[int]:
     """Return the signals to end that this process may handle and does not handle yet; other threads get none."""
     if threading.current_thread() is not threading.main_thread():
         return []
-    nobody = (signal.SIG_DFL, signal.default_int_handler, leave)
-    return [number for number in _ENDING if signal.getsignal(number) in nobody]
+    defaults = (signal.SIG_DFL, signal.default_int_handler, leave)
+    return [number for number in _ENDING if signal.getsignal(number) in defaults]

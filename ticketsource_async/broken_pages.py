@@ -6,6 +6,7 @@ from typing import Final
 from attrs import define, field
 from yarl import URL
 
+from ticketsource_async._wire.advice import without_advice
 from ticketsource_async._wire.response import Envelope, id_in
 from ticketsource_async.errors import InvalidResponse, NotFound, ServerError, TicketSourceError
 
@@ -26,9 +27,9 @@ def is_broken(error: TicketSourceError) -> bool:
 
 @define
 class PageInParts:
-    """The page at `url`, which the API answered with `error`; `ask` requests another address."""
+    """The page at `url`, which the API answered with `error`; `request` requests another address."""
 
-    ask: Callable[[URL], Awaitable[Envelope]]
+    request: Callable[[URL], Awaitable[Envelope]]
     url: URL
     number: int
     size: int
@@ -36,9 +37,9 @@ class PageInParts:
     rows: list[object] = field(factory=list)
     next: object = None
     """The `next` of the last part; True if that part could not be read."""
-    ended: bool = False
+    has_ended: bool = False
     broken: int = 0
-    checked: bool = False
+    is_size_checked: bool = False
 
     async def read(self) -> list[object]:
         """Return the rows of the page, with an `InvalidResponse` in the place of each row that cannot be read.
@@ -55,35 +56,35 @@ class PageInParts:
             return
         for start in range(offset, offset + size, smaller):
             try:
-                part = await self._ask(start, smaller)
+                part = await self._request(start, smaller)
             except NotFound as error:  # the list ends before this part
                 if not error.errors:
                     raise
-                self.ended, self.next = True, None
+                self.has_ended, self.next = True, None
             except TicketSourceError as error:
                 if not is_broken(error):
                     raise
                 await self._read(start, smaller)
             else:
                 await self._add(part, start, smaller)
-            if self.ended:
+            if self.has_ended:
                 return
 
-    async def _ask(self, start: int, size: int) -> Envelope:
-        return await self.ask(self.url.update_query(page=str(start // size + 1), per_page=str(size)))
+    async def _request(self, start: int, size: int) -> Envelope:
+        return await self.request(self.url.update_query(page=str(start // size + 1), per_page=str(size)))
 
     async def _add(self, part: Envelope, start: int, size: int) -> None:
         rows, self.next = part.rows(), part.links.get("next", "")
         if len(rows) > size or (len(rows) < size and self.next):
             raise self.error
-        if rows and size > 1 and not self.checked:
+        if rows and size > 1 and not self.is_size_checked:
             # A server that ignores `per_page` would give other rows.
-            first = (await self._ask(start, 1)).rows()
+            first = (await self._request(start, 1)).rows()
             if [id_in(row) or row for row in first] != [id_in(rows[0]) or rows[0]]:
                 raise self.error
-            self.checked = True
+            self.is_size_checked = True
         self.rows.extend(rows)
-        self.ended = len(rows) < size
+        self.has_ended = len(rows) < size
 
     def _note_broken(self) -> None:
         self.broken += 1
@@ -93,7 +94,7 @@ class PageInParts:
         self.rows.append(
             InvalidResponse(
                 f"Row {place + 1} of page {self.number} of {self.url.path} cannot be read: the API fails on each "
-                f"request for it. Tell TicketSource support. ({self.error})",
+                f"request for it. {without_advice(self.error)} Tell TicketSource support.",
                 json_path=f"$.data[{place}]",
                 status=getattr(self.error, "status", 0),
                 method="GET",

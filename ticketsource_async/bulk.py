@@ -31,7 +31,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-_CONCERN_ALL: Final = (
+_AFFECT_ALL_CALLS: Final = (
     AuthenticationFailed,
     AccessBlocked,
     RateLimited,
@@ -46,7 +46,7 @@ def concerns_all(error: Exception) -> bool:
     """Say whether calls for others are likely to end as this one did."""
     if isinstance(error, RequestTimedOut):
         return error.phase in ("connect", "slot")
-    return isinstance(error, _CONCERN_ALL) or not isinstance(error, TicketSourceError)
+    return isinstance(error, _AFFECT_ALL_CALLS) or not isinstance(error, TicketSourceError)
 
 
 @frozen
@@ -93,7 +93,7 @@ class Bulk(Generic[In, Out]):
         check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
             kind = f"{type(inputs).__name__}{await_first(inputs)}"
-            raise TypeError(f"many inputs are an iterable or async iterable, not a {kind}")
+            raise TypeError(f"a bulk call takes an iterable or async iterable of inputs, not a {kind}")
         self._sender = sender
         self._inputs = inputs
         self._call = call
@@ -101,7 +101,7 @@ class Bulk(Generic[In, Out]):
         self._serialize_by = serialize_by
         self._latest: dict[object, asyncio.Task[Outcome[In, Out]]] = {}
         self._calls = TasksAhead[Outcome[In, Out]](concurrency)
-        self._in_hand: asyncio.Task[Outcome[In, Out]] | None = None
+        self._yielded_task: asyncio.Task[Outcome[In, Out]] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
         self._closed_by: ClientClosed | None = None
@@ -113,7 +113,7 @@ class Bulk(Generic[In, Out]):
             raise TypeError("a bulk call is made with `async for`, or all at once with `await bulk.collect()`")
 
         def __enter__(self) -> NoReturn:
-            raise TypeError("a bulk call is left with `async with`, not `with`")
+            raise TypeError("a bulk call is opened with `async with`, not `with`")
 
         def __exit__(self, *_: object) -> None: ...
 
@@ -128,7 +128,7 @@ class Bulk(Generic[In, Out]):
         such a write is in the log too: `OutcomeUnknown`, or `InvalidResponse` if an update was accepted and its record
         was being read. For all other inputs nothing was sent.
         """
-        waiting = [task for task in self._calls.ended() if task is not self._in_hand and not task.cancelled()]
+        waiting = [task for task in self._calls.ended() if task is not self._yielded_task and not task.cancelled()]
         return [*self._collected, *(task.result() for task in waiting)]
 
     async def collect(self) -> list[Outcome[In, Out]]:
@@ -152,13 +152,15 @@ class Bulk(Generic[In, Out]):
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[In, Out], None]:
         if self._reader is not None:
-            raise ConfigurationError("A bulk call can be looped over once, or it would write twice: make another.")
+            raise ConfigurationError(
+                "You can loop over a bulk call only once: a second loop would write twice. Make another."
+            )
         reader = self._reader = asyncio.create_task(self._read())
         reader.add_done_callback(self._calls.wake)
         try:
             while self._calls or not reader.done():
                 for task in self._calls.ended():
-                    self._in_hand = task
+                    self._yielded_task = task
                     if not task.cancelled():
                         yield task.result()
                     self._calls.take(task)
@@ -227,7 +229,7 @@ class Bulk(Generic[In, Out]):
             elif cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
                 raise  # and the input is untouched
             else:
-                error = TicketSourceError("The call was cancelled by something within it, such as a limiter.")
+                error = TicketSourceError("Something within the call cancelled it, such as a rate limiter.")
         except Exception as failure:  # noqa: BLE001 - any failure is the outcome of this input alone
             error = failure
         if isinstance(error, ClientClosed):

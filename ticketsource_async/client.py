@@ -140,12 +140,12 @@ class TicketSource(_ChecksOptions, Operations):
         for name, given in (("trust_env", trust_env), ("trace_configs", trace_configs)):
             if session is not None and given:
                 raise ConfigurationError(
-                    f"{name} has no effect on a borrowed session: set it where the session is made."
+                    f"{name} has no effect on a session of yours: set it where you make the session."
                 )
         if limiter is None and rate_limit is not None:
             limiter = shared(rate_limit)
         elif limiter is not None and rate_limit not in (None, _RATE_LIMIT):
-            raise ConfigurationError("limiter takes the place of rate_limit: give one of them.")
+            raise ConfigurationError("limiter replaces rate_limit: pass only one of them.")
         user_agent = _default_user_agent() if user_agent is None else user_agent
         self._transport = Transport(
             session,

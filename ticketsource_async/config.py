@@ -6,23 +6,23 @@ from typing import Final, cast
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ticketsource_async._mistakes import NamesOptions
+from ticketsource_async._mistakes import ExplainsOptions
 from ticketsource_async.errors import ConfigurationError
 
-_MANY: Final = 100_000
+_MOST: Final = 100_000
 _PATIENCE: Final[float | None] = 120.0
-_LONG: Final = 86_400.0  # a day: more than that is a mistake in the unit
+_MOST_SECONDS: Final = 86_400.0  # a day: more than that is a mistake in the unit
 
 
 def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < cast(float, value) <= _LONG:  # which nan is not
+    if not number or not 0 < cast(float, value) <= _MOST_SECONDS:  # which nan is not
         name = f"{type(owner).__name__}.{attribute.name}"
         raise ConfigurationError(f"{name} must be seconds, more than 0 and at most a day, not {value!r}.")
 
 
 def _whole(owner: object, attribute: "Attribute[int]", value: object) -> None:
-    check_whole(f"{type(owner).__name__}.{attribute.name}", value, 1, _MANY)
+    check_whole(f"{type(owner).__name__}.{attribute.name}", value, 1, _MOST)
 
 
 def _name(owner: object, attribute: "Attribute[str | None]", value: object) -> None:
@@ -30,7 +30,7 @@ def _name(owner: object, attribute: "Attribute[str | None]", value: object) -> N
         raise ConfigurationError(f"{type(owner).__name__}.{attribute.name} must be a name or None, not {value!r}.")
 
 
-def _switch(owner: object, attribute: "Attribute[bool]", value: object) -> None:
+def _boolean(owner: object, attribute: "Attribute[bool]", value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{type(owner).__name__}.{attribute.name} must be True or False, not {value!r}.")
 
@@ -47,12 +47,12 @@ def check_whole(
 def has_raw_password(url: str) -> bool:
     """Say whether a user name or password in a URL has a character that would end it: another host would be asked."""
     address = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
-    at_behind = re.match("[^=]*@", address[1]) if len(address) > 1 else None  # which is not that of ?client_name=a@b
-    return "#" in url or (at_behind is not None and not url.startswith("unix:"))
+    later_at = re.match("[^=]*@", address[1]) if len(address) > 1 else None  # but not that of ?client_name=a@b
+    return "#" in url or (later_at is not None and not url.startswith("unix:"))
 
 
 @frozen(kw_only=True)
-class Timeouts(NamesOptions):
+class Timeouts(ExplainsOptions):
     """How long one attempt may take, in seconds. The wait before an attempt does not count.
 
     `connect` is for the look-up of the name, the connection and TLS. `response` is for each silence of the server:
@@ -73,7 +73,7 @@ class Timeouts(NamesOptions):
 
 
 @frozen(kw_only=True)
-class RetryPolicy(NamesOptions):
+class RetryPolicy(ExplainsOptions):
     """How often a call is tried, and how long it waits between two attempts; `attempts=1` never tries again.
 
     The wait before attempt n + 1 is a random part of `wait_initial` * 2 ** (n - 1) seconds, at most `wait_max`. It is
@@ -96,7 +96,7 @@ class RetryPolicy(NamesOptions):
 
 
 @frozen
-class RateLimit(NamesOptions):
+class RateLimit(ExplainsOptions):
     """At most `limit` requests in any `per` seconds. Lower it if another program uses the same key.
 
     `share` is the number of processes that divide the limit. Each keeps to its part, rounded down. Keys of the same
@@ -109,10 +109,11 @@ class RateLimit(NamesOptions):
     per: float = field(default=60.0, validator=_seconds, kw_only=True)
     share: int = field(default=1, validator=_whole, kw_only=True)
     group: str | None = field(default=None, validator=_name, kw_only=True)
-    pace: bool = field(default=False, validator=_switch, kw_only=True)
+    pace: bool = field(default=False, validator=_boolean, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.share > self.limit:
             raise ConfigurationError(
-                f"RateLimit.share of {self.share} leaves each process less than one request of {self.limit}: use fewer."
+                f"RateLimit.share of {self.share} is more than its limit of {self.limit}, so no process could send a "
+                "request: use a smaller share."
             )

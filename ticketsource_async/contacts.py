@@ -21,8 +21,8 @@ def folded(text: str) -> str:
     """Return a text for comparison: without capitals, accents and invisible characters."""
     if text.isascii():
         return text.lower()
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(c for c in apart if unicodedata.category(c) not in ("Mn", "Cf")).translate(_PLAIN)
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf")).translate(_PLAIN)
 
 
 def words_of(name: str) -> list[str]:
@@ -75,10 +75,10 @@ def _numbers_in(telephone: str) -> list[str]:
     text = _NO_NUMBER.sub("/", folded(telephone))
     # Brackets contain an area code, a zero, or another telephone.
     text = re.sub(r"[(\[]([^()\[\]]{10,})[)\]]", r"/\1/", text)
-    return [number for some in _BETWEEN.split(text) for number in _apart(some)]
+    return [number for some in _BETWEEN.split(text) for number in _split_telephones(some)]
 
 
-def _apart(telephone: str) -> list[str]:
+def _split_telephones(telephone: str) -> list[str]:
     """Return the telephones in a text that has only spaces, pluses or dashes between them."""
     numbers = [""]
     for word in telephone.split():

@@ -32,11 +32,11 @@ class Member:
 
 
 @frozen
-class Alike:
+class DuplicateSearch:
     """The search for groups among the customers that you add. It keeps their contacts, not the customers."""
 
     _ids: set[str] = field(factory=set)
-    _having: dict[tuple[Reason, str], list[int]] = field(factory=dict)
+    _numbers_by_contact: dict[tuple[Reason, str], list[int]] = field(factory=dict)
 
     def add(self, customer: Customer) -> bool:
         """Add a customer under the next number, from 0. Return False if they were added before."""
@@ -45,19 +45,19 @@ class Alike:
         number = len(self._ids)
         self._ids.add(customer.id)
         for contact in dict.fromkeys(contacts_of(customer)):
-            self._having.setdefault(contact, []).append(number)
+            self._numbers_by_contact.setdefault(contact, []).append(number)
         return True
 
     @property
     def ignored(self) -> int:
         """How many contacts were not compared, since more than `SHARED_AT_MOST` customers have them."""
-        return sum(len(numbers) > SHARED_AT_MOST for numbers in self._having.values())
+        return sum(len(numbers) > SHARED_AT_MOST for numbers in self._numbers_by_contact.values())
 
     def groups(self) -> list[list[Member]]:
         """Return the groups. Those with the most in common come first, then the largest."""
         reasons: dict[int, dict[Reason, None]] = {}
         group_of: dict[int, list[int]] = {}
-        for (reason, _), numbers in self._having.items():
+        for (reason, _), numbers in self._numbers_by_contact.items():
             if not 2 <= len(numbers) <= SHARED_AT_MOST:
                 continue
             for number in numbers:

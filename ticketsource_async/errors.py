@@ -8,20 +8,20 @@ TicketSourceError
 │   ├── NotFound               404
 │   ├── RateLimited            429
 │   └── ServerError            5xx
-├── AccessBlocked            a wall in front of the API answered, not the API
+├── AccessBlocked            a firewall in front of the API answered, not the API
 ├── TransportError           no answer came
 │   ├── ConnectFailed          nothing was sent
-│   ├── ConnectionLost         the connection broke after the request was sent, or while it was
+│   ├── ConnectionLost         the connection broke while the request was sent, or before the whole answer came
 │   └── RequestTimedOut        too slow; `phase` says where
 ├── OutcomeUnknown           a write was sent, but it is not known whether it took effect
 ├── InvalidResponse          an answer came that is not what the API promises
 ├── PaginationError          a `links.next` that must not be followed, in a list without page numbers
 ├── ListEnded                the rest of a list of a listing was not read, because it seems to be endless
 ├── BranchesFailed           some events, dates or venues of a listing could not be read
-├── InvalidID                what was given for an id cannot be one
+├── InvalidID                the value passed as an id cannot be an id
 ├── UnreadableFile           a file to read is not a table, or not as a whole
 ├── UnreadableValue          a part cannot be sent whole, because a value in it could not be read
-├── LimiterUnavailable       the shared rate limiter has no store to ask
+├── LimiterUnavailable       the store of the shared rate limiter does not answer
 ├── StoreError               a customer store cannot be used, or is of another box office
 │   ├── StoreInUse             another process uses it
 │   └── TooManyRemoved         too many customers are gone, so the answers of the API may be wrong
@@ -132,10 +132,10 @@ class ServerError(APIError):
 
 
 class AccessBlocked(TicketSourceError):
-    """A wall in front of the API refused the request; the key may be good.
+    """A firewall in front of the API refused the request; the key may be good.
 
-    TicketSource support hands out a user agent that the wall accepts: pass it as `user_agent`. Tell them the
-    `request_id`, which is the wall's own id of the request.
+    TicketSource support gives out a user agent that the firewall accepts: pass it as `user_agent`. Tell them the
+    `request_id`, which is the firewall's own id of the request.
     """
 
     def __init__(

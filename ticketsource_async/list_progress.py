@@ -38,64 +38,64 @@ class ListReport:
 class Loop:
     """The state of one loop over a list.
 
-    `left`: how many rows may still come, None for no limit. `known`: the ids of all passes, None without `verify`.
+    `rows_left`: how many rows may still come, None for no limit. `known`: the ids of all passes, None without `verify`.
     `last`: the last page that was read in a forward pass.
     """
 
     report: ListReport
-    left: int | None
+    rows_left: int | None
     known: set[str] | None
     last: URL
-    pages_compared: int
+    pages_to_compare: int
     first_page: FirstPage = field(factory=FirstPage)
     pages: deque[set[str]] = field(factory=deque)
     recent: set[str] = field(factory=set)
-    whole_pages: set[int] = field(factory=set)  # a hash of the ids of each page of this pass
-    latest: int | None = None
+    page_hashes: set[int] = field(factory=set)  # a hash of the ids of each page of this pass
+    last_page_hash: int | None = None
     new: int = 0
     items: int = 0
     broken_pages: int = 0
-    capped: bool = False  # whether a page was short but not the last: the API gives fewer rows than `per_page`
+    has_short_page: bool = False  # whether a page was short but not the last: the API gives fewer rows than `per_page`
     ids: int = 0  # ids on the last page
-    fresh: int = 0  # those of them that had not come in this pass
-    nameless: bool = False  # whether the last page has a row without an id
-    fresh_pages: int = 0
-    empty: int = 0  # pages in a row without an id
-    same: int = 0  # pages in a row with the ids of the page before
-    repeated: int = 0  # pages in a row with ids but with no fresh id
+    new_in_pass: int = 0  # those of them that had not come in this pass
+    has_row_without_id: bool = False  # whether the last page has a row without an id
+    pages_with_new_rows: int = 0
+    empty_pages: int = 0  # pages in a row without an id
+    same_pages: int = 0  # pages in a row with the ids of the page before
+    repeated_pages: int = 0  # pages in a row with ids but with no new id
 
-    def which_are_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
+    def find_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
         """Return for each row of a page whether it is new. The id of a new row is on none of the compared pages.
 
         `content`: a hash of the rows without an id, if these count as rows. They are compared by whole pages.
         """
         here = {record_id for record_id in ids if record_id is not None}
-        counted = ids.count(None) if content else 0
-        self.ids, self.nameless = len(here) + counted, None in ids and content is None
-        whole = hash((frozenset(here), content))
-        self.same = self.same + 1 if whole == self.latest and self.ids else 0
-        self.latest = whole
-        unseen = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
-        if whole in self.whole_pages and here:  # the list has started again, or many rows were added at its front
+        rows_without_id = ids.count(None) if content else 0
+        self.ids, self.has_row_without_id = len(here) + rows_without_id, None in ids and content is None
+        page_hash = hash((frozenset(here), content))
+        self.same_pages = self.same_pages + 1 if page_hash == self.last_page_hash and self.ids else 0
+        self.last_page_hash = page_hash
+        all_are_new = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
+        if page_hash in self.page_hashes and here:  # the list has started again, or many rows were added at its front
             older = here - self.recent
             self.recent |= older
             new = [self._is_new(record_id, here) for record_id in ids]
             self.recent -= older
             here = set()
-        elif unseen and len(here) == len(ids):  # the usual page
+        elif all_are_new and len(here) == len(ids):  # the usual page
             new = [True] * len(ids)
             self.new += len(here)
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
-        again = whole in self.whole_pages
-        self.whole_pages.add(whole)
-        self.fresh = len(here) + (0 if again else counted)
+        was_seen = page_hash in self.page_hashes
+        self.page_hashes.add(page_hash)
+        self.new_in_pass = len(here) + (0 if was_seen else rows_without_id)
         if self.known is not None:
             self.known |= here
         self.recent |= here
         self.pages.append(here)
-        if len(self.pages) > self.pages_compared:
+        if len(self.pages) > self.pages_to_compare:
             self.recent -= self.pages.popleft()
         return new
 
@@ -117,20 +117,22 @@ class Loop:
         """Forget the last pages, because they will be read again."""
         self.recent.clear()
         self.pages.clear()
-        self.whole_pages.clear()
-        self.fresh_pages = self.empty = self.same = self.repeated = 0
+        self.page_hashes.clear()
+        self.pages_with_new_rows = self.empty_pages = self.same_pages = self.repeated_pages = 0
 
-    def why_end(self) -> str | None:
+    def reason_to_stop(self) -> str | None:
         """Return why to stop after the last page although it has a `next`; None to go on.
 
         If many rows are added at the front of a list, whole pages come again, but no more than were read before.
         """
-        self.empty = 0 if self.ids else self.empty + 1
-        self.fresh_pages += self.fresh > 0
+        self.empty_pages = 0 if self.ids else self.empty_pages + 1
+        self.pages_with_new_rows += self.new_in_pass > 0
         if self.ids:
-            self.repeated = 0 if self.fresh else self.repeated + 1
-        if self.empty == _MOST_EMPTY:
-            return f"{_MOST_EMPTY} pages in a row have no rows" + (" with an id" if self.nameless else "")
-        if self.same >= _MOST_REPEATED or self.repeated >= max(_MOST_REPEATED, self.fresh_pages + 1):
-            return f"{self.repeated} pages in a row have only rows that came before"
+            self.repeated_pages = 0 if self.new_in_pass else self.repeated_pages + 1
+        if self.empty_pages == _MOST_EMPTY:
+            return f"{_MOST_EMPTY} pages in a row have no rows" + (" with an id" if self.has_row_without_id else "")
+        if self.same_pages >= _MOST_REPEATED or self.repeated_pages >= max(
+            _MOST_REPEATED, self.pages_with_new_rows + 1
+        ):
+            return f"{self.repeated_pages} pages in a row have only rows that came before"
         return None

@@ -94,14 +94,14 @@ def programme(
     events, venues = Events(sender, "bulk"), _AllVenues(sender, branches)
 
     async def branch(event: Event) -> list[tuple[Event, EventDate, Venue | None] | FailedBranch] | FailedBranch:
-        found = await branches.rows(lambda odd: events.list_dates(event, start=start, on_invalid=odd), event)
+        found = await branches.rows(lambda invalid: events.list_dates(event, start=start, on_invalid=invalid), event)
         if isinstance(found, FailedBranch):
             return found
-        dates, gone = found
+        dates, failures = found
         if dates:
             await venues.read_list(event)
-        rows = [(event, event_date, await venues.get(event, event_date.venue_id, gone)) for event_date in dates]
-        return [*rows, *gone]
+        rows = [(event, event_date, await venues.get(event, event_date.venue_id, failures)) for event_date in dates]
+        return [*rows, *failures]
 
     return _yield_rows(_in_branches(_all_events(events), branch, concurrency), on_branch_error)
 
@@ -156,30 +156,34 @@ def sold_by_date(
     """
     branches, events, dates = _Branches(), Events(sender, "bulk"), Dates(sender, "bulk")
     venues = _AllVenues(sender, branches)
-    gate = asyncio.Semaphore(concurrency)  # for the branches of both levels together
+    limit = asyncio.Semaphore(concurrency)  # for the branches of both levels together
 
     async def dates_of(event: Event) -> list[_Performance | FailedBranch] | FailedBranch:
-        async with gate:
-            found = await branches.rows(lambda odd: events.list_dates(event, start=start, on_invalid=odd), event)
+        async with limit:
+            found = await branches.rows(
+                lambda invalid: events.list_dates(event, start=start, on_invalid=invalid), event
+            )
             if isinstance(found, FailedBranch):
                 return found
-            listed, gone = found
+            listed, failures = found
             if with_venues and listed:
                 await venues.read_list(event)
             rows: list[_Performance | FailedBranch] = [
-                (event, one, await venues.get(event, one.venue_id, gone) if with_venues else None) for one in listed
+                (event, one, await venues.get(event, one.venue_id, failures) if with_venues else None) for one in listed
             ]
-        return [*rows, *gone]
+        return [*rows, *failures]
 
     async def bookings_for(performance: _Performance) -> list[Sold] | FailedBranch:
         event, event_date, venue = performance
-        async with gate:
-            found = await branches.rows(lambda odd: dates.list_bookings(event_date, on_invalid=odd), event, event_date)
+        async with limit:
+            found = await branches.rows(
+                lambda invalid: dates.list_bookings(event_date, on_invalid=invalid), event, event_date
+            )
         if isinstance(found, FailedBranch):
             return found
         return [Sold(event, event_date, venue, *found)]
 
-    source = _all_events(events) if of_events is None else _these_events(events, branches, of_events, concurrency)
+    source = _all_events(events) if of_events is None else _given_events(events, branches, of_events, concurrency)
     return _in_branches(_in_branches(source, dates_of, concurrency), bookings_for, concurrency)
 
 
@@ -200,7 +204,7 @@ def seats_of_bookings(
 
     async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
         found = await branches.rows(
-            lambda odd: bookings.list_seats(booking_id, on_invalid=odd), None, booking_id=booking_id
+            lambda invalid: bookings.list_seats(booking_id, on_invalid=invalid), None, booking_id=booking_id
         )
         return [SeatsOfBooking(booking_id, *(((), [found]) if isinstance(found, FailedBranch) else found))]
 
@@ -209,20 +213,20 @@ def seats_of_bookings(
 
 async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
     """Yield all events, and a failed branch for each part of their list that cannot be read."""
-    odd: list[InvalidResponse] = []
-    listed = events.list(on_invalid=odd.append)
+    invalid: list[InvalidResponse] = []
+    listed = events.list(on_invalid=invalid.append)
     async with aclosing(listed.pages()) as pages:
         async for page in pages:
             for event in page.items:
                 yield event
-            for error in odd:
+            for error in invalid:
                 yield FailedBranch(None, None, None, error)
-            odd.clear()
-    for ended in _rest(listed):
+            invalid.clear()
+    for ended in _unread_rest(listed):
         yield FailedBranch(None, None, None, ended)
 
 
-def _these_events(
+def _given_events(
     events: Events, branches: "_Branches", wanted: Iterable[str | Event], concurrency: int
 ) -> AsyncGenerator[Event | FailedBranch, None]:
     """Return these events, each once; an event that is given by its id is requested."""
@@ -239,7 +243,7 @@ async def _each(items: Iterable[In]) -> AsyncGenerator[In, None]:
         yield item
 
 
-def _rest(listed: Pager[Any]) -> list[ListEnded]:
+def _unread_rest(listed: Pager[Any]) -> list[ListEnded]:
     """Return the error for the rest of a list that was not read to its end; an empty list if it was."""
     return [] if listed.report.ended is None else [ListEnded(listed.report.ended)]
 
@@ -265,12 +269,14 @@ class _Branches:
         booking_id: str | None = None,
     ) -> tuple[list[Out], list[FailedBranch]] | FailedBranch:
         """Return the rows of a list with the failures in it, or the failure of the list; raise as `read` does."""
-        odd: list[InvalidResponse] = []
-        listed = list_all(odd.append)
+        invalid: list[InvalidResponse] = []
+        listed = list_all(invalid.append)
         found = await self.read(listed.collect(), event, event_date, booking_id=booking_id)
         if isinstance(found, FailedBranch):
             return found
-        return found, [FailedBranch(event, event_date, None, error, booking_id) for error in (*odd, *_rest(listed))]
+        return found, [
+            FailedBranch(event, event_date, None, error, booking_id) for error in (*invalid, *_unread_rest(listed))
+        ]
 
     async def read(
         self,
@@ -290,8 +296,8 @@ class _Branches:
             found = await reading
         except Exception as error:
             if isinstance(error, TicketSourceError) and not concerns_all(error):
-                is_gone = isinstance(error, NotFound) and error.is_from_api  # then the API itself works
-                self._failures_in_a_row = 0 if is_gone else self._failures_in_a_row + 1
+                is_missing = isinstance(error, NotFound) and error.is_from_api  # then the API itself works
+                self._failures_in_a_row = 0 if is_missing else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:
                     # The frames of the traceback would keep the rows of the branch in memory.
                     return FailedBranch(event, event_date, venue_id, error.with_traceback(None), booking_id)
@@ -311,7 +317,7 @@ class _AllVenues:
         self._events = Events(sender, "bulk")
         self._venues = Venues(sender, "bulk")
         self._fetched: dict[str, Venue | None] = {}  # None for one that could not be read
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def read_list(self, event: Event) -> None:
         """Read the list of an event's venues; if that fails, `get` requests each venue."""
@@ -319,19 +325,19 @@ class _AllVenues:
         if not isinstance(found, FailedBranch):
             self._fetched.update({venue.id: venue for venue in found})
 
-    async def get(self, event: Event, venue_id: str | None, gone: list[FailedBranch]) -> Venue | None:
+    async def get(self, event: Event, venue_id: str | None, failures: list[FailedBranch]) -> Venue | None:
         """Return a venue; None without an id, or if it cannot be read.
 
-        The first failure of each venue is added to `gone`.
+        The first failure of each venue is added to `failures`.
         """
         if venue_id is None:
             return None
         if venue_id not in self._fetched:  # the list of its event does not have it
-            async with self._one_at_a_time:
+            async with self._lock:
                 if venue_id not in self._fetched:
                     found = await self._branches.read(self._venues.get(venue_id), event, venue_id=venue_id)
                     if isinstance(found, FailedBranch):
-                        gone.append(found)
+                        failures.append(found)
                     self._fetched[venue_id] = None if isinstance(found, FailedBranch) else found
         return self._fetched[venue_id]
 

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from ticketsource_async import listings
 from ticketsource_async._mistakes import hint_for, no_such_option
 from ticketsource_async._wire import drafts, headers
-from ticketsource_async._wire.request import Request, why_not_sent
+from ticketsource_async._wire.request import Request, why_headers_refused
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
@@ -101,10 +101,10 @@ class Operations:
         rows and names them.
 
         An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
-        events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that
-        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts that
-        count, because it shows that the API works. The error has a note that names its event. If you may leave the loop
-        early, use `contextlib.aclosing`.
+        events, a refused key, a firewall, the rate limit, no connection, a closed client, a wrong setting, any error
+        that is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts
+        that count, because it shows that the API works. The error has a note that names its event. If you may leave the
+        loop early, use `contextlib.aclosing`.
 
         Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
         venues. GET /venues/{id} for each venue that is not among them.
@@ -158,21 +158,21 @@ class Operations:
         if unknown:
             raise no_such_option("request", unknown, ("json", "query"))
         if method not in get_args(Method):
-            raise ValueError(f"method is one of {', '.join(get_args(Method))}, not {method!r}")
+            raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
         if method == "GET" and json is not None:
-            raise ValueError("a GET has no body: parameters go into query=")
+            raise ValueError("a GET has no body: pass its parameters as query=")
         url = self._sender.credentials.address(path, query)
         body = None if json is None else drafts.encoded(json)
-        request = Request(self._sender.credentials, method, url, body, takes_anything=True)
-        came = await self._sender.send(request, self._priority)
+        request = Request(self._sender.credentials, method, url, body, accepts_any_answer=True)
+        envelope = await self._sender.send(request, self._priority)
         return Answer(
-            data=came.data,
-            links=came.links,
-            meta=came.meta,
-            extra=came.extra,
-            status=came.status,
-            headers=came.headers,
-            request_id=headers.request_id(request, came.headers),
+            data=envelope.data,
+            links=envelope.links,
+            meta=envelope.meta,
+            extra=envelope.extra,
+            status=envelope.status,
+            headers=envelope.headers,
+            request_id=headers.request_id(request, envelope.headers),
         )
 
     def with_options(
@@ -196,7 +196,7 @@ class Operations:
         `ConfigurationError` for a setting that cannot work.
         """
         credentials, wrong = self._sender.credentials, ""
-        if not isinstance(headers, Unset) and not (wrong := why_not_sent(headers)):
+        if not isinstance(headers, Unset) and not (wrong := why_headers_refused(headers)):
             credentials = credentials.with_headers(headers)
         del headers  # a report of an error below with locals would show the values, which may be secret
         if unknown:

@@ -25,7 +25,7 @@ _SCRATCH: Final = "ticketsource-scratch-"
 _MARK: Final = ".ticketsource-"  # in the name of a temporary file, between the name of the output and a random text
 
 
-_OF_THE_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 OnWarning = Callable[[str], object]
 """The function that gets a sentence for the user of the file."""
@@ -65,19 +65,19 @@ def opened(
 ) -> Iterator[TextIOWrapper]:
     """Yield a stream to stdout, or to a file that gets its name only if nothing failed."""
     with (
-        _naming("stdout" if str(output) == "-" else str(output)),
+        _with_name("stdout" if str(output) == "-" else str(output)),
         _opened(output, encoding, on_warning, chmod) as stream,
     ):
         yield stream
 
 
 @contextmanager
-def _naming(output: str) -> Iterator[None]:
+def _with_name(output: str) -> Iterator[None]:
     """Add the name of the output to the error of a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno in _OF_THE_DISK and error.filename is None:
+        if error.errno in _DISK_ERRORS and error.filename is None:
             error.filename = output
         raise
 
@@ -103,7 +103,7 @@ def _opened(
             yield stream
 
 
-class _OnTerminal(TextIOWrapper):
+class _TerminalStream(TextIOWrapper):
     """A stream to a terminal, without control characters that the API sends. Line ends and tabs stay."""
 
     def write(self, text: str) -> int:
@@ -116,7 +116,7 @@ class _OnTerminal(TextIOWrapper):
 
 def _text_to(binary: BinaryIO, encoding: str) -> TextIOWrapper:
     """Return a text stream to stdout or a device. It changes the text only for a terminal."""
-    return (_OnTerminal if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
+    return (_TerminalStream if binary.isatty() else TextIOWrapper)(binary, encoding=encoding, newline="")
 
 
 def check_writable(output: Path) -> None:
@@ -141,7 +141,7 @@ def _replacing(
     """Yield a stream to a temporary file, which replaces the output if nothing failed."""
     target = Path(os.path.realpath(output))  # replace the target of a link, not the link
     before = target.stat() if target.exists() else None
-    _remove_left_parts(target)
+    _remove_abandoned_parts(target)
     try:
         handle, part = _new_part(target)
     except OSError as error:  # the error has the name of the temporary file
@@ -158,12 +158,12 @@ def _replacing(
             if stat.S_IMODE(part.stat().st_mode) != mode:
                 chmod(part, mode)
         except OSError as error:
-            on_warning(f"Check who may read {output}: its mode cannot be set to {mode:03o} ({error.strerror}).")
+            on_warning(f"The mode of {output} cannot be set to {mode:03o} ({error.strerror}): check who may read it.")
         _replace(output, target, part)
     except Exception as error:
         if before is not None:
             written = datetime.fromtimestamp(before.st_mtime).astimezone()
-            error.add_note(f"{output} is still the old one, of {written:%Y-%m-%d %H:%M}.")
+            error.add_note(f"{output} is unchanged: it is still the file of {written:%Y-%m-%d %H:%M}.")
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -192,7 +192,7 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _remove_left_parts(target: Path) -> None:
+def _remove_abandoned_parts(target: Path) -> None:
     """Remove the temporary files that killed runs left for the same output, except those still being written."""
     left = re.compile(rf"{re.escape(target.name + _MARK)}[a-z0-9_]{{8}}\.part")
     with suppress(OSError):  # the folder may be unreadable
@@ -220,10 +220,10 @@ def _replace(output: Path, target: Path, part: Path) -> None:
         part.replace(target)
     except OSError as error:
         mark = part.name.removeprefix(target.name + _MARK).removesuffix(".part")
-        kept = part.rename(target.with_name(f"{target.stem}.{mark}{target.suffix}"))
+        renamed = part.rename(target.with_name(f"{target.stem}.{mark}{target.suffix}"))
         failure = OSError(error.errno, error.strerror, str(output))
         failure.add_note(
-            f"The new file is complete and stays as {output.with_name(kept.name)}: close the program that has "
+            f"The new file is complete and stays as {output.with_name(renamed.name)}: close the program that has "
             f"{output.name} open, then rename it."
         )
         raise failure from None
@@ -237,7 +237,7 @@ def assembled(stream: TextIO) -> Iterator[Path]:
     files in the folder of the path. Nobody else can read the folder, and it is removed at the end. It is in the
     system's folder for temporary files, TMPDIR. Folders that killed runs left there are removed first.
     """
-    _remove_left_folders()
+    _remove_abandoned_folders()
     with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
         handle = None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
         try:
@@ -249,7 +249,7 @@ def assembled(stream: TextIO) -> Iterator[Path]:
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     where = tempfile.gettempdir()
-                    error.add_note(f"The file is put together in {where}; TMPDIR can name a folder with more space.")
+                    error.add_note(f"The file is made in {where} first. Set TMPDIR to a folder with more space.")
                 raise
             with file.open("rb") as made:
                 shutil.copyfileobj(made, stream.buffer)
@@ -258,7 +258,7 @@ def assembled(stream: TextIO) -> Iterator[Path]:
                 os.close(handle)
 
 
-def _remove_left_folders() -> None:
+def _remove_abandoned_folders() -> None:
     if sys.platform == "win32":  # Windows has no lock that shows whether a folder is in use
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):

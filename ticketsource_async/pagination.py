@@ -98,13 +98,13 @@ class Pager(Generic[T]):
             raise ValueError('on_invalid must be "raise" or a plain function, called with the InvalidResponse of a row')
         self.report = ListReport()
         self._sender = sender
-        self._id_in = _raw_id if model is dict else id_in
+        self._id_of = _raw_id if model is dict else id_in
         self._per_page = per_page
         self._max_items = max_items
         self._concurrency = concurrency
         self._max_passes = max_passes if verify else 1
         self._on_invalid = on_invalid
-        self._ours = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
+        self._query = {**(query or {}), "page": str(start_page), "per_page": str(per_page)}
         self._predicate = predicate
         self._priority: Priority = priority
 
@@ -139,7 +139,7 @@ class Pager(Generic[T]):
         """
         known = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
-        first = self._url.with_query(self._ours)
+        first = self._url.with_query(self._query)
         compared = max(_PAGES_COMPARED, self._concurrency + 1)
         loop = Loop(report, self._max_items, known, first, compared)
         try:
@@ -163,44 +163,44 @@ class Pager(Generic[T]):
         With a concurrency above 1, the following page numbers are requested before their `next` is known: none at
         first, then more after every page that has a `next`. If the real next page is another one, they are dropped.
         """
-        asked, ahead = deque[URL](), TasksAhead[Envelope](1)
+        requested, ahead = deque[URL](), TasksAhead[Envelope](1)
         seen = {paging.fingerprint(url)}
-        number, at_a_time = paging.page_number(url.query.get("page")) or 1, 1
-        came_by = Following(url)
+        number, pages_at_a_time = paging.page_number(url.query.get("page")) or 1, 1
+        followed = Following(url)
         try:
-            while loop.left != 0:
-                if asked and paging.fingerprint(asked[0]) != paging.fingerprint(url):
+            while loop.rows_left != 0:
+                if requested and paging.fingerprint(requested[0]) != paging.fingerprint(url):
                     await ahead.aclose()
-                    asked, ahead = deque[URL](), TasksAhead[Envelope](1)
-                    concurrency = at_a_time = 1  # page numbers do not predict the next page of this list
-                if at_a_time > 1:
-                    ahead.most = at_a_time
-                    self._ask(loop, asked, ahead, url)
+                    requested, ahead = deque[URL](), TasksAhead[Envelope](1)
+                    concurrency = pages_at_a_time = 1  # page numbers do not predict the next page of this list
+                if pages_at_a_time > 1:
+                    ahead.most = pages_at_a_time
+                    self._request_ahead(loop, requested, ahead, url)
                     if ahead.ended():
                         # Reading a page blocks the event loop, so the new tasks must send their requests first.
                         await asyncio.sleep(0)
                 try:
-                    envelope = await (ahead.oldest() if asked else self._read(loop, url))
+                    envelope = await (ahead.oldest() if requested else self._read(loop, url))
                 except NotFound as error:
-                    if not (came_by.by_number and error.errors):
+                    if not (followed.by_number and error.errors):
                         raise
-                    self._log_end(came_by, number)
+                    self._log_end(followed, number)
                     return
-                if asked:
-                    asked.popleft()
+                if requested:
+                    requested.popleft()
                 page, following = await self._page(loop, envelope, number, seen)
                 del envelope
-                if came_by.by_number and not loop.fresh and not loop.nameless:
-                    self._log_end(came_by, number)
+                if followed.by_number and not loop.new_in_pass and not loop.has_row_without_id:
+                    self._log_end(followed, number)
                     return
                 loop.last = url
                 yield page
                 del page
-                if loop.left == 0 or (next_url := self._next_url(loop, following, number)) is None:
+                if loop.rows_left == 0 or (next_url := self._next_url(loop, following, number)) is None:
                     return
                 seen.add(paging.fingerprint(next_url))
                 number = paging.page_number(next_url.query.get("page")) or number + 1
-                url, came_by, at_a_time = next_url, following, min(2 * at_a_time, concurrency)
+                url, followed, pages_at_a_time = next_url, following, min(2 * pages_at_a_time, concurrency)
         finally:
             await ahead.aclose()
 
@@ -219,75 +219,75 @@ class Pager(Generic[T]):
                 raise
         loop.forget_pages()
         url = loop.last
-        while (before := paging.page_offset(url, -1, self._ours)) is not None:
+        while (before := paging.page_offset(url, -1, self._query)) is not None:
             url = before
             try:
                 envelope = await self._read(loop, url)
-            except NotFound as gone:  # the list has shrunk by more than a page
-                if url == first or not gone.errors:
+            except NotFound as missing:  # the list has shrunk by more than a page
+                if url == first or not missing.errors:
                     raise
                 continue
             page, _ = await self._page(loop, envelope, int(url.query["page"]), ())
             del envelope
             yield page
         if url.query.get("page") != "1":
-            where = without_values(str(url), self._ours)
+            where = without_values(str(url), self._query)
             raise PaginationError(
-                f"The list at {self._url.path} cannot be verified, since it goes on by something else than the number "
-                f"of a page: {where}. {loop.items} items were yielded so far. Read it without verify.",
+                f"The list at {self._url.path} cannot be verified, because its pages have no numbers: {where}. "
+                f"{loop.items} items were yielded so far. Read it without verify.",
                 self._url.path,
                 0,
                 loop.items,
                 str(url),
             )
 
-    def _ask(self, loop: Loop, asked: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
+    def _request_ahead(self, loop: Loop, requested: deque[URL], ahead: TasksAhead[Envelope], url: URL) -> None:
         """Request the page and the pages that should follow it, as many as may be in flight."""
-        if loop.left is not None:
-            ahead.most = min(ahead.most, -(-loop.left // self._per_page))
-        following = paging.page_offset(asked[-1], 1, self._ours) if asked else url
+        if loop.rows_left is not None:
+            ahead.most = min(ahead.most, -(-loop.rows_left // self._per_page))
+        following = paging.page_offset(requested[-1], 1, self._query) if requested else url
         while following is not None and not ahead.full and not any(map(_ends_list, ahead.ended())):
-            asked.append(following)
+            requested.append(following)
             _ = ahead.start(self._read(loop, following))  # `ahead` owns it
-            following = paging.page_offset(following, 1, self._ours)
+            following = paging.page_offset(following, 1, self._query)
 
     async def _read(self, loop: Loop, url: URL) -> Envelope:
         """Return a page; read it in parts if the API fails on this page but answers others."""
         try:
-            return await self._ask_for(loop, url, _whole_api_fails)
+            return await self._request_page(loop, url, _api_is_down)
         except (ServerError, InvalidResponse) as error:
             number = paging.page_number(url.query.get("page"))
             if not is_broken(error) or error.attempts == 1 or number is None:
                 raise
             failure: ServerError | InvalidResponse = error
         size = int(url.query["per_page"])
-        row_behind = number * size + size // 2 + 1
-        for page, per_page in ((number - 1 or 2, size), (row_behind, 1)):  # the neighbouring page may be broken too
+        later_row = number * size + size // 2 + 1
+        for page, per_page in ((number - 1 or 2, size), (later_row, 1)):  # the neighbouring page may be broken too
             try:
-                await self._ask_for(loop, url.update_query(page=str(page), per_page=str(per_page)), _whole_api_fails)
+                await self._request_page(loop, url.update_query(page=str(page), per_page=str(per_page)), _api_is_down)
             except (ServerError, InvalidResponse):
                 continue
-            except NotFound as gone:  # a 404 of the API is an answer too
-                if not gone.errors:
+            except NotFound as missing:  # a 404 of the API is an answer too
+                if not missing.errors:
                     raise
             return await self._read_in_parts(loop, url, failure)
         if isinstance(failure, InvalidResponse):
             raise failure
-        return await self._ask_for(loop, url, is_outage)
+        return await self._request_page(loop, url, is_outage)
 
     async def _read_in_parts(self, loop: Loop, url: URL, error: TicketSourceError) -> Envelope:
         loop.broken_pages += 1
-        if loop.broken_pages > _MOST_BROKEN or loop.capped:
+        if loop.broken_pages > _MOST_BROKEN or loop.has_short_page:
             raise error
         number, size = int(url.query["page"]), int(url.query["per_page"])
-        page = PageInParts(lambda part: self._ask_for(loop, part, _nothing), url, number, size, error)
+        page = PageInParts(lambda part: self._request_page(loop, part, _never), url, number, size, error)
         rows = await page.read()
         following = page.next
-        if page.next and not page.ended:
+        if page.next and not page.has_ended:
             following = "" if page.next is True else f"?page={number + 1}"
         return Envelope(rows, {"next": following}, Request(self._sender.credentials, "GET", url), 200)
 
-    async def _ask_for(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
+    async def _request_page(self, loop: Loop, url: URL, patient_with: Callable[[TicketSourceError], bool]) -> Envelope:
         loop.report.requests += 1
         priority: Priority = "bulk"
         if loop.report.requests > 1:
@@ -302,14 +302,14 @@ class Pager(Generic[T]):
     ) -> tuple[Page[T], Following]:
         """Return the page and the page that follows it."""
         rows = envelope.rows()
-        if self._max_passes > 1 and self._id_in is not id_in:
-            rows = [_named(row, index, envelope) for index, row in enumerate(rows)]
+        if self._max_passes > 1 and self._id_of is not id_in:
+            rows = [_require_id(row, index, envelope) for index, row in enumerate(rows)]
         self._sender.emit(PageEvent(method="GET", path=self._url.path, page=number, rows=len(rows)))
         items = await self._items(loop, rows, envelope)
         loop.items += len(items)
         loop.report.found_later += len(items) if loop.report.passes > 1 else 0
-        following = paging.following(envelope, self._ours, seen, len(rows))
-        loop.capped = loop.capped or (following.url is not None and len(rows) < self._per_page)
+        following = paging.following(envelope, self._query, seen, len(rows))
+        loop.has_short_page = loop.has_short_page or (following.url is not None and len(rows) < self._per_page)
         next_url = None if following.url is None else str(following.url)
         return Page(tuple(items), number, self._per_page, next_url, envelope.links), following
 
@@ -318,8 +318,8 @@ class Pager(Generic[T]):
         if following.url is None:
             if following.wrong:
                 raise PaginationError(
-                    f"The `next` of page {number} of {self._url.path} must not be followed: {following.wrong} "
-                    f"({following.link}). {loop.items} items were yielded so far; what comes after was not read. Tell "
+                    f"The `next` of page {number} of {self._url.path} must not be followed, because {following.wrong} "
+                    f"({following.link}). {loop.items} items were yielded so far. Later items were not read. Tell "
                     "TicketSource support.",
                     self._url.path,
                     number,
@@ -327,22 +327,22 @@ class Pager(Generic[T]):
                     following.link,
                 )
             return None
-        if (reason := loop.why_end()) is None:
+        if (reason := loop.reason_to_stop()) is None:
             return following.url
         loop.report.ended = (
-            f"The list at {self._url.path} was not read beyond page {number}, though it has a `next`: {reason}."
+            f"The list at {self._url.path} was not read beyond page {number}, although it has a `next`: {reason}."
         )
         _LOG.warning("%s", loop.report.ended)
         self._sender.emit(ListEndedEvent(method="GET", path=self._url.path, page=number, reason=reason))
         return None
 
-    def _log_end(self, came_by: Following, number: int) -> None:
+    def _log_end(self, followed: Following, number: int) -> None:
         """Log that a list has ended after a page whose `next` was wrong."""
-        if came_by.wrong:
+        if followed.wrong:
             _LOG.warning(
-                "The list at %s ends before page %d: its `next` was not followed, since %s (%s), and that number has "
-                "no new row.",
-                *(self._url.path, number, came_by.wrong, came_by.link),
+                "The list at %s ends before page %d. The last `next` was not followed, because %s (%s), and page %d "
+                "has no new row.",
+                *(self._url.path, number, followed.wrong, followed.link, number),
             )
 
     async def _items(self, loop: Loop, rows: list[object], envelope: Envelope) -> list[T]:
@@ -350,11 +350,11 @@ class Pager(Generic[T]):
 
         With a predicate only the items that it keeps are subtracted.
         """
-        new = loop.which_are_new(list(map(self._id_in, rows)), None if self._id_in is id_in else _content(rows))
+        new = loop.find_new(list(map(self._id_of, rows)), None if self._id_of is id_in else _content(rows))
         item: T | None
         items: list[T] = []
         for index, is_new in enumerate(new):
-            if loop.left == 0:
+            if loop.rows_left == 0:
                 break
             if index % _ROWS_AT_ONCE == _ROWS_AT_ONCE - 1:  # the server may send far more rows than requested
                 await asyncio.sleep(0)
@@ -365,12 +365,12 @@ class Pager(Generic[T]):
                 try:
                     item = read_row(row, self._model)
                 except Refused as refused:
-                    told = row if isinstance(row, InvalidResponse) else None
-                    self._refuse(loop, told or envelope.refused(refused, self._model, row, index))
+                    own_error = row if isinstance(row, InvalidResponse) else None
+                    self._report_invalid(loop, own_error or envelope.refused(refused, self._model, row, index))
             is_kept = item is not None and (self._predicate is None or self._predicate(item))
             # Rows that the predicate drops do not count, because the server may not filter at all.
-            if loop.left is not None and (is_kept or self._predicate is None):
-                loop.left -= 1
+            if loop.rows_left is not None and (is_kept or self._predicate is None):
+                loop.rows_left -= 1
             if item is not None and is_kept:
                 items.append(item)
         for item in items:
@@ -379,7 +379,7 @@ class Pager(Generic[T]):
                 self._sender.note_invalid(item.API_TYPE, item.invalid)
         return items
 
-    def _refuse(self, loop: Loop, error: InvalidResponse) -> None:
+    def _report_invalid(self, loop: Loop, error: InvalidResponse) -> None:
         """Pass the error of a row to `on_invalid`, or raise it."""
         if not callable(self._on_invalid):
             raise error
@@ -402,16 +402,16 @@ def _raw_id(row: object) -> str | None:
     return None if found is None or not isinstance(row, dict) else f"{row.get('type')}:{found}"
 
 
-def _named(row: object, index: int, envelope: Envelope) -> object:
+def _require_id(row: object, index: int, envelope: Envelope) -> object:
     """Return a row, or the error for a row without an id, because `verify` compares rows by their ids."""
     missing = isinstance(row, dict) and id_in(row) is None
-    return envelope.invalid("Expected an id, which verify goes by", f"$.data[{index}].id") if missing else row
+    return envelope.invalid("Expected an id, because verify compares ids", f"$.data[{index}].id") if missing else row
 
 
 def _content(rows: list[object]) -> int:
     """Return a hash of the rows without an id; 0 if all rows have one."""
-    nameless = [row for row in rows if _raw_id(row) is None]
-    return hash(repr(nameless)) if nameless else 0
+    rows_without_id = [row for row in rows if _raw_id(row) is None]
+    return hash(repr(rows_without_id)) if rows_without_id else 0
 
 
 def _ends_list(task: asyncio.Task[Envelope]) -> bool:
@@ -419,10 +419,10 @@ def _ends_list(task: asyncio.Task[Envelope]) -> bool:
     return task.cancelled() or task.exception() is not None or task.result().links.get("next") is None
 
 
-def _whole_api_fails(error: TicketSourceError) -> bool:
+def _api_is_down(error: TicketSourceError) -> bool:
     """Say whether the failure affects all calls, may be over in a minute, and is not caused by the page."""
     return is_outage(error) and not is_broken(error)
 
 
-def _nothing(_: TicketSourceError) -> bool:
+def _never(_: TicketSourceError) -> bool:
     return False

@@ -244,8 +244,10 @@ def apply_values(before: Customer, values: Values) -> Customer:
         if old is not None or any(value is not None for value in given.values()):
             changed[part] = evolve(old or _PARTS[part][0](), **given)
     # A new value replaces one that could not be read.
-    anew = {WRITABLE[name].path for name in values}
-    return evolve(before, **changed, invalid={path: raw for path, raw in before.invalid.items() if path not in anew})
+    replaced = {WRITABLE[name].path for name in values}
+    return evolve(
+        before, **changed, invalid={path: raw for path, raw in before.invalid.items() if path not in replaced}
+    )
 
 
 def draft_of(values: Values) -> CustomerDraft:

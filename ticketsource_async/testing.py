@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ticketsource_async._wire.sender import Sender
-from ticketsource_async._wire.sending import Waiting
+from ticketsource_async._wire.sending import SkippedWaits
 from ticketsource_async.config import check_whole
 
 __all__ = ["no_waiting"]
@@ -23,10 +23,10 @@ def no_waiting(*, attempts: int = 4, limiter: bool = False) -> Iterator[list[flo
     """
     check_whole("attempts", attempts, error=ValueError)
     skipped: list[float] = []
-    waiting = Waiting(skipped, attempts, limiter)
-    Sender.instead_of_waiting.append(waiting)
+    waiting = SkippedWaits(skipped, attempts, limiter)
+    Sender.skipped_waits.append(waiting)
     try:
         yield skipped
     finally:
         # `remove` and not `pop`, because blocks in two tasks may end in the order in which they began.
-        Sender.instead_of_waiting.remove(waiting)
+        Sender.skipped_waits.remove(waiting)

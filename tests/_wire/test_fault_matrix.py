@@ -150,12 +150,12 @@ MATRIX: dict[str, tuple[Talk | None, dict[str, Ends]]] = {
         },
     ),
     "503 in HTML": (says(answer(HTML, "Content-Type: text/html", status=503)), retried_if_safe("ServerError")),
-    "503 wall": (says(answer(HTML, "cf-mitigated: challenge", status=503)), retried_if_safe("AccessBlocked")),
+    "503 firewall": (says(answer(HTML, "cf-mitigated: challenge", status=503)), retried_if_safe("AccessBlocked")),
     "504": (error(504), retried_if_safe("ServerError")),
     "522": (says(answer(b"error code: 522", status=522)), retried_if_safe("ServerError")),
     "530": (says(answer(b"error code: 1033", status=530)), retried_if_safe("ServerError")),
     "519": (says(answer(b"", status=519)), unknown_for_writes("ServerError")),
-    "403 wall": (
+    "403 firewall": (
         says(answer(HTML, "Content-Type: text/html", status=403)),
         for_every_method(one_attempt("AccessBlocked")),
     ),

@@ -81,17 +81,17 @@ def test_each_status_raises_its_error_with_call_reason_and_advice(status: int, k
         (b'{"error": "Unauthenticated."}', "Unauthenticated"),
         (
             b'<br />\n<b>Warning</b>:  Array in <b>/srv/Customer.php</b> on line <b>12</b><br />\n{"data": []}',
-            "PHP's 'warning' (of Customer.php, line 12) before the JSON",
+            "PHP's message 'warning' (from Customer.php, line 12) before the JSON",
         ),
         (
             b'PHP Deprecated:  strlen(): {"a" in C:\\app\\helpers.php(7) : eval()\'d code on line 3\n{}',
-            "PHP's 'deprecated' (of helpers.php, line 3) before the JSON",
+            "PHP's message 'deprecated' (from helpers.php, line 3) before the JSON",
         ),
         (
             b'{"data": [{"name": "Karl"}]}\nFatal error: Allowed memory in /srv/x.php on line 9',
-            "PHP's 'fatal error' (of x.php, line 9) behind the JSON",
+            "PHP's message 'fatal error' (from x.php, line 9) after the JSON",
         ),
-        (b'{"name": "Karl"}{"name": "Eva"}', "15 characters behind the JSON"),
+        (b'{"name": "Karl"}{"name": "Eva"}', "15 characters after the JSON"),
         (b'connected to db1\n{"data": []}', "17 characters before the JSON"),
         (b'{"data": [{"name": "Karl"}, {"na', "32 bytes that are not what the API sends"),
         (b'{"errors": [{"code": 7, "detail": null}]}', "no reason given"),
@@ -138,15 +138,15 @@ def test_the_error_describes_any_body_in_words(body: bytes, said: str) -> None:
         (401, {}, HTML, False),
     ],
 )
-def test_a_wall_in_front_of_the_api_is_distinguished_from_the_api(
+def test_a_firewall_in_front_of_the_api_is_distinguished_from_the_api(
     status: int, headers: dict[str, str], body: bytes, blocked: bool
 ) -> None:
-    """The answer of a wall is AccessBlocked, which mentions the user agent. That of the API or a gateway is not."""
+    """The answer of a firewall is AccessBlocked, which mentions the user agent. That of the API or a gateway is not."""
     error = failure(RawResponse(status, headers, body))
 
     assert isinstance(error, errors.AccessBlocked) is blocked
     if blocked:
-        assert "support for the user agent they hand out" in str(error)
+        assert "support for the user agent that they give" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_retry_after_is_seconds_or_none(headers: dict[str, str], seconds: float 
         (200, b"[]", "$", "instead of a `data` envelope"),
         (204, b"", "$", "an empty body"),
         (200, b'{"data": [], "links": "x"}', "$.links", "`links` is not an object"),
-        (302, b"", "$", "a redirect to nowhere, which is not followed"),
+        (302, b"", "$", "a redirect to nowhere, to which the API key must not be sent"),
     ],
 )
 def test_a_success_without_an_envelope_and_a_redirect_are_invalid(

@@ -7,6 +7,7 @@ from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire import retry
+from ticketsource_async._wire.advice import Advice
 from ticketsource_async._wire.request import Credentials, Request, Secret
 from ticketsource_async.config import RetryPolicy
 
@@ -175,7 +176,7 @@ def test_only_a_write_that_may_have_been_processed_has_an_unknown_outcome(
     method: str, error: errors.TicketSourceError, unknown: bool
 ) -> None:
     """It was sent, and it was not clearly refused."""
-    assert retry.fate_is_unknown(request(method), error) is unknown
+    assert retry.may_have_taken_effect(request(method), error) is unknown
 
 
 @pytest.mark.parametrize(
@@ -194,10 +195,10 @@ def test_an_earlier_attempt_with_an_unknown_outcome_is_not_forgotten(
     last: errors.TicketSourceError, kind: type[errors.TicketSourceError]
 ) -> None:
     """The outcome stays unknown unless the API says that the change was not made."""
-    verdict = retry.verdict(request("PATCH", attempt=2), last, LOST)
+    verdict = retry.final_error(request("PATCH", attempt=2), last, LOST)
 
     assert type(verdict) is kind
-    assert retry.verdict(request("PATCH", attempt=2), last, None) is last
+    assert retry.final_error(request("PATCH", attempt=2), last, None) is last
 
 
 @pytest.mark.parametrize(
@@ -219,14 +220,31 @@ def test_a_404_after_a_delete_with_an_unknown_outcome_means_deleted(
 
 def test_an_unknown_outcome_names_the_ids_the_attempts_and_both_reasons() -> None:
     """The error has all that a person needs to find the record."""
-    error = retry.verdict(request("DELETE", "customers/cst-1/notes/csn-2", 3), errors.ConnectFailed("refused."), LOST)
+    error = retry.final_error(
+        request("DELETE", "customers/cst-1/notes/csn-2", 3), errors.ConnectFailed("refused."), LOST
+    )
 
     assert isinstance(error, errors.OutcomeUnknown)
     assert error.ids == ["cst-1", "csn-2"]
     assert error.attempts == 3
     assert error.cause == "ConnectionLost: lost"
     assert "DELETE /customers/cst-1/notes/csn-2 (attempt 3)" in str(error)
-    assert "(lost Then: refused.)" in str(error)
+    assert "lost Then: refused." in str(error)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("advice", list(Advice))
+def test_an_unknown_outcome_gives_one_instruction(method: str, advice: Advice) -> None:
+    """The errors of the attempts have advice of their own, such as to try again. The write must not be sent again."""
+    broken = errors.ConnectionLost(f"the connection broke. {advice}")
+    refused = errors.ConnectFailed(f"no connection. {advice}")
+    error = retry.final_error(request(method, attempt=2), refused, broken)
+
+    assert isinstance(error, errors.OutcomeUnknown)
+    assert "the connection broke. Then: no connection. Look" in str(error)
+    assert str(error).count("before you send the request again") == 1
+    assert advice not in str(error)
+    assert error.cause == "ConnectionLost: the connection broke."
 
 
 @pytest.mark.parametrize(
@@ -244,7 +262,7 @@ def test_a_call_that_ends_with_its_client_is_closed_or_of_unknown_outcome(
     method: str, in_flight: bool, unknown: errors.TicketSourceError | None, kind: type[errors.TicketSourceError]
 ) -> None:
     """A write that is or was in flight has an unknown outcome. Any other call is ClientClosed."""
-    assert type(retry.ended(request(method), unknown, "at the end", in_flight=in_flight)) is kind
+    assert type(retry.interrupted(request(method), unknown, "at the end", in_flight=in_flight)) is kind
 
 
 @pytest.mark.parametrize(
@@ -268,7 +286,7 @@ def test_a_call_that_reaches_its_deadline_raises_the_most_useful_error(
     phase: str | None,
 ) -> None:
     """During a wait, that is the last error or the wait. In flight, it is the deadline or an unknown outcome."""
-    error = retry.out_of_time(request(method), 7.0, last, unknown, in_flight=in_flight)
+    error = retry.deadline_passed(request(method), 7.0, last, unknown, in_flight=in_flight)
 
     assert type(error) is kind
     if isinstance(error, errors.RequestTimedOut):

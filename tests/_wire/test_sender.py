@@ -221,7 +221,7 @@ async def test_a_write_keeps_its_answer_if_its_slot_cannot_be_released(
 
     assert karl.first_name == "Karl"
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        "POST /customers has ended, but the rate limiter failed to take its slot back."
+        "The rate limiter failed to take back the slot of POST /customers, which has ended."
     ]
     assert len(box.requests) == 1
 
@@ -391,7 +391,7 @@ async def test_an_on_event_that_raises_does_not_end_the_call(box: Sandbox, caplo
 
     assert karl.first_name == "Karl"
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert errors[-1] == "on_event raised on AttemptEvent."  # a wait of the call may have come before it
+    assert errors[-1] == "on_event raised an error for AttemptEvent."  # a wait of the call may have come before it
     assert "no such metric" in caplog.text
 
 
@@ -408,7 +408,7 @@ async def test_the_log_is_empty_on_success_and_has_one_line_per_retry(
             await ts.customers.list().collect()
 
     assert [r.getMessage() for r in caplog.records] == [
-        "GET /customers: attempt 1 of 4 ended in ServerError, the next is in 0.5 s."
+        "GET /customers: attempt 1 of 4 ended in ServerError. The next attempt is in 0.5 s."
     ]
 
 

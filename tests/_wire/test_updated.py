@@ -124,7 +124,7 @@ async def test_the_error_says_that_an_update_whose_record_cannot_be_read_was_acc
     """The error names the update. Its cause is the failure of the read."""
     answers = Answers(WITHOUT_RECORD["no content"], get)
 
-    with pytest.raises(InvalidResponse, match=r"PATCH /customers/cst-1 was accepted \(204\).*GET.*not be") as caught:
+    with pytest.raises(InvalidResponse, match=r"PATCH /customers/cst-1 was accepted \(204\).*GET.*Do not") as caught:
         await update(answers, retry=RetryPolicy(attempts=2), bulk=bulk)
 
     assert (caught.value.method, caught.value.status, caught.value.resource) == ("PATCH", 204, "customer")

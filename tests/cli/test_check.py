@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 from command import Done, on_terminal, run, start
-from differing import PRIVATE, Differing, Way, differing
+from differing import PRIVATE, Difference, Differing, differing
 from loops import until
 from mocked import KEY
 
@@ -61,19 +61,22 @@ async def test_the_check_reports_the_differences_of_the_sandbox(many: Sandbox) -
         "customer notes: records": "open",
         "events: attributes": "odd",
     }
-    assert lines["events: attributes"][1] == "Not known, kept in `extra`: settled (true or false)."
+    assert lines["events: attributes"][1] == "Not documented, kept in `extra`: settled (true or false)."
     assert lines["size: customers"] == ("ok", "About 300.")
     assert lines["size: export"][1].startswith("3 requests, less than a minute at 240 a minute.")
     assert {request.method for request in many.requests} == {"GET"}
 
 
-DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
-    "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` drops `per_page`. The library puts it back.")},
+DIFFERENCES: dict[Difference, dict[str, tuple[str, str]]] = {
+    "drops per_page": {"lists: `per_page` in `next`": ("odd", "`next` lacks `per_page`. The library adds it.")},
     "caps pages": {
-        "lists: rows a page": ("odd", "50 came, although 100 were asked for: an export takes 2 times the requests."),
+        "lists: rows a page": (
+            "odd",
+            "50 rows came, although 100 were requested: an export makes 2 times as many requests.",
+        ),
     },
     "shuffles": {
-        "lists: order": ("odd", "Two reads of a page gave another order"),
+        "lists: order": ("odd", "Two reads of a page had another order"),
         "lists: page numbers": ("odd", "customers are on page 1 and on page 2"),
         "size: customers": ("open", "its pages overlap"),
         "size: export": ("open", "its pages overlap"),
@@ -87,9 +90,9 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "customers: attributes": (
             "odd",
             (
-                "Not known, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may be "
-                "data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), preferences "
-                "(object)."
+                "Not documented, kept in `extra`: (a name that may be data) (object, text), consent.(a name that may "
+                "be data) (true or false), consent.whatsapp (true or false), loyalty_points (whole number), "
+                "preferences (object)."
             ),
         )
     },
@@ -97,9 +100,9 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "customers: values": (
             "odd",
             (
-                "Could not be read, so they are None and in `record.invalid`: consent.email, membership.end_date, "
-                "membership.start_date. Read, although another kind is documented: address (empty list), telephone "
-                "(whole number)."
+                "Could not be read; in `record.invalid`, and None in the field: consent.email, membership.end_date, "
+                "membership.start_date. Could be read, although another kind is documented: address (empty list), "
+                "telephone (whole number)."
             ),
         ),
         "customers: dates": ("odd", "membership.end_date (another text), membership.start_date (99.99.9999)"),
@@ -120,28 +123,31 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         },
         "bookings: values": ("odd", "lines[].created_at"),
         **{
-            f"{group}: values": ("odd", "Could not be read, so they are None and in `record.invalid`: created_at")
+            f"{group}: values": (
+                "odd",
+                "Could not be read; in `record.invalid`, and None in the field: created_at",
+            )
             for group in ("customers", "customer notes", "events", "venues", "dates", "seats")
         },
     },
-    "summer time": {"times: summer": ("ok", "Dates in summer have the offset +01:00, so their times are true.")},
-    "internal next": {"lists: address in `next`": ("odd", "Another host and port and path than was asked.")},
-    "relative next": {"lists: address in `next`": ("odd", "It is a relative one.")},
+    "summer time": {"times: summer": ("ok", "Dates in summer have the offset +01:00, so their times are correct.")},
+    "internal next": {"lists: address in `next`": ("odd", "`next` has another host and port and path")},
+    "relative next": {"lists: address in `next`": ("odd", "`next` is a relative address.")},
     "forbids unknown ids": {"lists: unknown id": ("failed", "a sync after a deletion ends in an error")},
-    "ignores the filter": {"lists: dates by day": ("odd", "The filter is ignored")},
+    "ignores the filter": {"lists: dates by day": ("odd", "The API ignores the filter")},
     "includes the day": {
         "lists: dates by day": ("ok", "`after` includes the day itself. `before` includes the day itself.")
     },
     "filter loses dates": {"lists: dates by day": ("failed", "--from and --to would miss it")},
     "refuses the filter": {
         "connection: answers": ("failed", "GET /events/{id}/dates ended in NotFound (404)"),
-        "lists: dates by day": ("failed", "leave --from and --to out"),
+        "lists: dates by day": ("failed", "do not use --from and --to"),
     },
     "tells the total": {
         "lists: `links` and `meta`": (
             "odd",
             (
-                "Not known: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
+                "Not documented: meta.(a name that may be data), meta.total. `links.last` leads to the last page. "
                 "`meta.per_page` is a text."
             ),
         )
@@ -169,18 +175,18 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
     },
     "404 beyond the end": {},
     "redirects": {
-        "connection: redirects": ("odd", "requests were redirected. A redirect costs one more request or fails."),
-        "lists: address in `next`": ("odd", "Another path than was asked."),
+        "connection: redirects": ("odd", "requests were redirected. A redirect needs one more request, or fails."),
+        "lists: address in `next`": ("odd", "`next` has another path than the request."),
     },
     "more by id": {
-        "lists: one record": ("odd", "Only in the list, or only by id: (a name that may be data)."),
+        "lists: one record": ("odd", "Only in the list, or only in the answer by id: (a name that may be data)."),
     },
 }
 """The lines that change with each way, and their text. The lines of a kind that is not read are missing."""
 
 
 @pytest.mark.parametrize("way", DIFFERENCES)
-async def test_a_difference_is_reported_only_in_its_own_lines(way: Way) -> None:
+async def test_a_difference_is_reported_only_in_its_own_lines(way: Difference) -> None:
     """So the reader knows what is different, and what is not."""
     async with differing() as api:
         usual = await checked(api)
@@ -196,7 +202,7 @@ async def test_a_difference_is_reported_only_in_its_own_lines(way: Way) -> None:
     assert changed == DIFFERENCES[way].keys()
 
 
-TEN: tuple[Way, ...] = (
+TEN: tuple[Difference, ...] = (
     "drops per_page",
     "caps pages",
     "limits to 60",
@@ -238,8 +244,8 @@ async def test_no_private_value_is_shown(tmp_path: Path, customers: int) -> None
     """No value, id or key is shown, also if the server differs in many ways."""
     report = tmp_path / "report.md"
     told = ""
-    others: tuple[Way, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
-    people: tuple[Way, ...] = ("names of people",)
+    others: tuple[Difference, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
+    people: tuple[Difference, ...] = ("names of people",)
     for ways in ((), TEN + people, others + people):
         async with differing(*ways, customers=customers) as api:
             as_json = await run("check", "--json", "--report", str(report), url=api.url)
@@ -259,13 +265,14 @@ async def test_an_attribute_name_of_a_single_record_is_not_shown() -> None:
         lines = await checked(api)
 
     assert lines["customers: attributes"][1] == (
-        "Not known, kept in `extra`: (a name that may be data) (true or false), links.(a name that may be data) (text)."
+        "Not documented, kept in `extra`: (a name that may be data) (true or false), links.(a name that may be "
+        "data) (text)."
     )
     assert lines["lists: `links` and `meta`"][1] == (
-        "Not known: links.(a name that may be data), meta.(a name that may be data)."
+        "Not documented: links.(a name that may be data), meta.(a name that may be data)."
     )
     assert lines["lists: `per_page` in `next`"][1] == ("`next` has no `page`, but (a name that may be data), per_page.")
-    assert lines["lists: one record"][1] == "Only in the list, or only by id: (a name that may be data)."
+    assert lines["lists: one record"][1] == "Only in the list, or only in the answer by id: (a name that may be data)."
 
 
 async def test_the_report_has_the_kinds_of_values_at_each_path(tmp_path: Path) -> None:
@@ -276,8 +283,8 @@ async def test_the_report_has_the_kinds_of_values_at_each_path(tmp_path: Path) -
     report = (tmp_path / "report.md").read_text().splitlines()
     assert "| `consent.email` | whole number (230) |  |  |" in report
     assert "| `membership.start_date` | text (230) | 99.99.9999 (230) |  |" in report
-    assert "| `loyalty_points` | whole number (230) |  | not known |" in report
-    assert "| ok | connection: key | The API accepts it. |" in report
+    assert "| `loyalty_points` | whole number (230) |  | not documented |" in report
+    assert "| ok | connection: key | The API accepts the key. |" in report
 
 
 @pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 100_000, 150_000])
@@ -310,7 +317,7 @@ async def test_an_empty_box_office_is_open_and_not_failed() -> None:
     assert lines["size: customers"] == ("ok", "None.")
     assert lines["customers: records"] == ("open", "None read: the lists are empty.")
     assert lines["lists: order"] == ("open", "Not known: no customer was read.")
-    assert lines["seats: records"] == ("open", "None read: no record was found whose list to ask for.")
+    assert lines["seats: records"] == ("open", "None read: no record was found that has such a list.")
 
 
 async def test_pages_are_checked_even_if_all_customers_fit_on_one() -> None:
@@ -318,9 +325,9 @@ async def test_pages_are_checked_even_if_all_customers_fit_on_one() -> None:
     async with differing("drops per_page", customers=3) as api:
         lines = await checked(api)
 
-    assert lines["lists: rows a page"] == ("ok", "100 a page are honoured.")
+    assert lines["lists: rows a page"] == ("ok", "The API sends 100 rows a page, as requested.")
     assert lines["lists: `per_page` in `next`"][0] == "odd"
-    assert lines["lists: page numbers"] == ("ok", "Page 2 with one row a page is the second row of the list.")
+    assert lines["lists: page numbers"] == ("ok", "With one row a page, page 2 has the second row of the list.")
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -354,7 +361,7 @@ async def test_a_key_that_is_not_accepted_is_reported(box: Sandbox) -> None:
     assert done.code == 4
     assert lines["connection: key"][0] == "failed"
     assert "it is wrong, revoked or of another account" in lines["connection: key"][1]
-    assert lines["connection: wall"][0] == "ok"
+    assert lines["connection: firewall"][0] == "ok"
     assert len(box.requests) == 1
     assert "skl-wrong" not in done.out + done.err
     assert "No valid API Key provided" in done.err
@@ -369,26 +376,26 @@ async def test_a_key_without_permission_to_read_is_reported(box: Sandbox) -> Non
     assert done.code == 4
     assert lines_in(done)["connection: key"] == (
         "failed",
-        "The API knows it, but it may not read this: ask the owner of the account.",
+        "The key is valid but may not read this: ask the owner of the account.",
     )
 
 
-async def test_for_a_wall_the_check_says_what_to_ask_support_for(box: Sandbox) -> None:
-    """The wall does not say whether the key is good."""
+async def test_for_a_firewall_the_check_says_what_to_ask_support_for(box: Sandbox) -> None:
+    """The firewall does not say whether the key is good."""
     box.fail(status=403, html=True, times=None)
 
     done = await run("check", "--json", box=box)
 
     lines = lines_in(done)
     assert done.code == 1
-    assert lines["connection: wall"][0] == "failed"
-    assert "Ask TicketSource support for the user agent" in lines["connection: wall"][1]
-    assert "TICKETSOURCE_USER_AGENT" in lines["connection: wall"][1]
+    assert lines["connection: firewall"][0] == "failed"
+    assert "Ask TicketSource support for the user agent" in lines["connection: firewall"][1]
+    assert "TICKETSOURCE_USER_AGENT" in lines["connection: firewall"][1]
     assert lines["connection: key"][0] == lines["connection: reached"][0] == "open"
     assert len(box.requests) == 1
 
 
-async def test_for_a_wall_that_refuses_a_set_user_agent_the_check_says_so(
+async def test_for_a_firewall_that_refuses_a_set_user_agent_the_check_says_so(
     box: Sandbox,
 ) -> None:
     """It would not help to set it once more."""
@@ -399,7 +406,7 @@ async def test_for_a_wall_that_refuses_a_set_user_agent_the_check_says_so(
     out, err = await process.communicate()
 
     assert process.returncode == 1
-    assert "It is set to something already: ask whether that is still right." in out.decode()
+    assert "TICKETSOURCE_USER_AGENT is set already: ask whether its value is still right." in out.decode()
     assert "Example/1" not in (out + err).decode()
 
 
@@ -418,7 +425,7 @@ async def test_the_errors_of_a_refused_key_are_used_for_the_other_lines() -> Non
     assert re.search(r"\nNothing else was checked\.\n[0-9]+ ok, 0 odd, 2 open, 2 failed\n\Z", in_lines.out)
 
 
-async def test_the_request_id_of_a_wall_is_reported(box: Sandbox, tmp_path: Path) -> None:
+async def test_the_request_id_of_a_firewall_is_reported(box: Sandbox, tmp_path: Path) -> None:
     """Support can find the request by it."""
     box.fail(status=403, html=True, headers={"CF-Ray": "r-1"}, times=None)
 
@@ -437,7 +444,10 @@ async def test_a_key_that_is_refused_after_good_answers_is_failed() -> None:
 
     lines = lines_in(done)
     assert done.code == 4
-    assert lines["connection: key"] == ("failed", "The API accepted it, and then refused it.")
+    assert lines["connection: key"] == (
+        "failed",
+        "The API accepted the key at first, and refused it later: ask the owner of the account.",
+    )
     assert lines["customers: records"] == ("ok", "200 read.")
     assert lines["events: records"][0] == "failed"
     assert lines["lists: dates by day"] == ("open", "Not known: the check stopped early.")
@@ -478,7 +488,7 @@ async def test_an_interruption_of_a_wait_is_reported_as_an_interruption(number: 
         assert "  open    clock: Not known: the check was interrupted." in told
         assert told.endswith("Nothing else was checked.\n")
     else:
-        assert "  ok      key: The API accepts it." in told
+        assert "  ok      key: The API accepts the key." in told
         assert "  open    dates by day: Not known: the check was interrupted." in told
         assert "  open    records: None read: the check was interrupted." in told
         assert "  open    customers: Not known: the check was interrupted." in told
@@ -579,7 +589,7 @@ async def test_a_check_of_the_sandbox_needs_no_key() -> None:
     done = await run("check", "--sandbox", "--quiet")
 
     assert (done.code, done.err) == (0, "")
-    assert "  odd     attributes: Not known, kept in `extra`: settled (true or false)." in done.out
+    assert "  odd     attributes: Not documented, kept in `extra`: settled (true or false)." in done.out
     assert done.out.endswith(" 0 failed\n")
 
 
@@ -598,7 +608,7 @@ async def test_a_report_needs_an_existing_folder_and_a_file(box: Sandbox, tmp_pa
     ("answer", "state", "words"),
     [
         (b"1\n", "odd", "The times are local times, although they are written with +00:00. Do not convert them."),
-        (b"2\n", "ok", "The offset +00:00 is true in summer too. Convert the times to local time."),
+        (b"2\n", "ok", "The offset +00:00 is correct in summer too. Convert the times to local time."),
         (b"?\n", "open", "Not known whether this is the local time"),
         (b"\n", "open", "Not known whether this is the local time"),
     ],
@@ -655,7 +665,7 @@ async def test_ctrl_c_prints_the_lines_that_are_known(tmp_path: Path) -> None:
         out, err = await process.communicate()
 
     assert process.returncode == 130
-    assert "key: The API accepts it." in out.decode()
+    assert "key: The API accepts the key." in out.decode()
     assert "open    records: None read: the check was interrupted." in out.decode()
     assert "open    dates by day: Not known: the check was interrupted." in out.decode()
     assert "Traceback" not in err.decode()
@@ -725,6 +735,6 @@ async def test_a_server_that_ignores_per_page_is_reported() -> None:
     assert rows["lists: rows a page"][0] == "ok"
     assert lines["lists: rows a page"] == (
         "odd",
-        "More than the 100 that were asked for came: `per_page` is ignored.",
+        "The API ignores `per_page`: more than the requested 100 rows came.",
     )
     assert lines["lists: page numbers"][0] == "failed"

@@ -409,7 +409,8 @@ async def test_an_export_in_which_every_event_fails_keeps_the_old_file(
     lines = done.err.splitlines()
     assert len(lines) == 5
     assert lines[-1].startswith(
-        f"ticketsource: no row could be read, so {target} was not written. {target} is still the old one, of "
+        f"ticketsource: no row could be read, so {target} was not written. {target} is unchanged: it is still "
+        "the file of "
     )
     assert printed.out == ""
 

@@ -366,7 +366,7 @@ async def test_a_row_that_the_api_refuses_is_reported_and_the_others_are_written
 
     assert [outcome["outcome"] for outcome in outcomes] == ["refused", "unknown", "created"]
     assert "must be a valid email" in outcomes[0]["reason"]
-    assert "Look at the record" in outcomes[1]["reason"]
+    assert "Look for the new record" in outcomes[1]["reason"]
     assert done.code == 1
     assert [outcome["outcome"] for outcome in later] == ["refused", "unchanged", "unchanged"]
     assert again.err == ""

@@ -63,7 +63,7 @@ async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
         done = await run(*arguments, box=shows)
 
         assert done.code == 2
-        assert "an id here is" in done.err
+        assert "such an id is" in done.err
 
 
 async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:

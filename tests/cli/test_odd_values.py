@@ -102,7 +102,7 @@ async def test_a_failed_export_says_that_the_file_is_the_old_one(box: Sandbox, t
 
     assert "the old one" not in first.err
     assert failed.code == 75
-    assert failed.err.endswith(f"{target} is still the old one, of 2026-03-01 09:30.\n")
+    assert failed.err.endswith(f"{target} is unchanged: it is still the file of 2026-03-01 09:30.\n")
     assert failed.err.count("\n") == 1
 
 

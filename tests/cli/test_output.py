@@ -125,7 +125,7 @@ def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path) -> No
         stream.write("new")
 
     assert target.read_text() == "new"
-    assert warnings == [f"Check who may read {target}: its mode cannot be set to 640 (Operation not permitted)."]
+    assert warnings == [f"The mode of {target} cannot be set to 640 (Operation not permitted): check who may read it."]
     assert _names(tmp_path) == ["customers.csv"]
 
 
@@ -200,7 +200,7 @@ async def test_a_file_that_is_too_large_is_named_and_the_old_one_is_kept(many: S
     done = await run_with_streams("", *EXPORT, "-q", "-o", str(target), box=many, before="ulimit -f 1")
 
     assert done.code == 1
-    assert done.err.startswith(f"ticketsource: {target} cannot be written: File too large. {target} is still the old")
+    assert done.err.startswith(f"ticketsource: {target} cannot be written: File too large. {target} is unchanged")
     assert target.read_text() == "old"
 
 
@@ -215,5 +215,5 @@ def test_the_error_for_a_full_disk_names_the_temporary_folder() -> None:
         fill()
 
     assert full.value.__notes__ == [
-        f"The file is put together in {tempfile.gettempdir()}; TMPDIR can name a folder with more space."
+        f"The file is made in {tempfile.gettempdir()} first. Set TMPDIR to a folder with more space."
     ]

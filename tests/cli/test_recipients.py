@@ -300,7 +300,7 @@ async def test_a_store_of_another_box_office_is_refused(regulars: Sandbox, tmp_p
     done = await run(*WITH_CUSTOMER, "--store", str(store), "-o", str(target), box=regulars)
 
     assert (done.code, target.exists(), len(regulars.requests)) == (1, False, 0)
-    assert "is of http" in done.err
+    assert "belongs to http" in done.err
     assert "customers changes --rebind" in done.err
 
 

@@ -143,7 +143,7 @@ async def test_an_odd_answer_for_one_customer_does_not_hold_back_other_changes(
     [({"status": 401}, 4), ({"status": 429, "times": 4}, 75), ({"status": 403, "html": True}, 1)],
 )
 @pytest.mark.usefixtures("ticketsource_no_waiting")
-async def test_a_refused_key_a_limit_or_a_wall_leaves_no_file_and_no_acknowledged_change(
+async def test_a_refused_key_a_limit_or_a_firewall_leaves_no_file_and_no_acknowledged_change(
     box: Sandbox, tmp_path: Path, fault: dict[str, Any], code: int
 ) -> None:
     """These errors concern all calls, even if they answer the call for a single customer."""
@@ -185,7 +185,7 @@ async def test_a_merged_customer_is_reported_with_what_to_do(box: Sandbox, tmp_p
     after = await run("customers", "changes", "--store", store, "--quiet", box=box)
 
     assert (odd.code, odd.out) == (1, "")
-    assert f"They may have been merged into {kept}." in odd.err
+    assert f"The record may have been merged into {kept}." in odd.err
     assert "(the command: customers forget)" in odd.err
     assert "1 of the customers could not be read. Their changes are missing." in odd.err
     assert (forgotten.code, after) == (0, (0, "", ""))

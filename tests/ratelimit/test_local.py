@@ -271,7 +271,9 @@ def test_repeated_pauses_are_one_line_in_the_log(caplog: pytest.LogCaptureFixtur
 
     asyncio.run(main())
 
-    assert [r.getMessage() for r in caplog.records] == ["The API asks for a pause: no request with this key for 5.0 s."]
+    assert [r.getMessage() for r in caplog.records] == [
+        "The API asks for a pause: no request is sent with this key for 5.0 s."
+    ]
 
 
 def test_a_limiter_keeps_its_count_after_its_event_loop_is_closed() -> None:

@@ -16,7 +16,7 @@ from loops import VirtualLoop, until
 from ticketsource_async import ConfigurationError, LocalRateLimiter, RateLimit, TicketSource
 from ticketsource_async.ratelimit import Priority
 from ticketsource_async.ratelimit.local import shared
-from ticketsource_async.ratelimit.pacing import FirstPage, SingleCalls, bulk_may_take_one_at, step_of
+from ticketsource_async.ratelimit.pacing import FirstPage, SingleCalls, next_bulk_slot_at, sample_step
 from ticketsource_async.sandbox import Sandbox
 
 PER = 60.0
@@ -70,7 +70,7 @@ class Office:
         while self.loop.time() < until:
             await self.call("bulk")
 
-    async def singles(self, until: float, every: float) -> None:
+    async def single_calls_expected(self, until: float, every: float) -> None:
         """Make a single call again and again, whether the last one has its answer or not."""
         async with asyncio.TaskGroup() as group:
             while self.loop.time() < until:
@@ -100,7 +100,7 @@ def mixed(
     async def main(loop: asyncio.AbstractEventLoop) -> None:
         office = Office(LocalRateLimiter(rate, clock=loop.time), loop, latency, counted, traffic)
         async with asyncio.TaskGroup() as group:
-            group.create_task(office.singles(seconds, every))
+            group.create_task(office.single_calls_expected(seconds, every))
             await asyncio.sleep(0.001)  # the first single call is there before all bulk has begun
             for _ in range(workers):
                 group.create_task(office.bulk(seconds))
@@ -229,11 +229,11 @@ def test_paced_bulk_of_any_kind_hardly_delays_single_calls(
 )
 def test_a_paced_call_waits_at_most_until_the_last_slot_is_free(limit: int, back: list[float], last: float) -> None:
     """Half of the slots are given out without a wait."""
-    times = sorted(back[:limit])[:: step_of(limit)]
-    found = bulk_may_take_one_at(limit, times, last)
+    times = sorted(back[:limit])[:: sample_step(limit)]
+    found = next_bulk_slot_at(limit, times, last)
 
     assert found <= max([last, *times]) + 1e-9
-    at_once = limit - len(times) * step_of(limit) > limit - limit // 2
+    at_once = limit - len(times) * sample_step(limit) > limit - limit // 2
     assert (found == -inf) == at_once
 
 
@@ -247,7 +247,7 @@ def test_single_calls_that_start_during_a_job_wait_for_one_window_at_most() -> N
             for _ in range(9):
                 group.create_task(office.bulk(190))
             await asyncio.sleep(30)
-            group.create_task(office.singles(190, 2))
+            group.create_task(office.single_calls_expected(190, 2))
 
     run(main)
     waits = [wait for _, wait in traffic.waits]
@@ -267,8 +267,8 @@ def test_pacing_looks_at_few_slots_even_if_the_limit_is_high() -> None:
                 yield time
 
     limit = 100_000
-    assert bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) // 4)), 0.0) == -inf
-    found = bulk_may_take_one_at(limit, Times([60.0] * (limit // step_of(limit) * 3 // 4)), 0.0)
+    assert next_bulk_slot_at(limit, Times([60.0] * (limit // sample_step(limit) // 4)), 0.0) == -inf
+    found = next_bulk_slot_at(limit, Times([60.0] * (limit // sample_step(limit) * 3 // 4)), 0.0)
     assert 60 / limit * 3 < found < 60 / limit * 5
     assert len(looked_at) < 500
 
@@ -278,7 +278,7 @@ def test_single_calls_of_one_event_loop_do_not_starve_bulk_of_another() -> None:
     limiter = LocalRateLimiter(RateLimit(10, per=0.5))
     done = threading.Event()
 
-    async def singles() -> None:
+    async def single_calls_expected() -> None:
         async def again_and_again() -> None:
             while not done.is_set():
                 async with limiter.slot(key="key", priority="interactive"):
@@ -292,7 +292,7 @@ def test_single_calls_of_one_event_loop_do_not_starve_bulk_of_another() -> None:
                 pass
 
     with ThreadPoolExecutor(1) as threads:
-        crowd = threads.submit(asyncio.run, singles())
+        crowd = threads.submit(asyncio.run, single_calls_expected())
         try:
             asyncio.run(asyncio.wait_for(bulk(), 60))
         finally:
@@ -343,7 +343,7 @@ def test_a_list_with_a_second_page_is_not_a_single_call() -> None:
     single_calls.note("key", cast(Priority, one), 0.0)
     single_calls.note("key", cast(Priority, other), 1.0)
     assert single_calls.expected_for("key", 2.0) == 599.0
-    assert single_calls.expected_for("key", 2.0, certainly=True) == 0.0
+    assert single_calls.expected_for("key", 2.0, only_certain=True) == 0.0
     other.goes_on = True
     assert single_calls.expected_for("key", 2.0) == 598.0
     one.goes_on = True
@@ -412,7 +412,7 @@ def test_a_client_with_pacing_shares_the_limit_of_the_others() -> None:
     """With separate limiters, each would use the whole limit."""
     rate = RateLimit(77)
     assert shared(RateLimit(77, pace=True)) is shared(rate)
-    assert shared(rate).always_paces
+    assert shared(rate).always_paced
 
 
 @pytest.mark.parametrize("wrong", [{"group": ""}, {"group": " "}, {"group": 7}, {"pace": "yes"}, {"pace": 1}])

@@ -67,7 +67,7 @@ async def test_a_get_of_a_merged_customer_can_answer_with_the_other(shows: Sandb
 
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         listed = [customer.id async for customer in ts.customers.list()]
-        with pytest.raises(InvalidResponse, match=f"customer {three}: the record asked for was {one}"):
+        with pytest.raises(InvalidResponse, match=f"customer {three}: the requested record was {one}"):
             await ts.customers.get(one)
         for call in (
             ts.customers.get(two),

@@ -201,14 +201,18 @@ async def test_a_fault_can_last_for_ever(http: aiohttp.ClientSession, box: Sandb
             assert await response.read() == b"\xff"
 
 
-async def test_a_fault_can_answer_with_the_html_of_a_wall(http: aiohttp.ClientSession, box: Sandbox) -> None:
+async def test_a_fault_can_answer_with_the_html_of_a_firewall(http: aiohttp.ClientSession, box: Sandbox) -> None:
     """`html` is a page with the type of HTML. With 403, it has the header of Cloudflare."""
     box.fail(html=True, status=403)
     box.fail(html=True)
 
-    async with http.get("/customers") as wall:
-        assert (wall.status, wall.content_type, wall.headers["cf-mitigated"]) == (403, "text/html", "challenge")
-        assert "<title>Just a moment...</title>" in await wall.text()
+    async with http.get("/customers") as page:
+        assert (page.status, page.content_type, page.headers["cf-mitigated"]) == (
+            403,
+            "text/html",
+            "challenge",
+        )
+        assert "<title>Just a moment...</title>" in await page.text()
     async with http.get("/customers") as page:
         assert (page.status, "cf-mitigated" in page.headers) == (200, False)
 

@@ -213,9 +213,9 @@ def other_version(form: int, path: Path) -> None:
     ("make", "said"),
     [
         (lambda path: path.write_text("id,title\n" * 1000), "is another kind of file"),
-        (other_database, "is another database"),
-        (partial(other_version, 1), "has the form 1 of another version .* this one reads form 3: name a new file"),
-        (partial(other_version, 9), "has the form 9 of another version .* this one reads form 3: upgrade"),
+        (other_database, "is the database of another program"),
+        (partial(other_version, 1), "has the format 1, .* reads the format 3: name a new file"),
+        (partial(other_version, 9), "has the format 9, .* reads the format 3: upgrade"),
         (lambda path: path.mkdir(), "is not a regular file"),
         (lambda path: os.mkfifo(path, 0o644), "is not a regular file"),
     ],
@@ -315,7 +315,7 @@ async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: Tick
             box.customers.update(zoe, {"consent": {"email": True}})
             given = [change async for change in ts.customers.changes(store)]
             box.customers.update(zoe, {"consent": {"email": False}})
-            with pytest.raises(StoreInUse, match="loop over changes that began later"):
+            with pytest.raises(StoreInUse, match="by a later loop over changes"):
                 await anext(older)
         await store.acknowledge(withdrawn)
         again = [change async for change in ts.customers.changes(store)]
@@ -332,9 +332,9 @@ async def test_a_new_key_is_accepted_only_if_it_finds_a_stored_customer(path: Pa
             Sandbox(customers=5, seed=9, api_key="skl-other") as other,
             TicketSource(other.api_key, base_url=other.url) as elsewhere,
         ):
-            with pytest.raises(StoreError, match=f"is of {box.url}, not of {other.url}"):
+            with pytest.raises(StoreError, match=f"belongs to {box.url}, not to {other.url}"):
                 await anext(elsewhere.customers.changes(store))
-            with pytest.raises(StoreError, match="none of 25 customers in it is found"):
+            with pytest.raises(StoreError, match="finds none of 25 customers in it"):
                 await elsewhere.customers.rebind(store)
         async with TicketSource("skl-wrong", base_url=box.url) as wrong:
             with pytest.raises(Exception, match="401"):
@@ -365,7 +365,7 @@ async def test_a_new_store_is_bound_by_the_first_answer_of_a_box_office(path: Pa
                 await anext(open_loop)
                 with pytest.raises(StoreError, match="name another file"):
                     await anext(elsewhere.customers.changes(store))
-                with pytest.raises(StoreError, match="loop over changes that is open"):
+                with pytest.raises(StoreError, match="in use by a loop over changes"):
                     await ts.customers.rebind(store)
         async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as same:
             with pytest.raises(StoreError, match="name another file"):
@@ -395,7 +395,7 @@ async def test_a_page_larger_than_one_sqlite_query_is_compared(path: Path) -> No
     async with CustomerStore(path) as store:
         await store.mark_pending([(Created(Customer(ids[-1])), ())])
 
-        rows = await store._do(store._opened.stored, ids)
+        rows = await store._run(store._opened.stored, ids)
 
     assert len(rows) == len(ids)
     assert [customer_id for customer_id, row in rows.items() if any(row)] == [ids[-1]]

@@ -96,7 +96,7 @@ async def test_many_server_errors_stop_the_calls_by_id_and_gateway_404s_do_not(
     box.requests.clear()
     with pytest.raises(ServerError) as failed:
         await sync(ts, store, max_removed=25)
-    assert failed.value.__notes__ == ["21 customers could not be asked for, so the others were not."]
+    assert failed.value.__notes__ == ["21 customers could not be asked for, so the run asked for no other customer."]
 
     async with Sandbox(customers=25, rate_limit=None) as gateway:
         store_of_it = CustomerStore(tmp_path / "other.db")

@@ -131,7 +131,7 @@ async def test_the_calls_by_id_stop_after_many_refusals(
     assert changes == []
     assert isinstance(error, APIError)
     assert error.status == status
-    assert error.__notes__ == ["21 customers could not be asked for, so the others were not."]
+    assert error.__notes__ == ["21 customers could not be asked for, so the run asked for no other customer."]
 
 
 @pytest.mark.parametrize("fault", [{"cut": "before"}, {"cut": "body"}])
@@ -214,7 +214,7 @@ async def test_a_merged_customer_is_reported_until_they_are_erased_from_the_stor
         assert [(type(change), change.id) for change in changes] == expected
         assert isinstance(odd, InvalidResponse)
         (note,) = odd.__notes__
-        assert note.startswith(f"So it is not known whether {merged} is still there. They may have been merged into ")
+        assert note.startswith(f"It is not known whether {merged} still exists. The record may have been merged into ")
         assert f"merged into {kept}." in note
         assert f"call store.erase('{merged}') (the command: customers forget)" in note
     assert await store.get(merged) is not None
@@ -248,7 +248,7 @@ async def test_merged_customers_do_not_stop_rebind(box: Sandbox, ts: TicketSourc
 
     await ts.customers.rebind(store)
     box.fail(path=f"/customers/{everybody[0]}", status=404)
-    with pytest.raises(InvalidResponse, match="the record asked for was"):
+    with pytest.raises(InvalidResponse, match="the requested record was"):
         await ts.customers.rebind(store)
 
 
@@ -308,7 +308,7 @@ async def test_a_failed_clean_up_hides_no_error_and_is_repeated_by_the_next_open
         box.fail(path=f"/customers/{zoe}", status=404, body='{"errors": [{"code": "not_found"}]}')
         with caplog.at_level(logging.WARNING), pytest.raises(KeyError, match="the real one"):
             await _acknowledge_and_fail(ts, store)
-        assert "Traces of customers who are deleted or erased are still in" in caplog.text
+        assert "Data of deleted or erased customers are still in" in caplog.text
     assert _to_wipe(path) == [(zoe,)]
 
     async with CustomerStore(path):
@@ -329,7 +329,7 @@ async def _acknowledge_and_fail(ts: TicketSource, store: CustomerStore) -> None:
             await store.acknowledge(change)
             file = store._file
             assert file is not None
-            await store._do(file._sql.set_authorizer, _no_vacuum)
+            await store._run(file._sql.set_authorizer, _no_vacuum)
             raise KeyError("the real one")
     finally:
         await changes.aclose()
@@ -358,7 +358,7 @@ async def test_the_error_uses_the_singular_for_one_customer(store: CustomerStore
     async with Sandbox(customers=1, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids())
-        with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* allow at most that many with max_removed=1 "):
+        with pytest.raises(TooManyRemoved, match=r"has 1 customer, and .* pass at most max_removed=1 "):
             await sync(ts, store, max_removed=0)
 
 

@@ -82,7 +82,7 @@ async def test_an_invalid_id_is_reported_after_the_changes_of_all_others(
             changes += [(type(change), change.id) for change in before_it]
             assert isinstance(error, InvalidID)
             assert str(error).startswith(f"{customer_id!r} is not the id of a customer")
-            assert f"The customer store {path} has an id that cannot be asked for" in error.__notes__[0]
+            assert f"The customer store {path} has this id, which no record can have" in error.__notes__[0]
         await ts.customers.rebind(store)
         assert await store.erase(customer_id)
         assert await sync(ts, store) == []
@@ -117,5 +117,5 @@ async def test_rebind_refuses_a_store_with_only_invalid_ids(box: Sandbox, ts: Ti
         change_stored_record(path, customer_id, id=f"a {number}")
 
     async with CustomerStore(path) as store:
-        with pytest.raises(StoreError, match="none of 25 customers in it is found"):
+        with pytest.raises(StoreError, match="finds none of 25 customers in it"):
             await ts.customers.rebind(store)

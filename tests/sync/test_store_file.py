@@ -201,7 +201,7 @@ async def test_a_sync_with_a_damaged_store_is_correct_or_raises_a_store_error(
                 assert {i: after for i, after in other_system.items() if i in there} == there, damage
             else:
                 assert str(refused).startswith(f"The customer store {path} ")
-                assert re.search("put back a copy|name a|upgrade|look at", str(refused)), damage
+                assert re.search("restore a copy|name a|upgrade|check its", str(refused)), damage
                 assert str(refused).isprintable()
 
     assert outcomes[False] > outcomes[True] > 0
@@ -253,7 +253,7 @@ async def test_an_invalid_id_in_the_store_is_not_shown_in_the_error(
     database.close()
 
     async with CustomerStore(path) as store:
-        with pytest.raises(StoreError, match=r"the id of a customer cannot be read.*put back a copy") as caught:
+        with pytest.raises(StoreError, match=r"the id of a customer cannot be read.*restore a copy") as caught:
             await sync(ts, store)
     assert "zoe" not in str(caught.value)
 
@@ -274,7 +274,7 @@ async def test_a_store_without_its_box_office_is_refused_until_rebind(
         TicketSource(other.api_key, base_url=other.url) as elsewhere,
         CustomerStore(path) as store,
     ):
-        with pytest.raises(StoreError, match="does not say whose customers"):
+        with pytest.raises(StoreError, match="its box office is missing"):
             await sync(elsewhere, store)
         await ts.customers.rebind(store)
         assert await sync(ts, store) == []
@@ -311,7 +311,7 @@ def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path, caplo
     [told] = caplog.records
     assert told.levelno == logging.WARNING
     assert told.getMessage() == (
-        f"Others may be able to read {path}: its mode cannot be changed (Operation not permitted)."
+        f"Other users may be able to read {path}: its mode cannot be changed (Operation not permitted)."
     )
 
 

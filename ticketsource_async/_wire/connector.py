@@ -32,7 +32,7 @@ class Connector(aiohttp.TCPConnector):
 
         A write must not use a kept connection. The connections that it passes over stay kept.
         """
-        passed_over: list[Connection] = []
+        unused: list[Connection] = []
         try:
             while True:
                 connection = await super().connect(req, traces, timeout)
@@ -41,14 +41,14 @@ class Connector(aiohttp.TCPConnector):
                     self._known.add(protocol)
                     break
                 if req.method != "GET":
-                    passed_over.append(connection)
+                    unused.append(connection)
                 elif await _is_silent(connection, protocol):
                     break
         finally:
-            for other in passed_over:
+            for other in unused:
                 other.release()
         if req.method == "GET":
-            connection.add_callback(partial(_listen, connection, protocol))
+            connection.add_callback(partial(_close_on_data, connection, protocol))
         else:
             protocol.force_close()
         return connection
@@ -71,13 +71,13 @@ async def _is_silent(connection: Connection, protocol: ResponseHandler) -> bool:
     return False
 
 
-def _listen(connection: Connection, protocol: ResponseHandler) -> None:
+def _close_on_data(connection: Connection, protocol: ResponseHandler) -> None:
     transport = connection.transport
     if transport is not None and not transport.is_closing():
-        transport.set_protocol(_Silence(transport, protocol))
+        transport.set_protocol(_CloseOnData(transport, protocol))
 
 
-class _Silence(asyncio.Protocol):
+class _CloseOnData(asyncio.Protocol):
     """Close a connection that is kept for the next call as soon as the server sends anything."""
 
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:

@@ -19,7 +19,7 @@ from ticketsource_async._mistakes import await_first
 from ticketsource_async.models.values import NumberText
 
 
-def _whole(part: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+def _unstructure_whole(part: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
     known: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(part, converter, extra=override(omit=True))
     return lambda value: {**known(value), **value.extra}
 
@@ -27,7 +27,7 @@ def _whole(part: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
 def _make_converter() -> Converter:
     converter = Converter()
     for part in (models.Address, models.Membership, models.Consent):
-        converter.register_unstructure_hook(part, _whole(part, converter))
+        converter.register_unstructure_hook(part, _unstructure_whole(part, converter))
     for draft in (
         *(models.AddressDraft, models.MembershipDraft, models.ConsentDraft),
         *(models.CustomerDraft, models.NoteDraft),
@@ -58,7 +58,7 @@ def body(
     kind than the call takes, and ValueError for a draft with nothing set.
     """
     if not isinstance(draft, kind):
-        raise TypeError(f"what is sent here is a {kind.__name__}, not a {type(draft).__name__}{await_first(draft)}")
+        raise TypeError(f"this call takes a {kind.__name__}, not a {type(draft).__name__}{await_first(draft)}")
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}
@@ -71,7 +71,7 @@ def encoded(value: object) -> bytes:
     try:
         return _json(value).encode()
     except RecursionError:
-        raise ValueError("json is nested too deep, or contains itself") from None
+        raise ValueError("json is nested too deep, or contains itself, so it cannot be sent") from None
 
 
 def _json(value: object) -> str:

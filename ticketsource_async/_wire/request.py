@@ -66,7 +66,9 @@ class Credentials:
         Raises ValueError or TypeError if they make no address, or contain the key. Addresses are logged.
         """
         if self.are_in(f"{path} {query}"):  # first, because the other errors show the path or the query
-            raise ValueError("the API key is in the path or the query: leave it out, it is sent in a header")
+            raise ValueError(
+                "the API key is in the path or the query: remove it, since the client sends it in a header"
+            )
         return self.base_url.joinpath(*_segments_of(path)).with_query(_query_of(query))
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
@@ -76,7 +78,7 @@ class Credentials:
         return evolve(self, headers={**kept, **headers})
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a TicketSource client holds an API key, so it is not pickled: build one in each process")
+        raise TypeError("a TicketSource client cannot be pickled, because it has an API key: build one in each process")
 
 
 def _checked_base(text: str) -> URL:
@@ -85,11 +87,11 @@ def _checked_base(text: str) -> URL:
     except (ValueError, TypeError):
         url = URL()
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise errors.ConfigurationError("base_url may have neither a user, a password, a query nor a fragment.")
+        raise errors.ConfigurationError("base_url must not have a user, a password, a query or a fragment.")
     if not url.host or url.scheme not in ("https", "http"):
         raise errors.ConfigurationError(f"base_url must be an absolute http(s) URL, not {text!r}.")
     if url.scheme == "http" and not is_loopback(url.host):
-        raise errors.ConfigurationError(f"base_url {text!r} must be https: the API key would travel in the clear.")
+        raise errors.ConfigurationError(f"base_url {text!r} must be https: http would send the API key unencrypted.")
     return url
 
 
@@ -112,8 +114,8 @@ def _segments_of(path: object) -> list[str]:
     first, *segments = path.split("/")
     if first or not segments or not all(map(_SEGMENT.fullmatch, segments)):
         raise ValueError(
-            f"{path[:200]!r} is not a path of the API: it begins with a slash, has no host, and its parts are letters, "
-            'digits and . _ ~ : @ , -, as in "/customers/cst-1/notes". What comes after a ? goes into query=.'
+            f"{path[:200]!r} is not a path of the API. A path begins with a slash and has no host. Its parts have only "
+            'letters, digits and . _ ~ : @ , -, as in "/customers/cst-1/notes". Pass parameters as query=.'
         )
     return segments
 
@@ -146,20 +148,20 @@ def without_values(address: str, names: Iterable[str]) -> str:
     return address
 
 
-_OF_THE_REQUEST: Final = "it belongs to the request itself"
-_OF_THE_RETRIES: Final = "it would change the method, and with it what may be tried again"
+_SET_BY_CLIENT: Final = "it belongs to the request itself"
+_CHANGES_METHOD: Final = "it would change the method of the request"
 _RESERVED: Final = {
     "authorization": "the client sends the key",
     "proxy-authorization": "it belongs to the proxy: name that in HTTPS_PROXY",
     "user-agent": "pass user_agent= to TicketSource",
-    **dict.fromkeys(("host", "content-length", "content-type", "content-encoding"), _OF_THE_REQUEST),
-    **dict.fromkeys(("accept-encoding", "transfer-encoding", "te", "trailer", "expect", "range"), _OF_THE_REQUEST),
-    **dict.fromkeys(("connection", "proxy-connection", "keep-alive", "upgrade"), _OF_THE_REQUEST),
-    **dict.fromkeys(("x-http-method-override", "x-http-method", "x-method-override"), _OF_THE_RETRIES),
+    **dict.fromkeys(("host", "content-length", "content-type", "content-encoding"), _SET_BY_CLIENT),
+    **dict.fromkeys(("accept-encoding", "transfer-encoding", "te", "trailer", "expect", "range"), _SET_BY_CLIENT),
+    **dict.fromkeys(("connection", "proxy-connection", "keep-alive", "upgrade"), _SET_BY_CLIENT),
+    **dict.fromkeys(("x-http-method-override", "x-http-method", "x-method-override"), _CHANGES_METHOD),
 }
 
 
-def why_not_sent(headers: object) -> str:
+def why_headers_refused(headers: object) -> str:
     """Return why the user's headers cannot be sent, without their values; an empty text if they can."""
     if not isinstance(headers, Mapping):
         return f"headers must be a dict of names and texts, not {type(headers).__name__}."
@@ -171,7 +173,7 @@ def why_not_sent(headers: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", value):
             return f"headers has a value for {name} that cannot be sent: it must be one line of printable ASCII."
     if len({name.lower() for name in headers}) < len(headers):
-        return "headers has a name twice, in capitals and in small letters."
+        return "headers has the same name in upper case and in lower case: pass it once."
     return ""
 
 
@@ -188,8 +190,8 @@ class Request:
     url: URL
     body: bytes | None = field(default=None, repr=False)
     attempt: int = 1
-    followed: bool = False  # whether a redirect was followed, which is allowed once
-    takes_anything: bool = False
+    redirected: bool = False  # whether a redirect was followed, which is allowed once
+    accepts_any_answer: bool = False
     """Whether the answer may be any JSON or text. It may if this library has no operation for the endpoint."""
 
     def __str__(self) -> str:
@@ -197,12 +199,12 @@ class Request:
         return call if self.attempt == 1 else f"{call} (attempt {self.attempt})"
 
     @property
-    def may_be_done_twice(self) -> bool:
+    def is_idempotent(self) -> bool:
         """Whether a second execution does no harm, as when it sets the same values or deletes the same record.
 
         A second POST makes a second record. The effect of a PATCH of an unknown endpoint is not known.
         """
-        return self.method != "POST" and not (self.method == "PATCH" and self.takes_anything)
+        return self.method != "POST" and not (self.method == "PATCH" and self.accepts_any_answer)
 
     def ids(self) -> list[str]:
         """Return the ids in the path: /customers/{id}/notes/{id}."""

@@ -11,30 +11,31 @@ from attrs import field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
+from ticketsource_async._wire.advice import Advice
 from ticketsource_async._wire.headers import asked_wait, request_id, with_id
 from ticketsource_async._wire.request import Request
 from ticketsource_async.errors import ErrorObject
 from ticketsource_async.models import values
 from ticketsource_async.models.reader import Refused
 
-ERRORS: Final[Mapping[int, tuple[type[errors.APIError], str]]] = {
-    400: (errors.ValidationFailed, "Correct what is named and call again."),
-    401: (errors.AuthenticationFailed, "Check the API key: it is wrong, revoked or of another account."),
-    403: (errors.PermissionDenied, "The key is known but may not do this: ask the owner of the account."),
-    404: (errors.NotFound, "Check the id: the record may have been deleted, or belong to another box office."),
-    422: (errors.ValidationFailed, "Correct what is named and call again."),
-    429: (errors.RateLimited, "Wait before the next call; the API allows 240 requests a minute."),
-    503: (errors.ServerError, "The server is overloaded or under repair: try again later."),
+ERRORS: Final[Mapping[int, tuple[type[errors.APIError], Advice]]] = {
+    400: (errors.ValidationFailed, Advice.DATA),
+    401: (errors.AuthenticationFailed, Advice.KEY),
+    403: (errors.PermissionDenied, Advice.PERMISSION),
+    404: (errors.NotFound, Advice.ID),
+    422: (errors.ValidationFailed, Advice.DATA),
+    429: (errors.RateLimited, Advice.RATE_LIMIT),
+    503: (errors.ServerError, Advice.OVERLOADED),
 }
-_BARE: Final = (b"", b"{}", b"[]", b"null")
+_NO_RECORD: Final = (b"", b"{}", b"[]", b"null")
 _MOST_REASONS: Final = 20
 _MOST_ERRORS: Final = 100
 _MOST_OBJECTS: Final = 1_000_000  # the API sends about one object for each hundred bytes
-_MOST_SEARCHED: Final = 65_536
-_MOST_TRIED: Final = 5
+_MOST_BYTES_SEARCHED: Final = 65_536
+_MOST_STARTS_TRIED: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_SERVER_ERROR: Final = (errors.ServerError, "The fault is on their side: try again later.")
-_OTHER_ERROR: Final = (errors.APIError, "The API does not document this status for the call.")
+_SERVER_ERROR: Final = (errors.ServerError, Advice.SERVER)
+_OTHER_ERROR: Final = (errors.APIError, Advice.OTHER_STATUS)
 
 
 @frozen
@@ -98,17 +99,17 @@ def id_in(row: object) -> str | None:
 def read(request: Request, response: RawResponse) -> Envelope:
     """Return the envelope of an answer, or raise the error that the answer means."""
     if not 200 <= response.status < 300:
-        if (moved := _same_but_for_a_slash(request, response)) is not None:
+        if (moved := _slash_redirect(request, response)) is not None:
             return Envelope(None, {}, request, response.status, moved=moved)
         raise _error(request, response)
-    if request.takes_anything:
-        return _anything(request, response)
+    if request.accepts_any_answer:
+        return _read_any_answer(request, response)
     if request.method == "DELETE":  # a 204 has no body, and no other body is documented
         return Envelope(None, {}, request, response.status)
     document = _document(response)
     if not isinstance(document, dict):
         document = {}
-    if request.method == "PATCH" and _is_bare(response, document):
+    if request.method == "PATCH" and _has_no_record(response, document):
         return Envelope(None, {}, request, response.status, headers=response.headers)
     if "data" not in document:
         found = _describe(request, response, document, *_error_objects(request, document))
@@ -121,7 +122,7 @@ def read(request: Request, response: RawResponse) -> Envelope:
     return Envelope(document["data"], links, request, response.status, meta, headers=response.headers)
 
 
-def _anything(request: Request, response: RawResponse) -> Envelope:
+def _read_any_answer(request: Request, response: RawResponse) -> Envelope:
     """Return the answer of an unknown endpoint: an envelope, other JSON, a text, or nothing."""
     status, headers = response.status, response.headers
     bare = not response.broken and response.body.strip() in (b"", b"null")
@@ -132,7 +133,7 @@ def _anything(request: Request, response: RawResponse) -> Envelope:
         what = _describe(request, response, {}, [], 0)
         raise _invalid(request, status, headers, f"{what} instead of JSON or text")
     try:
-        found = values.kept(found)
+        found = values.plain_json(found)
     except RecursionError:
         raise _invalid(request, status, headers, f"more than {values.MOST_LEVELS} levels of nesting") from None
     if not isinstance(found, dict) or "data" not in found:
@@ -156,16 +157,16 @@ def _plain_text(response: RawResponse) -> str | None:
         return None
 
 
-def _is_bare(response: RawResponse, document: Mapping[str, object]) -> bool:
+def _has_no_record(response: RawResponse, document: Mapping[str, object]) -> bool:
     """Say whether an answer of the API reports no failure but has no record."""
     if response.broken or not document:
-        return not response.broken and response.body.strip() in _BARE
+        return not response.broken and response.body.strip() in _NO_RECORD
     return document.keys() <= {"links", "meta"}
 
 
-def _same_but_for_a_slash(request: Request, response: RawResponse) -> URL | None:
+def _slash_redirect(request: Request, response: RawResponse) -> URL | None:
     """Return the target of a redirect of a read if it differs from our address only by a slash at the end."""
-    if response.status not in _REDIRECTS or request.method != "GET" or request.followed:
+    if response.status not in _REDIRECTS or request.method != "GET" or request.redirected:
         return None
     ours = request.url
     try:
@@ -194,7 +195,7 @@ def _invalid(
     done = "The write itself was accepted. " if request.method in ("POST", "PATCH") and resource else ""
     return errors.InvalidResponse(
         f"{request} was answered {with_id(status, found)} with something unexpected{about}: {what}, at {json_path}. "
-        f"{done}Nothing was guessed; if it happens again, report it to the maintainers of this library.",
+        f"{done}{Advice.INVALID}",
         resource,
         record_id,
         json_path,
@@ -209,23 +210,21 @@ def _invalid(
 def _error(request: Request, response: RawResponse) -> errors.TicketSourceError:
     status, path = response.status, request.url.path
     if status < 200:
-        return _invalid(request, status, response.headers, "a change of protocol that was not asked for")
+        return _invalid(request, status, response.headers, "a change of protocol that was not requested")
     if status < 400:
         target = request.scrub(response.headers.get("location", "nowhere"))
-        return _invalid(
-            request, status, response.headers, f"a redirect to {target}, which is not followed with the key"
-        )
+        what = f"a redirect to {target}, to which the API key must not be sent"
+        return _invalid(request, status, response.headers, what)
     document = _document(response)
     if not isinstance(document, dict):
         document = {}
-    listed, in_all = _error_objects(request, document)
-    described = _describe(request, response, document, listed, in_all)
+    listed, total = _error_objects(request, document)
+    described = _describe(request, response, document, listed, total)
     found = request_id(request, response.headers)
-    if _is_wall(response, document):
+    if _is_firewall_page(response, document):
         return errors.AccessBlocked(
-            f"{request} was answered {with_id(status, found)} by a wall in front of the API ({described}), "
-            "not by the API; the key may be good. Ask TicketSource support for the user agent they hand out to "
-            "integrators and pass it as user_agent (or in TICKETSOURCE_USER_AGENT).",
+            f"{request} was answered {with_id(status, found)} by a firewall in front of the API, not by the API "
+            f"({described}). {Advice.FIREWALL}",
             status,
             request.method,
             path,
@@ -253,19 +252,19 @@ _CHALLENGE: Final = re.compile(
 )
 
 
-def _is_wall(response: RawResponse, document: Mapping[str, object]) -> bool:
+def _is_firewall_page(response: RawResponse, document: Mapping[str, object]) -> bool:
     if response.status == 403:  # the API itself gives the reason in JSON
         return "cf-mitigated" in response.headers or not document
     if response.status == 503:  # a server under repair may send any other page
         return "cf-mitigated" in response.headers or (
-            _is_html(response) and _CHALLENGE.search(response.body[:_MOST_SEARCHED]) is not None
+            _is_html(response) and _CHALLENGE.search(response.body[:_MOST_BYTES_SEARCHED]) is not None
         )
     return False
 
 
 def _is_html(response: RawResponse) -> bool:
     declared = "html" in response.headers.get("content-type", "")
-    return declared or re.match(rb"<(!doctype\s+)?html", _without_marks(response.body), re.IGNORECASE) is not None
+    return declared or re.match(rb"<(!doctype\s+)?html", _without_bom(response.body), re.IGNORECASE) is not None
 
 
 # Money keeps every digit. A float would turn 0.10 into 0.1.
@@ -283,14 +282,14 @@ def _document(response: RawResponse) -> object:
     """Return the JSON of an answer; None if the answer is not JSON."""
     if _has_too_many_objects(response.body):
         return None
-    body = response.body if response.body[:1] == b"{" else _without_marks(response.body)
+    body = response.body if response.body[:1] == b"{" else _without_bom(response.body)
     try:
         return _DECODER.decode(body)
     except _NOT_JSON:
         return _decode_anything(body)
 
 
-def _without_marks(body: bytes) -> bytes:
+def _without_bom(body: bytes) -> bytes:
     """Return a body without white space and byte order marks at its start.
 
     PHP sends one mark for each of its source files that begins with one.
@@ -306,7 +305,7 @@ def _decode_anything(body: bytes) -> object:
     try:
         text = body.decode()
         document = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse)
-        return _marked(document)
+        return _mark_unreadable(document)
     except (ValueError, RecursionError):
         return None
 
@@ -322,12 +321,12 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and the infinities are not JSON
 
 
-def _marked(value: object) -> object:
+def _mark_unreadable(value: object) -> object:
     """Return JSON in which each text that UTF-8 cannot hold is marked as unreadable."""
     if isinstance(value, dict):
-        return {name: _marked(inner) for name, inner in value.items()}
+        return {name: _mark_unreadable(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_marked(inner) for inner in value]
+        return [_mark_unreadable(inner) for inner in value]
     if isinstance(value, str):
         try:
             value.encode()
@@ -369,11 +368,11 @@ def _entries(listed: object) -> Iterator[Mapping[str, object]]:
 
 
 def _describe(
-    request: Request, response: RawResponse, document: Mapping[str, object], listed: list[ErrorObject], in_all: int
+    request: Request, response: RawResponse, document: Mapping[str, object], listed: list[ErrorObject], total: int
 ) -> str:
     if listed:
-        more = f"; and {in_all - _MOST_REASONS:,} more" if in_all > _MOST_REASONS else ""
-        return "; ".join(map(_reason_in, listed[:_MOST_REASONS])) + more
+        more = f"; and {total - _MOST_REASONS:,} more" if total > _MOST_REASONS else ""
+        return "; ".join(map(_reason, listed[:_MOST_REASONS])) + more
     for name in ("message", "error"):  # Laravel's own errors do not have the API's form
         if isinstance(message := document.get(name), str):
             return request.scrub(message).rstrip(".")
@@ -383,14 +382,14 @@ def _describe(
         return "an empty body"
     if _has_too_many_objects(response.body):
         return f"{len(response.body)} bytes with more than {_MOST_OBJECTS:,} objects"
-    return _beside_json(_without_marks(response.body)) or _describe_page(request, response)
+    return _text_around_json(_without_bom(response.body)) or _describe_page(request, response)
 
 
 def _describe_page(request: Request, response: RawResponse) -> str:
     if not _is_html(response):
         return f"{len(response.body)} bytes that are not what the API sends"
     # The search is bounded: on a page that repeats "<title" it would take half a minute.
-    title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_SEARCHED], re.IGNORECASE)
+    title = re.search(rb"<title[^<>]{0,200}>([^<]{1,200})", response.body[:_MOST_BYTES_SEARCHED], re.IGNORECASE)
     return (
         f"an HTML page titled {request.scrub(title[1].decode(errors='replace').strip())!r}" if title else "an HTML page"
     )
@@ -401,32 +400,32 @@ _PHP_SAYS: Final = re.compile(r"\b(warning|notice|deprecated|fatal error|parse e
 _PHP_FILE: Final = re.compile(r"([\w.-]{1,80}\.php)\b[^\n]{0,60}? on line \D{0,10}([0-9]{1,9})")
 
 
-def _beside_json(body: bytes) -> str | None:
+def _text_around_json(body: bytes) -> str | None:
     """Say what stands before or behind the JSON of a body; None if nothing does.
 
     The text itself is not shown, because it may hold people's data.
     """
-    starts = [0] if body[:1] == b"{" else [found.start() for found in _ENVELOPE.finditer(body[:_MOST_SEARCHED])]
-    for start in starts[:_MOST_TRIED]:
+    starts = [0] if body[:1] == b"{" else [found.start() for found in _ENVELOPE.finditer(body[:_MOST_BYTES_SEARCHED])]
+    for start in starts[:_MOST_STARTS_TRIED]:
         text = body[start:].decode(errors="replace")
         try:
             end = json.JSONDecoder().raw_decode(text)[1]
         except (ValueError, RecursionError):
             continue
         before, behind = body[:start].decode(errors="replace"), text[end:]
-        where, beside = ("before", before) if before else ("behind", behind)
+        where, beside = ("before", before) if before else ("after", behind)
         if not beside.strip():
             return None
         if before and behind.strip():  # then it is not an answer of the API but a script in a page
             continue
-        says, file = (pattern.search(beside[:_MOST_SEARCHED]) for pattern in (_PHP_SAYS, _PHP_FILE))
+        says, file = (pattern.search(beside[:_MOST_BYTES_SEARCHED]) for pattern in (_PHP_SAYS, _PHP_FILE))
         if says and file:
-            return f"PHP's {says[1].lower()!r} (of {file[1]}, line {file[2]}) {where} the JSON"
+            return f"PHP's message {says[1].lower()!r} (from {file[1]}, line {file[2]}) {where} the JSON"
         return f"{len(beside):,} characters {where} the JSON"
     return None
 
 
-def _reason_in(error: ErrorObject) -> str:
+def _reason(error: ErrorObject) -> str:
     said = [
         error.get("field", ""),
         error.get("code", ""),

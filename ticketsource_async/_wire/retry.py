@@ -1,19 +1,20 @@
 """Decide what a failed attempt means and whether to retry; pure: no clock, no sleep, no randomness.
 
-`sender.py` has the loop. The loop is our own, because stamina's sleep can be neither injected nor ended by `aclose`
-without patching.
+`sender.py` has the loop. The loop is our own, because without patching, stamina's sleep can be neither
+injected nor ended by `aclose`.
 """
 
 from ticketsource_async import errors
+from ticketsource_async._wire.advice import Advice, without_advice
 from ticketsource_async._wire.request import Request
 from ticketsource_async.config import RetryPolicy
 
-_PASSING = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # those from 520 on are Cloudflare's own
-_GUARD = 1.0  # Laravel rounds to whole seconds, so it may ask for up to one second too few
+_TRANSIENT_STATUSES = (408, 425, 500, 502, 503, 504, *range(520, 528), 530)  # those from 520 on are Cloudflare's own
+_ROUNDING_MARGIN = 1.0  # Laravel rounds to whole seconds, so it may ask for up to one second too few
 _WINDOW = 60.0  # seconds, the vendor's window of the rate limit
 _MOST_DOUBLINGS = 60
 # aiohttp's names of the failures that do not pass by themselves.
-_NO_OUTAGE = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
+_PERMANENT_FAILURES = ("ClientConnectorCertificateError", "ServerFingerprintMismatch", "InvalidURL")
 
 
 def wait_before_next(
@@ -31,7 +32,7 @@ def wait_before_next(
     the seconds for which a call of a job goes on beyond `policy.attempts`, None for a single call.
     """
     asked = error.retry_after if isinstance(error, errors.APIError) else None
-    if not _may_be_repeated(request, error, in_job=patience is not None):
+    if not _may_be_retried(request, error, in_job=patience is not None):
         return None
     if request.attempt >= policy.attempts and not patience:
         return None
@@ -39,7 +40,7 @@ def wait_before_next(
         return None
     wait = chance * _back_off(policy, request.attempt)
     if asked is not None:
-        wait = max(wait, asked + _GUARD)
+        wait = max(wait, asked + _ROUNDING_MARGIN)
     elif patience is not None and isinstance(error, errors.RateLimited):
         wait = _WINDOW
     elif patience is not None and request.attempt >= policy.attempts:
@@ -60,23 +61,23 @@ def pause(policy: RetryPolicy, error: errors.TicketSourceError, wait: float | No
         return 0.0
     if error.retry_after is None:  # a job waits for a window, but single calls need not
         return min(wait or 0.0, _back_off(policy, error.attempts))
-    return error.retry_after + _GUARD if error.retry_after <= policy.max_retry_after else 0.0
+    return error.retry_after + _ROUNDING_MARGIN if error.retry_after <= policy.max_retry_after else 0.0
 
 
 def is_outage(error: errors.TicketSourceError) -> bool:
     """Say whether an attempt failed for a reason that affects all calls and may be over in a minute."""
     match error:
         case errors.ConnectFailed(cause=cause):
-            return not cause.startswith(_NO_OUTAGE)
+            return not cause.startswith(_PERMANENT_FAILURES)
         case errors.ConnectionLost() | errors.RequestTimedOut() | errors.RateLimited():
             return True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            return status in _PASSING
+            return status in _TRANSIENT_STATUSES
         case _:
             return False
 
 
-def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_job: bool) -> bool:
+def _may_be_retried(request: Request, error: errors.TicketSourceError, *, in_job: bool) -> bool:
     match error:
         case errors.ConnectFailed() | errors.RateLimited():  # nothing was processed
             return True
@@ -85,17 +86,17 @@ def _may_be_repeated(request: Request, error: errors.TicketSourceError, *, in_jo
         case errors.RequestTimedOut(phase="deadline"):
             return False
         case errors.ConnectionLost() | errors.RequestTimedOut():
-            passes = True
+            is_transient = True
         case errors.AccessBlocked(status=status) | errors.APIError(status=status):
-            passes = status in _PASSING
+            is_transient = status in _TRANSIENT_STATUSES
         case errors.InvalidResponse(status=status):  # the page may have been damaged on its way
             return in_job and request.method == "GET" and 200 <= status < 300
         case _:
-            passes = False
-    return passes and request.may_be_done_twice
+            is_transient = False
+    return is_transient and request.is_idempotent
 
 
-def fate_is_unknown(request: Request, error: errors.TicketSourceError) -> bool:
+def may_have_taken_effect(request: Request, error: errors.TicketSourceError) -> bool:
     """Say whether this attempt was a write that may have been carried out."""
     if request.method == "GET":
         return False
@@ -122,16 +123,16 @@ def is_deleted(request: Request, error: errors.TicketSourceError, unknown: error
         request.method == "DELETE"
         and unknown is not None
         and isinstance(error, errors.NotFound)
-        and _is_of_the_api(error)
+        and _is_from_api(error)
     )
 
 
-def _is_of_the_api(error: errors.APIError) -> bool:
+def _is_from_api(error: errors.APIError) -> bool:
     """Say whether the API itself sent the error; a gateway names no code and no field."""
     return any("code" in entry or "field" in entry for entry in error.errors)
 
 
-def verdict(
+def final_error(
     request: Request, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None
 ) -> errors.TicketSourceError:
     """Return what to raise when a call ends in `error`.
@@ -139,21 +140,22 @@ def verdict(
     `unknown` is the error of the latest attempt that may have been carried out, None if there was none.
     """
     # If the API itself refuses the write now, it has refused the earlier attempts too. A gateway's page proves nothing.
-    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _is_of_the_api(error)
+    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _is_from_api(error)
     if unknown is None or refused:
         return error
-    why = str(error) if error is unknown else f"{unknown} Then: {error}"
-    advice = "a repeated create makes a second one"
-    if request.method != "POST":
-        advice = "somebody else may have changed it meanwhile"
+    why = without_advice(unknown)
+    if error is not unknown:
+        why = f"{why} Then: {without_advice(error)}"
+    advice = "Look at the record before you send the request again: somebody else may have changed it meanwhile."
+    if request.method == "POST":
+        advice = "Look for the new record before you send the request again: a second create makes a second record."
     return errors.OutcomeUnknown(
-        f"{request} was sent and nobody knows whether it took effect ({why}) "
-        f"Look at the record before you send it again: {advice}.",
+        f"It is not known whether {request} took effect. {why} {advice}",
         request.method,
         request.url.path,
         request.ids(),
         request.attempt,
-        f"{type(unknown).__name__}: {unknown}",
+        f"{type(unknown).__name__}: {without_advice(unknown)}",
         getattr(unknown, "request_id", None),
     )
 
@@ -161,25 +163,25 @@ def verdict(
 def updated_unread(refused: errors.InvalidResponse, why: str) -> errors.InvalidResponse:
     """Return the error for an update that the API accepted, if neither its answer nor a later read has the record."""
     return errors.InvalidResponse(
-        f"{refused.method} {refused.path} was accepted ({refused.status}), but the answer has no usable record, and it "
-        f"could not be read afterwards: {why} Get the record later; the update need not be sent again.",
+        f"{refused.method} {refused.path} was accepted ({refused.status}), but the answer has no usable record, and a "
+        f"later read failed: {why} Get the record later. Do not send the update again.",
         *refused.args[1:],
     )
 
 
-def ended(
+def interrupted(
     request: Request, unknown: errors.TicketSourceError | None, when: str, *, in_flight: bool
 ) -> errors.TicketSourceError:
-    """Return the error of a call that something else ended before its answer came; `when` says what ended it."""
+    """Return the error of a call that was interrupted before its answer came; `when` says by what."""
     doing = "in flight" if in_flight else "waiting"
     message = f"{request} was {doing} {when}."
     lost = errors.ConnectionLost(message, request.method, request.url.path, request.attempt)
-    if in_flight and fate_is_unknown(request, lost):
+    if in_flight and may_have_taken_effect(request, lost):
         unknown = lost
-    return verdict(request, errors.ClientClosed(message) if unknown is not lost else lost, unknown)
+    return final_error(request, errors.ClientClosed(message) if unknown is not lost else lost, unknown)
 
 
-def out_of_time(
+def deadline_passed(
     request: Request,
     seconds: float,
     last: errors.TicketSourceError | None,
@@ -189,10 +191,10 @@ def out_of_time(
 ) -> errors.TicketSourceError:
     """Return the error of a call whose deadline of `seconds` passed while it was in flight or waited."""
     if not in_flight and last is not None:
-        return verdict(request, last, unknown)
+        return final_error(request, last, unknown)
     phase, doing = ("deadline", "was in flight") if in_flight else ("slot", "waited for its turn")
     timed_out = errors.RequestTimedOut(
-        f"{request} {doing} when its deadline of {seconds:g} s was over. Try again later, or with a longer deadline.",
+        f"{request} {doing} when its deadline of {seconds:g} s passed. {Advice.DEADLINE}",
         request.method,
         request.url.path,
         request.attempt,
@@ -200,4 +202,4 @@ def out_of_time(
         phase,
         seconds,
     )
-    return verdict(request, timed_out, timed_out if fate_is_unknown(request, timed_out) else unknown)
+    return final_error(request, timed_out, timed_out if may_have_taken_effect(request, timed_out) else unknown)

@@ -17,9 +17,10 @@ from yarl import URL
 
 from ticketsource_async import errors
 from ticketsource_async._wire import headers, response, retry
+from ticketsource_async._wire.advice import without_advice
 from ticketsource_async._wire.request import Credentials, Request
 from ticketsource_async._wire.response import Envelope
-from ticketsource_async._wire.sending import Scope, SenderConfig, State, Waiting
+from ticketsource_async._wire.sending import Scope, SenderConfig, SkippedWaits, State
 from ticketsource_async._wire.transport import Transport
 from ticketsource_async.call_events import AttemptEvent, CallEvent, RetryEvent, WaitEvent
 from ticketsource_async.models.base import Record
@@ -31,7 +32,7 @@ T = TypeVar("T", bound=Record)
 _LOG: Final = logging.getLogger("ticketsource_async")
 _READING_LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, because the command reports these itself
 _LEAST_WAIT: Final = 0.001
-_MOST_EXCUSED: Final = 3600.0  # without a bound, a server that keeps asking to wait would be obeyed for ever
+_MOST_SERVER_WAITS: Final = 3600.0  # without a bound, a server that keeps asking to wait would be obeyed for ever
 _MOST_PATHS: Final = 10_000
 
 
@@ -40,8 +41,8 @@ class _Call:
     """The state of one call: enough to choose its error if it is cancelled, closed or out of time.
 
     `request`: the last attempt that was sent, or the first one if none was. `good_answers`: the number of good answers
-    that the client had received before. `outrun`: how many attempts failed while other calls got good answers.
-    `excused`: the seconds of waiting that the server asked for.
+    that the client had received before. `failures_alone`: how many attempts failed while other calls got good answers.
+    `server_waits`: the seconds of waiting that the server asked for.
     """
 
     request: Request
@@ -49,15 +50,15 @@ class _Call:
     cancelling: int
     good_answers: int
     patient_with: Callable[[errors.TicketSourceError], bool]
-    outrun: int = 0
-    excused: float = 0.0
+    failures_alone: int = 0
+    server_waits: float = 0.0
     in_flight: bool = False
     answer: Envelope | None = None
     moved: URL | None = None
     last: errors.TicketSourceError | None = None
     unknown: errors.TicketSourceError | None = None
 
-    def check_is_wanted(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raise CancelledError if the task was cancelled since the call began."""
         task = asyncio.current_task()
         if task is not None and task.cancelling() > self.cancelling:
@@ -72,14 +73,14 @@ class _Call:
             self.answer = Envelope(None, {}, self.request, 404)
         else:
             self.last = outcome
-            if retry.fate_is_unknown(self.request, outcome):
+            if retry.may_have_taken_effect(self.request, outcome):
                 self.unknown = outcome
 
 
 class Sender:
     """Send requests and return the answers. Every call goes through here."""
 
-    instead_of_waiting: ClassVar[list[Waiting]] = []
+    skipped_waits: ClassVar[list[SkippedWaits]] = []
     """The last entry applies to all senders of this process. The list is empty outside of tests."""
 
     def __init__(
@@ -131,9 +132,9 @@ class Sender:
             refused = envelope.refused(error, model, envelope.data)
         else:
             if method != "POST" and record.id != segments[-1]:
-                what = f"the record asked for was {segments[-1]}"
+                what = f"the requested record was {segments[-1]}"
                 other = envelope.invalid(what, "$.data.id", resource=model.API_TYPE, record_id=record.id)
-                raise retry.verdict(envelope.request, other, other if method == "PATCH" else None)
+                raise retry.final_error(envelope.request, other, other if method == "PATCH" else None)
             if record.invalid:
                 self.note_invalid(model.API_TYPE, record.invalid)
             return record
@@ -148,7 +149,7 @@ class Sender:
         try:
             return await self.call(priority, "GET", model, *segments, until=until)
         except Exception as error:
-            raise retry.updated_unread(refused, str(error) or type(error).__name__) from error
+            raise retry.updated_unread(refused, without_advice(error) or type(error).__name__) from error
         except asyncio.CancelledError as cancelled:
             cancelled.__cause__ = retry.updated_unread(refused, "the call was cancelled.")
             _LOG.warning("%s", cancelled.__cause__)
@@ -187,13 +188,13 @@ class Sender:
             if not timer.expired():  # the limiter raised it
                 raise
         except asyncio.CancelledError as cancelled:
-            cancelled.__cause__ = self._unknown_to_caller(call)
+            cancelled.__cause__ = self._outcome_unknown(call)
             raise
         if call.answer is not None:
             return call.answer
         if self._state.closed or seconds is None:
-            raise retry.ended(call.request, call.unknown, "when the client was closed", in_flight=call.in_flight)
-        raise retry.out_of_time(call.request, seconds, call.last, call.unknown, in_flight=call.in_flight)
+            raise retry.interrupted(call.request, call.unknown, "when the client was closed", in_flight=call.in_flight)
+        raise retry.deadline_passed(call.request, seconds, call.last, call.unknown, in_flight=call.in_flight)
 
     @asynccontextmanager
     async def until_closed(self, timer: asyncio.Timeout) -> AsyncIterator[None]:
@@ -213,10 +214,10 @@ class Sender:
             self._state.scopes.discard(scope)
             scope.ended.set()
 
-    def _unknown_to_caller(self, call: _Call) -> errors.OutcomeUnknown | None:
+    def _outcome_unknown(self, call: _Call) -> errors.OutcomeUnknown | None:
         """Return and log the error of a cancelled call if its write may have been carried out; else return None."""
         done = call.answer is not None  # the answer came at the moment of the cancellation
-        error = retry.ended(call.request, call.unknown, "when it was cancelled", in_flight=call.in_flight or done)
+        error = retry.interrupted(call.request, call.unknown, "when it was cancelled", in_flight=call.in_flight or done)
         if not isinstance(error, errors.OutcomeUnknown):
             return None
         _LOG.warning("%s", error)
@@ -225,7 +226,7 @@ class Sender:
     async def _until_answered(self, call: _Call, timer: asyncio.Timeout) -> None:
         request = call.request
         while True:
-            waiting = next(reversed(self.instead_of_waiting), None)
+            waiting = next(reversed(self.skipped_waits), None)
             policy, limiter, chance = self._config.retry, self._config.limiter, random.random()  # noqa: S311 - it is no secret
             if waiting is not None:
                 policy, chance = evolve(policy, attempts=min(policy.attempts, waiting.attempts)), 1.0
@@ -235,7 +236,7 @@ class Sender:
                 self._state.good_answers, self._state.failing_since = self._state.good_answers + 1, None
                 return
             if call.moved is not None:  # the request to the new address needs a slot of its own
-                request, call.moved = evolve(request, url=call.moved, followed=True), None
+                request, call.moved = evolve(request, url=call.moved, redirected=True), None
                 continue
             failure = cast(errors.TicketSourceError, call.last)
             deadline, now = timer.when(), asyncio.get_running_loop().time()
@@ -247,9 +248,9 @@ class Sender:
             if limiter is not None and (seconds := retry.pause(policy, failure, wait)):
                 await self._pause(limiter, seconds)
             if wait is None:
-                raise retry.verdict(request, failure, call.unknown)
+                raise retry.final_error(request, failure, call.unknown)
             if isinstance(failure, errors.APIError) and failure.retry_after is not None:
-                call.excused = min(call.excused + wait, _MOST_EXCUSED)
+                call.server_waits = min(call.server_waits + wait, _MOST_SERVER_WAITS)
                 patience = patience and patience + wait
             self._emit_retry(request, failure, wait, policy.attempts, now, patience)
             if waiting is not None:
@@ -271,10 +272,14 @@ class Sender:
         if call.priority != "bulk" or not self._state.good_answers or policy.patience is None or policy.attempts == 1:
             return None
         if self._state.good_answers > call.good_answers and not isinstance(failure, errors.RateLimited):
-            call.good_answers, call.outrun = self._state.good_answers, call.outrun + 1
-        if self._state.failing_since is None or call.outrun >= policy.attempts or not call.patient_with(failure):
+            call.good_answers, call.failures_alone = self._state.good_answers, call.failures_alone + 1
+        if (
+            self._state.failing_since is None
+            or call.failures_alone >= policy.attempts
+            or not call.patient_with(failure)
+        ):
             return 0.0
-        return max(0.0, self._state.failing_since + policy.patience + call.excused - now)
+        return max(0.0, self._state.failing_since + policy.patience + call.server_waits - now)
 
     async def _attempt(self, call: _Call, request: Request, limiter: RateLimiter | None) -> None:
         asked_at = time.monotonic()
@@ -285,7 +290,7 @@ class Sender:
             slot = nullcontext() if limiter is None else limiter.slot(key=key, priority=priority)
             async with self._transport.connection(priority), slot:
                 try:
-                    call.check_is_wanted()  # the limiter may have swallowed the cancellation
+                    call.raise_if_cancelled()  # the limiter may have ignored the cancellation
                     call.request, call.in_flight = request, True
                     call.note(await self._exchange(request, priority, time.monotonic() - asked_at))
                     noted = True
@@ -297,13 +302,13 @@ class Sender:
                 raise
             if noted or interrupted is not None:
                 # The result of the call stays valid if the limiter fails afterwards.
-                _LOG.exception("%s has ended, but the rate limiter failed to take its slot back.", request)
+                _LOG.exception("The rate limiter failed to take back the slot of %s, which has ended.", request)
             elif call.unknown is None:
                 raise
             else:
                 _LOG.exception("The rate limiter failed to give a slot to %s.", request)
-                raise retry.verdict(call.request, cast(errors.TicketSourceError, call.last), call.unknown) from None
-        if interrupted is not None:  # the slot swallowed it, or raised another error instead
+                raise retry.final_error(call.request, cast(errors.TicketSourceError, call.last), call.unknown) from None
+        if interrupted is not None:  # the slot ignored it, or raised another error instead
             raise interrupted
 
     async def _pause(self, limiter: RateLimiter, seconds: float) -> None:
@@ -367,9 +372,9 @@ class Sender:
         patience: float | None,
     ) -> None:
         name = type(error).__name__
-        bound = f"(gives up in {patience:.0f} s)" if patience else f"of {most}"
+        bound = f"(at most {patience:.0f} s more)" if patience else f"of {most}"
         _LOG.info(
-            "%s %s: attempt %d %s ended in %s, the next is in %.1f s.",
+            "%s %s: attempt %d %s ended in %s. The next attempt is in %.1f s.",
             *(request.method, request.url.raw_path, request.attempt, bound, name, wait),
         )
         status = getattr(error, "status", None)
@@ -393,7 +398,7 @@ class Sender:
         try:
             self._config.on_event(event)
         except Exception:  # noqa: BLE001 - no failure here may end the call
-            _LOG.exception("on_event raised on %s.", type(event).__name__)
+            _LOG.exception("on_event raised an error for %s.", type(event).__name__)
 
     def note_invalid(self, resource: str, invalid: Mapping[str, object]) -> None:
         """Log once for each path that a value there could not be read; the value itself is not logged."""
@@ -403,7 +408,7 @@ class Sender:
             whose = f"{resource}.{re.sub('[0-9]+(?=])', '', path)}"  # lines[3] and lines[4] are logged as one path
             if whose not in self._state.logged_names:
                 _READING_LOG.warning(
-                    "%s could not be read in a record: it is None there, `record.invalid` has it.", whose
+                    "%s could not be read in a record. It is None there; `record.invalid` has the value.", whose
                 )
             self._state.logged_names.add(whose)
             if len(self._state.logged_paths) < _MOST_PATHS:  # they only save the time to make `whose`

@@ -21,7 +21,7 @@ class SenderConfig:
 
 
 @define(eq=False)
-class Waiting:
+class SkippedWaits:
     """How waits are skipped in tests; see `ticketsource_async.testing.no_waiting`."""
 
     skipped: list[float]

@@ -21,6 +21,7 @@ from aiohttp import ClientHandlerType, ClientMiddlewareType
 from yarl import URL
 
 from ticketsource_async import errors
+from ticketsource_async._wire.advice import Advice
 from ticketsource_async._wire.connector import Connector
 from ticketsource_async._wire.request import Request, is_loopback
 from ticketsource_async._wire.response import RawResponse
@@ -28,18 +29,18 @@ from ticketsource_async._wire.unpacking import Broken, Unpacking, too_large
 from ticketsource_async.config import Timeouts, has_raw_password
 from ticketsource_async.ratelimit import Priority
 
-_MOST_OF_A_HEADER: Final = 65_536  # bytes; aiohttp's own bound of 8 kB is too small for a long policy in a header
+_MOST_HEADER_BYTES: Final = 65_536  # bytes; aiohttp's own bound of 8 kB is too small for a long policy in a header
 
-_OUT_OF_DATE: Final = (
+_WRONG_DATE: Final = (
     9,
     10,
 )  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and so on; Python has no names for these
-_OF_ANOTHER_NAME: Final = (62, 64)
+_WRONG_NAME: Final = (62, 64)
 
 _JSON: Final = {"Content-Type": "application/json"}
 
 # Sent with each write, so that no data after its answer can reach another call.
-_LAST: Final = {"Connection": "close"}
+_CLOSE_AFTER_ANSWER: Final = {"Connection": "close"}
 
 _KINDS: Final[Mapping[type[Exception], type[errors.TicketSourceError]]] = {
     # The first match counts, so subclasses stand before their bases.
@@ -73,7 +74,7 @@ class Transport:
     ) -> None:
         if session is not None and session.auth is not None:
             raise errors.ConfigurationError(
-                "The session has an `auth` of its own: pass one without, the key goes there."
+                "The session has its own `auth`, which would replace the API key: pass a session without `auth`."
             )
         self._session = session
         self._borrowed = session is not None
@@ -83,7 +84,7 @@ class Transport:
         self._trust_env = trust_env
         self._trace_configs = list(trace_configs)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._keeper: AsyncGenerator[None, None] | None = None
+        self._session_closer: AsyncGenerator[None, None] | None = None
         _transports.add(self)
 
     @property
@@ -115,12 +116,12 @@ class Transport:
         if self._free is None or self._free[0] is not loop:  # a semaphore belongs to a loop
             most = self._max_connections
             self._free = loop, asyncio.Semaphore(most), asyncio.Semaphore(max(1, most - 1))
-        _, everybody, bulk = self._free
+        _, all_calls, bulk_calls = self._free
         if priority == "bulk":
-            async with bulk, everybody:
+            async with bulk_calls, all_calls:
                 yield
         else:
-            async with everybody:
+            async with all_calls:
                 yield
 
     async def exchange(self, request: Request, timeouts: Timeouts) -> RawResponse:
@@ -129,7 +130,7 @@ class Transport:
         proxy = _proxy_of(request.url) if self._trust_env else None
         if isinstance(proxy, str):
             raise errors.ConfigurationError(f"{request} was not sent: {proxy}")
-        shown = None if self._borrowed else "" if proxy is None else str(proxy.origin())
+        proxy_name = None if self._borrowed else "" if proxy is None else str(proxy.origin())
         try:
             # Each request repeats the settings that a borrowed session may have set otherwise.
             async with (
@@ -141,7 +142,7 @@ class Transport:
                     headers={
                         **request.credentials.headers,
                         **(_JSON if request.body is not None else {}),
-                        **(_LAST if request.method != "GET" else {}),
+                        **(_CLOSE_AFTER_ANSWER if request.method != "GET" else {}),
                     },
                     allow_redirects=False,
                     auto_decompress=False,
@@ -152,8 +153,8 @@ class Transport:
                     ),
                     proxy=proxy,
                     middlewares=(_send_once(),),
-                    max_line_size=_MOST_OF_A_HEADER,
-                    max_field_size=_MOST_OF_A_HEADER,
+                    max_line_size=_MOST_HEADER_BYTES,
+                    max_field_size=_MOST_HEADER_BYTES,
                 ) as response,
             ):
                 body, broken = await self._body(response)
@@ -162,7 +163,7 @@ class Transport:
                     headers.setdefault(name.lower(), value)
                 return RawResponse(response.status, headers, body, broken)
         except tuple(_KINDS) as error:
-            failure: BaseException = _failure(request, error, timeouts, shown)
+            failure: BaseException = _failure(request, error, timeouts, proxy_name)
         except BaseException as error:  # noqa: BLE001 - it is raised again below, a cancellation above all
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
@@ -200,7 +201,7 @@ class Transport:
             )
         if self.open and self._loop is not loop and self._loop is not None and self._loop.is_running():
             raise errors.ConfigurationError(
-                "This TicketSource client is in use in another event loop that runs: make one for each loop."
+                "This TicketSource client is in use in another running event loop: make one client for each loop."
             )
         self._drop_quietly_if_dead()
         self._session = aiohttp.ClientSession(
@@ -209,8 +210,8 @@ class Transport:
             trace_configs=self._trace_configs,
         )
         self._loop = loop
-        self._keeper = _closed_with_its_loop(self._session)
-        await anext(self._keeper)
+        self._session_closer = _closed_with_its_loop(self._session)
+        await anext(self._session_closer)
         return self._session
 
     def drop_if_dead(self) -> None:
@@ -225,7 +226,7 @@ class Transport:
         session.detach()
         with suppress(StopIteration):
             next(connector.close().__await__())  # without its loop the connector only drops its state and never waits
-        self._session = self._keeper = self._loop = None
+        self._session = self._session_closer = self._loop = None
 
     def _drop_quietly_if_dead(self) -> None:
         """Drop a dead session as `drop_if_dead` does, without warnings of its sockets; this is slow."""
@@ -239,15 +240,15 @@ class Transport:
     def leave_to_parent(self) -> None:
         """Drop the session that belongs to the parent of a fork, without closing it."""
         if self._own() is not None:
-            _left_to_parents.append((self._session, self._keeper, self._loop))
-            self._session = self._keeper = self._loop = None
+            _left_to_parents.append((self._session, self._session_closer, self._loop))
+            self._session = self._session_closer = self._loop = None
 
     async def aclose(self) -> None:
         """Close our own session."""
         self._drop_quietly_if_dead()
-        keeper, self._keeper, loop = self._keeper, None, self._loop
-        if keeper is not None and loop is asyncio.get_running_loop():
-            await keeper.aclose()
+        closer, self._session_closer, loop = self._session_closer, None, self._loop
+        if closer is not None and loop is asyncio.get_running_loop():
+            await closer.aclose()
 
 
 # The child of a fork shares the sockets and the selector with its parent. If the child closed them, they would vanish
@@ -313,8 +314,8 @@ def _proxy_of(url: URL) -> URL | str | None:
         if (proxy := URL(named)).host and proxy.scheme in ("http", "https"):
             return proxy
     return (
-        "the environment names a proxy that cannot be used: it must be an http:// or https:// URL, and begins with "
-        f"{named.partition('://')[0][:20]!r}. Name such a one in HTTPS_PROXY, or use no proxy (--no-proxy)."
+        f"the proxy in the environment, which begins with {named.partition('://')[0][:20]!r}, cannot be used. Set "
+        "HTTPS_PROXY to an http:// or https:// URL, or use no proxy (--no-proxy)."
     )
 
 
@@ -327,10 +328,13 @@ def _failure(request: Request, error: Exception, timeouts: Timeouts, proxy: str 
     where = (request.method, request.url.path, request.attempt, cause)
     if kind is errors.RequestTimedOut:
         phase, seconds = _phase(error, timeouts)
-        to = f" to connect{way}" if phase == "connect" else ""
+        happened = {
+            "connect": f"{request} was not sent: no connection within {seconds:g} s{way}",
+            "response": f"{request} was sent{through}, but no data came for {seconds:g} s",
+            "total": f"{request} was sent{through}, but took longer than {seconds:g} s",
+        }
         return errors.RequestTimedOut(
-            f"{request} took longer than {seconds:g} s{to} ({phase}). Try again later; the API or the way to it is "
-            "slow.",
+            f"{happened[phase]}. {Advice.SLOW}",
             *where,
             phase,
             seconds,
@@ -344,36 +348,33 @@ def _failure(request: Request, error: Exception, timeouts: Timeouts, proxy: str 
     if kind is errors.ConnectionLost:
         return errors.ConnectionLost(
             f"{request} was sent{through}, but the connection broke before the whole answer came ({cause}). "
-            "Try again later.",
+            f"{Advice.LOST}",
             *where,
         )
     if kind is errors.ConfigurationError:
-        return errors.ConfigurationError(f"{request} was not sent: the session refuses it ({cause}).")
+        return errors.ConfigurationError(f"{request} was not sent: the session refuses it ({cause}). {Advice.SESSION}")
     return errors.InvalidResponse(
-        f"{request} was answered with something that is not HTTP ({cause}). Check base_url and any proxy between.",
+        f"{request} was answered with something that is not HTTP ({cause}). {Advice.NOT_HTTP}",
         method=request.method,
         path=request.url.path,
         attempts=request.attempt,
     )
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception) -> Advice:
     """Return the advice for a connection that could not be made."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", None)
-        if code in _OUT_OF_DATE:
-            return "The certificate of the server has expired, or is not valid yet: check the clock of this machine."
-        if code in _OF_ANOTHER_NAME:
-            return "The certificate is of a server with another name: check base_url."
-        return (
-            "The certificate of the server is not trusted here. If a proxy of your company, or a server of your own, "
-            "uses it, set SSL_CERT_FILE to a file with the certificate of its issuer before you start the program."
-        )
+        if code in _WRONG_DATE:
+            return Advice.CERTIFICATE_DATE
+        if code in _WRONG_NAME:
+            return Advice.CERTIFICATE_NAME
+        return Advice.CERTIFICATE
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
-        return "The proxy asks for a user name and a password: name it as http://user:password@host:port."
+        return Advice.PROXY_LOGIN
     if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
-        return "Check the proxy; with NO_PROXY, or --no-proxy of the command, none is used."
-    return "Check the network and the name. If you need a proxy, set HTTPS_PROXY (in a program also trust_env=True)."
+        return Advice.PROXY
+    return Advice.NETWORK
 
 
 def _phase(error: Exception, timeouts: Timeouts) -> tuple[str, float]:

@@ -31,13 +31,13 @@ class Unpacking:
 
     def __init__(self, encoding: str, most: int) -> None:
         if encoding not in _NAMES:
-            raise Broken("a body in an encoding that was not asked for")
+            raise Broken("a body in an encoding that was not requested")
         self._name = _NAMES[encoding]
         self._most = self._left = most
         self._packed_left = most + most // 8 + 1024  # a longer one has empty members and blocks
         self._members = 0
         self._stream: Any = zlib.decompressobj(_GZIP)  # zlib gives the type no name
-        self._within = False
+        self._in_member = False
         self._first = b""
 
     def piece(self, packed: bytes) -> bytes:
@@ -46,24 +46,24 @@ class Unpacking:
         if self._packed_left < 0:
             raise too_large(self._most)
         unpacked: list[bytes] = []
-        packed = packed if self._within else self._begin(packed)
+        packed = packed if self._in_member else self._begin(packed)
         while packed and self._left >= 0:
             try:
                 unpacked.append(self._stream.decompress(packed, self._left + 1))
             except zlib.error:
-                raise self._is_not_packed() from None
+                raise self._not_packed() from None
             self._left -= len(unpacked[-1])
             packed = self._begin(self._stream.unused_data) if self._stream.eof else b""
         return b"".join(unpacked)
 
     def end(self) -> None:
         """Raise `Broken` if the body is not whole; an empty body is whole."""
-        if self._within or self._first:
-            raise Broken(f"a body whose {self._name} ends too early")
+        if self._in_member or self._first:
+            raise Broken(f"a {self._name} body that ends too early")
 
     def _begin(self, packed: bytes) -> bytes:
         """Begin a member and return its first bytes; return nothing for padding, or for too few bytes to decide."""
-        self._within = False
+        self._in_member = False
         if self._members:
             packed = packed.lstrip(_PADDING)
         if self._name == "deflate" and len(packed) + len(self._first) == 1 and not self._members:
@@ -72,15 +72,15 @@ class Unpacking:
         packed, self._first = self._first + packed, b""
         if not packed:
             return b""
-        self._members, self._within = self._members + 1, True
+        self._members, self._in_member = self._members + 1, True
         if self._members > (_MOST_MEMBERS if self._name == "gzip" else 1):
-            raise self._is_not_packed()
+            raise self._not_packed()
         # RFC 1950: the method is 8, and the first two bytes are a multiple of 31. No raw deflate begins like that.
         has_header = packed[0] & 15 == 8 and int.from_bytes(packed[:2], "big") % 31 == 0
         self._stream = zlib.decompressobj(_GZIP if self._name == "gzip" else _ZLIB if has_header else _RAW)
         return packed
 
-    def _is_not_packed(self) -> Broken:
+    def _not_packed(self) -> Broken:
         if self._members > 1:
-            return Broken(f"a body that goes on after its {self._name}")
-        return Broken(f"a body that is not the {self._name} it claims to be")
+            return Broken(f"a {self._name} body with other data after its end")
+        return Broken(f"a body that is not valid {self._name}")

@@ -21,7 +21,7 @@ from ticketsource_async.ratelimit import Priority
 MOST_REQUESTS: Final = 30
 PER_PAGE: Final = 100
 UTC_OFFSETS: Final = frozenset({"+00:00", "Z"})
-NOBODY: Final = f"{Customer.ID_PREFIX}0000000000000000"
+UNKNOWN_ID: Final = f"{Customer.ID_PREFIX}0000000000000000"
 """An id that no customer has."""
 
 _DAY: Final = timedelta(days=1)
@@ -103,11 +103,11 @@ class Examined:
     interrupted: bool = False
     """Whether a person or the system ended the check early."""
     first: Asked | None = None
-    again: Asked | None = None
+    first_again: Asked | None = None
     second: Asked | None = None
     """The first page of customers, requested twice, and the second. If one page has all, each has one customer."""
     by_id: Asked | None = None
-    nobody: Asked | None = None
+    unknown_id: Asked | None = None
     filtered: dict[str, Asked] = field(factory=dict)
     """The dates that each filter by start returned: "ours", "after" and "before"."""
     all_days: dict[str, date] = field(factory=dict)
@@ -164,7 +164,7 @@ def _is_whole(row: object) -> bool:
 
 
 # These errors end the whole check, since the next call would fail too.
-_FOR_ALL: Final = (
+_END_CHECK: Final = (
     errors.TransportError,
     errors.AuthenticationFailed,
     errors.AccessBlocked,
@@ -188,7 +188,7 @@ class Examiner:
         await self._customers()
         await self._programme()
         await self._count()
-        await self._look_further()
+        await self._use_requests_left()
 
     async def _ask(
         self,
@@ -212,7 +212,7 @@ class Examiner:
             asked = evolve(asked, answer=answer, rows=rows)
         except errors.TicketSourceError as error:
             asked = evolve(asked, error=error)
-            if isinstance(error, _FOR_ALL):
+            if isinstance(error, _END_CHECK):
                 found.stopped_by = error
         except ValueError as error:  # a key that would be part of a path; no key of TicketSource is
             found.stopped_by = errors.ConfigurationError(str(error))
@@ -240,10 +240,10 @@ class Examiner:
     async def _customers(self) -> None:
         found, path = self.found, "/customers"
         found.first = await self._page(path, "customer")
-        found.nobody = await self._ask("/customers/{id}", "", NOBODY, single=True, expected=_REFUSED)
+        found.unknown_id = await self._ask("/customers/{id}", "", UNKNOWN_ID, single=True, expected=_REFUSED)
         if found.first is None or not found.first.rows:
             return
-        found.again = await self._page(path, "")  # not counted twice
+        found.first_again = await self._page(path, "")  # not counted twice
         if found.first.goes_on:
             found.second = await self._page(path, "customer", number=2)
         elif len(found.first.rows) > 1:
@@ -253,7 +253,7 @@ class Examiner:
         if ids:
             found.by_id = await self._ask("/customers/{id}", "", ids[0], single=True)
         self._customer_ids = _spread(ids)
-        await self._until(self._customer_ids[:_MOST_CUSTOMERS], "/customers/{id}/notes", "customer_note")
+        await self._first_rows_below(self._customer_ids[:_MOST_CUSTOMERS], "/customers/{id}/notes", "customer_note")
 
     async def _programme(self) -> None:
         listed = await self._page("/events", "event")
@@ -271,23 +271,23 @@ class Examiner:
             if any(is_in_summer(row["attributes"].get("start")) for row in rows):
                 break
         dated = days_of(dates)
-        ids = sorted(_ids(dates, "date"), key=lambda i: _nearness(dated.get(i)))
+        ids = sorted(_ids(dates, "date"), key=lambda i: _days_from_today(dated.get(i)))
         self._date_ids = ids
         await self._bookings(ids[:_MOST_DATES])
 
     async def _bookings(self, dates: Sequence[str]) -> None:
-        sold = await self._until(dates, "/dates/{id}/bookings", "booking")
-        await self._until(_ids(sold, "booking")[:_MOST_BOOKINGS], "/bookings/{id}/seats", "seat")
+        sold = await self._first_rows_below(dates, "/dates/{id}/bookings", "booking")
+        await self._first_rows_below(_ids(sold, "booking")[:_MOST_BOOKINGS], "/bookings/{id}/seats", "seat")
 
-    async def _look_further(self) -> None:
+    async def _use_requests_left(self) -> None:
         """If no bookings or notes were found, use the requests that are left to look for some."""
         if not self.found.rows_of("booking"):
             await self._bookings(self._date_ids[_MOST_DATES:][:_MOST_MORE])
         if not self.found.rows_of("customer_note"):
             ids = self._customer_ids[_MOST_CUSTOMERS:][:_MOST_MORE]
-            await self._until(ids, "/customers/{id}/notes", "customer_note")
+            await self._first_rows_below(ids, "/customers/{id}/notes", "customer_note")
 
-    async def _until(self, ids: Sequence[str], path: str, kind: str) -> list[Any]:
+    async def _first_rows_below(self, ids: Sequence[str], path: str, kind: str) -> list[Any]:
         """Request a list below each of these ids until one has rows; return the rows."""
         for record_id in ids:
             asked = await self._page(path, kind, record_id)
@@ -344,7 +344,7 @@ def _spread(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([ids[0], ids[-1], ids[len(ids) // 2], *ids])) if ids else []
 
 
-def _nearness(day: date | None) -> tuple[bool, int]:
+def _days_from_today(day: date | None) -> tuple[bool, int]:
     """Return a key that sorts days near today first."""
     ahead = 0 if day is None else (day - datetime.now(UTC).date()).days
     return (day is None, abs(ahead))

@@ -1,4 +1,4 @@
-"""Findings about the connection: name, proxy, TLS, clock, key, wall and limits. The functions make no calls."""
+"""Findings about the connection: name, proxy, TLS, clock, key, firewall and limits. The functions make no calls."""
 
 import ipaddress
 import itertools
@@ -16,24 +16,24 @@ from ticketsource_async.checking.findings import Finding, State, failure, listed
 
 _GROUP: Final = "connection"
 _LIMIT: Final = 240
-_MOST_SKEW: Final = 5.0  # seconds
+_MOST_DIFFERENCE: Final = 5.0  # seconds
 _TOO_MANY: Final = 429
 
 # The classes of aiohttp's errors for each part of the connection.
-_OF_NAME: Final = "ClientConnectorDNSError"
-_OF_PROXY: Final = ("ClientProxyConnectionError", "ClientHttpProxyError")
-_OF_TLS: Final = ("ClientConnectorCertificateError", "ClientConnectorSSLError")
+_NAME_ERROR: Final = "ClientConnectorDNSError"
+_PROXY_ERRORS: Final = ("ClientProxyConnectionError", "ClientHttpProxyError")
+_TLS_ERRORS: Final = ("ClientConnectorCertificateError", "ClientConnectorSSLError")
 
-_WALL: Final = (
-    "A wall in front of the API, not the API, refuses the requests; the key may be good. Ask TicketSource support for "
-    "the user agent that they give to integrators, and set TICKETSOURCE_USER_AGENT to it. Tell them the address of "
-    "this machine on the internet, the time, and what the page of the wall calls its ray id."
+_FIREWALL: Final = (
+    "A firewall in front of the API refuses the requests, not the API. The key may be good. Ask TicketSource support "
+    "for the user agent that they give to integrators, and set TICKETSOURCE_USER_AGENT to it. Tell them the address "
+    "of this machine on the internet, the time, and the Ray ID that is on the page of the firewall."
 )
-_OWN_IS_SET: Final = " It is set to something already: ask whether that is still right."
+_USER_AGENT_IS_SET: Final = " TICKETSOURCE_USER_AGENT is set already: ask whether its value is still right."
 
 
 @frozen
-class Way:
+class Connection:
     """The connection to the API: its address, whether there is a proxy, the User-Agent, each attempt's status."""
 
     base_url: str
@@ -42,44 +42,44 @@ class Way:
     statuses: tuple[int | None, ...] = ()
 
 
-def of_connection(found: Examined, way: Way) -> list[Finding]:
+def of_connection(found: Examined, connection: Connection) -> list[Finding]:
     """Return a line for each part of the connection."""
     error = found.stopped_by
     cause = error.cause if isinstance(error, errors.TransportError) else ""
-    reached = any(way.statuses)
+    reached = any(connection.statuses)
     reason = "the check was interrupted" if found.interrupted else "the API was not reached"
     unreached = "" if reached else f"Not known: {reason}."
     return [
-        _name(way, cause, unreached),
-        _proxy(way, cause, error, unreached),
-        _tls(way, cause, unreached),
+        _name(connection, cause, unreached),
+        _proxy(connection, cause, error, unreached),
+        _tls(connection, cause, unreached),
         _link(error, unreached),
         _clock(found),
         _key(found, unreached),
-        _wall(found, way, unreached),
-        _rate_limit(found, way),
+        _firewall(found, connection, unreached),
+        _rate_limit(found, connection),
         _request_ids(found),
-        _redirects(way, unreached),
+        _redirects(connection, unreached),
         _answers(found),
     ]
 
 
-def _say(name: str, state: State, says: str) -> Finding:
+def _finding(name: str, state: State, says: str) -> Finding:
     return Finding(_GROUP, name, state, says)
 
 
-def _name(way: Way, cause: str, unreached: str) -> Finding:
-    host = urlsplit(way.base_url).hostname or ""
+def _name(connection: Connection, cause: str, unreached: str) -> Finding:
+    host = urlsplit(connection.base_url).hostname or ""
     if host == "localhost" or _is_address(host):
-        return _say("name resolution", "ok", "Not needed: the address of the API has no name to look up.")
-    if way.proxied:
-        return _say("name resolution", "ok", "Left to the proxy.")
-    if cause.startswith(_OF_NAME):
+        return _finding("name resolution", "ok", "Not needed: the address of the API has no name to look up.")
+    if connection.proxied:
+        return _finding("name resolution", "ok", "The proxy looks the name up.")
+    if cause.startswith(_NAME_ERROR):
         says = "The name of the API was not found. Check the network, and TICKETSOURCE_BASE_URL if you set it."
-        return _say("name resolution", "failed", f"{says} If a proxy is needed here, set HTTPS_PROXY.")
+        return _finding("name resolution", "failed", f"{says} If a proxy is needed here, set HTTPS_PROXY.")
     if not unreached or (cause and not cause.startswith("ConnectionTimeoutError")):
-        return _say("name resolution", "ok", "The name of the API was found.")
-    return _say("name resolution", "open", unreached)
+        return _finding("name resolution", "ok", "The name of the API was found.")
+    return _finding("name resolution", "open", unreached)
 
 
 def _is_address(host: str) -> bool:
@@ -90,52 +90,52 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _proxy(way: Way, cause: str, error: Exception | None, unreached: str) -> Finding:
+def _proxy(connection: Connection, cause: str, error: Exception | None, unreached: str) -> Finding:
     if isinstance(error, errors.ConfigurationError):
-        return _say("proxy", "failed", "The environment names a proxy that cannot be used.")
-    if cause.startswith(_OF_PROXY):
-        says = "The proxy does not let the requests through. Check its name, user and password, or use --no-proxy."
-        return _say("proxy", "failed", says)
-    if not way.proxied:
-        return _say("proxy", "ok", "No proxy is used.")
-    says = "A proxy is used." if unreached else "A proxy is used, and lets the requests through."
-    return _say("proxy", "open" if unreached else "ok", says)
+        return _finding("proxy", "failed", "The environment names a proxy that cannot be used.")
+    if cause.startswith(_PROXY_ERRORS):
+        says = "The proxy refuses the requests. Check its name, user and password, or use --no-proxy."
+        return _finding("proxy", "failed", says)
+    if not connection.proxied:
+        return _finding("proxy", "ok", "No proxy is used.")
+    says = "A proxy is used." if unreached else "A proxy is used, and passes the requests on."
+    return _finding("proxy", "open" if unreached else "ok", says)
 
 
-def _tls(way: Way, cause: str, unreached: str) -> Finding:
-    if way.base_url.startswith("http:"):
-        return _say("TLS", "ok", "Not used: the API is on this machine.")
-    if cause.startswith(_OF_TLS):
-        says = (
-            "No encrypted connection could be made: the certificate is not trusted here, has expired or is of another"
-        )
-        return _say("TLS", "failed", f"{says} name. The message of the error says which, and what to do.")
-    return _say("TLS", "open", unreached) if unreached else _say("TLS", "ok", "The certificate is trusted.")
+def _tls(connection: Connection, cause: str, unreached: str) -> Finding:
+    if connection.base_url.startswith("http:"):
+        return _finding("TLS", "ok", "Not used: the API is on this machine.")
+    if cause.startswith(_TLS_ERRORS):
+        says = "No encrypted connection could be made: the certificate is not trusted here, has expired or has another"
+        return _finding("TLS", "failed", f"{says} name. The error message says which of these, and what to do.")
+    return _finding("TLS", "open", unreached) if unreached else _finding("TLS", "ok", "The certificate is trusted.")
 
 
 def _link(error: Exception | None, unreached: str) -> Finding:
     if isinstance(error, errors.TransportError):
         what = type(error).__name__
         after = "before any answer came" if unreached else "after some answers had come"
-        return _say("reached", "failed", f"{what} ended the check {after}. Try again later.")
+        return _finding("reached", "failed", f"{what} ended the check {after}. Try again later.")
     if isinstance(error, errors.AccessBlocked):
-        return _say("reached", "open", "A wall answers in the place of the API.")
-    return _say("reached", "open", unreached) if unreached else _say("reached", "ok", "The API answers.")
+        return _finding("reached", "open", "A firewall answers instead of the API.")
+    return _finding("reached", "open", unreached) if unreached else _finding("reached", "ok", "The API answers.")
 
 
 def _clock(found: Examined) -> Finding:
-    skews = [skew for asked in found.asked if (skew := _skew(asked)) is not None]
-    if not skews:
-        says = "No answer says what time it is at the API."
-        return _say("clock", "open", says if found.has_answer else _why_no_answer(found))
-    skew = min(skews, key=abs)
-    if abs(skew) <= _MOST_SKEW:
-        return _say("clock", "ok", f"The clock here is that of the API, within {_MOST_SKEW:.0f} s.")
-    says = f"The clock here is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} that of the API."
-    return _say("clock", "odd", f"{says} Set it if it is wrong: certificates and logs depend on it.")
+    differences = [difference for asked in found.asked if (difference := _clock_difference(asked)) is not None]
+    if not differences:
+        says = "No answer has the time of the API."
+        return _finding("clock", "open", says if found.has_answer else _why_no_answer(found))
+    difference = min(differences, key=abs)
+    if abs(difference) <= _MOST_DIFFERENCE:
+        says = f"The clock of this machine agrees with the API within {_MOST_DIFFERENCE:.0f} s."
+        return _finding("clock", "ok", says)
+    where = "behind" if difference > 0 else "ahead of"
+    says = f"The clock of this machine is {abs(difference):,.0f} s {where} that of the API."
+    return _finding("clock", "odd", f"{says} Set it if it is wrong: certificates and logs depend on it.")
 
 
-def _skew(asked: Asked) -> float | None:
+def _clock_difference(asked: Asked) -> float | None:
     """Return by how many seconds the clock of the API is ahead: the smallest difference that fits the answer."""
     try:
         there = parsedate_to_datetime(_headers(asked).get("date", ""))
@@ -156,22 +156,28 @@ def _headers(asked: Asked) -> Mapping[str, str]:
 
 def _key(found: Examined, unreached: str) -> Finding:
     if found.has_answer and isinstance(found.stopped_by, errors.AuthenticationFailed):
-        return _say("key", "failed", "The API accepted it, and then refused it.")
+        return _finding(
+            "key", "failed", "The API accepted the key at first, and refused it later: ask the owner of the account."
+        )
     if found.has_answer:
-        return _say("key", "ok", "The API accepts it.")
+        return _finding("key", "ok", "The API accepts the key.")
     refused = [asked.error for asked in found.failures()]
     if any(isinstance(error, errors.AuthenticationFailed) for error in refused):
-        says = "The API does not accept it: it is wrong, revoked or of another account. TicketSource shows it"
-        return _say("key", "failed", f"{says} under Settings > API.")
+        says = "The API refuses the key: it is wrong, revoked or of another account. TicketSource shows it"
+        return _finding("key", "failed", f"{says} under Settings > API.")
     if any(isinstance(error, errors.PermissionDenied) for error in refused):
-        return _say("key", "failed", "The API knows it, but it may not read this: ask the owner of the account.")
-    return _say("key", "open", unreached or _why_no_answer(found, "no answer of the API itself came"))
+        return _finding("key", "failed", "The key is valid but may not read this: ask the owner of the account.")
+    return _finding("key", "open", unreached or _why_no_answer(found, "no answer of the API itself came"))
 
 
-def _wall(found: Examined, way: Way, unreached: str) -> Finding:
+def _firewall(found: Examined, connection: Connection, unreached: str) -> Finding:
     if any(isinstance(asked.error, errors.AccessBlocked) for asked in found.asked):
-        return _say("wall", "failed", f"{_WALL}{_OWN_IS_SET if way.own_user_agent else ''}")
-    return _say("wall", "open", unreached) if unreached else _say("wall", "ok", "No wall refuses the requests.")
+        return _finding("firewall", "failed", f"{_FIREWALL}{_USER_AGENT_IS_SET if connection.own_user_agent else ''}")
+    return (
+        _finding("firewall", "open", unreached)
+        if unreached
+        else _finding("firewall", "ok", "No firewall refuses the requests.")
+    )
 
 
 _ABOUT_LIMIT: Final = re.compile(
@@ -179,18 +185,18 @@ _ABOUT_LIMIT: Final = re.compile(
 )
 
 
-def _rate_limit(found: Examined, way: Way) -> Finding:
+def _rate_limit(found: Examined, connection: Connection) -> Finding:
     answered = [asked for asked in found.asked if asked.answer is not None]
     names = {name for asked in answered for name in _headers(asked) if _ABOUT_LIMIT.fullmatch(name)}
     limited = any(isinstance(asked.error, errors.RateLimited) for asked in found.asked)
-    if limited or (found.interrupted and way.statuses[-1:] == (_TOO_MANY,)):
+    if limited or (found.interrupted and connection.statuses[-1:] == (_TOO_MANY,)):
         says = "The API says that there were too many requests. Others use the same key or address: try again later."
-        return _say("rate limit", "failed", says)
+        return _finding("rate limit", "failed", says)
     if not answered:
-        return _say("rate limit", "open", _why_no_answer(found))
+        return _finding("rate limit", "open", _why_no_answer(found))
     if not names:
         says = f"No header says what the limit is. The library keeps to {_LIMIT} requests a minute."
-        return _say("rate limit", "open", says)
+        return _finding("rate limit", "open", says)
     limits = {_number(_headers(asked).get("x-ratelimit-limit")) for asked in answered} - {None}
     odd = []
     if limits - {_LIMIT}:
@@ -198,7 +204,7 @@ def _rate_limit(found: Examined, way: Way) -> Finding:
         one = min(filter(None, limits), default=_LIMIT)
         odd.append(f"The limit is {said}, not {_LIMIT}. In a program pass `rate_limit=RateLimit({one}, per=60)`.")
     odd += _falling([_number(_headers(asked).get("x-ratelimit-remaining")) for asked in answered])
-    return _say("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
+    return _finding("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
 
 
 def _number(text: str | None) -> int | None:
@@ -211,30 +217,32 @@ def _falling(left: list[int | None]) -> list[str]:
     if steps and not any(steps):
         return ["X-RateLimit-Remaining does not fall, so it says nothing."]
     if sum(step > 2 for step in steps) > 1:  # a retry uses two
-        return ["X-RateLimit-Remaining falls faster than this check asks: others use the same key or address."]
+        return ["X-RateLimit-Remaining falls faster than this check sends: others use the same key or address."]
     return []
 
 
 def _request_ids(found: Examined) -> Finding:
     names = {n for asked in found.asked for n in ("x-request-id", "cf-ray") if n in _headers(asked)}
     if names:
-        return _say("request id", "ok", f"Answers have one: {listed(names)}.")
+        return _finding("request id", "ok", f"Answers have one: {listed(names)}.")
     if any(getattr(asked.error, "request_id", None) for asked in found.asked):
-        return _say("request id", "ok", "Errors have one. Tell it to TicketSource support.")
-    says = "No answer has one, so support cannot be told which request it was."
-    return _say("request id", "open", says if found.has_answer else _why_no_answer(found))
+        return _finding("request id", "ok", "Errors have one. Tell it to TicketSource support.")
+    says = "No answer has one, so you cannot tell TicketSource support which request you mean."
+    return _finding("request id", "open", says if found.has_answer else _why_no_answer(found))
 
 
-def _redirects(way: Way, unreached: str) -> Finding:
-    count = sum(status is not None and 300 <= status < 400 for status in way.statuses)
+def _redirects(connection: Connection, unreached: str) -> Finding:
+    count = sum(status is not None and 300 <= status < 400 for status in connection.statuses)
     if count:
-        says = f"{count} requests were redirected. A redirect costs one more request or fails."
-        return _say("redirects", "odd", f"{says} Check TICKETSOURCE_BASE_URL.")
-    return _say("redirects", "open", unreached) if unreached else _say("redirects", "ok", "None.")
+        says = f"{count} requests were redirected. A redirect needs one more request, or fails."
+        return _finding("redirects", "odd", f"{says} Check TICKETSOURCE_BASE_URL.")
+    return _finding("redirects", "open", unreached) if unreached else _finding("redirects", "ok", "None.")
 
 
 def _answers(found: Examined) -> Finding:
     if failed := listed({failure(asked) for asked in found.failures()}):
-        return _say("answers", "failed", f"{failed}.")
+        return _finding("answers", "failed", f"{failed}.")
     good = sum(asked.answer is not None for asked in found.asked)
-    return _say("answers", "ok" if good else "open", f"{good} came, in JSON, as documented." if good else "None came.")
+    return _finding(
+        "answers", "ok" if good else "open", f"{good} came, in JSON, as documented." if good else "None came."
+    )

@@ -59,23 +59,23 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     calls = found.of_kind(shape.name)
     group = shape.name.replace("_", " ") + "s"
 
-    def say(name: str, state: State, says: str) -> Finding:
+    def finding(name: str, state: State, says: str) -> Finding:
         return Finding(group, name, state, says)
 
     if failed := [asked for asked in found.failures() if asked.kind == shape.name]:
-        records = say("records", "failed", f"{listed({failure(asked) for asked in failed})}.")
+        records = finding("records", "failed", f"{listed({failure(asked) for asked in failed})}.")
     elif broken := {asked.path for asked in calls if asked.error is None and asked.rows is None}:
-        records = say("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")
+        records = finding("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")
     elif shape.refused:
         what = listed(f"{reason} ({count})" for reason, count in shape.refused.items())
-        records = say(
-            "records", "failed", f"Rows that cannot be read as this record. A list hands them to `on_invalid`. {what}."
+        records = finding(
+            "records", "failed", f"Some rows cannot be read as this record. A list passes them to `on_invalid`. {what}."
         )
     elif shape.records:
-        records = say("records", "ok", f"{shape.records:,} read.")
+        records = finding("records", "ok", f"{shape.records:,} read.")
     else:
-        records = say("records", "open", f"None read: {_why_none(found, shape.name)}.")
-    return [records, *(_of_fields(shape, say) if shape.records else ())]
+        records = finding("records", "open", f"None read: {_why_none(found, shape.name)}.")
+    return [records, *(_of_fields(shape, finding) if shape.records else ())]
 
 
 def _why_none(found: Examined, kind: str) -> str:
@@ -85,30 +85,30 @@ def _why_none(found: Examined, kind: str) -> str:
         return "the check was interrupted"
     if found.stopped_by is not None:
         return "the check stopped early"
-    return "no request was left" if kind in found.skipped else "no record was found whose list to ask for"
+    return "no request was left" if kind in found.skipped else "no record was found that has such a list"
 
 
-_Say = Callable[[str, State, str], Finding]
+_MakeFinding = Callable[[str, State, str], Finding]
 
 
-def _of_fields(shape: Shape, say: _Say) -> list[Finding]:
+def _of_fields(shape: Shape, finding: _MakeFinding) -> list[Finding]:
     unknown, missing = by_path(shape.unknown()), listed(shape.missing())
-    unread, odd_kinds = listed(shape.unread), by_path(_but(shape.unusual(), shape.unread))
+    unread, odd_kinds = listed(shape.unread), by_path(_without(shape.unusual(), shape.unread))
     forms, odd_forms = _forms(shape), by_path(shape.unusual_forms())
-    attributes = f"Not known, kept in `extra`: {unknown}." if unknown else "All are known."
+    attributes = f"Not documented, kept in `extra`: {unknown}." if unknown else "All are documented."
     values = " ".join(
         [
-            *([f"Could not be read, so they are None and in `record.invalid`: {unread}."] if unread else []),
-            *([f"Read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
+            *([f"Could not be read; in `record.invalid`, and None in the field: {unread}."] if unread else []),
+            *([f"Could be read, although another kind is documented: {odd_kinds}."] if odd_kinds else []),
             *([f"{shape.odd_ids} ids are in another form than documented."] if shape.odd_ids else []),
             *([f"Links that do not end in an id as documented: {listed(shape.unlinked)}."] if shape.unlinked else []),
         ]
     )
     return [
-        say("attributes", "odd" if unknown else "ok", attributes),
-        say("values", "odd" if values else "ok", values or "All were read."),
-        say("fields", "odd" if missing else "ok", f"In no record: {missing}." if missing else "All were there."),
-        say("dates", "odd" if odd_forms else "ok" if forms else "open", _dates(forms, odd_forms)),
+        finding("attributes", "odd" if unknown else "ok", attributes),
+        finding("values", "odd" if values else "ok", values or "All were read."),
+        finding("fields", "odd" if missing else "ok", f"In no record: {missing}." if missing else "All fields came."),
+        finding("dates", "odd" if odd_forms else "ok" if forms else "open", _dates(forms, odd_forms)),
     ]
 
 
@@ -123,5 +123,5 @@ def _forms(shape: Shape) -> str:
     return listed(f"{form} ({count:,})" for form, count in counts.items())
 
 
-def _but(found: Mapping[str, Iterable[str]], others: Iterable[str]) -> dict[str, Iterable[str]]:
+def _without(found: Mapping[str, Iterable[str]], others: Iterable[str]) -> dict[str, Iterable[str]]:
     return {path: kinds for path, kinds in found.items() if path not in set(others)}

@@ -12,9 +12,11 @@ from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, o
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
 _META: Final = frozenset({"current_page", "from", "to", "path", "per_page"})
 # Names that other APIs use. Any other name may be data, such as the name of a person.
-_NAMED: Final = frozenset({"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"})
+_OFTEN_USED_NAMES: Final = frozenset(
+    {"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"}
+)
 _PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
-_A_MINUTE: Final = 240
+_REQUESTS_A_MINUTE: Final = 240
 _NO_CUSTOMER: Final = "no customer was read"
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
@@ -27,9 +29,9 @@ def of_lists(found: Examined, base_url: str, customers: Shape) -> list[Finding]:
         _named("address in `next`", _next_address(found, base_url)),
         _named("page numbers", _pages(found)),
         _named("order", _order(found)),
-        _named("`links` and `meta`", _beside(found)),
+        _named("`links` and `meta`", _links_and_meta(found)),
         _named("one record", _by_id(found, customers)),
-        _named("unknown id", _nobody(found)),
+        _named("unknown id", _unknown_id(found)),
         _named("dates by day", _filter(found)),
     ]
 
@@ -44,12 +46,12 @@ def _full_page(found: Examined) -> tuple[State, str]:
         return "open", why_not_known(found, _NO_CUSTOMER)
     count = len(first.rows)
     if count > PER_PAGE:
-        return "odd", f"More than the {PER_PAGE} that were asked for came: `per_page` is ignored."
+        return "odd", f"The API ignores `per_page`: more than the requested {PER_PAGE} rows came."
     if first.goes_on and count < PER_PAGE:
-        more = f"an export takes {PER_PAGE / count:.0f} times the requests"
-        return "odd", f"{count} came, although {PER_PAGE} were asked for: {more}."
+        more = f"an export makes {PER_PAGE / count:.0f} times as many requests"
+        return "odd", f"{count} rows came, although {PER_PAGE} were requested: {more}."
     if count == PER_PAGE or str(first.answer.meta.get("per_page")) == str(PER_PAGE):
-        return "ok", f"{PER_PAGE} a page are honoured."
+        return "ok", f"The API sends {PER_PAGE} rows a page, as requested."
     return "open", f"Not known: there are fewer than {PER_PAGE} customers."
 
 
@@ -66,7 +68,7 @@ def _next_query(found: Examined) -> tuple[State, str]:
     assert page.answer is not None  # noqa: S101 - it has a `next`
     link = page.answer.links["next"]
     if not isinstance(link, str):
-        return "odd", "`next` is neither an address nor null. The library asks for the next page by its number."
+        return "odd", "`next` is neither an address nor null. The library requests the next page by its number."
     query = parse_qs(link.partition("?")[2])
     odd = []
     if "page" not in query:
@@ -74,17 +76,17 @@ def _next_query(found: Examined) -> tuple[State, str]:
     elif query["page"] != [str(int(page.query["page"]) + 1)]:
         odd.append("`next` does not lead to the page after this one.")
     if "per_page" not in query:
-        odd.append("`next` drops `per_page`. The library puts it back.")
+        odd.append("`next` lacks `per_page`. The library adds it.")
     elif query["per_page"] != [page.query["per_page"]]:
-        odd.append("`next` has another `per_page` than was asked for.")
-    return ("odd", " ".join(odd)) if odd else ("ok", "`next` keeps it.")
+        odd.append("`next` has another `per_page` than the request.")
+    return ("odd", " ".join(odd)) if odd else ("ok", "`next` has the `per_page` of the request.")
 
 
 def _no_next(found: Examined) -> tuple[State, str]:
     if found.first is None or not found.first.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
     if found.first.goes_on:
-        return "odd", "A full page has no `next`. The library asks for the next page by its number."
+        return "odd", "A full page has no `next`. The library requests the next page by its number."
     return "open", _ONE_PAGE
 
 
@@ -95,22 +97,23 @@ def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
     assert page.answer is not None  # noqa: S101 - it has a `next`
     ours = f"{base_url.rstrip('/')}{page.path}"
     try:
-        mine, link = urlsplit(ours), urlsplit(str(page.answer.links["next"]))
+        own, link = urlsplit(ours), urlsplit(str(page.answer.links["next"]))
         theirs = urlsplit(urljoin(ours, link.geturl()))
         pairs = {
-            "scheme": (mine.scheme, theirs.scheme),
-            "host": (mine.hostname, theirs.hostname),
-            "port": (mine.port, theirs.port),
-            "path": (mine.path, theirs.path),
+            "scheme": (own.scheme, theirs.scheme),
+            "host": (own.hostname, theirs.hostname),
+            "port": (own.port, theirs.port),
+            "path": (own.path, theirs.path),
         }
     except ValueError:
-        return "odd", "`next` is no address. The library uses what is behind its `?`."
+        return "odd", "`next` is no address. The library uses only the part after its `?`."
     if differ := [part for part, (one, other) in pairs.items() if one != other]:
-        return "odd", f"Another {' and '.join(differ)} than was asked. The library uses only what is behind the `?`."
+        what = " and ".join(differ)
+        return "odd", f"`next` has another {what} than the request. The library uses only the part after its `?`."
     return (
-        ("ok", "It is the address of the list.")
+        ("ok", "`next` is an address of the list.")
         if link.scheme
-        else ("odd", "It is a relative one. The library reads it.")
+        else ("odd", "`next` is a relative address. The library can use it.")
     )
 
 
@@ -124,12 +127,12 @@ def _pages(found: Examined) -> tuple[State, str]:
     one, two = _row_ids(first), _row_ids(second)
     if not first.goes_on:
         is_second = two == one[1:2]
-        says = f"Page 2 with one row a page is {'' if is_second else 'not '}the second row of the list."
+        says = f"With one row a page, page 2 has {'' if is_second else 'not '}the second row of the list."
         return "ok" if is_second else "odd", says
     if set(two) <= set(one):
-        return "failed", "Page 2 has the customers of page 1 again: the library cannot read those behind them."
+        return "failed", "Page 2 has the customers of page 1 again: the library cannot read the customers after them."
     if both := set(one) & set(two):
-        return "odd", f"{len(both)} customers are on page 1 and on page 2. The library drops what comes again."
+        return "odd", f"{len(both)} customers are on page 1 and on page 2. The library drops repeated rows."
     return "ok", "Page 2 begins where page 1 ends."
 
 
@@ -138,9 +141,9 @@ def _row_ids(asked: Asked) -> list[str]:
 
 
 def _order(found: Examined) -> tuple[State, str]:
-    if found.first is None or found.again is None or not found.first.rows or not found.again.rows:
+    if found.first is None or found.first_again is None or not found.first.rows or not found.first_again.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
-    one, other = _row_ids(found.first), _row_ids(found.again)
+    one, other = _row_ids(found.first), _row_ids(found.first_again)
     if len(one) < 2:
         return "open", "Not known: there is one customer."
     both = set(one) & set(other)
@@ -148,27 +151,29 @@ def _order(found: Examined) -> tuple[State, str]:
     if stayed != [record_id for record_id in one if record_id in both]:
         return (
             "odd",
-            "Two reads of a page gave another order, so that rows can be missed. In a program use `verify=True`.",
+            "Two reads of a page had another order, so a list can miss rows. In a program use `verify=True`.",
         )
     if len(stayed) < len(one) / 2:
-        return "odd", "Two reads of a page gave other customers, so that rows can be missed."
-    changed = "" if one == other else " Some came or went between them."
-    return "ok", f"Two reads of a page gave the same.{changed}"
+        return "odd", "Two reads of a page had other customers, so a list can miss rows."
+    changed = "" if one == other else " Some customers were added or removed in between."
+    return "ok", f"Two reads of a page had the same rows.{changed}"
 
 
-def _beside(found: Examined) -> tuple[State, str]:
+def _links_and_meta(found: Examined) -> tuple[State, str]:
     lists = [asked for asked in found.asked if asked.answer is not None and not asked.path.endswith("{id}")]
     if not lists:
         return "open", why_not_known(found, "no list was read")
     odd = []
     if bare := {asked.path for asked in lists if asked.answer and not asked.answer.links}:
-        odd.append(f"Without `links`: {listed(bare)}. Their pages are asked for by number.")
+        odd.append(f"Without `links`: {listed(bare)}. The library requests their pages by number.")
     metas = [asked.answer.meta for asked in lists if asked.answer is not None]
     links = [asked.answer.links for asked in lists if asked.answer is not None]
-    unknown = {f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _NAMED)}
-    unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _NAMED)}
+    unknown = {
+        f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _OFTEN_USED_NAMES)
+    }
+    unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _OFTEN_USED_NAMES)}
     if unknown:
-        odd.append(f"Not known: {listed(unknown)}.")
+        odd.append(f"Not documented: {listed(unknown)}.")
     if any(asked.answer.links.get("last") for asked in lists if asked.answer):
         odd.append("`links.last` leads to the last page.")
     if any(isinstance(meta.get("per_page"), str) for meta in metas):
@@ -188,13 +193,13 @@ def _by_id(found: Examined, customers: Shape) -> tuple[State, str]:
     if asked.error is not None or not asked.rows:
         return "failed", f"{failure(asked)}."
     same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(asked)]
-    alone, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
-    if alone is None or row is None:
-        return "failed", "The answer is another customer than was asked for, or has no attributes."
-    if more := alone.keys() ^ row.keys():
-        return "odd", f"Only in the list, or only by id: {listed(set(map(customers.named, more)))}."
-    if differ := [name for name in row if row[name] != alone[name]]:
-        return "odd", f"Not the same by id as in the list: {listed(set(map(customers.named, differ)))}."
+    by_id, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
+    if by_id is None or row is None:
+        return "failed", "The answer has another customer than the requested one, or no attributes."
+    if more := by_id.keys() ^ row.keys():
+        return "odd", f"Only in the list, or only in the answer by id: {listed(set(map(customers.named, more)))}."
+    if differ := [name for name in row if row[name] != by_id[name]]:
+        return "odd", f"Different in the list and in the answer by id: {listed(set(map(customers.named, differ)))}."
     return "ok", "A customer by id is the same as in the list."
 
 
@@ -203,18 +208,18 @@ def _attributes(row: Any) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _nobody(found: Examined) -> tuple[State, str]:
-    asked = found.nobody
+def _unknown_id(found: Examined) -> tuple[State, str]:
+    asked = found.unknown_id
     if asked is None or (asked.error is not None and asked.error is found.stopped_by):
-        return "open", why_not_known(found, "it was not asked for")
+        return "open", why_not_known(found, "it was not requested")
     first = found.first
     if asked.error is not None and first is not None and _same_failure(asked, first):
         return "open", f"Not known: the list of customers failed in the same way. {failure(asked)}."
     if isinstance(asked.error, errors.NotFound) and asked.error.is_from_api:
-        return "ok", "Answered 404 with the code `not_found`."
+        return "ok", "The answer is 404 with the code `not_found`."
     status = getattr(asked.error, "status", "no status")
     came = "a record" if asked.error is None else f"{type(asked.error).__name__} ({status})"
-    says = f"Answered with {came}, not with 404 and the code `not_found`: a sync after a deletion ends in an error."
+    says = f"The answer is {came}, not 404 with the code `not_found`: a sync after a deletion ends in an error."
     return "failed", says
 
 
@@ -230,15 +235,21 @@ def _filter(found: Examined) -> tuple[State, str]:
         no_request = day is not None or "date" in found.skipped
         return "open", why_not_known(found, "no request was left" if no_request else "no event with dates was found")
     if failed := [one for one in asked.values() if one.error is not None]:
-        return "failed", f"{listed({failure(one) for one in failed})}, with `filter[start]`: leave --from and --to out."
+        return (
+            "failed",
+            f"{listed({failure(one) for one in failed})}, with `filter[start]`: do not use --from and --to.",
+        )
     came = {name: set(_row_ids(one)) for name, one in asked.items()}
     on_day = {record_id for record_id, its in found.all_days.items() if its == day}
     if not on_day <= came.get("ours", on_day):
-        return "failed", "A date is left out of its own day: --from and --to would miss it. Leave them out."
+        return (
+            "failed",
+            "The filter drops a date of the requested day: --from and --to would miss it. Do not use them.",
+        )
     outside = {record_id for record_id, its in found.all_days.items() if its < day} & came.get("after", set())
     outside |= {record_id for record_id, its in found.all_days.items() if its > day} & came.get("before", set())
     if outside:
-        return "odd", "The filter is ignored: all dates come. The library leaves out what is outside."
+        return "odd", "The API ignores the filter and sends all dates. The library drops the dates outside of it."
     if not set(found.all_days.values()) - {day}:
         return "open", "Not known: all dates that were read are of one day."
     bounds = [
@@ -262,18 +273,21 @@ def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
     starts = [start for row in found.rows_of("date") if (start := (_attributes(row) or {}).get("start"))]
     summer = {offset for start in starts if is_in_summer(start) and (offset := offset_in(start)) is not None}
     if "" in map(offset_in, starts):
-        return "odd", "Dates come without an offset. The library does not guess one: they are None, and in `invalid`."
+        return (
+            "odd",
+            "Dates come without an offset. The library guesses none: they are None, and in `record.invalid`.",
+        )
     if not summer:
         return "open", "Not known: no date in summer was among those read."
     offsets = listed(summer)
     if not (utc := summer & UTC_OFFSETS):
-        return "ok", f"Dates in summer have the offset {offsets}, so their times are true."
+        return "ok", f"Dates in summer have the offset {offsets}, so their times are correct."
     if same is None or found.summer() is None:
         says = "Not known whether this is the local time: run the check on a terminal and answer its question."
         return "open", f"Dates in summer have the offset {offsets}. {says}"
     if same:
         return "odd", f"The times are local times, although they are written with {listed(utc)}. Do not convert them."
-    return "ok", f"The offset {listed(utc)} is true in summer too. Convert the times to local time."
+    return "ok", f"The offset {listed(utc)} is correct in summer too. Convert the times to local time."
 
 
 def of_size(found: Examined) -> list[Finding]:
@@ -285,7 +299,7 @@ def of_size(found: Examined) -> list[Finding]:
     pages = max(1, search.last if search.is_exact else search.last * 2 if search.beyond is None else search.beyond - 1)
     least, most = search.least, search.most
     if most is None:
-        why = why_not_known(found, "the requests did not suffice to find the end")
+        why = why_not_known(found, "the allowed requests were too few to find the last page")
         count, about = f"At least {_rounded(least)}. {why}", "At least "
         pages = search.last
     elif most == least:
@@ -314,6 +328,6 @@ def _rounded(count: int, *, up: bool = False) -> str:
 
 
 def _minutes(requests: int) -> str:
-    minutes = -(-requests // _A_MINUTE)
+    minutes = -(-requests // _REQUESTS_A_MINUTE)
     time = "less than a minute" if minutes <= 1 else f"about {minutes:,} minutes"
-    return f"{time} at {_A_MINUTE} a minute"
+    return f"{time} at {_REQUESTS_A_MINUTE} a minute"

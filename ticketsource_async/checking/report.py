@@ -7,7 +7,7 @@ from attrs import frozen
 
 from ticketsource_async._version import __version__
 from ticketsource_async.checking.asking import MOST_REQUESTS, Examined
-from ticketsource_async.checking.connection import Way, of_connection
+from ticketsource_async.checking.connection import Connection, of_connection
 from ticketsource_async.checking.findings import MODELS, Finding, of_records
 from ticketsource_async.checking.lists import of_lists, of_size, of_times
 from ticketsource_async.checking.search import Search
@@ -15,8 +15,8 @@ from ticketsource_async.checking.shapes import Shape
 from ticketsource_async.models import Customer
 
 _LEGEND: Final = (
-    "It has no value, no id and no key. It has the names of attributes that many records share. `open` is what this "
-    "check cannot know, such as what an update does."
+    "This report has no value, no id and no key. It has the names of attributes that many records share. `open` means "
+    "that this check cannot find it out, such as what an update does."
 )
 
 NOTHING_ELSE: Final = "Nothing else was checked."
@@ -76,7 +76,7 @@ class Checked:
 def _fields(shape: Shape) -> list[str]:
     rows = []
     for path, kinds in [*shape.kinds.items(), *shape.unknown().items()]:
-        known = "" if path in shape.kinds else "not known"
+        known = "" if path in shape.kinds else "not documented"
         rows.append((f"`{path}`", _counts(kinds), _counts(shape.forms.get(path, {})), known))
     return _table(("path", "kinds", "forms of dates", ""), rows)
 
@@ -89,19 +89,19 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["", *(f"| {' | '.join(cells)} |" for cells in [head, ("---",) * len(head), *rows])]
 
 
-def checked(found: Examined, way: Way, *, same: bool | None = None) -> Checked:
+def checked(found: Examined, connection: Connection, *, same: bool | None = None) -> Checked:
     """Return the result; `same` is as in `of_times`."""
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:
         shape.add(found.rows_of(shape.name))
     customers = next(shape for shape in shapes if shape.model is Customer)
-    findings = of_connection(found, way)
+    findings = of_connection(found, connection)
     if found.is_empty:
-        return Checked(findings, shapes, len(way.statuses), None, nothing_else=True)
+        return Checked(findings, shapes, len(connection.statuses), None, nothing_else=True)
     findings += [
-        *of_lists(found, way.base_url, customers),
+        *of_lists(found, connection.base_url, customers),
         of_times(found, same=same),
         *(finding for shape in shapes for finding in of_records(found, shape)),
         *of_size(found),
     ]
-    return Checked(findings, shapes, len(way.statuses), found.search, nothing_else=False)
+    return Checked(findings, shapes, len(connection.statuses), found.search, nothing_else=False)

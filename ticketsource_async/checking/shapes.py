@@ -112,8 +112,8 @@ class Shape:
     unlinked: Counter[str] = field(factory=Counter)
     odd_ids: int = 0
     _unknown: dict[str, dict[str, Counter[str]]] = field(factory=dict)  # by the path of the object and the name
-    _holders: Counter[tuple[str, str]] = field(factory=Counter)  # the number of records that have the name
-    _met: set[tuple[str, str]] = field(factory=set)  # the names in the current record
+    _records_with_name: Counter[tuple[str, str]] = field(factory=Counter)  # the number of records that have the name
+    _names_in_record: set[tuple[str, str]] = field(factory=set)  # the names in the current record
     _fields: dict[str, Field] = field(factory=dict)  # by path, for each part that was found
 
     @property
@@ -132,41 +132,41 @@ class Shape:
             self.records += 1
             self.unread.update({re.sub(r"\[[0-9]+]", "[]", path) for path in record.invalid})
             assert isinstance(row, dict)  # noqa: S101 - else it would have been refused
-            self._look(row["attributes"] or {}, self.model, "")
+            self._count_values(row["attributes"] or {}, self.model, "")
             links = row.get("links")
-            self._look(links if isinstance(links, dict) else {}, get_type_hints(self.model)["links"], "links.")
-            self._look_at_ids(record)
-            self._holders.update(self._met)
-            self._met.clear()
+            self._count_values(links if isinstance(links, dict) else {}, get_type_hints(self.model)["links"], "links.")
+            self._count_ids(record)
+            self._records_with_name.update(self._names_in_record)
+            self._names_in_record.clear()
 
-    def _look(self, given: Mapping[Any, object], model: type, above: str) -> None:
+    def _count_values(self, given: Mapping[Any, object], model: type, parent: str) -> None:
         known = {known.key: known for known in fields_of(model)}
-        self._fields.update({f"{above}{key}": found for key, found in known.items()})
-        known |= {found.instead: found for found in known.values() if found.instead}
+        self._fields.update({f"{parent}{key}": found for key, found in known.items()})
+        known |= {found.other_name: found for found in known.values() if found.other_name}
         for key, value in given.items():
             if (found := known.get(key)) is None:
-                names, name = self._unknown.setdefault(above, {}), shown(key)
+                names, name = self._unknown.setdefault(parent, {}), shown(key)
                 names.setdefault(name, Counter())[json_kind(value)] += 1
-                self._met.add((above, name))
+                self._names_in_record.add((parent, name))
                 continue
-            path = f"{above}{key}"
+            path = f"{parent}{key}"
             self.kinds.setdefault(path, Counter())[json_kind(value)] += 1
             self._fields[path] = found
             if found.kind in ("moment", "day") and isinstance(value, str) and value:
                 self.forms.setdefault(path, Counter())[date_form(value)] += 1
             if found.part is not None:
-                self._look_inside(value, found, path)
+                self._count_part(value, found, path)
 
-    def _look_inside(self, value: object, found: Field, path: str) -> None:
+    def _count_part(self, value: object, found: Field, path: str) -> None:
         assert found.part is not None  # noqa: S101 - a part has a class
         if found.kind == "part" and isinstance(value, dict):
-            self._look(value, found.part, f"{path}.")
+            self._count_values(value, found.part, f"{path}.")
         elif found.kind == "parts":
             for item in as_list(value) or ():
                 if isinstance(item, dict):
-                    self._look(item, found.part, f"{path}[].")
+                    self._count_values(item, found.part, f"{path}[].")
 
-    def _look_at_ids(self, record: Any) -> None:
+    def _count_ids(self, record: Any) -> None:
         """Count ids that are not as documented, and links without an id from which the library takes ids."""
         self.odd_ids += not _is_documented(record.id, self.model.ID_PREFIX)
         for name in _linked(self.model):
@@ -180,23 +180,23 @@ class Shape:
         A name that few records have may be data, such as the name of a person. It is not shown.
         """
         found: dict[str, Counter[str]] = {}
-        for above, names in self._unknown.items():
+        for parent, names in self._unknown.items():
             for name, kinds in names.items():
-                found.setdefault(self.named(name, above), Counter()).update(kinds)
+                found.setdefault(self.named(name, parent), Counter()).update(kinds)
         return found
 
-    def named(self, name: object, above: str = "") -> str:
+    def named(self, name: object, parent: str = "") -> str:
         """Return the path of a name below another path. A name that may be data is left out."""
         model: type = self.model
-        is_known = not above and any(name in (known.key, known.instead) for known in fields_of(model))
-        is_shared = self._holders[above, shown(name)] >= max(_LEAST_SHARED, self.records / _MOST_RARE)
-        return f"{above}{shown(name) if is_known or is_shared else NOT_SHOWN}"
+        is_known = not parent and any(name in (known.key, known.other_name) for known in fields_of(model))
+        is_shared = self._records_with_name[parent, shown(name)] >= max(_LEAST_SHARED, self.records / _MOST_RARE)
+        return f"{parent}{shown(name) if is_known or is_shared else NOT_SHOWN}"
 
     def missing(self) -> list[str]:
         """Return the paths of known fields that no record has, not even as null or under another name."""
         links = [f"links.{name}" for name in _linked(self.model)]
         wanted = {path: known for path, known in self._fields.items() if not path.startswith("links.") or path in links}
-        return [p for p, known in wanted.items() if p not in self.kinds and known.instead not in self.kinds]
+        return [p for p, known in wanted.items() if p not in self.kinds and known.other_name not in self.kinds]
 
     def unusual(self) -> dict[str, list[str]]:
         """Return the undocumented kinds of JSON of the fields, by path."""

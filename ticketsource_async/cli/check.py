@@ -131,11 +131,11 @@ class _Checking:
 
     def result(self, *, same: bool | None = None) -> "Checked":
         """Return the result; `same` is as in `checked`."""
-        from ticketsource_async.checking.connection import Way  # noqa: PLC0415 - help can do without
+        from ticketsource_async.checking.connection import Connection  # noqa: PLC0415 - help can do without
         from ticketsource_async.checking.report import checked  # noqa: PLC0415 - as above
 
         own_user_agent = bool(os.environ.get("TICKETSOURCE_USER_AGENT"))
-        way = Way(self._base_url, self._proxied, own_user_agent, tuple(self._statuses))
+        way = Connection(self._base_url, self._proxied, own_user_agent, tuple(self._statuses))
         return checked(self.found, way, same=same)
 
     def tell(self, findings: "Iterable[Finding]") -> None:

@@ -86,7 +86,7 @@ class _Reading:
 async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: int | None) -> None:
     """Write the duplicates in a format of files, or as a table for None."""
     from ticketsource_async import files  # noqa: PLC0415 - help can do without
-    from ticketsource_async.duplicates import Alike, Duplicate  # noqa: PLC0415 - as above
+    from ticketsource_async.duplicates import Duplicate, DuplicateSearch  # noqa: PLC0415 - as above
     from ticketsource_async.output import Spool  # noqa: PLC0415
     from ticketsource_async.record_tables import DUPLICATES  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
         reporting_unreadable(strict=reading.strict, in_cells=in_cells) as note,
         Spool["Customer"]() as waiting,
     ):
-        alike, places = Alike(), list[int]()
+        alike, places = DuplicateSearch(), list[int]()
         with progress("customers", quiet=reading.quiet) as shown:
             async with everybody(reading.store, left_out, sandbox=reading.sandbox) as customers:
                 async for customer in customers:

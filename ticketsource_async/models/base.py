@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from ticketsource_async._mistakes import NamesOptions, hint_for
+from ticketsource_async._mistakes import ExplainsOptions, hint_for
 from ticketsource_async.models import dicts
-from ticketsource_async.models.reader import OURS, fields_of
+from ticketsource_async.models.reader import NOT_ATTRIBUTES, fields_of
 from ticketsource_async.models.values import NOTHING, RECORD_KINDS
 
 
@@ -39,7 +39,7 @@ def names_in_order(cls: Any) -> tuple[str, ...]:
 
 
 @attrs.frozen
-class Part(NamesOptions):
+class Part(ExplainsOptions):
     """Base of the parts of records; `extra` has the values of a part that have no field."""
 
     # It is not part of the hash, because a dict has no hash. A MappingProxyType has one but cannot be pickled.
@@ -164,7 +164,7 @@ def check_model(model: object) -> None:
         return
     if not isinstance(model, type) or not issubclass(model, Record) or not model.API_TYPE:
         raise TypeError(
-            f"model is dict, or a class made from ticketsource_async.Record that has an API_TYPE, not {model!r}"
+            f"model must be dict, or a class made from ticketsource_async.Record that has an API_TYPE, not {model!r}"
         )
     _check_fields(model)
 
@@ -184,7 +184,7 @@ def _check_fields(cls: Any, *above: type) -> None:
     except (NameError, TypeError) as error:
         raise TypeError(f"the annotations of {cls.__name__} cannot be used: {error}") from None
     for field in own:
-        if wrong := _wrong_with(field, hints[field.name], base):
+        if wrong := _field_problem(field, hints[field.name], base):
             raise TypeError(f"{cls.__name__}.{field.name} {wrong}")
     for name, part in [(f"{cls.__name__}.{field.name}", field.part) for field in fields if field.part is not None]:
         if not issubclass(part, Part) or issubclass(part, Record):
@@ -200,10 +200,10 @@ def _check_names(cls: Any, base: type, names: list[str]) -> None:
         name for kind in cls.__mro__[: cls.__mro__.index(base)] for name in vars(kind).get("__annotations__", ())
     ]
     for name in [*names, *(name for name in redefined if name in attrs.fields_dict(base))]:
-        if name in Record.__annotations__.keys() - OURS:
-            raise TypeError(f"{cls.__name__}.{name} must have no annotation: it is that of the class")
-        if hasattr(base, name) or name in OURS:
-            what = "every record has this name; leave the field out, and the attribute is in `extra`"
+        if name in Record.__annotations__.keys() - NOT_ATTRIBUTES:
+            raise TypeError(f"{cls.__name__}.{name} must have no annotation: it belongs to the class, not to a record")
+        if hasattr(base, name) or name in NOT_ATTRIBUTES:
+            what = "every record has an attribute of this name; leave the field out and use `extra`"
             raise TypeError(f"{cls.__name__}.{name}: {what}")
         if name.startswith("_"):
             raise TypeError(f"{cls.__name__}.{name} cannot begin with an underscore: the API has no such names")
@@ -211,7 +211,7 @@ def _check_names(cls: Any, base: type, names: list[str]) -> None:
             raise TypeError(f"{cls.__name__}.{name} and {name.rstrip('_')} are the same attribute of the API")
 
 
-def _wrong_with(field: "attrs.Attribute[Any]", hint: object, base: type) -> str:
+def _field_problem(field: "attrs.Attribute[Any]", hint: object, base: type) -> str:
     """Return why the reader cannot set a field as it is declared; an empty text if it can."""
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
     is_tuple = len(kinds) == 1 and get_origin(kinds[0]) is tuple
@@ -226,7 +226,7 @@ def _wrong_with(field: "attrs.Attribute[Any]", hint: object, base: type) -> str:
         "has an alias: it must have the name of the attribute in the API": field.alias != field.name,
         "has `init=False`: a copy with other values would lose it": not field.init,
     }
-    return next((why for why, is_so in wrong.items() if is_so), "")
+    return next((why for why, is_wrong in wrong.items() if is_wrong), "")
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ticketsource_async._mistakes import NamesOptions, await_first
+from ticketsource_async._mistakes import ExplainsOptions, await_first
 from ticketsource_async.errors import UnreadableValue
 from ticketsource_async.models.base import (
     UNSET,
@@ -18,7 +18,7 @@ from ticketsource_async.models.base import (
     Unset,
     last_segment,
 )
-from ticketsource_async.models.reader import instead_of
+from ticketsource_async.models.reader import also_named
 from ticketsource_async.models.values import NOTHING
 
 
@@ -45,7 +45,7 @@ class Customer(NamedRecord):
     first_name: str | None = None
     last_name: str | None = None
     address: Address | None = None
-    telephone: str | None = instead_of("phone")
+    telephone: str | None = also_named("phone")
     email: str | None = None
     membership: Membership | None = None
     consent: Consent | None = None
@@ -73,7 +73,7 @@ class Note(Record):
         return last_segment(self.links.customer)
 
 
-def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+def _of_type(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     # The check is strict on purpose: a server could read the string "false" in a consent as a yes.
     def check(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         if value is None or value is UNSET:
@@ -90,7 +90,7 @@ def _only(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     return check
 
 
-class _Draft(NamesOptions):
+class _Draft(ExplainsOptions):
     __slots__ = ()
 
     API_TYPE: ClassVar[str] = ""
@@ -104,29 +104,29 @@ class _Draft(NamesOptions):
 class AddressDraft(_Draft):
     """The parts of an address to send."""
 
-    line_1: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    line_2: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    line_3: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    line_4: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    postcode: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
+    line_1: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    line_2: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    line_3: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    line_4: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    postcode: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
 
 
 @attrs.frozen
 class MembershipDraft(_Draft):
     """The parts of a membership to send; the API takes at most 20 characters as `identifier`."""
 
-    identifier: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    start_date: date | Unset | None = attrs.field(default=UNSET, validator=_only(date))
-    end_date: date | Unset | None = attrs.field(default=UNSET, validator=_only(date))
+    identifier: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    start_date: date | Unset | None = attrs.field(default=UNSET, validator=_of_type(date))
+    end_date: date | Unset | None = attrs.field(default=UNSET, validator=_of_type(date))
 
 
 @attrs.frozen
 class ConsentDraft(_Draft):
     """The consents to send: whether the customer may be contacted by `email`, by `post` and by `sms`."""
 
-    email: bool | Unset | None = attrs.field(default=UNSET, validator=_only(bool))
-    post: bool | Unset | None = attrs.field(default=UNSET, validator=_only(bool))
-    sms: bool | Unset | None = attrs.field(default=UNSET, validator=_only(bool))
+    email: bool | Unset | None = attrs.field(default=UNSET, validator=_of_type(bool))
+    post: bool | Unset | None = attrs.field(default=UNSET, validator=_of_type(bool))
+    sms: bool | Unset | None = attrs.field(default=UNSET, validator=_of_type(bool))
 
 
 @attrs.frozen
@@ -140,16 +140,20 @@ class CustomerDraft(_Draft):
 
     API_TYPE: ClassVar[str] = "customer"
 
-    title: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    first_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    last_name: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    address: AddressDraft | Address | Unset | None = attrs.field(default=UNSET, validator=_only(AddressDraft, Address))
-    email: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    telephone: str | Unset | None = attrs.field(default=UNSET, validator=_only(str), metadata={"sent_as": "phone"})
-    membership: MembershipDraft | Membership | Unset | None = attrs.field(
-        default=UNSET, validator=_only(MembershipDraft, Membership)
+    title: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    first_name: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    last_name: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    address: AddressDraft | Address | Unset | None = attrs.field(
+        default=UNSET, validator=_of_type(AddressDraft, Address)
     )
-    consent: ConsentDraft | Consent | Unset | None = attrs.field(default=UNSET, validator=_only(ConsentDraft, Consent))
+    email: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    telephone: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str), metadata={"sent_as": "phone"})
+    membership: MembershipDraft | Membership | Unset | None = attrs.field(
+        default=UNSET, validator=_of_type(MembershipDraft, Membership)
+    )
+    consent: ConsentDraft | Consent | Unset | None = attrs.field(
+        default=UNSET, validator=_of_type(ConsentDraft, Consent)
+    )
 
     @classmethod
     def diff(cls, before: Customer, after: Customer) -> Self:
@@ -163,16 +167,16 @@ class CustomerDraft(_Draft):
         check_customers(before, after)
         changes: dict[str, Any] = {}
         for name in attrs.fields_dict(cls):
-            if _sent(getattr(before, name)) != _sent(getattr(after, name)):
+            if _writable(getattr(before, name)) != _writable(getattr(after, name)):
                 changes[name] = getattr(after, name)
         draft = cls(**changes)
         for customer in (before, after):
             check_unreadable(customer, draft)
         for path in before.invalid.keys() - after.invalid.keys():
             name, _, inner = path.partition(".")
-            if name in attrs.fields_dict(cls) and _at(after, path) is None:
+            if name in attrs.fields_dict(cls) and _value_at(after, path) is None:
                 raise UnreadableValue(
-                    f"{path} of {before.id} could not be read, so None in its place is no change. To clear it, send "
+                    f"{path} of {before.id} could not be read, so None does not clear it. To clear it, send "
                     f"{_draft_of(name, f'{inner}=None') if inner else f'CustomerDraft({name}=None)'}; to keep it, "
                     "leave it in `invalid`.",
                     before.id,
@@ -181,7 +185,7 @@ class CustomerDraft(_Draft):
         return draft
 
 
-def _sent(value: object) -> object:
+def _writable(value: object) -> object:
     """Return a value without the data that the API does not let us write; an empty part is None."""
     if not isinstance(value, Address | Membership | Consent):
         return value
@@ -193,7 +197,7 @@ def check_customers(*given: object) -> None:
     """Raise TypeError unless all arguments are customers."""
     for value in given:
         if not isinstance(value, Customer):
-            raise TypeError(f"what is compared is two customers, not {type(value).__name__}{await_first(value)}")
+            raise TypeError(f"this call takes two customers, not {type(value).__name__}{await_first(value)}")
 
 
 def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
@@ -207,16 +211,16 @@ def check_unreadable(customer: Customer, draft: CustomerDraft) -> None:
             what = f"its {inner} could not be read, and would be cleared. Set {inner} too"
         else:
             what = f"it could not be read, and would be replaced. To replace it, send {_draft_of(name, '...')}"
-        alone = "; to change one consent, send CustomerDraft(consent=ConsentDraft(email=False))"
+        hint = "; to change one consent, send CustomerDraft(consent=ConsentDraft(email=False))"
         raise UnreadableValue(
-            f"{name} of {customer.id} cannot be sent whole: {what}{alone if name == 'consent' else ''}. Or correct it "
+            f"{name} of {customer.id} cannot be sent whole: {what}{hint if name == 'consent' else ''}. Or correct it "
             "in TicketSource first.",
             customer.id,
             path,
         )
 
 
-def _at(customer: Customer, path: str) -> object:
+def _value_at(customer: Customer, path: str) -> object:
     value: object = customer
     for name in path.split("."):
         value = getattr(value, name, None)
@@ -234,5 +238,5 @@ class NoteDraft(_Draft):
 
     API_TYPE: ClassVar[str] = "customer_note"
 
-    description: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
-    created_by: str | Unset | None = attrs.field(default=UNSET, validator=_only(str))
+    description: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))
+    created_by: str | Unset | None = attrs.field(default=UNSET, validator=_of_type(str))

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar, cast, get_type_hints
 import attrs
 
 from ticketsource_async.models.ids import id_of
-from ticketsource_async.models.reader import EXTRA, OURS, fields_of, is_record, reader_of
-from ticketsource_async.models.values import NOTHING, NumberText, kept
+from ticketsource_async.models.reader import EXTRA, NOT_ATTRIBUTES, fields_of, is_record, reader_of
+from ticketsource_async.models.values import NOTHING, NumberText, plain_json
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def _json(value: object) -> object:
         return {name: _json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
-    found = kept(value)
+    found = plain_json(value)
     if isinstance(found, NumberText):
         return str(found)  # some JSON writers refuse subclasses of str
     return float(found) if isinstance(found, Decimal) else found
@@ -58,29 +58,29 @@ def _json(value: object) -> object:
 def from_dict(data: object, cls: type[T]) -> T:
     """Return the record or the part from a dict of `to_dict`; raise ValueError for other data."""
     try:
-        record = _undone(data, cls)
+        record = _rebuild(data, cls)
         place = _difference(data, to_dict(record), "$")
-    except _NotOurs as error:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: {error}.") from None
+    except _NotFromToDict as error:
+        raise ValueError(f"These data do not come from {cls.__name__}.to_dict: {error}.") from None
     if place is not None:
-        raise ValueError(f"This is no {cls.__name__} of to_dict: it gives no such value at {place}.")
+        raise ValueError(f"These data do not come from {cls.__name__}.to_dict: it makes no such value at {place}.")
     return cast(T, record)
 
 
-def _undone(data: object, cls: Any) -> Any:
+def _rebuild(data: object, cls: Any) -> Any:
     given, invalid = _values(data, cls, "$"), dict[str, object]()
     if not isinstance(data, Mapping) or not is_record(cls):
         return reader_of(cls).read(given, invalid, None)
     record_id, before = data.get("id"), data.get("invalid", NOTHING)
     if not isinstance(record_id, str) or id_of(record_id, cls.ID_PREFIX) is None:
-        raise _NotOurs("no usable id at $.id")
+        raise _NotFromToDict("expected an id at $.id")
     if not isinstance(before, Mapping):
-        raise _NotOurs("no object at $.invalid")
+        raise _NotFromToDict("expected an object at $.invalid")
     links = _values(data.get("links", {}), _class_of_links(cls), "$.links")
     record = reader_of(cls).read(given, invalid, record_id, links)
     # Values that could not be read from the API stay in `invalid`. If a value of the dict itself cannot be read, the
     # caller raises.
-    return attrs.evolve(record, invalid=kept(before)) if before and not invalid else record
+    return attrs.evolve(record, invalid=plain_json(before)) if before and not invalid else record
 
 
 @cache  # without the cache this is half of the time of `from_dict`
@@ -88,20 +88,20 @@ def _class_of_links(cls: type) -> Any:
     return get_type_hints(cls)["links"]
 
 
-class _NotOurs(Exception):
+class _NotFromToDict(Exception):
     """The data were not made by `to_dict`."""
 
 
 def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
     """Return the values of a dict in the form that a reader takes."""
     if not isinstance(data, Mapping):
-        raise _NotOurs(f"no object at {place}")
+        raise _NotFromToDict(f"expected an object at {place}")
     fields = {field.key: field for field in fields_of(cls)}
-    if unknown := data.keys() - fields.keys() - (OURS if is_record(cls) else {"extra"}):
-        raise _NotOurs(f"there is no {min(map(str, unknown))!r}, at {place}")
+    if unknown := data.keys() - fields.keys() - (NOT_ATTRIBUTES if is_record(cls) else {"extra"}):
+        raise _NotFromToDict(f"unknown name {min(map(str, unknown))!r} at {place}")
     found: dict[Any, object] = {EXTRA: data.get("extra", NOTHING)}
     if not isinstance(found[EXTRA], Mapping):
-        raise _NotOurs(f"no object at {place}.extra")
+        raise _NotFromToDict(f"expected an object at {place}.extra")
     for key, field in fields.items():
         value, inner = data.get(key), f"{place}.{key}"
         if field.kind == "part" and value is not None:
@@ -112,18 +112,18 @@ def _values(data: object, cls: Any, place: str) -> dict[Any, object]:
     return found
 
 
-def _difference(given: object, ours: object, place: str) -> str | None:
+def _difference(given: object, expected: object, place: str) -> str | None:
     """Return the first place where the data differ from what `to_dict` makes; an object may lack values."""
-    if isinstance(given, Mapping) and isinstance(ours, Mapping):
+    if isinstance(given, Mapping) and isinstance(expected, Mapping):
         for name, value in given.items():
-            if name not in ours and not (value is None and place == "$.links"):
+            if name not in expected and not (value is None and place == "$.links"):
                 return f"{place}.{name}"
-            if (found := _difference(value, ours.get(name), f"{place}.{name}")) is not None:
+            if (found := _difference(value, expected.get(name), f"{place}.{name}")) is not None:
                 return found
         return None
-    if isinstance(given, list | tuple) and isinstance(ours, list) and len(given) == len(ours):
-        for index, (one, other) in enumerate(zip(given, ours, strict=True)):
+    if isinstance(given, list | tuple) and isinstance(expected, list) and len(given) == len(expected):
+        for index, (one, other) in enumerate(zip(given, expected, strict=True)):
             if (found := _difference(one, other, f"{place}[{index}]")) is not None:
                 return found
         return None
-    return None if type(given) is type(ours) and given == ours else place
+    return None if type(given) is type(expected) and given == expected else place

@@ -33,7 +33,7 @@ def checked_id(given: object, kind: Any) -> str:
     if forgotten := await_first(given):
         raise InvalidID(f"{shown} is not the id of a {kind.API_TYPE}{forgotten}.", shown)
     raise InvalidID(
-        f"{shown} is not the id of a {kind.API_TYPE}: an id here is {kind.ID_PREFIX!r} followed by letters and digits. "
+        f"{shown} is not the id of a {kind.API_TYPE}: such an id is {kind.ID_PREFIX!r} followed by letters and digits. "
         "Pass it as the API sends it, or pass the record.",
         shown,
     )

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 import attrs
 
 from ticketsource_async.models.ids import id_of
-from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, kept
+from ticketsource_async.models.values import MOST_LEVELS, NOTHING, RECORD_KINDS, as_list, digits, plain_json
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def read_row(row: object, cls: type[T]) -> T:
     kind: Any = cls
     if kind is dict:
         try:
-            return cast(T, kept(row))
+            return cast(T, plain_json(row))
         except RecursionError:
             raise _too_deep() from None
     if (record_id := id_of(row.get("id"), kind.ID_PREFIX)) is None:
@@ -57,7 +57,7 @@ def read_row(row: object, cls: type[T]) -> T:
     if not isinstance(attributes, dict) and attributes != []:
         raise Refused("Expected an object", ".attributes")
     try:
-        invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": kept(api_type)}
+        invalid: dict[str, object] = {} if api_type == kind.API_TYPE else {"type": plain_json(api_type)}
         given: dict[Any, object] = attributes or {}
         record: T = reader_of(kind)[tuple(given)](given, invalid, record_id, row.get("links"))
     except RecursionError:
@@ -77,17 +77,17 @@ def _too_deep() -> Refused:
 Path = tuple[Any, str | int] | None
 
 
-def _written(path: Path) -> str:
+def _path_text(path: Path) -> str:
     if path is None:
         return ""
-    above, last = _written(path[0]), path[1]
+    above, last = _path_text(path[0]), path[1]
     if isinstance(last, int):
         return f"{above}[{last}]"
     return f"{above}.{last}" if above else last
 
 
-def _flag(value: object, invalid: dict[str, object], path: Path, name: str | int) -> None:
-    invalid[_written((path, name))] = kept(value)
+def _store_invalid(value: object, invalid: dict[str, object], path: Path, name: str | int) -> None:
+    invalid[_path_text((path, name))] = plain_json(value)
 
 
 def text(value: object, invalid: dict[str, object], path: Path, name: str) -> str | None:
@@ -96,7 +96,7 @@ def text(value: object, invalid: dict[str, object], path: Path, name: str) -> st
         return value
     if value.__class__ is int or isinstance(value, Decimal):
         return digits(value)
-    _flag(value, invalid, path, name)
+    _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -105,7 +105,7 @@ def yes_or_no(value: object, invalid: dict[str, object], path: Path, name: str) 
     if value is True or value is False or value is None:
         return value
     if value != "":
-        _flag(value, invalid, path, name)
+        _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -127,7 +127,7 @@ def moment(value: object, invalid: dict[str, object], path: Path, name: str) -> 
             pass
         if not value or _ZERO_DATE.fullmatch(value):
             return None
-    _flag(value, invalid, path, name)
+    _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -147,7 +147,7 @@ def day(value: object, invalid: dict[str, object], path: Path, name: str) -> dat
     found = _day_in(value) if isinstance(value, str) else "no day"
     if found != "no day":
         return found
-    _flag(value, invalid, path, name)
+    _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -167,7 +167,7 @@ def money(value: object, invalid: dict[str, object], path: Path, name: str) -> D
         amount = value if isinstance(value, Decimal) else None
     if amount is not None and abs(amount.adjusted()) <= MOST_DIGITS:
         return amount
-    _flag(value, invalid, path, name)
+    _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -180,7 +180,7 @@ def whole(value: object, invalid: dict[str, object], path: Path, name: str) -> i
             return None
         if _WHOLE.fullmatch(value):
             return int(value)
-    _flag(value, invalid, path, name)
+    _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -191,7 +191,7 @@ def part(value: object, invalid: dict[str, object], path: Path, name: str, reade
     if value == []:  # PHP writes an empty object like this
         return readers.read({}, invalid, (path, name))
     if value is not None and value != "":
-        _flag(value, invalid, path, name)
+        _store_invalid(value, invalid, path, name)
     return None
 
 
@@ -200,14 +200,14 @@ def parts(value: object, invalid: dict[str, object], path: Path, name: str, read
     found = as_list(value)
     if found is None:
         if value != "":
-            _flag(value, invalid, path, name)
+            _store_invalid(value, invalid, path, name)
         return None
     items = []
     above = path, name
     for index, item in enumerate(found):
         if not isinstance(item, dict):
             if item != []:
-                _flag(item, invalid, above, index)
+                _store_invalid(item, invalid, above, index)
             item = {}  # noqa: PLW2901 - an empty item, so that later items keep their places
         items.append(readers[tuple(item)](item, invalid, (above, index)))
     return tuple(items)
@@ -222,34 +222,34 @@ def links_of(value: object, invalid: dict[str, object], readers: "_Readers") -> 
 EXTRA: Final = object()  # the key of `extra` in values that come from `to_dict`; no JSON has such a key
 
 
-def rest(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
+def unknown_values(values: dict[Any, object], known: frozenset[str]) -> Mapping[str, object]:
     """Return the values of a record or a part that have no field."""
     if EXTRA in values:
-        return cast(Mapping[str, object], kept(values[EXTRA])) or NOTHING
-    return {name: kept(value) for name, value in values.items() if name not in known} or NOTHING
+        return cast(Mapping[str, object], plain_json(values[EXTRA])) or NOTHING
+    return {name: plain_json(value) for name, value in values.items() if name not in known} or NOTHING
 
 
-def stand_in(
-    values: dict[str, object], extra: Mapping[str, object], value: str | None, name: str, instead: str, invalid: Any
+def use_other_name(
+    values: dict[str, object], extra: Mapping[str, object], value: str | None, name: str, other_name: str, invalid: Any
 ) -> tuple[str | None, Mapping[str, object]]:
     """Return a text and `extra`, after a look at the text's other name.
 
     The value of the other name replaces a null text. Otherwise it stays in `extra` if it differs from the text.
     """
-    other = values.get(instead)
+    other = values.get(other_name)
     if value is None and name not in invalid:
         value = text(other, invalid, None, name)
     elif other is not None and other != value:
         return value, extra
-    return value, {key: inner for key, inner in extra.items() if key != instead} or NOTHING
+    return value, {key: inner for key, inner in extra.items() if key != other_name} or NOTHING
 
 
 # Readers of classes
 
 
-def instead_of(name: str) -> Any:
+def also_named(name: str) -> Any:
     """Return the field of a text that the API also sends under `name`; that value counts if this one is null."""
-    return attrs.field(default=None, metadata={"instead": name})
+    return attrs.field(default=None, metadata={"other_name": name})
 
 
 @cache
@@ -258,7 +258,7 @@ def is_record(cls: Any) -> bool:
     return "id" in attrs.fields_dict(cls)
 
 
-OURS: Final = frozenset({"id", "links", "extra", "invalid"})
+NOT_ATTRIBUTES: Final = frozenset({"id", "links", "extra", "invalid"})
 """The fields of records that are not attributes."""
 
 
@@ -274,7 +274,7 @@ class Field:
     key: str
     kind: Kind
     part: type | None
-    instead: str | None
+    other_name: str | None
 
 
 @cache
@@ -283,12 +283,12 @@ def fields_of(cls: type) -> tuple[Field, ...]:
     hints = get_type_hints(cls)
     found = []
     for field in attrs.fields(cls):
-        if field.name not in OURS:
+        if field.name not in NOT_ATTRIBUTES:
             try:
                 kind = _kind(hints[field.name])
             except TypeError as error:
                 raise TypeError(f"{cls.__name__}.{field.name}: {error}") from None
-            found.append(Field(field.name, field.name.rstrip("_"), *kind, field.metadata.get("instead")))
+            found.append(Field(field.name, field.name.rstrip("_"), *kind, field.metadata.get("other_name")))
     return tuple(found)
 
 
@@ -316,9 +316,9 @@ def _kind(hint: object) -> tuple[Kind, type | None]:
             part = get_args(choice)[0]
             if not attrs.has(part):
                 of = getattr(part, "__name__", part)
-                raise TypeError(f"a tuple holds parts, not {of}; leave the field out and use `extra`")
+                raise TypeError(f"a tuple must have parts, not {of}; leave the field out and use `extra`")
             return "parts", part
-    raise TypeError(f"no record can have a field of {hint}")
+    raise TypeError(f"a record cannot have a field of the type {hint}")
 
 
 _LINES: Final[Mapping[str, str]] = {
@@ -345,12 +345,13 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
     def __init__(self, cls: type) -> None:
         super().__init__()
         self._cls, self._fields, self._is_record = cls, fields_of(cls), is_record(cls)
-        self._any = frozenset(f.instead for f in self._fields if f.instead) | {EXTRA}
+        self._any = frozenset(f.other_name for f in self._fields if f.other_name) | {EXTRA}
         names: dict[str, Any] = {
             "text": text, "yes": yes_or_no, "whole": whole, "moment": moment, "day": day,
             "money": money, "part": part, "parts": parts, "links_of": links_of,
-            "stand_in": stand_in, "rest": rest, "kept": kept, "NOTHING": NOTHING,
-            "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _open(cls), "cls": cls,
+            "use_other_name": use_other_name, "unknown_values": unknown_values, "plain_json": plain_json,
+            "NOTHING": NOTHING,
+            "known": frozenset(f.key for f in self._fields), "new": object.__new__, "Open": _settable(cls), "cls": cls,
             "unset": None if self._is_record else cls(),
             **{f"{f.name}_readers": reader_of(f.part) for f in self._fields if f.part is not None},
         }  # fmt: skip
@@ -375,12 +376,12 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
         path = "None" if self._is_record else "path"
         if given is None:
             lines = [f"{variable} = values.get({key!r})" for key, variable in variables.items()]
-            lines.append("extra = rest(values, known)")
+            lines.append("extra = unknown_values(values, known)")
         else:
             unknown = {name: f"u_{n}" for n, name in enumerate(given) if name not in variables}
             names |= {f"name_{variable}": name for name, variable in unknown.items()}
             lines = [f"{', '.join(variables.get(n) or unknown[n] for n in given)}, = values.values()"] if given else []
-            found = ", ".join(f"name_{variable}: kept({variable})" for variable in unknown.values())
+            found = ", ".join(f"name_{variable}: plain_json({variable})" for variable in unknown.values())
             lines.append(f"extra = {{{found}}}" if found else "extra = NOTHING")
             variables = {key: variable for key, variable in variables.items() if key in given}
         if not self._is_record:  # parts are frozen, so records can share an empty part
@@ -391,10 +392,10 @@ class _Readers(dict[tuple[object, ...], Callable[..., Any]]):
             line = "None"
             if variable is not None:
                 line = _LINES[field.kind].format(v=variable, path=path, key=field.key, name=field.name)
-            if field.instead and given is None:
-                lines += [f"{variable} = {line}", f"if {field.instead!r} in values:"]
-                arguments = f"values, extra, {variable}, {field.key!r}, {field.instead!r}, invalid"
-                lines.append(f"    {variable}, extra = stand_in({arguments})")
+            if field.other_name and given is None:
+                lines += [f"{variable} = {line}", f"if {field.other_name!r} in values:"]
+                arguments = f"values, extra, {variable}, {field.key!r}, {field.other_name!r}, invalid"
+                lines.append(f"    {variable}, extra = use_other_name({arguments})")
                 line = str(variable)
             lines.append(f"x.{field.name} = {line}")
         if self._is_record:
@@ -426,15 +427,15 @@ def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]
     return made
 
 
-def _open(cls: type) -> type:
+def _settable(cls: type) -> type:
     """Return a subclass whose fields can be set.
 
     The `__init__` of a frozen class sets each field through `object.__setattr__`, which takes three times as long.
     """
-    thawed = {
+    members = {
         "__module__": cls.__module__,
         "__slots__": (),
         "__setattr__": object.__setattr__,
         "__delattr__": object.__delattr__,
     }
-    return type(f"Open{cls.__name__}", (cls,), thawed)
+    return type(f"Open{cls.__name__}", (cls,), members)

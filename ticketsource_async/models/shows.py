@@ -137,7 +137,7 @@ class EventDate(Record):
 
 def _check_day(_: object, attribute: "attrs.Attribute[date | None]", value: object) -> None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-        raise TypeError(f"{attribute.name} must be a day, a datetime.date, not {value!r}")
+        raise TypeError(f"{attribute.name} must be a day (datetime.date), not {value!r}")
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 from attrs import frozen
 
 
-class _Nothing(dict[str, object]):
+class _FrozenEmptyDict(dict[str, object]):
     """An empty dict that stays empty; all records without unknown values share one."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
@@ -23,7 +23,7 @@ class _Nothing(dict[str, object]):
         return "NOTHING"
 
 
-NOTHING: Final[Mapping[str, object]] = _Nothing()
+NOTHING: Final[Mapping[str, object]] = _FrozenEmptyDict()
 
 RECORD_KINDS: Final[dict[str, str]] = {}
 """The prefix of the ids of each documented kind of record, by the API's `type`."""
@@ -36,12 +36,12 @@ They are DEL and C1, line separators, and marks of direction.
 """
 
 
-_OBEYED: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
+_CONTROL_CHARACTER: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
 
 
 def visible(text: str) -> str:
     r"""Return a text with an escape, such as \x1b, in place of each character that controls a terminal."""
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROL_CHARACTER.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class NumberText(str):
@@ -75,7 +75,7 @@ MOST_LEVELS: Final = 200
 """The deepest nesting of a value that a record keeps. Other programs could not read a deeper one as JSON."""
 
 
-def kept(value: object, levels: int = MOST_LEVELS) -> object:
+def plain_json(value: object, levels: int = MOST_LEVELS) -> object:
     """Return a value as `extra` and `invalid` keep it: plain JSON, with a number that a float cannot hold as a text.
 
     Raises RecursionError for a value that is nested too deep.
@@ -84,16 +84,16 @@ def kept(value: object, levels: int = MOST_LEVELS) -> object:
         return value
     if levels < 0:
         raise RecursionError
-    as_kept = value
+    plain = value
     if isinstance(value, Unreadable):
-        as_kept = value.text
+        plain = value.text
     elif isinstance(value, int):
-        as_kept = value if value.bit_length() <= 10_000 else NumberText(digits(value))
+        plain = value if value.bit_length() <= 10_000 else NumberText(digits(value))
     elif isinstance(value, float | Decimal):
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        as_kept = exact if Decimal(repr(float(exact))) == exact else NumberText(exact)
+        plain = exact if Decimal(repr(float(exact))) == exact else NumberText(exact)
     elif isinstance(value, Mapping):
-        as_kept = {name: kept(inner, levels - 1) for name, inner in value.items()}
+        plain = {name: plain_json(inner, levels - 1) for name, inner in value.items()}
     elif isinstance(value, list | tuple):
-        as_kept = [kept(inner, levels - 1) for inner in value]
-    return as_kept
+        plain = [plain_json(inner, levels - 1) for inner in value]
+    return plain

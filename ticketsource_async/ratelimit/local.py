@@ -22,11 +22,11 @@ from attrs import evolve
 
 from ticketsource_async.config import RateLimit
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
-from ticketsource_async.ratelimit.pacing import SingleCalls, bulk_may_take_one_at, kept_free, step_of
+from ticketsource_async.ratelimit.pacing import SingleCalls, kept_free, next_bulk_slot_at, sample_step
 
 _LOG: Final = logging.getLogger("ticketsource_async")
 _BULK_TURN: Final = 9  # after so many interactive calls in a row, one waiting bulk call gets a slot
-_LOOKED_AT: Final = 2  # keys that are checked for each new key, so that the number of keys cannot grow without bound
+_KEYS_CHECKED: Final = 2  # keys that are checked for each new key, so that the number of keys cannot grow without bound
 _LEAST_SLEEP: Final = 0.001  # a timer that fires too early by a rounding error must not spin
 
 
@@ -45,20 +45,20 @@ class LocalRateLimiter:
     def __init__(self, rate: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._per = rate.limit // rate.share, rate.per
         self._group = rate.group
-        self.always_paces = rate.pace
+        self.always_paced = rate.pace
         self.single_calls = SingleCalls()
         self._clock = clock
         self._windows: dict[str, _Window] = {}
-        self._in_turn: deque[str] = deque()  # the keys, in the order in which they are checked for disuse
+        self._check_order: deque[str] = deque()  # the keys, in the order in which they are checked for disuse
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
             raise no_priority(priority)
-        return self._hold(self._group or key, priority)
+        return self._hold_slot(self._group or key, priority)
 
     @asynccontextmanager
-    async def _hold(self, key: str, priority: Priority) -> AsyncIterator[None]:
+    async def _hold_slot(self, key: str, priority: Priority) -> AsyncIterator[None]:
         self.single_calls.note(key, priority, self._clock())
         while True:
             queue = (window := self._window(key)).queue()
@@ -82,16 +82,16 @@ class LocalRateLimiter:
 
     def _window(self, key: str) -> "_Window":
         if (window := self._windows.get(key)) is None:
-            self._forget_idle(_LOOKED_AT)
-            whose = "this key" if self._group is None else f"a key of the group {self._group}"
-            made = _Window(self._limit, self._per, self._clock, lambda: self._paces(key), whose)
+            self._forget_idle(_KEYS_CHECKED)
+            key_name = "this key" if self._group is None else f"a key of the group {self._group}"
+            made = _Window(self._limit, self._per, self._clock, lambda: self._is_paced(key), key_name)
             window = self._windows.setdefault(key, made)
             if window is made:
-                self._in_turn.append(key)
+                self._check_order.append(key)
         return window
 
-    def _paces(self, key: str) -> bool:
-        return self.always_paces or self.single_calls.expected_for(key, self._clock()) > 0
+    def _is_paced(self, key: str) -> bool:
+        return self.always_paced or self.single_calls.expected_for(key, self._clock()) > 0
 
     def _forget_idle(self, most: int) -> None:
         """Check at most `most` keys, the longest unchecked first, and forget those that are no longer in use.
@@ -101,7 +101,7 @@ class LocalRateLimiter:
         """
         for _ in range(most):
             try:
-                key = self._in_turn.popleft()
+                key = self._check_order.popleft()
             except IndexError:
                 return
             window = self._windows[key]
@@ -110,10 +110,10 @@ class LocalRateLimiter:
                 del self._windows[key]  # the mark stays on it for threads that have found it before
             else:
                 window.forgotten_in = 0
-                self._in_turn.append(key)
+                self._check_order.append(key)
 
     def __repr__(self) -> str:
-        self._forget_idle(len(self._in_turn))
+        self._forget_idle(len(self._check_order))
         keys = "".join(
             f", {'group' if self._group else 'key'} {self._group or key[:8]}: {window}"
             for key, window in list(self._windows.items())
@@ -128,7 +128,7 @@ def shared(rate: RateLimit) -> LocalRateLimiter:
     """Return the limiter of all clients of this process with the same rate; if one has `pace`, all are paced."""
     same = evolve(rate, pace=False)
     limiter = _shared.setdefault(same, LocalRateLimiter(same))
-    limiter.always_paces = limiter.always_paces or rate.pace
+    limiter.always_paced = limiter.always_paced or rate.pace
     return limiter
 
 
@@ -139,11 +139,11 @@ class _Window:
     """
 
     def __init__(
-        self, limit: int, per: float, clock: Callable[[], float], paces: Callable[[], bool], whose: str
+        self, limit: int, per: float, clock: Callable[[], float], paces: Callable[[], bool], key_name: str
     ) -> None:
         self.clock = clock
-        self._whose = whose
-        self._paces = paces
+        self._key_name = key_name
+        self._is_paced = paces
         self._limit, self._per = limit, per
         self._tokens = deque([-inf] * limit)
         self._taken_last = -inf
@@ -157,24 +157,24 @@ class _Window:
     @property
     def idle(self) -> bool:
         """Whether no call uses or awaits this key, all its slots are free, and no pause is left."""
-        self._drop_dead()
+        self._drop_closed_queues()
         now = self.clock()
-        at_rest = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
-        return at_rest and not any(queue.waiting for queue in self._alive())
+        is_unused = len(self._tokens) == self._limit and max(self._tokens) <= now and self._paused_until <= now
+        return is_unused and not any(queue.waiting for queue in self._open_queues())
 
-    def _alive(self) -> "list[_Queue]":
+    def _open_queues(self) -> "list[_Queue]":
         return [queue for loop, queue in list(self._queues.items()) if not loop.is_closed()]
 
     def queue(self) -> "_Queue":
         """Return the queue of the running event loop."""
         loop = asyncio.get_running_loop()
         if len(self._queues) != 1 or self._process != os.getpid() or loop not in self._queues:
-            self._drop_dead()
+            self._drop_closed_queues()
         if (queue := self._queues.get(loop)) is None:
             queue = self._queues[loop] = _Queue(self, loop)
         return queue
 
-    def _drop_dead(self) -> None:
+    def _drop_closed_queues(self) -> None:
         # The tokens of a closed loop are never put back. Nor are those of the parent's loops in the child of a fork.
         forked = self._process != os.getpid()
         self._process = os.getpid()
@@ -191,15 +191,15 @@ class _Window:
         now = self.clock()
         if (half_free_at := self._more_free_at(self._limit - self._limit // 2)) <= now:
             return half_free_at
-        paced = self._paces()
+        paced = self._is_paced()
         free_at = self._more_free_at(kept_free(self._limit, paced=paced))
         if free_at > now or not paced:
             return free_at
         tokens = list(self._tokens)
         in_flight_back = max(self._taken_last + self._per, tokens[-1])
         tokens += [in_flight_back] * (self._limit - len(tokens))
-        back = tokens[bisect_right(tokens, now) :: step_of(self._limit)]
-        return max(free_at, bulk_may_take_one_at(self._limit, back, self._taken_last))
+        back = tokens[bisect_right(tokens, now) :: sample_step(self._limit)]
+        return max(free_at, next_bulk_slot_at(self._limit, back, self._taken_last))
 
     def _more_free_at(self, kept: int) -> float:
         try:
@@ -236,7 +236,7 @@ class _Window:
         if not isfinite(seconds) or seconds <= 0 or now + seconds <= self._paused_until:
             return
         if self._paused_until <= now:
-            _LOG.info("The API asks for a pause: no request with %s for %.1f s.", self._whose, seconds)
+            _LOG.info("The API asks for a pause: no request is sent with %s for %.1f s.", self._key_name, seconds)
         self._paused_until = now + seconds
 
     def __str__(self) -> str:
@@ -244,9 +244,9 @@ class _Window:
         tokens = list(self._tokens)
         pause = f", paused for {self._paused_until - now:.1f} s" if self._paused_until > now else ""
         free = sum(token <= now for token in tokens)
-        waiting = sum(queue.waiting for queue in self._alive())
-        bulk = sum(queue.bulk_waiting for queue in self._alive())
-        paced = ", bulk is paced" if bulk and self._paces() else ""
+        waiting = sum(queue.waiting for queue in self._open_queues())
+        bulk = sum(queue.bulk_waiting for queue in self._open_queues())
+        paced = ", bulk is paced" if bulk and self._is_paced() else ""
         return f"{free} free, {self._limit - len(tokens)} in flight, {waiting} waiting{paced}{pause}"
 
 
@@ -274,19 +274,19 @@ class _Queue:
 
     async def wait(self, priority: Priority) -> float:
         """Wait for a slot and return its token."""
-        turn: asyncio.Future[float] = self._loop.create_future()
-        line = self._interactive if priority == "interactive" else self._bulk
-        if line is self._bulk and not line:
+        future: asyncio.Future[float] = self._loop.create_future()
+        waiting_calls = self._interactive if priority == "interactive" else self._bulk
+        if waiting_calls is self._bulk and not waiting_calls:
             self._bulk_since = self._window.clock()
-        line[turn] = None
+        waiting_calls[future] = None
         self.serve()
         try:
-            return await turn
+            return await future
         except BaseException:  # GeneratorExit too, which comes if the loop is gone
-            if turn.done() and not turn.cancelled():
-                self.give_back(turn.result())
+            if future.done() and not future.cancelled():
+                self.give_back(future.result())
             else:
-                line.pop(turn, None)
+                waiting_calls.pop(future, None)
                 self.serve()
             raise
 
@@ -309,21 +309,21 @@ class _Queue:
             self._timer.cancel()
             self._timer = None
         while (self._interactive or self._bulk) and not self._loop.is_closed():
-            overdue = self._interactive_in_a_row >= _BULK_TURN or self._window.is_over(self._bulk_since)
-            bulk_turn = bool(self._bulk) and (not self._interactive or overdue)
-            holds_back = bulk_turn and not overdue
-            free_at = self._window.free_for_bulk_at() if holds_back else self._window.free_at()
+            bulk_is_due = self._interactive_in_a_row >= _BULK_TURN or self._window.is_over(self._bulk_since)
+            bulk_turn = bool(self._bulk) and (not self._interactive or bulk_is_due)
+            leaves_slots_free = bulk_turn and not bulk_is_due
+            free_at = self._window.free_for_bulk_at() if leaves_slots_free else self._window.free_at()
             wait = free_at - self._window.clock()
             token = self._window.take() if wait <= 0 else None
             if token is None:
                 self._timer = self._loop.call_later(max(wait, _LEAST_SLEEP), self.serve)
                 return
-            turn, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
-            if turn.done():  # cancelled, but not yet removed from the queue
+            future, _ = (self._bulk if bulk_turn else self._interactive).popitem(last=False)
+            if future.done():  # cancelled, but not yet removed from the queue
                 self._window.put_back(token)
                 continue
             self._interactive_in_a_row = self._interactive_in_a_row + 1 if self._bulk and not bulk_turn else 0
             if bulk_turn:
                 self._bulk_since = self._window.clock()
             self._in_flight += 1
-            turn.set_result(token)
+            future.set_result(token)

@@ -9,14 +9,14 @@ from attrs import define, field
 
 from ticketsource_async.ratelimit import Priority
 
-SINGLES_STAY: Final = 600.0  # seconds after a single call for which more single calls are expected
+SINGLE_CALLS_EXPECTED_FOR: Final = 600.0  # seconds after a single call for which more single calls are expected
 _KEPT_SHARE: Final = 48
 _KEPT_SHARE_PACED: Final = (
     96  # fewer, because slots come back all the time while bulk is paced, and a kept slot stays unused
 )
 _MOST_LISTS: Final = 100
-_MOST_LOOKED_AT: Final = 240
-_KEYS_AT_REST: Final = 100
+_MOST_SAMPLES: Final = 240
+_KEYS_WITHOUT_CLEANING: Final = 100
 
 
 class FirstPage(str):
@@ -42,19 +42,19 @@ def kept_free(limit: int, *, paced: bool) -> int:
     return limit // (_KEPT_SHARE_PACED if paced else _KEPT_SHARE)
 
 
-def step_of(limit: int) -> int:
+def sample_step(limit: int) -> int:
     """Return the step at which used slots are looked at: 1 for up to 240 slots, larger for more."""
-    return -(-limit // _MOST_LOOKED_AT)
+    return -(-limit // _MOST_SAMPLES)
 
 
-def bulk_may_take_one_at(limit: int, back: Sequence[float], last: float) -> float:
+def next_bulk_slot_at(limit: int, back: Sequence[float], last: float) -> float:
     """Return when a paced bulk call may take the next slot; a time in the past means now.
 
-    `back`: the sorted times at which used slots are free again, of every `step_of(limit)`th used slot. `last`: the time
-    at which a slot was last given out. While more than half of the slots are free, bulk calls take them at once. The
-    other slots are spaced evenly, so that some are left when the next ones come back.
+    `back`: the sorted times at which used slots are free again, of every `sample_step(limit)`th used slot. `last`: the
+    time at which a slot was last given out. While more than half of the slots are free, bulk calls take them at once.
+    The other slots are spaced evenly, so that some are left when the next ones come back.
     """
-    step = step_of(limit)
+    step = sample_step(limit)
     free = limit - len(back) * step
     if free > limit - limit // 2 or last == -inf:
         return -inf
@@ -63,7 +63,7 @@ def bulk_may_take_one_at(limit: int, back: Sequence[float], last: float) -> floa
 
 
 @define
-class _Seen:
+class _CallsOfKey:
     """The single calls of one key: the time of the last one, and the first pages of lists since then."""
 
     last: float = -inf
@@ -74,14 +74,14 @@ class SingleCalls:
     """Store for each key the time of the last single call."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
-        self._most_keys = _KEYS_AT_REST
+        self._seen: dict[str, _CallsOfKey] = {}
+        self._most_keys = _KEYS_WITHOUT_CLEANING
 
     def note(self, key: str, priority: Priority, now: float) -> None:
         """Store the time of a single call; a bulk call is ignored."""
         if priority != "interactive":
             return
-        seen = self._seen.setdefault(key, _Seen())
+        seen = self._seen.setdefault(key, _CallsOfKey())
         if isinstance(priority, FirstPage):
             while seen.lists and seen.lists[-1][1].goes_on:
                 seen.lists.pop()
@@ -93,20 +93,20 @@ class SingleCalls:
             for other in list(self._seen):
                 if self.expected_for(other, now) <= 0:
                     self._seen.pop(other, None)
-            self._most_keys = 2 * len(self._seen) + _KEYS_AT_REST
+            self._most_keys = 2 * len(self._seen) + _KEYS_WITHOUT_CLEANING
 
     def note_expected(self, key: str, until: float) -> None:
         """Store until when another process expects single calls."""
-        seen = self._seen.setdefault(key, _Seen())
-        seen.last = max(seen.last, until - SINGLES_STAY)
+        seen = self._seen.setdefault(key, _CallsOfKey())
+        seen.last = max(seen.last, until - SINGLE_CALLS_EXPECTED_FOR)
 
-    def expected_for(self, key: str, now: float, *, certainly: bool = False) -> float:
+    def expected_for(self, key: str, now: float, *, only_certain: bool = False) -> float:
         """Return for how many seconds from now single calls are expected; 0 if none are.
 
-        `certainly` ignores lists that may still turn out to be jobs.
+        `only_certain` ignores lists that may still turn out to be jobs.
         """
         if (seen := self._seen.get(key)) is None:
             return 0.0
-        jobs = (True, None) if certainly else (True,)
+        jobs = (True, None) if only_certain else (True,)
         last = max([seen.last, *(time for time, page in list(seen.lists) if page.goes_on not in jobs)])
-        return max(0.0, last + SINGLES_STAY - now)
+        return max(0.0, last + SINGLE_CALLS_EXPECTED_FOR - now)

@@ -24,7 +24,7 @@ from ticketsource_async.config import RateLimit, has_raw_password
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
 from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
 from ticketsource_async.ratelimit.local import LocalRateLimiter
-from ticketsource_async.ratelimit.pacing import bulk_may_take_one_at, kept_free, step_of
+from ticketsource_async.ratelimit.pacing import kept_free, next_bulk_slot_at, sample_step
 
 try:
     from limits.aio.storage import RedisStorage
@@ -33,7 +33,7 @@ try:
     from redis.backoff import ConstantBackoff
     from redis.exceptions import AskError, ClusterCrossSlotError, RedisError
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("RedisRateLimiter needs more: pip install 'ticketsource-async[redis]'") from missing
+    raise ModuleNotFoundError("RedisRateLimiter needs an extra: pip install 'ticketsource-async[redis]'") from missing
 
 Answer = TypeVar("Answer")
 
@@ -41,13 +41,13 @@ _LOG: Final = logging.getLogger("ticketsource_async")
 _PER: Final = 60
 _MARGIN: Final = 1  # seconds; the docstring of this module gives the reason
 _PATIENCE: Final = 2.0  # seconds for Redis to connect and to answer
-_AWAY: Final = 5.0  # seconds after a failure before Redis is tried again
+_UNAVAILABLE_FOR: Final = 5.0  # seconds after a failure before Redis is tried again
 _FAILURES: Final = (RedisError, OSError)  # a TimeoutError is an OSError
 _PREFIX: Final = "ticketsource"
 # This script gets two times in milliseconds from this process: the pause of a key, and the time for which single calls
 # are expected. It stores and returns the larger one of each time here and in Redis. It is one step in Redis, because
 # many processes get a 429 at the same moment, and a shorter pause must not end a longer one.
-_LONGEST: Final = """
+_EXCHANGE_SCRIPT: Final = """
 local longest = {}
 for n, name in ipairs(KEYS) do
     local known, kept = tonumber(ARGV[n]), redis.call('pttl', name)
@@ -61,7 +61,7 @@ return longest
 """
 # This script returns the times in a window that are later than the first argument, the newest first. The second
 # argument is the step: 2 returns every second time. `limits` writes the list.
-_TIMES: Final = """
+_TIMES_SCRIPT: Final = """
 local times, index = {}, 0
 while true do
     local time = redis.call('lindex', KEYS[1], index)
@@ -75,12 +75,12 @@ end
 
 
 @define
-class _Desk:
+class _Connections:
     """The connections of one event loop to Redis, and a lock for each key and priority: one call at a time asks."""
 
     redis: "Redis"
     storage: RedisStorage
-    turns: "WeakValueDictionary[tuple[str, Priority], asyncio.Lock]" = field(factory=WeakValueDictionary)
+    locks: "WeakValueDictionary[tuple[str, Priority], asyncio.Lock]" = field(factory=WeakValueDictionary)
 
 
 class RedisRateLimiter:
@@ -128,20 +128,20 @@ class RedisRateLimiter:
             )
         if not 0 < local_share <= 1:
             raise ConfigurationError(f"local_share must be more than 0 and at most 1, not {local_share!r}.")
-        if isinstance(redis, str) and (wrong := _what_is_wrong(redis)):
+        if isinstance(redis, str) and (wrong := _url_problem(redis)):
             del redis  # a report of the error with locals would show the password
             raise ConfigurationError(wrong)
-        self._given = redis
-        self._limit, self._group, self._paces = rate.limit, rate.group, rate.pace
+        self._redis_given = redis
+        self._limit, self._group, self._is_paced = rate.limit, rate.group, rate.pace
         self._window = int(rate.per) + _MARGIN
         own_share = evolve(rate, limit=max(1, int(rate.limit * local_share)))
         local = LocalRateLimiter(own_share)
         self._local = local if on_unavailable == "local" else None
-        self._away_until = 0.0
+        self._unavailable_until = 0.0
         self._paused_until: dict[str, float] = {}
         self._single_calls = local.single_calls
-        self._held_back_until = 0.0
-        self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
+        self._paced_until = 0.0
+        self._by_loop: dict[asyncio.AbstractEventLoop, _Connections] = {}
 
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
@@ -155,11 +155,11 @@ class RedisRateLimiter:
             return
         key = self._name(key)
         await self._note_pause(key, seconds, time.monotonic())
-        if not self._is_away():
+        if not self._is_unavailable():
             try:
-                await self._known_of(key)
+                await self._exchange_times(key)
             except _FAILURES as error:
-                self._went_away(error)
+                self._note_failure(error)
 
     async def _note_pause(self, key: str, seconds: float, since: float) -> None:
         # The pause is also stored here, in case Redis fails or comes back without its data.
@@ -171,22 +171,22 @@ class RedisRateLimiter:
     def _name(self, key: str) -> str:
         return key if self._group is None else f"group:{quote(self._group, safe='')}"
 
-    async def _known_of(self, key: str) -> tuple[float, bool]:
+    async def _exchange_times(self, key: str) -> tuple[float, bool]:
         """Return the seconds for which this key is paused, and whether single calls are expected.
 
         Both are exchanged with Redis, and the later time counts, here and for all processes.
         """
         asked = time.monotonic()
         pause = self._paused_until.get(key, 0) - asked
-        singles = self._single_calls.expected_for(key, asked, certainly=True)
+        single_calls_expected = self._single_calls.expected_for(key, asked, only_certain=True)
         names = f"{_PREFIX}:{key}:pause", f"{_PREFIX}:{key}:single-calls"
         # A pause must not grow on its way to Redis and back. So it is rounded down and counted from before the request.
-        known = [max(int(seconds * 1000), 0) for seconds in (pause, singles)]
-        longest = await _answer(lambda: self._desk().redis.eval(_LONGEST, len(names), *names, *known))
+        known = [max(int(seconds * 1000), 0) for seconds in (pause, single_calls_expected)]
+        longest = await _ask_redis(lambda: self._connections().redis.eval(_EXCHANGE_SCRIPT, len(names), *names, *known))
         left, expected_for = (int(milliseconds) / 1000 for milliseconds in longest)
         if left > pause:
             await self._note_pause(key, left, asked)
-        if expected_for > singles:
+        if expected_for > single_calls_expected:
             self._single_calls.note_expected(key, asked + expected_for)
         return left, self._single_calls.expected_for(key, asked) > 0
 
@@ -194,26 +194,26 @@ class RedisRateLimiter:
     async def _slot(self, key: str, priority: Priority) -> AsyncGenerator[None, None]:
         self._single_calls.note(key, priority, time.monotonic())
         async with AsyncExitStack() as held:
-            while (instead := await self._asked(key, priority)) is not None:
+            while (fallback := await self._slot_from_redis(key, priority)) is not None:
                 try:
-                    async with asyncio.timeout(_AWAY):  # after that time Redis may be back
-                        await held.enter_async_context(instead.slot(key=key, priority=priority))
+                    async with asyncio.timeout(_UNAVAILABLE_FOR):  # after that time Redis may be back
+                        await held.enter_async_context(fallback.slot(key=key, priority=priority))
                     break
                 except TimeoutError:
                     continue
             yield
 
-    async def _asked(self, key: str, priority: Priority) -> LocalRateLimiter | None:
+    async def _slot_from_redis(self, key: str, priority: Priority) -> LocalRateLimiter | None:
         """Return None once Redis has given out a slot, or the limiter to use instead; raise `LimiterUnavailable`."""
-        async with self._desk().turns.setdefault((key, priority), asyncio.Lock()):
+        async with self._connections().locks.setdefault((key, priority), asyncio.Lock()):
             began = time.monotonic()
-            while not self._is_away():
+            while not self._is_unavailable():
                 # After a whole window a bulk call takes any free slot, so that it does not wait for ever.
-                holds_back = priority == "bulk" and time.monotonic() - began <= self._window
+                leaves_slots_free = priority == "bulk" and time.monotonic() - began <= self._window
                 try:
-                    wait = await self._ask(key, holds_back=holds_back)
+                    wait = await self._try_slot(key, leaves_slots_free=leaves_slots_free)
                 except _FAILURES as error:
-                    self._went_away(error)
+                    self._note_failure(error)
                     break
                 if wait is None:
                     return None
@@ -221,68 +221,69 @@ class RedisRateLimiter:
                 await asyncio.sleep(wait + random.uniform(0.001, 0.02))  # noqa: S311 - it is no secret
         if self._local is None:
             raise LimiterUnavailable(
-                "No slot, since the Redis of the rate limiter cannot be used; the log says why. Nothing was sent. "
-                'Look after Redis, or let the limiter go on by itself with on_unavailable="local".'
+                "The request was not sent: the rate limiter's Redis cannot be used. The log says why. Repair Redis, or "
+                'pass on_unavailable="local": then calls go on without it.'
             )
         return self._local
 
-    async def _ask(self, key: str, *, holds_back: bool) -> float | None:
+    async def _try_slot(self, key: str, *, leaves_slots_free: bool) -> float | None:
         """Take a slot and return None, or return the seconds to wait before asking again."""
-        paused, singles_expected = await self._known_of(key)
+        paused, are_single_calls_expected = await self._exchange_times(key)
         if paused > 0:
             return paused
-        paced = singles_expected or self._paces
-        limit = self._limit - (kept_free(self._limit, paced=paced) if holds_back else 0)
-        if holds_back and paced and (wait := await self._wait_of_bulk(key)) > 0:
-            self._held_back_until = time.monotonic() + wait
+        paced = are_single_calls_expected or self._is_paced
+        limit = self._limit - (kept_free(self._limit, paced=paced) if leaves_slots_free else 0)
+        if leaves_slots_free and paced and (wait := await self._wait_of_bulk(key)) > 0:
+            self._paced_until = time.monotonic() + wait
             return wait
-        storage = self._desk().storage
-        if await _answer(lambda: storage.acquire_entry(key, limit, self._window)):
-            self._is_back()
+        storage = self._connections().storage
+        if await _ask_redis(lambda: storage.acquire_entry(key, limit, self._window)):
+            self._note_answer()
             return None
-        oldest, _ = await _answer(lambda: storage.get_moving_window(key, limit, self._window))
+        oldest, _ = await _ask_redis(lambda: storage.get_moving_window(key, limit, self._window))
         return min(max(oldest + self._window - time.time(), 0), self._window)
 
     async def _wait_of_bulk(self, key: str) -> float:
         """Return for how many seconds a bulk call waits so that single calls find a free slot."""
-        desk, now = self._desk(), time.time()
-        wanted = now - self._window, step_of(self._limit)
-        name = desk.storage.bridge.prefixed_key(key)
-        times = [float(then) for then in await _answer(lambda: desk.redis.eval(_TIMES, 1, name, *wanted))]
+        connections, now = self._connections(), time.time()
+        wanted = now - self._window, sample_step(self._limit)
+        name = connections.storage.bridge.prefixed_key(key)
+        times = [
+            float(then) for then in await _ask_redis(lambda: connections.redis.eval(_TIMES_SCRIPT, 1, name, *wanted))
+        ]
         back = [then + self._window for then in reversed(times)]
-        return bulk_may_take_one_at(self._limit, back, max(times, default=-inf)) - now
+        return next_bulk_slot_at(self._limit, back, max(times, default=-inf)) - now
 
-    def _desk(self) -> _Desk:
+    def _connections(self) -> _Connections:
         loop = asyncio.get_running_loop()
-        if (desk := self._desks.get(loop)) is None:
-            for other in list(self._desks):
+        if (connections := self._by_loop.get(loop)) is None:
+            for other in list(self._by_loop):
                 if other.is_closed():
-                    self._desks.pop(other, None)
-            redis = self._given if isinstance(self._given, Redis) else _connected(self._given)
+                    self._by_loop.pop(other, None)
+            redis = self._redis_given if isinstance(self._redis_given, Redis) else _connect(self._redis_given)
             pool = cast(Any, redis.connection_pool)  # `limits` documents the option but leaves it out of its types
             storage = RedisStorage("redis://", implementation="redispy", key_prefix=_PREFIX, connection_pool=pool)
-            desk = self._desks[loop] = _Desk(redis, storage)
-        return desk
+            connections = self._by_loop[loop] = _Connections(redis, storage)
+        return connections
 
-    def _is_away(self) -> bool:
-        return time.monotonic() < self._away_until
+    def _is_unavailable(self) -> bool:
+        return time.monotonic() < self._unavailable_until
 
-    def _went_away(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception) -> None:
         if isinstance(error, AskError | ClusterCrossSlotError):  # MovedError is a subclass of AskError
             raise ConfigurationError(
-                "The rate limiter's Redis is a cluster, which has its keys on several servers "
-                f"({type(error).__name__}). RedisRateLimiter needs one that is none: a single Redis, or the primary of "
-                "a replication."
+                f"The rate limiter's Redis is a cluster ({type(error).__name__}). RedisRateLimiter needs a single "
+                "Redis, or the primary of a replication."
             ) from None
-        if not self._away_until:
-            then = "It keeps to its local share" if self._local is not None else "Calls are refused"
-            _LOG.warning("The rate limiter's Redis cannot be used (%s). %s until it can.", type(error).__name__, then)
-        self._away_until = time.monotonic() + _AWAY
+        if not self._unavailable_until:
+            then = "this process uses its local share" if self._local is not None else "calls raise LimiterUnavailable"
+            _LOG.warning("The rate limiter's Redis cannot be used (%s). Until it can, %s.", type(error).__name__, then)
+        self._unavailable_until = time.monotonic() + _UNAVAILABLE_FOR
 
-    def _is_back(self) -> None:
-        if self._away_until:
+    def _note_answer(self) -> None:
+        if self._unavailable_until:
             _LOG.warning("The rate limiter's Redis answers again.")
-        self._away_until = 0.0
+        self._unavailable_until = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -294,18 +295,18 @@ class RedisRateLimiter:
 
     async def aclose(self) -> None:
         """Close the connections that the limiter made in this event loop; later use connects anew."""
-        desk = self._desks.pop(asyncio.get_running_loop(), None)
-        if desk is not None and desk.redis is not self._given:
-            await desk.redis.aclose()
+        connections = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if connections is not None and connections.redis is not self._redis_given:
+            await connections.redis.aclose()
 
     def __repr__(self) -> str:
-        state = "away" if self._away_until else "in use" if self._desks else "not connected"
+        state = "unavailable" if self._unavailable_until else "in use" if self._by_loop else "not connected"
         group = f", group {self._group}" if self._group else ""
-        paced = ", bulk is paced" if time.monotonic() < self._held_back_until else ""
+        paced = ", bulk is paced" if time.monotonic() < self._paced_until else ""
         return f"<RedisRateLimiter {self._limit} per {self._window - _MARGIN} s{group}, Redis {state}{paced}>"
 
 
-def _what_is_wrong(url: str) -> str:
+def _url_problem(url: str) -> str:
     """Return why a URL is not one of a Redis, or an empty text; the URL is not shown, as it may hold a password."""
     if has_raw_password(url):
         return (
@@ -316,33 +317,33 @@ def _what_is_wrong(url: str) -> str:
         ConnectionPool.from_url(url)  # it does not connect yet
     except ValueError:
         return (
-            "redis is no URL of a Redis, such as redis://localhost:6379/0. In a password, all but letters and digits "
-            "must be percent-encoded."
+            "redis must be the URL of a Redis, such as redis://localhost:6379/0. In a password, percent-encode all "
+            "characters except letters and digits."
         )
     return ""
 
 
-def _connected(url: str) -> "Redis":
+def _connect(url: str) -> "Redis":
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=4,  # at most two calls ask at a time for each key, and each takes a millisecond
         timeout=None,
-        socket_connect_timeout=None,  # `_bounded` has the timeout
+        socket_connect_timeout=None,  # `_with_timeout` has the timeout
         socket_timeout=None,
         retry=Retry(ConstantBackoff(0.05), 1),  # for a connection that a restart of Redis has broken
     )
     return Redis.from_pool(pool)  # so that closing it also closes the pool
 
 
-async def _answer(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def _ask_redis(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Return the answer of Redis; ask a second time after a timeout, because this event loop may have been blocked."""
     try:
-        return await _bounded(ask())
+        return await _with_timeout(ask())
     except TimeoutError:
-        return await _bounded(ask())
+        return await _with_timeout(ask())
 
 
-async def _bounded(answer: Awaitable[Answer]) -> Answer:
+async def _with_timeout(answer: Awaitable[Answer]) -> Answer:
     """Return the answer of Redis within a timeout, and keep a cancellation that comes meanwhile.
 
     The timeout is our own, because redis-py with a timeout swallows a cancellation that comes while it reads.

@@ -6,7 +6,7 @@ The vendor's page: https://www.ticketsource.io/working-with-customers
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Final, TypeVar, Unpack, cast
 
-from ticketsource_async._mistakes import names_fields_of
+from ticketsource_async._mistakes import explains_fields_of
 from ticketsource_async._wire import drafts
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.config import check_whole
@@ -43,7 +43,7 @@ class Customers(Resource):
         """
         return await self._sender.call(self._priority, "GET", Customer, "customers", checked_id(customer, Customer))
 
-    @names_fields_of(CustomerDraft)
+    @explains_fields_of(CustomerDraft)
     async def create(self, draft: CustomerDraft, /) -> Customer:
         """Create a customer and return the record as the API stores it.
 
@@ -55,7 +55,7 @@ class Customers(Resource):
         body = drafts.body(draft, CustomerDraft)
         return await self._sender.call(self._priority, "POST", Customer, "customers", body=body)
 
-    @names_fields_of(CustomerDraft)
+    @explains_fields_of(CustomerDraft)
     async def update(self, customer: str | Customer, /, draft: CustomerDraft) -> Customer:
         """Change the fields that are set in the draft, and return the record as it is now.
 
@@ -85,7 +85,7 @@ class Customers(Resource):
         """
         check_customers(before, after)
         if before.id != after.id:
-            raise ValueError(f"these are two customers: {before.id} and {after.id}")
+            raise ValueError(f"before and after must be the same customer, not {before.id} and {after.id}")
         draft = CustomerDraft.diff(before, after)
         return await self.update(before.id, draft) if draft else before
 
@@ -155,7 +155,7 @@ class Customers(Resource):
                 if odd is not None:
                     raise odd
                 if ids:
-                    raise store.is_of_another_box_office(len(ids))
+                    raise store.other_box_office_error(len(ids))
         await store.rebind(self._account())
 
     async def delete(self, customer: str | Customer, /) -> None:

@@ -5,7 +5,7 @@ The vendor's page: https://www.ticketsource.io/working-with-customers
 
 from typing import Unpack
 
-from ticketsource_async._mistakes import names_fields_of
+from ticketsource_async._mistakes import explains_fields_of
 from ticketsource_async._wire import drafts
 from ticketsource_async.models import Customer, Note, NoteDraft
 from ticketsource_async.models.ids import checked_id
@@ -31,7 +31,7 @@ class Notes(Resource):
         ids = checked_id(customer, Customer), "notes", checked_id(note, Note)
         return await self._sender.call(self._priority, "GET", Note, "customers", *ids)
 
-    @names_fields_of(NoteDraft)
+    @explains_fields_of(NoteDraft)
     async def create(self, customer: str | Customer, /, draft: NoteDraft) -> Note:
         """Add a note to a customer and return it.
 

@@ -224,7 +224,7 @@ class Reports(Resource):
 
         If a part of one booking cannot be read, the entry lacks it, and the list has the error: see
         `DoorList.is_complete`. Raises `NotFound` if there is no such date, and any error of the list of bookings.
-        Raises errors that concern all calls: a refused key, a wall, the rate limit, no connection, a closed client.
+        Raises errors that concern all calls: a refused key, a firewall, the rate limit, no connection, a closed client.
 
         Requests: the date, its event, its venue and the pages of its bookings. Then for each booking its seats, and for
         each customer, once, the customer and the notes. `on_progress` is called before the first of these, and after

@@ -58,27 +58,38 @@ class Fault:
     delete: int = 0
 
     def __attrs_post_init__(self) -> None:
-        nothing = not (self.is_fixed or self.cut or self.next or self.insert or self.delete or self.slow is not None)
+        nothing = not (
+            self.has_own_answer or self.cut or self.next or self.insert or self.delete or self.slow is not None
+        )
         for wrong, message in (
-            (nothing, "a fault needs something that goes wrong"),
+            (nothing, "a fault needs an effect: status, html, body, cut, slow, next, insert or delete"),
             (min(self.after, self.insert, self.delete, self.slow or 0) < 0, "no number may be less than 0"),
-            (self.times is not None and self.times < 1, "times must be 1 or more, or None for ever"),
+            (self.times is not None and self.times < 1, "times must be 1 or more, or None for no limit"),
             (self.status is not None and not 200 <= self.status <= 599, "status must be from 200 to 599"),
             (self.cut not in (None, *get_args(Cut)), f"cut must be one of {get_args(Cut)}"),
             (self.next not in (None, *get_args(Next)), f"next must be one of {get_args(Next)}"),
-            (self.method is not None and not self.method.isupper(), "method must be in capitals, as requests have it"),
-            (self.path is not None and (self.path[:1] != "/" or "?" in self.path), "path must be /... without a query"),
-            (self.cut in ("before", "after_write") and self.is_fixed, "who hangs up before answering has no answer"),
-            (self.cut and self.slow is not None, "cut and slow are two ways to deliver: give one"),
-            (self.html and self.body is not None, "html and body are two answers: give one"),
-            (self.next and (self.is_fixed or self.cut), "next needs a real answer: no status, html, body or cut"),
-            (self.headers and not self.is_fixed, "headers go with status, html or body"),
+            (self.method is not None and not self.method.isupper(), "method must be in upper case"),
+            (
+                self.path is not None and (self.path[:1] != "/" or "?" in self.path),
+                "path must begin with / and have no query",
+            ),
+            (
+                self.cut in ("before", "after_write") and self.has_own_answer,
+                "this cut allows no status, html or body",
+            ),
+            (self.cut and self.slow is not None, "pass cut or slow, not both"),
+            (self.html and self.body is not None, "pass html or body, not both"),
+            (
+                self.next and (self.has_own_answer or self.cut),
+                "next allows no status, html, body or cut",
+            ),
+            (self.headers and not self.has_own_answer, "headers needs status, html or body"),
         ):
             if wrong:
                 raise ValueError(message)
 
     @property
-    def is_fixed(self) -> bool:
+    def has_own_answer(self) -> bool:
         """Say whether the fault has an answer of its own."""
         return self.status is not None or self.html or self.body is not None
 
@@ -121,7 +132,7 @@ class Faults:
         return None
 
 
-def astray(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
+def wrong_links(links: Mapping[str, object], kind: Next, url: str, page: str) -> dict[str, object] | None:
     """Return wrong links for a list, None to send neither links nor meta. The request was for `page` of `url`."""
     if kind == "no-links":
         return None

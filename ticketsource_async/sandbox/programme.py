@@ -19,13 +19,13 @@ _VENUES: Final = 3  # the most that an event has
 _SEATS: Final = 4  # the most that a booking has
 _TICKET: Final = 1250  # pence
 _METHODS: Final = ("CASH", "CARD", "CHEQUE")  # at the counter; online it is "TS"
-_OPENING: Final = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
-_WRITTEN: Final = datetime(2025, 9, 26, 9, 0, tzinfo=UTC)
+_FIRST_START: Final = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
+_CREATED_AT: Final = datetime(2025, 9, 26, 9, 0, tzinfo=UTC)
 _PREFIXES: Final = {"event": "evt", "venue": "ven", "date": "dat", "booking": "bkg", "seat": "sea"}
 READ_ONLY: Final = tuple(_PREFIXES)
-_FAR: Final = 10**15  # the distance between the indices of two kinds, and of people
-_DELETED: Final = _FAR * 9  # the indices of customers who were deleted before the sandbox began
-_STARTS: Final = {kind: _FAR * number for number, kind in enumerate(_PREFIXES, 1)}
+_INDEX_DISTANCE: Final = 10**15  # the distance between the indices of two kinds, and of people
+_DELETED_CUSTOMERS: Final = _INDEX_DISTANCE * 9  # the indices of customers who were deleted before the sandbox began
+_STARTS: Final = {kind: _INDEX_DISTANCE * number for number, kind in enumerate(_PREFIXES, 1)}
 _TITLES: Final = ("The Lighthouse", "Winter Songs", "A Night of Jazz", "The Baker's Son", "Comedy Cellar", "Swan Lane")
 _GENRES: Final = ("Drama", "Choir", "Jazz", "Musical", "Comedy", "Ballet")
 _HALLS: Final = (
@@ -58,8 +58,8 @@ class Programme:
         """Return the record with this index as the API shows it."""
         make: Callable[[int], tuple[dict[str, Any], dict[str, str]]] = getattr(self, f"_{kind}")
         attributes, links = make(index)
-        changed = _WRITTEN + timedelta(days=index % 90) if index % 3 == 0 else None
-        times = {"created_at": _WRITTEN.isoformat(), "updated_at": changed and changed.isoformat()}
+        changed = _CREATED_AT + timedelta(days=index % 90) if index % 3 == 0 else None
+        times = {"created_at": _CREATED_AT.isoformat(), "updated_at": changed and changed.isoformat()}
         times |= {name: attributes[name] for name in times if name in attributes}
         path = f"{kind}s/{self._id(kind, index)}"
         links = {"self": path} | {name: link or f"{path}/{name}" for name, link in links.items()}
@@ -109,7 +109,7 @@ class Programme:
     def bookings_by(self, customer: int) -> Sequence[int]:
         """Return the indices of the bookings that a sample customer made."""
         made = range(customer, self._count("booking"), self.customers) if customer < self.customers else ()
-        return [booking for booking in made if not _is_orphan(booking)]
+        return [booking for booking in made if not _has_no_customer(booking)]
 
     def seats_of(self, booking_id: str) -> Sequence[int]:
         """Return the indices of a booking's seats; raise KeyError if there is no such booking."""
@@ -147,7 +147,7 @@ class Programme:
 
     def _start(self, date_: int) -> datetime:
         event, number = divmod(date_, self.dates_per_event)
-        return _OPENING + timedelta(days=3 * event + 7 * number, minutes=-300 if number % 4 == 3 else 0)
+        return _FIRST_START + timedelta(days=3 * event + 7 * number, minutes=-300 if number % 4 == 3 else 0)
 
     def _event(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         title = _TITLES[index % len(_TITLES)]
@@ -196,7 +196,7 @@ class Programme:
             "start": start.isoformat(),
             "end": None if index % 5 == 4 else (start + timedelta(hours=2)).isoformat(),
             "on_sale": index % 9 != 8,
-            "on_sale_start": _WRITTEN.isoformat(),
+            "on_sale_start": _CREATED_AT.isoformat(),
             "on_sale_end": start.isoformat(),
             "public": True,
             "cancelled": _is_cancelled(index),
@@ -211,7 +211,7 @@ class Programme:
     def _booking(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         rng = random.Random(f"{self.seed}/booking/{index}")
         lines = self._lines(index, rng)
-        customer = _DELETED + index if _is_orphan(index) else index % self.customers
+        customer = _DELETED_CUSTOMERS + index if _has_no_customer(index) else index % self.customers
         sold, last = lines[0]["created_at"], lines[-1]["created_at"]
         attributes = {
             "ref": sample.name_of(self.seed, _STARTS["booking"] + index)[:6].upper(),
@@ -229,7 +229,7 @@ class Programme:
 
     def _lines(self, index: int, rng: random.Random) -> list[dict[str, Any]]:
         """Return the lines of a booking. Each refund is some days later."""
-        sold = _WRITTEN + timedelta(days=7 * index % 90, minutes=index % 600)
+        sold = _CREATED_AT + timedelta(days=7 * index % 90, minutes=index % 600)
         tickets = _seat_count(index) * _TICKET
         line = partial(_line, index, sold)
         lines = [line("TICKETS", tickets)]
@@ -245,20 +245,20 @@ class Programme:
                 lines.append(line("DONATION", -pence if index % 2 else -200, days=3) | donation)
         if index % 77 == 10:
             lines.append(line("SUNDRY", -300, days=5))
-        if self._is_off(index):
+        if self._is_fully_cancelled(index):
             lines.append(line("TICKETS", -tickets, days=20))
-        elif _is_partly_off(index):
+        elif _is_partly_cancelled(index):
             lines.append(line("TICKETS", -_TICKET, days=10))
         return lines
 
-    def _is_off(self, booking: int) -> bool:
+    def _is_fully_cancelled(self, booking: int) -> bool:
         """Say whether all tickets of a booking were refunded because its date was cancelled. Some are not yet."""
         return _is_cancelled(booking // self.bookings_per_date) and booking % 3 != 0
 
     def _seat(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
         booking, number = divmod(index, _SEATS)
         allocated = booking % 3 != 0
-        cancelled = self._is_off(booking) or (_is_partly_off(booking) and number == 0)
+        cancelled = self._is_fully_cancelled(booking) or (_is_partly_cancelled(booking) and number == 0)
         attributes = {
             "is_booked": not (cancelled and booking % 2),
             "is_cancelled": cancelled,
@@ -291,11 +291,11 @@ def _is_cancelled(date_: int) -> bool:
     return date_ % 40 == 39
 
 
-def _is_partly_off(booking: int) -> bool:
+def _is_partly_cancelled(booking: int) -> bool:
     return booking % 11 == 0
 
 
-def _is_orphan(booking: int) -> bool:
+def _has_no_customer(booking: int) -> bool:
     return booking % 50 == 33
 
 

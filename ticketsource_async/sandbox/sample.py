@@ -11,18 +11,18 @@ from typing import Final
 
 _ALPHABET: Final = string.digits + string.ascii_letters
 _LENGTH: Final = 16
-_SPACE: Final = len(_ALPHABET) ** _LENGTH
+_NUMBER_OF_IDS: Final = len(_ALPHABET) ** _LENGTH
 _FACTOR: Final = 29_510_377_265_910_351_927_443_361  # any large odd number that is no multiple of 31
-_INVERSE: Final = pow(_FACTOR, -1, _SPACE)
+_INVERSE: Final = pow(_FACTOR, -1, _NUMBER_OF_IDS)
 
-_FIRST: Final = (
+_FIRST_NAMES: Final = (
     "Alice Amelia Angharad Arjun Arthur Beth Bronwen Callum Catherine Chidi Chloë Daisy David Dafydd "
     "Eilidh Elin Emily Euan Farah Fiona Florence Freya George Grace Hamish Harriet Harry Imogen Isla Jack "
     "Jamal Jean-Paul Jessica Joan Kavita Kieran Leila Llinos Łukasz Maeve Margaret Mary-Ann Mohammed "
     "Niamh Noor Oliver Olivia Owain Patrick Poppy Priya Ravi Renée Rhys Róisín Rosie Ruth Seán Siân "
     "Siobhán Sophie Thomas Usha Wendy Yusuf Zoë"
 ).split()
-_LAST: Final = (
+_LAST_NAMES: Final = (
     "Adeyemi Ahmed Anderson Bevan Brown Campbell Chaudhry Clarke Cohen Davies D'Souza Edwards Evans "
     "Fernández Fitzgerald Gallagher García Green Griffiths Harris Hughes Iqbal Jackson Jenkins Jones Kaur "
     "Kelly Khan Kowalczyk Lewis MacDonald Mbeki McAllister Morgan Müller Murphy Nguyen O'Brien O'Connor "
@@ -40,19 +40,19 @@ _TOWNS: Final = (
     "Newhaven Sands|Otterbourne|Port Eilean|Ridgeway|Saint Brannock|Thornbury Moor|Westcliffe"
 ).split("|")
 _AREAS: Final = ("AB", "BS", "CF", "EH", "G", "LS", "M", "NE", "PL", "SA", "TD", "YO")
-_BAIT: Final = ("=SUM(A1:A9)", "@Work")  # spreadsheets take these for formulas
+_FORMULA_LIKE_NAMES: Final = ("=SUM(A1:A9)", "@Work")  # spreadsheets take these for formulas
 _DOMAINS: Final = ("example.com", "example.org", "example.net")
 _FIRST_DAY: Final = datetime(2016, 1, 4, 9, 0, tzinfo=UTC)
 
 
 @lru_cache(maxsize=16)
 def _offset(seed: int) -> int:
-    return random.Random(seed).randrange(_SPACE)
+    return random.Random(seed).randrange(_NUMBER_OF_IDS)
 
 
 def name_of(seed: int, index: int) -> str:
     """Return the sixteen letters and digits of an id. Each index of a seed has another one."""
-    number = (index * _FACTOR + _offset(seed)) % _SPACE
+    number = (index * _FACTOR + _offset(seed)) % _NUMBER_OF_IDS
     letters = []
     for _ in range(_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
@@ -67,21 +67,23 @@ def index_of(seed: int, name: str) -> int | None:
     number = 0
     for letter in reversed(name):
         number = number * len(_ALPHABET) + _ALPHABET.index(letter)
-    return (number - _offset(seed)) * _INVERSE % _SPACE
+    return (number - _offset(seed)) * _INVERSE % _NUMBER_OF_IDS
 
 
 def attributes_of(seed: int, index: int) -> dict[str, object]:
     """Return the attributes of a sample customer, in the order of the API's guide."""
     rng = random.Random(f"{seed}/{index}")
-    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
     created = _created(seed, index)
     changed = created + timedelta(days=rng.randrange(1, 200), seconds=rng.randrange(86_400))
     return {
         "title": None,
-        "first_name": _odd(rng, first, null=0.02, empty=0.01, long=0.005),
-        "last_name": rng.choice(_BAIT) if rng.random() < 0.004 else _odd(rng, last, null=0.01, empty=0.0, long=0.005),
+        "first_name": _vary(rng, first, null=0.02, empty=0.01, long=0.005),
+        "last_name": rng.choice(_FORMULA_LIKE_NAMES)
+        if rng.random() < 0.004
+        else _vary(rng, last, null=0.01, empty=0.0, long=0.005),
         "address": None if rng.random() < 0.06 else _address(rng),
-        "telephone": _odd(rng, _telephone(rng), null=0.25, empty=0.02, long=0.0),
+        "telephone": _vary(rng, _telephone(rng), null=0.25, empty=0.02, long=0.0),
         "email": None if rng.random() < 0.08 else _email(rng, first, last, index),
         "membership": None if rng.random() < 0.05 else _membership(rng, created),
         "consent": {"email": rng.random() < 0.55, "post": rng.random() < 0.3, "sms": rng.random() < 0.2},
@@ -106,7 +108,7 @@ def _created(seed: int, index: int) -> datetime:
     return _FIRST_DAY + timedelta(days=rng.randrange(3_300), seconds=rng.randrange(86_400))
 
 
-def _odd(rng: random.Random, text: str, *, null: float, empty: float, long: float) -> str | None:
+def _vary(rng: random.Random, text: str, *, null: float, empty: float, long: float) -> str | None:
     dice = rng.random()
     if dice < null:
         return None

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from attrs import frozen
 
-from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, astray
+from ticketsource_async.sandbox.faults import Cut, Fault, Faults, Next, RecordedRequest, wrong_links
 from ticketsource_async.sandbox.programme import READ_ONLY, Programme
 from ticketsource_async.sandbox.store import Customers, Nested, Notes, Refused
 
@@ -33,7 +33,7 @@ _CODES: Final = {
     429: ("rate_limit", "You have made too many requests, check the response headers for more details."),
 }
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
-_BODILESS: Final = (204, 304)
+_WITHOUT_BODY: Final = (204, 304)
 _HTML: Final = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -233,12 +233,12 @@ class Sandbox:
         if self._latency:
             await asyncio.sleep(self._latency)
         if fault is not None and fault.cut == "before":
-            return _hang_up(request)
-        answer = _fixed(fault) if fault is not None and fault.is_fixed else self._answer(recorded)
+            return _close_connection(request)
+        answer = _fixed(fault) if fault is not None and fault.has_own_answer else self._answer(recorded)
         if fault is not None and fault.cut == "after_write":
-            return _hang_up(request)
+            return _close_connection(request)
         if fault is not None and fault.next and answer.document is not None and "links" in answer.document:
-            links = astray(
+            links = wrong_links(
                 answer.document["links"], fault.next, f"{self.url}{recorded.path}", recorded.query.get("page", "1")
             )
             if links is None:
@@ -249,7 +249,7 @@ class Sandbox:
         return await _deliver(request, answer, fault)
 
     def _answer(self, request: RecordedRequest) -> _Answer:
-        if not self._knows(request.headers.get("authorization", "")):
+        if not self._accepts(request.headers.get("authorization", "")):
             return _refusal(401)
         limit_headers, over = self._count()
         if over:
@@ -263,7 +263,7 @@ class Sandbox:
                 answer = _refusal(400, *refused.details)
         return _Answer(answer.status, answer.document, headers=limit_headers)
 
-    def _knows(self, authorization: str) -> bool:
+    def _accepts(self, authorization: str) -> bool:
         basic = base64.b64encode(f"{self.api_key}:".encode()).decode()
         return authorization in (f"Bearer {self.api_key}", f"Basic {basic}")
 
@@ -410,24 +410,24 @@ def _attributes(request: RecordedRequest, kind: str, record_id: str | None = Non
 def _fixed(fault: Fault) -> _Answer:
     status = fault.status or 200
     if fault.html:
-        # Only Cloudflare's wall sends this header; a gateway's error page does not.
-        wall = {"cf-mitigated": "challenge"} if status == HTTPStatus.FORBIDDEN else {}
+        # Only Cloudflare's firewall sends this header; a gateway's error page does not.
+        marks = {"cf-mitigated": "challenge"} if status == HTTPStatus.FORBIDDEN else {}
         page = _HTML.format(status).encode()
-        return _Answer(status, body=page, headers={**wall, **fault.headers}, kind="text/html; charset=UTF-8")
+        return _Answer(status, body=page, headers={**marks, **fault.headers}, kind="text/html; charset=UTF-8")
     if fault.body is not None:
         body = fault.body.encode() if isinstance(fault.body, str) else fault.body
         return _Answer(status, body=body, headers=fault.headers)
     return _Answer(status, _refusal(status).document, headers=fault.headers)
 
 
-def _hang_up(request: web.BaseRequest) -> web.Response:
+def _close_connection(request: web.BaseRequest) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()  # the connection is closed
 
 
 async def _deliver(request: web.BaseRequest, answer: _Answer, fault: Fault | None) -> web.StreamResponse:
-    body = b"" if answer.status in _BODILESS else answer.encoded()
+    body = b"" if answer.status in _WITHOUT_BODY else answer.encoded()
     typed = not body or any(name.lower() == "content-type" for name in answer.headers)
     headers = {**({} if typed else {"Content-Type": answer.kind}), **answer.headers}
     if fault is None or (fault.cut is None and fault.slow is None):

@@ -15,7 +15,7 @@ Nested = Literal["merge", "replace"]
 Purged = Literal["null", "empty", "gone"]
 Merged = Literal["gone", "survivor"]
 
-_FAR: Final = 10**12  # more than there are sample notes
+_FIRST_ADDED: Final = 10**12  # more than there are sample notes
 _TEXTS: Final = ("title", "first_name", "last_name", "telephone", "email")
 _PARTS: Final = {
     "address": ("line_1", "line_2", "line_3", "line_4", "postcode"),
@@ -223,7 +223,9 @@ class Notes:
             raise Refused(problems)
         written = {"description": sent["description"], "created_by": sent.get("created_by")}
         self._count += 1
-        return self._add(customer_id, -_FAR - self._count, {**written, "created_at": _now(), "updated_at": None})
+        return self._add(
+            customer_id, -_FIRST_ADDED - self._count, {**written, "created_at": _now(), "updated_at": None}
+        )
 
     def _add(self, customer_id: str, number: int, attributes: dict[str, object]) -> dict[str, Any]:
         # Numbers of notes count down from the end of the range of ids, so that they do not meet those of customers.

@@ -38,7 +38,7 @@ def unpack_fields(packed: str) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def has_odd_id(customer_id: str, packed: bytes) -> bool:
+def has_impossible_id(customer_id: str, packed: bytes) -> bool:
     """Say whether a record is undamaged but has an id that this version does not accept, so it cannot be asked for."""
     try:
         return id_of(customer_id, Customer.ID_PREFIX) is None and json.loads(packed)["id"] == customer_id

@@ -18,8 +18,9 @@ _log = logging.getLogger("ticketsource_async.sync")
 _APPLICATION: Final = 0x54536373  # no other program uses this number
 _VERSION: Final = 3
 _ROWS_AT_A_TIME: Final = 500
-_ASKED_AT_MOST: Final = 100
-_BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the endings of the file and of the files that SQLite puts beside it
+_MOST_SAMPLE_IDS: Final = 100
+_NEW_FILE: Final = "name a new file. With it, every customer is yielded as created"
+_FILE_ENDINGS: Final = ("", "-journal", "-wal", "-shm")  # of the file, and of the files that SQLite puts beside it
 
 # `record`: the last version acknowledged. It is empty if the customer was yielded as created and not acknowledged.
 # `pending`: the last version yielded but not yet acknowledged. It is empty for a deletion.
@@ -54,7 +55,7 @@ class StoreFile:
         for file in self._files():
             if not file.is_file():
                 beside = "" if file == self._path else f"cannot be used, since {file} beside it "
-                raise Refused(f"{beside}is not a regular file: name another file")
+                raise UnusableFile(f"{beside}is not a regular file: name another file")
         if not read_only:
             with suppress(FileExistsError):  # do not open it: to close it would end a lock that this process has
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -74,7 +75,7 @@ class StoreFile:
 
     def _files(self) -> list[Path]:
         """Return the file and the files beside it that exist."""
-        files = [self._path.with_name(self._path.name + end) for end in _BESIDE]
+        files = [self._path.with_name(self._path.name + end) for end in _FILE_ENDINGS]
         return [file for file in files if os.path.lexists(file)]
 
     def _open_to_read(self) -> None:
@@ -82,7 +83,7 @@ class StoreFile:
         self._sql.execute("PRAGMA query_only = ON")
         self._sql.execute("BEGIN")
         if self._is_empty():
-            raise Refused("is empty: name a store that `customers changes` has filled")
+            raise UnusableFile("is empty: name a store that `customers changes` has filled")
         self._check()
 
     def _open(self) -> None:
@@ -115,17 +116,17 @@ class StoreFile:
         )
 
     def _check(self) -> None:
-        """Raise `Refused` for a file that this version cannot use."""
+        """Raise `UnusableFile` for a file that this version cannot use."""
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if application != _APPLICATION:
-            raise Refused("is another database: name another file")
+            raise UnusableFile("is the database of another program: name another file")
         if version != _VERSION:
-            raise Refused(
-                f"has the form {version} of another version of ticketsource_async, and this one reads form {_VERSION}: "
-                + ("upgrade ticketsource_async" if version > _VERSION else "name a new file, in which everybody is new")
+            raise UnusableFile(
+                f"has the format {version}, and this version of ticketsource_async reads the format {_VERSION}: "
+                + ("upgrade ticketsource_async" if version > _VERSION else _NEW_FILE)
             )
         if self._one("PRAGMA integrity_check(1)") != "ok":  # 0.2 s for 200,000; a lost row would come as a new customer
-            raise Refused(damaged("its pages do not fit together"))
+            raise UnusableFile(damaged("its pages do not fit together"))
 
     def _make_private(self) -> None:
         """Let only the owner read the files. An empty file, or a copy with another mode, may have been there before."""
@@ -134,7 +135,9 @@ class StoreFile:
                 if file.stat().st_mode & 0o077:
                     self._chmod(file, 0o600)
             except OSError as error:
-                _log.warning("Others may be able to read %s: its mode cannot be changed (%s).", file, error.strerror)
+                _log.warning(
+                    "Other users may be able to read %s: its mode cannot be changed (%s).", file, error.strerror
+                )
                 return  # SQLite gives the others the same mode
 
     def _one(self, query: str) -> Any:
@@ -154,13 +157,13 @@ class StoreFile:
             self._sql.execute(_ACKNOWLEDGE, (customer_id, record))
 
     def acknowledge_pending(self, changed: Sequence[tuple[str]], deleted: Sequence[tuple[str]]) -> None:
-        with self._whole():
+        with self._transaction():
             self._sql.executemany(_ACKNOWLEDGE_PENDING, changed)
             self._sql.executemany(_FORGET_DELETED, deleted)
 
     def renew(self, rows: Sequence[tuple[bytes, str, bytes]]) -> None:
         """Write the new bytes of records that did not change."""
-        with self._whole():
+        with self._transaction():
             self._sql.executemany(
                 "UPDATE customer SET record = ? WHERE id = ? AND record = ? AND pending IS NULL", rows
             )
@@ -176,7 +179,7 @@ class StoreFile:
         """
         # The change is on the disk before it is yielded: it must survive a loss of power.
         self._sql.execute("PRAGMA synchronous = FULL")
-        with self._whole():
+        with self._transaction():
             self._sql.executemany("INSERT OR IGNORE INTO to_wipe VALUES (?)", gone)
             self._sql.executemany("DELETE FROM empty WHERE id = ?", [(row[0],) for row in rows])
             self._sql.executemany("INSERT INTO empty VALUES (?)", [(one,) for one in empty if one not in self._erased])
@@ -191,14 +194,14 @@ class StoreFile:
 
     def mark_empty(self, ids: Sequence[str]) -> None:
         """Note that the acknowledged records of these customers, if there are any, have no personal data."""
-        with self._whole():
+        with self._transaction():
             self._sql.executemany(
                 "INSERT OR IGNORE INTO empty SELECT id FROM customer WHERE id = ? AND pending IS NULL",
                 [(customer_id,) for customer_id in ids],
             )
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         self._sql.execute("BEGIN")
         try:
             yield
@@ -229,12 +232,12 @@ class StoreFile:
         if done:
             try:
                 self._leave_no_trace()  # before the ids are removed: after an interruption it is done again
-                with self._whole():
+                with self._transaction():
                     self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
             except sqlite3.Error as error:
                 _log.warning(
-                    "Traces of customers who are deleted or erased are still in %s (%s): the next loop over changes "
-                    "removes them, or closing the file does.",
+                    "Data of deleted or erased customers are still in %s (%s). The next loop over changes, or the "
+                    "closing of the store, removes them.",
                     *(self._path, error),
                 )
 
@@ -248,7 +251,7 @@ class StoreFile:
             return None
         found: tuple[str, str] | None = self._sql.execute("SELECT base_url, key_hash FROM box_office").fetchone()
         if found is None:  # with the key of another box office, all customers would count as deleted
-            raise Refused(damaged("it does not say whose customers it has"))
+            raise UnusableFile(damaged("its box office is missing"))
         return found
 
     def bind(self, base_url: str, key_hash: str) -> None:
@@ -256,7 +259,7 @@ class StoreFile:
 
     def some_ids(self) -> list[str]:
         query = "SELECT id FROM customer ORDER BY random() LIMIT ?"
-        return [row[0] for row in self._sql.execute(query, (_ASKED_AT_MOST,))]
+        return [row[0] for row in self._sql.execute(query, (_MOST_SAMPLE_IDS,))]
 
     def start_sync_run(self) -> int:
         self._sync_runs += 1
@@ -323,10 +326,10 @@ class StoreFile:
         self._sql.execute("DELETE FROM seen WHERE sync_run = ?", (sync_run,))
 
 
-class Refused(Exception):
+class UnusableFile(Exception):
     """This version of the library cannot use the file."""
 
 
 def damaged(why: str) -> str:
     """Return the error text for a file that is damaged as a whole."""
-    return f"is damaged ({why}): put back a copy of it, or name a new file, in which everybody is new"
+    return f"is damaged ({why}): restore a copy of it, or {_NEW_FILE}"

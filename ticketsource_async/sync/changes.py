@@ -205,12 +205,12 @@ Change = Created | Updated | Deleted | Erased
 class Found:
     """A change, and all fields that the consumer may have in an old version.
 
-    `empties` says that the record had personal data and has none now.
+    `became_empty` says that the record had personal data and has none now.
     """
 
     change: Change
     fields: Sequence[str] = ()
-    empties: bool = False
+    became_empty: bool = False
 
 
 async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> list[Found]:
@@ -222,7 +222,7 @@ async def changes_of(store: CustomerStore, customers: Sequence[Customer]) -> lis
     return found
 
 
-async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:
+async def store_pending(store: CustomerStore, sync_run: int, found: Sequence[Found]) -> list[Change]:
     """Note the changes as pending, and return them.
 
     If the loop ends, the consumer may or may not have dealt with its last change. Since the change is pending, the next
@@ -238,25 +238,25 @@ async def marked(store: CustomerStore, sync_run: int, found: Sequence[Found]) ->
 def _change_of(stored: Stored) -> Found | None:
     now, new = stored.now, stored.record is None or stored.deleted
     # A consumer that has not dealt with a deletion still has the data, which are empty now.
-    befores = [stored.pending] if new and not _is_empty(now) else [stored.record, stored.pending]
-    differing = [name for before in befores if before is not None for name in _differing(before, now)]
+    versions_before = [stored.pending] if new and not _is_empty(now) else [stored.record, stored.pending]
+    differing = [name for before in versions_before if before is not None for name in _differing(before, now)]
     if stored.pending is None and stored.record is not None and _is_empty(stored.record) and _is_empty(now):
         differing = [name for name in differing if not _is_personal(name)]  # null and "" are both nothing
     fields = tuple(dict.fromkeys((*stored.fields, *differing)))
     before = stored.pending if stored.pending is not None and stored.record == now else stored.record
-    had_data = any(one is not None and not _is_empty(one) for one in (stored.record, stored.pending))
-    empties = _is_empty(now) and (had_data or any(map(_is_personal, stored.fields)))
-    if empties and _is_erased(now):
+    had_personal_data = any(one is not None and not _is_empty(one) for one in (stored.record, stored.pending))
+    became_empty = _is_empty(now) and (had_personal_data or any(map(_is_personal, stored.fields)))
+    if became_empty and _is_erased(now):
         full = before or stored.pending
         assert full is not None  # noqa: S101 - else there would be no fields
-        return Found(Erased(full, now), fields, empties)
+        return Found(Erased(full, now), fields, became_empty)
     if new:
-        return Found(Created(now, _have_consent(fields)), fields, empties)
-    if stored.pending is None and not fields and not _newly_unreadable(stored):
+        return Found(Created(now, _have_consent(fields)), fields, became_empty)
+    if stored.pending is None and not fields and not _has_become_unreadable(stored):
         return None
     assert before is not None  # noqa: S101 - else they are new
-    readable = tuple(dict.fromkeys(part for name in fields for part in _applicable(now, name)))
-    return Found(Updated(before, now, readable), fields, empties)
+    readable = tuple(dict.fromkeys(part for name in fields for part in _readable_fields(now, name)))
+    return Found(Updated(before, now, readable), fields, became_empty)
 
 
 _PERSONAL: Final = ("first_name", "last_name", "address", "telephone", "email")
@@ -302,22 +302,24 @@ def _differing(before: Customer, after: Customer) -> Iterator[str]:
     """
     unreadable = [path for path in before.invalid if _is_compared(path)]
     # A consent that cannot be read now is a change only if it could be read before or its raw value differs.
-    unreadable = [path for path in unreadable if not (_is_consent(path) and _touches(after.invalid, path))]
-    different = [name for path in _different_paths(before, after, after.invalid) for name in _applicable(after, path)]
+    unreadable = [path for path in unreadable if not (_is_consent(path) and _overlaps(after.invalid, path))]
+    different = [
+        name for path in _different_paths(before, after, after.invalid) for name in _readable_fields(after, path)
+    ]
     yield from different
     for path in unreadable:
-        for name in _applicable(after, path):
-            if not _touches(different, name):
+        for name in _readable_fields(after, path):
+            if not _overlaps(different, name):
                 different.append(name)
                 yield name
 
 
-def _applicable(after: Customer, name: str) -> Iterator[str]:
+def _readable_fields(after: Customer, name: str) -> Iterator[str]:
     """Yield a field that differs, unless it cannot be read now and is no consent.
 
     If a value in a part cannot be read, yield the readable fields of the part one by one.
     """
-    if _is_consent(name) or not _touches(after.invalid, name):
+    if _is_consent(name) or not _overlaps(after.invalid, name):
         yield name
     elif not any(f"{name}.".startswith(f"{path}.") for path in after.invalid):
         part = getattr(after, name)
@@ -325,7 +327,7 @@ def _applicable(after: Customer, name: str) -> Iterator[str]:
         yield from (f"{name}.{inner}" for inner in names if f"{name}.{inner}" not in after.invalid)
 
 
-def _newly_unreadable(stored: Stored) -> bool:
+def _has_become_unreadable(stored: Stored) -> bool:
     """Say whether a field cannot be read now and could be read before."""
     before = stored.record
     assert before is not None  # noqa: S101 - else they are new
@@ -336,7 +338,7 @@ def _is_compared(path: str) -> bool:
     return path.partition(".")[0] not in ("type", "links")
 
 
-def _touches(paths: Iterable[str], name: str) -> bool:
+def _overlaps(paths: Iterable[str], name: str) -> bool:
     """Say whether `paths` has a field, the part that contains it, or a field in it."""
     return any(f"{path}.".startswith(f"{name}.") or f"{name}.".startswith(f"{path}.") for path in paths)
 
@@ -353,7 +355,7 @@ def _different_paths(before: Part, after: Part, invalid: Mapping[str, object], p
             whole = old is None or new is None
             old, new = (nothing if value is None else value for value in (old, new))
             # A part that is new or gone is yielded by its own name, unless a value in it could not be read.
-            if whole and old != new and not (new != nothing and _touches(invalid, name)):
+            if whole and old != new and not (new != nothing and _overlaps(invalid, name)):
                 yield name
             else:
                 yield from _different_paths(old, new, invalid, f"{name}.")

@@ -24,15 +24,15 @@ from ticketsource_async.errors import (
 from ticketsource_async.models import Customer
 from ticketsource_async.models.ids import id_of
 from ticketsource_async.pagination import OnInvalid, Pager
-from ticketsource_async.sync.changes import Change, Deleted, Found, changes_of, marked
+from ticketsource_async.sync.changes import Change, Deleted, Found, changes_of, store_pending
 from ticketsource_async.sync.store import Account, CustomerStore
 
 T = TypeVar("T")
 
 _GONE: Final = 410
-_REFUSED_AT_MOST: Final = 20  # with more, the cause is not in single customers
-_REMOVED_AT_MOST: Final = 20  # or one customer in `_ONE_IN`, if that is more
-_ONE_IN: Final = 20
+_FAILED_AT_MOST: Final = 20  # with more, the cause is not in single customers
+_REMOVED_AT_MOST: Final = 20  # or one customer in `_ALLOWED_ONE_IN`, if that is more
+_ALLOWED_ONE_IN: Final = 20
 _YIELDED_AT_ONCE: Final = 100
 
 
@@ -66,11 +66,11 @@ async def changes(
     await store.check(source.account)
     sync_run = await store.start_sync_run()
     try:
-        brake = Brake(store, await store.count(), max_removed)
+        limit = _RemovalLimit(store, await store.count(), max_removed)
         emptied: dict[str, None] = {}
         for found in (
             _in_list(source, store, sync_run, unreadable, emptied, acknowledge=acknowledge),
-            _by_id(source, store, sync_run, emptied, on_invalid, brake),
+            _by_id(source, store, sync_run, emptied, on_invalid, limit),
         ):
             async with aclosing(found):
                 async for change in found:
@@ -102,16 +102,16 @@ async def _in_list(
             unreadable.clear()
             # The list may have a customer twice. If changes are acknowledged, compare both rows; else both would be
             # yielded.
-            in_page = zip(page.items, first_time[: len(page.items)], strict=True)
-            met = [customer for customer, first in in_page if first or acknowledge]
-            found = await changes_of(store, met)
-            emptied |= dict.fromkeys(one.change.id for one in found if one.empties)
-            for change in await marked(store, sync_run, [one for one in found if not one.empties]):
+            rows = zip(page.items, first_time[: len(page.items)], strict=True)
+            customers = [customer for customer, first in rows if first or acknowledge]
+            found = await changes_of(store, customers)
+            emptied |= dict.fromkeys(one.change.id for one in found if one.became_empty)
+            for change in await store_pending(store, sync_run, [one for one in found if not one.became_empty]):
                 yield change
 
 
 @define
-class Brake:
+class _RemovalLimit:
     """The check that stops a run if too many of the customers in the store are gone."""
 
     store: CustomerStore
@@ -122,13 +122,15 @@ class Brake:
     @property
     def allowed(self) -> int:
         """How many customers may be gone."""
-        return max(_REMOVED_AT_MOST, self.remembered // _ONE_IN) if self.max_removed is None else self.max_removed
+        return (
+            max(_REMOVED_AT_MOST, self.remembered // _ALLOWED_ONE_IN) if self.max_removed is None else self.max_removed
+        )
 
     def check_missing(self, missing: int) -> None:
         """Raise `TooManyRemoved` if too many customers are missing from the list. Then nobody is asked for by id."""
         self.missing = missing
-        few = 2 * (self.remembered - missing) < self.remembered
-        if few and missing > (_REMOVED_AT_MOST if self.max_removed is None else self.max_removed):
+        is_less_than_half = 2 * (self.remembered - missing) < self.remembered
+        if is_less_than_half and missing > (_REMOVED_AT_MOST if self.max_removed is None else self.max_removed):
             raise self._error(
                 f"the list of TicketSource has only {self.remembered - missing:,} of them, which is fewer than half", 0
             )
@@ -141,9 +143,9 @@ class Brake:
     def _error(self, what: str, removed: int) -> TooManyRemoved:
         return TooManyRemoved(
             f"The customer store {self.store.path} has {self.remembered:,} customer{'s' * (self.remembered != 1)}, and "
-            f"{what}. The answers may be wrong, so nobody was yielded as deleted or erased. Run it again. If it is the "
-            "same, and TicketSource itself shows that so many are gone, allow at most that many with "
-            f"max_removed={self.missing} (the command: --max-removed {self.missing}).",
+            f"{what}. The answers of the API may be wrong, so no customer was yielded as deleted or erased. Run the "
+            "sync again. If the result is the same, and the TicketSource web site shows that so many customers are "
+            f"gone, pass at most max_removed={self.missing} (the command: --max-removed {self.missing}).",
             *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
         )
 
@@ -154,33 +156,33 @@ async def _by_id(
     sync_run: int,
     emptied: dict[str, None],
     on_invalid: OnInvalid,
-    brake: Brake,
+    limit: _RemovalLimit,
 ) -> AsyncGenerator[Change, None]:
     """Yield the changes of customers who were not in the list, or were empty there. Yield those who are gone last."""
-    brake.check_missing(await store.count_not_seen(sync_run) + len(emptied))
+    limit.check_missing(await store.count_not_seen(sync_run) + len(emptied))
     gone: dict[str, None] = {}
     emptied_now: list[Found] = []
     failures = _Failures(store, on_invalid)
-    async with source.get_many(_asked(store, sync_run, emptied)) as asked:
+    async with source.get_many(_to_request(store, sync_run, emptied)) as asked:
         async for outcome in asked:
             if outcome.error is None:
                 await store.mark_seen(sync_run, [outcome.input.id])
                 found = await changes_of(store, [outcome.unwrap()])
-                emptied_now += [one for one in found if one.empties]
-                for change in await marked(store, sync_run, [one for one in found if not one.empties]):
+                emptied_now += [one for one in found if one.became_empty]
+                for change in await store_pending(store, sync_run, [one for one in found if not one.became_empty]):
                     yield change
             elif _is_gone(outcome.error):
                 gone[outcome.input.id] = None
             else:
-                failures.take(outcome, outcome.error)
-            brake.check_removed(len(gone) + len(emptied_now))
-    for some in _in_parts(emptied_now):
-        for change in await marked(store, sync_run, some):
+                failures.add(outcome, outcome.error)
+            limit.check_removed(len(gone) + len(emptied_now))
+    for part in _in_parts(emptied_now):
+        for change in await store_pending(store, sync_run, part):
             yield change
-    having = await _having(store, sync_run, gone.keys())
+    ids_by_contact = await _ids_by_contact(store, sync_run, gone.keys())
     for ids in _in_parts(list(gone)):
-        deleted = [_deleted(before, having, gone.keys()) for before in await store.acknowledged(ids)]
-        for change in await marked(store, sync_run, [Found(change) for change in deleted]):
+        deleted = [_deleted(before, ids_by_contact, gone.keys()) for before in await store.acknowledged(ids)]
+        for change in await store_pending(store, sync_run, [Found(change) for change in deleted]):
             yield change
     if failures.first is not None:
         raise failures.first
@@ -193,7 +195,7 @@ def _is_gone(error: Exception) -> bool:
     return isinstance(error, APIError) and error.status == _GONE and any("code" in entry for entry in error.errors)
 
 
-async def _asked(store: CustomerStore, sync_run: int, emptied: Iterable[str]) -> AsyncGenerator[Customer, None]:
+async def _to_request(store: CustomerStore, sync_run: int, emptied: Iterable[str]) -> AsyncGenerator[Customer, None]:
     """Yield the customers to ask for by id."""
     async with aclosing(store.not_seen(sync_run)) as not_seen:
         async for customer in not_seen:
@@ -208,23 +210,23 @@ def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + _YIELDED_AT_ONCE]
 
 
-async def _having(store: CustomerStore, sync_run: int, gone: Collection[str]) -> dict[str, list[str]]:
+async def _ids_by_contact(store: CustomerStore, sync_run: int, gone: Collection[str]) -> dict[str, list[str]]:
     """Return each contact of the customers who are gone, with the ids of all customers who have it.
 
     At most `SHARED_AT_MOST + 1` ids are collected for a contact: one more than the limit shows that it is exceeded.
     """
-    having: dict[str, list[str]] = {}
+    ids_by_contact: dict[str, list[str]] = {}
     for ids in _in_parts(list(gone)):
         for customer in await store.acknowledged(ids):
             for contact in _contacts_of(customer):
-                _add(having.setdefault(contact, []), customer.id)
-    if having:
+                _add(ids_by_contact.setdefault(contact, []), customer.id)
+    if ids_by_contact:
         async with aclosing(store.seen(sync_run)) as seen:
             async for customer in seen:
                 for contact in _contacts_of(customer) if customer.id not in gone else ():
-                    if contact in having:
-                        _add(having[contact], customer.id)
-    return having
+                    if contact in ids_by_contact:
+                        _add(ids_by_contact[contact], customer.id)
+    return ids_by_contact
 
 
 def _add(ids: list[str], customer_id: str) -> None:
@@ -232,11 +234,11 @@ def _add(ids: list[str], customer_id: str) -> None:
         ids.append(customer_id)
 
 
-def _deleted(before: Customer, having: Mapping[str, Sequence[str]], gone: Collection[str]) -> Deleted:
-    sharing = [having.get(contact, ()) for contact in _contacts_of(before)]
-    few = [ids for ids in sharing if len(ids) <= SHARED_AT_MOST]
-    same = dict.fromkeys(customer_id for ids in few for customer_id in ids if customer_id not in gone)
-    return Deleted(before, tuple(same), len(sharing) - len(few))
+def _deleted(before: Customer, ids_by_contact: Mapping[str, Sequence[str]], gone: Collection[str]) -> Deleted:
+    sharing = [ids_by_contact.get(contact, ()) for contact in _contacts_of(before)]
+    personal = [ids for ids in sharing if len(ids) <= SHARED_AT_MOST]
+    same = dict.fromkeys(customer_id for ids in personal for customer_id in ids if customer_id not in gone)
+    return Deleted(before, tuple(same), len(sharing) - len(personal))
 
 
 def _contacts_of(customer: Customer) -> list[str]:
@@ -257,23 +259,23 @@ class _Failures:
     on_invalid: OnInvalid
     first: TicketSourceError | None = None
     count: int = 0
-    refused: int = 0
+    failed: int = 0
 
-    def take(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
+    def add(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
         """Keep an error that concerns only its customer. Raise any other, and raise it if too many were kept."""
         if not isinstance(error, TicketSourceError) or concerns_all(error):
             raise error
         customer_id = outcome.input.id
         if isinstance(error, InvalidID):
-            error.add_note(self.store.cannot_ask(customer_id))
+            error.add_note(self.store.impossible_id_note(customer_id))
         if isinstance(error, InvalidResponse) and (other := _other_id(error)) is not None:
-            error.add_note(self.store.may_be_merged(customer_id, other))
+            error.add_note(self.store.merge_note(customer_id, other))
         if isinstance(error, InvalidResponse) and callable(self.on_invalid):
             self.on_invalid(error)
             return
         self.first = self.first or error
         self.count += 1
-        self.refused += not isinstance(error, NotFound | InvalidResponse | InvalidID)
-        if self.refused > _REFUSED_AT_MOST:
-            error.add_note(f"{self.count} customers could not be asked for, so the others were not.")
+        self.failed += not isinstance(error, NotFound | InvalidResponse | InvalidID)
+        if self.failed > _FAILED_AT_MOST:
+            error.add_note(f"{self.count} customers could not be asked for, so the run asked for no other customer.")
             raise error

@@ -20,8 +20,8 @@ from attrs import frozen
 
 from ticketsource_async.errors import StoreError, StoreInUse
 from ticketsource_async.models import Customer
-from ticketsource_async.sync._packing import has_odd_id, pack, pack_fields, unpack, unpack_fields
-from ticketsource_async.sync._sqlite import Refused, StoreFile, damaged
+from ticketsource_async.sync._packing import has_impossible_id, pack, pack_fields, unpack, unpack_fields
+from ticketsource_async.sync._sqlite import StoreFile, UnusableFile, damaged
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class CustomerStore:
         if self._closed or self._file is not None:
             raise self._error("was opened before: make another CustomerStore")
         try:
-            await self._do(self._open)
+            await self._run(self._open)
         except BaseException:
             await self.aclose()
             raise
@@ -121,7 +121,7 @@ class CustomerStore:
         self._closed = True
         try:
             if self._file is not None:
-                await self._do(self._file.close)
+                await self._run(self._file.close)
         finally:
             self._thread.shutdown(wait=False)
 
@@ -141,7 +141,7 @@ class CustomerStore:
         customer counts: to acknowledge an older one does nothing.
         """
         after = change.after
-        await self._do(self._opened.acknowledge, change.id, None if after is None else pack(after))
+        await self._run(self._opened.acknowledge, change.id, None if after is None else pack(after))
         self._yielded.pop(change.id, None)
 
     async def acknowledge_all(self) -> None:
@@ -150,13 +150,13 @@ class CustomerStore:
         The loop may still be running.
         """
         yielded, self._yielded = self._yielded, {}  # before the await, during which a loop may yield more
-        await self._do(
+        await self._run(
             self._opened.acknowledge_pending,
             [(customer_id,) for customer_id, deleted in yielded.items() if not deleted],
             [(customer_id,) for customer_id, deleted in yielded.items() if deleted],
         )
         if not self._open_sync_runs:  # else the end of the last sync run does it
-            await self._do(self._opened.wipe)
+            await self._run(self._opened.wipe)
 
     async def erase(self, customer_id: str, /) -> bool:
         """Remove a customer, leave no trace in the file, and return whether the store had them.
@@ -165,38 +165,38 @@ class CustomerStore:
         next loop yields them as `Created`, so delete them there first. This takes time, since the whole file is
         rewritten.
         """
-        return await self._do(self._opened.erase, customer_id)
+        return await self._run(self._opened.erase, customer_id)
 
     async def get(self, customer_id: str, /) -> Customer | None:
         """Return a customer as of the last sync run, acknowledged or not; None if there is none."""
-        record, pending, _ = (await self._do(self._opened.stored, [customer_id])).get(customer_id, (None, None, None))
+        record, pending, _ = (await self._run(self._opened.stored, [customer_id])).get(customer_id, (None, None, None))
         latest = record if pending is None else pending
         return self._read(customer_id, latest) if latest else None
 
     async def some_ids(self) -> list[str]:
         """Return the ids of at most 100 customers, chosen at random."""
-        return await self._do(self._opened.some_ids)
+        return await self._run(self._opened.some_ids)
 
-    def is_of_another_box_office(self, asked: int) -> StoreError:
+    def other_box_office_error(self, asked: int) -> StoreError:
         """Return the error for a store of another box office: none of the `asked` customers was found."""
         return self._error(
-            f"is not of this box office: none of {asked} customers in it is found with this API key; use the key of "
-            "its box office, or begin with a new file"
+            f"belongs to another box office: this API key finds none of {asked} customers in it. Use the key of its "
+            "box office, or begin with a new file"
         )
 
-    def cannot_ask(self, customer_id: str) -> str:
+    def impossible_id_note(self, customer_id: str) -> str:
         """Return the text that says what to do about a customer in the store with an impossible id."""
         return (
-            f"The customer store {self._path} has an id that cannot be asked for. To remove it, call "
+            f"The customer store {self._path} has this id, which no record can have. To remove it, call "
             f"store.erase({customer_id!r}) (the command: customers forget)."
         )
 
-    def may_be_merged(self, customer_id: str, other_id: str) -> str:
+    def merge_note(self, customer_id: str, other_id: str) -> str:
         """Return the text that says what to do if the API answers with the record of another customer."""
         return (
-            f"So it is not known whether {customer_id} is still there. They may have been merged into {other_id}. If "
-            f"TicketSource itself shows that, remove {customer_id} from your system, copy nothing to {other_id}, and "
-            f"call store.erase({customer_id!r}) (the command: customers forget)."
+            f"It is not known whether {customer_id} still exists. The record may have been merged into {other_id}. If "
+            f"the TicketSource web site shows that, remove {customer_id} from your system, copy nothing to {other_id}, "
+            f"and call store.erase({customer_id!r}) (the command: customers forget)."
         )
 
     async def rebind(self, account: Account) -> None:
@@ -205,20 +205,20 @@ class CustomerStore:
         Raises `StoreError` while a loop over `changes` is open.
         """
         if self._open_sync_runs:
-            raise self._error("has a loop over changes that is open: call rebind before it")
+            raise self._error("is in use by a loop over changes: call rebind before the loop")
         self._bound = account
-        await self._do(self._opened.bind, account.base_url, account.key_hash)
+        await self._run(self._opened.bind, account.base_url, account.key_hash)
 
     async def check(self, account: Account) -> None:
         """Raise `StoreError` if the store is of another box office."""
-        before = self._bound or await self._do(self._box_office)
+        before = self._bound or await self._run(self._box_office)
         if before in (None, account):
             return
         if before.base_url != account.base_url:
             raise self._error(
-                f"is of {before.base_url}, not of {account.base_url}. If the box office is the same and has a new "
-                "address, call ts.customers.rebind(store) first (the command: customers changes --rebind). For another "
-                "box office, name another file"
+                f"belongs to {before.base_url}, not to {account.base_url}. If the box office is the same and the API "
+                "has a new address, call ts.customers.rebind(store) first (the command: customers changes --rebind). "
+                "For another box office, name another file"
             )
         raise self._error(
             "was filled with another API key. If the key of this box office was replaced, call "
@@ -235,25 +235,25 @@ class CustomerStore:
         await self.check(account)
         self._bound = self._bound or account
         await self.check(account)  # another loop may have bound it first
-        await self._do(self._opened.bind, account.base_url, account.key_hash)
+        await self._run(self._opened.bind, account.base_url, account.key_hash)
 
     async def start_sync_run(self) -> int:
         """Return the number of a new sync run. `end_sync_run` ends it."""
-        self._latest = sync_run = await self._do(self._opened.start_sync_run)
+        self._latest = sync_run = await self._run(self._opened.start_sync_run)
         self._open_sync_runs += 1
         self._yielded.clear()  # unacknowledged changes of an earlier loop are yielded again
         return sync_run
 
     async def mark_seen(self, sync_run: int, ids: Sequence[str]) -> list[bool]:
         """Note that a sync run has seen these customers, and return for each whether it is the first time."""
-        return await self._do(self._opened.mark_seen, sync_run, ids)
+        return await self._run(self._opened.mark_seen, sync_run, ids)
 
     async def differing(self, customers: Sequence[Customer]) -> list[Stored]:
         """Return each customer who differs from the store, with what the store has of them.
 
         Customers who were erased since the sync run began are left out.
         """
-        rows = await self._do(self._opened.stored, [customer.id for customer in customers])
+        rows = await self._run(self._opened.stored, [customer.id for customer in customers])
         found: list[Stored] = []
         renewed: list[tuple[bytes, str, bytes]] = []
         for now in customers:
@@ -278,7 +278,7 @@ class CustomerStore:
                 )
             )
         if renewed:
-            await self._do(self._opened.renew, renewed)
+            await self._run(self._opened.renew, renewed)
         return found
 
     async def mark_pending(self, changes: Sequence[tuple[AnyChange, Sequence[str]]], empty: Sequence[str] = ()) -> None:
@@ -296,16 +296,16 @@ class CustomerStore:
             for change, fields in changes
         ]
         gone = [(change.id,) for change, _ in changes if change.after is None or change.id in empty]
-        await self._do(self._opened.mark_pending, rows, gone, empty)
+        await self._run(self._opened.mark_pending, rows, gone, empty)
 
     async def mark_empty(self, ids: Sequence[str]) -> None:
         """Note customers whose acknowledged record has no personal data: they are not asked for. Old files lack it."""
-        await self._do(self._opened.mark_empty, ids)
+        await self._run(self._opened.mark_empty, ids)
 
     def check_latest(self, sync_run: int) -> None:
         """Raise `StoreInUse` if a later sync run has begun."""
         if sync_run != self._latest:
-            raise self._error("is in use by a loop over changes that began later: end this one", StoreInUse)
+            raise self._error("is in use by a later loop over changes: end this loop", StoreInUse)
 
     def mark_yielded(self, change: AnyChange) -> None:
         """Note that a change was yielded. `acknowledge_all` uses this."""
@@ -313,28 +313,29 @@ class CustomerStore:
 
     async def count(self) -> int:
         """Return the number of customers whose data were not erased."""
-        return await self._do(self._opened.count)
+        return await self._run(self._opened.count)
 
     async def count_not_seen(self, sync_run: int) -> int:
         """Return how many of the customers that `count` counts were not seen by a sync run."""
-        return await self._do(self._opened.count_not_seen, sync_run)
+        return await self._run(self._opened.count_not_seen, sync_run)
 
     async def acknowledged(self, ids: Sequence[str]) -> list[Customer]:
         """Return the last acknowledged version of each customer, else the pending one. Leave out erased customers."""
-        rows = await self._do(self._opened.records, ids)
+        rows = await self._run(self._opened.records, ids)
         return [self._read(customer_id, packed) for customer_id, packed in rows]
 
     async def not_seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers that `count_not_seen` counts. If a record cannot be read, the customer has only an id."""
         async with aclosing(self._rows(partial(self._opened.not_seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                yield Customer(customer_id) if has_odd_id(customer_id, record) else self._read(customer_id, record)
+                is_impossible = has_impossible_id(customer_id, record)
+                yield Customer(customer_id) if is_impossible else self._read(customer_id, record)
 
     async def seen(self, sync_run: int) -> AsyncGenerator[Customer, None]:
         """Yield the customers that a sync run has seen, in the version that it saw. Impossible ids are left out."""
         async with aclosing(self._rows(partial(self._opened.seen, sync_run))) as rows:
             async for customer_id, record in rows:
-                if not has_odd_id(customer_id, record):
+                if not has_impossible_id(customer_id, record):
                     yield self._read(customer_id, record)
 
     async def customers(
@@ -358,7 +359,7 @@ class CustomerStore:
     async def _rows(self, after: Callable[[str], list[tuple[str, bytes]]]) -> AsyncGenerator[tuple[str, bytes], None]:
         """Yield all rows of a query that returns some rows after an id."""
         last = ""
-        while rows := await self._do(after, last):
+        while rows := await self._run(after, last):
             for customer_id, record in rows:
                 if customer_id <= last:  # else the loop would not end; not every SQLite finds this when it opens
                     raise self._error(damaged("its rows are not in order"))
@@ -369,9 +370,9 @@ class CustomerStore:
         """Forget which customers a sync run has seen."""
         self._open_sync_runs -= 1
         if not self._closed:
-            await self._do(self._opened.end_sync_run, sync_run)
+            await self._run(self._opened.end_sync_run, sync_run)
             if not self._open_sync_runs:
-                await self._do(self._opened.wipe)
+                await self._run(self._opened.wipe)
 
     @property
     def _opened(self) -> StoreFile:
@@ -379,7 +380,7 @@ class CustomerStore:
             raise self._error("is closed" if self._closed else "is not open: use `async with`")
         return self._file
 
-    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         """Do work in the store's thread. If the caller is cancelled, the work is still finished first."""
         doing = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
         try:
@@ -389,23 +390,23 @@ class CustomerStore:
             if not doing.cancelled():
                 doing.exception()  # else asyncio logs an exception that was never retrieved
             raise
-        except (sqlite3.Error, OSError, Refused, UnicodeDecodeError) as error:
+        except (sqlite3.Error, OSError, UnusableFile, UnicodeDecodeError) as error:
             failure = error
-        raise self._failed(failure)
+        raise self._store_error(failure)
 
-    def _failed(self, error: Exception) -> StoreError:
+    def _store_error(self, error: Exception) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             message = "is in use, by another process or elsewhere in this one: wait until that has ended"
             return self._error(message, StoreInUse)
         if code == sqlite3.SQLITE_NOTADB:
             return self._error("is another kind of file: name another file")
-        if isinstance(error, Refused):
+        if isinstance(error, UnusableFile):
             return self._error(str(error))
-        if isinstance(error, OSError) or code in _OF_THE_DISK:
+        if isinstance(error, OSError) or code in _DISK_ERRORS:
             reason = getattr(error, "strerror", None) or error
             return self._error(
-                f"cannot be used ({reason}): look at its folder, its permissions and the space on the disk"
+                f"cannot be used ({reason}): check its folder, its permissions and the space on the disk"
             )
         return self._error(damaged(ascii(str(error))))
 
@@ -430,7 +431,7 @@ class CustomerStore:
         if re.fullmatch(r"[\w-]{1,50}", str(customer_id), re.ASCII) is None:
             return self._error(damaged("the id of a customer cannot be read"))
         return self._error(
-            f"is damaged in the row of the customer {customer_id}: put back a copy of the file, or call "
+            f"is damaged in the row of the customer {customer_id}: restore a copy of the file, or call "
             "store.erase(id) (the command: customers forget). The next loop then yields the customer as created or, if "
             "TicketSource has deleted them, not at all",
             customer_id=str(customer_id),
@@ -440,7 +441,7 @@ class CustomerStore:
         return kind(f"The customer store {self._path} {what}.", str(self._path), customer_id)
 
 
-_OF_THE_DISK: Final = frozenset(
+_DISK_ERRORS: Final = frozenset(
     {
         *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY),
         *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL),
