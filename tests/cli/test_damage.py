@@ -191,6 +191,7 @@ def test_what_a_spreadsheet_broke_is_told_with_both_texts(old: str, new: str) ->
         "#######",
         '="01632"',
         "a\ufffd",
+        "#NOT COMPUTED!",
     ],
 )
 @pytest.mark.parametrize("old", ["", "Zoë"])
@@ -340,8 +341,42 @@ def test_no_number_is_too_odd(old: str, new: str) -> None:
         ("last_name", "Zo&euml; &amp; Karl", "has letters as HTML writes them"),
         ("last_name", "O&#39;Brien", "has letters as HTML writes them"),
         ("address_line_1", "A & B; C", ""),
+        ("address_line_1", "1.23E+11", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "1E400", "looks like a number that a spreadsheet made of a text"),
+        ("address_line_1", "12.0", "looks like a number that a spreadsheet made of a text"),
+        ("address_line_1", "12", ""),
+        ("address_line_1", "0", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "12", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "TRUE", "looks like a yes or no that a spreadsheet made of a text"),
+        ("last_name", "WAHR", "looks like a yes or no that a spreadsheet made of a text"),
+        ("last_name", "True", ""),
+        ("last_name", "nan", "looks like the word of a program for an empty cell"),
+        ("last_name", "Null", ""),
+        ("last_name", "ZoÃ«", "looks as if it was read or saved in another encoding"),
+        ("last_name", "O\u00e2\u20ac\u2122Brien", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Zo\u221a\u00b4", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Zo├½", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Fran?ois", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Why?", ""),
+        ("last_name", "Zoë Ängström-Ñandú", ""),
     ],
 )
 def test_what_looks_odd_where_nothing_is_stored_is_pointed_out(column: str, new: str, odd: str) -> None:
-    """It may be right, so it is taken."""
+    """It may be right, so it is taken. The same holds over another text that is stored."""
     assert oddity(column, "", new) == odd
+    assert oddity(column, "Old", new) == odd
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "new"),
+    [
+        ("address_line_1", "3-Mar", "02-Jan"),
+        ("last_name", "ZoÃ«", "ZoÃ©"),
+        ("last_name", "A &amp; B", "A &amp; C"),
+        ("telephone", "1632960001", "1632960002"),
+        ("address_line_1", "46054", "46055"),
+    ],
+)
+def test_a_value_that_is_as_odd_as_the_stored_one_is_not_pointed_out(column: str, old: str, new: str) -> None:
+    """The stored one was right or wrong before the file was made."""
+    assert oddity(column, old, new) == ""

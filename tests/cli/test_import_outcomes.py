@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run
+from command import EXPORT, run, table
 from importing import import_, writes
 from processes import pointed_at
 
@@ -71,10 +71,95 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
     assert "row  who" in shown
     assert "email 'n/a' is no e-mail address" in shown
     assert "1 refused, 1 would create, 1 would update. Writing takes 3 requests. Nothing was written" in shown
-    assert "Consents: 2 given, 2 withdrawn." in shown
+    assert "Consents: 2 given (rows 2, 4), 2 withdrawn (row 2)." in shown
     assert '{"row"' not in shown
     assert '{"row": 3, "outcome": "refused"' in as_json
     assert "why it is not written" not in as_json
+
+
+async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """Who, and what it was and would be. A withdrawal looks like a consent that is given."""
+    await ts.customers.create(
+        CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old", consent=ConsentDraft(email=True))
+    )
+    file.write_text("email,last_name,consent_email\nzoe@example.com,New,no\nkarl@example.com,,yes\n")
+    how = (str(file), "--match", "email", "--give-consent")
+
+    _, shown = await on_terminal(*how, box=box)
+    _, applied = await on_terminal(*how, "--apply", box=box)
+
+    words = [line.split() for line in shown.splitlines()]
+    assert ["row", "who", "column", "before", "after"] in words
+    assert ["2", "Zoë", "Old", "last_name", "Old", "New"] in words
+    assert ["2", "Zoë", "Old", "consent_email", "yes", "no"] in words
+    assert ["3", "karl@example.com", "email", "karl@example.com"] in words
+    assert ["3", "karl@example.com", "consent_email", "yes"] in words
+    assert "1 given (row 3), 1 withdrawn (row 2)." in shown
+    assert "before" not in applied
+
+
+async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
+    box: Sandbox, ts: TicketSource, file: Path, tmp_path: Path
+) -> None:
+    """The file has the id, the outcome, and what looks odd besides."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    rows = "".join(f"{number}@example.com,New\n" for number in range(30))
+    file.write_text(f"email,last_name\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
+    target = tmp_path / "changes.csv"
+
+    _, shown = await on_terminal(str(file), "--match", "email", box=box)
+    _, both = await on_terminal(str(file), "--match", "email", "--changes", str(target), box=box)
+    done, _ = await import_(file, "--match", "email", "--apply", "--changes", str(target), box=box)
+
+    assert "21 more: --changes changes.xlsx writes all of them to a file." in shown
+    assert f"21more:{target}hasall." in "".join(both.split())  # the terminal folds the line
+    assert f"{target}: 61 changes.\n" in done.err
+    written = table(target.read_text("utf-8-sig"))
+    assert len(written) == 61
+    assert written[0]["outcome"] == "created"
+    assert written[-1] == {
+        "row": "32",
+        "outcome": "updated",
+        "id": zoe.id,
+        "who": "Old",
+        "column": "last_name",
+        "before": "Old",
+        "after": "02-Jan",
+        "odd": "looks like a day that a spreadsheet made of a text",
+    }
+
+
+async def test_an_import_can_be_tried_without_an_account(file: Path, tmp_path: Path) -> None:
+    """It has the people of an export of the sample box office. What is written is gone afterwards, and that is said."""
+    people = tmp_path / "people.csv"
+    await run(*EXPORT, "--sandbox", "-o", str(people))
+    first = table(people.read_text("utf-8"))[0]
+    file.write_text(f"id,last_name\n{first['id']},Changed\n")
+    how = ("customers", "import", str(file), "--match", "id", "--sandbox")
+
+    dry = await run(*how)
+    applied = await run(*how, "--apply")
+    again = await run(*how)
+
+    assert dry.code == applied.code == 0
+    assert json.loads(dry.out)["changes"] == {"last_name": [first["last_name"], "Changed"]}
+    assert json.loads(applied.out)["outcome"] == "updated"
+    assert applied.err.endswith("The rows were written to a sample box office. It is gone now.\n")
+    assert "gone" not in dry.err
+    assert again.out == dry.out
+
+
+async def test_the_table_of_refused_rows_says_who_they_are(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """By name, else by e-mail, else by what the row is found by."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old"))
+    ann = await ts.customers.create(CustomerDraft(email="ann@example.com"))
+    rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,", "cst-none,,")
+    file.write_text("\n".join(("id,first_name,last_name", *rows)))
+
+    _, shown = await on_terminal(str(file), "--match", "id", box=box)
+
+    for row, who in ((2, "Zoë Old"), (3, "ann@example.com"), (4, "Karl"), (5, "cst-none")):
+        assert f"{row}  {who}  " in shown
 
 
 async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: Path) -> None:
@@ -144,8 +229,14 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
 
     same, _ = await import_(file, "--match", "email", "--refused", str(tmp_path / "link.csv"), box=box)
     other, _ = await import_(file, "--match", "email", "--refused", str(tmp_path / "x.parquet"), box=box)
+    changes, _ = await import_(file, "--match", "email", "--changes", str(tmp_path / "link.csv"), box=box)
+    both, _ = await import_(
+        file, "--match", "email", *(f"--{name}={tmp_path / 'x.csv'}" for name in ("changes", "refused")), box=box
+    )
 
-    assert (same.code, other.code) == (2, 2)
+    assert (same.code, other.code, changes.code, both.code) == (2, 2, 2, 2)
+    assert "--changes names the file to import" in changes.err
+    assert "--refused and --changes name the same file" in both.err
     assert not box.requests
     assert "--refused names the file to import" in same.err
     assert "name a file that ends in one of .xlsx, .csv, .tsv." in other.err
@@ -256,12 +347,12 @@ async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) ->
 
 
 async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
-    """People read there that an error of a spreadsheet is an empty cell."""
+    """People read there that an error of a spreadsheet is never written."""
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
     assert "FILE is an xlsx, ods, xls or CSV file" in words
-    assert "A cell with an error, such as #N/A, counts as empty in a spreadsheet" in words
+    assert "A cell with an error, such as #N/A, and a formula that no program has computed refuse their row" in words
 
 
 @pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])

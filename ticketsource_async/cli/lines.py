@@ -32,12 +32,17 @@ _SMALL: Final = {ord("A") + place: ord("a") + place for place in range(26)}
 
 @dataclass(frozen=True)
 class Rules:
-    """The options for all rows. `as_stored` has the columns whose days differ from the stored ones only in form."""
+    """The options for all rows, and what the whole file shows.
+
+    `as_stored` has the columns whose days differ from the stored ones only in form. `misread_row` is the number of the
+    first row that has letters in a wrong encoding, compared with its customer.
+    """
 
     match: Match
     give_consent: bool
     dates: cells.Order | None = None
     as_stored: frozenset[str] = frozenset()
+    misread_row: int | None = None
 
 
 @dataclass
@@ -147,7 +152,10 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
         line.problems.append(row.doubt)
     if surplus := sum(1 for place, cell in by_place.items() if cell and place >= columns.width):
         line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
-    if not line.key:
+    if damage.is_error(key):
+        line.problems.append(damage.breakage(KEYS[match], "", key))
+        line.key = ""  # rows with the same error are not for the same customer
+    elif not line.key:
         line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
     elif match == "membership" and "last_name" in columns.at.values() and not line.surname:
         # If this row is imported again alone, it cannot be seen that other rows have the same number.
@@ -201,6 +209,19 @@ def _is_as_stored(line: Line, column: str, order: cells.Order) -> bool:
     return line.before is not None and cells.is_same_day(cell, order, WRITABLE[column].get(line.before))
 
 
+def first_misread_row(lines: Iterable[Line]) -> int | None:
+    """Return the number of the first row with letters in a wrong encoding, compared with its customer."""
+    for line in lines:
+        if line.before is None or line.problems:
+            continue
+        for column, cell in line.cells.items():
+            if column in WRITABLE and WRITABLE[column].kind == "text":
+                stored = _stored_text(WRITABLE[column].get(line.before))
+                if not _is_stored(line, column, stored) and damage.is_misread(stored, cell):
+                    return line.row.number
+    return None
+
+
 # Plans
 
 
@@ -229,15 +250,23 @@ def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -
             if WRITABLE[column].kind != "text":
                 problem = _take_day_or_consent(made, column, cell, old, rules)
             else:
-                stored = clean(old) if isinstance(old, str) else ""
-                as_stored = stored and stored in (cell, *line.guarded.get(column, ()))
-                problem = "" if as_stored else _take_text(made, column, cell, stored)
+                stored = _stored_text(old)
+                problem = "" if _is_stored(line, column, stored) else _take_text(made, column, cell, stored, rules)
             if problem:
                 problems.append(problem)
     return problems
 
 
-def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
+def _stored_text(value: Value) -> str:
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _is_stored(line: Line, column: str, stored: str) -> bool:
+    """Say whether a cell has the stored text, with or without the quote that an export puts before a formula."""
+    return bool(stored) and stored in (line.cells[column], *line.guarded.get(column, ()))
+
+
+def _take_text(made: Plan, column: str, cell: str, stored: str, rules: Rules) -> str:
     """Add a text to the plan, or return why it cannot be written."""
     if stored and damage.is_number_form(stored, cell):
         made.as_stored.append(column)
@@ -246,6 +275,11 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
         return broken
     if wrong := _wrong(column, cell):
         return wrong
+    if rules.misread_row is not None and damage.may_be_misread(cell) and not damage.may_be_misread(stored):
+        return (
+            f"{column} {cell!r} may have been read or saved in another encoding, as row {rules.misread_row} was: "
+            "correct the letters"
+        )
     made.values[column] = cell
     if odd := damage.oddity(column, stored, cell):
         made.odd[column] = odd
@@ -299,8 +333,11 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
     if line.dated and "updated_at" in before.invalid:
         problems.append("the updated_at of the customer could not be read, so the file may be older: correct it first")
     elif line.dated and line.updated_at != before.updated_at:
-        now = before.updated_at or "none"
-        problems.append(f"updated_at in the file is not that of the customer now ({now}): export again")
+        at = f" ({before.updated_at:%Y-%m-%d %H:%M %Z})" if before.updated_at else ""
+        problems.append(
+            f"the customer was changed in TicketSource{at} after this file was exported: make a new export, correct "
+            "the customer there, and import that file"
+        )
     changed = {column: new for column, (_, new) in cells.differing(before, made.after).items()}
     if given := _given_consents(changed, rules):
         problems.append(f"it sets {given} to yes, which the customer has not given: that needs --give-consent")
