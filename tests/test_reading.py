@@ -323,8 +323,8 @@ def test_a_formula_of_xlsxwriter_is_seen_in_the_sheet_that_has_it(tmp_path: Path
 
 
 AN_ERROR = (
-    '<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error"><text:p>#N/A</text:p>'
-    "</table:table-cell>"
+    '<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error">'
+    "<text:p>#N/A</text:p></table:table-cell>"
 )
 
 

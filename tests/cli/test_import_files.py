@@ -422,6 +422,32 @@ async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ods", "xlsx"])
+async def test_a_formula_that_libreoffice_has_computed_is_written(box: Sandbox, tmp_path: Path, kind: str) -> None:
+    """An error stays refused. An empty result is an empty cell."""
+    file = tmp_path / "people.xlsx"
+    book: Any = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ("email", "last_name", "title"))
+    for row, formula in enumerate(('="N"&"ew"', "=NA()", '=IF(1,"","x")'), 1):
+        sheet.write_string(row, 0, f"{row}@example.com")
+        sheet.write_formula(row, 1, formula, None, "")  # as openpyxl writes it
+        sheet.write_string(row, 2, "Ms")
+    book.close()
+
+    before, refused = await import_(file, "--match", "email", box=box)
+    after, outcomes = await import_(saved_by_libreoffice(file, kind), "--match", "email", box=box)
+
+    assert (before.code, len(refused)) == (1, 3)
+    assert all("no program has computed this formula" in outcome["reason"] for outcome in refused)
+    by_row = {outcome["row"]: outcome for outcome in outcomes}
+    assert after.code == 1
+    assert by_row[2]["values"] == {"email": "1@example.com", "last_name": "New", "title": "Ms"}
+    assert by_row[3]["reason"] == "last_name is '#N/A', an error of a spreadsheet: correct or empty the cell"
+    assert by_row[4]["values"] == {"email": "3@example.com", "title": "Ms"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "ods", "xlsx"])
 @pytest.mark.parametrize("locale", [2057, 1031])
 async def test_nothing_that_libreoffice_makes_of_a_text_passes_as_a_change(
