@@ -69,7 +69,7 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
 
     assert code == 1
     assert "row  who" in shown
-    assert "email 'n/a' is no e-mail address" in shown
+    assert "email 'n/a' is not an e-mail address" in shown
     assert "1 refused, 1 would create, 1 would update. Writing takes 3 requests. Nothing was written" in shown
     assert "Consents: 2 given (rows 2, 4), 2 withdrawn (row 2)." in shown
     assert '{"row"' not in shown
@@ -168,7 +168,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
 
-    assert shown.count("is no e-mail address") == 40
+    assert shown.count("is not an e-mail address") == 40
     assert "60 more: --refused refused.xlsx writes all of them to a file." in shown
 
 
@@ -352,7 +352,8 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
 
     words = " ".join(done.out.split())
     assert "FILE is an xlsx, ods, xls or CSV file" in words
-    assert "A cell with an error, such as #N/A, and a formula that no program has computed refuse their row" in words
+    assert "A row is refused if" in words
+    assert "an error such as #N/A, or if it is a formula that no program has computed" in words
 
 
 @pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])

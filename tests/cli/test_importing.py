@@ -30,7 +30,7 @@ async def test_what_was_exported_is_imported_unchanged(many: Sandbox, file: Path
     done, outcomes = await import_(file, "--match", match, "--apply", box=many)
 
     reasons = {outcome.get("reason", outcome["outcome"]) for outcome in outcomes}
-    assert reasons <= {"unchanged", "it has no email, by which to find the customer"}
+    assert reasons <= {"unchanged", "it has no email, and --match email needs it"}
     assert len(outcomes) == 200
     assert ("unchanged" if match == "id" else "refused") in done.err
     assert writes(many) == []
@@ -94,11 +94,11 @@ async def test_an_email_of_many_customers_is_refused_in_few_words(box: Sandbox, 
     ("match", "row", "reason"),
     [
         ("email", "twice@example.com,,", "2 customers have this email: cst-"),
-        ("email", ",,x", "it has no email, by which to find the customer"),
-        ("email", "new@example.com,cst-1,x", "its id is cst-1, but its email is of nobody"),
+        ("email", ",,x", "it has no email, and --match email needs it"),
+        ("email", "new@example.com,cst-1,x", "its id is cst-1, but nobody has its email"),
         ("email", "x@example.com,,x,y", "it has 1 cell too many"),
         ("email", "x@example.com,,x,,y", "it has 1 cell too many"),
-        ("id", "x@example.com,,x", "it has no id, by which to find the customer"),
+        ("id", "x@example.com,,x", "it has no id, and --match id needs it"),
         ("id", "x@example.com,cst-nobody,x", "there is no customer with this id"),
         ("id", "x@example.com,booking 7,x", "there is no customer with this id"),
     ],
@@ -433,7 +433,7 @@ async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: Tick
 
     _, (outcome,) = await importing
 
-    assert (outcome["outcome"], outcome["reason"]) == ("refused", "the customer has another email by now")
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", "the customer has another email now")
     assert writes(box) == []
 
 
@@ -495,5 +495,5 @@ async def test_of_many_rows_with_the_same_key_a_few_are_named(box: Sandbox, tmp_
     assert done.code == 1
     assert len(reasons) == 6_000
     assert reasons[0] == "rows 3, 4, 5 and 2,996 more have the same email"
-    assert reasons[-1] == "it has no email, by which to find the customer"
+    assert reasons[-1] == "it has no email, and --match email needs it"
     assert len(done.out) < 1_000_000

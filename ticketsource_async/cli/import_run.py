@@ -1,6 +1,6 @@
 """Run an import: read the file, find the customer of each row, write the rows, and report the outcomes.
 
-A row without a certain meaning is refused; the other rows are written.
+A row whose meaning is not certain is refused. The other rows are written.
 """
 
 import os
@@ -138,7 +138,7 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
                         else (f"{count:,} days are written in another form, but equal")
                     )
                     say(f"{column}: {days} the stored {'one' if count == 1 else 'ones'}.")
-            # New customers come first: one who signs up between the list and the row would be created twice.
+            # New customers are created first. A person who signs up after the list was read would be created twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]
             with _progress(sum(made.writes for _, made in plans), options) as shown:
@@ -178,7 +178,7 @@ def _progress(total: int, options: Options) -> "tqdm[object]":
 
 @contextmanager
 def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
-    """Print at which row the import ends, if an error or a signal ends it."""
+    """Print the row at which an error or a signal ends the import."""
     try:
         yield
     except BaseException as error:
@@ -304,13 +304,13 @@ class _Refusal(Exception):
 
 
 async def _as_now(ts: "TicketSource", before: "Customer", rules: Rules) -> "Customer":
-    """Return the current record of a customer; raise _Refusal if the row would not find them any more."""
+    """Return the current record of a customer; raise _Refusal if the row is not for this customer any more."""
     try:
         now = await ts.customers.get(before.id)
     except NotFound:
-        raise _Refusal("there is no customer with this id by now") from None
+        raise _Refusal("this customer does not exist any more") from None
     except InvalidResponse as error:
         raise _Refusal(str(error)) from None
     if not same_key(before, now, rules.match):
-        raise _Refusal(f"the customer has another {KEYS[rules.match]} by now")
+        raise _Refusal(f"the customer has another {KEYS[rules.match]} now")
     return now

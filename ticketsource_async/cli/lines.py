@@ -54,7 +54,7 @@ class Line:
     cells: dict[str, str]
     """The cells by column, without empty ones."""
     guarded: dict[str, tuple[str, ...]]
-    """The cells as in the file, and with one quote removed: a stored text may itself begin with quotes."""
+    """The cells as in the file, and the same without the first quote: a stored text may itself begin with quotes."""
     dated: bool = False
     updated_at: datetime | None = None
     problems: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ def member_key(number: str) -> str:
 
 
 def same_key(before: Customer, now: Customer, match: Match) -> bool:
-    """Say whether a row that found a customer before would still find them."""
+    """Say whether a row is still for the customer who was found before."""
     if match == "email":
         return email_key(before.email or "") == email_key(now.email or "")
     return match == "id" or WRITABLE[KEYS[match]].get(before) == WRITABLE[KEYS[match]].get(now)
@@ -120,9 +120,9 @@ def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas:
 
 
 def refuse_alike(lines: Iterable[Line], same: Callable[[Line], object], reason: Callable[[str, Line], str]) -> None:
-    """Refuse all lines with an equal result of `same`, since it is not known which one counts.
+    """Refuse all lines with an equal result of `same`, since it is not known which one is right.
 
-    `reason` gets the names of some of the other rows, such as "row 7 has".
+    `reason` is called with some of the other rows, such as "row 7 has", and the line.
     """
     alike: dict[object, list[Line]] = defaultdict(list)
     for line in lines:
@@ -156,10 +156,10 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
         line.problems.append(damage.breakage(KEYS[match], "", key))
         line.key = ""  # rows with the same error are not for the same customer
     elif not line.key:
-        line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
+        line.problems.append(f"it has no {KEYS[match]}, and --match {match} needs it")
     elif match == "membership" and "last_name" in columns.at.values() and not line.surname:
-        # If this row is imported again alone, it cannot be seen that other rows have the same number.
-        line.problems.append("it has no last_name, by which people with the same membership number are told apart")
+        # In a file with this row alone, it cannot be seen that other rows have the same number.
+        line.problems.append("it has no last_name: several people may have the same membership number")
     # In an export, an empty updated_at means a customer who was never changed. In a row without an id it means nothing.
     line.dated = "updated_at" in columns.at.values() and ("id" in given or "updated_at" in given)
     try:
@@ -226,7 +226,7 @@ def first_misread_row(lines: Iterable[Line]) -> int | None:
 
 
 def plan(line: Line, before: Customer | None, rules: Rules) -> Plan:
-    """Return the plan for a row. `before` is its customer, None for a new one."""
+    """Return the plan for a row. `before` is the customer of the row, None for a new one."""
     made = Plan()
     problems = list(line.problems)
     if not problems:
@@ -291,9 +291,9 @@ def _wrong(column: str, cell: str) -> str:
     if column == "email":
         # \w does not match combining marks, such as vowels of Hindi.
         letters = "".join("a" if unicodedata.category(letter)[0] == "M" else letter for letter in cell)
-        return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is no e-mail address"
+        return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is not an e-mail address"
     if column == "membership_identifier" and _NO_NUMBER.fullmatch(cell):
-        return f"membership_identifier {cell!r} is no number"
+        return f"membership_identifier {cell!r} is not a membership number"
     if column == "membership_identifier" and len(cell) > _LONGEST_NUMBER:
         return f"membership_identifier {cell!r} is longer than {_LONGEST_NUMBER} characters"
     return ""
@@ -331,7 +331,9 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
         return []
     problems = []
     if line.dated and "updated_at" in before.invalid:
-        problems.append("the updated_at of the customer could not be read, so the file may be older: correct it first")
+        problems.append(
+            "the updated_at of the customer could not be read, so this file may be older: correct it in TicketSource"
+        )
     elif line.dated and line.updated_at != before.updated_at:
         at = f" ({before.updated_at:%Y-%m-%d %H:%M %Z})" if before.updated_at else ""
         problems.append(

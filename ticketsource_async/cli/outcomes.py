@@ -174,7 +174,7 @@ def _words(column: str, value: _Shown) -> str:
 
 
 def _who(outcome: Outcome) -> str:
-    """Return the name of the customer, else the e-mail, else the text by which the row finds its customer."""
+    """Return the name of the customer, else the e-mail, else the text that identifies the customer."""
     line, before = outcome.line, outcome.line.before
     given = line.cells.get
     names = (before.first_name, before.last_name) if before else (given("first_name"), given("last_name"))

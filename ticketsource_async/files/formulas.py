@@ -24,8 +24,10 @@ _ODS_TEXT: Final = re.compile(rb"""\soffice:(?:value-type|string-value)=(?:"[^"]
 def with_errors_as_texts(data: bytes) -> bytes:
     """Return a workbook in which errors, and formulas without a result, are texts.
 
-    Calamine reads an error as an empty cell, and a formula without a result as an empty cell or 0.
+    An XLS stays as it is. Raises `zipfile.BadZipFile` for a file that cannot be read.
     """
+    if not data.startswith(b"PK"):
+        return data
     written = io.BytesIO()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book, zipfile.ZipFile(written, "w") as copy:
@@ -36,8 +38,8 @@ def with_errors_as_texts(data: bytes) -> bytes:
                 return data
             for name in names:
                 copy.writestr(name, changed.get(name) or book.read(name))
-    except Exception:  # noqa: BLE001 - a broken file is refused when it is read, and xls is no zip file
-        return data
+    except Exception as error:  # a broken file raises errors of many kinds
+        raise zipfile.BadZipFile(str(error)) from error
     return written.getvalue()
 
 

@@ -265,7 +265,10 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
         values = found.to_python(skip_empty_area=False) if found else []
     except BaseException as error:
         # Rust code raises PanicException for an impossible file. It is no subclass of Exception.
-        if not isinstance(error, calamine.CalamineError) and type(error).__name__ != "PanicException":
+        if (
+            not isinstance(error, calamine.CalamineError | zipfile.BadZipFile)
+            and type(error).__name__ != "PanicException"
+        ):
             raise
         said = f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one."
         raise UnreadableFile(said, name) from None
