@@ -56,7 +56,7 @@ async def on_terminal(*arguments: str, box: Sandbox, stdout: Path | None = None)
 
 
 async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """With the consents that are given and withdrawn; --json prints what a pipe gets."""
+    """The sums count the consents that are given and withdrawn. --json prints the same as a pipe gets."""
     consent = ConsentDraft(email=True, post=True)
     await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text(
@@ -78,7 +78,7 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
 
 
 async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """Who, and what it was and would be. A withdrawal looks like a consent that is given."""
+    """The table has the name, and the values before and after. A withdrawal is as visible as a given consent."""
     await ts.customers.create(
         CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old", consent=ConsentDraft(email=True))
     )
@@ -101,7 +101,7 @@ async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: Ticke
 async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
     box: Sandbox, ts: TicketSource, file: Path, tmp_path: Path
 ) -> None:
-    """The file has the id, the outcome, and what looks odd besides."""
+    """The file also has the id, the outcome, and what looks odd."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     rows = "".join(f"{number}@example.com,New\n" for number in range(30))
     file.write_text(f"email,last_name\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
@@ -150,7 +150,7 @@ async def test_an_import_can_be_tried_without_an_account(file: Path, tmp_path: P
 
 
 async def test_the_table_of_refused_rows_says_who_they_are(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """By name, else by e-mail, else by what the row is found by."""
+    """It shows the name, else the e-mail, else the id in the file."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old"))
     ann = await ts.customers.create(CustomerDraft(email="ann@example.com"))
     rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,", "cst-none,,")
@@ -175,7 +175,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
 async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
     box: Sandbox, file: Path, tmp_path: Path
 ) -> None:
-    """With the number of rows and the time that is left; nothing of it in a dry run or with --quiet."""
+    """It has the number of rows and the remaining time. A dry run and --quiet show no progress."""
     file.write_text("email\n" + "".join(f"{number}@example.com\n" for number in range(20)))
     how = (str(file), "--match", "email")
 
@@ -195,7 +195,7 @@ async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
 async def test_refused_rows_are_written_ready_to_correct_and_import(
     box: Sandbox, file: Path, tmp_path: Path, kind: str
 ) -> None:
-    """They have the columns of the file, those that were left out too, and the reason before them."""
+    """They have the reason, then all columns of the file, also those that were left out."""
     rows = (
         "new@example.com;=Zoë;a;yes",
         "n/a;Karl;b;",
@@ -223,7 +223,7 @@ async def test_refused_rows_are_written_ready_to_correct_and_import(
 
 
 async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file: Path, tmp_path: Path) -> None:
-    """Rows that would be written would be gone; and a file that nobody can import is not written."""
+    """The other rows would be lost. A file that cannot be imported again is not written either."""
     file.write_text("email\nn/a\n")
     (tmp_path / "link.csv").symlink_to(file)
 
@@ -244,7 +244,7 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
 
 
 async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path) -> None:
-    """Who does not exist yet has said neither yes nor no."""
+    """The reason says that the customer is new."""
     file.write_text("email,consent_email,consent_post\nnew@example.com,yes,yes\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -254,7 +254,7 @@ async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path
 
 
 async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: Path) -> None:
-    """It is taken all the same; the summary names the first rows."""
+    """It is written. The summary names the first rows."""
     rows = "".join(f"{number}@example.com,16329600{number:02}\n" for number in range(8))
     file.write_text(f"email,phone\n{rows}")
 
@@ -266,7 +266,7 @@ async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: P
 
 
 async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
-    """Nobody finds them one by one."""
+    """People need not find them one by one."""
     file.write_text("email,last_name,consent_post,membership_end_date\nn/a,#N/A,maybe,soon\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -282,7 +282,7 @@ async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "requests"), [(1, 1), (10, 10), (1000, 13)])
 async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int) -> None:
-    """A few customers are asked for by id, many are taken from the list, of which pages ahead may be read in vain."""
+    """A few customers are requested by id, many are taken from the list. Some pages ahead may not be needed."""
     async with Sandbox(customers=1000, rate_limit=None) as box:
         file.write_text("\n".join(["id,last_name", *(f"{key},New" for key in box.customers.ids()[-rows:])]))
 
@@ -295,7 +295,7 @@ async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int
 
 @pytest.mark.parametrize(("extra", "passes"), [("", 1), ("new@example.com,New", 2)])
 async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Path, extra: str, passes: int) -> None:
-    """That costs twice the requests; some pages behind the end are asked for in vain."""
+    """That costs twice the requests. Some pages after the end are requested, too."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for number in range(1000):
             box.customers.create({"email": f"{number}@example.com"})
@@ -307,7 +307,7 @@ async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Pa
 
 
 async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: Sandbox, file: Path) -> None:
-    """Many more than the pages of the list are refused without a request for each."""
+    """If many ids are missing, no request is made for each."""
     keys = many.customers.ids()
     file.write_text("\n".join(["id", *keys[:40], *(f"cst-nobody{number}" for number in range(5))]))
     _, few = await import_(file, "--match", "id", box=many)
@@ -321,7 +321,7 @@ async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: 
 
 
 async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) -> None:
-    """Row by row, in the same order, with as many requests to write as it said."""
+    """The rows, their order, and the number of requests are the same."""
     people: list[dict[str, Any]] = [json.loads(json.dumps(row["attributes"])) for row in many.customers.rows(0, 60)]
     rows = [f"{one['email'] or 'n/a'},{number}" for number, one in enumerate(people)]
     file.write_text("\n".join(["email,last_name", *rows, "new1@example.com,x", "new2@example.com,y"]))
@@ -347,7 +347,7 @@ async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) ->
 
 
 async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
-    """People read there that an error of a spreadsheet is never written."""
+    """It also says what happens to errors and formulas."""
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
@@ -360,7 +360,7 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
 async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anything_is_written(
     box: Sandbox, file: Path, tmp_path: Path, where: str
 ) -> None:
-    """After that it would be too late."""
+    """Afterwards, the refused rows could not be written."""
     file.write_text("email\nn/a\nnew@example.com\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", "--refused", str(tmp_path / where), box=box)
@@ -373,7 +373,7 @@ async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anyt
 async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_name(
     box: Sandbox, file: Path, tmp_path: Path, delimiter: str
 ) -> None:
-    """The spreadsheet that wrote the file opens them in the same way, and runs nothing."""
+    """The spreadsheet that wrote the file can open them, and runs no formula."""
     file.write_text(delimiter.join(("email", "=1+1", "last_name")) + "\n" + delimiter.join(("bad", "x", "A")) + "\n")
     refused, again = tmp_path / "refused.csv", tmp_path / "again.csv"
     how = ("--match", "email", "--column", "=1+1=title")
@@ -401,7 +401,7 @@ async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_n
 async def test_the_order_of_days_is_asked_for_only_where_it_helps(
     box: Sandbox, file: Path, cell: str, hint: str
 ) -> None:
-    """Nobody tries an option in vain."""
+    """A cell that no option can read has no hint."""
     file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
