@@ -215,11 +215,11 @@ async def test_a_row_with_damage_is_refused_and_says_what_happened(
 async def test_a_value_that_looks_damaged_is_written_and_pointed_out(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """Also where another text is stored: it may be right."""
+    """It may be right, also where another text is stored. --quiet shows such warnings, too."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     file.write_text(f"id,address_line_1,last_name\n{zoe.id},02-Jan,ZoÃ«\n", "utf-8")
 
-    done, (outcome,) = await import_(file, "--match", "id", "--apply", box=box)
+    done, (outcome,) = await import_(file, "--match", "id", "--apply", "--quiet", box=box)
 
     assert (done.code, outcome["outcome"]) == (0, "updated")
     assert outcome["odd"].keys() == {"address_line_1", "last_name"}

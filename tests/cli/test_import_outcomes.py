@@ -92,8 +92,8 @@ async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: Ticke
     assert ["row", "who", "column", "before", "after"] in words
     assert ["2", "Zoë", "Old", "last_name", "Old", "New"] in words
     assert ["2", "Zoë", "Old", "consent_email", "yes", "no"] in words
-    assert ["3", "karl@example.com", "email", "karl@example.com"] in words
-    assert ["3", "karl@example.com", "consent_email", "yes"] in words
+    assert ["3", "karl@example.com", "(new)", "email", "karl@example.com"] in words
+    assert ["3", "karl@example.com", "(new)", "consent_email", "yes"] in words
     assert "1 given (row 3), 1 withdrawn (row 2)." in shown
     assert "before" not in applied
 
@@ -153,7 +153,7 @@ async def test_the_table_of_refused_rows_says_who_they_are(box: Sandbox, ts: Tic
     """It shows the name, else the e-mail, else the id in the file."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old"))
     ann = await ts.customers.create(CustomerDraft(email="ann@example.com"))
-    rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,", "cst-none,,")
+    rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,#N/A", "cst-none,,")
     file.write_text("\n".join(("id,first_name,last_name", *rows)))
 
     _, shown = await on_terminal(str(file), "--match", "id", box=box)

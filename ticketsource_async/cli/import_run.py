@@ -198,8 +198,10 @@ async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
     if not options.quiet:
         for line in outcomes.summary(applied=options.apply):
             say(line)
-        if options.sandbox and options.apply:
-            say("The rows were written to a sample box office. It is gone now.")
+    for line in outcomes.warnings():
+        say(line)
+    if options.sandbox and options.apply:
+        say("The rows were written to a sample box office. It is gone now.")
     if options.changes is not None:
         await _write_changes(outcomes.changes, options.changes, options)
     if options.refused is not None:

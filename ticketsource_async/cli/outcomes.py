@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ticketsource_async import RateLimit
 from ticketsource_async.cli.columns import REASON, is_reason
-from ticketsource_async.cli.damage import clean
+from ticketsource_async.cli.damage import clean, is_error
 from ticketsource_async.cli.lines import Line
 from ticketsource_async.files.csv import defuse, undefuse
 from ticketsource_async.files.reading import Row
@@ -112,12 +112,15 @@ class Outcomes:
         return sorted(self._to_correct, key=lambda outcome: outcome.line.row.number)
 
     def summary(self, *, applied: bool) -> Iterator[str]:
-        """Yield the lines of the summary."""
+        """Yield the sums as lines."""
         counted = ", ".join(f"{count:,} {kind}" for kind, count in self._counts.items()) or "no rows"
         yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written: --apply writes."
         if any(self._consents.values()):
             counts = [f"{len(rows):,} {what}{_in_rows(rows)}" for what, rows in self._consents.items()]
             yield f"Consents: {', '.join(counts)}."
+
+    def warnings(self) -> Iterator[str]:
+        """Yield lines about cells that are left as stored, and about values that look odd."""
         if self._as_stored:
             columns = ", ".join(f"{count:,} in {name}" for name, count in self._as_stored.items())
             yield f"Cells that a spreadsheet turned into numbers, left as stored: {columns}."
@@ -139,7 +142,7 @@ class Outcomes:
 
     def show_changes(self, all_in: Path | None) -> None:
         """Print a table of the changes on a terminal. `all_in` is the file that has all of them."""
-        _show(CHANGES, self.changes, all_in, "--changes changes.xlsx")
+        _show(_CHANGES_SHOWN, self.changes, all_in, "--changes changes.xlsx")
 
 
 def _show(table: Table[T], rows: list[T], all_in: Path | None, option: str) -> None:
@@ -176,9 +179,9 @@ def _words(column: str, value: _Shown) -> str:
 def _who(outcome: Outcome) -> str:
     """Return the name of the customer, else the e-mail, else the text that identifies the customer."""
     line, before = outcome.line, outcome.line.before
-    given = line.cells.get
-    names = (before.first_name, before.last_name) if before else (given("first_name"), given("last_name"))
-    email = before.email if before else given("email")
+    cells = {column: cell for column, cell in line.cells.items() if not is_error(cell)}
+    names = (before.first_name, before.last_name) if before else (cells.get("first_name"), cells.get("last_name"))
+    email = before.email if before else cells.get("email")
     return clean(" ".join(filter(None, names))) or email or line.key
 
 
@@ -194,9 +197,13 @@ CHANGES: Final = Table[Change](
         Column("odd", "text", lambda change: change.outcome.odd.get(change.column, "")),
     ),
     name="changes",
-    shown=(Shown("row"), Shown("who"), Shown("column"), Shown("before"), Shown("after")),
 )
 """The table of --changes."""
+
+_CHANGES_SHOWN: Final = Table[Change](
+    (*CHANGES.columns, Column("new", "text", lambda change: "(new)" if "create" in change.outcome.outcome else "")),
+    shown=(Shown("row"), Shown("who", ("who", "new")), Shown("column"), Shown("before"), Shown("after")),
+)
 
 _REFUSED: Final = Table[Outcome](
     (
