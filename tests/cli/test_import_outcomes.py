@@ -9,6 +9,7 @@ import termios
 from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 from command import EXPORT, run, table
 from importing import import_, writes
@@ -96,6 +97,15 @@ async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: Ticke
     assert ["3", "karl@example.com", "(new)", "consent_email", "yes"] in words
     assert "1 given (row 3), 1 withdrawn (row 2)." in shown
     assert "before" not in applied
+
+
+async def test_a_narrow_terminal_names_the_column_that_it_does_not_show(box: Sandbox, file: Path) -> None:
+    """It also names the option that shows it."""
+    file.write_text("email,last_name\nsomebody@example.com,Bartholomew-Featherstone\n")
+
+    _, shown = await command.on_terminal("customers", "import", str(file), "--match", "email", box=box, columns=40)
+
+    assert "Use a wider window or --json." in " ".join(shown.split())
 
 
 async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(

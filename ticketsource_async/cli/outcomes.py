@@ -155,7 +155,7 @@ def _show(table: Table[T], rows: list[T], all_in: Path | None, option: str) -> N
     if (more := len(rows) - _MOST_SHOWN) > 0:
         where = f"{visible(str(all_in))} has all" if all_in else f"{option} writes all of them to a file"
         below = [f"{more:,} more: {where}.", ""]
-    print_rows(table, rows[:_MOST_SHOWN], below)
+    print_rows(table, rows[:_MOST_SHOWN], below, instead="--json")
 
 
 def _rows(numbers: list[int]) -> str:
