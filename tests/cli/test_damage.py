@@ -1,4 +1,4 @@
-"""Damage by a spreadsheet is distinguished from changes by a person."""
+"""What a spreadsheet did to a cell, told from what a person changed."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -62,7 +62,7 @@ from ticketsource_async.cli.damage import breakage, clean, is_number_form, oddit
     ],
 )
 def test_the_number_form_of_a_text_is_no_change(old: str, new: str) -> None:
-    """A spreadsheet turned the text into a number."""
+    """A spreadsheet took the text for a number, and wrote it in its own way."""
     assert is_number_form(old, new)
 
 
@@ -90,8 +90,8 @@ def test_the_number_form_of_a_text_is_no_change(old: str, new: str) -> None:
         ("٠١٦٣٢", "1632"),
     ],
 )
-def test_a_text_that_a_person_wrote_is_a_change(old: str, new: str) -> None:
-    """A new zero or plus is a change, too."""
+def test_what_a_person_wrote_is_a_change(old: str, new: str) -> None:
+    """Also a zero or a plus that comes back."""
     assert not is_number_form(old, new)
 
 
@@ -162,8 +162,8 @@ def test_a_text_that_a_person_wrote_is_a_change(old: str, new: str) -> None:
         ("x" * 300, "x" * 255),
     ],
 )
-def test_damage_by_a_spreadsheet_is_named_with_both_texts(old: str, new: str) -> None:
-    """The reason has the stored text and the new one."""
+def test_what_a_spreadsheet_broke_is_told_with_both_texts(old: str, new: str) -> None:
+    """People see what was there and what became of it."""
     said = breakage("address_line_1", old, new)
 
     assert repr(new) in said
@@ -195,14 +195,14 @@ def test_damage_by_a_spreadsheet_is_named_with_both_texts(old: str, new: str) ->
     ],
 )
 @pytest.mark.parametrize("old", ["", "Zoë"])
-def test_a_text_that_cannot_be_a_value_is_refused(old: str, new: str) -> None:
-    """The row of a new customer is refused, too."""
+def test_what_is_never_a_value_is_refused_for_everybody(old: str, new: str) -> None:
+    """New customers too: nobody lives in #N/A."""
     assert "last_name is" in breakage("last_name", old, new)
 
 
 @pytest.mark.parametrize("column", ["last_name", "telephone", "title", "address_postcode", "membership_identifier"])
 def test_a_line_break_is_taken_only_in_an_address(column: str) -> None:
-    """In another column, a surplus quote has made one cell of several rows."""
+    """Else a quote too many has made one cell of several rows."""
     assert "with a line break" in breakage(column, "Old", "New\nb")
     assert breakage("address_line_1", "Old", "New\nb") == ""
 
@@ -224,8 +224,8 @@ def test_a_line_break_is_taken_only_in_an_address(column: str) -> None:
         ("address_postcode", "1067.0"),
     ],
 )
-def test_a_number_in_a_column_of_digits_is_refused_for_new_customers(column: str, new: str) -> None:
-    """The original text cannot be known."""
+def test_a_number_in_the_place_of_digits_is_refused_for_new_customers(column: str, new: str) -> None:
+    """What it was cannot be known."""
     assert f"{column} is {new!r}" in breakage(column, "", new)
 
 
@@ -262,7 +262,7 @@ def test_a_number_in_a_column_of_digits_is_refused_for_new_customers(column: str
     ],
 )
 def test_a_change_is_no_breakage(old: str, new: str) -> None:
-    """A spreadsheet does not write such texts."""
+    """What a spreadsheet does not write is a person's."""
     assert breakage("last_name", old, new) == ""
     assert not is_number_form(old, new)
 
@@ -289,14 +289,14 @@ def test_a_change_is_no_breakage(old: str, new: str) -> None:
         ("\u845b\U000e0100", "\u845b\U000e0100"),
     ],
 )
-def test_a_text_is_compared_and_sent_without_invisible_characters(text: str, cleaned: str) -> None:
-    """Joiners that belong to letters are kept."""
+def test_a_text_is_compared_and_sent_without_what_nobody_sees(text: str, cleaned: str) -> None:
+    """Joiners that belong to letters stay."""
     assert clean(text) == cleaned
 
 
 @pytest.mark.parametrize("new", ["5" + " " * 130_000 + "x", "(1" + " " * 130_000, "1 " * 60_000, "1" + "de " * 40_000])
 def test_no_text_is_too_long(new: str) -> None:
-    """A long cell is checked at once. An expression that backtracks would take minutes."""
+    """As long as a cell of a file can be; an expression that goes back and forth would take minutes."""
     assert breakage("address_line_1", "1-2", new) == ""
     assert not is_number_form("1-2", new)
     assert oddity("telephone", "", new) == ""
@@ -304,7 +304,7 @@ def test_no_text_is_too_long(new: str) -> None:
 
 @given(st.text(), st.text())
 def test_no_text_is_too_odd(old: str, new: str) -> None:
-    """No text raises an error, and a clean text stays as it is."""
+    """Whatever is stored and comes back: a text that stays is neither a number form gone wrong nor damage."""
     cleaned = clean(old)
     assert clean(cleaned) == cleaned
     is_number_form(cleaned, clean(new))
@@ -316,7 +316,7 @@ def test_no_text_is_too_odd(old: str, new: str) -> None:
     st.from_regex(r"-?[0-9]{0,18}([.,][0-9]{1,3})?(E\+?[0-9]{1,3})?", fullmatch=True),
 )
 def test_no_number_is_too_odd(old: str, new: str) -> None:
-    """A division by zero and a huge exponent raise no error."""
+    """Divisions by nothing and exponents beyond all bounds end in an answer."""
     assert is_number_form(old, new) in (True, False)
     assert isinstance(breakage("telephone", old, new), str)
 
@@ -361,8 +361,8 @@ def test_no_number_is_too_odd(old: str, new: str) -> None:
         ("last_name", "Zoë Ängström-Ñandú", ""),
     ],
 )
-def test_a_new_value_that_looks_odd_is_pointed_out(column: str, new: str, odd: str) -> None:
-    """It may be right, so it is written. The same holds if another text is stored."""
+def test_what_looks_odd_where_nothing_is_stored_is_pointed_out(column: str, new: str, odd: str) -> None:
+    """It may be right, so it is taken. The same holds over another text that is stored."""
     assert oddity(column, "", new) == odd
     assert oddity(column, "Old", new) == odd
 

@@ -10,7 +10,7 @@ from ticketsource_async.sandbox import Sandbox
 
 @pytest.mark.parametrize("arguments", [("delete", "-y"), ("delete",), ("update", "--last-name", "X")])
 async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(box: Sandbox, arguments: tuple[str, ...]) -> None:
-    """No request is made: several customers may have the e-mail."""
+    """Nothing is asked for: an e-mail may be that of several customers."""
     done = await run("customers", arguments[0], "ann@example.com", *arguments[1:], box=box)
 
     assert (done.code, len(box.requests)) == (2, 0)
@@ -21,7 +21,7 @@ async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(box: Sandb
 
 
 async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -> None:
-    """The record is printed as the API returns it, and the exit code is 1."""
+    """The record is printed as it is, and the exit code says that it is not what was wanted."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}})
     body = json.dumps({"data": box.customers.get(zoe)})
@@ -34,7 +34,7 @@ async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -
 
 
 async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
-    """Each field is an option. An update sends the given fields, and clears empty ones. A deletion asks first."""
+    """Fields are options; an update sends what is given and clears what is empty; a deletion asks first."""
     created = await run(
         *("customers", "create", "--first-name", "Zoë", "--telephone", "01632 960001", "--address-line-1", "1 High St"),
         *("--consent-email", "true", "--membership-start-date", "2026-01-31"),
@@ -79,8 +79,8 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("get", "cst-\udcff"), "it is not in UTF-8"),
     ],
 )
-async def test_a_value_that_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:
-    """The exit code is 2, stderr says what is wrong, and nothing is sent."""
+async def test_what_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:
+    """It ends with 2, says what is wrong, and sends nothing."""
     done = await run("customers", *arguments, box=box)
 
     assert (done.code, done.out) == (2, "")
@@ -89,7 +89,7 @@ async def test_a_value_that_cannot_be_written_is_wrong_use(box: Sandbox, argumen
 
 
 async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
-    """It is printed as the API returns it. The deletion asks, unless there is --yes."""
+    """It is printed as the API keeps it; the deletion asks unless told not to."""
     customer_id = box.customers.ids()[0]
 
     created = await run("notes", "create", customer_id, "Needs leg room", "--created-by", "Zoë", box=box)
@@ -115,10 +115,10 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
         ({"first_name": "\x1b[2JAda", "last_name": "Ng"}, "\\x1b[2JAda Ng (ID)"),
     ],
 )
-async def test_a_deletion_also_asks_about_a_customer_without_a_name(
+async def test_a_deletion_asks_about_somebody_who_has_no_name_too(
     box: Sandbox, attributes: dict[str, str | None], asked: str
 ) -> None:
-    """The question has the e-mail, else the id alone, and no control character."""
+    """By e-mail, else by the id alone; and never with a character that a terminal obeys."""
     ada = box.customers.ids()[0]
     box.customers.update(ada, attributes)
 
@@ -129,7 +129,7 @@ async def test_a_deletion_also_asks_about_a_customer_without_a_name(
 
 
 async def test_a_deletion_of_a_long_note_shows_how_it_begins(box: Sandbox) -> None:
-    """The question is one line, also if the note is one long word."""
+    """In one line, also if it is one long word."""
     customer_id = box.customers.ids()[0]
     note = json.loads((await run("notes", "create", customer_id, "a\nb " + "x" * 90, box=box)).out)
 
@@ -138,8 +138,8 @@ async def test_a_deletion_of_a_long_note_shows_how_it_begins(box: Sandbox) -> No
     assert done.err.startswith(f'Delete the note {note["id"]}, "a b {"x" * 53}...", for good?')
 
 
-async def test_a_deletion_of_a_customer_that_does_not_exist_asks_nothing(box: Sandbox) -> None:
-    """The exit code is 1, and there is no question."""
+async def test_a_deletion_asks_about_nobody_who_is_not_there(box: Sandbox) -> None:
+    """It ends with 1 before the question."""
     done = await run("customers", "delete", "cst-nobody", box=box)
 
     assert done.code == 1

@@ -27,7 +27,7 @@ def _file(tmp_path: Path) -> Path:
     [("cp1252", 'Windows-1252, ";"'), ("utf-16", 'UTF-16, ";"'), ("utf-8-sig", 'UTF-8, ";"')],
 )
 async def test_how_a_file_was_read_is_said(box: Sandbox, file: Path, encoding: str, taken: str) -> None:
-    """People see a wrong guess before they write."""
+    """So that people see a wrong guess before they write."""
     file.write_text("Email Address;Surname\nnew@example.com;Zoë\n", encoding)
 
     done, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -39,7 +39,7 @@ async def test_how_a_file_was_read_is_said(box: Sandbox, file: Path, encoding: s
 
 
 async def test_encoding_and_delimiter_can_be_given(box: Sandbox, file: Path) -> None:
-    """A wrong value is wrong use of the command."""
+    """A wrong one is wrong use."""
     file.write_text("email|last_name\nnew@example.com|Zoë\n", "mac-roman")
     how = ("--match", "email")
 
@@ -87,7 +87,7 @@ async def test_a_workbook_is_imported_with_its_numbers_days_and_consents(
 
 
 async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
-    """Without the option, a file with two sheets that have rows is wrong use."""
+    """Of two with rows none is guessed."""
     file = tmp_path / "people.xlsx"
     book = xlsxwriter.Workbook(file)
     for name in ("Old", "New"):
@@ -121,7 +121,7 @@ async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
     ],
 )
 async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path, order: str | None, cell: str) -> None:
-    """A month in letters and ISO 8601 have the same meaning in each order."""
+    """A month in letters and ISO 8601 are the same in each."""
     file.write_text(f'email,Membership start\nnew@example.com,"{cell}"\n')
 
     _, (outcome,) = await import_(file, "--match", "email", *(("--dates", order) if order else ()), box=box)
@@ -145,7 +145,7 @@ async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path
 async def test_what_is_no_day_in_the_order_is_refused(
     box: Sandbox, file: Path, options: tuple[str, ...], cell: str, said: str
 ) -> None:
-    """The command does not guess the order."""
+    """Nothing is guessed."""
     file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
 
     _, (outcome,) = await import_(file, "--match", "email", *options, box=box)
@@ -157,7 +157,7 @@ async def test_what_is_no_day_in_the_order_is_refused(
 async def test_days_that_only_look_different_are_as_stored(
     box: Sandbox, ts: TicketSource, file: Path, form: str
 ) -> None:
-    """All days of the column equal the stored ones in the same order. stderr says so."""
+    """All that is in the column is what is stored, in one and the same order, and that is said."""
     people = [c for c in await ts.customers.list().collect() if c.membership and c.membership.start_date]
     cells = [(c.id, f"{c.membership.start_date:{form}}") for c in people if c.membership]
     file.write_text("\n".join(["id,membership_start_date,last_name", *(f"{key},{day},New" for key, day in cells)]))
@@ -173,7 +173,7 @@ async def test_days_that_only_look_different_are_as_stored(
 async def test_one_day_that_is_not_as_stored_makes_the_order_uncertain(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """With `--dates`, it is a change, and the other day is unchanged."""
+    """With `--dates` it is a change, and the others are as stored."""
     day = MembershipDraft(start_date=date(2026, 1, 31))
     ids = [(await ts.customers.create(CustomerDraft(last_name="x", membership=day))).id for _ in range(2)]
     file.write_text(f"id,membership_start_date\n{ids[0]},31/01/2026\n{ids[1]},01/02/2026\n")
@@ -283,7 +283,7 @@ async def test_a_formula_that_was_never_computed_is_not_written(box: Sandbox, ts
 async def test_an_export_that_excel_guarded_and_changed_comes_back_unchanged(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """The quote that an export puts before a formula may also come back in a workbook."""
+    """The quote of the guard stays in a workbook, where no quote was needed."""
     names = ("=New", "'=New", "'Quoted", "O'Brien", "-5 Jones")
     made = [await ts.customers.create(CustomerDraft(last_name=n, telephone="+44-1632-960001")) for n in names]
     await run(*EXPORT, "-o", str(file), box=box)
@@ -304,7 +304,7 @@ async def test_an_export_that_excel_guarded_and_changed_comes_back_unchanged(
 
 
 async def test_corrected_surnames_are_written_although_the_telephones_lost_their_zeros(file: Path) -> None:
-    """All 300 rows have damaged numbers."""
+    """300 rows, all with damaged numbers."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for number in range(300):
             box.customers.create(
@@ -363,7 +363,7 @@ ODD_TEXTS = (
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx"])
 async def test_whatever_was_exported_comes_back_unchanged(tmp_path: Path, kind: str) -> None:
-    """Formulas, errors, line breaks and invisible characters are no damage if they are stored."""
+    """Formulas, errors, line breaks and characters that nobody sees are not damage if they are stored."""
     texts = (
         *ODD_TEXTS,
         "Zoe\u0308\u200b",
@@ -389,7 +389,7 @@ async def test_whatever_was_exported_comes_back_unchanged(tmp_path: Path, kind: 
 
 
 def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
-    """Open a file in LibreOffice, let it turn texts into numbers and days, and save the file."""
+    """Open a file in LibreOffice, as if a person agreed to all it takes for numbers and days, and save it."""
     folder = file.parent / "saved"
     read_as = [f"--infilter=CSV:44,34,76,1,,{locale},false,true"] if file.suffix == ".csv" else []
     profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
@@ -406,7 +406,7 @@ def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
 async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
     tmp_path: Path, exported: str, saved: str
 ) -> None:
-    """All 1,000 customers are unchanged, also if telephones in a CSV lost their zeros and pluses."""
+    """All of 1,000 customers, also if a CSV lost the zeros and pluses of its telephones."""
     async with Sandbox(customers=1000, rate_limit=None) as box:
         await run(*EXPORT, "-o", str(tmp_path / f"all.{exported}"), box=box)
         file = saved_by_libreoffice(tmp_path / f"all.{exported}", saved)
@@ -453,7 +453,7 @@ async def test_a_formula_that_libreoffice_has_computed_is_written(box: Sandbox, 
 async def test_nothing_that_libreoffice_makes_of_a_text_passes_as_a_change(
     tmp_path: Path, locale: int, kind: str
 ) -> None:
-    """A cell equals the stored text, or is its number form, or its row is refused. Two locales are tried."""
+    """British or German: a cell is as stored, or only a number form of it, or its row is refused."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for text in ODD_TEXTS:
             box.customers.create({"phone": text, "last_name": text, "address": {"line_1": text}})

@@ -41,7 +41,7 @@ def _file(tmp_path: Path) -> Path:
     ],
 )
 async def test_a_column_is_found_by_its_usual_names(box: Sandbox, file: Path, name: str, column: str) -> None:
-    """Capitals, spaces, underscores and hyphens do not matter."""
+    """Without regard to capitals, spaces, underscores and hyphens."""
     file.write_text(f"{name},E-mail Address\nText,new@example.com\n", "utf-8")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -53,7 +53,7 @@ async def test_a_column_is_found_by_its_usual_names(box: Sandbox, file: Path, na
     "name", ["SMS", "Opt in", "Opted In", "Unsubscribed", "Consent", "Newsletter", "Email Consent"]
 )
 async def test_no_other_name_leads_to_a_consent(box: Sandbox, file: Path, name: str) -> None:
-    """It is not known what a yes in another program covers, unless --column says so."""
+    """What somebody else's yes covers is not known, unless --column says it."""
     file.write_text(f"email,{name}\nnew@example.com,Yes\n")
     how = ("--match", "email", "--give-consent")
 
@@ -70,7 +70,7 @@ async def test_no_other_name_leads_to_a_consent(box: Sandbox, file: Path, name: 
 
 
 async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, file: Path) -> None:
-    """The error suggests the nearest name, and lists all names."""
+    """With the nearest name, and the list of all."""
     file.write_text("Mobile,Phone,frst_name,Shoe size,,last_name\n1,2,3,4,5,6\n")
 
     done, outcomes = await import_(
@@ -93,7 +93,7 @@ async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, fil
 
 
 async def test_an_option_maps_leaves_out_and_chooses_columns(box: Sandbox, file: Path) -> None:
-    """The output names the columns that are left out."""
+    """What is left out is said."""
     file.write_text("Mobile,Phone,Name = Surname,Notes,Mail\n1632,01632 960001,Jones,x,new@example.com\n")
     options = ("--column", "Phone=telephone", "--column", "Name = Surname=Last Name", "--column", "Notes=")
 
@@ -119,7 +119,7 @@ async def test_a_mapping_that_is_none_is_wrong_use(box: Sandbox, file: Path, tex
 
 
 async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A row may be shorter than the header. A row with a cell after the last column is refused."""
+    """A row ends where its last cell is; a cell behind the last column refuses its row."""
     file.write_text(
         "Email,last_name,,,\nshort@example.com\nlong@example.com,Long,,,\nmore@example.com,More,,,,,\n"
         "spilt@example.com,Spilt,,x\n"
@@ -138,7 +138,7 @@ async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: Tic
 
 
 async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_so(box: Sandbox, file: Path) -> None:
-    """Some programs write the number of the row in a first column without a name."""
+    """Programs put the number of the row before it, without a name."""
     file.write_text(",email\n0,new@example.com\n")
 
     refused, _ = await import_(file, "--match", "email", box=box)
@@ -149,7 +149,7 @@ async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_
 
 
 async def test_a_column_of_a_workbook_behind_the_header_is_one_without_a_name(box: Sandbox, tmp_path: Path) -> None:
-    """A row with a note beside it is written, if an option leaves out unknown columns."""
+    """A note beside one row does not refuse it, if an option leaves out what is not known."""
     file = tmp_path / "people.xlsx"
     book = xlsxwriter.Workbook(str(file))
     sheet = book.add_worksheet()
@@ -167,7 +167,7 @@ async def test_a_column_of_a_workbook_behind_the_header_is_one_without_a_name(bo
 
 @pytest.mark.parametrize("name", ["consent_email", "Consent Email"])
 async def test_a_consent_of_the_file_is_not_left_out_for_another(box: Sandbox, file: Path, name: str) -> None:
-    """The column says no. Only an option that names it can leave it out."""
+    """A column that the options do not name says no; only the option itself leaves it out."""
     file.write_text(f"email,Opt in,{name}\nnew@example.com,yes,no\n")
     how = ("--match", "email", "--give-consent", "--ignore-unknown", "--column", "Opt in=consent_email")
 
@@ -194,7 +194,7 @@ async def test_a_consent_of_the_file_is_not_left_out_for_another(box: Sandbox, f
     ],
 )
 async def test_a_consent_is_meant_only_by_a_name_with_its_word(box: Sandbox, file: Path, name: str, said: str) -> None:
-    """The order of the words does not matter."""
+    """Whatever the order of the words is."""
     file.write_text(f"email,{name}\nnew@example.com,yes\n")
 
     done, _ = await import_(file, "--match", "email", box=box)
@@ -203,7 +203,7 @@ async def test_a_consent_is_meant_only_by_a_name_with_its_word(box: Sandbox, fil
 
 
 async def test_two_columns_of_one_name_are_told_apart_in_the_file(box: Sandbox, file: Path) -> None:
-    """An option cannot choose between two equal names."""
+    """An option could not."""
     file.write_text("email,phone,Phone\nnew@example.com,1,2\n")
 
     done, _ = await import_(file, "--match", "email", "--column", "phone=telephone", box=box)
@@ -212,7 +212,7 @@ async def test_two_columns_of_one_name_are_told_apart_in_the_file(box: Sandbox, 
 
 
 async def test_a_header_of_one_cell_hints_at_the_delimiter(box: Sandbox, file: Path) -> None:
-    """The names do not show the wrong delimiter."""
+    """Nobody sees it from the names."""
     file.write_text("email^last_name\nnew@example.com^New\n")
 
     done, _ = await import_(file, "--match", "email", box=box)

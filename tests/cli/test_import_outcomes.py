@@ -57,7 +57,7 @@ async def on_terminal(*arguments: str, box: Sandbox, stdout: Path | None = None)
 
 
 async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """The sums count the consents that are given and withdrawn. --json prints the same as a pipe gets."""
+    """With the consents that are given and withdrawn; --json prints what a pipe gets."""
     consent = ConsentDraft(email=True, post=True)
     await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text(
@@ -79,7 +79,7 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
 
 
 async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """The table has the name, and the values before and after. A withdrawal is as visible as a given consent."""
+    """Who, and what it was and would be. A withdrawal looks like a consent that is given."""
     await ts.customers.create(
         CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old", consent=ConsentDraft(email=True))
     )
@@ -111,7 +111,7 @@ async def test_a_narrow_terminal_names_the_column_that_it_does_not_show(box: San
 async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
     box: Sandbox, ts: TicketSource, file: Path, tmp_path: Path
 ) -> None:
-    """The file also has the id, the outcome, and what looks odd."""
+    """The file has the id, the outcome, and what looks odd besides."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     rows = "".join(f"{number}@example.com,New\n" for number in range(30))
     file.write_text(f"email,last_name\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
@@ -160,7 +160,7 @@ async def test_an_import_can_be_tried_without_an_account(file: Path, tmp_path: P
 
 
 async def test_the_table_of_refused_rows_says_who_they_are(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """It shows the name, else the e-mail, else the id in the file."""
+    """By name, else by e-mail, else by what the row is found by."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old"))
     ann = await ts.customers.create(CustomerDraft(email="ann@example.com"))
     rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,#N/A", "cst-none,,")
@@ -185,7 +185,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
 async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
     box: Sandbox, file: Path, tmp_path: Path
 ) -> None:
-    """It has the number of rows and the remaining time. A dry run and --quiet show no progress."""
+    """With the number of rows and the time that is left; nothing of it in a dry run or with --quiet."""
     file.write_text("email\n" + "".join(f"{number}@example.com\n" for number in range(20)))
     how = (str(file), "--match", "email")
 
@@ -205,7 +205,7 @@ async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
 async def test_refused_rows_are_written_ready_to_correct_and_import(
     box: Sandbox, file: Path, tmp_path: Path, kind: str
 ) -> None:
-    """They have the reason, then all columns of the file, also those that were left out."""
+    """They have the columns of the file, those that were left out too, and the reason before them."""
     rows = (
         "new@example.com;=Zoë;a;yes",
         "n/a;Karl;b;",
@@ -233,7 +233,7 @@ async def test_refused_rows_are_written_ready_to_correct_and_import(
 
 
 async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file: Path, tmp_path: Path) -> None:
-    """The other rows would be lost. A file that cannot be imported again is not written either."""
+    """Rows that would be written would be gone; and a file that nobody can import is not written."""
     file.write_text("email\nn/a\n")
     (tmp_path / "link.csv").symlink_to(file)
 
@@ -254,7 +254,7 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
 
 
 async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path) -> None:
-    """The reason says that the customer is new."""
+    """Who does not exist yet has said neither yes nor no."""
     file.write_text("email,consent_email,consent_post\nnew@example.com,yes,yes\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -264,7 +264,7 @@ async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path
 
 
 async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: Path) -> None:
-    """It is written. The summary names the first rows."""
+    """It is taken all the same; the summary names the first rows."""
     rows = "".join(f"{number}@example.com,16329600{number:02}\n" for number in range(8))
     file.write_text(f"email,phone\n{rows}")
 
@@ -276,7 +276,7 @@ async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: P
 
 
 async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
-    """People need not find them one by one."""
+    """Nobody finds them one by one."""
     file.write_text("email,last_name,consent_post,membership_end_date\nn/a,#N/A,maybe,soon\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -292,7 +292,7 @@ async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "requests"), [(1, 1), (10, 10), (1000, 13)])
 async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int) -> None:
-    """A few customers are requested by id, many are taken from the list. Some pages ahead may not be needed."""
+    """A few customers are asked for by id, many are taken from the list, of which pages ahead may be read in vain."""
     async with Sandbox(customers=1000, rate_limit=None) as box:
         file.write_text("\n".join(["id,last_name", *(f"{key},New" for key in box.customers.ids()[-rows:])]))
 
@@ -305,7 +305,7 @@ async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int
 
 @pytest.mark.parametrize(("extra", "passes"), [("", 1), ("new@example.com,New", 2)])
 async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Path, extra: str, passes: int) -> None:
-    """That costs twice the requests. Some pages after the end are requested, too."""
+    """That costs twice the requests; some pages behind the end are asked for in vain."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for number in range(1000):
             box.customers.create({"email": f"{number}@example.com"})
@@ -317,7 +317,7 @@ async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Pa
 
 
 async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: Sandbox, file: Path) -> None:
-    """If many ids are missing, no request is made for each."""
+    """Many more than the pages of the list are refused without a request for each."""
     keys = many.customers.ids()
     file.write_text("\n".join(["id", *keys[:40], *(f"cst-nobody{number}" for number in range(5))]))
     _, few = await import_(file, "--match", "id", box=many)
@@ -331,7 +331,7 @@ async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: 
 
 
 async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) -> None:
-    """The rows, their order, and the number of requests are the same."""
+    """Row by row, in the same order, with as many requests to write as it said."""
     people: list[dict[str, Any]] = [json.loads(json.dumps(row["attributes"])) for row in many.customers.rows(0, 60)]
     rows = [f"{one['email'] or 'n/a'},{number}" for number, one in enumerate(people)]
     file.write_text("\n".join(["email,last_name", *rows, "new1@example.com,x", "new2@example.com,y"]))
@@ -357,7 +357,7 @@ async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) ->
 
 
 async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
-    """It also says what happens to errors and formulas."""
+    """People read there that an error of a spreadsheet is never written."""
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
@@ -370,7 +370,7 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
 async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anything_is_written(
     box: Sandbox, file: Path, tmp_path: Path, where: str
 ) -> None:
-    """Afterwards, the refused rows could not be written."""
+    """After that it would be too late."""
     file.write_text("email\nn/a\nnew@example.com\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", "--refused", str(tmp_path / where), box=box)
@@ -383,7 +383,7 @@ async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anyt
 async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_name(
     box: Sandbox, file: Path, tmp_path: Path, delimiter: str
 ) -> None:
-    """The spreadsheet that wrote the file can open them, and runs no formula."""
+    """The spreadsheet that wrote the file opens them in the same way, and runs nothing."""
     file.write_text(delimiter.join(("email", "=1+1", "last_name")) + "\n" + delimiter.join(("bad", "x", "A")) + "\n")
     refused, again = tmp_path / "refused.csv", tmp_path / "again.csv"
     how = ("--match", "email", "--column", "=1+1=title")
@@ -411,7 +411,7 @@ async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_n
 async def test_the_order_of_days_is_asked_for_only_where_it_helps(
     box: Sandbox, file: Path, cell: str, hint: str
 ) -> None:
-    """A cell that no option can read has no hint."""
+    """Nobody tries an option in vain."""
     file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)

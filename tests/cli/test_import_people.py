@@ -41,7 +41,7 @@ async def add(ts: TicketSource, number: str | None, last_name: str, email: str |
 async def test_an_email_is_found_however_it_is_written(
     box: Sandbox, ts: TicketSource, file: Path, stored: str, cell: str
 ) -> None:
-    """Invisible characters, and two ways to write an accent, make no difference."""
+    """Characters that nobody sees, and two ways to write an accent, make no second person."""
     zoe = box.customers.create({"email": stored})["id"]
     file.write_text(f"email\n{cell}\n", "utf-8")
 
@@ -52,7 +52,7 @@ async def test_an_email_is_found_however_it_is_written(
 
 
 async def test_a_row_that_repeats_the_header_is_refused(box: Sandbox, file: Path) -> None:
-    """Somebody joined two files that both have a header."""
+    """Two files were put together, the second with its own header."""
     file.write_text(
         "Email,Last Name,consent_post\na@example.com,A,no\nE-mail,Surname,consent_post\nb@example.com,B,no\n"
     )
@@ -82,7 +82,7 @@ async def test_a_row_that_repeats_the_header_is_refused(box: Sandbox, file: Path
 async def test_a_header_in_another_order_or_with_other_names_is_refused(
     box: Sandbox, file: Path, match: str, header: str, row: str
 ) -> None:
-    """No person has the name of a column as e-mail or number."""
+    """Nobody has the name of a column as e-mail or number."""
     file.write_text(f"{header}\n{row}\n")
 
     _, (outcome,) = await import_(file, "--match", match, "--ignore-unknown", box=box)
@@ -91,7 +91,7 @@ async def test_a_header_in_another_order_or_with_other_names_is_refused(
 
 
 async def test_a_person_can_have_the_name_of_a_column(box: Sandbox, file: Path) -> None:
-    """The e-mail shows that the row is for a person."""
+    """The e-mail tells that the row is one of a person."""
     file.write_text("email,last_name,first_name\nmail@example.com,Street,Mobile\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -102,7 +102,7 @@ async def test_a_person_can_have_the_name_of_a_column(box: Sandbox, file: Path) 
 @pytest.mark.parametrize("cell", ["n/a", "N/A", "none", "-", "--", "?", "null", "tbc", "ABCDEFGHIJKLMNOPQRSTU"])
 @pytest.mark.parametrize("match", ["membership", "email"])
 async def test_nobody_gets_what_is_no_membership_number(box: Sandbox, file: Path, match: str, cell: str) -> None:
-    """A number that the API would refuse is refused in a dry run, too."""
+    """Nor one that the API would refuse, in a dry run either."""
     file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
 
     _, (outcome,) = await import_(file, "--match", match, box=box)
@@ -137,7 +137,7 @@ async def test_nobody_gets_what_is_no_membership_number(box: Sandbox, file: Path
     ],
 )
 async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketSource, file: Path, cell: str) -> None:
-    """It does not replace the e-mail of a customer either."""
+    """Nor does it replace the e-mail of somebody who is there."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     file.write_text(f'email,last_name\n"{cell}",Test\n')
     _, (created,) = await import_(file, "--match", "email", "--apply", box=box)
@@ -152,7 +152,7 @@ async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketS
     "cell", ["o'brien@example.com", "a+b/c=d@example.com", "josé@exämple.com", "x_y@a-b.c", "नमस्ते@example.com"]
 )
 async def test_an_email_may_have_odd_letters(box: Sandbox, file: Path, cell: str) -> None:
-    """A text of the form x@y.z is sent. The API may refuse it."""
+    """What has the form x@y.z is left to the API."""
     file.write_text(f"email\n{cell}\n", "utf-8")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -163,7 +163,7 @@ async def test_an_email_may_have_odd_letters(box: Sandbox, file: Path, cell: str
 async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """A number that one customer has is enough. A new member needs a number and a surname, and no e-mail."""
+    """A number of one customer is enough; a new member needs a number and a surname, and no e-mail."""
     alone = await add(ts, "M1", "Old")
     await ts.customers.update(alone, CustomerDraft(first_name="Al"))
     anna, ben = await add(ts, "M2", "Smith"), await add(ts, "M2", "Jones")
@@ -219,7 +219,7 @@ async def test_a_member_who_is_not_certain_is_refused(
     rows: list[str],
     reasons: list[str | None],
 ) -> None:
-    """No person is created twice, and no customer gets the name of another person."""
+    """Nobody is there twice, and nobody gets the name of somebody else."""
     ids = [await add(ts, *member) for member in members]
     file.write_text("\n".join(["membership_identifier,last_name", *rows]))
 
@@ -247,7 +247,7 @@ async def test_a_member_who_is_not_certain_is_refused(
 async def test_a_number_is_not_enough_if_the_names_are_those_of_a_partner(
     box: Sandbox, ts: TicketSource, file: Path, row: str, *, is_anna: bool | None
 ) -> None:
-    """Several people can share a number, and TicketSource may have one of them. A surname may change at a marriage."""
+    """One number can cover several people, of whom TicketSource may have one; a surname changes if somebody marries."""
     draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
     anna = await ts.customers.create(draft)
     file.write_text(f"membership_identifier,first_name,last_name,telephone\n{row}\n")
@@ -279,7 +279,7 @@ async def test_a_surname_that_two_share_is_not_enough_if_the_first_name_is_anoth
 async def test_a_file_without_surnames_finds_members_by_number_alone(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """The number must be the number of one customer only, also without leading zeros."""
+    """Unless others have the number, perhaps with zeros before it."""
     anna, ben = await add(ts, "M1", "Smith"), await add(ts, "7", "Jones")
     await add(ts, "007", "Bond")
     file.write_text("membership_identifier,telephone\nM1,01632 960001\n7,01632 960002\n")
@@ -311,7 +311,7 @@ async def test_a_file_without_surnames_finds_members_by_number_alone(
 async def test_a_damaged_number_makes_no_second_member(
     box: Sandbox, ts: TicketSource, file: Path, stored: str, cell: str
 ) -> None:
-    """A customer with the same surname, or none, and the number in another form is the same person."""
+    """Who has the same surname, or none, and the number in another form is the same person."""
     zoe, nameless = await add(ts, stored, "Smith"), await add(ts, f"{stored}", "")
     file.write_text(f'membership_identifier,last_name\n"{cell}",SMITH\n"{cell}",Other\n', "utf-8")
 
@@ -324,7 +324,7 @@ async def test_a_damaged_number_makes_no_second_member(
 
 @pytest.mark.parametrize("cell", ["01-Mar", "2026-03-01", "01/03/2026", "Mar-26", "03-Apr", "10:30"])
 async def test_no_member_is_created_with_a_day_as_the_number(box: Sandbox, file: Path, cell: str) -> None:
-    """A spreadsheet made the day of a number such as MAR1 or 3/4."""
+    """A spreadsheet made it of MAR1 or 3/4."""
     file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
 
     for match in ("membership", "email"):
@@ -346,7 +346,7 @@ async def test_no_member_is_created_with_a_day_as_the_number(box: Sandbox, file:
     ],
 )
 async def test_a_file_creates_nobody_twice(box: Sandbox, file: Path, rows: list[str], reason: str | None) -> None:
-    """Relatives may share an e-mail or a number. Their names differ."""
+    """Relatives who share an e-mail or a number are told apart by their names."""
     file.write_text("\n".join(["membership_identifier,last_name,first_name,email", *rows]))
 
     _, outcomes = await import_(file, "--match", "membership", box=box)
@@ -358,7 +358,7 @@ async def test_a_file_creates_nobody_twice(box: Sandbox, file: Path, rows: list[
 async def test_a_new_member_who_is_there_without_a_number_is_refused(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """They have the same e-mail and surname. A relative with the same e-mail and another surname is created."""
+    """The e-mail and the surname tell; a relative with the same e-mail is created."""
     zoe = await add(ts, None, "Jones", email="family@example.com")
     file.write_text("member id,last_name,email\n1,Jones,FAMILY@example.com\n2,Smith,family@example.com\n")
 
@@ -371,7 +371,7 @@ async def test_a_new_member_who_is_there_without_a_number_is_refused(
 async def test_a_row_of_the_list_that_cannot_be_read_stops_only_who_may_be_that_person(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """Customers that are found are updated. Customers are not created if they may exist."""
+    """Customers who are known are updated; nobody is created who may be there."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     known = {"id": zoe.id, "type": "customer", "attributes": {"email": "zoe@example.com"}}
     file.write_text("email,last_name\nzoe@example.com,New\nnew@example.com,New\n")

@@ -23,8 +23,8 @@ def _file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("match", ["id", "email"])
-async def test_an_export_is_imported_unchanged(many: Sandbox, file: Path, match: str) -> None:
-    """Accents, line breaks, guarded formulas and empty cells of an export are no changes."""
+async def test_what_was_exported_is_imported_unchanged(many: Sandbox, file: Path, match: str) -> None:
+    """Accents, line breaks, defused formulas and empty cells of an export say nothing new."""
     await run(*EXPORT, "--excel", "--limit", "200", "-o", str(file), box=many)  # more would wait for the rate limit
 
     done, outcomes = await import_(file, "--match", match, "--apply", box=many)
@@ -39,7 +39,7 @@ async def test_an_export_is_imported_unchanged(many: Sandbox, file: Path, match:
 async def test_a_dry_run_says_what_would_be_done_and_the_same_rows_then_do_it(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """Customers that are found are updated, others are created. A second run has nothing to do."""
+    """Whoever is found is updated in what differs, who is not is created, and a second run finds nothing to do."""
     zoe = await ts.customers.create(CustomerDraft(email="Zoe@example.com", last_name="Old"))
     box.requests.clear()
     file.write_text(
@@ -79,10 +79,8 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_rows_then_do_it(
     assert again.err.splitlines()[1:] == ["2 unchanged."]
 
 
-async def test_an_email_of_many_customers_is_refused_with_a_short_reason(
-    box: Sandbox, ts: TicketSource, file: Path
-) -> None:
-    """The reason names ten of them, and counts the others."""
+async def test_an_email_of_many_customers_is_refused_in_few_words(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """Ten of them are named, and the others counted."""
     made = [await ts.customers.create(CustomerDraft(email="same@example.com")) for _ in range(13)]
     file.write_text("email,last_name\nsame@example.com,x\n")
 
@@ -108,7 +106,7 @@ async def test_an_email_of_many_customers_is_refused_with_a_short_reason(
 async def test_a_row_that_is_not_certain_is_refused_and_the_others_are_not(
     box: Sandbox, ts: TicketSource, file: Path, match: str, row: str, reason: str
 ) -> None:
-    """The outcome has the reason, the exit code is 1, and the other row is written."""
+    """The outcome gives the reason, the exit code is 1, and the line beside it is written."""
     for _ in range(2):
         await ts.customers.create(CustomerDraft(email="Twice@example.com"))
     good = await ts.customers.create(CustomerDraft(email="good@example.com"))
@@ -136,10 +134,10 @@ async def test_a_row_that_is_not_certain_is_refused_and_the_others_are_not(
         ("updated_at", "2026-02-01T09:30:00"),
     ],
 )
-async def test_a_row_with_a_cell_that_does_not_fit_its_column_is_refused(
+async def test_a_cell_that_its_column_does_not_take_refuses_its_row(
     box: Sandbox, file: Path, column: str, cell: str
 ) -> None:
-    """The reason has the column and the cell. The command guesses neither a consent nor the order of a day."""
+    """Nothing is guessed: what is not quite a consent, and a day in another order, are refused with column and cell."""
     file.write_text(f"email,{column}\nnew@example.com,{cell}\n")
 
     done, (refused,) = await import_(file, "--match", "email", "--apply", box=box)
@@ -151,7 +149,7 @@ async def test_a_row_with_a_cell_that_does_not_fit_its_column_is_refused(
 
 
 async def test_two_rows_for_one_customer_are_both_refused(box: Sandbox, file: Path) -> None:
-    """The command does not guess which one is right. Capitals and a surplus cell do not make another person."""
+    """Which one counts is not guessed; small and capital letters make no two people, nor does a cell too many."""
     file.write_text("email,last_name\nnew@example.com,One\n\nNEW@example.com,Two\nNew@example.com,Three,x\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", box=box)
@@ -166,7 +164,7 @@ async def test_two_rows_for_one_customer_are_both_refused(box: Sandbox, file: Pa
 
 
 async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A yes over a no is refused without an option. A no over a yes is a withdrawal, and is written."""
+    """A yes over a no is refused unless told otherwise; a no over a yes is a withdrawal, and written."""
     consent = ConsentDraft(email=False, post=True)
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text("email,consent_email,consent_post\nzoe@example.com,true,\n")
@@ -195,10 +193,10 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
 
 @pytest.mark.parametrize("while_waiting", ["GET", "PATCH"])
 @pytest.mark.parametrize("command", ["import", "update"])
-async def test_a_withdrawal_during_an_import_is_not_undone(
+async def test_a_withdrawal_meanwhile_is_not_undone(
     box: Sandbox, ts: TicketSource, file: Path, command: str, while_waiting: str
 ) -> None:
-    """A yes that is not in the row is not sent, even if the update waits long. A no in the row is sent."""
+    """A yes that the line does not name is not sent, however long the update waits; a no is, and is a withdrawal."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True, post=True)))
     file.write_text("email,consent_post\nzoe@example.com,false\n")
     box.requests.clear()
@@ -224,7 +222,7 @@ async def test_a_withdrawal_during_an_import_is_not_undone(
 async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
     box: Sandbox, ts: TicketSource, file: Path, match: str
 ) -> None:
-    """In an export, an empty updated_at is a customer who was never changed. A new row need not have it."""
+    """An empty updated_at of an export is a customer who was never changed; a line of one's own need not have it."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     await run(*EXPORT, "-o", str(file), box=box)
     (header, *_, exported) = file.read_text("utf-8").splitlines()
@@ -240,8 +238,8 @@ async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
 
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
-async def test_changes_of_other_consents_are_reported(file: Path, nested: Literal["merge", "replace"]) -> None:
-    """A yes that stays is not sent. If the API takes that for a no, the changes of the row say so."""
+async def test_what_became_of_the_other_consents_is_reported(file: Path, nested: Literal["merge", "replace"]) -> None:
+    """A yes that stays is not sent; should the API take that for none, the line's changes say so."""
     async with (
         Sandbox(customers=0, nested=nested, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url) as ts,
@@ -258,7 +256,7 @@ async def test_changes_of_other_consents_are_reported(file: Path, nested: Litera
 async def test_what_the_api_does_not_take_is_not_reported_as_updated(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """A withdrawal that the API ignored is not reported as done."""
+    """A withdrawal that did not arrive does not look done."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True)))
     file.write_text("email,last_name,consent_email\nzoe@example.com,New,false\n")
     box.fail(method="PATCH", status=200, body=json.dumps({"data": box.customers.get(zoe.id)}))
@@ -270,7 +268,7 @@ async def test_what_the_api_does_not_take_is_not_reported_as_updated(
 
 
 async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """The row would write old values again. A row with the current updated_at is written."""
+    """A line whose updated_at is not that of the customer any more would put old values back; any other is taken."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     zoe = await ts.customers.update(zoe, CustomerDraft(first_name="Zoë"))
     assert zoe.updated_at is not None
@@ -305,7 +303,7 @@ async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSo
 async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_row_is_written(
     box: Sandbox, ts: TicketSource, file: Path, column: str, before: str, cell: str
 ) -> None:
-    """The stored plus or zero stays, and other corrections of the row are written."""
+    """A spreadsheet that dropped a plus or a zero takes it from nobody, and stops no correction."""
     zoe = await ts.customers.create(draft_of({column: before, "last_name": "Smth"}))
     file.write_text(f'id,last_name,{column}\n{zoe.id},Smith,"{cell}"\n')
     done, (outcome,) = await import_(file, "--match", "id", "--apply", box=box)
@@ -324,7 +322,7 @@ async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_r
 async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
     box: Sandbox, ts: TicketSource, file: Path, theirs: str
 ) -> None:
-    """Other letters may be of two people, although Python treats ß as ss, and the Kelvin sign as k."""
+    """What Unicode folds together are two people; Python would take ß for ss and the Kelvin sign for k."""
     row = {"data": [{"id": "cst-1", "type": "customer", "attributes": {"email": theirs}}], "links": {}}
     box.fail(page=1, status=200, body=json.dumps(row))
     file.write_text(f"email\n{theirs.replace('ss', 'ß').replace(chr(0x212A), 'k')}\n")
@@ -346,7 +344,7 @@ async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
     ],
 )
 async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, content: bytes, said: str) -> None:
-    """The exit code is 2, and no request is made."""
+    """It ends with 2 before anything is asked for."""
     file.write_bytes(content)
 
     done = await run("customers", "import", str(file), "--match", "email", box=box)
@@ -357,7 +355,7 @@ async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, c
 
 
 async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbox, file: Path) -> None:
-    """The row has the reason. A create without an answer is unknown, and the next run finds the customer."""
+    """Its reason is in the line; a create whose answer got lost is unknown, and found by the next run."""
     file.write_text("email,last_name\nx@example.com,X\nlost@example.com,Lost\nnew@example.com,New\n")
     body = json.dumps({"errors": [{"code": "validation_failed", "detail": "The email must be a valid email address."}]})
     box.fail(method="POST", status=400, body=body)
@@ -376,7 +374,7 @@ async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbo
 
 
 async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, file: Path) -> None:
-    """Rows before it are written and reported. stderr names the row, and the exit code is that of the failure."""
+    """Lines before it are written and reported; it says where it ended, and ends with the code of the failure."""
     file.write_text("email\none@example.com\ntwo@example.com\n")
     box.fail(method="POST", after=1, status=401)
 
@@ -391,7 +389,7 @@ async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, 
 
 @pytest.mark.parametrize("how", ["closed pipe", "SIGINT", "SIGTERM"])
 async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how: str) -> None:
-    """The exit code is not 0, and the message names the row."""
+    """Nobody takes a half import for a whole one: the exit code is not 0, and the message names the line."""
     file.write_text("email\none@example.com\ntwo@example.com\nthree@example.com\n")
     box.fail(method="POST", after=1, slow=0.4 if how == "closed pipe" else 60)
     process = await start("customers", "import", str(file), "--match", "email", "--apply", box=box)
@@ -412,7 +410,7 @@ async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how:
 
 
 async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """With --match id, the other rows are written. Nothing was sent for this row, so it is not unknown."""
+    """By id, the line says so and the others go on; nothing was sent, so nothing is unknown."""
     odd, zoe = [(await ts.customers.create(CustomerDraft(last_name=name))).id for name in ("Odd", "Zoë")]
     box.fail(method="GET", path=f"/customers/{odd}", status=200, body='{"data": {"id": 7}}')
     file.write_text(f"id,last_name\n{odd},New\n{zoe},New\n")
@@ -423,8 +421,8 @@ async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: Ticket
     assert "$.data.attributes" in outcome["reason"]
 
 
-async def test_a_customer_who_has_another_email_now_is_not_written(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """Somebody changed the e-mail after the customer was found."""
+async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A line found its customer by an e-mail that is that of nobody when it is written."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     file.write_text("email,last_name\nzoe@example.com,New\n")
     box.requests.clear()
@@ -439,8 +437,8 @@ async def test_a_customer_who_has_another_email_now_is_not_written(box: Sandbox,
     assert writes(box) == []
 
 
-async def test_a_list_that_changes_all_the_time_ends_with_try_again_later(file: Path) -> None:
-    """If each reading of the list finds somebody new, the customer of the row may exist, and could be created twice."""
+async def test_a_list_that_never_holds_still_is_try_again_later(file: Path) -> None:
+    """As long as every reading finds somebody new, the one on the line may be there, and be created a second time."""
     async with Sandbox(customers=300, rate_limit=None) as box:
         file.write_text("email\nnew@example.com\n")
         box.fail(path="/customers", times=None, insert=1)
@@ -453,7 +451,7 @@ async def test_a_list_that_changes_all_the_time_ends_with_try_again_later(file: 
 
 
 async def test_formulas_are_taken_as_they_are_if_an_option_says_so(box: Sandbox, file: Path) -> None:
-    """With the option, a quote before a formula is a part of the name."""
+    """Without the guard of the export, a quote before a formula is part of the name."""
     file.write_text("email,last_name\nnew@example.com,'=x\n")
 
     _, (plain,) = await import_(file, "--match", "email", "--no-escape-formulas", box=box)
@@ -462,7 +460,7 @@ async def test_formulas_are_taken_as_they_are_if_an_option_says_so(box: Sandbox,
 
 
 async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
-    """`-` is stdin, which may begin with a byte order mark. If stdin is closed, the exit code is 2."""
+    """`-` is stdin, with its byte order mark; one that is closed is wrong use."""
     file.write_text("email\nnew@example.com\n", "utf-8-sig")
     command = ("customers", "import", "-", "--match", "email")
 
@@ -475,7 +473,7 @@ async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
 
 
 async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: Path) -> None:
-    """The list is read until no customer can be missing."""
+    """The list is read until nobody is missed."""
     async with Sandbox(customers=250, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         hidden = next(c for c in (await ts.customers.list().collect())[100:105] if c.email)
         file.write_text(f"email\n{hidden.email}\n")
@@ -487,7 +485,7 @@ async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: P
 
 
 async def test_of_many_rows_with_the_same_key_a_few_are_named(box: Sandbox, tmp_path: Path) -> None:
-    """Else the output would grow with the square of the rows."""
+    """The output grows with the file, not with its square."""
     file = tmp_path / "people.csv"
     file.write_text("email,last_name\n" + "zoe@example.com,New\n" * 3_000 + ",Nobody\n" * 3_000)
 

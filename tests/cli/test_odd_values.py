@@ -1,4 +1,4 @@
-"""One odd value stops no command: the row is written, its cell is empty, and stderr has the id."""
+"""One odd value stops no command: the row is there, its cell is empty, and stderr says whose it is."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def odd_day(number: int, attributes: dict[str, Any]) -> None:
 async def test_an_export_has_every_row_and_tells_what_is_empty(
     box: Sandbox, tmp_path: Path, change: Change, said: str
 ) -> None:
-    """The exit code is 0, since all rows are written. With `--strict` it is 1 if a value could not be read."""
+    """Exit 0, since all rows are there; 1 with `--strict`, if anything could not be read."""
     rows = answer_with(box, change)
     said = re.sub(r"ID(\d+)", lambda found: str(rows[int(found[1])]["id"]), said)
     target = tmp_path / "all.csv"
@@ -81,7 +81,7 @@ async def test_an_export_has_every_row_and_tells_what_is_empty(
 
 @pytest.mark.parametrize("consent", [1, "1", "true", [], {"yes": True}])
 async def test_a_consent_that_cannot_be_read_is_no(box: Sandbox, consent: object) -> None:
-    """No customer passes `--consent`."""
+    """Nobody passes `--consent`."""
     answer_with(box, lambda n, a: a["consent"].update(email=consent))
 
     done = await run(*EXPORT, "--consent", "email", box=box)
@@ -91,7 +91,7 @@ async def test_a_consent_that_cannot_be_read_is_no(box: Sandbox, consent: object
 
 
 async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandbox, tmp_path: Path) -> None:
-    """The error also says when the file was written. Without an old file, it says nothing of this."""
+    """And of when; without an old file there is nothing to say."""
     box.fail(status=501, times=2)
     target = tmp_path / "all.csv"
     first = await run(*EXPORT, "-o", str(target), box=box)
@@ -107,7 +107,7 @@ async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandb
 
 
 async def test_money_written_as_text_is_money_and_what_is_none_is_named_by_its_place() -> None:
-    """The path has no position in the list, so that equal errors are one line."""
+    """The place in the list is left out, since it is the same trouble for each line."""
     async with Sandbox(customers=5, events=1, dates_per_event=1, bookings_per_date=8, rate_limit=None) as box:
         async with TicketSource(box.api_key, base_url=box.url) as ts:
             (_, event_date, _), *_ = [found async for found in ts.all_bookings()]
@@ -142,7 +142,7 @@ async def test_get_and_list_show_the_record_with_what_could_not_be_read(box: San
 
 
 async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box: Sandbox, tmp_path: Path) -> None:
-    """The change has all values that could be read. stderr names the customer only once."""
+    """The person comes with everything that could be read, and is named only when it is new."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     zoe = box.customers.ids()[3]
     box.customers.update(zoe, {"consent": {"email": True}})
@@ -184,7 +184,7 @@ async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box
 async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost(
     box: Sandbox, ts: TicketSource, tmp_path: Path, written: str, said: str | None
 ) -> None:
-    """`update` and `import` name the field, and say what to do."""
+    """By `update` and by `import`: the line says which field, and what to do."""
     consent = ConsentDraft(email=True)
     zoe = await ts.customers.create(
         CustomerDraft(email="zoe@example.com", consent=consent, membership=MembershipDraft(identifier="M"))
@@ -231,10 +231,10 @@ async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost
         ({"consent": {"email": True, "sms": 1}}, ["--consent-email", "false"], {"consent": {"email": False}}),
     ],
 )
-async def test_an_update_sends_the_given_fields_and_keeps_unreadable_values(
+async def test_an_update_sends_what_is_given_and_destroys_nothing_that_could_not_be_read(
     box: Sandbox, attributes: dict[str, Any], given: list[str], sent: dict[str, Any] | str
 ) -> None:
-    """An empty text for a field clears it, even if its value could not be read."""
+    """An empty text clears also what could not be read, if it is given for that very field."""
     zoe = box.customers.ids()[3]
     odd = json.loads(json.dumps(box.customers.get(zoe)))
     odd["attributes"].update(attributes)
@@ -254,15 +254,15 @@ async def test_an_update_sends_the_given_fields_and_keeps_unreadable_values(
 
 
 def _without_nulls(attributes: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes without nulls in their parts."""
+    """Leave out of a part what is null and not looked for."""
     return {
         name: {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
         for name, value in attributes.items()
     }
 
 
-async def test_stderr_has_no_log_lines(box: Sandbox) -> None:
-    """In a process of its own, the command prints no log line."""
+async def test_stderr_has_nothing_else_of_it(box: Sandbox) -> None:
+    """In a process of its own no log line stands beside what the command says."""
     rows = answer_with(box, odd_day)
 
     done = await run_with_streams("", *EXPORT, box=box)
@@ -272,8 +272,8 @@ async def test_stderr_has_no_log_lines(box: Sandbox) -> None:
     )
 
 
-async def test_an_import_by_email_is_not_stopped_by_another_customer(box: Sandbox, tmp_path: Path) -> None:
-    """The odd customer is in the list, but not in the file."""
+async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, tmp_path: Path) -> None:
+    """The odd person is in the list, and not in the file."""
     answer_with(box, odd_day)
     file = tmp_path / "people.csv"
     file.write_text("email\nnew@example.com\n")
@@ -283,10 +283,10 @@ async def test_an_import_by_email_is_not_stopped_by_another_customer(box: Sandbo
     assert (done.code, json.loads(done.out)["outcome"]) == (0, "would create")
 
 
-async def test_an_import_creates_no_customer_who_may_exist_with_an_unreadable_email(
+async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cannot_be_read(
     box: Sandbox, tmp_path: Path
 ) -> None:
-    """The customer would exist twice. Rows for customers with a known e-mail are written."""
+    """The person would be there twice; lines for customers whose e-mail is known go on."""
 
     def odd_email(number: int, attributes: dict[str, Any]) -> None:
         attributes["email"] = ["new@example.com"] if number == 3 else f"{number}@example.com"
@@ -303,7 +303,7 @@ async def test_an_import_creates_no_customer_who_may_exist_with_an_unreadable_em
     assert f"that of {rows[3]['id']} could not be read: correct it in TicketSource first" in outcomes[2]["reason"]
 
 
-async def test_a_row_of_an_old_file_is_refused_if_the_time_of_the_last_change_cannot_be_read(
+async def test_a_line_of_an_old_file_is_refused_if_the_time_of_the_last_change_cannot_be_read(
     box: Sandbox, tmp_path: Path
 ) -> None:
     """The export has an empty cell for it, which must not be taken for "never changed"."""
@@ -336,7 +336,7 @@ async def test_an_update_that_did_not_clear_what_could_not_be_read_is_a_failure(
 
 
 async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
-    """The first page has an odd value, and the second page fails."""
+    """The first page had an odd value, the second does not come."""
     rows = json.loads(json.dumps(box.customers.rows(0, 2)))
     rows[0]["attributes"]["created_at"] = "yesterday"
     body = json.dumps({"data": rows, "links": {"next": f"{box.url}/customers?page=2&per_page=100"}})
@@ -352,7 +352,7 @@ async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: S
 
 
 async def test_changes_say_that_a_field_cannot_be_read_any_more(box: Sandbox, tmp_path: Path) -> None:
-    """The change is reported once, also if nothing else differs."""
+    """Also if nothing else differs; the second time it is known."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     answer_with(box, odd_day)
