@@ -1,5 +1,6 @@
 """Tables from other programs: encodings, delimiters, quotes and sheets."""
 
+import re
 import zipfile
 from datetime import date, datetime, time
 from io import BytesIO
@@ -169,7 +170,7 @@ def test_an_end_of_file_character_is_no_row() -> None:
 
 
 def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:
-    """A number becomes its digits, a day is in ISO 8601, an error is empty. Rows count from the top of the sheet."""
+    """A number becomes its digits, a day is in ISO 8601, an error is its text. Rows count from the top of the sheet."""
     book = workbook(tmp_path / "people.xlsx", sheets=("Empty", "People"))
     sheet = book.get_worksheet_by_name("People")
     day = book.add_format({"num_format": "dd/mm/yyyy"})
@@ -193,7 +194,7 @@ def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:
         Row(4, ("'=x\r\ny", "441632960001")),
         Row(5, ("true", "0.5")),
         Row(6, (date(2026, 7, 1).isoformat(), "2026-07-01T09:30:00")),
-        Row(7, ("01:02:00", "")),
+        Row(7, ("01:02:00", "#DIV/0!")),
     ]
 
 
@@ -215,6 +216,23 @@ def test_a_sheet_must_be_named_if_several_have_rows(tmp_path: Path) -> None:
     assert read(tmp_path / "people.xlsx", sheet="New").header == Row(1, ("New",))
 
 
+def ods_of(path: Path, rows: str) -> Path:
+    """Write an ODS with these rows."""
+    names = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    names += ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    content = (
+        f'<office:document-content {names}><office:body><office:spreadsheet><table:table table:name="People">{rows}'
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr("content.xml", content)
+    return path
+
+
 def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
     """Repeated blank rows count. A true is 1 if LibreOffice converted the file."""
     header = '<table:table-cell office:value-type="string"><text:p>email</text:p></table:table-cell>'
@@ -222,21 +240,116 @@ def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
     day = '<table:table-cell office:value-type="date" office:date-value="2026-07-01"/>'
     blank = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
     rows = blank.join(f"<table:table-row>{row}</table:table-row>" for row in (header, yes + day))
-    names = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    )
-    content = (
-        f'<office:document-content {names}><office:body><office:spreadsheet><table:table table:name="People">{rows}'
-        "</table:table></office:spreadsheet></office:body></office:document-content>"
-    )
-    with zipfile.ZipFile(tmp_path / "people.ods", "w") as file:
-        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        file.writestr("META-INF/manifest.xml", "<manifest/>")
-        file.writestr("content.xml", content)
-
-    found = read(tmp_path / "people.ods")
+    found = read(ods_of(tmp_path / "people.ods", rows))
 
     assert (found.header, found.rows) == (Row(1, ("email", "")), [Row(5, ("1", "2026-07-01"))])
+
+
+def xlsx_of(path: Path, row: str, *, calculation: str = "", prefix: str = "") -> Path:
+    """Write an XLSX whose first sheet has a header of two cells and this row."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    name = f' xmlns:{prefix.removesuffix(":")}="{main}"' if prefix else f' xmlns="{main}"'
+    header = "".join(
+        f'<c r="{place}1" t="inlineStr"><is><t>{text}</t></is></c>'
+        for place, text in (("A", "email"), ("B", "last_name"))
+    )
+    sheet = f'<worksheet{name}><sheetData><row r="1">{header}</row><row r="2">{row}</row></sheetData></worksheet>'
+    if prefix:
+        sheet = re.sub(r"<(/?)(?=[a-z])", rf"<\g<1>{prefix}", sheet)
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="People" sheetId="1" '
+        f'r:id="r1"/></sheets>{calculation}</workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+        f'Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": sheet,
+    }
+    with zipfile.ZipFile(path, "w") as file:
+        for part, text in parts.items():
+            file.writestr(part, text)
+    return path
+
+
+TO_COMPUTE = '<calcPr calcId="124519" fullCalcOnLoad="1" />'
+
+
+@pytest.mark.parametrize(
+    ("cell", "calculation", "read_as"),
+    [
+        ("<c r='B2'><f>A1&amp;B1</f><v /></c>", TO_COMPUTE, "#NOT COMPUTED!"),  # as openpyxl writes it
+        ("<c r='B2'><f>A1&amp;B1</f><v></v></c>", "", "#NOT COMPUTED!"),
+        ("<c r='B2' s='1'><f>A1&amp;B1</f></c>", "", "#NOT COMPUTED!"),
+        ("<c r='B2' t='n'><f t='shared' si='0'/><v/></c>", "", "#NOT COMPUTED!"),
+        ("<c r='B2'><f>A1&amp;B1</f><v>0</v></c>", TO_COMPUTE, "#NOT COMPUTED!"),  # as XlsxWriter writes it
+        ("<c r='B2'><f>A1-A2</f><v>0</v></c>", "", "0"),
+        ("<c r='B2'><f>A1&amp;B1</f><v>5</v></c>", TO_COMPUTE, "5"),
+        ('<c r="B2" t="str"><f>A1&amp;"x"</f><v>Zoë</v></c>', TO_COMPUTE, "Zoë"),
+        ('<c r="B2" t="str"><f>IF(1,"","x")</f><v></v></c>', "", ""),  # as Excel and LibreOffice write an empty result
+        ('<c r="B2" t="str"><f>IF(1,"","x")</f><v></v></c>', TO_COMPUTE, "#NOT COMPUTED!"),
+        ('<c r="B2" t="e"><f>NA()</f><v>#N/A</v></c>', "", "#N/A"),
+        ('<c r="B2" s="1" t="e"><v>#REF!</v></c>', "", "#REF!"),
+        ('<c r="B2"><v>1E400</v></c>', "", "#NUM!"),
+        ('<c r="B2"/><c r="C2"><v>5</v></c>', TO_COMPUTE, ""),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_an_error_and_a_formula_without_a_result_are_seen(
+    tmp_path: Path, cell: str, calculation: str, read_as: str, prefix: str
+) -> None:
+    """Neither is read as an empty cell or as 0."""
+    row = f'<c r="A2" t="inlineStr"><is><t>zoe@example.com</t></is></c>{cell}'
+    found = read(xlsx_of(tmp_path / "people.xlsx", row, calculation=calculation, prefix=prefix))
+
+    assert [row.cells[:2] for row in found.rows] == [("zoe@example.com", read_as)]
+
+
+def test_a_formula_of_xlsxwriter_is_seen_in_the_sheet_that_has_it(tmp_path: Path) -> None:
+    """Without a value, the library writes 0. With one, the value is read."""
+    book = workbook(tmp_path / "people.xlsx", sheets=("Other", "People"))
+    for name in ("Other", "People"):
+        book.get_worksheet_by_name(name).write_row(0, 0, ("email", "last_name"))
+    book.get_worksheet_by_name("Other").write_row(1, 0, ("a@example.com", 0))
+    for row, value in ((1, {}), (2, {"value": ""}), (3, {"value": "Zoë"}), (4, {"value": 7})):
+        book.get_worksheet_by_name("People").write_formula(row, 1, '=A1&"x"', None, **value)
+    book.close()
+
+    assert read(tmp_path / "people.xlsx", sheet="Other").rows == [Row(2, ("a@example.com", "0"))]
+    cells = [row.cells[1] for row in read(tmp_path / "people.xlsx", sheet="People").rows]
+    assert cells == ["#NOT COMPUTED!", "#NOT COMPUTED!", "Zoë", "7"]
+
+
+AN_ERROR = (
+    '<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error">'
+    "<text:p>#N/A</text:p></table:table-cell>"
+)
+
+
+@pytest.mark.parametrize(
+    ("cell", "read_as"),
+    [
+        ("<table:table-cell table:formula='of:=[.A1]&gt;\"x\"'/>", "#NOT COMPUTED!"),  # as odfpy writes it
+        ("<table:table-cell table:formula='of:=[.A1]>5'/>", "#NOT COMPUTED!"),
+        ('<table:table-cell table:formula="of:=IF(1;1;2)"><text:p/></table:table-cell>', ""),  # as LibreOffice does
+        (AN_ERROR, "#N/A"),
+        (
+            '<table:table-cell table:formula="of:=1+1" office:value-type="float" office:value="2"></table:table-cell>',
+            "2",
+        ),
+        ('<table:table-cell office:value-type="float" office:value="1E400"/>', "#NUM!"),
+    ],
+)
+def test_an_error_and_a_formula_without_a_result_are_seen_in_opendocument(
+    tmp_path: Path, cell: str, read_as: str
+) -> None:
+    """LibreOffice writes no type for a formula with an empty result."""
+    key = '<table:table-cell office:value-type="string"><text:p>x</text:p></table:table-cell>'
+    found = read(ods_of(tmp_path / "people.ods", f"<table:table-row>{key}{cell}{key}</table:table-row>"))
+
+    assert found.header.cells == ("x", read_as, "x")
 
 
 @pytest.mark.parametrize("how", ["truncated", "changed"])

@@ -191,6 +191,7 @@ def test_damage_by_a_spreadsheet_is_reported_with_both_texts(old: str, new: str)
         "#######",
         '="01632"',
         "a\ufffd",
+        "#NOT COMPUTED!",
     ],
 )
 @pytest.mark.parametrize("old", ["", "Zoë"])
@@ -340,8 +341,42 @@ def test_any_number_can_be_checked_for_damage(old: str, new: str) -> None:
         ("last_name", "Zo&euml; &amp; Karl", "has letters as HTML writes them"),
         ("last_name", "O&#39;Brien", "has letters as HTML writes them"),
         ("address_line_1", "A & B; C", ""),
+        ("address_line_1", "1.23E+11", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "1E400", "looks like a number that a spreadsheet made of a text"),
+        ("address_line_1", "12.0", "looks like a number that a spreadsheet made of a text"),
+        ("address_line_1", "12", ""),
+        ("address_line_1", "0", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "12", "looks like a number that a spreadsheet made of a text"),
+        ("last_name", "TRUE", "looks like a yes or no that a spreadsheet made of a text"),
+        ("last_name", "WAHR", "looks like a yes or no that a spreadsheet made of a text"),
+        ("last_name", "True", ""),
+        ("last_name", "nan", "looks like the word of a program for an empty cell"),
+        ("last_name", "Null", ""),
+        ("last_name", "ZoÃ«", "looks as if it was read or saved in another encoding"),
+        ("last_name", "O\u00e2\u20ac\u2122Brien", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Zo\u221a\u00b4", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Zo├½", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Fran?ois", "looks as if it was read or saved in another encoding"),
+        ("last_name", "Why?", ""),
+        ("last_name", "Zoë Ängström-Ñandú", ""),
     ],
 )
-def test_an_odd_text_for_an_empty_field_is_reported(column: str, new: str, odd: str) -> None:
-    """The text may be correct, so it is accepted."""
+def test_an_odd_text_is_reported(column: str, new: str, odd: str) -> None:
+    """The text may be correct, so it is accepted. The same holds if another text is stored."""
     assert oddity(column, "", new) == odd
+    assert oddity(column, "Old", new) == odd
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "new"),
+    [
+        ("address_line_1", "3-Mar", "02-Jan"),
+        ("last_name", "ZoÃ«", "ZoÃ©"),
+        ("last_name", "A &amp; B", "A &amp; C"),
+        ("telephone", "1632960001", "1632960002"),
+        ("address_line_1", "46054", "46055"),
+    ],
+)
+def test_a_text_as_odd_as_the_stored_one_is_not_reported(column: str, old: str, new: str) -> None:
+    """The file has not made it odd."""
+    assert oddity(column, old, new) == ""

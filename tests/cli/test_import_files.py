@@ -56,7 +56,7 @@ async def test_the_encoding_and_the_delimiter_can_be_given(box: Sandbox, file: P
 async def test_a_workbook_is_imported_with_its_numbers_and_consents(
     box: Sandbox, ts: TicketSource, tmp_path: Path
 ) -> None:
-    """The numbers 1 and 0 are consents, and a cell with an error is empty."""
+    """The numbers 1 and 0 are consents, and a row with an error is refused."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", telephone="+44 1632 960001", last_name="Z"))
     file = tmp_path / "people.xlsx"
     book: Any = xlsxwriter.Workbook(file)
@@ -80,7 +80,10 @@ async def test_a_workbook_is_imported_with_its_numbers_and_consents(
     assert done.err.startswith(f'{file}: sheet "People"\n')
     assert new["values"] == {"email": "new@example.com", "consent_email": False, "consent_post": True}
     assert (refused["row"], refused["id"]) == (3, zoe.id)
-    assert refused["reason"] == "consent_sms must be true or false, yes or no, 1 or 0; it is '2'"
+    assert refused["reason"] == (
+        "last_name is '#N/A', an error of a spreadsheet: correct or empty the cell; "
+        "consent_sms must be true or false, yes or no, 1 or 0; it is '2'"
+    )
 
 
 async def test_the_sheet_of_a_workbook_can_be_named(box: Sandbox, tmp_path: Path) -> None:
@@ -205,6 +208,72 @@ async def test_a_damaged_row_is_refused_with_its_reason(
     assert (done.code, outcome["outcome"], outcome["id"]) == (1, "refused", zoe)
     assert repr(cell) in outcome["reason"]
     assert writes(box) == ["POST"]
+
+
+async def test_a_text_that_looks_damaged_is_written_and_reported(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """It may be right, also where another text is stored. --quiet shows such warnings, too."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    file.write_text(f"id,address_line_1,last_name\n{zoe.id},02-Jan,ZoÃ«\n", "utf-8")
+
+    done, (outcome,) = await import_(file, "--match", "id", "--apply", "--quiet", box=box)
+
+    assert (done.code, outcome["outcome"]) == (0, "updated")
+    assert outcome["odd"].keys() == {"address_line_1", "last_name"}
+    assert "address_line_1 looks like a day that a spreadsheet made of a text: row 2.\n" in done.err
+    assert "last_name looks as if it was read or saved in another encoding: row 2.\n" in done.err
+
+
+@pytest.mark.parametrize("proof", ["ZoÃ«", "Zo?"])
+async def test_a_file_with_letters_in_a_wrong_encoding_is_doubted_in_all_its_rows(
+    box: Sandbox, ts: TicketSource, file: Path, proof: str
+) -> None:
+    """The stored name of one customer proves it. Rows without such letters are written."""
+    await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Zoë"))
+    await ts.customers.create(CustomerDraft(email="ben@example.com", last_name="Who?"))
+    rows = ("new@example.com,ZajÄ…c", "ann@example.com,M?ller", f"zoe@example.com,{proof}")
+    file.write_text("\n".join(("email,last_name", *rows, "ben@example.com,What?", "karl@example.com,Smith")), "utf-8")
+
+    _, outcomes = await import_(file, "--match", "email", box=box)
+
+    by_row = {outcome["row"]: outcome for outcome in outcomes}
+    said = "may have been read or saved in another encoding, as row 4 was: correct the letters"
+    assert by_row[2]["reason"] == f"last_name 'ZajÄ…c' {said}"
+    assert by_row[3]["reason"] == f"last_name 'M?ller' {said}"
+    assert "it was read or saved in another encoding; correct the letters" in by_row[4]["reason"]
+    assert [by_row[row]["outcome"] for row in (5, 6)] == ["would update", "would create"]
+
+
+async def test_a_formula_that_was_never_computed_is_not_written(box: Sandbox, ts: TicketSource, tmp_path: Path) -> None:
+    """Its row is refused and says what to do. In a column that is not imported, it does no harm."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    file, refused = tmp_path / "people.xlsx", tmp_path / "refused.csv"
+    book: Any = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ("email", "last_name", "full name"))
+    for row, email in enumerate(("zoe@example.com", "new@example.com"), 1):
+        sheet.write_string(row, 0, email)
+        sheet.write_formula(row, 2, f"=A{row}&B{row}")
+    sheet.write_formula(1, 1, '="N"&"ew"')
+    sheet.write_string(2, 1, "New")
+    for row in (3, 4):
+        sheet.write_formula(row, 0, f'="a"&"@example.com"&{row}')
+        sheet.write_string(row, 1, "Formula")
+    book.close()
+
+    how = ("--match", "email", "--ignore-unknown", "--refused", str(refused))
+    done, outcomes = await import_(file, *how, "--apply", box=box)
+    _, again = await import_(refused, "--match", "email", "--ignore-unknown", box=box)
+
+    by_row = {outcome["row"]: outcome for outcome in outcomes}
+    said = (
+        "is '#NOT COMPUTED!': no program has computed this formula. Open the file in Excel, or in LibreOffice with "
+        "Ctrl+Shift+F9, and save it"
+    )
+    assert (done.code, by_row[2]["reason"], by_row[2]["id"]) == (1, f"last_name {said}", zoe.id)
+    assert by_row[3]["outcome"] == "created"
+    assert [by_row[row]["reason"] for row in (4, 5)] == [f"email {said}"] * 2
+    assert [outcome["outcome"] for outcome in again] == ["refused"] * 3
+    assert (await ts.customers.get(zoe)).last_name == "Old"
 
 
 async def test_an_export_with_escaped_formulas_is_imported_unchanged(
@@ -346,6 +415,32 @@ async def test_an_export_that_libreoffice_saved_is_imported_unchanged(
     lost_form = sum("as_stored" in outcome for outcome in outcomes)
     assert (lost_form > 100) == (exported == "csv")
     assert len(box.requests) < 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ods", "xlsx"])
+async def test_a_formula_that_libreoffice_has_computed_is_written(box: Sandbox, tmp_path: Path, kind: str) -> None:
+    """An error stays refused. An empty result is an empty cell."""
+    file = tmp_path / "people.xlsx"
+    book: Any = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ("email", "last_name", "title"))
+    for row, formula in enumerate(('="N"&"ew"', "=NA()", '=IF(1,"","x")'), 1):
+        sheet.write_string(row, 0, f"{row}@example.com")
+        sheet.write_formula(row, 1, formula, None, "")  # as openpyxl writes it
+        sheet.write_string(row, 2, "Ms")
+    book.close()
+
+    before, refused = await import_(file, "--match", "email", box=box)
+    after, outcomes = await import_(saved_by_libreoffice(file, kind), "--match", "email", box=box)
+
+    assert (before.code, len(refused)) == (1, 3)
+    assert all("no program has computed this formula" in outcome["reason"] for outcome in refused)
+    by_row = {outcome["row"]: outcome for outcome in outcomes}
+    assert after.code == 1
+    assert by_row[2]["values"] == {"email": "1@example.com", "last_name": "New", "title": "Ms"}
+    assert by_row[3]["reason"] == "last_name is '#N/A', an error of a spreadsheet: correct or empty the cell"
+    assert by_row[4]["values"] == {"email": "3@example.com", "title": "Ms"}
 
 
 @pytest.mark.slow

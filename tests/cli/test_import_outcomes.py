@@ -9,8 +9,9 @@ import termios
 from pathlib import Path
 from typing import Any
 
+import command
 import pytest
-from command import run
+from command import EXPORT, run, table
 from importing import import_, writes
 from processes import pointed_at
 
@@ -69,12 +70,106 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
 
     assert code == 1
     assert "row  who" in shown
-    assert "email 'n/a' is no e-mail address" in shown
+    assert "email 'n/a' is not an e-mail address" in shown
     assert "1 refused, 1 would create, 1 would update. Writing takes 3 requests. Nothing was written" in shown
-    assert "Consents: 2 given, 2 withdrawn." in shown
+    assert "Consents: 2 given (rows 2, 4), 2 withdrawn (row 2)." in shown
     assert '{"row"' not in shown
     assert '{"row": 3, "outcome": "refused"' in as_json
     assert "why it is not written" not in as_json
+
+
+async def test_a_dry_run_on_a_terminal_shows_each_change(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """The table has the name, and the values before and after. A withdrawal is as visible as a given consent."""
+    await ts.customers.create(
+        CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old", consent=ConsentDraft(email=True))
+    )
+    file.write_text("email,last_name,consent_email\nzoe@example.com,New,no\nkarl@example.com,,yes\n")
+    how = (str(file), "--match", "email", "--give-consent")
+
+    _, shown = await on_terminal(*how, box=box)
+    _, applied = await on_terminal(*how, "--apply", box=box)
+
+    words = [line.split() for line in shown.splitlines()]
+    assert ["row", "who", "column", "before", "after"] in words
+    assert ["2", "Zoë", "Old", "last_name", "Old", "New"] in words
+    assert ["2", "Zoë", "Old", "consent_email", "yes", "no"] in words
+    assert ["3", "karl@example.com", "(new)", "email", "karl@example.com"] in words
+    assert ["3", "karl@example.com", "(new)", "consent_email", "yes"] in words
+    assert "1 given (row 3), 1 withdrawn (row 2)." in shown
+    assert "before" not in applied
+
+
+async def test_a_narrow_terminal_names_the_column_that_it_does_not_show(box: Sandbox, file: Path) -> None:
+    """It also names the option that shows it."""
+    file.write_text("email,last_name\nsomebody@example.com,Bartholomew-Featherstone\n")
+
+    _, shown = await command.on_terminal("customers", "import", str(file), "--match", "email", box=box, columns=40)
+
+    assert "Use a wider window or --json." in " ".join(shown.split())
+
+
+async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
+    box: Sandbox, ts: TicketSource, file: Path, tmp_path: Path
+) -> None:
+    """The file also has the id, the outcome, and what looks odd."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    rows = "".join(f"{number}@example.com,New\n" for number in range(30))
+    file.write_text(f"email,last_name\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
+    target = tmp_path / "changes.csv"
+
+    _, shown = await on_terminal(str(file), "--match", "email", box=box)
+    _, both = await on_terminal(str(file), "--match", "email", "--changes", str(target), box=box)
+    done, _ = await import_(file, "--match", "email", "--apply", "--changes", str(target), box=box)
+
+    assert "21 more: --changes changes.xlsx writes all of them to a file." in shown
+    assert f"21more:{target}hasall." in "".join(both.split())  # the terminal folds the line
+    assert f"{target}: 61 changes.\n" in done.err
+    written = table(target.read_text("utf-8-sig"))
+    assert len(written) == 61
+    assert written[0]["outcome"] == "created"
+    assert written[-1] == {
+        "row": "32",
+        "outcome": "updated",
+        "id": zoe.id,
+        "who": "Old",
+        "column": "last_name",
+        "before": "Old",
+        "after": "02-Jan",
+        "odd": "looks like a day that a spreadsheet made of a text",
+    }
+
+
+async def test_an_import_can_be_tried_without_an_account(file: Path, tmp_path: Path) -> None:
+    """It has the people of an export of the sample box office. What is written is gone afterwards, and that is said."""
+    people = tmp_path / "people.csv"
+    await run(*EXPORT, "--sandbox", "-o", str(people))
+    first = table(people.read_text("utf-8"))[0]
+    file.write_text(f"id,last_name\n{first['id']},Changed\n")
+    how = ("customers", "import", str(file), "--match", "id", "--sandbox")
+
+    dry = await run(*how)
+    applied = await run(*how, "--apply")
+    again = await run(*how)
+
+    assert dry.code == applied.code == 0
+    assert json.loads(dry.out)["changes"] == {"last_name": [first["last_name"], "Changed"]}
+    assert json.loads(applied.out)["outcome"] == "updated"
+    assert applied.err.endswith("The rows were written to a sample box office. It is gone now.\n")
+    assert "gone" not in dry.err
+    assert again.out == dry.out
+
+
+async def test_the_table_of_refused_rows_says_who_they_are(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """It shows the name, else the e-mail, else the id in the file."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", first_name="Zoë", last_name="Old"))
+    ann = await ts.customers.create(CustomerDraft(email="ann@example.com"))
+    rows = (f"{zoe.id},,#N/A", f"{ann.id},,#N/A", "cst-nobody,Karl,#N/A", "cst-none,,")
+    file.write_text("\n".join(("id,first_name,last_name", *rows)))
+
+    _, shown = await on_terminal(str(file), "--match", "id", box=box)
+
+    for row, who in ((2, "Zoë Old"), (3, "ann@example.com"), (4, "Karl"), (5, "cst-none")):
+        assert f"{row}  {who}  " in shown
 
 
 async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: Path) -> None:
@@ -83,7 +178,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
 
-    assert shown.count("is no e-mail address") == 40
+    assert shown.count("is not an e-mail address") == 40
     assert "60 more: --refused refused.xlsx writes all of them to a file." in shown
 
 
@@ -144,8 +239,14 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
 
     same, _ = await import_(file, "--match", "email", "--refused", str(tmp_path / "link.csv"), box=box)
     other, _ = await import_(file, "--match", "email", "--refused", str(tmp_path / "x.parquet"), box=box)
+    changes, _ = await import_(file, "--match", "email", "--changes", str(tmp_path / "link.csv"), box=box)
+    both, _ = await import_(
+        file, "--match", "email", *(f"--{name}={tmp_path / 'x.csv'}" for name in ("changes", "refused")), box=box
+    )
 
-    assert (same.code, other.code) == (2, 2)
+    assert (same.code, other.code, changes.code, both.code) == (2, 2, 2, 2)
+    assert "--changes names the file to import" in changes.err
+    assert "--refused and --changes name the same file" in both.err
     assert not box.requests
     assert "--refused names the file to import" in same.err
     assert "name a file that ends in one of .xlsx, .csv, .tsv." in other.err
@@ -256,12 +357,13 @@ async def test_the_import_does_what_the_dry_run_announced(many: Sandbox, file: P
 
 
 async def test_the_help_says_which_files_can_be_imported(box: Sandbox) -> None:
-    """It says that a cell with an error counts as empty."""
+    """It says that a row with an error of a spreadsheet is refused."""
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
     assert "FILE is an xlsx, ods, xls or CSV file" in words
-    assert "A cell with an error, such as #N/A, counts as empty in a spreadsheet" in words
+    assert "A row is refused if" in words
+    assert "an error such as #N/A, or if it is a formula that no program has computed" in words
 
 
 @pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])

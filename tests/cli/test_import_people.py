@@ -11,8 +11,8 @@ from ticketsource_async import CustomerDraft, MembershipDraft, TicketSource
 from ticketsource_async.sandbox import Sandbox
 
 INVISIBLE = "\ufe0f\u3164\x7f\U000e0041\u115f\u1160\uffa0\u180b\u180d\ufff9\ufffb\x01\x1a\x1f\x80\x9f\v\u2028"
-OTHER_NAME = "its membership number is that of ID0, who has another name: match by id to change it"
-NO_SURNAME = "it has no last_name, by which people with the same membership number are told apart"
+OTHER_NAME = "its membership number is that of ID0, who has another name: use --match id to change the name"
+NO_SURNAME = "it has no last_name: several people may have the same membership number"
 
 
 @pytest.fixture(name="file")
@@ -108,7 +108,7 @@ async def test_an_invalid_membership_number_is_refused(box: Sandbox, file: Path,
     _, (outcome,) = await import_(file, "--match", match, box=box)
 
     is_long = len(cell) > 20
-    said = "is longer than 20 characters" if is_long else "is no number"
+    said = "is longer than 20 characters" if is_long else "is not a membership number"
     assert outcome["reason"] == f"membership_identifier {cell!r} {said}"
 
 
@@ -144,7 +144,7 @@ async def test_an_invalid_email_is_refused(box: Sandbox, ts: TicketSource, file:
     file.write_text(f'id,email\n{zoe.id},"{cell}"\n')
     _, (changed,) = await import_(file, "--match", "id", "--apply", box=box)
 
-    assert created["reason"] == changed["reason"] == f"email {cell!r} is no e-mail address"
+    assert created["reason"] == changed["reason"] == f"email {cell!r} is not an e-mail address"
     assert writes(box) == ["POST"]
 
 

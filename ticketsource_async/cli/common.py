@@ -183,7 +183,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
     elif not has_api_key():
         fail(
             "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
-            "--sandbox to an export, a look-up or `check`, or run `ticketsource sandbox`.",
+            "--sandbox to an export, an import, a look-up or `check`, or run `ticketsource sandbox`.",
             NOT_AUTHENTICATED,
         )
     else:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from decimal import Decimal, localcontext
 from typing import Final
 
+from ticketsource_async.files.formulas import NOT_COMPUTED
+
 _LINE_END: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 # Unicode's ignorable characters, such as direction marks and fillers, and control characters except tab and line break.
 _INVISIBLE: Final = re.compile(
@@ -220,7 +222,12 @@ def _taken_for_a_day(old: str, new: str) -> bool:
     return bool(_WORDED_DAY.fullmatch(new)) and (bool(kept) or not was)
 
 
-def _spoilt(old: str, new: str) -> bool:
+def is_error(text: str) -> bool:
+    """Say whether a text is an error of a spreadsheet, such as #N/A, or stands for a formula without a result."""
+    return bool(_ERROR.fullmatch(text))
+
+
+def is_misread(old: str, new: str) -> bool:
     """Say whether the letters of a text were read or saved in a wrong encoding."""
     if old.isascii() or old == new:
         return False
@@ -251,10 +258,15 @@ def _is_with_marks(old: str, new: str) -> bool:
 
 
 _TEXT_THERE: Final = "format the column as text in the spreadsheet, and correct the cell"
+_COMPUTE: Final = "Open the file in Excel, or in LibreOffice with Ctrl+Shift+F9, and save it"
 _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
-    (lambda _, new: _ERROR.fullmatch(new), ", an error of a spreadsheet: correct or empty the cell"),
+    (
+        lambda _, new: new == NOT_COMPUTED,
+        f": no program has computed this formula. {_COMPUTE}",
+    ),
+    (lambda _, new: is_error(new), ", an error of a spreadsheet: correct or empty the cell"),
     (lambda _, new: _TEXT_FORMULA.fullmatch(new), ", a formula: keep the text alone"),
-    (lambda _, new: "\ufffd" in new, ", in which a letter was lost in another encoding"),
+    (lambda _, new: "\ufffd" in new, ": a letter was lost in another encoding; correct it"),
     (
         lambda column, new: "\n" in new and not column.startswith("address_line"),
         ", with a line break: look for a quote too many",
@@ -282,8 +294,8 @@ _BROKEN_SINCE: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (_lost_digits, f"a spreadsheet keeps 15 digits of a number: {_TEXT_THERE}"),
     (_computed, f"a spreadsheet took it for a formula: {_TEXT_THERE}"),
     (_taken_for_a_day, f"a spreadsheet took it for a day or a time: {_TEXT_THERE}"),
-    (lambda old, new: len(new) > 250 and old.startswith(new), "a spreadsheet has cut it"),
-    (_spoilt, "it was read or saved in another encoding"),
+    (lambda old, new: len(new) > 250 and old.startswith(new), "a spreadsheet has cut it; write the whole text"),
+    (is_misread, "it was read or saved in another encoding; correct the letters"),
 )
 """Checks of a stored value and a cell for changes that a spreadsheet makes, and the reason."""
 
@@ -319,17 +331,34 @@ def may_become(old: str, new: str) -> bool:
 
 
 def oddity(column: str, old: str, new: str) -> str:
-    """Return what looks odd about a new value that may be right; empty if nothing does.
+    """Return what looks odd about a new value that may be right; empty if nothing does, or if the old one is as odd.
 
     `old` is empty if nothing is stored.
     """
-    if _HTML.search(new) and not _HTML.search(old):
-        return "has letters as HTML writes them"
-    return next((what for is_odd, what in _ODD if not old and is_odd(column, new)), "")
+    return next((what for is_odd, what in _ODD if is_odd(column, new) and not is_odd(column, old)), "")
 
 
+def may_be_misread(text: str) -> bool:
+    """Say whether a text looks as if its letters were read or saved in a wrong encoding. It may be right."""
+    return bool(_MISREAD.search(text) or _MARK_AT_A_LETTER.search(text))
+
+
+_SECOND_BYTES: Final = re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", "ignore"))
+# "é" is two bytes in UTF-8. Windows-1252 shows them as "Ã©", and Mac OS and DOS as "√©" and "├®".
+_MISREAD: Final = re.compile(f"[ÂÃÄÅÎÏÐÑ][{_SECOND_BYTES}]|â€|[√├]\\S")
+_MARK_AT_A_LETTER: Final = re.compile(r"[^\W\d_]\?|\?[^\W\d_]")
+_MARK_IN_A_WORD: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 _HTML: Final = re.compile(r"&(?:[a-z]{2,8}[0-9]{0,2}|#[0-9]{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
+_NAMES: Final = ("title", "first_name", "last_name")
+_NOTHING: Final = ("nan", "NaN", "NaT", "None", "null", "NULL", "<NA>", "undefined")
+_A_NUMBER: Final = "looks like a number that a spreadsheet made of a text"
 _ODD: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
+    (lambda _, new: _HTML.search(new), "has letters as HTML writes them"),
+    (
+        lambda _, new: _MISREAD.search(new) or _MARK_IN_A_WORD.search(new),
+        "looks as if it was read or saved in another encoding",
+    ),
+    (lambda _, new: new in _NOTHING, "looks like the word of a program for an empty cell"),
     (
         lambda column, new: column == "telephone" and re.fullmatch(r"[1-9][0-9]{8,13}", new),
         "looks as if its zero or plus were lost",
@@ -338,14 +367,19 @@ _ODD: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         lambda column, new: column in OFTEN_DIGITS and re.fullmatch(r"[1-9][0-9]{14}0+", new),
         "looks as if a spreadsheet kept 15 digits of it",
     ),
-    (
-        lambda column, new: column == "telephone" and (_GROUPED.fullmatch(new) or _FRACTION.fullmatch(new)),
-        "looks like a number that a spreadsheet made of a text",
-    ),
+    (lambda column, new: column == "telephone" and (_GROUPED.fullmatch(new) or _FRACTION.fullmatch(new)), _A_NUMBER),
+    (lambda column, new: new == "0" or (column in _NAMES and new.isdecimal()), _A_NUMBER),
     (lambda _, new: _DAY_OR_TIME.fullmatch(new), "looks like a day that a spreadsheet made of a text"),
     (
-        lambda column, new: column not in OFTEN_DIGITS and (_SERIAL_DAY.fullmatch(new) or _FRACTION.fullmatch(new)),
-        "looks like a number that a spreadsheet made of a text",
+        lambda column, new: (
+            column not in OFTEN_DIGITS
+            and any(form.fullmatch(new) for form in (_SERIAL_DAY, _FRACTION, _SCIENTIFIC, _WITH_ZEROS))
+        ),
+        _A_NUMBER,
+    ),
+    (
+        lambda _, new: new in ("true", "false") or (new.isupper() and new.lower() in (*_TRUTHS[0], *_TRUTHS[1])),
+        "looks like a yes or no that a spreadsheet made of a text",
     ),
 )
-"""Checks of a column and a cell for odd values where nothing is stored, and a text about each."""
+"""Checks of a column and a value for odd values, and a text about each."""

@@ -1,6 +1,6 @@
 """Run an import: read the file, find the customer of each row, write the rows, and report the outcomes.
 
-A row without a certain meaning is refused; the other rows are written.
+A row whose meaning is not certain is refused. The other rows are written.
 """
 
 import os
@@ -17,9 +17,9 @@ from attrs import frozen
 from ticketsource_async.cli import cells
 from ticketsource_async.cli.columns import KEYS, Columns, Match, known
 from ticketsource_async.cli.common import FAILED, box_office, fail, on_terminal, progress, run, say
-from ticketsource_async.cli.lines import Line, Plan, Rules, days_as_stored, lines_of, plan, same_key
+from ticketsource_async.cli.lines import Line, Plan, Rules, days_as_stored, first_misread_row, lines_of, plan, same_key
 from ticketsource_async.cli.matching import find_customers
-from ticketsource_async.cli.outcomes import Outcome, Outcomes, table_to_correct
+from ticketsource_async.cli.outcomes import CHANGES, Change, Outcome, Outcomes, table_to_correct
 from ticketsource_async.errors import (
     ConfigurationError,
     InvalidResponse,
@@ -28,7 +28,7 @@ from ticketsource_async.errors import (
     UnreadableFile,
     ValidationFailed,
 )
-from ticketsource_async.files import FileRows, read, write
+from ticketsource_async.files import FileRows, check_can_write, read, write
 from ticketsource_async.files.csv import writer
 from ticketsource_async.files.json import json_text
 from ticketsource_async.files.reading import DELIMITERS
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from ticketsource_async import Customer, TicketSource
 
-_TO_CORRECT: Final = (".xlsx", ".csv", ".tsv")
-"""The files to which refused rows are written, so that people can correct and import them."""
+_TABLES: Final = (".xlsx", ".csv", ".tsv")
+"""The files that people can open in a spreadsheet, and import again."""
 
 
 _WITH_MARK: Final = "utf-8-sig"  # Excel recognises the encoding by its byte order mark
@@ -62,6 +62,8 @@ class Options:
     encoding: str | None
     delimiter: str | None
     refused: Path | None
+    changes: Path | None
+    sandbox: bool
     json: bool
     escape_formulas: bool
     quiet: bool
@@ -69,7 +71,7 @@ class Options:
 
 def import_file(options: Options) -> None:
     """Import a file with these options, and end the command."""
-    _check_refused(options)
+    _check_outputs(options)
     file = _read(options)
     columns = Columns(file, options.columns, options.match, ignore_unknown=options.ignore_unknown)
     if columns.left_out and not options.quiet:
@@ -78,16 +80,23 @@ def import_file(options: Options) -> None:
     run(_import(file, lines, options), unread="the import is not at its end.")
 
 
-def _check_refused(options: Options) -> None:
-    """Raise click.UsageError if the file of --refused cannot be written."""
-    if (refused := options.refused) is None:
-        return
-    if refused.exists() and options.file.exists() and refused.samefile(options.file):
-        raise click.UsageError("--refused names the file to import: its other rows would be lost.")
-    if not (refused.parent.is_dir() and os.access(refused.parent, os.W_OK)):
-        raise click.BadParameter(f"there is no folder {str(refused.parent)!r} to write to.", param_hint="--refused")
-    if refused.suffix.lower() not in _TO_CORRECT:
-        raise click.BadParameter(f"name a file that ends in one of {', '.join(_TO_CORRECT)}.", param_hint="--refused")
+def _check_outputs(options: Options) -> None:
+    """Raise click.UsageError if the file of --refused or --changes cannot be written."""
+    for option, path in (("--refused", options.refused), ("--changes", options.changes)):
+        if path is None:
+            continue
+        if path.exists() and options.file.exists() and path.samefile(options.file):
+            raise click.UsageError(f"{option} names the file to import: its rows would be lost.")
+        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            raise click.BadParameter(f"there is no folder {str(path.parent)!r} to write to.", param_hint=option)
+        if path.suffix.lower() not in _TABLES:
+            raise click.BadParameter(f"name a file that ends in one of {', '.join(_TABLES)}.", param_hint=option)
+        try:
+            check_can_write(path)
+        except (ConfigurationError, OSError) as error:
+            raise click.BadParameter(f"{path}: {error}", param_hint=option) from None
+    if options.refused is not None and options.refused == options.changes:
+        raise click.UsageError("--refused and --changes name the same file.")
 
 
 def _read(options: Options) -> FileRows:
@@ -115,10 +124,12 @@ def _read(options: Options) -> FileRows:
 async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
     outcomes = Outcomes()
     with _printing(options) as print_outcome:
-        async with box_office() as ts:
+        async with box_office(sandbox=options.sandbox) as ts:
             await find_customers(ts, lines, options.match, quiet=options.quiet)
             as_stored = days_as_stored(lines) if options.dates is None else {}
-            rules = Rules(options.match, options.give_consent, options.dates, frozenset(as_stored))
+            rules = Rules(
+                options.match, options.give_consent, options.dates, frozenset(as_stored), first_misread_row(lines)
+            )
             if not options.quiet:
                 for column, count in as_stored.items():
                     days = (
@@ -127,7 +138,7 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
                         else (f"{count:,} days are written in another form, but equal")
                     )
                     say(f"{column}: {days} the stored {'one' if count == 1 else 'ones'}.")
-            # New customers come first: one who signs up between the list and the row would be created twice.
+            # New customers are created first. A person who signs up after the list was read would be created twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]
             with _progress(sum(made.writes for _, made in plans), options) as shown:
@@ -167,7 +178,7 @@ def _progress(total: int, options: Options) -> "tqdm[object]":
 
 @contextmanager
 def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
-    """Print at which row the import ends, if an error or a signal ends it."""
+    """Print the row at which an error or a signal ends the import."""
     try:
         yield
     except BaseException as error:
@@ -179,16 +190,33 @@ def _reporting_where_it_ended(line: Line, *, writing: bool) -> Iterator[None]:
 
 
 async def _tell(file: FileRows, outcomes: Outcomes, options: Options) -> None:
-    """Print the sums and the rows to correct, and write these rows to the file of --refused."""
+    """Print the changes, the rows to correct and the sums, and write the files of --changes and --refused."""
     if _for_people(options):
+        if not options.apply:
+            outcomes.show_changes(options.changes)
         outcomes.show_to_correct(options.refused)
     if not options.quiet:
         for line in outcomes.summary(applied=options.apply):
             say(line)
+    for line in outcomes.warnings():
+        say(line)
+    if options.sandbox and options.apply:
+        say("The rows were written to a sample box office. It is gone now.")
+    if options.changes is not None:
+        await _write_changes(outcomes.changes, options.changes, options)
     if options.refused is not None:
         await _write_refused(file, outcomes.to_correct, options.refused, options)
     if outcomes.to_correct:
         raise click.exceptions.Exit(FAILED)
+
+
+async def _write_changes(changes: list[Change], path: Path, options: Options) -> None:
+    try:
+        await write(changes, CHANGES, path, byte_order_mark=path.suffix.lower() != ".xlsx", on_warning=say)
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}: the changes are not in this file.", FAILED)
+    if not options.quiet:
+        say(f"{path}: {len(changes):,} change{'s' if len(changes) != 1 else ''}.")
 
 
 async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, options: Options) -> None:
@@ -278,13 +306,13 @@ class _Refusal(Exception):
 
 
 async def _as_now(ts: "TicketSource", before: "Customer", rules: Rules) -> "Customer":
-    """Return the current record of a customer; raise _Refusal if the row would not find them any more."""
+    """Return the current record of a customer; raise _Refusal if the row is not for this customer any more."""
     try:
         now = await ts.customers.get(before.id)
     except NotFound:
-        raise _Refusal("there is no customer with this id by now") from None
+        raise _Refusal("this customer does not exist any more") from None
     except InvalidResponse as error:
         raise _Refusal(str(error)) from None
     if not same_key(before, now, rules.match):
-        raise _Refusal(f"the customer has another {KEYS[rules.match]} by now")
+        raise _Refusal(f"the customer has another {KEYS[rules.match]} now")
     return now

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ticketsource_async.cli.common import TEXT, command, quiet_option
+from ticketsource_async.cli.common import TEXT, command, quiet_option, sandbox_option
 
 
 def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -29,9 +29,9 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     "--match",
     type=click.Choice(["email", "id", "membership"]),
     required=True,
-    help="How a row finds its customer. email: by the e-mail. id: by the id. membership: by the membership number, and "
-    "also by the surname if several people have the number. With email and membership, a row that finds nobody creates "
-    "a customer. With id, the e-mail of the row is written, even if somebody else has the same e-mail.",
+    help="How to find the customer of a row. email: by the e-mail. id: by the id. membership: by the membership "
+    "number, and also by the surname if several people have the number. With email and membership, a customer is "
+    "created if nobody is found. With id, the e-mail of the row is written, even if somebody else has the same e-mail.",
 )
 @click.option("--apply", is_flag=True, help="Write to TicketSource. Without this, only show what would be written.")
 @click.option(
@@ -70,6 +70,13 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the refused rows to this file, with the reason in a column. Correct them there and import that file.",
 )
+@click.option(
+    "--changes",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write each change to this file: row, customer, column, before and after.",
+)
+@sandbox_option
 @click.option("--json", is_flag=True, help="Print one line of JSON for each row, also on a terminal.")
 @click.option(
     "--escape-formulas/--no-escape-formulas",
@@ -84,13 +91,15 @@ def import_customers(**given: object) -> None:
     export, or other usual names (Surname, Mobile, Post Code). An empty cell changes nothing. A consent is true or
     false, yes or no, 1 or 0. Without --apply nothing is written.
 
-    A row is refused if a cell does not fit its column, if it seems damaged, if it is not certain which customer it
-    means, or if the customer was changed after the export. Then the exit code is 1. A cell with an error, such as #N/A,
-    counts as empty in a spreadsheet. In a CSV its row is refused. If a spreadsheet has taken a cell for a number (a
-    telephone without its zero), the stored value stays.
+    A row is refused if a cell does not fit its column, if a spreadsheet has damaged it, if it is an error such as #N/A,
+    or if it is a formula that no program has computed. A row is also refused if it is not certain which customer it
+    means, or if the customer was changed after the export. Then the exit code is 1. If a spreadsheet has taken a cell
+    for a number (a telephone without its zero), the stored value stays. A value that only looks damaged is written, and
+    the last lines of the output name its row.
 
-    A terminal shows a table of these rows. A pipe gets one line of JSON for each row. A consent that stays true is not
-    sent. It is not known whether the API then keeps the other consents, so look at the "changes" in the output.
+    Without --apply, a terminal shows a table of the changes, and a table of the refused rows. A pipe gets one line of
+    JSON for each row. A consent that stays true is not sent. It is not known whether the API then keeps the other
+    consents, so look at the "changes" in the output.
 
     The command writes new customers first. After a failure, run it again: rows that are already written are then
     unchanged. If you stop it with Ctrl-C, wait a minute before the next import. TicketSource may still be creating a

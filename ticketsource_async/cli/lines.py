@@ -32,12 +32,17 @@ _SMALL: Final = {ord("A") + place: ord("a") + place for place in range(26)}
 
 @dataclass(frozen=True)
 class Rules:
-    """The options for all rows. `as_stored` has the columns whose days differ from the stored ones only in form."""
+    """The options for all rows, and what the whole file shows.
+
+    `as_stored` has the columns whose days differ from the stored ones only in form. `misread_row` is the number of the
+    first row that has letters in a wrong encoding, compared with its customer.
+    """
 
     match: Match
     give_consent: bool
     dates: cells.Order | None = None
     as_stored: frozenset[str] = frozenset()
+    misread_row: int | None = None
 
 
 @dataclass
@@ -49,7 +54,7 @@ class Line:
     cells: dict[str, str]
     """The cells by column, without empty ones."""
     guarded: dict[str, tuple[str, ...]]
-    """The cells as in the file, and with one quote removed: a stored text may itself begin with quotes."""
+    """The cells as in the file, and the same without the first quote: a stored text may itself begin with quotes."""
     dated: bool = False
     updated_at: datetime | None = None
     problems: list[str] = field(default_factory=list)
@@ -92,7 +97,7 @@ def member_key(number: str) -> str:
 
 
 def same_key(before: Customer, now: Customer, match: Match) -> bool:
-    """Say whether a row that found a customer before would still find them."""
+    """Say whether a row is still for the customer who was found before."""
     if match == "email":
         return email_key(before.email or "") == email_key(now.email or "")
     return match == "id" or WRITABLE[KEYS[match]].get(before) == WRITABLE[KEYS[match]].get(now)
@@ -115,9 +120,9 @@ def lines_of(file: FileRows, columns: Columns, match: Match, *, escape_formulas:
 
 
 def refuse_alike(lines: Iterable[Line], same: Callable[[Line], object], reason: Callable[[str, Line], str]) -> None:
-    """Refuse all lines with an equal result of `same`, since it is not known which one counts.
+    """Refuse all lines with an equal result of `same`, since it is not known which one is right.
 
-    `reason` gets the names of some of the other rows, such as "row 7 has".
+    `reason` is called with some of the other rows, such as "row 7 has", and the line.
     """
     alike: dict[object, list[Line]] = defaultdict(list)
     for line in lines:
@@ -147,11 +152,14 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
         line.problems.append(row.doubt)
     if surplus := sum(1 for place, cell in by_place.items() if cell and place >= columns.width):
         line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
-    if not line.key:
-        line.problems.append(f"it has no {KEYS[match]}, by which to find the customer")
+    if damage.is_error(key):
+        line.problems.append(damage.breakage(KEYS[match], "", key))
+        line.key = ""  # rows with the same error are not for the same customer
+    elif not line.key:
+        line.problems.append(f"it has no {KEYS[match]}, and --match {match} needs it")
     elif match == "membership" and "last_name" in columns.at.values() and not line.surname:
-        # If this row is imported again alone, it cannot be seen that other rows have the same number.
-        line.problems.append("it has no last_name, by which people with the same membership number are told apart")
+        # In a file with this row alone, it cannot be seen that other rows have the same number.
+        line.problems.append("it has no last_name: several people may have the same membership number")
     # In an export, an empty updated_at means a customer who was never changed. In a row without an id it means nothing.
     line.dated = "updated_at" in columns.at.values() and ("id" in given or "updated_at" in given)
     try:
@@ -201,11 +209,24 @@ def _is_as_stored(line: Line, column: str, order: cells.Order) -> bool:
     return line.before is not None and cells.is_same_day(cell, order, WRITABLE[column].get(line.before))
 
 
+def first_misread_row(lines: Iterable[Line]) -> int | None:
+    """Return the number of the first row with letters in a wrong encoding, compared with its customer."""
+    for line in lines:
+        if line.before is None or line.problems:
+            continue
+        for column, cell in line.cells.items():
+            if column in WRITABLE and WRITABLE[column].kind == "text":
+                stored = _stored_text(WRITABLE[column].get(line.before))
+                if not _is_stored(line, column, stored) and damage.is_misread(stored, cell):
+                    return line.row.number
+    return None
+
+
 # Plans
 
 
 def plan(line: Line, before: Customer | None, rules: Rules) -> Plan:
-    """Return the plan for a row. `before` is its customer, None for a new one."""
+    """Return the plan for a row. `before` is the customer of the row, None for a new one."""
     made = Plan()
     problems = list(line.problems)
     if not problems:
@@ -229,15 +250,23 @@ def _take_cells(made: Plan, line: Line, before: Customer | None, rules: Rules) -
             if WRITABLE[column].kind != "text":
                 problem = _take_day_or_consent(made, column, cell, old, rules)
             else:
-                stored = clean(old) if isinstance(old, str) else ""
-                as_stored = stored and stored in (cell, *line.guarded.get(column, ()))
-                problem = "" if as_stored else _take_text(made, column, cell, stored)
+                stored = _stored_text(old)
+                problem = "" if _is_stored(line, column, stored) else _take_text(made, column, cell, stored, rules)
             if problem:
                 problems.append(problem)
     return problems
 
 
-def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
+def _stored_text(value: Value) -> str:
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _is_stored(line: Line, column: str, stored: str) -> bool:
+    """Say whether a cell has the stored text, with or without the quote that an export puts before a formula."""
+    return bool(stored) and stored in (line.cells[column], *line.guarded.get(column, ()))
+
+
+def _take_text(made: Plan, column: str, cell: str, stored: str, rules: Rules) -> str:
     """Add a text to the plan, or return why it cannot be written."""
     if stored and damage.is_number_form(stored, cell):
         made.as_stored.append(column)
@@ -246,6 +275,11 @@ def _take_text(made: Plan, column: str, cell: str, stored: str) -> str:
         return broken
     if wrong := _wrong(column, cell):
         return wrong
+    if rules.misread_row is not None and damage.may_be_misread(cell) and not damage.may_be_misread(stored):
+        return (
+            f"{column} {cell!r} may have been read or saved in another encoding, as row {rules.misread_row} was: "
+            "correct the letters"
+        )
     made.values[column] = cell
     if odd := damage.oddity(column, stored, cell):
         made.odd[column] = odd
@@ -257,9 +291,9 @@ def _wrong(column: str, cell: str) -> str:
     if column == "email":
         # \w does not match combining marks, such as vowels of Hindi.
         letters = "".join("a" if unicodedata.category(letter)[0] == "M" else letter for letter in cell)
-        return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is no e-mail address"
+        return "" if _EMAIL.fullmatch(letters) else f"email {cell!r} is not an e-mail address"
     if column == "membership_identifier" and _NO_NUMBER.fullmatch(cell):
-        return f"membership_identifier {cell!r} is no number"
+        return f"membership_identifier {cell!r} is not a membership number"
     if column == "membership_identifier" and len(cell) > _LONGEST_NUMBER:
         return f"membership_identifier {cell!r} is longer than {_LONGEST_NUMBER} characters"
     return ""
@@ -297,10 +331,15 @@ def _for_known(made: Plan, line: Line, before: Customer, rules: Rules) -> list[s
         return []
     problems = []
     if line.dated and "updated_at" in before.invalid:
-        problems.append("the updated_at of the customer could not be read, so the file may be older: correct it first")
+        problems.append(
+            "the updated_at of the customer could not be read, so this file may be older: correct it in TicketSource"
+        )
     elif line.dated and line.updated_at != before.updated_at:
-        now = before.updated_at or "none"
-        problems.append(f"updated_at in the file is not that of the customer now ({now}): export again")
+        at = f" ({before.updated_at:%Y-%m-%d %H:%M %Z})" if before.updated_at else ""
+        problems.append(
+            f"the customer was changed in TicketSource{at} after this file was exported: make a new export, correct "
+            "the customer there, and import that file"
+        )
     changed = {column: new for column, (_, new) in cells.differing(before, made.after).items()}
     if given := _given_consents(changed, rules):
         problems.append(f"it sets {given} to yes, which the customer has not given: that needs --give-consent")

@@ -21,15 +21,15 @@ _ROWS_A_TASK: Final = 400  # with few rows, fewer pages are requested ahead that
 
 
 async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> None:
-    """Give each row its customer, or the reason for its refusal. A row with neither is for a new customer."""
+    """Set the customer of each row, or the reason why the row is refused. A row with neither is for a new customer."""
     open_lines = [line for line in lines if not line.problems]
     if not open_lines:
         return
     if match == "id":
         await _by_id(ts, open_lines, quiet=quiet)
     else:
-        # A customer who signs up between the list and the write would be created twice.
-        everybody = _Everybody(open_lines, match, Counter(line.key for line in lines))
+        # A customer who signs up after the list was read would be created twice.
+        everybody = _Everybody(open_lines, match, Counter(line.key for line in lines if line.key))
         await everybody.read(ts, quiet=quiet)
         everybody.give_to(open_lines)
     refuse_alike(
@@ -43,7 +43,7 @@ async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *,
 
 
 async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
-    """Take the customers from the list while that may need fewer requests than one call for each."""
+    """Find the customers in the list as long as that may need fewer requests than a call for each."""
     missing = {line.key: line for line in lines}
     with progress("customers read", quiet=quiet) as shown:
         if len(missing) > _MOST_IDS and await _from_list(ts, missing, shown) and len(missing) > _MOST_IDS:
@@ -65,10 +65,10 @@ async def _by_id(ts: "TicketSource", lines: list[Line], *, quiet: bool) -> None:
 
 
 async def _from_list(ts: "TicketSource", missing: dict[str, Line], shown: "tqdm[Any]") -> bool:
-    """Give rows their customers from the list. Rows that were not found stay in `missing`.
+    """Set the customers of rows from the list. Rows without a customer stay in `missing`.
 
-    Returns False if it leaves the list early: when as many pages without success were read as customers are still
-    missing.
+    Returns False if the list was not read to its end. Reading stops when the number of pages without a wanted customer
+    reaches the number of missing customers.
     """
     pages_ahead = min(8, 1 + len(missing) // _ROWS_A_TASK)
     listed = ts.customers.list(concurrency=pages_ahead, on_invalid=lambda _: None)
@@ -124,7 +124,7 @@ class _Everybody:
         return all(self._found[key] and self._rows[key] == 1 for key in self._wanted)
 
     def give_to(self, lines: Iterable[Line]) -> None:
-        """Give each row its customer, or the reason why the customer is not certain."""
+        """Set the customer of each row, or the reason why the customer is not certain."""
         sharing: dict[str, list[Line]] = defaultdict(list)
         for line in lines:
             sharing[self._key(line.key)].append(line)
@@ -180,7 +180,7 @@ class _Everybody:
 
 
 def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: bool) -> None:
-    """Give rows with the same number their customers: by surname if several rows or customers have the number."""
+    """Set the customers of rows with the same number: by surname if several rows or customers have the number."""
     if len(customers) == 1 and not shared and _number(customers[0]) == lines[0].key:
         _give_member(lines[0], customers[0])
         return
@@ -200,9 +200,9 @@ def _give_members(lines: list[Line], customers: "list[Customer]", *, shared: boo
 
 
 def _give_member(line: Line, customer: "Customer") -> None:
-    """Give a row the customer with its number, unless the names show that it is for another person, such as a partner.
+    """Set the customer of a row, unless the names show that the row is for another person, such as a partner.
 
-    The surname may change if the first name stays. Otherwise the surname must be the same, if it is known.
+    The surname may differ if the first name is the same. Otherwise the surname must be the same, if it is known.
     """
     pairs = [
         (_name(stored), _name(given))
@@ -214,7 +214,7 @@ def _give_member(line: Line, customer: "Customer") -> None:
     ]
     if pairs and pairs[0][0] != pairs[0][1]:
         line.problems.append(
-            f"its membership number is that of {customer.id}, who has another name: match by id to change it"
+            f"its membership number is that of {customer.id}, who has another name: use --match id to change the name"
         )
     else:
         line.before = customer
@@ -241,14 +241,14 @@ def _refuse_new_twice(lines: list[Line]) -> None:
 
 
 def _give_only(line: Line, customers: "list[Customer]") -> None:
-    """Give a row the one customer with its e-mail."""
+    """Set the customer of a row, if one customer has its e-mail."""
     if len(customers) > 1:
         line.problems.append(f"{len(customers):,} customers have this email: {_ids(customers)}")
         return
     customer_id = line.cells.get("id")
     if customer_id and [customer.id for customer in customers] != [customer_id]:
-        of = f"of {customers[0].id}" if customers else "of nobody"
-        line.problems.append(f"its id is {customer_id}, but its email is {of}; match by id to change an email")
+        who = customers[0].id if customers else "nobody"
+        line.problems.append(f"its id is {customer_id}, but {who} has its email: use --match id to change an email")
     line.before = customers[0] if customers else None
 
 

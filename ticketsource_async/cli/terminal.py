@@ -42,6 +42,7 @@ _FOLDED: Final = (32, 24, 16)
 _ENOUGH: Final = 4
 _UNKNOWN: Final = (80, 24)  # the size to assume for a pipe, which has none
 _NARROWEST: Final = 20
+_INSTEAD: Final = "--format json"
 
 
 table_or_file_option = click.option(
@@ -162,9 +163,9 @@ class Printing:
                 write(record)
 
 
-def print_rows(table: "Table[T]", rows: Sequence[T], below: Sequence[str] = ()) -> None:
-    """Print a table of rows that are no records, and lines below it."""
-    _print([*_list(table, rows, [{} for _ in rows]), *below])
+def print_rows(table: "Table[T]", rows: Sequence[T], below: Sequence[str] = (), *, instead: str = _INSTEAD) -> None:
+    """Print a table of rows that are no records, and lines below it. `instead` is the option that shows all columns."""
+    _print([*_list(table, rows, [{} for _ in rows], instead=instead), *below])
 
 
 # The text of a cell
@@ -265,11 +266,16 @@ def _encoding() -> str:
 
 
 def _list(
-    table: "Table[Any]", rows: Sequence[Any], invalid: Sequence[Mapping[str, object]] | None = None
+    table: "Table[Any]",
+    rows: Sequence[Any],
+    invalid: Sequence[Mapping[str, object]] | None = None,
+    *,
+    instead: str = _INSTEAD,
 ) -> "list[RenderableType]":
     """Return the table of a list, and a line that names the columns that do not fit on the terminal.
 
-    `invalid` has the unreadable values of each row, for rows that are parts of a record.
+    `invalid` has the unreadable values of each row, for rows that are parts of a record. `instead` is
+    as in `print_rows`.
     """
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -290,7 +296,7 @@ def _list(
     widths = _fit(headings, cells, whole)
     drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
-        drawn.append(f"Not shown: {', '.join(left_out)}. Use a wider window or --format json.")
+        drawn.append(f"Not shown: {', '.join(left_out)}. Use a wider window or {instead}.")
     return drawn
 
 

@@ -9,12 +9,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from functools import reduce
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError, UnreadableFile
+from ticketsource_async.files.formulas import SHEET_PART, with_errors_as_texts
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -30,7 +32,6 @@ _MARKS: Final = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 
-_SHEET_PART: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
 _LAST_CELL: Final = re.compile(r'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]{1,3})([0-9]{1,7})"')
 _HEAD_OF_SHEET: Final = 4096
 _MOST_CELLS: Final = 20_000_000  # a million customers with all columns
@@ -89,7 +90,8 @@ def read(
     `delimiter` overrule that.
 
     For a spreadsheet, the only sheet with rows is read, or the one that `sheet` names. A number without a fraction is
-    read as its digits, a day as ISO 8601, and a cell with an error as empty.
+    read as its digits, a day as ISO 8601. An error is read as its text, such as `#N/A`, and a formula without a result
+    as `#NOT COMPUTED!`; in `xls`, both are read as empty or as 0.
 
     Raises `UnreadableFile` for a file that is no table, and `ConfigurationError` for an option that does not fit.
     """
@@ -261,12 +263,15 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
     if far := next((cell for cell in _last_cells(data) if _cells_up_to(*cell) > _MOST_CELLS), None):
         raise UnreadableFile(f"{name} has a cell far from all others, {''.join(far)}: delete what is there.", name)
     try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(with_errors_as_texts(data)))
         found = _chosen(book, name, sheet)
         values = found.to_python(skip_empty_area=False) if found else []
     except BaseException as error:
         # Rust code raises PanicException for an impossible file. It is no subclass of Exception.
-        if not isinstance(error, calamine.CalamineError) and type(error).__name__ != "PanicException":
+        if (
+            not isinstance(error, calamine.CalamineError | zipfile.BadZipFile)
+            and type(error).__name__ != "PanicException"
+        ):
             raise
         said = f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one."
         raise UnreadableFile(said, name) from None
@@ -292,7 +297,7 @@ def _last_cells(data: bytes) -> list[tuple[str, str]]:
     found = []
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            for part in filter(_SHEET_PART.fullmatch, book.namelist()):
+            for part in filter(SHEET_PART.fullmatch, book.namelist()):
                 with book.open(part) as sheet:
                     head = sheet.read(_HEAD_OF_SHEET).decode("utf-8", "replace")
                 found += _LAST_CELL.findall(head)
@@ -314,6 +319,8 @@ def _text_of(value: object) -> str:
     """Return a cell as text: a number without a fraction as its digits, a day without a time of 00:00."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not isfinite(value):
+        value = "#NUM!"  # as spreadsheets show a number that is too great
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, datetime) and value.time() == time():
