@@ -16,7 +16,7 @@ from lists import Query, ordinary, people, serving
 from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
-from ticketsource_async.cli.common import COMMANDS
+from ticketsource_async.cli.options import COMMANDS
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
 

@@ -12,10 +12,11 @@ from click.shell_completion import get_completion_class
 
 from ticketsource_async import __version__
 from ticketsource_async.cli.check import check
-from ticketsource_async.cli.common import COMMANDS, EXIT_CODES, INTERRUPTED, Lazy, run, say, saying_what_is_wrong
+from ticketsource_async.cli.common import EXIT_CODES, INTERRUPTED, run, say, saying_what_is_wrong
 from ticketsource_async.cli.donations import list_donations
 from ticketsource_async.cli.door_list import door_list
 from ticketsource_async.cli.help import Command
+from ticketsource_async.cli.options import COMMANDS, Lazy
 from ticketsource_async.cli.report import report
 from ticketsource_async.cli.sales import sales
 

@@ -17,15 +17,13 @@ from ticketsource_async.cli.common import (
     NOT_AUTHENTICATED,
     TRY_AGAIN_LATER,
     box_office,
-    command,
     ending_as_told,
     exit_code,
     progress,
-    quiet_option,
     run,
-    sandbox_option,
     say,
 )
+from ticketsource_async.cli.options import command, quiet_option, sandbox_option
 from ticketsource_async.output import check_writable, opened
 
 if TYPE_CHECKING:

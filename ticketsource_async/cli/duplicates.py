@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ticketsource_async.cli.common import (
-    LeftOut,
-    command,
-    output_option,
-    progress,
-    quiet_option,
-    reporting_unreadable,
-    run,
-    sandbox_option,
-    say,
-    strict_option,
-)
+from ticketsource_async.cli.common import LeftOut, progress, reporting_unreadable, run, say
 from ticketsource_async.cli.find import everybody
+from ticketsource_async.cli.options import command, output_option, quiet_option, sandbox_option, strict_option
 from ticketsource_async.cli.terminal import TABLE, Printing, limited, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:

@@ -3,28 +3,22 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, fields  # not attrs, which help would have to load
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import (
+from ticketsource_async.cli.common import LeftOut, box_office, not_written, progress, reporting_unreadable, run, say
+from ticketsource_async.cli.options import (
     TEXT,
-    LeftOut,
-    box_office,
     chosen_format,
     command,
+    days_options,
     format_option,
-    not_written,
     output_option,
-    progress,
     quiet_option,
-    reporting_unreadable,
-    run,
     sandbox_option,
-    say,
     strict_option,
 )
 from ticketsource_async.cli.recipients import Recipients, by_request, from_store, recipient_options, who_booked
@@ -223,39 +217,6 @@ def export_customers(
             recipients.say_who_is_not()
 
     _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
-
-
-class Day(click.DateTime):
-    """A day, such as 2026-01-31."""
-
-    def __init__(self) -> None:
-        super().__init__(["%Y-%m-%d"])
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the day, or fail with a text that says how to write a day."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is not a day. Write the year, the month and the day, such as 2026-01-31.", param, ctx)
-
-
-def days_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add --from and --to; the function gets them as `start`, None for all."""
-
-    @wraps(function)  # as above
-    def with_days(*arguments: object, first: datetime | None, last: datetime | None, **given: object) -> None:
-        from ticketsource_async import StartFilter  # noqa: PLC0415 - as above
-
-        if first and last and last < first:
-            raise click.UsageError("--to is before --from.")
-        start = StartFilter(first and first.date(), last and last.date()) if first or last else None
-        function(*arguments, start=start, **given)
-
-    made: Callable[..., None] = with_days
-    for option, name, side in (("--to", "last", "earlier"), ("--from", "first", "later")):
-        explained = f"Only performances on this day or {side}, such as 2026-01-31."
-        made = click.option(option, name, type=Day(), metavar="DAY", help=explained)(made)
-    return made
 
 
 async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":

@@ -11,22 +11,17 @@ import click
 from ticketsource_async.cli.common import (
     FAILED,
     MOST_NAMED,
-    SAMPLE_CUSTOMER,
-    TEXT,
     LeftOut,
     box_office,
     called,
     checked_ids,
-    command,
     fail,
     progress,
-    quiet_option,
     reporting_unreadable,
     run,
-    sandbox_option,
     say,
-    strict_option,
 )
+from ticketsource_async.cli.options import SAMPLE_CUSTOMER, TEXT, command, quiet_option, sandbox_option, strict_option
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
 from ticketsource_async.contacts import comparable_email, folded, is_telephone, national, words_of
 

@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ticketsource_async.cli.common import (
-    SAMPLE_CUSTOMER,
-    SAMPLE_NOTE,
-    TEXT,
-    LeftOut,
-    box_office,
-    checked_ids,
-    command,
-    reporting_unreadable,
-    run,
-    sandbox_option,
-    strict_option,
-)
+from ticketsource_async.cli.common import LeftOut, box_office, checked_ids, reporting_unreadable, run
+from ticketsource_async.cli.options import SAMPLE_CUSTOMER, SAMPLE_NOTE, TEXT, command, sandbox_option, strict_option
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
 
 if TYPE_CHECKING:

@@ -9,22 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ticketsource_async.cli.common import (
-    FAILED,
-    TEXT,
-    box_office,
-    chosen_format,
-    command,
-    fail,
-    format_option,
-    output_option,
-    progress,
-    quiet_option,
-    reporting_unreadable,
-    run,
-    say,
-    with_notes,
-)
+from ticketsource_async.cli.common import FAILED, box_office, fail, progress, reporting_unreadable, run, say, with_notes
+from ticketsource_async.cli.options import TEXT, chosen_format, command, format_option, output_option, quiet_option
 from ticketsource_async.errors import (
     APIError,
     InvalidID,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import FormatChoice, chosen_format, on_terminal
+from ticketsource_async.cli.common import on_terminal
+from ticketsource_async.cli.options import FormatChoice, chosen_format
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
