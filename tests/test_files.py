@@ -162,7 +162,7 @@ def test_json_lines_have_everything_one_customer_a_line() -> None:
 @pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
 def test_what_is_no_format_is_refused(name: str) -> None:
     """Nothing is written in another format instead."""
-    with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
+    with pytest.raises(ConfigurationError, match="Choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
         format_named(name)
 
 
@@ -249,7 +249,7 @@ async def test_a_program_gets_the_text_of_a_file_for_an_answer(tmp_path: Path, n
     await files.write(people(3), CUSTOMERS, tmp_path / f"people.{name}")
 
     if FORMATS[name].is_binary:
-        with pytest.raises(ConfigurationError, match=f"{name} is no text"):
+        with pytest.raises(ConfigurationError, match=f"{name} is not a text"):
             files.as_text(people(3), CUSTOMERS, name)
     else:
         written = (tmp_path / f"people.{name}").read_bytes().decode()
@@ -376,7 +376,7 @@ async def test_a_format_that_is_named_overrules_the_ending(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["json", "jsonl", "parquet", "xlsx"])
 async def test_a_byte_order_mark_is_for_csv_and_tsv_alone(tmp_path: Path, name: str) -> None:
     """Few can read JSON that begins with one."""
-    with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv, and this is {name}"):
+    with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv only. For {name}, leave it out"):
         await files.write(people(1), CUSTOMERS, tmp_path / f"people.{name}", byte_order_mark=True)
 
     assert not list(tmp_path.iterdir())

@@ -145,5 +145,5 @@ def test_without_its_extra_a_page_names_the_extra() -> None:
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
-    assert done.stderr.rstrip().endswith("HTML needs an extra: pip install 'ticketsource-async[html]'")
+    assert done.stderr.rstrip().endswith("To write HTML, install an extra: pip install 'ticketsource-async[html]'")
     assert done.stdout == ""

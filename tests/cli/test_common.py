@@ -168,7 +168,7 @@ async def test_a_command_says_what_it_waits_for_and_until_when(tmp_path: Path) -
 
     assert (said.code, quiet.code) == (0, 0)
     assert said.err == (
-        "ticketsource: waiting: GET /customers ended in RateLimited (429). The next attempt is in 10 s.\n"
+        "ticketsource: waiting: GET /customers failed (429 RateLimited). The next attempt is in 10 s.\n"
     )
     assert quiet.err == ""
 
@@ -264,7 +264,7 @@ async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: 
         (">&-", ("customers", "export", "-o", "FILE"), 0, ""),
         ("2>&-", ("customers", "export", "--consent", "email"), 0, ""),
         ("2>&-", ("customers", "get", "cst-nobody"), 1, ""),
-        ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so nobody can be asked: add --yes."),
+        ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so the command cannot ask. Add --yes"),
     ],
 )
 async def test_a_closed_stream_is_no_reason_for_a_traceback(
@@ -285,9 +285,9 @@ async def test_a_closed_stream_is_no_reason_for_a_traceback(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("customers", "create", "--last-name", "X"), "the customer is created."),
-        (("customers", "update", "ID", "--last-name", "X"), "the update is done."),
-        (("notes", "create", "ID", "X"), "the note is created."),
+        (("customers", "create", "--last-name", "X"), "The customer is created."),
+        (("customers", "update", "ID", "--last-name", "X"), "The update is done."),
+        (("notes", "create", "ID", "X"), "The note is created."),
     ],
 )
 async def test_what_was_written_is_said_though_nobody_reads_the_record(
@@ -303,7 +303,10 @@ async def test_what_was_written_is_said_though_nobody_reads_the_record(
     process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
     err = await process.stderr.read()
 
-    assert (await process.wait(), err.decode()) == (1, f"ticketsource: nobody reads what is printed: {said}\n")
+    assert (await process.wait(), err.decode()) == (
+        1,
+        f"ticketsource: the program that reads the output ended early. {said}\n",
+    )
 
 
 @pytest.mark.parametrize(("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
@@ -359,7 +362,7 @@ async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     assert len(table(out.decode())) == 7
     assert settings["TICKETSOURCE_API_KEY"] == "skl-mine"
     assert server.returncode == 130
-    assert err.decode() == "Serving 7 sample customers; Ctrl-C stops.\n"
+    assert err.decode() == "The sample box office has 7 customers. Press Ctrl-C to stop it.\n"
 
 
 async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
@@ -367,7 +370,7 @@ async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
     done = await run("sandbox", "--port", box.url.rpartition(":")[2])
 
     assert (done.code, done.out) == (1, "")
-    assert "address already in use" in done.err
+    assert "is in use by another program. Choose another --port" in done.err
     assert done.err.count("\n") == 1
 
 

@@ -162,7 +162,7 @@ async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[st
     assert shown.code == 0
     assert all(customer_id in shown.out for customer_id in people[:6])
     assert people[6] not in shown.out
-    assert (file.code, "--format table is for stdout" in file.err) == (2, True)
+    assert (file.code, "--format table cannot be written to a file" in file.err) == (2, True)
     assert shown.out.split()[:3] == ["group", "same", "id"]
 
 

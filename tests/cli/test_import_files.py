@@ -80,7 +80,7 @@ async def test_a_workbook_is_imported_with_its_numbers_days_and_consents(
     assert done.err.startswith(f'{file}: sheet "People"\n')
     assert new["values"] == {"email": "new@example.com", "consent_email": False, "consent_post": True}
     assert (refused["row"], refused["id"]) == (3, zoe.id)
-    assert refused["reason"] == "consent_sms must be true or false, yes or no, 1 or 0; it is '2'"
+    assert refused["reason"] == "consent_sms must be true or false, yes or no, 1 or 0, not '2'"
 
 
 async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
     _, (outcome,) = await import_(file, "--match", "email", "--sheet", "New", box=box)
 
     assert refused.code == 2
-    assert 'several sheets with rows: "Old", "New". Name one (--sheet).' in refused.err
+    assert 'several sheets with rows: "Old", "New". Choose one with --sheet.' in refused.err
     assert outcome["values"] == {"email": "new@example.com"}
 
 
@@ -247,7 +247,7 @@ async def test_corrected_surnames_are_written_although_the_telephones_lost_their
     assert done.code == 0
     assert Counter(outcome["outcome"] for outcome in outcomes) == {"would update": 300}
     assert {tuple(outcome["changes"]) for outcome in outcomes} == {("last_name",)}
-    assert "left as stored: 300 in telephone.\n" in done.err
+    assert "The stored values stay: 300 in telephone.\n" in done.err
 
 
 ODD_TEXTS = (

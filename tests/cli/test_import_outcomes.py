@@ -84,7 +84,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
 
     assert shown.count("is no e-mail address") == 40
-    assert "60 more: --refused refused.xlsx writes all of them to a file." in shown
+    assert "60 more: add --refused refused.xlsx to write all of them to a file." in shown
 
 
 async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
@@ -184,7 +184,7 @@ async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
         "email 'n/a'",
         "last_name is '#N/A'",
         "consent_post must be true or false",
-        "membership_end_date is a day",
+        "membership_end_date must be a day",
     ):
         assert said in outcome["reason"]
 
@@ -314,4 +314,4 @@ async def test_the_order_of_days_is_asked_for_only_where_it_helps(
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
 
-    assert outcome["reason"] == f"membership_start_date is a day such as 2026-01-31, not {cell!r}{hint}"
+    assert outcome["reason"] == f"membership_start_date must be a day such as 2026-01-31, not {cell!r}{hint}"

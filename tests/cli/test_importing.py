@@ -65,7 +65,7 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_rows_then_do_it(
     assert dry.code == 0
     assert dry.err.splitlines() == [
         f'{file}: UTF-8, ","',
-        "1 would create, 1 would update. Writing takes 3 requests. Nothing was written: --apply writes.",
+        "1 would create, 1 would update. Writing takes 3 requests. Nothing was written. To write, add --apply.",
         "Consents: 1 given, 0 withdrawn.",
     ]
     assert done[1] == {"row": 2, "outcome": "updated", "id": zoe.id, "changes": changes}
@@ -310,7 +310,7 @@ async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_r
 
     assert (done.code, outcome["outcome"], outcome["as_stored"]) == (0, "updated", [column])
     assert outcome["changes"] == {"last_name": ["Smth", "Smith"]}
-    assert f"Cells that a spreadsheet turned into numbers, left as stored: 1 in {column}.\n" in done.err
+    assert f"A spreadsheet has turned cells into numbers. The stored values stay: 1 in {column}.\n" in done.err
     assert (again["outcome"], again["as_stored"]) == ("unchanged", [column])
     assert other["changes"] == {column: [before, "01632 960"]}
 
@@ -333,11 +333,11 @@ async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
     ("content", "said"),
     [
         (b"email,nickname\n", "- 'nickname' is not known."),
-        (b"email,email\n", "- 'email' and 'email' are both email"),
-        (b"last_name\n", "The file has no column 'email'. --match email needs it."),
+        (b"email,email\n", "- 'email' and 'email' both mean email"),
+        (b"last_name\n", "The file has no column 'email', and --match email needs it."),
         (b"", "has no rows"),
-        (b"email\nx\x81\n", "has no byte 81: look at line 2"),
-        (b'email\n"x"y\n', "is not a CSV: row 2"),
+        (b"email\nx\x81\n", "line 2 has the byte 81"),
+        (b'email\n"x"y\n', "cannot be read as CSV: row 2"),
     ],
 )
 async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, content: bytes, said: str) -> None:

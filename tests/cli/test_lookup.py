@@ -63,7 +63,7 @@ async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
         done = await run(*arguments, box=shows)
 
         assert done.code == 2
-        assert "an id here is" in done.err
+        assert "Such an id begins with " in done.err
 
 
 async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:
@@ -137,7 +137,7 @@ async def test_a_row_of_a_list_that_cannot_be_read_costs_only_itself(shows: Sand
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("csv", "name of 1 event could not be read, the cells are empty"),
+        ("csv", "name of 1 event could not be read, so the cells are empty"),
         ("table", "name of 1 event could not be read"),
     ],
 )

@@ -41,21 +41,29 @@ _SUMMER: Final = "summer"  # the finding that needs the user's answer
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a report to this file. You can send it to others: it has no value, no id and no key.",
+    help="Also write a report to this file. You can send it to others: it contains no values of your records, no ids "
+    "and no key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs, not lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs, in place of the lines.")
 @sandbox_option
 @quiet_option
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
     """Check how the API behaves for your key: run this first.
 
-    The command makes at most 30 requests. They change nothing. Each line has one of four results. ok: as documented.
-    odd: different, but this library can use it. open: this check could not find it out. failed: it does not work. If
-    nothing failed, the exit code is 0. On a terminal the command asks one question.
+    The command makes at most 30 requests. They change nothing. On a terminal the command asks one question. Each line
+    of the output has one of four results:
 
-    The output and the report have no value, no id and no key. They have the names of attributes that many records
-    share.
-    """
+    \b
+    ok      it is as documented
+    odd     it is different, but this library can use it
+    open    this check could not find it out
+    failed  it does not work
+
+    If nothing failed, the exit code is 0.
+
+    The output and the report contain no values of your records, no ids and no key. They contain names of attributes
+    that many records have.
+    """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")
     from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
@@ -184,8 +192,8 @@ def _ask(summer: "Summer") -> bool | None:
     say(f"The API writes the start of a date as {summer.written}.")
     with asking():
         given: str = click.prompt(
-            f"{what} on {start.day} {start:%B %Y}: at which local time does it start? (1: {start:%H:%M}, "
-            f"2: {other:%H:%M}{next_day}, ?: neither, or not known)",
+            f"{what} on {start.day} {start:%B %Y}: at which local time does it start? Type 1 for {start:%H:%M}, 2 for "
+            f"{other:%H:%M}{next_day}, or ? if neither is right or you do not know",
             type=click.Choice(["1", "2", "?"]),
             default="?",
             show_choices=False,

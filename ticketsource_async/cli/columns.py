@@ -84,16 +84,19 @@ class Columns:
         problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
         problems += self._unnamed(file, ignore_unknown=ignore_unknown)
         if needed not in self.at.values():
-            problems.append(f"The file has no column {needed!r}. --match {match} needs it.")
+            problems.append(f"The file has no column {needed!r}, and --match {match} needs it.")
             if file.delimiter and self.width == 1:
-                problems.append(f"The header has one cell, with {file.taken}: name the --delimiter if that is another.")
+                problems.append(
+                    f"The header has only one cell. The file was read as {file.taken}. If another character "
+                    "separates the cells, give it as --delimiter."
+                )
         if problems:
             listed = "".join(f"\n- {problem}" for problem in problems)
             raise click.UsageError(
                 f"The header in row {file.header.number} cannot be used:{listed}\n"
                 f"The columns are {', '.join(CUSTOMERS.names)}.\n"
-                'Say what a column is with --column "NAME=COLUMN", leave one out with --column "NAME=", or all that '
-                "are unknown with --ignore-unknown."
+                'To say which of these a column is, add --column "NAME=COLUMN". To leave a column out, add --column '
+                '"NAME=". To leave out all columns that are not known, add --ignore-unknown.'
             )
 
     def repeats_header(self, cells: Mapping[int, str]) -> bool:
@@ -116,9 +119,9 @@ class Columns:
         for name, column in mapping.items():
             places = [place for place, found in enumerate(self._names) if found and plain(found) == plain(name)]
             if not places:
-                yield f"There is no column {name!r}, which --column names."
+                yield f"--column says what {name!r} is, but the file has no column {name!r}."
             elif column and plain(column) not in _OWN:
-                yield f"--column leads {name!r} to {column!r}, which is no column.{_nearest(column)}"
+                yield f"--column says that {name!r} is {column!r}, but that is not a column.{_nearest(column)}"
             elif not column:
                 self.left_out += [self._names[place] for place in places]
             else:
@@ -136,18 +139,24 @@ class Columns:
                 self.at[place] = column
             elif plain(name) in _OWN:
                 # The file's own column, such as a consent, is never silently replaced by another.
-                yield f'{name!r} is there, and --column names another for it: leave one out, as --column "{name}="'
+                yield (
+                    f"{name!r} is in the file, but --column says that another column is {column}. Leave one of them "
+                    f'out, such as --column "{name}=".'
+                )
             elif ignore_unknown:
                 self.left_out.append(name)
             elif column:
-                yield f"{name!r} is {column} as well, for which --column names another."
+                yield (
+                    f"{name!r} means {column}, but --column says that another column is {column}. Leave one of them "
+                    f'out, such as --column "{name}=".'
+                )
             else:
                 yield f"{name!r} is not known.{_nearest(name)}"
         for column, names in self._names_by_column().items():
             if len(set(map(plain, names))) < len(names):
-                yield f"{' and '.join(map(repr, names))} are both {column}: rename one in the file."
+                yield f"{' and '.join(map(repr, names))} both mean {column}. Rename one of them in the file."
             elif len(names) > 1:
-                yield f"{' and '.join(map(repr, names))} are both {column}: choose one with --column."
+                yield f"{' and '.join(map(repr, names))} both mean {column}. Choose one of them with --column."
 
     def _names_by_column(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = defaultdict(list)
@@ -169,7 +178,7 @@ class Columns:
             if row is not None and ignore_unknown:
                 self.left_out.append(f"column {place + 1}, which has no name")
             elif row is not None:
-                yield f"Column {place + 1} has no name, but cells, such as {row.cells[place]!r} in row {row.number}."
+                yield f"Column {place + 1} has cells, such as {row.cells[place]!r} in row {row.number}, but no name."
 
 
 def _nearest(name: str) -> str:

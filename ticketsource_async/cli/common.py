@@ -38,11 +38,11 @@ _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done; also if the program that reads the output stops early
-  1    not all is done, and stderr says why: something could not be read or
-       written, the API or an import refused something, nobody was found, or
-       a check failed
-  2    the command or a setting is wrong, and stderr says how
+  0    done, also if the program that reads the output stops early
+  1    not everything is done, and a message says why: something could not be
+       read or written, the API or an import refused something, nobody was
+       found, or a check failed
+  2    the command or a setting is wrong, and a message says how
   4    there is no API key, the API refuses it, or it does not allow this
   75   try again later: rate limit, server error, no connection, store in use
   130  you pressed Ctrl-C; 143 or 129: SIGTERM or SIGHUP ended the command"""
@@ -69,9 +69,10 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
             async with TicketSource(box.api_key, **options) as ts:  # pyright: ignore[reportArgumentType]  # as in from_env
                 yield ts
     elif not has_api_key():
+        takes_sandbox = "sandbox" in click.get_current_context().params
         fail(
-            "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
-            "--sandbox to an export, a look-up or `check`, or run `ticketsource sandbox`.",
+            "there is no API key. Set the environment variable TICKETSOURCE_API_KEY to the key of your box office. To "
+            f"try this command without a key, {'add --sandbox' if takes_sandbox else 'run `ticketsource sandbox`'}.",
             NOT_AUTHENTICATED,
         )
     else:
@@ -107,12 +108,15 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
 
 def _waiting(event: "RetryEvent") -> str:
     """Return a text that says what the command waits for, and until when."""
-    what = f"{event.method} {event.path} ended in {event.error}" + (f" ({event.status})" if event.status else "")
-    since = f", for {event.failing_for:.0f} s now" if event.failing_for >= 1 else ""
+    error = f"{event.status} {event.error}" if event.status else event.error
+    failed = f"has failed for {event.failing_for:.0f} s" if event.failing_for >= 1 else "failed"
     until = ""
     if event.patience is not None:
         until = f" The command gives up at {datetime.now() + timedelta(seconds=event.patience):%H:%M:%S}."  # noqa: DTZ005 - people's own time
-    return f"ticketsource: waiting: {what}{since}. The next attempt is in {event.wait:.0f} s.{until}"
+    return (
+        f"ticketsource: waiting: {event.method} {event.path} {failed} ({error}). The next attempt is in "
+        f"{event.wait:.0f} s.{until}"
+    )
 
 
 def _write_line(line: str) -> None:
@@ -140,7 +144,7 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
         yield note
     finally:  # also if the command fails later on
         for (path, kind), ids in found.items():
-            empty = ", the cells are empty" if in_cells else ""
+            empty = ", so the cells are empty" if in_cells else ""
             whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
             say(f"{path} of {whose} could not be read{empty}: {first_few(ids)}")
     if strict and found:
@@ -212,7 +216,7 @@ def confirm_deletion(
     if yes:
         return
     if sys.stdin is None:
-        raise click.UsageError("stdin is closed, so nobody can be asked: add --yes.")
+        raise click.UsageError("stdin is closed, so the command cannot ask. Add --yes to delete without a question.")
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
     what = ""
@@ -225,7 +229,10 @@ def confirm_deletion(
 
     run(look_up())
     with asking():
-        click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
+        confirmed = click.confirm(f"Delete the {visible(what)} for good?", err=True)
+    if not confirmed:
+        say("Nothing was deleted.")
+        raise click.exceptions.Exit(FAILED)
 
 
 def on_terminal(stream: TextIO | None) -> bool:
@@ -248,8 +255,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None, total: i
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     """Do the work of a command. If it fails, end as `EXIT_CODES` says.
 
-    If the reader of a pipe ends early, that is an ordinary end, unless `unread` says what is missing then. The same
-    text is added to the error if the command cannot print at all.
+    If the program that reads the output ends early, that is an ordinary end, unless `unread` says what the user must
+    know then. The same sentence is added to the error if the command cannot print at all.
     """
     import asyncio  # noqa: PLC0415 - help can do without
 
@@ -277,17 +284,17 @@ def ending_as_told(*, unread: str = "") -> Iterator[None]:
     """Turn a failure into one line on stderr and an exit code of `EXIT_CODES`; `unread` is as in `run`."""
     from ticketsource_async import errors  # noqa: PLC0415 - as above
 
+    unread = unread[:1].upper() + unread[1:]
     try:
         yield
     except BrokenPipeError:
         # Else the interpreter prints an error when it flushes stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if unread:
-            fail(f"nobody reads what is printed: {unread}", FAILED)
+            fail(f"the program that reads the output ended early. {unread}", FAILED)
     except OSError as error:
         what = f"{error.filename} cannot be written: " if error.filename else ""
-        done = f" {unread[0].upper()}{unread[1:]}" if unread else ""
-        fail(with_notes(error, f"{what}{error.strerror or error}.{done}"), FAILED)
+        fail(with_notes(error, f"{what}{error.strerror or error}. {unread}".rstrip()), FAILED)
     except errors.TicketSourceError as error:
         fail(with_notes(error, str(error)), exit_code(error))
 
@@ -320,10 +327,14 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def saying_what_is_wrong() -> Iterator[None]:
-    """Remove control characters from the errors of click."""
+def reporting_click_errors() -> Iterator[None]:
+    """Remove control characters from the errors of click, and report in one line that click cannot print."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # click ends the command
+    except OSError as error:
+        fail(f"stdout cannot be written: {error.strerror or error}.", FAILED)
     except click.ClickException as error:
         from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, fields  # not attrs, which help would have to load
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import click
 from ticketsource_async.cli.common import LeftOut, box_office, not_written, progress, reporting_unreadable, run, say
 from ticketsource_async.cli.options import (
     TEXT,
+    WholeNumber,
     chosen_format,
     command,
     days_options,
@@ -19,6 +20,7 @@ from ticketsource_async.cli.options import (
     output_option,
     quiet_option,
     sandbox_option,
+    stored_customers_option,
     strict_option,
 )
 from ticketsource_async.cli.recipients import Recipients, by_request, from_store, recipient_options, who_booked
@@ -54,8 +56,9 @@ class Options:
     sandbox: bool
 
 
-_FORMAT = format_option(
-    "csv", "For customers, json and jsonl contain the whole record. All other files have one column for each field."
+_FORMAT = format_option("csv", "For Excel, use xlsx.")
+_CUSTOMERS_FORMAT = format_option(
+    "csv", "For Excel, use xlsx. json and jsonl contain the whole record, all others have one column for each field."
 )
 
 
@@ -83,7 +86,8 @@ def export_options(
         click.option(
             "--excel",
             is_flag=True,
-            help="In csv and tsv, mark the text as UTF-8. Excel needs this to show letters such as é.",
+            help="For a csv or tsv that you open in Excel: mark it as UTF-8. If not, Excel shows letters such as é "
+            "wrongly.",
         ),
         output_option,
         with_format,
@@ -95,7 +99,9 @@ def export_options(
 def check_options(options: Options, format_name: str, *, guards_formulas: bool) -> None:
     """Refuse the options of csv and tsv for another format."""
     if not guards_formulas and (options.excel or not options.escape_formulas):
-        raise click.UsageError(f"--excel and --no-escape-formulas are for csv and tsv, and this is {format_name}.")
+        raise click.UsageError(
+            f"--excel and --no-escape-formulas are for csv and tsv only. For {format_name}, leave them out."
+        )
 
 
 def _export(
@@ -156,8 +162,9 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this event. Each customer has one row. May be repeated, also together with "
-    "--date: a booking for one of them is enough. Refunded bookings and cancelled performances count too.",
+    help="Only customers with a booking for this event. `events list` prints the ids. Each customer has one row. May "
+    "be repeated, also together with --date: a booking for one of them is enough. Refunded bookings and cancelled "
+    "performances count too.",
 )
 @click.option(
     "--date",
@@ -165,11 +172,11 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this performance. ID is the id of one date of an event. Each customer has "
-    "one row. May be repeated. Refunded bookings count too.",
+    help="Only customers with a booking for this performance, which is one date of an event. `events dates EVENT_ID` "
+    "and `programme export` print the ids. Each customer has one row. May be repeated. Refunded bookings count too.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
-@export_options
+@click.option("--limit", type=WholeNumber(1), metavar="N", help="Stop after N customers.")
+@partial(export_options, with_format=_CUSTOMERS_FORMAT)
 def export_customers(
     options: Options,
     *,
@@ -181,9 +188,10 @@ def export_customers(
 ) -> None:
     """Export all customers, or those you choose.
 
-    If a value cannot be read, its cell is empty, and stderr lists it at the end. A consent that cannot be read does not
-    count as consent. If a whole customer cannot be read, the file does not have the row, stderr names the customer, and
-    the exit code is 1. A customer can be missing if somebody deletes other customers in TicketSource during the export.
+    If a value cannot be read, its cell is empty, and a message at the end says so. A consent that cannot be read does
+    not count as consent. If a whole customer cannot be read, the file has no row for the customer, a message names the
+    customer, and the exit code is 1. A customer can also be missing if somebody deletes other customers in TicketSource
+    during the export.
 
     With --event or --date, the command makes one request for each customer with a booking. It first says how many.
     """
@@ -212,11 +220,11 @@ def export_customers(
                 if written == limit:
                     break
 
-    def say_who_is_not() -> None:
+    def report_left_out() -> None:
         if not options.quiet:
-            recipients.say_who_is_not()
+            recipients.report_left_out()
 
-    _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
+    _export(options, CUSTOMERS, "customers", customers, report_left_out)
 
 
 async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
@@ -239,21 +247,16 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     help="Add the name, the e-mail and the telephone of the customer. This makes one request for each customer. The "
     "command first says how many. It keeps all bookings in memory. With --store it makes no such request.",
 )
-@click.option(
-    "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For --with-customer: take the customers from this store. `customers changes` writes it, with the customers "
-    "as of that run.",
-)
+@stored_customers_option("With --with-customer: take the customers from this store.")
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Export all bookings, with one row for each line of a booking.
 
-    If an event or a performance cannot be read, all other rows are written, stderr names it, and the exit code is 1.
+    If an event or a performance cannot be read, all other rows are written, a message names it, and the exit code is 1.
     """
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 
     if store is not None and not with_customer:
-        raise click.UsageError("--store needs --with-customer.")
+        raise click.UsageError("--store works only together with --with-customer.")
 
     async def lines(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[SoldLine, None]":
         async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:
@@ -285,7 +288,7 @@ def export_programme(options: Options, *, start: "StartFilter | None") -> None:
 
     A performance is one date of an event.
 
-    If an event or a venue cannot be read, all other rows are written, stderr names it, and the exit code is 1.
+    If an event or a venue cannot be read, all other rows are written, a message names it, and the exit code is 1.
     """
     from ticketsource_async.tables import PROGRAMME, Performance  # noqa: PLC0415 - as above
 

@@ -21,7 +21,15 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.cli.options import SAMPLE_CUSTOMER, TEXT, command, quiet_option, sandbox_option, strict_option
+from ticketsource_async.cli.options import (
+    SAMPLE_CUSTOMER,
+    TEXT,
+    command,
+    quiet_option,
+    sandbox_option,
+    stored_customers_option,
+    strict_option,
+)
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
 from ticketsource_async.contacts import comparable_email, folded, is_telephone, national, words_of
 
@@ -87,11 +95,7 @@ _BY_NAME: Final = "To find a customer by name, telephone or membership number: `
 @sandbox_option
 @strict_option
 @quiet_option
-@click.option(
-    "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Search this store and make no request. `customers changes` writes it, with the customers as of that run.",
-)
+@stored_customers_option("Search in this store, and make no request.")
 @print_format_option("jsonl")
 @limit_option
 def find_customers(
@@ -106,19 +110,19 @@ def find_customers(
 ) -> None:
     """Find customers by a part of their name, e-mail or telephone.
 
-    You can also give a part of the membership number, or the id.
+    You can also give a part of the membership number, or the whole id.
 
     Capital letters and accents make no difference: jose finds José. The words of a name may come in any order. You can
-    write a telephone with 0 or with +44, and with any spaces. Give at least three digits.
+    write a telephone with 0 or with +44, and with any spaces. Give at least three digits of it.
 
-    The API has no search, so the command reads all customers, 100 a request, and stops at --limit. With --store it
-    makes no request.
+    The API has no search. So the command reads all customers, 100 with each request, and stops at --limit. With --store
+    it makes no request.
 
     If nobody is found, the exit code is 1.
     """
     text = _as_stored(" ".join(texts))
     if not folded(text).strip():
-        raise click.UsageError("TEXT is empty.")
+        raise click.UsageError("TEXT is empty. Give a part of a name, an e-mail or a telephone.")
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
     printing, matches = Printing(format, limit), matcher(text)
@@ -146,7 +150,7 @@ def find_customers(
                             break
             if not quiet:
                 where = f" in {store}" if store else ""
-                more = " There may be more: raise --limit." if found == printing.most else ""
+                more = " There may be more. To see them, give a larger --limit." if found == printing.most else ""
                 say(f"{found:,} found among {read:,} customers{where}.{more}")
         if not found:
             raise click.exceptions.Exit(FAILED)
@@ -199,8 +203,9 @@ def get_customer(
 ) -> None:
     """Print one customer, by the id or by the whole e-mail.
 
-    For an e-mail the command reads all customers, 100 a request, since the API has no search. Capital letters make no
-    difference. If several customers have the e-mail, stderr names them, nothing is printed, and the exit code is 1.
+    The API has no search. So for an e-mail the command reads all customers, 100 with each request. Capital letters make
+    no difference. If several customers have the e-mail, a message names them, no record is printed, and the exit code
+    is 1.
     """
     printing, wanted = Printing(format), _as_stored(customer)
 
@@ -234,7 +239,7 @@ async def _with_email(
 ) -> "Customer":
     """Return the customer with an e-mail; if there is not exactly one, end the command with an error."""
     if not quiet:
-        say("The API has no search, so this reads all customers, 100 a request.")
+        say("The API has no search, so the command reads all customers, 100 with each request.")
     wanted, read = comparable_email(email), 0
     found: list[Customer] = []
     with progress("customers", quiet=quiet) as shown:

@@ -3,7 +3,9 @@
 The library is imported inside the functions, so that help and completion are quick.
 """
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -27,7 +29,7 @@ class _Text(click.types.StringParamType):
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.fail("it is not in UTF-8.", param, ctx)
+            self.fail("it is not in UTF-8. Set the terminal to UTF-8.", param, ctx)
         return text
 
 
@@ -35,6 +37,77 @@ TEXT: Final = _Text()
 
 SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
 SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
+
+
+@dataclass(frozen=True)  # not attrs, which help would have to load
+class IdArgument:
+    """An id that a command takes: what it is of, a sample for examples, and the commands that print such ids."""
+
+    of: str
+    sample: str
+    printed_by: str
+
+
+IDS: Final = {
+    "customers": IdArgument("a customer", SAMPLE_CUSTOMER, "`customers find TEXT`"),
+    "events": IdArgument("an event", "evt-dQyWKER4Orw5glVX", "`events list`"),
+    "venues": IdArgument("a venue", "ven-dQyWKER4Orw5glVX", "`programme export` or `events venues EVENT_ID`"),
+    "dates": IdArgument("a date", "dat-dQyWKER4Orw5glVX", "`programme export` or `events dates EVENT_ID`"),
+    "bookings": IdArgument("a booking", "bkg-dQyWKER4Orw5glVX", "`bookings export` or `dates bookings DATE_ID`"),
+    "seats": IdArgument("a seat", "sea-dQyWKER4Orw5glVX", "`bookings seats BOOKING_ID`"),
+    "notes": IdArgument("a note", SAMPLE_NOTE, "`notes list CUSTOMER_ID`"),
+}
+"""The ids that commands take, by the group of the commands that print such records."""
+
+
+def about_ids(*ids: IdArgument) -> str:
+    """Return what these ids are of, how they begin and how to find them: the end of "this is the id of"."""
+    of = " or ".join(one.of for one in ids)
+    beginnings = " or ".join(one.sample.partition("-")[0] + "-" for one in ids)
+    commands = " or ".join(one.printed_by for one in ids)
+    return f"{of}. Such an id begins with {beginnings}. To find it, run {commands}."
+
+
+class WholeNumber(click.types.IntParamType):
+    """A whole number with bounds. Unlike `click.IntRange`, it says in words what is allowed."""
+
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail with a text that says which numbers are allowed."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = self._least - 1
+        if number < self._least or (self._most is not None and number > self._most):
+            allowed = f"from {self._least} to {self._most}" if self._most is not None else f"of {self._least} or more"
+            self.fail(f"{value!r} is not a whole number {allowed}.", param, ctx)
+        return number
+
+
+class StoreFile(click.Path):
+    """An existing store of `customers changes`."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or fail with a text that says how to make a store."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.exists():
+            self.fail(f"{path} does not exist. To make it, run `customers changes --store {path}`.", param, ctx)
+        return path
+
+
+def stored_customers_option(use: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option --store of a command that reads a store; `use` says what for."""
+    return click.option(
+        "--store",
+        type=StoreFile(),
+        help=f"{use} `customers changes` writes this file. It has the customers as of its last run.",
+    )
+
 
 COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
 """The loaded commands, by group and name."""
@@ -84,17 +157,34 @@ output_option = click.option(
 class FormatChoice(Lazy, click.Choice[str]):
     """The name of a format, in any case. The formats are loaded when they are needed."""
 
-    def __init__(self, suits: "Callable[[Format], bool]" = lambda _: True, *besides: str) -> None:
+    def __init__(self, suits: "Callable[[Format], bool]" = lambda _: True, *others: str) -> None:
         self._suits = suits
-        self._besides = besides
+        self._others = others
         super().__init__([], case_sensitive=False)
 
     @property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The extra names, then the names of the suitable formats."""
+        """The other names, then the names of the suitable formats."""
         from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
 
-        return (*self._besides, *(name for name, kind in FORMATS.items() if self._suits(kind)))
+        return (*self._others, *(name for name, kind in FORMATS.items() if self._suits(kind)))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or fail with a text that says what to use instead."""
+        name = str(value).lower()
+        if name not in self.choices:
+            self.fail(f"{value!r} is not one of {', '.join(self.choices)}.{self._hint(name)}", param, ctx)
+        return name
+
+    def _hint(self, name: str) -> str:
+        """Return what to use in place of a name that is not a choice, as the end of a text."""
+        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - as above
+
+        if name == "table":
+            return " This command prints no table. To see one in Excel, write a file: -o FILE.xlsx."
+        if name in FORMATS:
+            return f" This command only prints, and {name} cannot be printed. For Excel, use --format csv > FILE.csv."
+        return " For Excel, use xlsx." if "xlsx" in self.choices else ""
 
 
 def format_option(default: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -85,12 +85,12 @@ class Outcomes:
     def summary(self, *, applied: bool) -> Iterator[str]:
         """Yield the lines of the summary."""
         counted = ", ".join(f"{count:,} {kind}" for kind, count in self._counts.items()) or "no rows"
-        yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written: --apply writes."
+        yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written. To write, add --apply."
         if self._consents:
             yield f"Consents: {self._consents['given']:,} given, {self._consents['withdrawn']:,} withdrawn."
         if self._as_stored:
             columns = ", ".join(f"{count:,} in {name}" for name, count in self._as_stored.items())
-            yield f"Cells that a spreadsheet turned into numbers, left as stored: {columns}."
+            yield f"A spreadsheet has turned cells into numbers. The stored values stay: {columns}."
         for (column, what), rows in self._odd.items():
             more = f" and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
             yield f"{column} {what}: row{'s' if len(rows) > 1 else ''} {', '.join(rows[:_MOST_NAMED])}{more}."
@@ -113,7 +113,9 @@ class Outcomes:
         below = []
         if (more := len(to_correct) - _MOST_SHOWN) > 0:
             where = (
-                f"{visible(str(all_in))} has all" if all_in else "--refused refused.xlsx writes all of them to a file"
+                f"{visible(str(all_in))} has all"
+                if all_in
+                else "add --refused refused.xlsx to write all of them to a file"
             )
             below = [f"{more:,} more: {where}."]
         print_rows(_DRAWN, to_correct[:_MOST_SHOWN], below)

@@ -11,6 +11,7 @@ import click
 
 from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
+from ticketsource_async.cli.options import IDS, about_ids
 from ticketsource_async.errors import NotFound, StoreError, TicketSourceError
 
 if TYPE_CHECKING:
@@ -55,16 +56,17 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
         "--require",
         type=click.Choice(tuple(_REQUIRED)),
         multiple=True,
-        help="Only customers who have this. If repeated, they must have all of these. An e-mail must have an @, a post "
-        "address a line and a postcode, a telephone a digit other than 0.",
+        help="Only customers with an e-mail address (it has an @), a post address (it has a line and a postcode) or a "
+        "telephone number (it has a digit other than 0). Give the option more than once for customers who have "
+        "all of these.",
     )
     consent = click.option(
         "--consent",
         type=click.Choice(tuple(_NEEDED)),
         multiple=True,
-        help="Only customers who consent to be contacted this way. If repeated, they must consent to all of these. Use "
-        "it for one mailing, not to update a mailing list: customers who withdraw consent silently drop out of the "
-        "file, so they would stay on the list.",
+        help="Only customers who agree to contact by e-mail, by post or by text message (sms). Give the option more "
+        "than once for customers who agree to all of these. Use the file for one mailing. Do not add it to an older "
+        "mailing list: that list keeps customers who have withdrawn their consent since then.",
     )
     return consent(require(function))
 
@@ -96,7 +98,7 @@ class Recipients:
         self._unreachable.update(way for way in self._consent if _NEEDED[way] in lacking)
         return True
 
-    def say_who_is_not(self) -> None:
+    def report_left_out(self) -> None:
         """Print how many were left out, and how many consent to a way of contact but have no address for it."""
         if self._consent:
             say(f"{self._no_consent:,} left out: no consent to {' and '.join(self._consent)}.")
@@ -124,9 +126,9 @@ async def who_booked(
     It first prints how many requests it makes. A `limit` may save some of them. An event or a date that cannot be read
     is left out.
     """
-    with checked_ids("--event", explained="an event: `events list` prints them."):
+    with checked_ids("--event", explained=about_ids(IDS["events"])):
         lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
-    with checked_ids("--date", explained="a date: `events dates EVENT_ID` prints them."):
+    with checked_ids("--date", explained=about_ids(IDS["dates"])):
         to_read = {date: ts.dates.list_bookings(date, on_invalid=left_out) for date in dates}
     async with aclosing(_rows_of(lists, left_out)) as found:
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}
@@ -141,7 +143,7 @@ async def who_booked(
             else:
                 nobody += 1
     if nobody:
-        say(f"No customer is named in {counted(nobody, 'booking')}.")
+        say(f"{counted(nobody, 'booking')} {'names' if nobody == 1 else 'name'} no customer.")
     elif not ids and not left_out.count and not quiet:
         say("Nobody has booked.")
     async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:
@@ -247,7 +249,7 @@ async def from_store(
     if missing:
         say(
             f"{counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
-            f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
+            f"empty: {first_few(missing)}. If they are new, run `customers changes` first: it adds them to the store."
         )
 
 

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import FAILED, box_office, fail, progress, reporting_unreadable, run, say, with_notes
-from ticketsource_async.cli.options import TEXT, chosen_format, command, format_option, output_option, quiet_option
+from ticketsource_async.cli.options import (
+    TEXT,
+    StoreFile,
+    WholeNumber,
+    chosen_format,
+    command,
+    format_option,
+    output_option,
+    quiet_option,
+)
 from ticketsource_async.errors import (
     APIError,
     InvalidID,
@@ -29,10 +39,10 @@ if TYPE_CHECKING:
 def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         "--store",
-        type=click.Path(exists=exists, dir_okay=False, path_type=Path),
+        type=StoreFile() if exists else click.Path(dir_okay=False, path_type=Path),
         required=True,
         help="The file that keeps the customers as of the last run."
-        + ("" if exists else " It is created if it does not exist. Use one for each box office."),
+        + ("" if exists else " The first run creates it. Use one file for each box office."),
     )
 
 
@@ -52,19 +62,19 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 )
 @click.option(
     "--max-removed",
-    type=click.IntRange(min=0),
+    type=WholeNumber(),
     metavar="N",
     help="Allow at most N deletions and erasures in this run. If there are more, the command writes none of them and "
-    "ends with exit code 1.  [default: 20 or 5 % of the store, whichever is more; and at most 20 or half of the store "
-    "may be missing from the list]",
+    "ends with exit code 1.  [default: 5 % of the customers in the store, or 20 if that is more. At most half of them, "
+    "or 20 if that is more, may be missing from the list]",
 )
 @click.option(
     "--order",
     type=click.Choice(["found", "safe"]),
     default="found",
     show_default=True,
-    help="safe writes deletions, erasures and withdrawn consents first. The other changes wait in a temporary file. "
-    "All changes are acknowledged at the end.",
+    help="found: write each change when it is found. safe: write deletions, erasures and withdrawn consents first. The "
+    "other changes wait in a temporary file, and all changes are acknowledged at the end.",
 )
 @quiet_option
 def follow_customers(
@@ -79,8 +89,8 @@ def follow_customers(
 ) -> None:
     """Write which customers changed since the last run.
 
-    In the first run every customer is "created". A customer whose name, e-mail, telephone and address are all empty now
-    is "erased". A line of JSON has "change", "id" and:
+    In the first run every customer is "created". A customer is "erased" if the name, e-mail, telephone and address are
+    all empty now. In json and jsonl, each change has "change", "id" and these fields:
 
     \b
     created  customer, consent_changed
@@ -88,13 +98,13 @@ def follow_customers(
     erased   before, after, consent_changed
     deleted  before, same_contact, ignored_contacts
 
-    A change that is acknowledged does not come again. With --output all changes are acknowledged when the file is
-    complete. On stdout each line is acknowledged when it is written, so a line that nobody reads is lost; with json,
-    parquet and xlsx all changes are acknowledged at the end. A deletion that comes again counts again for
-    --max-removed. Customers who cannot be read are named on stderr.
+    An acknowledged change does not come again in the next run. With --output, all changes are acknowledged when the
+    file is complete. Without --output, each line is acknowledged when it is printed: if no program reads the line, the
+    change is lost. With json, parquet, xlsx and html, all changes are acknowledged at the end. A deletion that comes
+    again counts again for --max-removed. If a customer cannot be read, a message names the customer.
     """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
-        raise click.UsageError("--output and --store are the same file.")
+        raise click.UsageError("--output and --store are the same file. Give them different names.")
     kind = chosen_format(output, format, "jsonl")
     a_line_each = str(output) == "-" and kind.by_line and order == "found"
     counts: Counter[str] = Counter()
@@ -122,7 +132,9 @@ def follow_customers(
 
     run(
         follow(),
-        unread="the last changes may be acknowledged and not read. Use --output." if a_line_each else "",
+        unread="The last changes may be acknowledged although no program read them. Use --output."
+        if a_line_each
+        else "",
     )
 
 
@@ -137,7 +149,7 @@ def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet:
     for failure in failures:
         raise failure
     if counts["unreadable"]:
-        fail(f"{counts['unreadable']:,} of the customers could not be read. Their changes are missing.", FAILED)
+        fail(f"{counted(counts['unreadable'], 'customer')} could not be read. Their changes are missing.", FAILED)
 
 
 async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":
@@ -182,7 +194,11 @@ def _consents(customer: "Customer") -> dict[str, object]:
 
 def _check_is_free(output: Path) -> None:
     if output.is_file() and output.stat().st_size:
-        fail(f"{output} exists already. Deal with its changes, remove it, and run this again.", FAILED)
+        fail(
+            f"{output} already has changes of an earlier run. Copy them to your other system, delete the file, and run "
+            "the command again.",
+            FAILED,
+        )
 
 
 async def _counted(
@@ -253,8 +269,8 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
 def forget_customer(*, customer_id: str, store: Path) -> None:
     """Erase a customer from the store of `customers changes`.
 
-    The store keeps no trace of the person. The customer stays in TicketSource: delete them there first, or the next
-    `customers changes` has them as created.
+    The store keeps no trace of the person. The customer stays in TicketSource. So delete the customer there first: if
+    not, the next `customers changes` adds the customer to the store again, as created.
     """
 
     async def forget() -> None:
@@ -262,6 +278,6 @@ def forget_customer(*, customer_id: str, store: Path) -> None:
 
         async with CustomerStore(store) as in_store:
             if not await in_store.erase(customer_id):
-                say(f"{store} has nobody with the id {customer_id}.")
+                say(f"Nothing was erased: {store} has no customer with the id {customer_id}.")
 
     run(forget())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ticketsource_async.cli.common import on_terminal
-from ticketsource_async.cli.options import FormatChoice, chosen_format
+from ticketsource_async.cli.options import FormatChoice, WholeNumber, chosen_format
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ _NARROWEST: Final = 20
 table_or_file_option = click.option(
     "--format",
     type=FormatChoice(lambda _: True, TABLE),
-    help="The format.  [default: by the ending of --output, such as .xlsx; else a table on a terminal, csv elsewhere]",
+    help="The format. For Excel, use xlsx.  [default: by the ending of --output, such as .xlsx; else a table on a "
+    "terminal, csv elsewhere]",
 )
 
 
@@ -57,7 +58,7 @@ def table_or_format(output: Path, named: str | None) -> "Format | None":
     if named != TABLE and (named is not None or str(output) != "-" or not on_terminal(sys.stdout)):
         return chosen_format(output, named, "csv")
     if str(output) != "-":
-        raise click.UsageError("--format table is for stdout: leave --output out.")
+        raise click.UsageError("--format table cannot be written to a file. Leave --output or --format out.")
     return None
 
 
@@ -70,7 +71,7 @@ def print_format_option(default: str) -> Callable[[Callable[..., None]], Callabl
 def limited(stops: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --limit; `stops` is its help."""
     explained = f"{stops}  [default: {MOST_ROWS} in a table, else all]"
-    return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=explained)
+    return click.option("--limit", type=WholeNumber(1), metavar="N", help=explained)
 
 
 limit_option = limited("Stop after N rows.")
@@ -140,7 +141,7 @@ class Printing:
             yield keep
         except (TicketSourceError, CancelledError) as error:
             if rows:
-                ended = ["... ended before all were read."] if isinstance(error, CancelledError) else []
+                ended = ["... The list ended early. Rows are missing."] if isinstance(error, CancelledError) else []
                 _print([*_list(table, rows[: self.most]), *ended])
             raise
         if rows or no_rows:
