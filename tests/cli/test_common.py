@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from aiohttp import web
-from command import EXPORT, run, run_with_streams, start, table
+from command import EXPORT, on_terminal, run, run_with_streams, start, table
 from lists import Query, ordinary, people, serving
 from loops import until
 
@@ -318,6 +318,46 @@ async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox
     assert (done.code, done.err) == (1, f"ticketsource: stdout cannot be written: {why}. The customer is created.\n")
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("customers", "export", "--help"), ("completion", "bash")])
+async def test_help_that_cannot_be_printed_ends_in_one_line(box: Sandbox, arguments: tuple[str, ...]) -> None:
+    """A full disk is no reason for a traceback."""
+    done = await run_with_streams(">/dev/full", *arguments, box=box)
+
+    assert (done.code, done.err) == (1, "ticketsource: stdout cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sandbox", "customers", "export"), "No such option '--sandbox'. Put options after the command, such as "),
+        (("customers", "--sandbox", "export"), "No such option '--sandbox'. Put options after the command, such as "),
+        ((*EXPORT, "a.xlsx"), "'a.xlsx' is one argument too many. To write to this file, use -o a.xlsx."),
+        (("customers", "get", "Ann", "Lee"), "'Lee' is one argument too many. Put a text that has spaces in quotes"),
+        (("programme", "export", "--format", "table"), "This command prints no table. To see one in Excel, write a "),
+        ((*EXPORT, "--format", "excel"), "'excel' is not one of csv, tsv, json, jsonl, parquet, xlsx, html. For Excel"),
+        (("events", "list", "--format", "xlsx"), "This command only prints, and xlsx cannot be printed. For Excel, "),
+        ((*EXPORT, "--limit", "many"), "'many' is not a whole number of 1 or more."),
+        ((*EXPORT, "--limit", "0"), "'0' is not a whole number of 1 or more."),
+        (("sandbox", "--port", "65536"), "'65536' is not a whole number from 0 to 65535."),
+        (("customers", "find", "ann", "--store", "x.db"), "To make it, run `customers changes --store x.db`."),
+    ],
+)
+async def test_wrong_use_is_answered_with_what_to_do(arguments: tuple[str, ...], said: str) -> None:
+    """The exit code is 2, and the text names the right option, format or command."""
+    done = await run(*arguments)
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+async def test_a_group_explains_itself_with_an_example_before_its_options() -> None:
+    """So does the command as a whole, whose help also says where to put options."""
+    whole, group = (await run("--help")).out, (await run("customers", "--help")).out
+
+    assert whole.index("Examples:\n  ticketsource customers export --sandbox") < whole.index("\nOptions:")
+    assert group.index("Example:\n  ticketsource customers export") < group.index("\nOptions:")
+
+
 async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:
     """`/dev/stdout` is no file to be replaced."""
     done = await run_with_streams("", *EXPORT, "-o", "/dev/stdout", box=many)
@@ -342,6 +382,15 @@ async def test_ctrl_c_at_a_question_ends_with_130(box: Sandbox) -> None:
     assert b"Traceback" not in err
     assert (await run("customers", "delete", box.customers.ids()[0], box=box)).code == 1
     assert [request.method for request in box.requests] == ["GET", "GET"]  # to ask by name
+
+
+async def test_no_at_the_question_deletes_nothing(box: Sandbox) -> None:
+    """The command says so, and ends with 1."""
+    code, shown = await on_terminal("customers", "delete", box.customers.ids()[0], box=box, answer=b"n\n", stdin=True)
+
+    assert code == 1
+    assert shown.endswith("Nothing was deleted.\n")
+    assert len(box.customers) == 25
 
 
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:

@@ -66,6 +66,17 @@ async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
         assert "Such an id begins with " in done.err
 
 
+async def test_help_says_where_to_find_each_id() -> None:
+    """With the command that prints it."""
+    event, note = [
+        " ".join((await run(*name, "--help")).out.split()) for name in (("events", "dates"), ("notes", "get"))
+    ]
+
+    assert "ID is the id of an event. Such an id begins with evt-. To find it, run `events list`." in event
+    assert "CUSTOMER_ID is the id of a customer. Such an id begins with cst-. To find it, run `customers find " in note
+    assert "NOTE_ID is the id of a note. Such an id begins with csn-. To find it, run `notes list CUSTOMER_ID`." in note
+
+
 async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:
     """CSV has a column for each field; JSON Lines and JSON have the record whole, and so has a single record."""
     ids: dict[str, str] = {}

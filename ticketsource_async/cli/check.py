@@ -17,9 +17,9 @@ from ticketsource_async.cli.common import (
     NOT_AUTHENTICATED,
     TRY_AGAIN_LATER,
     box_office,
-    ending_as_told,
     exit_code,
     progress,
+    reporting_errors,
     run,
     say,
 )
@@ -68,19 +68,19 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")
     from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
 
-    checking = _Checking(quiet=quiet, as_json=as_json)
-    with ending_as_told():
+    checking = _Check(quiet=quiet, as_json=as_json)
+    with reporting_errors():
         if report is not None:
             check_writable(report)
     run(checking.work(sandbox=sandbox))
-    with ending_as_told():
+    with reporting_errors():
         summer = checking.found.summer() if _can_ask() else None
         result = checking.result()
         if summer is not None:
-            checking.tell(line for line in result.findings if line.name != _SUMMER)
+            checking.print_findings(line for line in result.findings if line.name != _SUMMER)
             result = checking.result(same=_ask(summer))
-        checking.tell(line for line in result.findings if summer is None or line.name == _SUMMER)
-        checking.tell_end(result)
+        checking.print_findings(line for line in result.findings if summer is None or line.name == _SUMMER)
+        checking.print_end(result)
         if as_json:
             with opened(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(result.to_dict(), indent=2) + "\n")
@@ -91,10 +91,10 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
                 say(f"The report is in {report}.")
         for failed in checking.found.failures():
             say(f"ticketsource: {failed.error}")
-    raise click.exceptions.Exit(_code(checking.found, result.findings))
+    raise click.exceptions.Exit(_exit_code(checking.found, result.findings))
 
 
-class _Checking:
+class _Check:
     """One run of the check: its calls so far, and the printing of the result."""
 
     found: "Examined"
@@ -131,8 +131,8 @@ class _Checking:
                 except asyncio.CancelledError:
                     bar.close()
                     self.found.interrupted = True
-                    self.tell(self.result().findings)
-                    self.tell_end(self.result(), counts=False)
+                    self.print_findings(self.result().findings)
+                    self.print_end(self.result(), counts=False)
                     raise
 
     def result(self, *, same: bool | None = None) -> "Checked":
@@ -144,7 +144,7 @@ class _Checking:
         way = Way(self._base_url, self._proxied, own_user_agent, tuple(self._statuses))
         return checked(self.found, way, same=same)
 
-    def tell(self, findings: "Iterable[Finding]") -> None:
+    def print_findings(self, findings: "Iterable[Finding]") -> None:
         """Print findings for people."""
         if self._as_json:
             return
@@ -158,7 +158,7 @@ class _Checking:
                         text = textwrap.fill(text, width, subsequent_indent=" " * 10, break_long_words=False)
                     stdout.write(f"{text}\n")
 
-    def tell_end(self, result: "Checked", *, counts: bool = True) -> None:
+    def print_end(self, result: "Checked", *, counts: bool = True) -> None:
         """Print whether the check ended early, and the number of lines of each state."""
         from ticketsource_async.checking.report import NOTHING_ELSE  # noqa: PLC0415 - help can do without
 
@@ -202,7 +202,7 @@ def _ask(summer: "Summer") -> bool | None:
     return {"1": True, "2": False}.get(given)
 
 
-def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
+def _exit_code(found: "Examined", findings: "Iterable[Finding]") -> int:
     """Return the exit code for the failed calls and the failed lines."""
     if found.stopped_by is not None:
         return exit_code(found.stopped_by)

@@ -22,7 +22,7 @@ REASON: Final = "refused_because"
 """The column that `--refused` adds. An import leaves it out."""
 
 _SKIP: Final = str.maketrans("", "", " _-.:*\u00a0\t\n")
-_ALIKE: Final = 0.6
+_LEAST_LIKENESS: Final = 0.6
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -36,8 +36,8 @@ def is_reason(name: str) -> bool:
     return plain(name) == plain(REASON)
 
 
-_OWN: Final = {plain(name): name for name in CUSTOMERS.names}
-_OTHER: Final[Mapping[str, str]] = {
+_OWN_NAMES: Final = {plain(name): name for name in CUSTOMERS.names}
+_USUAL_NAMES: Final[Mapping[str, str]] = {
     plain(other): column
     for column, others in {
         "first_name": "forename, forenames, first names, given name, fname",
@@ -58,12 +58,12 @@ _OTHER: Final[Mapping[str, str]] = {
     for other in others.split(",")
 }
 """Other usual names of columns. None of them is a consent: it is not known what "Opt in" covers."""
-_SORTED: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
+_SORTED_NAMES: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
 
 
 def known(name: str) -> str | None:
     """Return the column that a name means without --column, None if there is none."""
-    return _OWN.get(plain(name)) or _OTHER.get(plain(name))
+    return _OWN_NAMES.get(plain(name)) or _USUAL_NAMES.get(plain(name))
 
 
 class Columns:
@@ -120,12 +120,12 @@ class Columns:
             places = [place for place, found in enumerate(self._names) if found and plain(found) == plain(name)]
             if not places:
                 yield f"--column says what {name!r} is, but the file has no column {name!r}."
-            elif column and plain(column) not in _OWN:
+            elif column and plain(column) not in _OWN_NAMES:
                 yield f"--column says that {name!r} is {column!r}, but that is not a column.{_nearest(column)}"
             elif not column:
                 self.left_out += [self._names[place] for place in places]
             else:
-                self.at |= dict.fromkeys(places, _OWN[plain(column)])
+                self.at |= dict.fromkeys(places, _OWN_NAMES[plain(column)])
 
     def _found(self, mapping: Mapping[str, str], *, ignore_unknown: bool) -> Iterator[str]:
         """Use the columns with known names, and yield the errors in the others."""
@@ -137,7 +137,7 @@ class Columns:
             column = known(name)
             if column and column not in chosen:
                 self.at[place] = column
-            elif plain(name) in _OWN:
+            elif plain(name) in _OWN_NAMES:
                 # The file's own column, such as a consent, is never silently replaced by another.
                 yield (
                     f"{name!r} is in the file, but --column says that another column is {column}. Leave one of them "
@@ -188,8 +188,8 @@ def _nearest(name: str) -> str:
     """
     forms = {plain(name), "".join(sorted(_WORD.findall(name.lower())))}
     ratios: dict[str, float] = {}
-    for other, column in {**_OTHER, **_OWN, **_SORTED}.items():
+    for other, column in {**_USUAL_NAMES, **_OWN_NAMES, **_SORTED_NAMES}.items():
         if column not in WRITABLE or not is_consent(column) or column.rpartition("_")[2] in plain(name):
             ratios[column] = max(ratios.get(column, 0), *(SequenceMatcher(None, other, form).ratio() for form in forms))
     column, likeness = max(ratios.items(), key=lambda it: it[1])
-    return f" Did you mean {column}?" if likeness >= _ALIKE else ""
+    return f" Did you mean {column}?" if likeness >= _LEAST_LIKENESS else ""

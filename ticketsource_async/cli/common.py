@@ -60,7 +60,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
     from ticketsource_async import TicketSource  # noqa: PLC0415
     from ticketsource_async._environment import has_api_key  # noqa: PLC0415
 
-    options |= {"on_event": _telling(options.get("on_event")), "priority": "bulk"}
+    options |= {"on_event": _reporting_events(options.get("on_event")), "priority": "bulk"}
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
@@ -82,20 +82,20 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
             yield ts
 
 
-def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
+def _reporting_events(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
     """Return a function that prints events for the user, and passes all events on."""
     from ticketsource_async import ListEndedEvent, RetryEvent  # noqa: PLC0415 - as above
 
     context = click.get_current_context()
     quiet = context.params.get("quiet", False)
-    told_at = -inf
+    reported_at = -inf
 
-    def tell(event: "CallEvent") -> None:
-        nonlocal told_at
+    def report(event: "CallEvent") -> None:
+        nonlocal reported_at
         if isinstance(event, RetryEvent) and not quiet and event.failing_for + event.wait >= _LONG_WAIT:
-            if time.monotonic() - told_at >= _LONG_WAIT:
-                told_at = time.monotonic()
-                _write_line(_waiting(event))
+            if time.monotonic() - reported_at >= _LONG_WAIT:
+                reported_at = time.monotonic()
+                _write_line(_waiting_text(event))
         elif isinstance(event, ListEndedEvent):
             where = f"the list at {event.path} was not read beyond page {event.page}"
             _write_line(f"ticketsource: {where}: {event.reason}. Rows may be missing.")
@@ -103,10 +103,10 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
         if on_event is not None:
             on_event(event)
 
-    return tell
+    return report
 
 
-def _waiting(event: "RetryEvent") -> str:
+def _waiting_text(event: "RetryEvent") -> str:
     """Return a text that says what the command waits for, and until when."""
     error = f"{event.status} {event.error}" if event.status else event.error
     failed = f"has failed for {event.failing_for:.0f} s" if event.failing_for >= 1 else "failed"
@@ -266,7 +266,7 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     reading.disabled = True  # the command itself reports the unreadable values and their records
     ending = Ending()
     try:
-        with ending_as_told(unread=unread), showing_log(_write_line), ending:
+        with reporting_errors(unread=unread), showing_log(_write_line), ending:
             asyncio.run(ending.cancelling(work))
         context = click.get_current_context(silent=True)
         if context is not None and context.meta.get(_INCOMPLETE):
@@ -280,7 +280,7 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
 
 @contextmanager
-def ending_as_told(*, unread: str = "") -> Iterator[None]:
+def reporting_errors(*, unread: str = "") -> Iterator[None]:
     """Turn a failure into one line on stderr and an exit code of `EXIT_CODES`; `unread` is as in `run`."""
     from ticketsource_async import errors  # noqa: PLC0415 - as above
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ticketsource_async.cli.common import LeftOut, progress, reporting_unreadable, run, say
-from ticketsource_async.cli.find import everybody
+from ticketsource_async.cli.find import all_customers
 from ticketsource_async.cli.options import (
     command,
     output_option,
@@ -17,7 +17,7 @@ from ticketsource_async.cli.options import (
     stored_customers_option,
     strict_option,
 )
-from ticketsource_async.cli.terminal import TABLE, Printing, limited, table_or_file_option, table_or_format
+from ticketsource_async.cli.terminal import TABLE, Printing, limit_option_with, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @stored_customers_option("Read the customers from this store, and make no request.")
 @output_option
 @table_or_file_option
-@limited("Stop after N rows, at the end of a group.")
+@limit_option_with("Stop after N rows, at the end of a group.")
 def list_duplicates(
     *,
     limit: int | None,
@@ -91,7 +91,7 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
     ):
         alike, places = Alike(), list[int]()
         with progress("customers", quiet=reading.quiet) as shown:
-            async with everybody(reading.store, left_out, sandbox=reading.sandbox) as customers:
+            async with all_customers(reading.store, left_out, sandbox=reading.sandbox) as customers:
                 async for customer in customers:
                     shown.update()
                     note(customer)

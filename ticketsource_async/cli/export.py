@@ -23,7 +23,13 @@ from ticketsource_async.cli.options import (
     stored_customers_option,
     strict_option,
 )
-from ticketsource_async.cli.recipients import Recipients, by_request, from_store, recipient_options, who_booked
+from ticketsource_async.cli.recipients import (
+    Recipients,
+    recipient_options,
+    who_booked,
+    with_requested_customers,
+    with_stored_customers,
+)
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
@@ -262,9 +268,11 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
         async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:
             bookings = _noted(listed, hooks)
             if store is not None:
-                sold = from_store(ts, bookings, store, hooks.left_out)
+                sold = with_stored_customers(ts, bookings, store, hooks.left_out)
             elif with_customer:
-                sold = by_request(ts, bookings, hooks.left_out, output=options.output, quiet=options.quiet)
+                sold = with_requested_customers(
+                    ts, bookings, hooks.left_out, output=options.output, quiet=options.quiet
+                )
             else:
                 sold = ((*booking, None) async for booking in bookings)
             async with aclosing(bookings), aclosing(sold):

@@ -136,7 +136,7 @@ def find_customers(
                 printing.records(Customer, no_rows="No rows." if quiet else "") as write,
                 progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
             ):
-                async with everybody(store, left_out, sandbox=sandbox) as customers:
+                async with all_customers(store, left_out, sandbox=sandbox) as customers:
                     async for customer in customers:
                         read += 1
                         shown.update()
@@ -159,7 +159,7 @@ def find_customers(
 
 
 @asynccontextmanager
-async def everybody(
+async def all_customers(
     store: Path | None, left_out: LeftOut, *, sandbox: bool
 ) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
     """Yield all customers of the store, or of the box office if there is no store."""
@@ -243,7 +243,7 @@ async def _with_email(
     wanted, read = comparable_email(email), 0
     found: list[Customer] = []
     with progress("customers", quiet=quiet) as shown:
-        async with everybody(None, left_out, sandbox=sandbox) as customers:
+        async with all_customers(None, left_out, sandbox=sandbox) as customers:
             async for customer in customers:
                 read += 1
                 shown.update()

@@ -118,7 +118,7 @@ class Outcomes:
                 else "add --refused refused.xlsx to write all of them to a file"
             )
             below = [f"{more:,} more: {where}."]
-        print_rows(_DRAWN, to_correct[:_MOST_SHOWN], below)
+        print_rows(_TABLE_TO_SHOW, to_correct[:_MOST_SHOWN], below)
 
 
 def _who(outcome: Outcome) -> str:
@@ -126,7 +126,7 @@ def _who(outcome: Outcome) -> str:
     return outcome.line.key or " ".join(filter(None, map(cells.get, ("first_name", "last_name"))))
 
 
-_DRAWN: Final = Table[Outcome](
+_TABLE_TO_SHOW: Final = Table[Outcome](
     (
         Column("row", "number", lambda outcome: outcome.line.row.number),
         Column("who", "text", _who),

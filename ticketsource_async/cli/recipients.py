@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_A_MINUTE: Final = 240
+_REQUESTS_A_MINUTE: Final = 240
 _AT_A_TIME: Final = 8
 
 
@@ -46,7 +46,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
     "post-address": ("post address", _has_post_address),
     "telephone": ("telephone number", _has_telephone),
 }
-_NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
+_NEEDED_FIELD: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
 """The field that each way of contact needs."""
 
 
@@ -62,7 +62,7 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
     )
     consent = click.option(
         "--consent",
-        type=click.Choice(tuple(_NEEDED)),
+        type=click.Choice(tuple(_NEEDED_FIELD)),
         multiple=True,
         help="Only customers who agree to contact by e-mail, by post or by text message (sms). Give the option more "
         "than once for customers who agree to all of these. Use the file for one mailing. Do not add it to an older "
@@ -95,7 +95,7 @@ class Recipients:
             self._lacking[missing[0]] += 1
             return False
         self._taken += 1
-        self._unreachable.update(way for way in self._consent if _NEEDED[way] in lacking)
+        self._unreachable.update(way for way in self._consent if _NEEDED_FIELD[way] in lacking)
         return True
 
     def report_left_out(self) -> None:
@@ -105,7 +105,7 @@ class Recipients:
         for name in self._require:
             say(f"{self._lacking[name]:,} left out: no {_REQUIRED[name][0]}.")
         for way, count in self._unreachable.items():
-            name = _NEEDED[way]
+            name = _NEEDED_FIELD[way]
             say(
                 f"{count:,} of {self._taken:,} with consent to {way} {'has' if count == 1 else 'have'} no "
                 f"{_REQUIRED[name][0]}: --require {name} leaves them out."
@@ -205,7 +205,7 @@ async def customers_with(
         say(f"{whose} can no longer be found in TicketSource: {first_few(gone)}")
 
 
-async def by_request(
+async def with_requested_customers(
     ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, output: Path, quiet: bool
 ) -> "BookingsWithCustomer":
     """Read all bookings, request each customer once, then yield each booking with its customer."""
@@ -221,7 +221,7 @@ async def by_request(
         yield event, date, booking, customers.get(booking.customer_id or "")
 
 
-async def from_store(
+async def with_stored_customers(
     ts: "TicketSource", bookings: "Bookings", store: Path, left_out: LeftOut
 ) -> "BookingsWithCustomer":
     """Yield each booking with its customer from a store, and print at the end which customers the store does not have.
@@ -255,5 +255,5 @@ async def from_store(
 
 def requests_taken(number: int) -> str:
     """Return a text with the number of requests, and the time if it is more than the rate limit allows at once."""
-    minutes = (number - 1) // _A_MINUTE
+    minutes = (number - 1) // _REQUESTS_A_MINUTE
     return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

@@ -116,7 +116,7 @@ def follow_customers(
 
         _check_is_free(output)
         with progress("customers", quiet=quiet, rows_to=output) as shown:
-            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
+            async with box_office(on_event=_counting_rows(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
                     await ts.customers.rebind(in_store)
                 skip = _counting_skipped(counts)
@@ -125,7 +125,7 @@ def follow_customers(
                 )
                 with reporting_unreadable(strict=False, in_cells=kind.has_cells) as note:
                     found = _safest_first(changes) if order == "safe" else changes
-                    rows = _counted(found, counts, note, failures)
+                    rows = _counting_changes(found, counts, note, failures)
                     await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
                 await in_store.acknowledge_all()  # the file is complete and has its name
         _conclude(counts, failures, quiet=quiet)
@@ -161,7 +161,7 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
         try:
             async with aclosing(changes):
                 async for change in changes:
-                    if _forbids(change):
+                    if _may_forbid_contact(change):
                         yield change
                     else:
                         others.add(change)
@@ -173,7 +173,7 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
         raise failure
 
 
-def _forbids(change: "Change") -> bool:
+def _may_forbid_contact(change: "Change") -> bool:
     """Say whether a change may forbid contact with a person."""
     if change.kind != "updated":
         return change.consent_changed or change.kind == "deleted"
@@ -201,7 +201,7 @@ def _check_is_free(output: Path) -> None:
         )
 
 
-async def _counted(
+async def _counting_changes(
     changes: "AsyncGenerator[Change, None]",
     counts: Counter[str],
     note: "Callable[[Customer], None]",
@@ -216,7 +216,7 @@ async def _counted(
         async with aclosing(changes):
             async for change in changes:
                 yield change
-                _note_new(change, note)
+                _note_newly_unreadable(change, note)
                 counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed and change.kind != "erased"
     except (InvalidID, TooManyRemoved) as error:
@@ -230,7 +230,7 @@ async def _counted(
         failures.append(error)
 
 
-def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
+def _note_newly_unreadable(change: "Change", note: "Callable[[Customer], None]") -> None:
     """Note the values of a customer that cannot be read now and could be read before."""
     from attrs import evolve  # noqa: PLC0415 - help can do without
 
@@ -241,7 +241,7 @@ def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
         note(evolve(change.after, invalid=new))
 
 
-def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
+def _counting_rows(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
     from ticketsource_async import PageEvent  # noqa: PLC0415
 
     def count(event: "CallEvent") -> None:
