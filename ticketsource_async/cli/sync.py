@@ -98,8 +98,8 @@ def follow_customers(
     erased   before, after, consent_changed
     deleted  before, same_contact, ignored_contacts
 
-    An acknowledged change does not come again in the next run. With --output, all changes are acknowledged when the
-    file is complete. Without --output, each line is acknowledged when it is printed: if no program reads the line, the
+    A change comes again in each run until it is acknowledged. With --output, all changes are acknowledged when the file
+    is complete. Without --output, each line is acknowledged when it is printed: if no program reads the line, the
     change is lost. With json, parquet, xlsx and html, all changes are acknowledged at the end. A deletion that comes
     again counts again for --max-removed. If a customer cannot be read, a message names the customer.
     """  # noqa: D301 - click wants a real \b above lines that it must not join
