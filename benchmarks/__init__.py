@@ -1,1 +1,1 @@
-"""What is fast, beside what users would write instead: `uv run --group bench python -m benchmarks`."""
+"""The speed of this library and of other code for the same task: `uv run --group bench python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""The whole table: `python -m benchmarks`; a part by its name, `--full` for the limits of 240 requests in 60 s."""
+"""Measure everything: `python -m benchmarks`, or the named parts. `--full` has limits of 240 requests in 60 s."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from ticketsource_async import AttemptEvent, CallEvent, Pager, RateLimit, Ticket
 
 
 async def ours(url: str, concurrency: int = 1) -> int:
-    """Stream all customers, typed."""
+    """Stream all customers as records; return the number with an e-mail."""
     count = 0
     async with TicketSource(server.KEY, base_url=url, rate_limit=None) as ts:
         async for customer in ts.customers.list(concurrency=concurrency):
@@ -27,12 +27,12 @@ async def ours(url: str, concurrency: int = 1) -> int:
 
 
 def running(loop: Callable[..., Coroutine[Any, Any, object]], *arguments: object) -> Callable[[], object]:
-    """Return what runs a loop in an event loop of its own."""
+    """Return a function that runs a loop in a new event loop."""
     return lambda: asyncio.run(loop(*arguments))
 
 
 def peers_at(url: str) -> dict[str, Callable[[], object]]:
-    """Return what people write today, ready to run."""
+    """Return the loops that people write without this library, ready to run."""
     return {name: running(loop, url) for name, loop in peers.LOOPS.items()}
 
 
@@ -41,27 +41,27 @@ def interleaved(
 ) -> dict[str, float]:
     """Return the median of each candidate's times, taken in turns.
 
-    Neither pyperf nor pytest-benchmark takes turns, and only that is fair on a machine whose speed wavers.
+    Only turns are fair on a machine whose speed varies. Neither pyperf nor pytest-benchmark takes turns.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, run in candidates.items():
             began = clock()
             run()
-            if turn:  # the first is to warm up
+            if turn:  # the first turn is a warm-up
                 times[name].append(clock() - began)
     return {name: median(taken) for name, taken in times.items()}
 
 
 def table(title: str, unit: str, measured: dict[str, float], base: str) -> None:
-    """Print what was measured, and how many times as much as the base that is."""
+    """Print the measured values, and their ratios to the base."""
     print(f"\n{title}\n")
     for name, value in measured.items():
         print(f"    {name:<38} {value:>10.2f} {unit:<8} {value / measured[base]:>7.2f}")
 
 
 def cpu() -> None:
-    """CPU time of the client for a page of 100 customers."""
+    """Measure the CPU time of the client for a page of 100 customers."""
     pages = 50
     with server.pages(pages * 100) as url:
         candidates = {
@@ -74,7 +74,7 @@ def cpu() -> None:
 
 
 def reading() -> None:
-    """CPU time of the client for a page of 100 rows of each kind, beside an untyped loop over the same bytes."""
+    """Measure the CPU time of the client for a page of 100 rows of each kind, and of an untyped loop."""
     pages = 50
     measured: dict[str, float] = {}
     for kind, what in (
@@ -95,7 +95,7 @@ def reading() -> None:
 
 
 async def stream(url: str, kind: str) -> int:
-    """Stream all rows of a kind, typed."""
+    """Stream all rows of a kind as records."""
     count = 0
     async with TicketSource(server.KEY, base_url=url, rate_limit=None) as ts:
         listed: Pager[Any] = ts.dates.list_bookings("dat-1") if kind == "bookings" else ts.customers.list()
@@ -105,7 +105,7 @@ async def stream(url: str, kind: str) -> int:
 
 
 def wall() -> None:
-    """Time for 5,000 customers when each answer takes 50 ms."""
+    """Measure the time for 5,000 customers if each answer takes 50 ms."""
     with server.pages(5000, 0.05) as url:
         candidates = {f"ticketsource_async, concurrency={k}": running(ours, url, k) for k in (1, 4, 8)}
         measured = interleaved(candidates | peers_at(url), 5, time.perf_counter)
@@ -115,7 +115,7 @@ def wall() -> None:
 
 
 def limiter(limit: int = 240, per: float = 6.0, windows: int = 3) -> None:
-    """Requests that a limit lets through, and how many of them the server refuses."""
+    """Measure the requests within a limit, and count those that the server refuses."""
     statuses: list[int | None] = []
 
     def count(event: CallEvent) -> None:
@@ -141,7 +141,7 @@ def limiter(limit: int = 240, per: float = 6.0, windows: int = 3) -> None:
 
 
 def call() -> None:
-    """CPU time of a single call."""
+    """Measure the CPU time of a single call."""
     calls = 300
 
     async def ours_one_by_one(url: str) -> None:
@@ -165,9 +165,9 @@ def call() -> None:
 
 
 def memory() -> None:
-    """Peak memory of a process that streams so many customers, as Linux tells it."""
+    """Measure the peak memory of a process that streams many customers, as Linux reports it."""
     if not Path("/proc/self/status").exists():
-        print("\nPeak memory is measured on Linux alone.")
+        print("\nPeak memory is measured only on Linux.")
         return
     measured: dict[str, float] = {}
     for count in (10_000, 200_000):
@@ -180,7 +180,7 @@ def memory() -> None:
 
 
 def main() -> None:
-    """Run the parts asked for."""
+    """Run the requested parts."""
     parts: dict[str, Callable[[], None]] = {
         "cpu": cpu,
         "reading": reading,

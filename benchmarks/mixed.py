@@ -21,7 +21,7 @@ LIMIT = 240
 
 @define
 class Call:
-    """One request: when it was answered and how long it had waited, in seconds, and with what it was answered."""
+    """One request: when it was answered, how long it had waited, in seconds, and the status of the answer."""
 
     at: float
     waited: float
@@ -30,7 +30,7 @@ class Call:
 
 
 def measure(full: bool, redis: str | None, draw: Path | None) -> None:
-    """Print what mixed traffic of three minutes, or of a tenth of that, has met with."""
+    """Measure mixed traffic of three minutes, or of a tenth of that, and print the results."""
     per = 60.0 if full or redis else 6.0  # a window over Redis is a second longer, so it cannot be scaled down
     seconds = 190 * per / 60
     with server.limited(LIMIT, per, 0.2 * per / 60) as url:
@@ -113,7 +113,7 @@ async def _run(url: str, per: float, seconds: float, begins: float, number: int,
 
 
 def _draw(calls: list[Call], path: Path) -> None:
-    """Draw the first window, second by second: what was answered, and what the API has counted by then."""
+    """Draw the first window: the answers in each second, and the count of the API."""
     from matplotlib import pyplot as plt  # noqa: PLC0415 - for this alone
 
     sent = {single: [0] * 60 for single in (True, False)}

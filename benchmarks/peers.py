@@ -1,4 +1,4 @@
-"""What people write without this library: a loop that follows `next`, and looks at each customer's e-mail address."""
+"""Loops that people write without this library: they follow `next`, and look at each customer's e-mail address."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
@@ -108,7 +108,7 @@ def _as_models(rows: list[Any]) -> int:
 
 
 async def one_by_one(url: str, calls: int) -> None:
-    """Get a single customer so many times, decoded into dicts."""
+    """Get a single customer this number of times, decoded into dicts."""
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         for _ in range(calls):
             async with session.get(f"{url}/customers/cst-1") as response:
@@ -121,4 +121,4 @@ LOOPS: dict[str, Callable[[str], Coroutine[Any, Any, int]]] = {
     "httpx + json": partial(_httpx, _as_dicts),
     "httpx + pydantic": partial(_httpx, _as_models),
 }
-"""By name, what streams all customers from an address, and counts those with an e-mail address."""
+"""Functions that stream all customers from an address, and count those with an e-mail address, by name."""

@@ -1,4 +1,4 @@
-"""The server that all candidates talk to, in a process of its own: `python -m benchmarks.server KIND ...`."""
+"""The server of the benchmarks, in another process: `python -m benchmarks.server KIND ...`."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ KEY = "skl-benchmark"
 
 @contextmanager
 def pages(rows: int, latency: float = 0.0, kind: str = "documented") -> Iterator[str]:
-    """Serve rows in pages, each made once, and each answer so many seconds late; yield the address.
+    """Serve rows in pages, with each answer `latency` seconds late; yield the address.
 
     `kind` is "documented", "unknown" (one unknown attribute a customer), "invalid" (one value a customer that cannot be
     read) or "bookings".
@@ -42,7 +42,7 @@ def _serving(*arguments: str) -> Iterator[str]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            assert url, "the server did not start: what it says is above"
+            assert url, "the server did not start: its output is above"
             yield url
         finally:
             process.terminate()

@@ -49,7 +49,7 @@ async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[End
 
 
 async def all_exported(boxes: dict[str, Sandbox], folder: Path, kill: Callable[[], None] | None) -> None:
-    """Wait for all files and kill in between; then check that they are complete and that little was fetched twice."""
+    """Call `kill` in between, wait for all files, and check that they are complete and at most one page came twice."""
     if kill is not None:
         await until_others(lambda: sum(len(box.requests) for box in boxes.values()) > 8)
         kill()

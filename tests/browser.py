@@ -17,12 +17,12 @@ from servers import need
 class Tab:
     """An open page in the browser.
 
-    `requested` has the addresses that it requested. `said` has its messages to the console, errors included.
+    `requested` has the addresses that it requested. `messages` has its messages to the console, errors included.
     """
 
     _socket: aiohttp.ClientWebSocketResponse
     requested: list[str] = field(factory=list)
-    said: list[str] = field(factory=list)
+    messages: list[str] = field(factory=list)
     _last: int = 0
     _loaded: bool = False
 
@@ -30,22 +30,22 @@ class Tab:
         """Return the result of a method of the debugging protocol."""
         self._last += 1
         await self._socket.send_json({"id": self._last, "method": method, "params": parameters})
-        while (told := await self._next()).get("id") != self._last:
+        while (message := await self._next()).get("id") != self._last:
             pass
-        assert "error" not in told, told["error"]
-        result: dict[str, Any] = told["result"]
+        assert "error" not in message, message["error"]
+        result: dict[str, Any] = message["result"]
         return result
 
     async def _next(self) -> dict[str, Any]:
-        told: dict[str, Any] = await self._socket.receive_json()
-        match told.get("method"):
+        message: dict[str, Any] = await self._socket.receive_json()
+        match message.get("method"):
             case "Network.requestWillBeSent":
-                self.requested.append(told["params"]["request"]["url"])
+                self.requested.append(message["params"]["request"]["url"])
             case "Log.entryAdded" | "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
-                self.said.append(str(told["params"]))
+                self.messages.append(str(message["params"]))
             case "Page.loadEventFired":
                 self._loaded = True
-        return told
+        return message
 
     async def show(self, page: Path | str, *, width: int, dark: bool = False) -> None:
         """Load a file or an address on a screen of this width."""
@@ -106,9 +106,9 @@ async def browser(folder: Path) -> AsyncIterator[Tab]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        told = folder / "DevToolsActivePort"
-        await until(lambda: process.returncode is not None or (told.exists() and "\n" in told.read_text()))
-        at = f"http://127.0.0.1:{told.read_text().split()[0]}"
+        port_file = folder / "DevToolsActivePort"
+        await until(lambda: process.returncode is not None or (port_file.exists() and "\n" in port_file.read_text()))
+        at = f"http://127.0.0.1:{port_file.read_text().split()[0]}"
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{at}/json/list") as answer:
                 (address,) = [tab["webSocketDebuggerUrl"] for tab in await answer.json() if tab["type"] == "page"]

@@ -183,7 +183,7 @@ class Chaos:
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handle one connection. One in fifty is reset before anything is read."""
+        """Handle one connection. About one in fifty is reset before anything is read."""
         self.opened += 1
         try:
             if random.Random(f"{self.seed} connection {self.opened}").random() < 0.02:

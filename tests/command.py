@@ -48,7 +48,7 @@ async def run(*arguments: str, box: Sandbox | None = None, key: str | None = Non
     done = await asyncio.to_thread(runner.invoke, cli, arguments, prog_name="ticketsource")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         traceback.print_exception(done.exception)
-        raise AssertionError("the command raised what nobody caught") from done.exception
+        raise AssertionError("the command raised an uncaught error") from done.exception
     return Done(done.exit_code, done.stdout_bytes.decode(), done.stderr_bytes.decode())
 
 

@@ -58,7 +58,7 @@ def pytest_configure() -> None:
             signal.signal(number, lambda *_: None)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
+@pytest.hookimpl(tryfirst=True)  # before pytest applies `-m`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that start another server as slow: they wait for its start and for real time."""
     for item in items:
@@ -171,7 +171,7 @@ async def _boxes() -> AsyncIterator[dict[str, Sandbox]]:
 
 @pytest.fixture(name="recipe")
 def _recipe(boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set the environment of the recipes. Each test imports them anew, as the program that queues the tasks does."""
+    """Set the environment of the recipes. Each test imports them again, as the program that queues the tasks does."""
     offices = {name: {"api_key": box.api_key, "base_url": box.url} for name, box in boxes.items()}
     (tmp_path / "offices.json").write_text(json.dumps(offices))
     monkeypatch.setenv("BOX_OFFICES", str(tmp_path / "offices.json"))

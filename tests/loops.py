@@ -1,4 +1,4 @@
-"""Help with event loops: a loop in virtual time, the running tasks, and waits for a condition."""
+"""Help with event loops: a loop in virtual time, the running tasks, and ways to wait for a condition."""
 
 import asyncio
 import selectors
@@ -41,10 +41,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def jump(self, seconds: float) -> None:
-        """Let this time pass. No test here takes a year."""
+        """Let this time pass. Raise if a year has passed: no test takes so long."""
         self._now += seconds
         if self._now > 31_536_000:
-            raise AssertionError("somebody waits for what will never happen")
+            raise AssertionError("a task has waited for a year of virtual time")
 
 
 class _Jumping(selectors.DefaultSelector):
@@ -58,7 +58,7 @@ class _Jumping(selectors.DefaultSelector):
             # A busy machine may take a moment to move bytes between sockets. One socket is the loop's own.
             ready = super().select(5 if timeout is None else 0.05 if timeout >= 1 else 0.002)
         if not ready and timeout is None:
-            raise AssertionError("everybody waits, and nothing will ever happen")
+            raise AssertionError("all tasks wait, and there is no timer to wake one")
         if not ready and timeout is not None:
             self._loop.jump(timeout)
         return ready

@@ -18,7 +18,7 @@ API = "https://api.ticketsource.io"
 
 
 def customer_row(number: int = 1, **attributes: object) -> dict[str, Any]:
-    """Return a row as the guide shows it, with an id of its own; `attributes` replace those of the guide."""
+    """Return the row of the guide with another id; `attributes` replace those of the guide."""
     path = f"{API}/customers/cst-xxxxxxxxxx{number}"
     return {
         "id": f"cst-xxxxxxxxxx{number}",
@@ -67,8 +67,6 @@ KARL_SENT: dict[str, Any] = {
         },
     }
 }
-
-
 """The body of the guide's create example."""
 
 
@@ -82,8 +80,6 @@ KARL_DRAFT = CustomerDraft(
     membership=MembershipDraft(identifier="A12345BCD", start_date=date(2020, 1, 1), end_date=date(2021, 12, 31)),
     consent=ConsentDraft(email=True, post=False, sms=False),
 )
-
-
 """The draft that sends it."""
 
 
@@ -97,8 +93,6 @@ KARL = customer_row(
     membership={"identifier": "A12345BCD", "start_date": "2020-01-01", "end_date": "2021-12-31"},
     created_at="2020-04-09T16:36:05+00:00",
 )
-
-
 """The record that the guide's create example answers with."""
 
 
@@ -116,6 +110,8 @@ def _row(kind: str, record_id: str, attributes: dict[str, Any], **links: str) ->
     times = {"created_at": "2022-09-26T09:00:00+00:00", "updated_at": None}
     return {"id": record_id, "type": kind, "attributes": {**attributes, **times}, "links": links}
 
+
+# One row of each read-only kind, as the API sends it.
 
 EVENT_ROW = _row(
     "event",
@@ -245,9 +241,6 @@ SEAT_ROW = _row(
     self=f"{API}/seats/sea-1",
     booking=f"{API}/bookings/bkg-1",
 )
-
-
-"""One row of each read-only kind, as the API sends it."""
 
 ZOE = Customer(
     id="cst-1",

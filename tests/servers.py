@@ -277,7 +277,7 @@ class TrytonServer:
 
     @staticmethod
     def new_database(folder: Path) -> Path:
-        """Make a database, and beside it a file with the password of its user `admin`. This takes some seconds."""
+        """Make a database, and in its folder a file with the password of its user `admin`. This takes some seconds."""
         database, password = folder / "crm.sqlite", folder / "password"
         database.touch()
         password.write_text(TrytonServer.PASSWORD)

@@ -1,4 +1,4 @@
-"""Any endpoint can be called: also one that this library does not know yet."""
+"""Calls to any endpoint, also to one that this library does not know yet."""
 
 import json
 import logging
@@ -85,7 +85,7 @@ async def _own(newer: Newer) -> AsyncIterator[TicketSource]:
 
 
 async def test_a_new_endpoint_is_read_with_a_model_of_six_lines(newer: Newer, own: TicketSource) -> None:
-    """Its rows come as records, of all pages, with what is unknown in `extra` and what cannot be read in `invalid`."""
+    """The rows of all pages come as records. `extra` has unknown attributes, `invalid` has unreadable values."""
     newer.rows = [voucher(1, valid_until="31.12.2026", spent=True), *newer.rows[2:]]
     vouchers = await own.paginate("/vouchers", model=Voucher, concurrency=4).collect()
 
@@ -96,8 +96,8 @@ async def test_a_new_endpoint_is_read_with_a_model_of_six_lines(newer: Newer, ow
     assert Voucher.from_dict(vouchers[0].to_dict()) == vouchers[0]
 
 
-async def test_a_read_tells_everything_that_came(box: Sandbox, ts: TicketSource) -> None:
-    """Data, links, meta, status, headers, and the id that the API gave the request."""
+async def test_the_answer_of_a_read_has_everything_that_the_api_sent(box: Sandbox, ts: TicketSource) -> None:
+    """These are data, links, meta, status, headers, and the request id of the API."""
     document = {"data": [{"id": 1, "price": 9.90}], "links": [], "meta": {"per_page": "2"}, "included": [1]}
     box.fail(status=200, body=json.dumps(document), headers={"X-Request-Id": "r-1", "X-RateLimit-Remaining": "7"})
     answer = await ts.request("GET", "/reports/sales", query={"from": "2026-01-01", "who": "a b&c", "page": 2})
@@ -110,7 +110,7 @@ async def test_a_read_tells_everything_that_came(box: Sandbox, ts: TicketSource)
 
 
 async def test_a_record_is_created_changed_and_deleted(box: Sandbox, ts: TicketSource) -> None:
-    """The JSON goes out as it is; a 204 has no data."""
+    """The JSON is sent unchanged. A 204 has no data."""
     body = {"data": {"type": "customer", "attributes": {"first_name": "Karl", "email": None}}}
     made = await ts.request("POST", "/customers", json=body)
     assert isinstance(made.data, dict)
@@ -126,8 +126,8 @@ async def test_a_record_is_created_changed_and_deleted(box: Sandbox, ts: TicketS
 
 
 @pytest.mark.parametrize(("method", "attempts"), [("GET", 2), ("PUT", 2), ("DELETE", 2), ("PATCH", 1), ("POST", 1)])
-async def test_a_call_is_tried_again_unless_it_may_do_something_twice(box: Sandbox, method: Any, attempts: int) -> None:
-    """A POST may have made something, and a PATCH of an unknown endpoint may have added to something."""
+async def test_a_call_is_retried_unless_a_retry_could_write_twice(box: Sandbox, method: Any, attempts: int) -> None:
+    """A POST may have created a record. A PATCH of an unknown endpoint may have added to a value."""
     box.fail(status=503)
     box.fail(status=200, body="{}")
     async with TicketSource(box.api_key, base_url=box.url, retry=RetryPolicy(attempts=2)) as ts:
@@ -142,8 +142,8 @@ async def test_a_call_is_tried_again_unless_it_may_do_something_twice(box: Sandb
 
 
 @pytest.mark.parametrize("fault", [{"cut": "after_write"}, {"status": 503}, {"status": 500}])
-async def test_a_patch_of_an_unknown_endpoint_is_never_sent_twice(box: Sandbox, fault: Any) -> None:
-    """But after a 429, when nothing was done; an update of a customer only sets values, and is sent again."""
+async def test_a_patch_sent_by_request_is_retried_only_after_a_429(box: Sandbox, fault: Any) -> None:
+    """A 429 means that nothing was done. `customers.update` only sets values, so it is retried after any fault."""
     (customer_id,) = box.customers.ids(0, 1)
     body = {"data": {"id": customer_id, "type": "customer", "attributes": {"first_name": "Karl"}}}
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -159,8 +159,8 @@ async def test_a_patch_of_an_unknown_endpoint_is_never_sent_twice(box: Sandbox, 
     assert [request.method for request in box.requests] == ["PATCH"] * 5
 
 
-async def test_a_delete_whose_answer_got_lost_is_done(box: Sandbox) -> None:
-    """The 404 after it says so."""
+async def test_a_retried_delete_that_finds_nothing_succeeds(box: Sandbox) -> None:
+    """The answer to the first attempt was lost. The second attempt gets a 404."""
     (customer_id,) = box.customers.ids(0, 1)
     box.fail(cut="after_write")
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -198,8 +198,8 @@ async def test_a_delete_whose_answer_got_lost_is_done(box: Sandbox) -> None:
         *("/customers/@evil/..", "/" + "a" * 201, "\u2215customers", "/\uff0e\uff0e/x"),
     ],
 )
-async def test_a_path_that_could_lead_elsewhere_is_refused(box: Sandbox, ts: TicketSource, path: str) -> None:
-    """Only a path of plain parts is taken, and nothing is sent."""
+async def test_a_path_with_other_than_plain_parts_is_refused(box: Sandbox, ts: TicketSource, path: str) -> None:
+    """Another path could reach another endpoint or server. Nothing is sent."""
     with pytest.raises(ValueError, match="is not a path of the API"):
         await ts.request("GET", path)
     with pytest.raises(ValueError, match="is not a path of the API"):
@@ -208,14 +208,14 @@ async def test_a_path_that_could_lead_elsewhere_is_refused(box: Sandbox, ts: Tic
     assert not box.requests
 
 
-async def test_the_own_address_is_no_path_either(box: Sandbox, ts: TicketSource) -> None:
+async def test_a_full_url_is_refused_as_a_path(box: Sandbox, ts: TicketSource) -> None:
     """The error says what to pass."""
     with pytest.raises(ValueError, match='as in "/customers/cst-1/notes"'):
         await ts.request("GET", f"{box.url}/customers")
 
 
-async def test_a_path_is_below_that_of_the_base_url(box: Sandbox) -> None:
-    """As with every other call."""
+async def test_a_path_is_added_to_the_path_of_the_base_url(box: Sandbox) -> None:
+    """Every other call does the same."""
     async with TicketSource(box.api_key, base_url=f"{box.url}/v2", retry=ONCE) as ts:
         with pytest.raises(NotFound, match=r"GET /v2/a:b/c@d,e~f_\.g was answered 404"):
             await ts.request("GET", "/a:b/c@d,e~f_.g")
@@ -244,10 +244,10 @@ CIRCLE["a"] = CIRCLE
         ("GET", {"query": {"a": [1]}}, "not list for 'a'"),
     ],
 )
-async def test_what_cannot_be_sent_is_refused(
+async def test_a_request_that_cannot_be_sent_is_refused(
     box: Sandbox, ts: TicketSource, method: Any, given: Any, error: str
 ) -> None:
-    """Before any request."""
+    """No request is made."""
     with pytest.raises((ValueError, TypeError), match=error):
         await ts.request(method, "/customers", **given)
 
@@ -266,8 +266,8 @@ async def test_what_cannot_be_sent_is_refused(
         {"query": KEY},
     ],
 )
-async def test_the_key_never_goes_into_an_address(box: Sandbox, given: Any) -> None:
-    """Addresses are logged everywhere; the error does not show it either."""
+async def test_a_path_or_a_query_with_the_key_is_refused(box: Sandbox, given: Any) -> None:
+    """Many programs log URLs. The error does not show the key either."""
     arguments: Any = {"path": "/customers", **given}
     async with TicketSource(KEY, base_url=box.url) as ts:
         with pytest.raises(ValueError, match="the API key is in the path or the query") as caught:
@@ -279,10 +279,10 @@ async def test_the_key_never_goes_into_an_address(box: Sandbox, given: Any) -> N
     assert not box.requests
 
 
-async def test_no_error_and_no_log_shows_what_was_asked_for(
+async def test_errors_and_logs_show_no_personal_value_of_a_query(
     box: Sandbox, ts: TicketSource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Values of a query may be people's data; those of a list, and of a filter, help to find a mistake."""
+    """Values of a query may be people's data. Only those of pages and filters are shown."""
     caplog.set_level(logging.DEBUG)
     query = {"email": "karl@example.org", "filter[start][value]": "2026-05-10", "name[]": "Karl & Co"}
     with pytest.raises(
@@ -313,10 +313,10 @@ async def test_no_error_and_no_log_shows_what_was_asked_for(
         ("text/csv; charset=ISO-8859-1", "Zoë".encode("latin-1"), "Zoë"),
     ],
 )
-async def test_an_answer_without_an_envelope_is_data_as_it_is(
+async def test_an_answer_without_an_envelope_is_returned_as_data(
     box: Sandbox, ts: TicketSource, kind: str, body: str | bytes, data: object
 ) -> None:
-    """Other JSON, text, or nothing."""
+    """It may be other JSON, text, or empty."""
     box.fail(status=200, body=body, headers={"Content-Type": kind})
     answer = await ts.request("GET", "/reports/sales")
 
@@ -338,10 +338,10 @@ async def test_an_answer_without_an_envelope_is_data_as_it_is(
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_an_answer_that_is_neither_json_nor_text_is_told(
+async def test_an_answer_that_is_neither_json_nor_text_raises_an_error(
     box: Sandbox, ts: TicketSource, kind: str, body: str | bytes, method: Any
 ) -> None:
-    """Of a read it is an InvalidResponse; a write may have been done."""
+    """A read raises InvalidResponse. A write raises OutcomeUnknown, since it may have been done."""
     box.fail(status=200, body=body, headers={"Content-Type": kind}, times=2)
     with pytest.raises(InvalidResponse, match="GET /reports/sales was answered 200 with something unexpected"):
         await ts.request("GET", "/reports/sales")
@@ -349,8 +349,8 @@ async def test_an_answer_that_is_neither_json_nor_text_is_told(
         await ts.request(method, "/reports/sales")
 
 
-async def test_odd_links_and_meta_are_kept(box: Sandbox, ts: TicketSource) -> None:
-    """What is not an object is in `extra`."""
+async def test_links_that_are_no_object_are_kept_in_extra(box: Sandbox, ts: TicketSource) -> None:
+    """An unknown member of the answer is in `extra` too."""
     box.fail(status=200, body='{"data": 1, "links": "x", "meta": null, "jsonapi": {"version": "1.0"}}')
     answer = await ts.request("GET", "/reports/sales")
 
@@ -358,8 +358,8 @@ async def test_odd_links_and_meta_are_kept(box: Sandbox, ts: TicketSource) -> No
     assert answer.extra == {"links": "x", "jsonapi": {"version": "1.0"}}
 
 
-async def test_errors_are_those_of_every_call(box: Sandbox, ts: TicketSource) -> None:
-    """Typed, with the API's own words; and a closed client says so."""
+async def test_request_raises_the_same_errors_as_other_calls(box: Sandbox, ts: TicketSource) -> None:
+    """They are typed, with the API's own words. A closed client raises ClientClosed."""
     with pytest.raises(ValidationFailed, match="The data field is required"):
         await ts.request("POST", "/customers", json={})
     await ts.aclose()
@@ -368,7 +368,7 @@ async def test_errors_are_those_of_every_call(box: Sandbox, ts: TicketSource) ->
 
 
 async def test_rows_come_as_dicts_without_a_model(newer: Newer, own: TicketSource) -> None:
-    """All of them, as the API sends them, with exact money."""
+    """They come as the API sends them, with exact money."""
     rows = await own.paginate("/vouchers", model=dict, max_items=120).collect()
 
     assert len(rows) == 120
@@ -379,8 +379,8 @@ async def test_rows_come_as_dicts_without_a_model(newer: Newer, own: TicketSourc
     ]
 
 
-async def test_a_query_goes_with_every_page(newer: Newer, own: TicketSource) -> None:
-    """Also if the API drops it from `next`; the page is set by the list itself."""
+async def test_the_query_is_sent_with_every_page(newer: Newer, own: TicketSource) -> None:
+    """This is so also if the API drops it from `next`. The list itself sets `page` and `per_page`."""
     assert len(await own.paginate("/vouchers", query={"state": "un sold", "year": 2026}).collect()) == 250
 
     asked = [(request.query["state"], request.query["year"]) for request in newer.requests]
@@ -391,8 +391,8 @@ async def test_a_query_goes_with_every_page(newer: Newer, own: TicketSource) -> 
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_rows_without_an_id_come_all(newer: Newer, own: TicketSource, concurrency: int) -> None:
-    """However many pages, also if some are equal."""
+async def test_all_rows_without_an_id_come(newer: Newer, own: TicketSource, concurrency: int) -> None:
+    """There may be many pages, and some rows may be equal."""
     newer.rows = [{"amount": 5, "day": number // 30} for number in range(1500)]
     pager = own.paginate("/vouchers", per_page=20, concurrency=concurrency)
 
@@ -400,8 +400,8 @@ async def test_rows_without_an_id_come_all(newer: Newer, own: TicketSource, conc
     assert (pager.report.duplicates, pager.report.ended) == (0, None)
 
 
-async def test_rows_without_an_id_of_a_list_without_pages_come_once(newer: Newer, own: TicketSource) -> None:
-    """A server that ignores `page` would send them for ever."""
+async def test_rows_without_an_id_come_once_if_the_server_ignores_the_page(newer: Newer, own: TicketSource) -> None:
+    """Such a server would send them for ever."""
     newer.rows, newer.whole = [{"amount": number} for number in range(130)], True
 
     assert await own.paginate("/vouchers").collect() == newer.rows
@@ -409,7 +409,7 @@ async def test_rows_without_an_id_of_a_list_without_pages_come_once(newer: Newer
 
 
 async def test_rows_of_several_types_may_have_the_same_id(newer: Newer, own: TicketSource) -> None:
-    """A row is known by both; the same row again is dropped, and counted."""
+    """Type and id together identify a row. A row that comes again is dropped, and counted."""
     newer.rows = [{"type": "a", "id": 1}, {"type": "b", "id": 1}, {"id": 1}, {"type": "a", "id": 1}]
     pager = own.paginate("/vouchers")
 
@@ -417,8 +417,8 @@ async def test_rows_of_several_types_may_have_the_same_id(newer: Newer, own: Tic
     assert pager.report.duplicates == 1
 
 
-async def test_verify_goes_by_ids(newer: Newer, own: TicketSource) -> None:
-    """A row that has none is handed over once, and the list can be verified without it."""
+async def test_a_verified_list_refuses_rows_without_an_id(newer: Newer, own: TicketSource) -> None:
+    """`on_invalid` gets such a row once, and the others are verified. Without `on_invalid`, the list fails."""
     newer.rows = [*newer.rows[:150], {"amount": 5}]
     refused: list[InvalidResponse] = []
     pager = own.paginate("/vouchers", verify=True, on_invalid=refused.append)
@@ -431,7 +431,7 @@ async def test_verify_goes_by_ids(newer: Newer, own: TicketSource) -> None:
 
 
 async def test_a_row_that_is_no_object_is_refused(newer: Newer, own: TicketSource) -> None:
-    """As in every list."""
+    """Every list does this."""
     newer.rows = [{"id": 1}, "odd", {"id": 2}]
     refused: list[InvalidResponse] = []
 
@@ -463,7 +463,7 @@ class Product(Record):
 
 
 async def test_a_model_may_have_every_kind_of_attribute(newer: Newer, own: TicketSource) -> None:
-    """Whole numbers too, and parts of the user's own."""
+    """It may also have whole numbers, and parts of the user's own."""
     attributes = {
         "name": 5,
         "public": "yes",
@@ -486,8 +486,8 @@ async def test_a_model_may_have_every_kind_of_attribute(newer: Newer, own: Ticke
     assert [Product.from_dict(p.to_dict()) for p in (first, second, third)] == [first, second, third]
 
 
-async def test_a_known_record_can_get_attributes_more(box: Sandbox, ts: TicketSource) -> None:
-    """A class made from `Customer` reads what this library has in `extra`."""
+async def test_a_model_can_add_an_attribute_to_customer(box: Sandbox, ts: TicketSource) -> None:
+    """A subclass of `Customer` reads an attribute that otherwise is in `extra`."""
 
     @attrs.frozen
     class Member(Customer):
@@ -505,8 +505,8 @@ async def test_a_known_record_can_get_attributes_more(box: Sandbox, ts: TicketSo
     assert (await ts.customers.get(customer_id)).id == customer_id
 
 
-def test_a_class_of_the_users_own_may_have_a_repr_of_its_own() -> None:
-    """Else its fields stand in the order in which people read them."""
+def test_a_model_may_define_its_own_repr() -> None:
+    """Without one, the repr shows the fields in the order in which people read them."""
 
     @attrs.frozen
     class Terse(Voucher):
@@ -519,8 +519,8 @@ def test_a_class_of_the_users_own_may_have_a_repr_of_its_own() -> None:
     )
 
 
-async def test_a_class_of_the_users_own_may_have_constants(box: Sandbox, ts: TicketSource) -> None:
-    """Of any name, also one that this library uses inside its own records."""
+async def test_a_model_may_have_constants(box: Sandbox, ts: TicketSource) -> None:
+    """They may have any name, also one that this library uses inside its own records."""
 
     @attrs.frozen
     class Kept(Record):
@@ -536,8 +536,8 @@ async def test_a_class_of_the_users_own_may_have_constants(box: Sandbox, ts: Tic
     assert (note.id, note._names) == (made.id, ("description",))
 
 
-def test_a_class_of_the_users_own_changes_nothing_for_other_records() -> None:
-    """The kinds that the API documents are those of this library."""
+def test_a_users_model_is_not_added_to_the_record_kinds() -> None:
+    """This table has only the kinds that the API documents."""
     assert sorted(RECORD_KINDS) == ["booking", "customer", "customer_note", "date", "event", "seat", "venue"]
 
 
@@ -557,7 +557,7 @@ class Typeless(Record):
 
 @attrs.frozen
 class Honest(Record):
-    """An attribute that says that it cannot be None."""
+    """A record with an attribute that is annotated without None."""
 
     API_TYPE = "honest"
     name: str = ""
@@ -565,7 +565,7 @@ class Honest(Record):
 
 @attrs.frozen
 class Unknown(Record):
-    """An attribute of a kind that the reader does not know."""
+    """A record with an attribute of a type that the reader does not know."""
 
     API_TYPE = "unknown"
     name: list[str] | None = None
@@ -573,7 +573,7 @@ class Unknown(Record):
 
 @attrs.frozen
 class Texts(Record):
-    """A tuple of something that is no part."""
+    """A record with a tuple whose items are no parts."""
 
     API_TYPE = "texts"
     names: tuple[str, ...] | None = None
@@ -589,7 +589,7 @@ class Inner(Record):
 
 @attrs.frozen
 class Converted(Record):
-    """An attribute with a converter, which would not run."""
+    """A record with a converter, which would not run."""
 
     API_TYPE = "converted"
     name: str | None = attrs.field(default=None, converter=str)
@@ -597,7 +597,7 @@ class Converted(Record):
 
 @attrs.frozen
 class Missing(Record):
-    """An annotation that nobody can look up."""
+    """A record with an annotation that names nothing."""
 
     API_TYPE = "missing"
     name: "Nowhere | None" = None  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
@@ -635,13 +635,13 @@ class HasNeedy(Record):
     ],
 )
 async def test_a_model_that_cannot_work_is_refused_at_once(ts: TicketSource, model: Any, said: str) -> None:
-    """When the list is made, not when it is read."""
+    """It is refused when the list is made, not when the list is read."""
     with pytest.raises(TypeError, match=said):
         ts.paginate("/vouchers", model=model)
 
 
 def fields(**annotated: Any) -> type[Record]:
-    """Return a record with these fields: each an annotation, or a pair of that and a default."""
+    """Return a record class with these fields: each is an annotation, or a pair of an annotation and a default."""
     pairs = {name: given if isinstance(given, tuple) else (given, None) for name, given in annotated.items()}
     body = {"API_TYPE": "odd", "__annotations__": {name: hint for name, (hint, _) in pairs.items()}}
     return attrs.frozen(type("Odd", (Record,), {**body, **{name: default for name, (_, default) in pairs.items()}}))
@@ -663,18 +663,18 @@ class Endless(Part):
 
 @attrs.frozen
 class Computed(Record):
-    """A record that computes something when it is made."""
+    """A record class that runs code when a record is made."""
 
     API_TYPE = "computed"
     name: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        raise AssertionError("nobody calls this")
+        raise AssertionError("this must not run")
 
 
 @attrs.frozen
 class Renamed(Record):
-    """A record whose id is another one."""
+    """A record class that declares its id again."""
 
     API_TYPE = "renamed"
     id: int  # type: ignore[assignment]  # this is the mistake
@@ -682,7 +682,7 @@ class Renamed(Record):
 
 @attrs.frozen
 class MadeFromRenamed(Renamed):
-    """The same, one class further."""
+    """A subclass of such a class."""
 
     API_TYPE = "renamed_again"
 
@@ -712,13 +712,13 @@ class MadeFromRenamed(Renamed):
         (Computed, "Computed has __attrs_post_init__, which would not run"),
     ],
 )
-async def test_what_the_reader_could_not_keep_of_a_model_is_refused(ts: TicketSource, model: Any, said: str) -> None:
-    """A default, a name or a type that would be read as something else; the error names the field."""
+async def test_a_model_with_a_field_that_cannot_be_read_is_refused(ts: TicketSource, model: Any, said: str) -> None:
+    """Its default, name or type would be read as something else. The error names the field."""
     with pytest.raises(TypeError, match=re.escape(said)):
         ts.paginate("/vouchers", model=model)
 
 
 @pytest.mark.parametrize("model", [Customer, Booking, Event, EventDate, Note, Seat, Venue, Voucher, Product])
-async def test_every_record_of_this_library_is_a_model(ts: TicketSource, model: type[Record]) -> None:
-    """And so are those of the documentation."""
+async def test_every_record_of_this_library_can_be_a_model(ts: TicketSource, model: type[Record]) -> None:
+    """The models of the documentation can, too."""
     assert repr(ts.paginate("/vouchers", model=model)) == f"<Pager of {model.__name__} at /vouchers>"

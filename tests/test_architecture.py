@@ -1,7 +1,7 @@
-"""The layers: a module imports only from its own layer and those below, and nothing in a circle."""
+"""The layers: a module imports only from its own layer and those below, and there is no circular import."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("output", "duplicates", "tables", "record_tables", "report_tables", "files", "checking"),
     ("cli", "_signals", "__main__"),
 )
-"""From the ground up; a package stands for its modules."""
+"""The lowest layer is first. A package stands for its modules."""
 
 APART: dict[str, tuple[str, ...]] = {
     "": ("_version",),
@@ -45,7 +45,7 @@ APART: dict[str, tuple[str, ...]] = {
     "pytest_plugin": ("client", "sandbox", "testing"),
     "_wire": (),
 }
-"""What stands beside the layers, and what it may import; the package itself finds its public names in the stub."""
+"""The modules beside the layers, and what each may import. The package itself finds its public names in the stub."""
 
 MAY_NOT_IMPORT = {"sync": ("client", "resources"), "_wire.transport": ("models",), "cli": ("_wire",)}
 
@@ -88,6 +88,7 @@ MAY_IMPORT = {
 """Each library is known in few modules, so that it can be replaced there."""
 
 
+@cache
 def modules() -> list[str]:
     """Return the dotted names of all modules, relative to the package."""
     paths = [p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py")]
@@ -100,17 +101,20 @@ def source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield what a module imports, also for type checkers alone, as absolute dotted names."""
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Return the absolute dotted names that a module imports, also those only for type checkers."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source(module).read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports within the package are written out"
             base = node.module or ""
             for alias in node.names:
                 deeper = f"{base}.{alias.name}".removeprefix("ticketsource_async.")
-                yield f"ticketsource_async.{deeper}" if deeper in modules() else base
+                found.add(f"ticketsource_async.{deeper}" if deeper in modules() else base)
+    return frozenset(found)
 
 
 def within(module: str) -> set[str]:
@@ -120,18 +124,18 @@ def within(module: str) -> set[str]:
 
 
 def is_in(module: str, names: tuple[str, ...]) -> bool:
-    """Say whether a module is one of these, or in one of these packages."""
+    """Return whether a module is one of these, or is in one of these packages."""
     return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
 def layer(module: str) -> int | None:
-    """Return the number of the layer that a module is in, None for one beside them."""
+    """Return the number of the layer that a module is in, or None for a module beside the layers."""
     return next((number for number, names in enumerate(LAYERS) if is_in(module, names)), None)
 
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_only_from_its_layer_and_those_below(module: str) -> None:
-    """What stands beside the layers says itself what it imports."""
+    """For a module beside the layers, `APART` says what it may import."""
     if (own := layer(module)) is None:
         allowed = APART[module if module in APART else module.partition(".")[0]]
         assert all(is_in(name, allowed) for name in within(module))
@@ -144,7 +148,7 @@ def test_a_module_imports_only_from_its_layer_and_those_below(module: str) -> No
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    """There is no circle, also not by imports for type checkers alone."""
+    """Imports only for type checkers count, too."""
     graph = {module: {name for name in within(module) if name != module} for module in modules()}
     graph[""] = set()  # the public names are loaded when they are used
 
@@ -152,7 +156,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 @pytest.mark.parametrize("module", modules())
-def test_a_module_imports_only_the_libraries_of_its_own(module: str) -> None:
+def test_a_library_is_imported_only_by_its_own_modules(module: str) -> None:
     """A library that is not in the table may be imported anywhere."""
     for name in imports(module):
         allowed = MAY_IMPORT.get(name.partition(".")[0])

@@ -1,4 +1,4 @@
-"""Pages that the API cannot answer because of a row in them: all other rows come, and the row is told."""
+"""Pages that the API cannot answer because of one row: all other rows come, and the broken row is reported."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -14,7 +14,7 @@ from ticketsource_async.testing import no_waiting
 
 
 def breaking(rows: list[dict[str, Any]], bad: Collection[int], *, body: str | None = None) -> Callable[[Query], Any]:
-    """Answer with pages, but with a 500, or this body, for all that have one of the bad rows."""
+    """Return a function that answers with pages, but with a 500, or this body, for each page with a bad row."""
 
     def answer(query: Query) -> Any:
         number, size = int(query["page"]), int(query["per_page"])
@@ -28,7 +28,7 @@ def breaking(rows: list[dict[str, Any]], bad: Collection[int], *, body: str | No
 async def read(
     answer: Callable[[Query], Any], *, retry: RetryPolicy | None = None, **options: Any
 ) -> tuple[list[str], list[InvalidResponse], int]:
-    """Return the ids that came, the rows that were told, and the number of requests."""
+    """Return the ids that came, the errors of the reported rows, and the number of requests."""
     told: list[InvalidResponse] = []
     with no_waiting():
         async with (
@@ -42,16 +42,14 @@ async def read(
 
 
 def ids(number: int, *, but: Collection[int] = ()) -> list[str]:
-    """Return the ids of so many people without those at some places."""
+    """Return the ids of this number of people, without those at some places."""
     return [row["id"] for place, row in enumerate(people(number)) if place not in but]
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("body", [None, '{"data": [{"id": "cst-', "<b>Warning</b>", '{"oops": 1}'])
-async def test_one_row_among_3000_that_breaks_its_page_is_told_and_all_others_come(
-    body: str | None, concurrency: int
-) -> None:
-    """The error names the page and the place."""
+async def test_one_broken_row_among_3000_is_reported_and_all_others_come(body: str | None, concurrency: int) -> None:
+    """The error names the page and the row."""
     found, told, asked = await read(breaking(people(3000), [1234], body=body), concurrency=concurrency)
 
     assert found == ids(3000, but=[1234])
@@ -62,24 +60,24 @@ async def test_one_row_among_3000_that_breaks_its_page_is_told_and_all_others_co
 
 @pytest.mark.parametrize("bad", [[0], [99], [100], [249], [0, 1, 2, 3, 4], [100, 149, 150, 199, 175], [0, 100, 200]])
 @pytest.mark.parametrize("per_page", [100, 10])
-async def test_rows_that_break_their_pages_may_stand_anywhere(bad: list[int], per_page: int) -> None:
-    """Up to five of a page, on the first and the last page as well."""
+async def test_broken_rows_may_be_anywhere_in_the_list(bad: list[int], per_page: int) -> None:
+    """A page may have up to five, also the first and the last page."""
     found, told, _ = await read(breaking(people(250), bad), per_page=per_page)
 
     assert found == ids(250, but=bad)
     assert len(told) == len(bad)
 
 
-async def test_a_broken_last_row_leaves_the_list_an_end() -> None:
-    """Whether more follows is not known of it, so the next page is asked for."""
+async def test_a_list_with_a_broken_last_row_ends() -> None:
+    """A broken row does not tell whether more rows follow, so the next page is requested."""
     found, told, _ = await read(breaking(people(100), [99]))
 
     assert (found, len(told)) == (ids(99), 1)
 
 
 @pytest.mark.parametrize("per_page", [7, 1, 30, 64])
-async def test_pages_of_any_size_are_read_in_parts(per_page: int) -> None:
-    """Parts are of sizes that divide the page."""
+async def test_a_broken_page_of_any_size_is_read_in_parts(per_page: int) -> None:
+    """The size of a part divides the size of the page."""
     found, told, _ = await read(breaking(people(130), [65]), per_page=per_page)
 
     assert found == ids(130, but=[65])
@@ -89,8 +87,8 @@ async def test_pages_of_any_size_are_read_in_parts(per_page: int) -> None:
 @pytest.mark.parametrize(
     "bad", [[0, 1, 2, 3, 4, 5], [0, 100, 200, 300, 400, 500]], ids=["six rows of a page", "six pages"]
 )
-async def test_more_than_five_rows_or_pages_end_the_list_with_the_error_of_the_page(bad: list[int]) -> None:
-    """Then it is no matter of single rows, and the page is not asked for again and again."""
+async def test_more_than_five_broken_rows_or_pages_end_the_list_with_an_error(bad: list[int]) -> None:
+    """Then single rows are not the cause, and no more parts are requested."""
     requests: list[Query] = []
 
     def answer(query: Query) -> Any:
@@ -105,8 +103,8 @@ async def test_more_than_five_rows_or_pages_end_the_list_with_the_error_of_the_p
 
 
 @pytest.mark.parametrize("least", [10, 100])
-async def test_a_page_whose_parts_have_more_rows_than_asked_for_fails_as_a_whole(least: int) -> None:
-    """Rows of a part that is none would come twice, or not at all."""
+async def test_a_broken_page_fails_if_its_parts_have_too_many_rows(least: int) -> None:
+    """Otherwise rows would come twice, or not at all."""
 
     def answer(query: Query) -> Any:
         return breaking(people(250), [123])({**query, "per_page": str(max(least, int(query["per_page"])))})
@@ -115,8 +113,8 @@ async def test_a_page_whose_parts_have_more_rows_than_asked_for_fails_as_a_whole
         await read(answer)
 
 
-async def test_a_page_whose_parts_have_fewer_rows_and_a_next_fails_as_a_whole() -> None:
-    """Nobody knows which rows a part of another size has."""
+async def test_a_broken_page_fails_if_its_parts_have_too_few_rows() -> None:
+    """It is unknown which rows a part of another size has."""
 
     def answer(query: Query) -> Any:
         made = breaking(people(250), [123])(query)
@@ -127,8 +125,8 @@ async def test_a_page_whose_parts_have_fewer_rows_and_a_next_fails_as_a_whole() 
         await read(answer)
 
 
-async def test_a_row_that_breaks_its_page_raises_if_invalid_rows_do() -> None:
-    """The rows of the pages before come first."""
+async def test_a_broken_row_raises_an_error_without_on_invalid() -> None:
+    """The rows of the pages before it come first."""
     with no_waiting():
         async with serving(breaking(people(250), [150])) as served, TicketSource(KEY, base_url=served.url) as ts:
             seen, error = await read_until_it_raises(ts.customers.list())
@@ -139,8 +137,8 @@ async def test_a_row_that_breaks_its_page_raises_if_invalid_rows_do() -> None:
 
 
 @pytest.mark.parametrize("retry", [ONCE, RetryPolicy(attempts=4)])
-async def test_a_server_that_fails_as_a_whole_is_not_asked_for_parts(retry: RetryPolicy) -> None:
-    """Neither is one of which nobody knows, because a call is made once."""
+async def test_a_server_that_always_fails_ends_the_list_with_its_error(retry: RetryPolicy) -> None:
+    """This is so with retries and without."""
     answer = breaking(people(250), range(100, 250))
     failing = iter([False, *([True] * 1000)])
 
@@ -148,16 +146,16 @@ async def test_a_server_that_fails_as_a_whole_is_not_asked_for_parts(retry: Retr
         await read(lambda query: web.Response(status=500) if next(failing) else answer(query), retry=retry)
 
 
-async def test_a_verified_list_tells_a_broken_row_once() -> None:
-    """However often it is read."""
+async def test_a_verified_list_reports_a_broken_row_once() -> None:
+    """Such a list is read more than once."""
     found, told, _ = await read(breaking(people(250), [150]), verify=True)
 
     assert found == ids(250, but=[150])
     assert len(told) == 1
 
 
-async def test_a_server_that_gives_fewer_rows_a_page_than_asked_for_gets_no_parts() -> None:
-    """Where a page begins is not known of it then, so that rows could be lost: the page fails as a whole."""
+async def test_a_broken_page_fails_if_the_server_shortens_pages() -> None:
+    """Then it is unknown where a page begins, so rows could be lost."""
 
     def answer(query: Query) -> Any:
         capped = {**query, "per_page": str(min(50, int(query["per_page"])))}
@@ -168,8 +166,8 @@ async def test_a_server_that_gives_fewer_rows_a_page_than_asked_for_gets_no_part
 
 
 @pytest.mark.parametrize(("rows", "bad"), [(60, 17), (100, 99), (200, 199), (100, 0)])
-async def test_pages_beyond_the_end_may_be_answered_404(rows: int, bad: int) -> None:
-    """Whether they are empty or not there is not documented."""
+async def test_a_broken_page_is_read_though_parts_beyond_the_end_are_answered_404(rows: int, bad: int) -> None:
+    """It is not documented whether such pages are empty or answered 404."""
 
     def answer(query: Query) -> Any:
         beyond = (int(query["page"]) - 1) * int(query["per_page"]) >= rows
@@ -182,8 +180,8 @@ async def test_pages_beyond_the_end_may_be_answered_404(rows: int, bad: int) -> 
     assert len(told) == 1
 
 
-async def test_an_error_of_another_kind_while_parts_are_read_is_that_error() -> None:
-    """A key that is revoked meanwhile is told as that."""
+async def test_a_key_revoked_while_parts_are_read_raises_authentication_failed() -> None:
+    """The page was broken; the error of its part is of another kind."""
 
     def answer(query: Query) -> Any:
         if query["per_page"] == "50":

@@ -1,4 +1,4 @@
-"""Many calls at once: each input has its outcome, and whatever ends early leaves no doubt about the rest."""
+"""Many calls at once: each input has its outcome, and a loop that ends early says what became of the rest."""
 
 import asyncio
 import gc
@@ -36,23 +36,23 @@ from ticketsource_async.sandbox import Sandbox
 
 
 def drafts(count: int) -> list[CustomerDraft]:
-    """Return drafts of customers whose first names count them."""
+    """Return drafts of customers with numbered first names."""
     return [CustomerDraft(first_name=f"Person {number}") for number in range(count)]
 
 
 def first_names(box: Sandbox, start: int = 0) -> list[str]:
-    """Return the first names of the customers from that place on."""
+    """Return the first names of the customers, beginning at this place."""
     return [str(row["attributes"]["first_name"]) for row in box.customers.rows(start, 1000)]  # type: ignore[index]  # rows are JSON
 
 
-async def outcomes_until_cancelled(bulk: Bulk[Any, Any], seen: list[Outcome[Any, Any]]) -> None:
-    """Take outcomes."""
+async def take_outcomes(bulk: Bulk[Any, Any], seen: list[Outcome[Any, Any]]) -> None:
+    """Append each outcome to `seen`."""
     async for outcome in bulk:
         seen.append(outcome)  # noqa: PERF401 - a comprehension would lose them
 
 
-async def test_all_ids_are_fetched_each_with_its_place(ts: TicketSource, box: Sandbox) -> None:
-    """The outcomes of all inputs come, in the order of completion, and say which input each is of."""
+async def test_each_outcome_has_its_input_and_its_index(ts: TicketSource, box: Sandbox) -> None:
+    """The outcomes of all inputs come in the order of completion."""
     ids = box.customers.ids()
     found = {outcome.index: outcome async for outcome in ts.customers.get_many(ids)}
 
@@ -60,8 +60,8 @@ async def test_all_ids_are_fetched_each_with_its_place(ts: TicketSource, box: Sa
     assert [found[index].unwrap().id for index in range(25)] == list(ids)
 
 
-async def test_outcomes_come_as_they_complete(ts: TicketSource, box: Sandbox) -> None:
-    """A slow answer holds nobody up."""
+async def test_outcomes_come_in_the_order_of_completion(ts: TicketSource, box: Sandbox) -> None:
+    """A slow answer does not delay the other outcomes."""
     slow, *others = box.customers.ids()
     box.fail(path=f"/customers/{slow}", slow=0.3)
 
@@ -71,8 +71,8 @@ async def test_outcomes_come_as_they_complete(ts: TicketSource, box: Sandbox) ->
     assert sorted(order[:-1]) == sorted(others)
 
 
-async def test_one_failure_spoils_nothing_else(ts: TicketSource, box: Sandbox) -> None:
-    """Unknown ids, what cannot be an id, and an error of the server are outcomes like any other."""
+async def test_a_failed_call_does_not_affect_the_others(ts: TicketSource, box: Sandbox) -> None:
+    """An unknown id, an invalid id, and an error of the server each have an outcome."""
     one, two = box.customers.ids(0, 2)
     box.fail(path=f"/customers/{two}", status=500)
 
@@ -90,8 +90,8 @@ async def test_one_failure_spoils_nothing_else(ts: TicketSource, box: Sandbox) -
         found[1].unwrap()
 
 
-async def test_drafts_are_created_once_each(ts: TicketSource, box: Sandbox) -> None:
-    """Each valid draft makes one customer, each other an outcome with its error."""
+async def test_each_draft_is_created_once(ts: TicketSource, box: Sandbox) -> None:
+    """Each valid draft makes one customer. A draft that is not valid has an outcome with its error."""
     made = [outcome async for outcome in ts.customers.create_many([*drafts(20), CustomerDraft()])]
 
     assert sorted(first_names(box, 25)) == sorted(f"Person {number}" for number in range(20))
@@ -115,10 +115,10 @@ async def test_changes_are_given_as_a_mapping_or_as_pairs(ts: TicketSource, box:
 
 
 @pytest.mark.parametrize("pair", [tuple, list])
-async def test_changes_of_one_customer_are_made_in_their_order(
+async def test_changes_of_one_customer_are_made_in_order(
     ts: TicketSource, box: Sandbox, pair: Callable[[Any], Any]
 ) -> None:
-    """However slow the first is, the last draft for a customer wins."""
+    """The last draft for a customer is the last one sent, even if the first answers are slow."""
     one, two = box.customers.ids(0, 2)
     box.fail(path=f"/customers/{one}", slow=0.05, times=3)
     changes = [pair((one, CustomerDraft(last_name=str(number)))) for number in range(5)]
@@ -131,15 +131,15 @@ async def test_changes_of_one_customer_are_made_in_their_order(
 
 
 @pytest.mark.parametrize("change", [7, (), ("cst-1",), ("cst-1", None), (None, CustomerDraft(first_name="A"))])
-async def test_what_is_no_change_is_an_outcome_too(ts: TicketSource, change: Any) -> None:
-    """It has its error, and the others are made."""
+async def test_an_input_that_is_no_change_has_an_outcome_with_an_error(ts: TicketSource, change: Any) -> None:
+    """No error is raised in the loop."""
     found = [outcome async for outcome in ts.customers.update_many([change])]
 
     assert isinstance(found[0].error, TypeError | ValueError)
 
 
 async def test_customers_are_deleted(ts: TicketSource, box: Sandbox) -> None:
-    """Each once; one that is given twice is not there the second time."""
+    """A customer that is given twice is not found the second time."""
     one, two, three = box.customers.ids(0, 3)
     gone = [outcome async for outcome in ts.customers.delete_many([one, two, one], concurrency=1)]
 
@@ -155,8 +155,8 @@ async def test_a_verified_list_may_be_deleted_while_it_is_read(ts: TicketSource,
     assert len(box.customers) == 0
 
 
-async def test_inputs_are_read_only_as_there_is_room_for_them(ts: TicketSource, box: Sandbox) -> None:
-    """Endless inputs, plain or async, do no harm: no more are read than calls may be made at a time."""
+async def test_no_more_inputs_are_read_than_calls_may_run_at_once(ts: TicketSource, box: Sandbox) -> None:
+    """So endless inputs, plain or async, are possible."""
     read = 0
 
     def endless() -> Iterator[str]:
@@ -182,7 +182,7 @@ async def test_inputs_are_read_only_as_there_is_room_for_them(ts: TicketSource, 
 
 
 async def test_outcomes_come_while_the_next_input_is_still_awaited(ts: TicketSource, box: Sandbox) -> None:
-    """Inputs that trickle in do not hold up what is done."""
+    """Slow inputs do not delay the outcomes of finished calls."""
     taken = asyncio.Event()
 
     async def trickle() -> AsyncIterator[str]:
@@ -198,7 +198,7 @@ async def test_outcomes_come_while_the_next_input_is_still_awaited(ts: TicketSou
     assert seen == [0, 1]
 
 
-async def test_an_error_of_the_inputs_is_raised_after_what_was_started(ts: TicketSource, box: Sandbox) -> None:
+async def test_an_error_of_the_inputs_is_raised_after_the_outcomes_before_it(ts: TicketSource, box: Sandbox) -> None:
     """The outcomes of the inputs before it come first."""
 
     def broken() -> Iterator[str]:
@@ -207,13 +207,13 @@ async def test_an_error_of_the_inputs_is_raised_after_what_was_started(ts: Ticke
 
     seen: list[Outcome[Any, Any]] = []
     with pytest.raises(OSError, match="the file is gone"):
-        await outcomes_until_cancelled(ts.customers.get_many(broken()), seen)
+        await take_outcomes(ts.customers.get_many(broken()), seen)
     assert len(seen) == 5
 
 
 @pytest.mark.parametrize("before", [0, 3])
 async def test_fail_fast_yields_the_failure_and_then_the_writes_that_it_cut_off(box: Sandbox, before: int) -> None:
-    """This is the order of their ends, whichever input came first; the inputs that had no turn are untouched."""
+    """The order of the inputs does not matter. The inputs after them are not sent."""
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         box.fail(method="POST", status=422, after=before)
         box.fail(method="POST", slow=3600, times=None)
@@ -229,10 +229,10 @@ async def test_fail_fast_yields_the_failure_and_then_the_writes_that_it_cut_off(
 
 
 @pytest.mark.parametrize("way", ["cancel", "raise", "break"])
-async def test_whatever_ends_it_early_no_write_is_forgotten(
+async def test_every_write_is_accounted_for_when_the_loop_ends_early(
     box: Sandbox, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each draft is known to be delivered, undelivered, or untouched; the log has the uncertain ones."""
+    """Each write is in the outcomes or in `undelivered`. The log has the writes of unknown outcome."""
     caplog.set_level(logging.WARNING)
     before = our_tasks()
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -241,7 +241,7 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
         seen: list[Outcome[Any, Any]] = []
         undelivered_at_once = []
         if way == "cancel":
-            taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
+            taking = asyncio.create_task(take_outcomes(bulk, seen))
             await until(lambda: len(box.requests) == 9)
             taking.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -273,8 +273,8 @@ async def test_whatever_ends_it_early_no_write_is_forgotten(
     assert len(sent) < 15
 
 
-async def test_a_failure_that_ends_it_is_not_lost_if_the_loop_is_cancelled_just_then(box: Sandbox) -> None:
-    """The write whose answer got lost is known, though ending the rest takes its time."""
+async def test_a_failure_is_kept_if_the_loop_is_cancelled_at_that_moment(box: Sandbox) -> None:
+    """The write whose answer was lost has its outcome, though closing the inputs takes time."""
 
     async def inputs() -> AsyncIterator[CustomerDraft]:
         try:
@@ -289,13 +289,13 @@ async def test_a_failure_that_ends_it_is_not_lost_if_the_loop_is_cancelled_just_
         seen: list[Outcome[Any, Any]] = []
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await outcomes_until_cancelled(bulk, seen)
+                await take_outcomes(bulk, seen)
 
     assert [type(outcome.error) for outcome in [*seen, *bulk.undelivered]] == [OutcomeUnknown]
 
 
-async def test_no_call_begins_once_a_failure_is_known(box: Sandbox) -> None:
-    """With `fail_fast`, outcomes that still wait to be looked at make no room for further writes."""
+async def test_with_fail_fast_no_call_begins_after_a_refused_write(box: Sandbox) -> None:
+    """This is so even if the loop takes the other outcomes slowly."""
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         box.fail(method="POST", after=3, status=422)
         bulk = ts.customers.create_many(drafts(100), concurrency=4, fail_fast=True)
@@ -306,8 +306,8 @@ async def test_no_call_begins_once_a_failure_is_known(box: Sandbox) -> None:
     assert len(box.requests) == 4
 
 
-async def test_inputs_that_are_cancelled_are_not_taken_for_their_end(ts: TicketSource, box: Sandbox) -> None:
-    """The cancellation of something they wait for is raised."""
+async def test_a_cancellation_of_the_inputs_is_raised(ts: TicketSource, box: Sandbox) -> None:
+    """It must not look like the end of the inputs."""
 
     async def inputs() -> AsyncIterator[str]:
         yield box.customers.ids()[0]
@@ -316,10 +316,10 @@ async def test_inputs_that_are_cancelled_are_not_taken_for_their_end(ts: TicketS
         await waited_for
 
     with pytest.raises(asyncio.CancelledError):
-        await outcomes_until_cancelled(ts.customers.get_many(inputs()), [])
+        await take_outcomes(ts.customers.get_many(inputs()), [])
 
 
-async def test_a_limiter_that_cancels_a_call_makes_it_an_outcome(box: Sandbox) -> None:
+async def test_a_call_that_the_limiter_cancels_has_an_outcome_with_an_error(box: Sandbox) -> None:
     """No input is without an outcome."""
 
     class Cancels(LocalRateLimiter):
@@ -332,8 +332,8 @@ async def test_a_limiter_that_cancels_a_call_makes_it_an_outcome(box: Sandbox) -
     assert [type(outcome.error) for outcome in found] == [TicketSourceError] * 3
 
 
-async def test_inputs_are_closed_with_the_loop(ts: TicketSource, box: Sandbox) -> None:
-    """A bulk call over the outcomes of another leaves neither behind."""
+async def test_inputs_are_closed_when_the_loop_ends(ts: TicketSource, box: Sandbox) -> None:
+    """A bulk call over the outcomes of another bulk call leaves no task."""
     before = our_tasks()
 
     async def created() -> AsyncIterator[str]:
@@ -347,13 +347,13 @@ async def test_inputs_are_closed_with_the_loop(ts: TicketSource, box: Sandbox) -
     await until(lambda: our_tasks() == before)
 
 
-async def test_calls_that_wait_for_their_turn_are_untouched_when_it_is_cancelled(box: Sandbox) -> None:
-    """What has no slot yet was not sent, so nothing is said of it."""
+async def test_after_a_cancellation_calls_that_were_not_sent_have_no_outcome(box: Sandbox) -> None:
+    """These calls still waited for the limiter."""
     limiter = LocalRateLimiter(RateLimit(2, per=3600))
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
         bulk = ts.customers.create_many(drafts(10))
         seen: list[Outcome[Any, Any]] = []
-        taking = asyncio.create_task(outcomes_until_cancelled(bulk, seen))
+        taking = asyncio.create_task(take_outcomes(bulk, seen))
         await until(lambda: len(seen) == 2)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
@@ -364,7 +364,7 @@ async def test_calls_that_wait_for_their_turn_are_untouched_when_it_is_cancelled
 
 @pytest.mark.parametrize("idle", [False, True])
 async def test_closing_the_client_ends_a_bulk_call(box: Sandbox, idle: bool) -> None:
-    """Writes in flight come as unknown, then ClientClosed is raised, even while it waits for an input."""
+    """Writes in flight have an unknown outcome. Then ClientClosed is raised, even while the loop waits for an input."""
     before = our_tasks()
     ts = TicketSource(box.api_key, base_url=box.url)
     box.fail(method="POST", slow=3600, times=None)
@@ -376,7 +376,7 @@ async def test_closing_the_client_ends_a_bulk_call(box: Sandbox, idle: bool) -> 
         await never.wait()
 
     seen: list[Outcome[Any, Any]] = []
-    taking = asyncio.create_task(outcomes_until_cancelled(ts.customers.create_many(inputs(), concurrency=3), seen))
+    taking = asyncio.create_task(take_outcomes(ts.customers.create_many(inputs(), concurrency=3), seen))
     await until(lambda: len(our_tasks() - before) > 1 if idle else len(box.requests) == 3)
     await ts.aclose()
 
@@ -387,8 +387,8 @@ async def test_closing_the_client_ends_a_bulk_call(box: Sandbox, idle: bool) -> 
     assert our_tasks() == before
 
 
-async def test_a_bulk_call_is_looped_over_once(ts: TicketSource, box: Sandbox) -> None:
-    """The second time would write again."""
+async def test_a_second_loop_over_a_bulk_call_is_refused(ts: TicketSource, box: Sandbox) -> None:
+    """It would write everything again."""
     bulk = ts.customers.create_many(drafts(2))
     assert len([outcome async for outcome in bulk]) == 2
 
@@ -398,20 +398,20 @@ async def test_a_bulk_call_is_looped_over_once(ts: TicketSource, box: Sandbox) -
 
 
 @pytest.mark.parametrize("inputs", ["cst-1", b"cst-1", 7, None])
-async def test_what_is_not_many_is_refused_at_once(ts: TicketSource, inputs: Any) -> None:
-    """One id is not taken for its letters."""
+async def test_get_many_refuses_a_single_value(ts: TicketSource, inputs: Any) -> None:
+    """A text is an iterable of letters, but one id is meant."""
     with pytest.raises(TypeError, match="many inputs are an iterable"):
         ts.customers.get_many(inputs)
 
 
-async def test_a_concurrency_that_cannot_be_is_refused_at_once(ts: TicketSource) -> None:
-    """Nothing at a time is nothing at all."""
+async def test_a_concurrency_of_zero_is_refused(ts: TicketSource) -> None:
+    """It is refused when the call is made, not in the loop."""
     with pytest.raises(ValueError, match="concurrency"):
         ts.customers.get_many([], concurrency=0)
 
 
-async def test_an_error_of_the_whole_account_is_that_of_each_input(box: Sandbox) -> None:
-    """A wrong key fails them all, one by one."""
+async def test_a_wrong_key_is_the_error_of_each_input(box: Sandbox) -> None:
+    """No error is raised in the loop."""
     async with TicketSource("skl-wrong", base_url=box.url) as ts:
         errors = {type(outcome.error) async for outcome in ts.customers.get_many(box.customers.ids())}
 
@@ -419,15 +419,15 @@ async def test_an_error_of_the_whole_account_is_that_of_each_input(box: Sandbox)
 
 
 async def test_a_single_call_does_not_queue_behind_bulk_calls_and_lists(box: Sandbox) -> None:
-    """While they use the limit up, a single call takes a slot that is kept for it: at once, before all of them."""
+    """They use up the limit, but a few slots are reserved for single calls."""
     limiter = LocalRateLimiter(RateLimit(96, per=3600))
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
         one = box.customers.ids()[0]
         working = [
-            asyncio.create_task(outcomes_until_cancelled(ts.customers.get_many([one] * 1000), [])),
+            asyncio.create_task(take_outcomes(ts.customers.get_many([one] * 1000), [])),
             asyncio.create_task(ts.customers.list(per_page=1, concurrency=8).collect()),
         ]
-        # One that was asked for ahead and given up may have taken a slot without reaching the server.
+        # A page that was requested ahead and cancelled may have taken a slot without reaching the server.
         await until(lambda: "2 free, 0 in flight" in repr(limiter))
 
         assert isinstance(await asyncio.wait_for(ts.customers.get(one), 20), Customer)
@@ -474,8 +474,8 @@ gc.collect()
 """
 
 
-async def test_leaving_anything_early_is_silent_in_debug_mode_with_warnings_as_errors(box: Sandbox) -> None:
-    """Break, aclosing and timeouts over lists, bulk calls and fan-outs: no task is left, and not a word on stderr."""
+async def test_a_loop_that_ends_early_leaves_no_task_and_no_warning(box: Sandbox) -> None:
+    """Loops over lists, bulk calls and listings end by `break`, `aclosing` and timeouts, in debug mode."""
     out, err = await run_strictly(STRICTLY, box.url, box.api_key)
 
     assert out == "[]\n"
@@ -483,8 +483,8 @@ async def test_leaving_anything_early_is_silent_in_debug_mode_with_warnings_as_e
 
 
 @pytest.mark.parametrize("way", ["cancel", "close", "inputs"])
-async def test_collect_that_ends_early_loses_no_outcome_of_a_write(box: Sandbox, way: str) -> None:
-    """What was created is in `undelivered`, however `collect` ends."""
+async def test_a_collect_that_ends_early_loses_no_outcome_of_a_write(box: Sandbox, way: str) -> None:
+    """`undelivered` has what was created."""
 
     def inputs() -> Iterator[CustomerDraft]:
         yield from drafts(20)
@@ -511,8 +511,8 @@ async def test_collect_that_ends_early_loses_no_outcome_of_a_write(box: Sandbox,
     assert len(missing) <= len(uncertain)
 
 
-async def test_collect_gives_all_outcomes_in_the_order_of_the_inputs(ts: TicketSource, box: Sandbox) -> None:
-    """Also if a call fails; nothing is left undelivered."""
+async def test_collect_returns_all_outcomes_in_the_order_of_the_inputs(ts: TicketSource, box: Sandbox) -> None:
+    """A failed call is among them. Nothing is undelivered."""
     ids = [*box.customers.ids(0, 5), "cst-nobody"]
     bulk = ts.customers.get_many(ids, concurrency=3)
 
@@ -523,8 +523,8 @@ async def test_collect_gives_all_outcomes_in_the_order_of_the_inputs(ts: TicketS
     assert bulk.undelivered == []
 
 
-async def test_no_call_begins_after_a_failure_that_never_waited(ts: TicketSource, box: Sandbox) -> None:
-    """An id that cannot be one fails before any request; with `fail_fast` nothing is deleted after it."""
+async def test_with_fail_fast_no_call_begins_after_an_invalid_id(ts: TicketSource, box: Sandbox) -> None:
+    """An invalid id fails before any request, and nothing is deleted after it."""
     ids = box.customers.ids()
 
     async with ts.customers.delete_many(["bad/id", *ids[:6]], concurrency=1, fail_fast=True) as bulk:
@@ -534,8 +534,8 @@ async def test_no_call_begins_after_a_failure_that_never_waited(ts: TicketSource
     assert box.customers.ids() == ids
 
 
-async def test_inputs_that_swallow_their_cancellation_begin_no_further_call(ts: TicketSource, box: Sandbox) -> None:
-    """The loop was left, so the input that comes then is untouched."""
+async def test_inputs_that_ignore_their_cancellation_start_no_further_call(ts: TicketSource, box: Sandbox) -> None:
+    """The loop has ended, so the input that comes then is not sent."""
 
     async def inputs() -> AsyncIterator[CustomerDraft]:
         yield drafts(1)[0]
@@ -553,8 +553,8 @@ async def test_inputs_that_swallow_their_cancellation_begin_no_further_call(ts: 
     assert bulk.undelivered == []
 
 
-async def test_a_closed_session_of_somebody_else_ends_the_loop_with_an_error(box: Sandbox) -> None:
-    """Inputs that were never tried must not look like the end of the inputs."""
+async def test_a_borrowed_session_that_is_closed_ends_the_loop_with_an_error(box: Sandbox) -> None:
+    """The loop must not look complete while some inputs were not tried."""
     async with aiohttp.ClientSession() as session:
         ts = TicketSource(box.api_key, base_url=box.url, session=session)
 
@@ -568,10 +568,8 @@ async def test_a_closed_session_of_somebody_else_ends_the_loop_with_an_error(box
         await ts.aclose()
 
 
-async def test_a_client_that_is_closed_after_the_last_outcome_has_come_is_no_error(
-    ts: TicketSource, box: Sandbox
-) -> None:
-    """Everything was done."""
+async def test_closing_the_client_after_the_last_outcome_is_no_error(ts: TicketSource, box: Sandbox) -> None:
+    """Every input has its outcome."""
     found = []
     async for outcome in ts.customers.get_many(box.customers.ids(0, 3)):
         found.append(outcome)

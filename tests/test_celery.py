@@ -1,4 +1,4 @@
-"""The recipe for Celery is run: real workers of each kind, a real RabbitMQ and a real Redis, and somebody who kills."""
+"""The recipe for Celery, with real workers of each kind, a real RabbitMQ and a real Redis. Some tests kill workers."""
 
 import asyncio
 import fcntl
@@ -24,11 +24,11 @@ from ticketsource_async.sandbox import Sandbox
 
 ALL = [(broker, pool) for broker in ("rabbitmq", "redis") for pool in ("prefork", "threads")]
 EACH = [ALL[0], ALL[3]]
-"""Each broker and each pool, but not each with each."""
+"""Each broker and each pool, but not each pair of them."""
 
 
 def over(brokers_and_pools: list[tuple[str, str]]) -> pytest.MarkDecorator:
-    """Run a test with these."""
+    """Run a test with these pairs."""
     return pytest.mark.parametrize(("broker", "pool"), brokers_and_pools, indirect=["broker"])
 
 
@@ -39,7 +39,7 @@ BOTH_BROKERS = pytest.mark.parametrize("broker", ["rabbitmq", "redis"], indirect
 def _broker(
     request: pytest.FixtureRequest, recipe: None, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Set the two servers, and what a test cannot wait for."""
+    """Set the two servers, and shorter times for a test."""
     rabbit = getattr(request, "param", "rabbitmq") == "rabbitmq"
     url: str = request.getfixturevalue("rabbit_server").url if rabbit else f"{redis_server.url}/1"
     for name, value in {
@@ -54,10 +54,10 @@ def _broker(
 
 @pytest.fixture(name="tasks")
 def _tasks(broker: str) -> Iterator[Any]:
-    """Return the tasks, as the program that hands them out has them."""
+    """Yield the tasks, as the program that queues them imports them."""
     tasks = importlib.import_module("celery_tasks")
     yield tasks
-    tasks.app.control.purge()  # of what came back from workers that have ended
+    tasks.app.control.purge()  # workers that have ended may have returned tasks
     gc.collect()  # results unsubscribe, which they cannot later
     tasks.app.close()
     kombu.pools.reset()
@@ -85,7 +85,7 @@ async def result_of(sent: Any) -> Any:
 
 
 def all_in(server: RedisServer) -> str:
-    """Return all that a Redis has, in both of its databases."""
+    """Return the contents of a Redis, in both of its databases."""
     found = []
     for database in (0, 1):
         with server.ask(database) as redis:
@@ -104,10 +104,10 @@ def all_in(server: RedisServer) -> str:
 
 
 @over([*EACH, ("rabbitmq", "solo")])
-async def test_results_and_errors_arrive_whole(
+async def test_results_and_errors_arrive_complete_and_without_a_key(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], redis_server: RedisServer, log: Path
 ) -> None:
-    """A task returns plain JSON, an error of ours comes with every field, and no key is anywhere."""
+    """A task returns plain JSON, an error of this library has all its fields, and Redis and the log have no key."""
     box = boxes["hall-1"]
     async with worker(pool, log):
         customer_id = box.customers.ids(0, 1)[0]
@@ -124,7 +124,7 @@ async def test_results_and_errors_arrive_whole(
 
 
 @over(EACH)
-async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
+async def test_a_task_runs_again_after_the_wait_that_the_api_asks_for(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], log: Path
 ) -> None:
     """The caller gets the result in the end."""
@@ -150,7 +150,7 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
 async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], tmp_path: Path, log: Path, killed: bool
 ) -> None:
-    """Each file has every customer once, and few pages are fetched twice, though every task is ordered twice."""
+    """Each file has every customer once, and few pages are fetched twice, though every task is queued twice."""
     async with worker(pool, log), worker(pool, log) as kill:
         for name in [*boxes, *boxes]:
             tasks.export.delay(name)
@@ -158,10 +158,10 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
 
 
 @BOTH_BROKERS
-async def test_every_process_of_a_worker_is_killed_and_the_exports_go_on(
+async def test_exports_go_on_after_every_process_of_a_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, log: Path
 ) -> None:
-    """The worker makes new ones, and gives them the tasks."""
+    """The worker starts new processes, and gives them the tasks."""
 
     def kill() -> None:
         pids = [pid for stats in tasks.app.control.inspect().stats().values() for pid in stats["pool"]["processes"]]
@@ -176,10 +176,10 @@ async def test_every_process_of_a_worker_is_killed_and_the_exports_go_on(
         await all_exported(boxes, tmp_path / "export", lambda: None)
 
 
-async def test_a_task_that_comes_twice_does_not_count_on_the_one_who_has_the_box_office(
+async def test_an_export_is_tried_again_until_another_worker_releases_the_box_office(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, log: Path
 ) -> None:
-    """It comes again until the file is there, since the other worker may be killed."""
+    """The other worker may be killed, so the task does not rely on it."""
     (tmp_path / "export").mkdir()
     lock = tmp_path / "export" / "hall-1.lock"
     with lock.open("w") as other:
@@ -196,17 +196,26 @@ class Silent:
     """A box office that takes requests and never answers."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Semaphore(0)
-        self.left = asyncio.Semaphore(0)
-        """Released each time that a request comes, and that its sender has closed the connection."""
+        self._requests = asyncio.Semaphore(0)
+        self._closings = asyncio.Semaphore(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one request."""
+        """Take one request, and wait until its sender closes the connection."""
         await reader.readuntil(b"\r\n\r\n")
-        self.asked.release()
+        self._requests.release()
         await reader.read()
-        self.left.release()
+        self._closings.release()
         writer.close()
+
+    async def request(self) -> None:
+        """Wait for the next request."""
+        async with asyncio.timeout(120):
+            await self._requests.acquire()
+
+    async def closing(self) -> None:
+        """Wait until the sender of a request closes its connection."""
+        async with asyncio.timeout(120):
+            await self._closings.acquire()
 
 
 @pytest.fixture(name="silent")
@@ -217,22 +226,22 @@ async def _silent(recipe: None, tmp_path: Path) -> AsyncIterator[Silent]:
     settings = json.loads((tmp_path / "offices.json").read_text())
     settings["silent"] = {"api_key": "skl-silent", "base_url": f"http://{host}:{port}"}
     (tmp_path / "offices.json").write_text(json.dumps(settings))
-    async with server, asyncio.timeout(120):
+    async with server:
         yield silent
 
 
 @over(EACH)
-async def test_a_time_limit_ends_the_call_and_a_revoked_task_ends_for_good(
+async def test_a_time_limit_and_a_revocation_cut_the_request_off(
     tasks: Any, pool: str, silent: Silent, boxes: dict[str, Sandbox], log: Path
 ) -> None:
-    """The request is cut off each time; the first time the task comes again, and others are done as before."""
+    """After the time limit the task runs again. The worker then does other tasks as before."""
     async with worker(pool, log):
         sent = tasks.customer.apply_async(("silent", "cst-1"), soft_time_limit=2)
-        await silent.asked.acquire()
-        await silent.left.acquire()
-        await silent.asked.acquire()
+        await silent.request()
+        await silent.closing()
+        await silent.request()
         sent.revoke(terminate=True)
-        await silent.left.acquire()
+        await silent.closing()
         assert isinstance(await result_of(sent), TaskRevokedError)
         assert sent.state == "REVOKED"
 
@@ -241,20 +250,20 @@ async def test_a_time_limit_ends_the_call_and_a_revoked_task_ends_for_good(
 
 
 @over(ALL)
-async def test_a_worker_that_must_end_at_once_leaves_its_task_to_another(
+async def test_a_worker_ended_by_sigquit_leaves_its_task_to_another(
     tasks: Any, pool: str, silent: Silent, boxes: dict[str, Sandbox], log: Path
 ) -> None:
-    """SIGQUIT cuts the request off; the message goes back to the queue."""
+    """SIGQUIT cuts the request off. The message returns to the queue."""
     async with worker(pool, log) as end:
         tasks.customer.delay("silent", "cst-1")
-        await silent.asked.acquire()
+        await silent.request()
         end(signal.SIGQUIT)
-        await silent.left.acquire()
+        await silent.closing()
     assert "nclosed" not in log.read_text()
     async with worker(pool, log) as end:
-        await silent.asked.acquire()
+        await silent.request()
         end(signal.SIGKILL)
-        await silent.left.acquire()
+        await silent.closing()
 
 
 PROBE = """
@@ -272,10 +281,10 @@ def note(**_):
 
 
 @over(EACH)
-async def test_a_worker_that_ends_does_what_it_has_begun_and_closes_its_client(
+async def test_a_worker_ended_by_sigterm_finishes_its_task_and_closes_its_client(
     tasks: Any, pool: str, boxes: dict[str, Sandbox], tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM; each process closes its own."""
+    """Each process closes its own client."""
     (tmp_path / "probe.py").write_text(PROBE)
     monkeypatch.setenv("PROBE", str(tmp_path / "closed.txt"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -294,7 +303,7 @@ async def test_a_worker_that_ends_does_what_it_has_begun_and_closes_its_client(
 async def test_a_note_is_not_added_twice_though_the_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], log: Path
 ) -> None:
-    """The task is gone with the worker, and a read behind it is done by another."""
+    """The task is lost with the worker. Another worker does the read that follows."""
     box = boxes["hall-1"]
     customer_id = box.customers.ids(0, 1)[0]
     async with worker("threads", log) as kill:
@@ -313,8 +322,10 @@ async def test_a_note_is_not_added_twice_though_the_worker_is_killed(
     assert [request.method for request in box.requests] == ["POST", "POST", "GET"]
 
 
-async def test_a_worker_that_cannot_read_its_settings_ends(tasks: Any, tmp_path: Path, log: Path) -> None:
-    """It does not go on without an agency, so no task fails of it."""
+async def test_a_worker_that_cannot_read_its_settings_says_that_it_cannot_begin(
+    tasks: Any, tmp_path: Path, log: Path
+) -> None:
+    """It does not take tasks that would all fail."""
     (tmp_path / "offices.json").write_text("{")
     for pool in ("prefork", "threads"):
         async with worker(pool, log):

@@ -1,4 +1,4 @@
-"""Random calls against a server that goes wrong in every way, by a seed, compared with the ledger of the server.
+"""Random calls to a server that fails in every way, chosen by a seed, compared with the ledger of the server.
 
 A failure names its seed: `CHAOS_SEED=... pytest tests/test_chaos.py` makes the same calls again, and
 `CHAOS_SEED=... python tests/test_chaos.py` shows what was called and how it ended.
@@ -45,7 +45,7 @@ CALLS_OF_A_CLIENT: Final = 300
 
 @define(eq=False, repr=False)
 class Ended:
-    """How a call has ended, as its caller knows it: `error` is that of the call, or the cause of its cancellation."""
+    """How a call ended, as its caller knows it. `error` is the error of the call, or the cause of its cancellation."""
 
     method: str
     token: str
@@ -55,7 +55,7 @@ class Ended:
 
     @property
     def how(self) -> str:
-        """Return it in a word."""
+        """Return the end of the call in one word or a few."""
         if self.untouched:
             return "nothing was done"
         return "done" if self.error is None else type(self.error).__name__
@@ -89,7 +89,7 @@ class Client:
         self.run, self.ts, self.deadline = run, ts, deadline
 
     async def observed(self, ended: Ended, work: Callable[[], Awaitable[object]]) -> None:
-        """Make one call, and take down how it ended."""
+        """Make one call, and record how it ended."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.run.ended.append(ended)
@@ -206,7 +206,7 @@ async def cut_off(chance: random.Random, work: Coroutine[Any, Any, None]) -> Non
 
 @asynccontextmanager
 async def client(run: Run, chance: random.Random) -> AsyncIterator[Client]:
-    """Open a client of a random make."""
+    """Open a client with random settings."""
     deadline = chance.choice([0.7, 3.0, 6.0])
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {}
@@ -287,15 +287,15 @@ def judge_value(ended: Ended, done: int) -> str | None:
     return None if given == wanted_names and value.id else f"took the answer to another: {given}"
 
 
-class Kept(logging.Handler):
-    """Keeps what is wrong in a log."""
+class LogChecker(logging.Handler):
+    """Records what is wrong in a log."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(logging.DEBUG)
         self._run = run
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look for the key, and for what nobody has caught."""
+        """Look for the key, and for uncaught errors."""
         told = logging.Formatter().format(record)
         if any(secret in told for secret in SECRETS):
             self._run.wrong.append("the log shows the key")
@@ -304,7 +304,7 @@ class Kept(logging.Handler):
 
 
 async def run_chaos(seed: int, calls: int) -> Run:
-    """Make so many random calls, and compare what their callers know with the ledger."""
+    """Make this number of random calls, and compare what their callers know with the ledger."""
     chance = random.Random(seed)
     random.seed(seed)  # the waits before another attempt are random too
     ours = asyncio.all_tasks()
@@ -312,14 +312,14 @@ async def run_chaos(seed: int, calls: int) -> Run:
     levels = [logger.level for logger in loggers]
     async with chaos(seed) as server:
         run = Run(server)
-        kept = Kept(run)
+        checker = LogChecker(run)
         for logger in loggers:
-            logger.addHandler(kept)
+            logger.addHandler(checker)
             logger.setLevel(logging.DEBUG)
         try:
             while len(run.ended) < calls:
                 await calls_of_one_client(run, chance, min(CALLS_OF_A_CLIENT, calls - len(run.ended)))
-            # Whoever keeps a connection open, or a task, does not let this end.
+            # This ends when no connection is open and no task of the client runs.
             async with asyncio.timeout(60):
                 while server.connections or asyncio.all_tasks() - ours:  # noqa: ASYNC110 - there is no event
                     await asyncio.sleep(0.05)
@@ -327,7 +327,7 @@ async def run_chaos(seed: int, calls: int) -> Run:
             run.wrong.append(f"{len(server.connections)} connections are left, {asyncio.all_tasks() - ours}")
         finally:
             for logger, level in zip(loggers, levels, strict=True):
-                logger.removeHandler(kept)
+                logger.removeHandler(checker)
                 logger.setLevel(level)
     callers = {ended.token for ended in run.ended}
     for arrival in (arrival for each in server.arrivals.values() for arrival in each):
@@ -375,7 +375,7 @@ async def check(seed: int, calls: int) -> Run:
 
 @pytest.mark.virtual_time
 async def test_nothing_is_lost_doubled_or_leaked_in_2000_random_calls() -> None:
-    """Every caller knows what became of their call, and no more than that."""
+    """Every caller knows how their call ended."""
     run = await check(17, 2_000)
 
     assert run.server.made
@@ -386,7 +386,7 @@ async def test_nothing_is_lost_doubled_or_leaked_in_2000_random_calls() -> None:
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("number", range(10))
 async def test_nothing_is_lost_doubled_or_leaked_in_20000_random_calls(number: int) -> None:
-    """As above, with other seeds each time."""
+    """Each run has other seeds."""
     await check(random.SystemRandom().randrange(10**9), 2_000)
 
 

@@ -1,4 +1,4 @@
-"""The session manager: how it is built, opened and closed, and that it keeps the key to itself."""
+"""The client: how it is built, opened and closed, and that it never shows the key."""
 
 import asyncio
 import gc
@@ -88,7 +88,7 @@ async def test_closing_ends_the_calls_in_flight_without_cancelling_their_tasks(b
 
 
 async def test_a_cancelled_call_stays_cancelled_though_the_client_is_closed_too(box: Sandbox) -> None:
-    """Who cancels a task gets CancelledError, whatever else happens."""
+    """The task ends with CancelledError, not with ClientClosed."""
     box.fail(slow=3600)
     ts = TicketSource(box.api_key, base_url=box.url)
     reading = asyncio.create_task(ts.customers.list().collect())
@@ -100,7 +100,7 @@ async def test_a_cancelled_call_stays_cancelled_though_the_client_is_closed_too(
         await reading
 
 
-async def test_async_with_closes_also_when_the_body_raises(box: Sandbox) -> None:
+async def test_async_with_closes_the_client_when_the_body_raises(box: Sandbox) -> None:
     """Leaving the block by an error closes the client."""
     ts = TicketSource(box.api_key, base_url=box.url)
     with pytest.raises(KeyError):
@@ -111,7 +111,7 @@ async def test_async_with_closes_also_when_the_body_raises(box: Sandbox) -> None
 
 
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
-async def test_both_kinds_of_authentication_are_let_in(box: Sandbox, auth: Any) -> None:
+async def test_both_kinds_of_authentication_are_accepted(box: Sandbox, auth: Any) -> None:
     """The sandbox accepts the key as Bearer and as Basic."""
     async with TicketSource(box.api_key, base_url=box.url, auth=auth) as ts:
         assert await ts.customers.list().first()
@@ -125,7 +125,7 @@ async def test_a_wrong_key_fails_authentication(box: Sandbox) -> None:
 
 
 async def test_the_user_agent_names_the_library_and_can_be_replaced(box: Sandbox) -> None:
-    """By default the user agent says name and version; one that support handed out replaces it whole."""
+    """By default the user agent has the name and the version. One from TicketSource support replaces it."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         await ts.customers.list().first()
     async with TicketSource(box.api_key, base_url=box.url, user_agent="venue-sync/7") as ts:
@@ -147,8 +147,8 @@ async def test_a_borrowed_session_is_used_and_left_open(box: Sandbox) -> None:
         assert box.requests[0].headers["x-venue"] == "hall"
 
 
-async def test_a_borrowed_session_that_was_closed_says_so(box: Sandbox) -> None:
-    """A call over a session that its owner closed raises ClientClosed that names the session."""
+async def test_a_closed_borrowed_session_raises_client_closed(box: Sandbox) -> None:
+    """The error says that the borrowed session is closed."""
     session = aiohttp.ClientSession()
     await session.close()
     async with TicketSource(box.api_key, base_url=box.url, session=session) as ts:
@@ -156,8 +156,8 @@ async def test_a_borrowed_session_that_was_closed_says_so(box: Sandbox) -> None:
             await ts.customers.list().first()
 
 
-async def test_a_borrowed_session_that_raises_for_status_still_gives_our_errors(box: Sandbox) -> None:
-    """`raise_for_status` of a borrowed session does not get in the way of typed errors."""
+async def test_a_borrowed_session_that_raises_for_status_still_raises_typed_errors(box: Sandbox) -> None:
+    """`raise_for_status` of a borrowed session has no effect."""
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
         TicketSource(KEY, base_url=box.url, session=session) as ts,
@@ -167,7 +167,7 @@ async def test_a_borrowed_session_that_raises_for_status_still_gives_our_errors(
 
 
 async def test_a_borrowed_session_with_its_own_auth_is_refused() -> None:
-    """Two kinds of authentication on one request cannot work, so the session is refused at once."""
+    """Two kinds of authentication on one request cannot work."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # newer aiohttp prefers a header
         session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "pw"))
@@ -179,7 +179,7 @@ async def test_a_borrowed_session_with_its_own_auth_is_refused() -> None:
 async def test_a_borrowed_session_that_takes_a_password_from_netrc_fails_with_a_typed_error(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Newer aiohttp refuses the second kind of authentication, older puts it in the place of the key: never silent."""
+    """Newer versions of aiohttp refuse the second kind of authentication. Older versions send it instead of the key."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pw")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     async with (
@@ -190,8 +190,8 @@ async def test_a_borrowed_session_that_takes_a_password_from_netrc_fails_with_a_
             await ts.customers.list().first()
 
 
-def test_from_env_reads_the_three_variables_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key, base URL and user agent come from the environment; what is passed wins."""
+def test_from_env_reads_three_variables_and_an_option_replaces_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, base URL and user agent come from the environment, unless they are passed."""
     monkeypatch.setenv("TICKETSOURCE_API_KEY", KEY)
     monkeypatch.setenv("TICKETSOURCE_BASE_URL", "https://one.example")
     monkeypatch.setenv("TICKETSOURCE_USER_AGENT", "venue-sync/7")
@@ -229,14 +229,14 @@ def test_from_env_without_a_key_names_the_variable(monkeypatch: pytest.MonkeyPat
         ({"rate_limit": RateLimit(5), "limiter": LocalRateLimiter(RateLimit(5))}, "give one of them"),
     ],
 )
-def test_a_setting_that_cannot_work_is_named(options: Any, named: str) -> None:
+def test_the_error_names_a_setting_that_cannot_work(options: Any, named: str) -> None:
     """A wrong setting raises ConfigurationError when the client is built."""
     with pytest.raises(ConfigurationError, match=named):
         TicketSource(KEY, **options)
 
 
 @pytest.mark.parametrize("option", [{"trust_env": True}, {"trace_configs": [aiohttp.TraceConfig()]}])
-async def test_what_belongs_to_a_session_cannot_be_set_on_a_borrowed_one(option: Any) -> None:
+async def test_session_options_are_refused_with_a_borrowed_session(option: Any) -> None:
     """An option that would have no effect is refused."""
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match=next(iter(option))):
@@ -264,7 +264,7 @@ async def test_no_more_requests_are_in_flight_than_max_connections() -> None:
 
 
 async def test_calls_that_run_at_once_each_get_their_own_answer(ts: TicketSource, box: Sandbox) -> None:
-    """Concurrent calls do not mix their answers up."""
+    """No answer goes to another call."""
     ids = list(box.customers.ids())
 
     customers = await asyncio.gather(*(ts.customers.get(customer_id) for customer_id in ids))
@@ -272,8 +272,8 @@ async def test_calls_that_run_at_once_each_get_their_own_answer(ts: TicketSource
     assert [c.id for c in customers] == ids
 
 
-async def test_a_cancelled_call_gives_its_connection_back(box: Sandbox) -> None:
-    """After a call is cancelled, the next one gets through the only connection."""
+async def test_a_cancelled_call_frees_its_connection(box: Sandbox) -> None:
+    """The next call can use the only connection."""
     box.fail(slow=60)
     async with TicketSource(box.api_key, base_url=box.url, max_connections=1) as ts:
         with pytest.raises(TimeoutError):
@@ -305,7 +305,7 @@ del ts
 gc.collect()
 """
 
-DROPPED = """
+DELETED = """
 import asyncio, gc, sys, warnings
 from ticketsource_async import TicketSource
 
@@ -324,16 +324,16 @@ asyncio.run(main())
 
 
 async def test_a_client_works_again_in_a_second_asyncio_run(box: Sandbox) -> None:
-    """One client used in three event loops opens anew in each, and nothing is left to warn about."""
+    """One client opens again in each of three event loops, without a warning."""
     out, err = await run_strictly(SECOND_RUN, box.url, box.api_key)
 
     assert out.split() == [box.customers.ids()[0]] * 3
     assert err == ""
 
 
-async def test_a_client_dropped_open_warns(box: Sandbox) -> None:
-    """Dropping an open client gives one ResourceWarning that says what to do, and closes the session."""
-    out, err = await run_strictly(DROPPED, box.url, box.api_key)
+async def test_an_open_client_that_is_garbage_collected_warns(box: Sandbox) -> None:
+    """There is one ResourceWarning, which says what to do."""
+    out, err = await run_strictly(DELETED, box.url, box.api_key)
 
     assert out.startswith("[('ResourceWarning', 'unclosed <TicketSource http://127.0.0.1:")
     assert out.count("ResourceWarning") == 1
@@ -341,8 +341,8 @@ async def test_a_client_dropped_open_warns(box: Sandbox) -> None:
     assert err == ""
 
 
-async def test_aclose_in_another_loop_than_the_one_it_was_used_in_is_quiet(box: Sandbox) -> None:
-    """A client that was used in a loop that has ended can be closed in the next."""
+async def test_a_client_can_be_closed_in_another_loop(box: Sandbox) -> None:
+    """The loop in which it was used has ended."""
     ts = TicketSource(box.api_key, base_url=box.url)
     await asyncio.to_thread(asyncio.run, ts.customers.list().collect())
 
@@ -352,8 +352,8 @@ async def test_aclose_in_another_loop_than_the_one_it_was_used_in_is_quiet(box: 
         await ts.customers.list().first()
 
 
-def test_a_client_is_not_pickled() -> None:
-    """A pickle of a client would hold the key, so there is none."""
+def test_a_client_cannot_be_pickled() -> None:
+    """A pickle of a client would contain the key."""
     with pytest.raises(TypeError, match="build one in each process"):
         pickle.dumps(TicketSource(KEY))
     with pytest.raises(TypeError, match="build one in each process"):
@@ -379,7 +379,7 @@ def test_a_client_is_not_pickled() -> None:
 async def test_the_key_is_in_no_error_log_repr_or_pickle(
     caplog: pytest.LogCaptureFixture, fault: dict[str, Any], method: str
 ) -> None:
-    """Whatever goes wrong, the key shows neither in the error, its chain and traceback, nor in any log."""
+    """The key is neither in the error, its chain and its traceback, nor in the events."""
     caplog.set_level(logging.DEBUG)
     events: list[CallEvent] = []
     async with (
@@ -411,8 +411,8 @@ async def test_the_key_is_in_no_error_log_repr_or_pickle(
     assert events
 
 
-async def test_no_customers_data_is_in_an_error(ts: TicketSource, box: Sandbox) -> None:
-    """The error of a failed write holds ids, but nothing of what was sent."""
+async def test_an_error_shows_no_data_of_a_customer(ts: TicketSource, box: Sandbox) -> None:
+    """The error of a failed write has the ids, but no value that was sent."""
     customer = Customer(id=box.customers.ids()[0])
     box.fail(cut="before")
 
@@ -423,8 +423,8 @@ async def test_no_customers_data_is_in_an_error(ts: TicketSource, box: Sandbox) 
     assert customer.id in str(caught.value)
 
 
-def test_a_client_says_where_its_calls_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through the proxy of the environment if it is to use that, without the password of the proxy."""
+def test_a_client_shows_its_base_url_and_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `trust_env`, this is the proxy of the environment, shown without its password."""
     monkeypatch.setenv("HTTPS_PROXY", "http://karl:secret@proxy.example:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)

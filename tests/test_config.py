@@ -1,4 +1,4 @@
-"""The settings of a client: what they refuse, and how they say so."""
+"""The settings of a client: which values they refuse, and with which error."""
 
 from math import inf, nan
 from typing import Any
@@ -21,8 +21,8 @@ from ticketsource_async import ConfigurationError, RateLimit, RetryPolicy, Timeo
         (RetryPolicy, "deadline"),
     ],
 )
-def test_seconds_that_cannot_be_are_refused_by_name(kind: Any, name: str, wrong: object) -> None:
-    """Nothing, less than nothing, no number and more than a day are refused; only a deadline may be None."""
+def test_the_error_names_a_setting_with_wrong_seconds(kind: Any, name: str, wrong: object) -> None:
+    """Zero, negative numbers, other types and more than a day are refused. Only a deadline may be None."""
     if (name, wrong) == ("deadline", None):
         assert RetryPolicy(deadline=None).deadline is None
         return
@@ -31,7 +31,7 @@ def test_seconds_that_cannot_be_are_refused_by_name(kind: Any, name: str, wrong:
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", True, None, 10**12])
-def test_counts_that_cannot_be_are_refused_by_name(wrong: Any) -> None:
+def test_the_error_names_a_setting_with_a_wrong_count(wrong: Any) -> None:
     """Attempts and the limit are whole numbers from 1."""
     with pytest.raises(ConfigurationError, match=r"RetryPolicy\.attempts must be a whole number from 1 to 100,000"):
         RetryPolicy(attempts=wrong)
@@ -39,16 +39,16 @@ def test_counts_that_cannot_be_are_refused_by_name(wrong: Any) -> None:
         RateLimit(wrong)
 
 
-def test_the_total_is_the_longest_of_the_timeouts() -> None:
-    """A total that would end a connection that still may be made is refused."""
+def test_a_total_shorter_than_another_timeout_is_refused() -> None:
+    """Such a total would end each call before its other timeouts."""
     with pytest.raises(ConfigurationError, match=r"Timeouts\.total"):
         Timeouts(connect=10, response=1, total=5)
     with pytest.raises(ConfigurationError, match=r"Timeouts\.total"):
         Timeouts(connect=1, response=10, total=5)
 
 
-def test_settings_of_equal_value_are_equal() -> None:
-    """Settings are values: equal, hashable, not to be changed."""
+def test_settings_compare_by_value_and_cannot_be_changed() -> None:
+    """Settings are hashable values."""
     assert RateLimit(240) == RateLimit(240, per=60.0)
     assert len({Timeouts(), Timeouts(connect=15)}) == 1
     with pytest.raises(AttributeError):
@@ -56,6 +56,6 @@ def test_settings_of_equal_value_are_equal() -> None:
 
 
 def test_more_processes_than_requests_cannot_share_a_limit() -> None:
-    """Each must have one at least."""
+    """The share of each process is at least one request."""
     with pytest.raises(ConfigurationError, match="less than one request"):
         RateLimit(3, share=4)

@@ -1,4 +1,4 @@
-"""The README is run, and what it claims about itself is held."""
+"""The README: its code is run, and its claims are checked."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def block(name: str) -> str:
     return found[1]
 
 
-async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
-    """The README's tour runs against a sandbox with nothing but the two variables set."""
+async def test_the_tour_of_the_readme_runs(box: Sandbox) -> None:
+    """It runs against a sandbox with only the two variables set."""
     out, err = await run_with("-c", block("tour"), box=box)
 
     assert err == ""
@@ -33,7 +33,7 @@ async def test_the_tour_runs_as_it_stands(box: Sandbox) -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    """`.ci/run` takes its commands from the README's blocks, and these are the ones promised."""
+    """`.ci/run` takes its commands from these blocks of the README."""
     script = (ROOT / ".ci" / "run").read_text()
 
     assert "block tests" in script
@@ -44,8 +44,8 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     )
 
 
-def test_every_error_is_explained() -> None:
-    """Each class that can be raised has a row in the table of the page of errors, to which the README leads."""
+def test_every_error_is_in_the_table_of_errors() -> None:
+    """Each class has a row in the table of the page about errors. The README links to that page."""
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TicketSourceError)]
     table = (ROOT / "docs" / "pages" / "reference" / "errors.md").read_text()
 
@@ -54,15 +54,15 @@ def test_every_error_is_explained() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_every_link_within_the_project_leads_somewhere(path: Path) -> None:
-    """What a page links to, outside of the web, is a file of this project."""
+def test_every_link_within_the_project_names_an_existing_file(path: Path) -> None:
+    """This is about links that are no web addresses."""
     links = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", path.read_text())
 
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_the_changelog_names_the_version() -> None:
-    """The version of the package is in the changelog, or is still to be released."""
+def test_the_changelog_has_the_version_or_unreleased_changes() -> None:
+    """One of the two headings is in the changelog."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
 
     assert f"## [{ticketsource_async.__version__}]" in changelog or "## [Unreleased]" in changelog
@@ -75,8 +75,8 @@ def commands(group: object = cli, path: tuple[str, ...] = ()) -> list[tuple[str,
 
 
 @pytest.mark.parametrize("path", commands())
-def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
-    """Help exists for every command, and has an example in front of the options."""
+def test_every_command_has_a_help_with_an_example(path: tuple[str, ...]) -> None:
+    """The example is before the options."""
     result = CliRunner().invoke(cli, [*path, "--help"], prog_name="ticketsource")
 
     assert result.exit_code == 0

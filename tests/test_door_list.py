@@ -1,4 +1,4 @@
-"""ts.reports.door_list: everybody who has booked, whatever the API answers for some of them."""
+"""ts.reports.door_list: every booking is listed, even if the API fails for some of them."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def bookings_of(hall: Sandbox, desk: TicketSource, date: str) -> list[dict
 
 
 def paths(hall: Sandbox) -> Counter[str]:
-    """Return how often each path was asked for."""
+    """Return how often each path was requested."""
     return Counter(request.path for request in hall.requests)
 
 
@@ -65,8 +65,8 @@ def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
     return {entry.booking.id: entry for entry in entries}
 
 
-async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """A customer with several bookings is asked for once, and each booking has a row."""
+async def test_each_booking_is_listed_with_its_customer_and_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """Each booking has a row, also if a customer has several."""
     rows = await bookings_of(hall, desk, date)
     made: list[tuple[int, int]] = []
 
@@ -87,10 +87,10 @@ async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox,
     assert made == [(number, 50) for number in range(51)]
 
 
-async def test_it_makes_a_request_for_each_booking_and_one_for_each_customer(
+async def test_a_door_list_makes_one_request_for_each_booking_and_each_customer(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
-    """Besides those for the date, its event, its venue and the bookings; notes are one more for each customer."""
+    """Four more are for the date, its event, its venue and the bookings. Notes take one more for each customer."""
     await desk.reports.door_list(date)
     plain = paths(hall)
     hall.requests.clear()
@@ -104,10 +104,8 @@ async def test_it_makes_a_request_for_each_booking_and_one_for_each_customer(
     assert set(plain.values()) == set(with_notes.values()) == set(fast.values()) == {1}
 
 
-async def test_notes_of_staff_come_with_every_booking_of_their_customer(
-    hall: Sandbox, desk: TicketSource, date: str
-) -> None:
-    """If they are asked for."""
+async def test_a_note_is_shown_with_every_booking_of_its_customer(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """Notes are read only with `notes=True`."""
     rows = await bookings_of(hall, desk, date)
     twice = hall.customers.ids()[0]
     await desk.notes.create(twice, NoteDraft(description="Wheelchair", created_by="Sam"))
@@ -119,10 +117,10 @@ async def test_notes_of_staff_come_with_every_booking_of_their_customer(
     assert all("Wheelchair" in entry.notes_in_words.split("\n") for entry in entries)
 
 
-async def test_a_customer_who_was_deleted_is_there_with_the_reference(
+async def test_a_booking_of_a_deleted_customer_is_listed_with_its_reference(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
-    """Nothing is lacking that TicketSource has."""
+    """The list is complete, and a remark says that the customer is deleted."""
     gone = hall.customers.ids()[3]
     hall.customers.delete([gone])
 
@@ -134,10 +132,10 @@ async def test_a_customer_who_was_deleted_is_there_with_the_reference(
     assert (found.is_complete, len(found.entries), list(found.failures())) == (True, 30, [])
 
 
-async def test_a_404_that_is_not_of_the_api_says_nothing_of_a_customer(
+async def test_a_404_of_a_gateway_does_not_mean_that_a_customer_is_deleted(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
-    """A gateway may have made it."""
+    """Then the customer is unread, and the list is not complete."""
     hall.fail(path=f"/customers/{hall.customers.ids()[3]}", status=404, html=True)
 
     found = await desk.reports.door_list(date)
@@ -146,8 +144,8 @@ async def test_a_404_that_is_not_of_the_api_says_nothing_of_a_customer(
     assert not found.is_complete
 
 
-async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list() -> None:
-    """Each has the reference, and says that seats and customer could not be read."""
+async def test_more_than_a_hundred_failures_remove_no_booking_from_the_list() -> None:
+    """Each row has its reference, and says that seats and customer could not be read."""
     async with (
         Sandbox(customers=130, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
         TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk,
@@ -182,10 +180,10 @@ async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list
         ("<html>", "seats could not be read"),
     ],
 )
-async def test_odd_seats_are_told_in_the_row_of_their_booking(
+async def test_unreadable_seats_are_reported_in_the_row_of_their_booking(
     hall: Sandbox, desk: TicketSource, date: str, body: object, remark: str | None
 ) -> None:
-    """All other rows are as they were."""
+    """The other rows are not affected."""
     odd = (await bookings_of(hall, desk, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", status=200, body=json.dumps(body), times=None)
 
@@ -196,8 +194,10 @@ async def test_odd_seats_are_told_in_the_row_of_their_booking(
     assert len(found) == 30
 
 
-async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """What came before is there."""
+async def test_an_endless_list_of_seats_is_reported_in_the_row_of_its_booking(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """The row has the seats that were read before."""
     odd = (await bookings_of(hall, desk, date))[3]["id"]
     endless(
         hall,
@@ -211,20 +211,20 @@ async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: T
 
 
 def endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
-    """Let a list have these rows, and then empty pages without end."""
+    """Let a list have these rows, and then many empty pages."""
     for number in range(1, 20):
         body = json.dumps({"data": rows if number == 1 else [], "links": {"next": f"?page={number + 1}"}})
         hall.fail(path=path, status=200, body=body)
 
 
 async def served(hall: Sandbox, desk: TicketSource, date: str, rows: list[Any], **how: Any) -> None:
-    """Let the bookings for a date be these."""
+    """Let the API answer with these bookings for a date."""
     body = json.dumps({"data": rows, "links": {"next": None}})
     hall.fail(path=f"/dates/{date}/bookings", status=200, body=body, times=None, **how)
 
 
 async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """As when somebody books while the pages are read."""
+    """This happens if a booking is made while the pages are read."""
     rows = await bookings_of(hall, desk, date)
     await served(hall, desk, date, [*rows[:3], rows[0], rows[2]])
 
@@ -234,7 +234,7 @@ async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: Ticke
     assert found.is_complete
 
 
-async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there(
+async def test_an_unreadable_booking_is_counted_and_the_others_are_listed(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The list says that people are missing."""
@@ -253,10 +253,10 @@ async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there
     ("link", "lacking"),
     [(None, ()), ("", ()), ("https://api.example.com/", ()), ("https://api.example.com/x/evt-1", ("customer",))],
 )
-async def test_a_booking_whose_link_leads_to_no_customer_is_there(
+async def test_a_booking_without_a_usable_customer_link_is_listed(
     hall: Sandbox, desk: TicketSource, date: str, link: object, lacking: tuple[str, ...]
 ) -> None:
-    """It has its reference and its seats."""
+    """Its row has its reference and its seats."""
     rows = await bookings_of(hall, desk, date)
     rows[0]["links"]["customer"] = link
     await served(hall, desk, date, rows[:2])
@@ -269,10 +269,10 @@ async def test_a_booking_whose_link_leads_to_no_customer_is_there(
     assert (entry.customer is None) == (not lacking)
 
 
-async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
+async def test_an_endless_list_of_bookings_is_reported_as_incomplete(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
-    """The people on the pages before are there."""
+    """The bookings of the pages before are listed."""
     rows = await bookings_of(hall, desk, date)
     endless(hall, f"/dates/{date}/bookings", rows[:3])
 
@@ -292,10 +292,10 @@ async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
         ("dates", 500, "The performance could not be read."),
     ],
 )
-async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(
+async def test_an_unreadable_performance_removes_no_row(
     hall: Sandbox, desk: TicketSource, date: str, what: str, status: int, said: str
 ) -> None:
-    """The page says so."""
+    """A warning says so, and the list is not complete."""
     known = await desk.dates.get(date)
     record_id = {"events": known.event_id, "venues": known.venue_id, "dates": date}[what]
     hall.fail(path=f"/{what}/{record_id}", status=status)
@@ -309,7 +309,7 @@ async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(
 
 
 async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall: Sandbox, date: str) -> None:
-    """Which is complete."""
+    """The list is complete."""
     await served(hall, desk, date, [])
     made: list[tuple[int, int]] = []
 
@@ -318,8 +318,8 @@ async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall
     assert (found.entries, found.is_complete, made) == ((), True, [(0, 0)])
 
 
-async def test_a_date_that_is_not_there_is_an_error(desk: TicketSource, hall: Sandbox) -> None:
-    """So is what cannot be an id, before any request."""
+async def test_an_unknown_or_invalid_date_is_an_error(desk: TicketSource, hall: Sandbox) -> None:
+    """An id of another kind is refused before any request."""
     with pytest.raises(NotFound):
         await desk.reports.door_list("dat-nothing")
     assert paths(hall) == {"/dates/dat-nothing": 1}
@@ -336,10 +336,10 @@ async def test_a_date_that_is_not_there_is_an_error(desk: TicketSource, hall: Sa
         ({"status": 403, "html": True, "headers": {"cf-mitigated": "challenge"}}, AccessBlocked),
     ],
 )
-async def test_what_concerns_all_ends_the_list(
+async def test_a_refused_key_or_a_blocked_access_ends_the_list(
     hall: Sandbox, desk: TicketSource, date: str, how: dict[str, Any], error: type[Exception]
 ) -> None:
-    """No task is left."""
+    """The list raises that error, and no task is left."""
     odd = (await bookings_of(hall, desk, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", **how)
     before = our_tasks()
@@ -351,7 +351,7 @@ async def test_what_concerns_all_ends_the_list(
 
 
 async def test_bookings_that_cannot_be_listed_are_an_error(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """There is no list then."""
+    """No list is returned."""
     hall.fail(path=f"/dates/{date}/bookings", status=500, times=None)
 
     with pytest.raises(ServerError):
@@ -359,7 +359,7 @@ async def test_bookings_that_cannot_be_listed_are_an_error(hall: Sandbox, desk: 
 
 
 async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: TicketSource, date: str) -> None:
-    """As one is when a client is closed."""
+    """The same is true if the client is closed: then the list raises ClientClosed."""
     before = our_tasks()
     begun = asyncio.Event()
     reading = asyncio.create_task(desk.reports.door_list(date, on_progress=lambda *_: begun.set()))
@@ -378,7 +378,7 @@ async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: Tick
 
 
 async def test_wrong_options_are_refused_before_any_request(hall: Sandbox, desk: TicketSource) -> None:
-    """Each names what is right."""
+    """Each error names the right option."""
     with pytest.raises(TypeError, match="notes"):
         await desk.reports.door_list("dat-1", note=True)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ValueError, match="concurrency"):
@@ -391,10 +391,8 @@ async def test_wrong_options_are_refused_before_any_request(hall: Sandbox, desk:
     assert not hall.requests
 
 
-async def test_every_record_of_the_list_can_be_asked_for_what_could_not_be_read(
-    hall: Sandbox, desk: TicketSource, date: str
-) -> None:
-    """Each once, though a customer may have several bookings."""
+async def test_records_yields_each_record_of_the_list_once(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """A customer with several bookings comes once."""
     found = await desk.reports.door_list(date, notes=True)
 
     ids = Counter(record.id for record in found.records())

@@ -35,7 +35,7 @@ EVIL = "<script>document.body.textContent = 'taken'</script><img src=x onerror=\
 
 
 def entries(number: int) -> Iterator[DoorEntry]:
-    """Yield so many bookings, of which some are long, cancelled, hostile or could not be read."""
+    """Yield this number of entries. Some are long, cancelled, hostile or unreadable."""
     for index in range(number):
         cancelled = index % 10 == 9
         seats = [
@@ -51,7 +51,7 @@ def entries(number: int) -> Iterator[DoorEntry]:
 
 
 def door_list(number: int, *, cancelled: bool = False) -> DoorList:
-    """Return a list with so many bookings."""
+    """Return a list with this number of bookings."""
     start = datetime(2026, 1, 3, 19, 30, tzinfo=UTC)
     date = EventDate("dat-1", start=start, cancelled=cancelled)
     event, venue = Event("evt-1", "42nd Street & M&G"), Venue("ven-1", "Town Hall")
@@ -79,14 +79,14 @@ async def browsed(page: Path, *options: str) -> str:
 
 
 async def printed(page: Path) -> list[str]:
-    """Return the text of each page that a browser prints, of A4."""
+    """Return the text of each A4 page that a browser prints."""
     paper = page.with_suffix(".pdf")
     await browsed(page, "--no-pdf-header-footer", f"--print-to-pdf={paper}")
     return pages_of(paper)
 
 
 def pages_of(paper: Path) -> list[str]:
-    """Return the text of each page, all of which are of A4, on its side."""
+    """Return the text of each page. Check that all pages are A4 in landscape."""
     pages = PdfReader(paper).pages
     sizes = {tuple(round(side / 72 * 25.4) for side in (page.mediabox.width, page.mediabox.height)) for page in pages}
     assert sizes == {(297, 210)}  # in millimetres
@@ -94,7 +94,7 @@ def pages_of(paper: Path) -> list[str]:
 
 
 async def test_a_page_is_printed_with_the_performance_and_the_header_on_every_sheet(tmp_path: Path) -> None:
-    """Nobody is cut off, and each sheet has its number and says that the list is not complete."""
+    """Each sheet has its number and says that the list is not complete. No booking is missing."""
     found = door_list(200)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
 
@@ -113,8 +113,8 @@ async def test_a_page_is_printed_with_the_performance_and_the_header_on_every_sh
     assert "A1-A20, B21-B40" in " ".join(text.split())
 
 
-async def test_what_a_name_has_is_neither_run_nor_loaded_by_a_browser(tmp_path: Path) -> None:
-    """The list is there as it was written."""
+async def test_a_browser_runs_no_script_in_a_name(tmp_path: Path) -> None:
+    """The page shows all its rows."""
     found = door_list(20)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
 
@@ -127,8 +127,8 @@ async def test_what_a_name_has_is_neither_run_nor_loaded_by_a_browser(tmp_path: 
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-async def test_a_page_is_drawn_on_a_screen_of_any_width(tmp_path: Path, width: int) -> None:
-    """A picture comes of it."""
+async def test_a_page_is_drawn_on_a_narrow_and_a_wide_screen(tmp_path: Path, width: int) -> None:
+    """The browser makes a picture of it."""
     found = door_list(20)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
     picture = tmp_path / "door.png"
@@ -139,7 +139,7 @@ async def test_a_page_is_drawn_on_a_screen_of_any_width(tmp_path: Path, width: i
 
 
 async def test_a_date_without_bookings_is_printed_on_one_sheet_that_says_so(tmp_path: Path) -> None:
-    """Also if the performance is cancelled."""
+    """It also says that the performance is cancelled."""
     found = door_list(0, cancelled=True)
     await files.write(found.entries, door_list_table(found), tmp_path / "door.html")
 
@@ -150,8 +150,8 @@ async def test_a_date_without_bookings_is_printed_on_one_sheet_that_says_so(tmp_
     assert "Nobody has booked." in text
 
 
-async def test_a_sheet_is_printed_with_the_performance_and_the_header_on_every_page(tmp_path: Path) -> None:
-    """As wide as the page, with all that the page of a browser has; the ids are not printed."""
+async def test_a_spreadsheet_is_printed_with_the_performance_and_the_header_on_every_page(tmp_path: Path) -> None:
+    """It is as wide as the page, and has the same texts as in a browser. The ids are not printed."""
     need("soffice")
     found = door_list(200)
     file = tmp_path / "door.xlsx"

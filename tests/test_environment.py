@@ -1,4 +1,4 @@
-"""The switches in the environment: the log, and a file with the API key."""
+"""Variables of the environment: the log level, and the file with the API key."""
 
 import asyncio
 import base64
@@ -53,8 +53,8 @@ async def said_by(box: Sandbox, log: str, setup: str = "", then: str = "") -> st
     return err.decode()
 
 
-async def test_a_program_without_logging_shows_each_request_if_asked(box: Sandbox) -> None:
-    """One line for each attempt, with its time, and never the key."""
+async def test_the_log_level_debug_shows_each_request(box: Sandbox) -> None:
+    """Each attempt has one line with its time, without the key."""
     box.fail(status=503, headers={"CF-Ray": "r-7"})
     told = await said_by(box, "debug")
     lines = told.splitlines()
@@ -70,15 +70,17 @@ async def test_a_program_without_logging_shows_each_request_if_asked(box: Sandbo
 
 
 @pytest.mark.parametrize(("log", "lines"), [("INFO", 1), ("", 0)])
-async def test_info_shows_only_what_went_wrong_and_nothing_is_the_default(box: Sandbox, log: str, lines: int) -> None:
-    """Retries and pauses, in whatever letters it is asked for."""
+async def test_the_log_level_info_shows_only_retries_and_an_empty_level_nothing(
+    box: Sandbox, log: str, lines: int
+) -> None:
+    """Capitals in the name of the level make no difference."""
     box.fail(status=503)
 
     assert (await said_by(box, log)).count("\n") == lines
 
 
-async def test_a_program_that_sets_up_logging_keeps_its_own(box: Sandbox) -> None:
-    """Before the client or after it, nothing is written twice, and the level is theirs."""
+async def test_a_program_that_sets_up_logging_keeps_its_setup(box: Sandbox) -> None:
+    """It may do so before it makes the client, or after. Nothing is logged twice, and the program sets the level."""
     before = await said_by(box, "debug", setup="logging.basicConfig(level=logging.INFO, format='theirs %(message)s')")
     after = await said_by(box, "debug", then="logging.basicConfig(format='theirs %(message)s')")
 
@@ -87,15 +89,15 @@ async def test_a_program_that_sets_up_logging_keeps_its_own(box: Sandbox) -> Non
     assert after.count("GET /customers?page=1") == after.count("GET /events") == 1
 
 
-async def test_a_level_that_there_is_not_is_told_once(box: Sandbox) -> None:
-    """The program goes on."""
+async def test_an_unknown_log_level_is_reported_once(box: Sandbox) -> None:
+    """The program is not stopped."""
     told = await said_by(box, "loud", setup="TicketSource('skl-another')")
 
     assert told == "TICKETSOURCE_LOG must be debug or info: 'loud' is ignored.\n"
 
 
 async def test_the_command_shows_its_log_on_stderr(box: Sandbox) -> None:
-    """The rows stay alone on stdout."""
+    """Only the rows are on stdout."""
     process = await start("customers", "export", box=box, env={"TICKETSOURCE_LOG": "debug"})
     out, err = await process.communicate()
 
@@ -109,7 +111,7 @@ async def test_the_command_shows_its_log_on_stderr(box: Sandbox) -> None:
 async def test_the_key_is_read_from_a_file(
     box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    """As secrets of Docker and Kubernetes are mounted, or Notepad writes one."""
+    """Secrets of Docker and Kubernetes are such files. Notepad may add a byte order mark or spaces."""
     (tmp_path / "key").write_text(content.format(key=box.api_key))
     monkeypatch.setenv("TICKETSOURCE_API_KEY", "")
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", str(tmp_path / "key"))
@@ -118,7 +120,7 @@ async def test_the_key_is_read_from_a_file(
 
 
 async def test_the_command_reads_the_key_from_a_file(box: Sandbox, tmp_path: Path) -> None:
-    """And says what is wrong with the file."""
+    """An error says what is wrong with the file."""
     (tmp_path / "key").write_text(box.api_key)
     ended = []
     for name in ("key", "none"):
@@ -162,10 +164,10 @@ def content_of(folder: Path, content: bytes | None) -> str:
         (KEY.encode("utf-16"), "must have the API key in it"),
     ],
 )
-def test_a_file_that_has_no_key_is_named(
+def test_the_error_names_a_file_without_a_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
 ) -> None:
-    """And nothing that is in it."""
+    """The error shows nothing of its content."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", content_of(tmp_path, content))
     with pytest.raises(ConfigurationError, match=said) as caught:
@@ -184,10 +186,10 @@ def test_a_file_that_has_no_key_is_named(
         ({"TICKETSOURCE_API_KEY_FILE": ""}, "or TICKETSOURCE_API_KEY_FILE to a file with it"),
     ],
 )
-def test_variables_that_cannot_be_meant_are_refused(
+def test_wrong_variables_for_the_key_are_refused(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
 ) -> None:
-    """Without the key in the error."""
+    """The error does not show the key."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -199,8 +201,8 @@ def test_variables_that_cannot_be_meant_are_refused(
 
 @pytest.mark.parametrize("written", [" {}", "{} ", '"{}"', "'{}'", "Bearer {}", "basic {}", "/run/{}", "x={}"])
 @pytest.mark.parametrize("key", [KEY, KEY.upper()])
-def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
-    """However it is written: the error says where the key belongs."""
+def test_a_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch, written: str, key: str) -> None:
+    """The error says where the key belongs."""
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written.format(key))
     with pytest.raises(ConfigurationError, match=r"must be the name of a file\. The key itself belongs in") as caught:
@@ -210,8 +212,8 @@ def test_a_key_in_the_place_of_a_file_is_never_shown(monkeypatch: pytest.MonkeyP
     assert caught.value.__context__ is None
 
 
-def test_a_base64_of_the_key_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands in a header of `Basic`."""
+def test_a_base64_key_in_place_of_a_file_name_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `Basic` header has the key in this form."""
     written = base64.b64encode(f"{KEY}:".encode()).decode()
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", written)
@@ -222,7 +224,7 @@ def test_a_base64_of_the_key_is_not_shown_either(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Only its name is not shown."""
+    """Only errors do not show its name."""
     (tmp_path / "skl-of-the-theatre").write_text(KEY)
     monkeypatch.delenv("TICKETSOURCE_API_KEY", raising=False)
     monkeypatch.setenv("TICKETSOURCE_API_KEY_FILE", str(tmp_path / "skl-of-the-theatre"))
@@ -240,8 +242,8 @@ def test_a_file_whose_name_looks_like_a_key_is_read(monkeypatch: pytest.MonkeyPa
         ({"status": 302}, InvalidResponse),
     ],
 )
-async def test_errors_and_events_name_the_request_as_the_api_does(box: Sandbox, fault: Any, kind: Any) -> None:
-    """For questions to TicketSource support; Cloudflare's own id if the API has none, and no key in it."""
+async def test_errors_and_events_have_the_request_id_of_the_answer(box: Sandbox, fault: Any, kind: Any) -> None:
+    """TicketSource support can look it up. If the API sends none, it is the id of Cloudflare, with the key masked."""
     events: list[CallEvent] = []
     box.fail(headers={"CF-Ray": f"ray-{box.api_key}"}, **fault)
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE, on_event=events.append) as ts:
@@ -253,8 +255,8 @@ async def test_errors_and_events_name_the_request_as_the_api_does(box: Sandbox, 
     assert [event.request_id for event in events if isinstance(event, AttemptEvent)] == ["ray-***", None]
 
 
-async def test_a_write_of_unknown_outcome_names_its_request(box: Sandbox, ts: TicketSource) -> None:
-    """That of the attempt that may have been carried out."""
+async def test_a_write_of_unknown_outcome_has_its_request_id(box: Sandbox, ts: TicketSource) -> None:
+    """It is the id of the attempt that may have taken effect."""
     box.fail(status=502, headers={"X-Request-Id": "r-1", "CF-Ray": "r-2"})
     with pytest.raises(OutcomeUnknown) as caught:
         await ts.customers.create(CustomerDraft(first_name="x"))

@@ -1,4 +1,4 @@
-"""Every exception survives what happens to exceptions: pickle, copy, JSON, rebuilding from `args`."""
+"""Every exception survives pickle, copy, JSON, and rebuilding from `args`."""
 
 import asyncio
 import copy
@@ -65,7 +65,7 @@ def full(kind: type[TicketSourceError]) -> TicketSourceError:
 
 
 def survives(error: TicketSourceError) -> None:
-    """Check that every copy of an error that anybody could make is like it."""
+    """Check that every kind of copy of an error is equal to it."""
     for twin in (
         pickle.loads(pickle.dumps(error)),
         copy.copy(error),
@@ -90,7 +90,7 @@ def test_every_field_survives_pickle_copy_and_rebuilding_from_args(kind: type[Ti
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
 def test_to_dict_has_the_class_name_and_every_field_as_json(kind: type[TicketSourceError]) -> None:
-    """`to_dict` is JSON-able and has the class name and every field; a note added to the error stays out of it."""
+    """A note that was added to the error is not in it."""
     error = full(kind)
     error.add_note("seen in the nightly run")
 
@@ -102,7 +102,7 @@ def test_to_dict_has_the_class_name_and_every_field_as_json(kind: type[TicketSou
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
 def test_every_field_has_a_default(kind: type[TicketSourceError]) -> None:
-    """An error can be built without arguments, as some task queues do."""
+    """Some task queues build an error without arguments."""
     assert str(kind()) == ""
 
 
@@ -123,7 +123,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 async def produce(kind: str, box: Sandbox) -> TicketSourceError:
-    """Return an error of this kind as a real server and a real socket bring it about."""
+    """Return an error of this kind, caused by a real server or a real call."""
     async with TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts:
         if kind in FAULTS:
             box.fail(**FAULTS[kind])
@@ -163,7 +163,7 @@ async def produce(kind: str, box: Sandbox) -> TicketSourceError:
             ways: dict[str, Callable[[], Awaitable[object]]] = {
                 "ConfigurationError": configure,
                 "UnreadableFile": read_markup,
-                "ListEnded": partial(read_without_end, box, ts),
+                "ListEnded": partial(read_endless_list, box, ts),
             }
             return await produced(ways[kind]())
         return await produced(work)
@@ -181,8 +181,8 @@ async def of_a_store(kind: str, box: Sandbox, ts: TicketSource) -> TicketSourceE
             return await produced(CustomerStore(path if kind == "StoreInUse" else path / "deeper").__aenter__())
 
 
-async def read_without_end(box: Sandbox, ts: TicketSource) -> None:
-    """Read what is on where the list of events has empty pages for ever, and raise the error of that branch."""
+async def read_endless_list(box: Sandbox, ts: TicketSource) -> None:
+    """Read a programme whose list of events has empty pages for ever, and raise the error of that branch."""
     for page in range(1, 20):
         box.fail(page=page, body=f'{{"data": [], "links": {{"next": "?page={page + 1}"}}}}')
     failed: list[FailedBranch] = []
@@ -192,7 +192,7 @@ async def read_without_end(box: Sandbox, ts: TicketSource) -> None:
 
 
 async def read_programme(ts: TicketSource) -> None:
-    """Read what is on."""
+    """Read the programme."""
     async for _ in ts.programme():
         pass
 
@@ -203,7 +203,7 @@ async def read_markup() -> None:
 
 
 async def configure() -> None:
-    """Set a client up with a key that cannot be one."""
+    """Build a client with an invalid key."""
     TicketSource("skl bad")
 
 
@@ -217,10 +217,10 @@ async def produced(work: Awaitable[object]) -> TicketSourceError:
 @pytest.mark.parametrize(
     "kind", [kind for kind in EVERY_ERROR if kind not in (TicketSourceError, errors.TransportError)]
 )
-async def test_every_error_is_raised_by_the_real_thing_and_survives_the_way_to_a_caller_elsewhere(
+async def test_every_error_can_be_provoked_and_survives_pickle_copy_and_json(
     kind: type[TicketSourceError], box: Sandbox
 ) -> None:
-    """Each class comes about over a real socket, says what happened, and survives pickle, copy and a JSON queue."""
+    """Each class is raised by a real call, and its message says what happened."""
     error = await produce(kind.__name__, box)
 
     assert type(error) is kind
@@ -228,7 +228,7 @@ async def test_every_error_is_raised_by_the_real_thing_and_survives_the_way_to_a
     survives(error)
 
 
-def test_the_tree_at_the_top_of_the_file_is_the_tree_of_the_classes() -> None:
+def test_the_drawing_of_the_errors_matches_the_classes() -> None:
     """The drawing names every class, indented under its base."""
     drawn = {}
     above: list[str] = []

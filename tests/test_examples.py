@@ -1,4 +1,4 @@
-"""The examples are run: whole programs, in processes of their own."""
+"""The examples, run as whole programs in other processes."""
 
 import asyncio
 import re
@@ -35,13 +35,13 @@ UNKNOWN = ("cst-nobody", "evt-1", "a%20b", "cst-", "-é")
 MISSING = {"detail": "There is no such record."}
 
 
-def test_every_web_service_is_run() -> None:
-    """None is forgotten here."""
+def test_every_example_of_a_web_service_is_tested() -> None:
+    """Each file of `examples/web` is in the tests below."""
     assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == {*SERVICES, "door_list_with_fastapi"}
 
 
 async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int, dict[str, object]]:
-    """Return what a service that is just starting answers."""
+    """Return the answer of a service that may still be starting."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while True:
             assert process.returncode is None
@@ -54,7 +54,7 @@ async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int,
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service: str) -> None:
-    """It serves a customer over one client, answers 404 for what is no id of one, and leaves nothing unclosed."""
+    """It serves customers over one client, answers 404 for a wrong id, and leaves nothing unclosed."""
     first, second = await asyncio.to_thread(box.customers.ids, 0, 2)
     for _ in range(2):
         port = free_port()
@@ -106,8 +106,8 @@ async def door_lists(box: Sandbox) -> AsyncIterator[str]:
 NO_DATE = {"detail": "There is no such date."}
 
 
-async def test_a_door_list_is_served_as_a_page_and_read_once_for_all_who_ask(shows: Sandbox) -> None:
-    """No copy stays on a tablet. What is lacking is on the page, which has the status 200 all the same."""
+async def test_a_door_list_is_served_as_a_page_and_simultaneous_requests_share_it(shows: Sandbox) -> None:
+    """Browsers may not store it. A page about an incomplete list says so, and still has the status 200."""
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         event = (await ts.events.list().collect())[0]
         full, other, *_ = await ts.events.list_dates(event).collect()
@@ -138,8 +138,8 @@ async def test_a_door_list_is_served_as_a_page_and_read_once_for_all_who_ask(sho
     assert "All or some of the seats of 1 booking could not be read." in incomplete[2]
 
 
-async def test_an_error_of_a_door_list_is_the_http_status_that_says_whose_fault_it_is(shows: Sandbox) -> None:
-    """Nothing of the error but that is told to who asks; the next one who asks gets the list."""
+async def test_each_error_of_a_door_list_has_a_fitting_http_status(shows: Sandbox) -> None:
+    """The answer shows nothing else of the error. The next request gets the list."""
     faults: list[tuple[dict[str, Any], int]] = [
         *[({"status": 404}, 404), ({"status": 404, "html": True}, 502), ({"status": 401}, 500), ({"status": 403}, 500)],
         *[({"status": 403, "html": True}, 502), ({"status": 501}, 502)],
@@ -161,8 +161,8 @@ async def test_an_error_of_a_door_list_is_the_http_status_that_says_whose_fault_
             assert response.status == 200
 
 
-async def test_three_ways_of_seeing_calls() -> None:
-    """Events are printed, a retry and a pause are one line each in the log, and the instrumentation takes part."""
+async def test_the_example_shows_calls_as_events_and_in_the_log() -> None:
+    """Events are printed. The log has one line for a retry and one for a pause."""
     async with Sandbox(customers=3) as box:
         box.fail(status=429, headers={"Retry-After": "0"})
         out, err = await run_with(str(EXAMPLES / "observe.py"), box=box)

@@ -1,4 +1,4 @@
-"""Tables as files: CSV and its guard, JSON, and what is no format."""
+"""Tables as files: CSV and its protection from formulas, JSON, and unknown formats."""
 
 import asyncio
 import csv
@@ -59,7 +59,7 @@ from ticketsource_async.tables import BOOKINGS, CUSTOMERS, SoldLine
         "\uff0da",
     ],
 )
-def test_a_cell_that_a_spreadsheet_would_run_is_defused(cell: str) -> None:
+def test_a_cell_that_looks_like_a_formula_is_defused(cell: str) -> None:
     """A formula gets a quote before it."""
     assert defuse(cell) == f"'{cell}"
 
@@ -67,16 +67,16 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(cell: str) -> None:
 @pytest.mark.parametrize("separator", [*";|\t\r\n\v\f\x1e\x85\u2028", "\r\n", ";;\n"])
 @pytest.mark.parametrize("formula", ["=1", "+1", "+1+x", "-1", "@SUM(1)", "\uff1d1", " =1", '"=1', "''=1", "' \"'=1"])
 @pytest.mark.parametrize("before", ["", "a", "'", '"', "=2"])
-def test_a_formula_behind_another_separator_is_defused(before: str, separator: str, formula: str) -> None:
-    """Where lists are separated by `;`, a spreadsheet takes what is behind one in a cell for a cell of its own."""
+def test_a_formula_after_another_separator_is_defused(before: str, separator: str, formula: str) -> None:
+    """If a spreadsheet splits lines at `;`, the text after it becomes another cell."""
     first = "'" if before == "=2" else ""
     assert defuse(f"{before}{separator}{formula};b") == f"{first}{before}{separator}'{formula};b"
     assert defuse(f"{before}{separator}{formula}") == f"{first}{before}{separator}'{formula}"
 
 
 @given(st.lists(st.text("'\"=+-@;|\t\r\n ,0a") | st.text(), min_size=1), st.sampled_from(";|\t"))
-def test_no_cell_of_a_row_is_a_formula_whatever_separates_them(cells: list[str], delimiter: str) -> None:
-    """What reads the file with another delimiter, and drops quotes and spaces, finds no formula in it."""
+def test_no_cell_is_a_formula_with_another_delimiter(cells: list[str], delimiter: str) -> None:
+    """A reader with another delimiter, which also drops quotes and spaces, finds no formula."""
     stream = io.StringIO(newline="")
     csv.writer(stream).writerow(["id", *map(defuse, cells)])
     taken = csv.reader(io.StringIO(stream.getvalue(), newline=""), delimiter=delimiter)
@@ -109,28 +109,28 @@ def test_no_cell_of_a_row_is_a_formula_whatever_separates_them(cells: list[str],
         "\t\n",
     ],
 )
-def test_phones_numbers_and_plain_text_stay_as_they_are(cell: str) -> None:
-    """What is no formula is not touched."""
+def test_telephones_numbers_and_plain_texts_are_not_changed(cell: str) -> None:
+    """Only formulas are changed."""
     assert defuse(cell) == cell
 
 
 @given(st.text("'\"=+-@;|\t\r\n 0a", max_size=9) | st.text())
-def test_what_was_defused_is_read_back_as_it_was(cell: str) -> None:
-    """Whatever a name begins with, quotes of its own included, and a quote is all that is ever added."""
+def test_a_defused_cell_is_read_back_unchanged(cell: str) -> None:
+    """Only quotes are added, also to a text that begins with a quote."""
     assert undefuse(defuse(cell)) == cell
     assert defuse(cell).replace("'", "") == cell.replace("'", "")
 
 
-def test_a_long_cell_is_defused_at_once() -> None:
-    """Neither separators, spaces nor quotes by the thousand are looked at more than a few times."""
+def test_a_very_long_cell_is_defused() -> None:
+    """Thousands of separators, spaces or quotes do not make it slow."""
     for piece in (";", "\n", " ", "'", '"', "; ", "-", "1 ", "-1", "+1 ", ";'"):
         cell = piece * 200_000 + "=1"
         assert undefuse(defuse(cell)) == cell
 
 
 @pytest.mark.parametrize(("escape", "name"), [(True, '\'=HYPERLINK("x")'), (False, '=HYPERLINK("x")')])
-def test_csv_is_read_back_as_it_was_written(escape: bool, name: str) -> None:
-    """Commas, quotes, line breaks and accents survive; the guard is on unless turned off."""
+def test_csv_keeps_commas_quotes_line_breaks_and_accents(escape: bool, name: str) -> None:
+    """A formula is defused unless `escape_formulas` is off."""
     stream = io.StringIO(newline="")
     with FORMATS["csv"].open(stream, CUSTOMERS, escape_formulas=escape) as write:
         write(ZOE)
@@ -145,8 +145,8 @@ def test_csv_is_read_back_as_it_was_written(escape: bool, name: str) -> None:
     assert other[2] == "cr\rlf\n"
 
 
-def test_json_lines_have_everything_one_customer_a_line() -> None:
-    """Each line is what `to_dict` gives, with accents as they are."""
+def test_json_lines_have_one_whole_customer_in_each_line() -> None:
+    """Each line has the result of `to_dict`, with accents unescaped."""
     stream = io.StringIO()
     with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
         write(ZOE)
@@ -160,15 +160,15 @@ def test_json_lines_have_everything_one_customer_a_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
-def test_what_is_no_format_is_refused(name: str) -> None:
-    """Nothing is written in another format instead."""
+def test_an_unknown_format_is_refused(name: str) -> None:
+    """The error names the known formats."""
     with pytest.raises(ConfigurationError, match="Choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
         format_named(name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> None:
-    """Money keeps its digits, and times their moment, in a table of any kind."""
+    """Money keeps its digits, and times keep their moment."""
     line = BookingLine(is_refund=False, amount=Amount(gross=Decimal("12.50")), donation=Donation(gift_aid=True))
     start = datetime(2026, 1, 31, 19, 30, tzinfo=UTC)
     row = SoldLine(Event("evt-1"), EventDate("dat-1", start=start), Booking("bkg-1", lines=(line,)), 1, line)
@@ -200,8 +200,8 @@ def test_every_format_writes_every_kind_of_value(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("character", ["\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2067", "\u200f"])
-def test_json_has_control_characters_as_escapes(character: str) -> None:
-    """A terminal would obey them, and JSON is the same with them as escapes."""
+def test_json_escapes_control_characters(character: str) -> None:
+    """A terminal would obey them. Escapes do not change the meaning of JSON."""
     name = f"a{character}b"
     stream = io.StringIO()
     with FORMATS["jsonl"].open(stream, CUSTOMERS, escape_formulas=True) as write:
@@ -215,7 +215,7 @@ def test_json_has_control_characters_as_escapes(character: str) -> None:
 
 
 def people(number: int) -> list[Customer]:
-    """Return customers with ids of their own."""
+    """Return this number of customers with different ids."""
     return [Customer(id=f"cst-{index}") for index in range(number)]
 
 
@@ -230,10 +230,10 @@ async def one_by_one(customers: list[Customer]) -> AsyncIterator[Customer]:
 @pytest.mark.parametrize(
     "rows", [people, lambda number: one_by_one(people(number)), lambda number: iter(people(number))]
 )
-async def test_a_program_writes_any_rows_to_a_file_whose_ending_is_its_format(
+async def test_write_takes_any_rows_and_the_ending_sets_the_format(
     tmp_path: Path, name: str, rows: Callable[[int], Iterable[Customer] | AsyncIterable[Customer]]
 ) -> None:
-    """A list, a generator or a list of the API; the number of rows is returned, and nobody else can read the file."""
+    """It returns the number of rows. No other user can read the file."""
     target = tmp_path / f"people.{name.upper()}"
 
     written = await files.write(rows(1_203), CUSTOMERS, target)
@@ -244,8 +244,8 @@ async def test_a_program_writes_any_rows_to_a_file_whose_ending_is_its_format(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_a_program_gets_the_text_of_a_file_for_an_answer(tmp_path: Path, name: str) -> None:
-    """It is that of the file. What is no text is refused."""
+async def test_as_text_returns_the_text_of_the_file(tmp_path: Path, name: str) -> None:
+    """A binary format is refused."""
     await files.write(people(3), CUSTOMERS, tmp_path / f"people.{name}")
 
     if FORMATS[name].is_binary:
@@ -256,8 +256,8 @@ async def test_a_program_gets_the_text_of_a_file_for_an_answer(tmp_path: Path, n
         assert files.as_text(iter(people(3)), CUSTOMERS, name) == written
 
 
-async def test_a_pager_is_written_as_it_is_read(many: Sandbox, tmp_path: Path) -> None:
-    """The example of the docstring."""
+async def test_a_list_of_the_api_is_written_to_a_file(many: Sandbox, tmp_path: Path) -> None:
+    """This is the example of the docstring."""
     async with TicketSource(many.api_key, base_url=many.url, rate_limit=None) as ts:
         written = await files.write(ts.customers.list(), CUSTOMERS, tmp_path / "people.xlsx")
 
@@ -265,8 +265,8 @@ async def test_a_pager_is_written_as_it_is_read(many: Sandbox, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_rows_that_fail_leave_the_old_file_and_are_closed(tmp_path: Path, name: str) -> None:
-    """The error is that of the rows, with a note on the file."""
+async def test_an_error_of_the_rows_keeps_the_old_file_and_closes_the_rows(tmp_path: Path, name: str) -> None:
+    """The error has a note about the file."""
     target = tmp_path / f"people.{name}"
     target.write_text("old")
     closed: list[bool] = []
@@ -288,7 +288,7 @@ async def test_rows_that_fail_leave_the_old_file_and_are_closed(tmp_path: Path, 
 
 
 async def test_a_row_that_cannot_be_written_closes_the_rows(tmp_path: Path) -> None:
-    """Before the error is raised, not when somebody collects garbage."""
+    """They are closed before the error is raised, not by the garbage collector."""
     closed: list[bool] = []
 
     async def rows() -> AsyncIterator[Any]:
@@ -306,7 +306,7 @@ async def test_a_row_that_cannot_be_written_closes_the_rows(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["csv", "xlsx", "parquet"])
 async def test_a_write_that_is_cancelled_leaves_no_file(tmp_path: Path, name: str) -> None:
-    """While the rows come, and while the file is being ended."""
+    """It may be cancelled while the rows come, or while the file is finished."""
     ended = asyncio.Event()
 
     async def rows(*, stuck: bool) -> AsyncIterator[Customer]:
@@ -326,8 +326,8 @@ async def test_a_write_that_is_cancelled_leaves_no_file(tmp_path: Path, name: st
         assert list(tmp_path.iterdir()) == []
 
 
-async def test_others_get_their_turn_while_rows_are_written(tmp_path: Path) -> None:
-    """A web service goes on answering, although these rows never wait for anything."""
+async def test_other_tasks_run_while_rows_are_written(tmp_path: Path) -> None:
+    """A web service can go on answering, although these rows never wait."""
     turns = 0
 
     async def count() -> None:
@@ -343,10 +343,8 @@ async def test_others_get_their_turn_while_rows_are_written(tmp_path: Path) -> N
     assert turns >= 10
 
 
-async def test_what_a_reader_should_know_is_logged_unless_somebody_takes_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Here it is a cell that XLSX cannot hold."""
+async def test_a_warning_is_logged_unless_on_warning_takes_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Here the warning is about a cell that is too long for XLSX."""
     taken: list[str] = []
     rows = [Customer(id="cst-1", first_name="x" * 40_000)]
 
@@ -358,8 +356,8 @@ async def test_what_a_reader_should_know_is_logged_unless_somebody_takes_it(
     assert "1 of first_name" in logged
 
 
-async def test_a_format_that_is_named_overrules_the_ending(tmp_path: Path) -> None:
-    """Without it a file whose ending is unknown is refused, and its rows are not touched."""
+async def test_the_format_option_overrides_the_ending_of_the_file(tmp_path: Path) -> None:
+    """Without the option, a file with an unknown ending is refused."""
     target = tmp_path / "people.txt"
 
     await files.write(people(1), CUSTOMERS, target, format="csv", byte_order_mark=True)
@@ -374,8 +372,8 @@ async def test_a_format_that_is_named_overrules_the_ending(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl", "parquet", "xlsx"])
-async def test_a_byte_order_mark_is_for_csv_and_tsv_alone(tmp_path: Path, name: str) -> None:
-    """Few can read JSON that begins with one."""
+async def test_a_byte_order_mark_is_refused_in_json_parquet_and_xlsx(tmp_path: Path, name: str) -> None:
+    """Few programs can read JSON that begins with one."""
     with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv only. For {name}, leave it out"):
         await files.write(people(1), CUSTOMERS, tmp_path / f"people.{name}", byte_order_mark=True)
 
@@ -383,8 +381,8 @@ async def test_a_byte_order_mark_is_for_csv_and_tsv_alone(tmp_path: Path, name: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there no lock tells whether a folder is in use")
-async def test_what_a_killed_run_has_laid_aside_is_removed_by_the_next(tmp_path: Path) -> None:
-    """It is people's addresses. What another run still uses stays, and so does what only has such a name."""
+async def test_temporary_files_of_a_killed_run_are_removed_by_the_next_run(tmp_path: Path) -> None:
+    """They have people's addresses. Files that another run still uses stay, and so do other files with such names."""
     code = """
 import asyncio, sys
 from ticketsource_async import Customer, files

@@ -41,7 +41,7 @@ def page_of(people: Iterable[Customer], table: Table[Customer] = CUSTOMERS) -> s
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_that_looks_like_html_is_text_wherever_it_stands(name: str) -> None:
+def test_html_in_a_name_is_shown_as_text(name: str) -> None:
     """No tag and no attribute of a page comes from a name."""
     printed = evolve(PRINTED, title=name, lines=(name,), warnings=(name,), reminder=name)
     page = page_of([evolve(ZOE, last_name=name)])
@@ -55,7 +55,7 @@ def test_a_name_that_looks_like_html_is_text_wherever_it_stands(name: str) -> No
 
 
 def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() -> None:
-    """So that it can be read aloud."""
+    """A screen reader needs these."""
     page = page_of([ZOE], evolve(CUSTOMERS, name="people & friends"))
 
     assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
@@ -65,16 +65,16 @@ def test_a_page_has_a_language_a_title_a_heading_and_a_header_for_each_column() 
     assert '<td dir="auto">Zo\xeb</td>' in page
 
 
-def test_a_page_runs_and_loads_nothing() -> None:
-    """It says so to the browser besides."""
+def test_a_page_runs_no_script_and_loads_nothing() -> None:
+    """Its policy forbids the browser to do so."""
     page = page_of([ZOE])
 
     assert "default-src 'none'" in page
     assert re.findall("(?i)<script|<link|<img|<iframe|url\\(|@import|http:|https:", page) == []
 
 
-def test_a_table_without_rows_says_so() -> None:
-    """With its header."""
+def test_the_page_of_a_table_without_rows_says_so() -> None:
+    """A printed table may have another text for this."""
     printed = evolve(PRINTED, if_empty="Nobody has booked.")
 
     assert Rows.of(page_of([])) == []
@@ -83,16 +83,16 @@ def test_a_table_without_rows_says_so() -> None:
     assert "No rows." not in page_of([ZOE])
 
 
-def test_control_characters_are_escapes_and_letters_of_all_scripts_stay() -> None:
-    """HTML may have no control characters; marks of direction belong to a name."""
+def test_control_characters_are_escaped_and_letters_of_all_scripts_stay() -> None:
+    """HTML may not have control characters. Marks of direction are part of a name."""
     (row,) = Rows.of(page_of([evolve(ZOE, first_name="\x00a\x1b[31m\x85", last_name="\u05d0\u200f \U0001f3ad \u5c71")]))
 
     assert row["first_name"] == "\\x00a\\x1b[31m\\x85"
     assert row["last_name"] == "\u05d0\u200f \U0001f3ad \u5c71"
 
 
-def test_what_is_printed_has_its_own_columns_boxes_to_tick_and_rows_that_do_not_count() -> None:
-    """The other columns are left out."""
+def test_a_printed_table_has_its_own_columns_boxes_to_tick_and_void_rows() -> None:
+    """A reminder is on every page, and the other columns are left out."""
     printed = evolve(PRINTED, reminder="tonight", is_void=lambda person: person.title == "gone")
     people = [evolve(ZOE, title=None), evolve(ZOE, title="gone")]
 
@@ -105,7 +105,7 @@ def test_what_is_printed_has_its_own_columns_boxes_to_tick_and_rows_that_do_not_
 
 
 def test_a_page_is_written_row_by_row() -> None:
-    """No more than a row waits in memory, and nothing is written before the first."""
+    """Each row is written at once, and nothing is written before the first."""
     stream = io.StringIO()
     with html.writer(stream, CUSTOMERS) as write:
         assert stream.getvalue() == ""
@@ -114,8 +114,8 @@ def test_a_page_is_written_row_by_row() -> None:
             assert f"cst-{number}" in stream.getvalue()
 
 
-def test_a_line_may_break_within_a_long_word_which_stays_as_it_is() -> None:
-    """Else one name would make a page wider than the paper."""
+def test_a_long_word_may_break_and_keeps_its_text() -> None:
+    """Otherwise one name would make the page wider than the paper."""
     page = page_of([evolve(ZOE, last_name=f"Short {'<' * 50}", first_name="Hyphens-break-by-themselves")])
 
     assert f'<td dir="auto">Short {"&lt;" * 20}<wbr>{"&lt;" * 20}<wbr>{"&lt;" * 10}</td>' in page
@@ -123,8 +123,8 @@ def test_a_line_may_break_within_a_long_word_which_stays_as_it_is() -> None:
     assert Rows.of(page)[0]["last_name"] == f"Short {'<' * 50}"
 
 
-async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
-    """By the ending of the file, or by name."""
+async def test_customers_can_be_exported_as_a_page(box: Sandbox, tmp_path: Path) -> None:
+    """The ending of the file or `--format` chooses it."""
     file = tmp_path / "people.html"
 
     done = await run("customers", "export", "-o", str(file), box=box)
@@ -135,7 +135,7 @@ async def test_every_export_can_be_a_page(box: Sandbox, tmp_path: Path) -> None:
     assert printed.out == file.read_text("utf-8")
 
 
-def test_without_its_extra_a_page_names_the_extra() -> None:
+def test_the_error_names_the_missing_extra_for_html() -> None:
     """Nothing is written."""
     program = (
         "import sys; sys.modules['jinja2'] = None\n"

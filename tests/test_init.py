@@ -1,4 +1,4 @@
-"""The front door."""
+"""The public names, and the modules that an import loads."""
 
 import subprocess
 import sys
@@ -16,8 +16,8 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_every_public_name_is_there() -> None:
-    """Each name of `__all__` can be imported, alone or with all others, and `dir` shows it."""
+def test_every_public_name_can_be_imported() -> None:
+    """It can be imported alone or with `*`, and `dir` shows it."""
     names = ticketsource_async.__all__  # type: ignore[attr-defined]  # what is imported in the stub is public
     everything: dict[str, object] = {}
     exec("from ticketsource_async import *", everything)
@@ -36,21 +36,21 @@ def test_the_modules_of_files_and_tables_are_attributes_of_the_package() -> None
     assert "ticketsource_async.files" not in modules_after("import ticketsource_async; ticketsource_async.Customer")
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A name that is not public raises AttributeError that names the package."""
+def test_an_unknown_name_raises_attribute_error() -> None:
+    """The error names the package."""
     with pytest.raises(AttributeError, match="'ticketsource_async' has no attribute 'Ticketsource'"):
         ticketsource_async.Ticketsource  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_importing_the_client_loads_neither_the_command_nor_the_sandbox() -> None:
-    """`from ticketsource_async import TicketSource` pulls in no CLI library, no web server, no sandbox."""
+    """It loads no library of the command and no web server."""
     loaded = modules_after("from ticketsource_async import TicketSource, Customer")
 
     assert not {"click", "rich", "tqdm", "aiohttp.web", "ticketsource_async.sandbox", "ticketsource_async.cli"} & loaded
 
 
 def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_library() -> None:
-    """The pytest plugin costs other suites nothing, and help is quick."""
+    """So the pytest plugin does not slow other test suites, and help is quick."""
     loaded = modules_after("import ticketsource_async, ticketsource_async.pytest_plugin, ticketsource_async.cli")
 
     assert not {"aiohttp", "msgspec", "cattrs", "tqdm", "rich"} & loaded
@@ -65,8 +65,8 @@ def test_importing_the_package_the_plugin_or_the_command_does_not_load_the_http_
         (["customers", "find", "ann", "--sandbox", "--format", "csv"], {"rich"}),
     ],
 )
-def test_what_a_command_does_not_need_is_not_loaded(arguments: list[str], unneeded: set[str]) -> None:
-    """Help of a group is quick, and what draws tables is loaded only to draw one."""
+def test_a_command_does_not_load_modules_that_it_does_not_need(arguments: list[str], unneeded: set[str]) -> None:
+    """Help is quick, and the library for tables is loaded only to draw one."""
     code = f"""
 import sys
 from ticketsource_async.cli import cli

@@ -43,8 +43,8 @@ async def saved_as(kind: str, file: Path) -> Path:
     return folder / f"{file.stem}.{kind.partition(':')[0]}"
 
 
-async def test_libreoffice_shows_every_text_day_and_consent_of_an_xlsx_as_it_is(tmp_path: Path) -> None:
-    """No zero, no plus and no digit is lost, and no formula comes to life."""
+async def test_libreoffice_shows_every_text_day_and_consent_of_an_xlsx_unchanged(tmp_path: Path) -> None:
+    """No zero, plus or digit is lost, and no formula is run."""
     people = [evolve(ZOE, first_name=name, telephone=name) for name in NAMES]
     file = tmp_path / "people.xlsx"
     await files.write(people, CUSTOMERS, file)
@@ -57,7 +57,7 @@ async def test_libreoffice_shows_every_text_day_and_consent_of_an_xlsx_as_it_is(
         assert row == expected
 
 
-async def test_what_libreoffice_saves_as_xlsx_again_has_the_same_cells(tmp_path: Path) -> None:
+async def test_an_xlsx_saved_again_by_libreoffice_has_the_same_cells(tmp_path: Path) -> None:
     """Only a boolean becomes a number."""
     people = [evolve(ZOE, first_name=name, telephone=name) for name in NAMES]
     file = tmp_path / "people.xlsx"
@@ -70,8 +70,8 @@ async def test_what_libreoffice_saves_as_xlsx_again_has_the_same_cells(tmp_path:
     assert after == [{name: number.get(cell, cell) for name, cell in row.items()} for row in before]
 
 
-async def test_the_gift_aid_schedule_keeps_its_days_and_postcodes_in_the_format_that_hmrc_reads(tmp_path: Path) -> None:
-    """HMRC reads ODS: the text of each cell, and the value of the amount. No text has become a day or a number."""
+async def test_the_gift_aid_schedule_keeps_its_texts_days_and_amounts_in_ods(tmp_path: Path) -> None:
+    """HMRC reads the texts and amounts of an ODS file. No text has become a day or a number."""
     donor = donated.person(first_name="1-2", last_name="007", address={"line_1": "1/2", "postcode": "e10 1aa"})
     lines = [
         donated.donation(amount, day)

@@ -1,4 +1,4 @@
-"""Life and death: cancelled, closed, forked or left behind anywhere, a client leaves nothing."""
+"""A client that is cancelled, closed, forked or deleted leaves no task, socket or warning."""
 
 import asyncio
 import gc
@@ -57,7 +57,7 @@ async def outcome(work: Awaitable[object]) -> tuple[str, int]:
 async def test_closing_ends_a_call_between_two_attempts(
     box: Sandbox, method: str, fault: dict[str, Any], ends: str
 ) -> None:
-    """Who sleeps before the next attempt gets ClientClosed, or OutcomeUnknown if a write may have been done."""
+    """The call raises ClientClosed, or OutcomeUnknown if a write may have been done."""
     box.fail(**fault, times=None)
     retried = asyncio.Event()
     ts = TicketSource(
@@ -76,7 +76,7 @@ async def test_closing_ends_a_call_between_two_attempts(
 
 
 async def test_closing_ends_the_calls_that_wait_for_a_slot(box: Sandbox) -> None:
-    """Reads and writes that wait for their turn end with ClientClosed, and their places are free."""
+    """They raise ClientClosed, and the limiter has no waiting call."""
     limiter = LocalRateLimiter(RateLimit(1, per=3600))
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as other:
         await other.customers.list().collect()
@@ -91,7 +91,7 @@ async def test_closing_ends_the_calls_that_wait_for_a_slot(box: Sandbox) -> None
 
 
 async def test_aclose_returns_when_all_calls_have_ended(box: Sandbox) -> None:
-    """After `aclose` no task of the client is left, and two closings at once do no harm."""
+    """No task of the client is left then. Two calls of `aclose` at once are allowed."""
     box.fail(slow=3600, times=None)
     before = our_tasks()
     ts = TicketSource(box.api_key, base_url=box.url)
@@ -104,8 +104,8 @@ async def test_aclose_returns_when_all_calls_have_ended(box: Sandbox) -> None:
     assert our_tasks() == before
 
 
-async def test_closing_that_is_cancelled_still_closes(box: Sandbox) -> None:
-    """Cancelled while it waits for calls to end, `aclose` leaves no session open."""
+async def test_a_cancelled_aclose_still_closes_the_client(box: Sandbox) -> None:
+    """It is cancelled while it waits for calls to end."""
     box.fail(slow=3600)
     ts = TicketSource(box.api_key, base_url=box.url)
     calling = asyncio.create_task(outcome(ts.customers.list().collect()))
@@ -123,8 +123,10 @@ async def test_closing_that_is_cancelled_still_closes(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("turns", range(1, 60, 3))
 @pytest.mark.parametrize("work", ["list", "create"])
-async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sandbox, turns: int, work: str) -> None:
-    """Wherever the cancellation hits, connection and slot are given back and no task is left."""
+async def test_a_call_cancelled_at_any_moment_frees_its_connection_and_slot(
+    box: Sandbox, turns: int, work: str
+) -> None:
+    """No task is left either."""
     limiter = LocalRateLimiter(RateLimit(240))
     before = our_tasks()
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=1) as ts:
@@ -144,8 +146,8 @@ async def test_a_call_cancelled_after_any_number_of_turns_leaves_nothing(box: Sa
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
-async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -> None:
-    """No socket, task, session or limiter is left of them."""
+async def test_a_hundred_closed_clients_leave_no_socket_and_no_task(box: Sandbox) -> None:
+    """No client, session or connector is left either."""
     before, tasks = open_files(), our_tasks()
 
     async def open_and_close() -> None:
@@ -162,8 +164,8 @@ async def test_a_hundred_clients_opened_and_closed_leave_nothing(box: Sandbox) -
     assert not [o for o in alive if isinstance(o, (TicketSource, aiohttp.ClientSession, aiohttp.BaseConnector))]
 
 
-async def test_aiohttps_own_tracing_sees_the_requests(box: Sandbox) -> None:
-    """Trace configs, as instrumentation makes them, pass through to a session of our own."""
+async def test_trace_configs_of_aiohttp_see_the_requests(box: Sandbox) -> None:
+    """Libraries for instrumentation make such configs."""
     seen: list[str] = []
 
     async def start(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
@@ -207,7 +209,7 @@ else:
 gc.collect()
 """
 
-DEAD_LOOP = """
+CLOSED_LOOP = """
 import asyncio, gc, sys
 from ticketsource_async import TicketSource
 
@@ -261,12 +263,12 @@ gc.collect()
 
 
 @pytest.mark.parametrize("loop", [[], ["uvloop"]])
-async def test_debug_mode_and_warnings_as_errors_are_silent(box: Sandbox, loop: list[str]) -> None:
-    """Lists, breaks, timeouts, writes and errors, under asyncio's loop and uvloop: not a word on stderr."""
+async def test_typical_calls_cause_no_warning_in_debug_mode(box: Sandbox, loop: list[str]) -> None:
+    """Lists, breaks, timeouts, writes and errors print nothing on stderr, with asyncio's loop and with uvloop."""
     assert await run_strictly(EVERYTHING, box.url, box.api_key, *loop) == ("25\n", "")
 
 
-LEFT = """
+DELETED = """
 import asyncio, gc, sys
 from ticketsource_async import TicketSource
 
@@ -282,24 +284,24 @@ gc.callbacks.clear()
 """
 
 
-async def test_a_client_that_goes_collects_no_garbage(box: Sandbox) -> None:
-    """Its event loop is closed and it was not: that is no reason to stop the program for a whole collection."""
-    out, err = await run_with("-c", LEFT, box.url, box.api_key, box=box)
+async def test_deleting_a_client_starts_no_garbage_collection(box: Sandbox) -> None:
+    """A collection would stop the program, although the client's loop was closed and the client was not."""
+    out, err = await run_with("-c", DELETED, box.url, box.api_key, box=box)
 
     assert out.split() == [box.customers.ids()[0]]
     assert "Unclosed" not in err
 
 
-async def test_a_session_of_a_dead_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
-    """A loop closed with the client open: the next loop gets a fresh session, and nobody complains."""
-    out, err = await run_strictly(DEAD_LOOP, box.url, box.api_key)
+async def test_a_session_of_a_closed_loop_is_dropped_without_a_warning(box: Sandbox) -> None:
+    """The loop was closed while the client was open. The next loop gets a new session."""
+    out, err = await run_strictly(CLOSED_LOOP, box.url, box.api_key)
 
     assert out.split() == [box.customers.ids()[0]] * 3
     assert err == ""
 
 
-def keeps(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Answer all requests of a connection alike."""
+def same_answer(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a function that gives all requests of a connection the same answer."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -310,10 +312,10 @@ def keeps(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter],
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> None:
-    """The child opens a fresh session; the parent's connection is as it was and is used again."""
+async def test_after_a_fork_parent_and_child_use_their_own_connections() -> None:
+    """The child opens a new session. The parent uses its connection again."""
     body = b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}'
-    async with server(keeps(body)) as (url, connections):
+    async with server(same_answer(body)) as (url, connections):
         out, err = await run_strictly(FORK, url)
 
     assert out.splitlines() == ["parent cst-1", "child cst-1 cst-1", "parent cst-1"]
@@ -321,8 +323,8 @@ async def test_after_a_fork_both_work_each_over_a_connection_of_its_own() -> Non
     assert connections == ["GET", "GET"]
 
 
-async def test_a_write_that_is_closed_in_flight_has_an_unknown_outcome(box: Sandbox) -> None:
-    """The error names the call; the customer may be there."""
+async def test_a_write_in_flight_at_aclose_has_an_unknown_outcome(box: Sandbox) -> None:
+    """The error names the call: the customer may have been created."""
     box.fail(slow=3600)
     ts = TicketSource(box.api_key, base_url=box.url)
     calling = asyncio.create_task(ts.customers.create(CustomerDraft(first_name="Karl")))

@@ -24,14 +24,14 @@ from ticketsource_async import (
 
 
 def number_of(query: Query) -> int:
-    """Return the number of the page that was asked for."""
+    """Return the number of the requested page."""
     return int(query["page"])
 
 
 async def read(
     answer: Callable[[Query], Any], *, events: list[CallEvent] | None = None, **options: Any
 ) -> tuple[list[str], ListReport, list[int]]:
-    """Return the ids that a list yields, its report, and the numbers of the pages that were asked for."""
+    """Return the ids that a list yields, its report, and the numbers of the requested pages."""
     async with (
         serving(answer) as served,
         TicketSource(
@@ -47,14 +47,14 @@ async def read(
 
 
 def ids(number: int) -> list[str]:
-    """Return the ids of so many people."""
+    """Return the ids of this number of people."""
     return [row["id"] for row in people(number)]
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("shape", ["no links", "no next", "", False, [], None])
 async def test_a_full_page_without_a_next_is_followed_by_the_page_after_it(shape: Any, concurrency: int) -> None:
-    """250 customers are 250, whether the API sends links or not; a short page is the end."""
+    """All 250 customers come, with or without links. A short page ends the list."""
 
     def answer(query: Query) -> dict[str, Any]:
         rows = part(people(250), query)
@@ -71,8 +71,8 @@ async def test_a_full_page_without_a_next_is_followed_by_the_page_after_it(shape
 
 
 @pytest.mark.parametrize("after_the_end", ["empty", "404", "the last page", "the first page"])
-async def test_a_last_page_that_is_full_costs_one_request_more(after_the_end: str) -> None:
-    """Without a `next` nobody knows whether a full page is the last; a page without a new row says so."""
+async def test_a_full_last_page_without_a_next_needs_one_more_request(after_the_end: str) -> None:
+    """Without a `next`, a full page may or may not be the last. A page without a new row ends the list."""
 
     def answer(query: Query) -> Any:
         if number_of(query) <= 2:
@@ -89,8 +89,8 @@ async def test_a_last_page_that_is_full_costs_one_request_more(after_the_end: st
 
 
 @pytest.mark.parametrize("said", [50, "50"])
-async def test_a_page_is_full_if_it_has_as_many_rows_as_the_api_says_that_pages_have(said: object) -> None:
-    """The API may give fewer rows a page than were asked for."""
+async def test_the_per_page_of_the_answer_says_when_a_page_is_full(said: object) -> None:
+    """The API may send fewer rows in a page than were requested."""
 
     def answer(query: Query) -> dict[str, Any]:
         return {"data": part(people(120), {**query, "per_page": "50"}), "meta": {"per_page": said}}
@@ -101,8 +101,8 @@ async def test_a_page_is_full_if_it_has_as_many_rows_as_the_api_says_that_pages_
     assert asked == [1, 2, 3]
 
 
-async def test_a_null_next_is_the_end_of_a_full_page_too() -> None:
-    """It is what the API promises, so no request is made to make sure."""
+async def test_a_null_next_ends_the_list_after_a_full_page() -> None:
+    """The API promises this, so no further page is requested."""
     found, _, asked = await read(lambda query: ordinary(people(200), query))
 
     assert (found, asked) == (ids(200), [1, 2])
@@ -125,8 +125,8 @@ async def test_a_null_next_is_the_end_of_a_full_page_too() -> None:
         "page={n}",
     ],
 )
-async def test_only_the_query_of_a_next_counts(link: str, concurrency: int) -> None:
-    """Scheme, host, port and path are those of the list itself, so the key never goes elsewhere."""
+async def test_only_the_query_of_a_next_is_used(link: str, concurrency: int) -> None:
+    """Scheme, host, port and path are those of the list itself, so the key is never sent to another server."""
 
     def answer(query: Query) -> dict[str, Any]:
         size = 10 if "per_page=10" in link else 100
@@ -160,10 +160,10 @@ async def test_only_the_query_of_a_next_counts(link: str, concurrency: int) -> N
         (f"?page=3&token={KEY}", "the API key in it"),
     ],
 )
-async def test_where_a_next_leads_astray_pages_are_asked_for_by_number(
+async def test_pages_are_requested_by_number_if_a_next_is_wrong(
     link: object, reason: str, concurrency: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All rows come once; the page without a new row is the end, which the log tells with the reason."""
+    """All rows come once. A page without a new row ends the list, and the log has the reason."""
 
     def answer(query: Query) -> dict[str, Any]:
         return page_of(people(35), query, next_=f"?page={number_of(query) + 1}" if query["page"] == "1" else link)
@@ -179,8 +179,8 @@ async def test_where_a_next_leads_astray_pages_are_asked_for_by_number(
     assert KEY not in caplog.text
 
 
-async def test_a_next_that_always_leads_to_the_same_page_doubles_nobody() -> None:
-    """A server that ignores the page parameter gives everybody it has, once."""
+async def test_a_next_to_the_same_page_repeats_no_customer() -> None:
+    """A server may ignore the page parameter."""
     found, report, asked = await read(lambda query: {"data": people(10), "links": {"next": "?page=1"}}, per_page=10)
 
     assert found == ids(10)
@@ -200,10 +200,10 @@ async def test_a_next_that_always_leads_to_the_same_page_doubles_nobody() -> Non
     ids=["empty", "all the same", "the last again", "two in turn", "all over again", "with empty ones"],
 )
 @pytest.mark.parametrize("concurrency", [1, 3])
-async def test_a_list_that_goes_on_for_ever_ends_and_says_so(
+async def test_an_endless_list_is_ended_and_reported(
     rows: Callable[[Query], list[Any]], reason: str, concurrency: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everybody comes once; the report, the log and an event say that the list was not followed further."""
+    """Everybody comes once. The report, the log and an event say that the list was ended."""
     events: list[CallEvent] = []
     caplog.set_level(logging.WARNING)
 
@@ -222,8 +222,8 @@ async def test_a_list_that_goes_on_for_ever_ends_and_says_so(
 
 
 @pytest.mark.parametrize("inserted", [30, 35, 60])
-async def test_a_list_that_grows_at_its_front_while_it_is_read_is_no_endless_one(inserted: int) -> None:
-    """Many rows come again then, also whole pages of them, and those behind are not lost."""
+async def test_a_list_that_grows_at_its_front_is_read_to_its_end(inserted: int) -> None:
+    """Many rows come again, also whole pages of them. The rows after them are not lost."""
     behind = people(100)
     front = [customer_row(n) for n in range(1000, 1000 + inserted)]
 
@@ -236,8 +236,8 @@ async def test_a_list_that_grows_at_its_front_while_it_is_read_is_no_endless_one
     assert (report.ended, report.duplicates) == (None, min(inserted, 60))
 
 
-async def test_a_list_that_ends_early_cannot_be_complete() -> None:
-    """Nobody knows whether rows are missing, however often it is read."""
+async def test_a_list_that_ends_early_is_not_complete() -> None:
+    """Rows may be missing, even if it is read again."""
     _, report, _ = await read(
         lambda query: {"data": people(10), "links": {"next": f"?page={number_of(query) + 1}"}}, per_page=10, verify=True
     )
@@ -246,10 +246,8 @@ async def test_a_list_that_ends_early_cannot_be_complete() -> None:
     assert not report.complete
 
 
-async def test_a_list_without_page_numbers_that_goes_round_in_a_circle_is_an_error(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
-    """There is no number to ask by: the rows come, then the error names page, items and link."""
+async def test_a_circle_of_cursors_raises_an_error(mocked: TicketSource, api: MockedAPI) -> None:
+    """There is no page number to request. The rows come first, and the error names page, items and link."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=b"))
 
@@ -261,8 +259,8 @@ async def test_a_list_without_page_numbers_that_goes_round_in_a_circle_is_an_err
     assert "that page was read before" in str(error)
 
 
-async def test_the_key_in_a_next_is_in_no_error(mocked: TicketSource, api: MockedAPI) -> None:
-    """Errors, logs and events show addresses, so no address may have the key in it."""
+async def test_no_error_shows_the_key_in_a_next(mocked: TicketSource, api: MockedAPI) -> None:
+    """Errors show URLs, so no URL may have the key in it."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([], f"{API}/customers?cursor=c&token={KEY}"))
 
@@ -273,8 +271,8 @@ async def test_the_key_in_a_next_is_in_no_error(mocked: TicketSource, api: Mocke
     assert "token=***" in (caught.value.next_url or "")
 
 
-async def test_a_page_that_is_asked_for_by_number_and_fails_is_an_error() -> None:
-    """A failure is no end: only a page without a new row, or a 404, is."""
+async def test_the_error_of_a_page_requested_by_number_is_raised() -> None:
+    """Only a page without a new row, or a 404, ends such a list."""
 
     def answer(query: Query) -> Any:
         return {"data": people(10)} if query["page"] == "1" else web.Response(status=503)
@@ -283,15 +281,15 @@ async def test_a_page_that_is_asked_for_by_number_and_fails_is_an_error() -> Non
         await read(answer, per_page=10)
 
 
-async def test_a_next_that_leads_astray_does_not_matter_once_max_items_are_read() -> None:
-    """No request is made beyond them."""
+async def test_a_wrong_next_is_ignored_once_max_items_are_read() -> None:
+    """No further page is requested."""
     found, _, asked = await read(lambda query: page_of(people(30), query, next_="?page=1"), per_page=10, max_items=10)
 
     assert (found, asked) == (ids(10), [1])
 
 
-async def test_a_page_asked_for_by_number_whose_rows_have_no_id_is_not_the_end() -> None:
-    """Nobody knows whether such rows came before; those behind them are read."""
+async def test_a_page_of_rows_without_ids_does_not_end_the_list() -> None:
+    """Such rows may be new. The pages after them are read."""
 
     def answer(query: Query) -> dict[str, Any]:
         rows = part(people(300), query)
@@ -304,8 +302,8 @@ async def test_a_page_asked_for_by_number_whose_rows_have_no_id_is_not_the_end()
     assert (len(told), report.ended) == (100, None)
 
 
-async def test_ten_pages_of_rows_without_an_id_end_a_list_and_three_do_not() -> None:
-    """The reason says what they lack."""
+async def test_ten_pages_of_rows_without_ids_end_the_list_and_three_do_not() -> None:
+    """The reason says that the rows have no id."""
 
     def answer(query: Query) -> dict[str, Any]:
         number = number_of(query)
@@ -318,8 +316,8 @@ async def test_ten_pages_of_rows_without_an_id_end_a_list_and_three_do_not() -> 
     assert "10 pages in a row have no rows with an id" in str(report.ended)
 
 
-async def test_a_gateways_404_is_not_the_end_of_a_list() -> None:
-    """Only the API itself can say that there is no such page."""
+async def test_a_404_of_a_gateway_does_not_end_the_list() -> None:
+    """Only a 404 of the API itself means that there is no such page."""
 
     def answer(query: Query) -> Any:
         return {"data": people(10)} if query["page"] == "1" else web.Response(status=404, text="<html>nginx</html>")
@@ -328,8 +326,8 @@ async def test_a_gateways_404_is_not_the_end_of_a_list() -> None:
         await read(answer, per_page=10)
 
 
-async def test_a_list_that_shrinks_by_many_pages_is_verified_all_the_same() -> None:
-    """Pages that are gone are passed over on the way back."""
+async def test_a_list_that_shrinks_by_many_pages_is_still_verified() -> None:
+    """Pages that no longer exist are skipped on the way back."""
     asked: list[int] = []
 
     def answer(query: Query) -> Any:

@@ -1,4 +1,4 @@
-"""Many calls as one listing: whole, in order, bounded, and leaving nothing behind."""
+"""Many calls as one listing, which is complete, in order and bounded, and leaves no task."""
 
 import asyncio
 import json
@@ -62,10 +62,10 @@ def ids(row: tuple[Event, EventDate, Booking]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-async def test_the_programme_is_whole_and_in_order_and_no_venue_is_fetched_twice(
+async def test_the_programme_is_complete_and_in_order_and_fetches_nothing_twice(
     desk: TicketSource, hall: Sandbox, concurrency: int
 ) -> None:
-    """Each date comes once with its own event and venue, for the pages of events, dates and venues."""
+    """Each date comes once with its own event and venue. Only the pages of events, dates and venues are requested."""
     rows = [row async for row in desk.programme(concurrency=concurrency)]
 
     assert len({event_date.id for _, event_date, _ in rows}) == len(rows) == 48
@@ -80,8 +80,8 @@ async def test_the_programme_is_whole_and_in_order_and_no_venue_is_fetched_twice
     assert max(asked.values()) == 1
 
 
-async def test_venues_are_asked_for_only_where_a_date_is_kept(desk: TicketSource, hall: Sandbox) -> None:
-    """With a filter, events without a date of those days cost one request."""
+async def test_venues_are_requested_only_for_events_with_a_matching_date(desk: TicketSource, hall: Sandbox) -> None:
+    """With a filter, an event without a matching date takes one request."""
     rows = [row async for row in desk.programme(start=START)]
 
     days = {event_date.start.date() for _, event_date, _ in rows if event_date.start}
@@ -94,7 +94,7 @@ async def test_venues_are_asked_for_only_where_a_date_is_kept(desk: TicketSource
 
 
 async def test_a_venue_that_its_event_does_not_list_is_fetched_once(desk: TicketSource, hall: Sandbox) -> None:
-    """A date at a venue that is not in the event's list gets it by its id, however many dates there are."""
+    """The venue is fetched by its id, even if several dates are there."""
     first = await desk.events.list().first()
     assert first is not None
     hall.fail(path=f"/events/{first.id}/venues", status=200, body='{"data": []}')
@@ -108,8 +108,10 @@ async def test_a_venue_that_its_event_does_not_list_is_fetched_once(desk: Ticket
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 8])
-async def test_all_bookings_are_there_once_and_add_up(desk: TicketSource, hall: Sandbox, concurrency: int) -> None:
-    """Each booking comes once with its own event and date, and its lines add up."""
+async def test_each_booking_comes_once_and_its_amounts_add_up(
+    desk: TicketSource, hall: Sandbox, concurrency: int
+) -> None:
+    """Each booking comes with its own event and date."""
     rows = [row async for row in desk.all_bookings(concurrency=concurrency)]
 
     assert len({booking.id for _, _, booking in rows}) == len(rows) == 12 * 4 * 3
@@ -122,8 +124,8 @@ async def test_all_bookings_are_there_once_and_add_up(desk: TicketSource, hall: 
     assert len(hall.requests) == 1 + 12 + 48
 
 
-async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
-    """With a concurrency of three, no more than three branches and the list of events are at the server."""
+async def test_the_concurrency_limits_how_many_lists_are_read_at_once() -> None:
+    """With a concurrency of three, at most three branches and the list of events are read."""
     async with Sandbox(customers=5, events=9, rate_limit=None, latency=0.01) as hall:
         async with TicketSource(hall.api_key, base_url=hall.url, rate_limit=None, max_connections=50) as desk:
 
@@ -140,10 +142,10 @@ async def test_no_more_lists_are_read_at_a_time_than_asked_for() -> None:
         assert 2 <= max(at_once) <= 4
 
 
-async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_those_that_failed(
+async def test_the_rows_of_other_branches_come_before_the_error_that_names_failed_ones(
     desk: TicketSource, hall: Sandbox
 ) -> None:
-    """One event is deleted meanwhile and the list of one date is broken: nothing else is missing or out of order."""
+    """One event was deleted and the list of one date is broken. All other rows come in order."""
     before = our_tasks()
     everything = [ids(row) async for row in desk.all_bookings()]
     first, second = await desk.events.list(max_items=2).collect()
@@ -184,7 +186,7 @@ async def test_the_rows_of_all_other_branches_come_before_the_error_that_names_t
         ({"next": "cursor", "times": 2}, PaginationError),
     ],
 )
-async def test_a_function_takes_the_branches_that_fail_and_nothing_is_raised(
+async def test_on_branch_error_gets_each_failed_branch_and_nothing_is_raised(
     desk: TicketSource, hall: Sandbox, fault: dict[str, Any], kind: type[Exception], concurrency: int
 ) -> None:
     """`on_branch_error` gets each branch with its records and its error, in the order of the rows."""
@@ -205,8 +207,8 @@ async def test_a_function_takes_the_branches_that_fail_and_nothing_is_raised(
     assert [str(pickle.loads(pickle.dumps(f))) for f in failed] == [str(f) for f in failed]
 
 
-async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> None:
-    """The rows of a branch are all there or none is: its first page is not taken for all of it."""
+async def test_a_branch_that_fails_on_a_later_page_yields_none_of_its_rows() -> None:
+    """A branch yields all of its rows or none."""
     async with (
         Sandbox(customers=30, events=3, dates_per_event=1, bookings_per_date=150, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
@@ -223,8 +225,8 @@ async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> N
     assert [f.event and f.event.id for f in failed] == [second.id]
 
 
-async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number() -> None:
-    """Of 30 failed branches the message names 20 and counts the rest; the error itself has them all."""
+async def test_the_error_names_twenty_failed_branches_and_counts_the_rest() -> None:
+    """The field `branches` has all of them."""
     async with (
         Sandbox(customers=5, events=200, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
@@ -243,8 +245,8 @@ async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number(
     assert "10 more" in str(error)
 
 
-async def test_the_error_stays_small_however_many_branches_fail_and_however_long_their_errors_are() -> None:
-    """Of 1,010 branches, each with a long story, the error keeps a thousand, each shortened, and counts all."""
+async def test_the_error_of_a_thousand_long_failures_stays_small() -> None:
+    """The error keeps 1,000 of 1,010 branches, shortens each, and counts all."""
     story = {"code": "not_found", "detail": "x" * 400}
     async with (
         Sandbox(customers=5, events=1010, dates_per_event=1, rate_limit=None) as box,
@@ -272,10 +274,10 @@ async def test_the_error_stays_small_however_many_branches_fail_and_however_long
         ({"status": 429, "headers": {"Retry-After": "900"}}, RateLimited),
     ],
 )
-async def test_what_no_other_branch_could_survive_ends_the_listing(
+async def test_an_error_that_concerns_every_branch_ends_the_listing(
     desk: TicketSource, hall: Sandbox, listing: str, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """The key, the wall and the limit are the same for all branches; the rows before come, and the error says where."""
+    """These are a refused key, a blocked access and a long wait. The rows before come, and a note names the branch."""
     events = await desk.events.list().collect()
     hall.fail(path=f"/events/{events[0].id}/dates", status=404)
     hall.fail(path=f"/events/{events[2].id}/dates", **fault)
@@ -291,10 +293,10 @@ async def test_what_no_other_branch_could_survive_ends_the_listing(
     assert not any(events[4].id in request.path for request in hall.requests)
 
 
-async def test_an_error_that_ends_the_listing_tells_which_branches_had_failed_before(
+async def test_an_error_that_ends_the_listing_names_the_branches_that_failed_before(
     desk: TicketSource, hall: Sandbox
 ) -> None:
-    """Without a function to take them, they are in a note of that error."""
+    """Without `on_branch_error`, they are in a note of that error."""
     first, second = await desk.events.list(max_items=2).collect()
     hall.fail(path=f"/events/{first.id}/dates", status=404)
     hall.fail(path=f"/events/{second.id}/dates", status=401)
@@ -306,8 +308,8 @@ async def test_an_error_that_ends_the_listing_tells_which_branches_had_failed_be
     assert f"event {first.id} could not be read: GET /events/{first.id}/dates" in error.__notes__[1]
 
 
-async def test_a_server_that_is_gone_ends_the_listing() -> None:
-    """When no connection can be made, no other branch is tried."""
+async def test_an_unreachable_server_ends_the_listing() -> None:
+    """Without a connection, the other branches are not tried."""
     failed: list[FailedBranch] = []
     async with Sandbox(customers=5, events=50, rate_limit=None) as box:
         desk = TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None)
@@ -320,7 +322,7 @@ async def test_a_server_that_is_gone_ends_the_listing() -> None:
     assert len(failed) < 10  # those on a connection that was kept
 
 
-async def test_a_closed_client_ends_the_listing_and_no_branch_is_called_failed(desk: TicketSource) -> None:
+async def test_a_closed_client_ends_the_listing_without_a_failed_branch(desk: TicketSource) -> None:
     """`aclose` in the middle raises ClientClosed."""
     failed: list[FailedBranch] = []
     async with aclosing(desk.all_bookings(on_branch_error=failed.append)) as rows:
@@ -333,7 +335,7 @@ async def test_a_closed_client_ends_the_listing_and_no_branch_is_called_failed(d
 
 
 async def test_a_cancellation_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
-    """A task that is cancelled while it reads ends as cancelled and leaves no other task."""
+    """The task ends as cancelled, and no other task is left."""
     before = our_tasks()
     first = await desk.events.list().first()
     assert first is not None
@@ -354,8 +356,8 @@ async def test_a_cancellation_ends_the_listing(desk: TicketSource, hall: Sandbox
     assert our_tasks() == before
 
 
-async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> None:
-    """A limiter that raises its own error ends the listing: nobody knows what it means."""
+async def test_an_error_of_the_limiter_ends_the_listing() -> None:
+    """It is not a failure of one branch: this library does not know what it means."""
 
     class Broken(LocalRateLimiter):
         @asynccontextmanager
@@ -374,8 +376,8 @@ async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> No
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
-async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_what_had_begun(listing: str) -> None:
-    """The second page of events fails: the rows of the first page come, then that error, with what failed before."""
+async def test_a_failed_page_of_events_ends_the_listing_after_the_rows_before_it(listing: str) -> None:
+    """The error has a note about the branches that failed before."""
     async with (
         Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
@@ -394,8 +396,8 @@ async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_wh
 
 
 @pytest.mark.parametrize(("listing", "concurrency"), [("programme", 1), ("all_bookings", 1), ("all_bookings", 8)])
-async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: str, concurrency: int) -> None:
-    """A server under repair is not asked ten thousand times; what the API says is gone does not count."""
+async def test_a_hundred_failures_in_a_row_end_the_listing(listing: str, concurrency: int) -> None:
+    """A broken server does not get thousands of requests. Branches that the API answers 404 do not count."""
     async with (
         Sandbox(customers=5, events=300, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
@@ -421,8 +423,8 @@ async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: 
     assert len(error.__notes__) == 2
 
 
-async def test_an_error_of_the_function_itself_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
-    """What `on_branch_error` raises is raised, and no task is left."""
+async def test_an_error_in_on_branch_error_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+    """That error is raised, and no task is left."""
     before = our_tasks()
     first = await desk.events.list().first()
     assert first is not None
@@ -436,8 +438,8 @@ async def test_an_error_of_the_function_itself_ends_the_listing(desk: TicketSour
     assert our_tasks() == before
 
 
-async def test_a_venue_that_is_gone_costs_none_of_its_dates(desk: TicketSource, hall: Sandbox) -> None:
-    """The dates come without the venue, still with its id; the error at the end names the venue, once."""
+async def test_the_dates_of_a_deleted_venue_still_come(desk: TicketSource, hall: Sandbox) -> None:
+    """They come without the venue, but with its id. The error at the end names the venue once."""
     everything = [row async for row in desk.programme()]
     first = everything[0][0]
     gone = everything[0][1].venue_id
@@ -458,10 +460,10 @@ async def test_a_venue_that_is_gone_costs_none_of_its_dates(desk: TicketSource, 
 
 
 @pytest.mark.parametrize("segment", ["evt-1", "ven-\x1b[31m\u202e", "ven-" + "x" * 5_000 + "!"])
-async def test_a_venue_link_that_leads_to_no_id_costs_its_date_the_venue_only(
+async def test_a_date_with_an_invalid_venue_link_comes_without_its_venue(
     desk: TicketSource, hall: Sandbox, segment: str
 ) -> None:
-    """Nobody is asked for what cannot be an id, and neither its letters nor its length get into a message raw."""
+    """An invalid id is not requested, and the message shows it shortened and escaped."""
     first = await desk.events.list().first()
     assert first is not None
     links = {"venue": f"https://api.example/venues/{segment}"}
@@ -480,18 +482,18 @@ async def test_a_venue_link_that_leads_to_no_id_costs_its_date_the_venue_only(
 
 
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": '{"data": [{"id": 7}]}'}])
-async def test_venues_whose_list_is_broken_are_fetched_by_their_ids(
+async def test_all_venues_come_though_the_list_of_venues_is_broken(
     desk: TicketSource, hall: Sandbox, fault: dict[str, Any]
 ) -> None:
-    """The list of an event's venues fails: nothing is missing, since each venue can be asked for."""
+    """Each venue is then fetched by its id."""
     everything = [row async for row in desk.programme()]
     hall.fail(path=f"/events/{everything[0][0].id}/venues", **fault)
 
     assert [row async for row in desk.programme()] == everything
 
 
-async def test_a_key_that_is_refused_at_a_venue_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
-    """Neither the list of venues nor a venue hides what no other branch could survive."""
+async def test_a_key_refused_at_a_list_of_venues_ends_the_listing(desk: TicketSource, hall: Sandbox) -> None:
+    """This error concerns all branches."""
     first = await desk.events.list().first()
     assert first is not None
     hall.fail(path=f"/events/{first.id}/venues", status=401)
@@ -504,8 +506,8 @@ async def test_a_key_that_is_refused_at_a_venue_ends_the_listing(desk: TicketSou
 
 
 @pytest.mark.parametrize("wrong", ["raise", 7])
-async def test_what_cannot_take_failed_branches_is_refused_at_once(desk: TicketSource, wrong: Any) -> None:
-    """Neither a text nor a coroutine function is a function to call."""
+async def test_an_on_branch_error_that_is_no_plain_function_is_refused(desk: TicketSource, wrong: Any) -> None:
+    """A text, a number and a coroutine function are refused."""
 
     async def later(_: FailedBranch) -> None:
         raise AssertionError
@@ -520,7 +522,7 @@ async def test_what_cannot_take_failed_branches_is_refused_at_once(desk: TicketS
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
 @pytest.mark.parametrize("closing", [True, False])
 async def test_leaving_the_loop_early_leaves_no_task(desk: TicketSource, listing: str, closing: bool) -> None:
-    """With `aclosing` at once, after a bare `break` a few turns of the loop later."""
+    """With `aclosing` it ends at once, after a bare `break` a few turns of the event loop later."""
     before = our_tasks()
     if closing:
         async with aclosing(getattr(desk, listing)()) as rows:
@@ -532,8 +534,8 @@ async def test_leaving_the_loop_early_leaves_no_task(desk: TicketSource, listing
         await until(lambda: our_tasks() == before)
 
 
-async def test_a_concurrency_that_cannot_be_is_refused_at_once(desk: TicketSource) -> None:
-    """Nothing at a time is nothing at all."""
+async def test_a_concurrency_of_zero_is_refused(desk: TicketSource) -> None:
+    """It is refused when the listing is made."""
     with pytest.raises(ValueError, match="concurrency"):
         desk.programme(concurrency=0)
     with pytest.raises(ValueError, match="concurrency"):
@@ -541,8 +543,10 @@ async def test_a_concurrency_that_cannot_be_is_refused_at_once(desk: TicketSourc
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-async def test_one_row_that_cannot_be_read_costs_no_other(desk: TicketSource, hall: Sandbox, concurrency: int) -> None:
-    """Neither in the list of events, nor in an event's dates or a date's bookings: each is handed over."""
+async def test_an_unreadable_row_is_reported_and_all_others_come(
+    desk: TicketSource, hall: Sandbox, concurrency: int
+) -> None:
+    """It may be in the list of events, in the dates of an event, or in the bookings of a date."""
     everything = [row async for row in desk.all_bookings()]
     event, event_date, _ = everything[0]
     odd = {"id": None, "type": "what", "attributes": None}

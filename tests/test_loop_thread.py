@@ -1,4 +1,4 @@
-"""An event loop for programs without one, as the recipe for Celery has it."""
+"""The event loop in a thread, which the recipe for Celery uses."""
 
 import asyncio
 import importlib
@@ -25,7 +25,7 @@ def _loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Alarm(Exception):
-    """What the handler of a signal raises, as that of a time limit does."""
+    """The error that the signal handler of these tests raises, as the handler of a time limit does."""
 
 
 @pytest.fixture(name="alarm")
@@ -43,8 +43,8 @@ def interrupt() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
 
 
-def test_the_result_and_the_error_of_work_come_back(loop: Any) -> None:
-    """An error has its own class."""
+def test_run_returns_the_result_or_raises_the_error(loop: Any) -> None:
+    """The class of the error is kept."""
 
     async def fail() -> None:
         raise LookupError("nobody")
@@ -54,8 +54,8 @@ def test_the_result_and_the_error_of_work_come_back(loop: Any) -> None:
         loop.run(fail)
 
 
-def test_many_threads_share_the_loop(loop: Any) -> None:
-    """All of them wait at the same time for each other, in one thread."""
+def test_many_threads_share_one_loop(loop: Any) -> None:
+    """Their work waits for each other in one other thread."""
     barrier = asyncio.Barrier(20)
     where = set()
 
@@ -70,8 +70,8 @@ def test_many_threads_share_the_loop(loop: Any) -> None:
     assert threading.get_ident() not in where
 
 
-def test_work_has_ended_before_an_interruption_goes_on(loop: Any, alarm: None) -> None:
-    """What it does when it is cancelled is done."""
+def test_an_interruption_is_raised_after_the_work_has_ended(loop: Any, alarm: None) -> None:
+    """The work is cancelled, and finishes its `finally` block."""
     told = []
 
     async def work() -> None:
@@ -87,10 +87,10 @@ def test_work_has_ended_before_an_interruption_goes_on(loop: Any, alarm: None) -
     assert told == ["tidied up"]
 
 
-def test_work_that_is_interrupted_while_it_is_ordered_is_not_done(
+def test_work_interrupted_while_it_is_submitted_is_not_completed(
     loop: Any, alarm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The interruption comes just before, or just after."""
+    """The interruption comes just before or just after the submission."""
     begun, ended = [], []
     real = loop._loop.call_soon_threadsafe
 
@@ -118,8 +118,8 @@ def test_work_that_is_interrupted_while_it_is_ordered_is_not_done(
     assert ended == []
 
 
-def test_work_is_cancelled_by_its_name_and_no_other_is(loop: Any) -> None:
-    """The thread that waits for it is told so."""
+def test_cancel_ends_only_the_named_work(loop: Any) -> None:
+    """The thread that waits for it gets CancelledError."""
     both = threading.Barrier(3)
 
     async def work(seconds: float) -> str:
@@ -138,7 +138,7 @@ def test_work_is_cancelled_by_its_name_and_no_other_is(loop: Any) -> None:
 
 
 def every_error() -> list[errors.TicketSourceError]:
-    """Return one of each class, with values in the fields that results of a task have."""
+    """Return an error of each class, and one with all the fields that a failed call has."""
     base = errors.TicketSourceError
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, base)]
     made = [kind("what happened") for kind in kinds]
@@ -149,7 +149,7 @@ def every_error() -> list[errors.TicketSourceError]:
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
-def test_an_error_survives_the_results_of_celery(error: errors.TicketSourceError, serializer: str) -> None:
+def test_an_error_survives_the_result_backend_of_celery(error: errors.TicketSourceError, serializer: str) -> None:
     """Its class and every field come back."""
     app = celery.Celery(backend="cache+memory://", set_as_current=False)
     app.conf.update(result_serializer=serializer, accept_content=["json", "pickle"])

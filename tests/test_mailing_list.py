@@ -1,4 +1,4 @@
-"""The example for a mailing list is run against a server that has one: nobody who said no is ever subscribed."""
+"""The example for a mailing list, run against a server that has one. It never subscribes a person who said no."""
 
 import asyncio
 import importlib
@@ -20,8 +20,8 @@ from ticketsource_async.testing import no_waiting
 Run = Callable[[], Awaitable[None]]
 
 
-def truth(box: Sandbox) -> dict[str, bool]:
-    """Return for each e-mail whether all who have it agree."""
+def consents_by_email(box: Sandbox) -> dict[str, bool]:
+    """Return for each e-mail whether all its customers agree."""
     found: dict[str, bool] = {}
     for customer in people(box).values():
         if customer.email:
@@ -32,13 +32,13 @@ def truth(box: Sandbox) -> dict[str, bool]:
 
 
 def email_agrees(box: Sandbox, email: str) -> bool:
-    """Say whether all who have an e-mail agree."""
-    return truth(box).get(comparable_email(email), False)
+    """Return whether all customers with an e-mail agree."""
+    return consents_by_email(box).get(comparable_email(email), False)
 
 
-def who_agree(box: Sandbox) -> set[str]:
-    """Return the e-mails that are to be subscribed."""
-    return {email for email, agreed in truth(box).items() if agreed}
+def emails_to_subscribe(box: Sandbox) -> set[str]:
+    """Return the e-mails that should be subscribed."""
+    return {email for email, agreed in consents_by_email(box).items() if agreed}
 
 
 @pytest.fixture(name="service")
@@ -57,7 +57,7 @@ def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture(name="run")
 def _run(program: Any, box: Sandbox, service: MailingService, tmp_path: Path) -> Run:
-    """Return what runs the program once, without its process."""
+    """Return a function that runs the program once in this process."""
 
     async def run() -> None:
         with no_waiting():
@@ -71,46 +71,46 @@ def _run(program: Any, box: Sandbox, service: MailingService, tmp_path: Path) ->
     return run
 
 
-def a_person(box: Sandbox, email: str | None = "ann@example.com", consent: object = True) -> str:
+def add_person(box: Sandbox, email: str | None = "ann@example.com", consent: object = True) -> str:
     """Add a customer and return the id."""
     (customer_id,) = box.customers.insert(1)
     box.customers.update(customer_id, {"email": email, "consent": {"email": consent, "post": False, "sms": False}})
     return customer_id
 
 
-def says(box: Sandbox, customer_id: str, consent: object) -> None:
+def set_consent(box: Sandbox, customer_id: str, consent: object) -> None:
     """Let a customer agree to e-mails, or not."""
     box.customers.update(customer_id, {"consent": {"email": consent, "post": False, "sms": False}})
 
 
-async def test_all_who_agree_are_subscribed_and_a_second_run_writes_nothing(
+async def test_all_customers_who_agree_are_subscribed_and_a_second_run_writes_nothing(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """Nobody else is sent to the service at all."""
+    """The service gets no other person."""
     await run()
     written = len(service.written)
     await run()
 
-    assert service.subscribed == who_agree(box)
-    assert len(service.members) == len(who_agree(box)) == len(service.written) == written
+    assert service.subscribed == emails_to_subscribe(box)
+    assert len(service.members) == len(emails_to_subscribe(box)) == len(service.written) == written
     assert 0 < written < 25
 
 
-async def test_a_shared_email_is_subscribed_only_if_all_who_have_it_agree(
+async def test_a_shared_email_is_subscribed_only_if_all_its_customers_agree(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """Capitals and spaces make no difference, nor does the order in which they come."""
-    first = a_person(box, "Ann@Example.com")
-    second = a_person(box, "ann@example.COM", consent=False)
-    a_person(box, "bob@example.com", consent=False)
-    a_person(box, "BOB@example.com")
+    """Neither capitals nor the order of the customers make a difference."""
+    first = add_person(box, "Ann@Example.com")
+    second = add_person(box, "ann@example.COM", consent=False)
+    add_person(box, "bob@example.com", consent=False)
+    add_person(box, "BOB@example.com")
     await run()
     before = service.status("ann@example.com"), service.status("bob@example.com")
-    says(box, second, True)
+    set_consent(box, second, True)
     await run()
     after = service.status("ann@example.com")
     box.customers.merge(second, first)
-    says(box, second, False)
+    set_consent(box, second, False)
     await run()
 
     assert before == (None, None)
@@ -120,7 +120,7 @@ async def test_a_shared_email_is_subscribed_only_if_all_who_have_it_agree(
 
 
 WITHDRAWN: dict[str, Callable[[Sandbox, str], None]] = {
-    "a no": lambda box, who: says(box, who, False),
+    "a no": lambda box, who: set_consent(box, who, False),
     "no consents": lambda box, who: box.customers.overwrite(who, {"consent": None}),
     "an empty list of consents": lambda box, who: box.customers.overwrite(who, {"consent": []}),
     "no answer": lambda box, who: box.customers.overwrite(who, {"consent": {"email": None}}),
@@ -138,11 +138,11 @@ WITHDRAWN: dict[str, Callable[[Sandbox, str], None]] = {
 
 
 @pytest.mark.parametrize("change", WITHDRAWN)
-async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
+async def test_a_customer_who_no_longer_agrees_is_unsubscribed(
     run: Run, box: Sandbox, service: MailingService, change: str
 ) -> None:
-    """The name goes as well."""
-    who = a_person(box)
+    """The name is removed, too."""
+    who = add_person(box)
     await run()
     before = service.status("ann@example.com")
     WITHDRAWN[change](box, who)
@@ -154,16 +154,16 @@ async def test_a_customer_who_does_not_say_yes_any_more_is_unsubscribed(
     assert fields == {"TICKETSOURCE": "no", "FNAME": "", "LNAME": ""}
 
 
-async def test_a_consent_that_can_be_read_again_subscribes_again(
+async def test_a_customer_is_subscribed_again_when_the_consent_is_readable_again(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """It was this program that had unsubscribed them."""
-    who = a_person(box)
+    """The program itself had unsubscribed them."""
+    who = add_person(box)
     await run()
     box.customers.overwrite(who, {"consent": {"email": "yes"}})
     await run()
     between = service.status("ann@example.com")
-    says(box, who, True)
+    set_consent(box, who, True)
     await run()
 
     assert (between, service.status("ann@example.com")) == ("unsubscribed", "subscribed")
@@ -172,12 +172,12 @@ async def test_a_consent_that_can_be_read_again_subscribes_again(
 async def test_the_old_email_is_unsubscribed_before_the_new_one_is_subscribed(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """Other withdrawals come before that as well; capitals alone are no other e-mail."""
-    who, other, capitals = (a_person(box, f"{name}@example.com") for name in ("ann", "bob", "cleo"))
+    """Other withdrawals come before that, too. Another spelling in capitals is the same e-mail."""
+    who, other, capitals = (add_person(box, f"{name}@example.com") for name in ("ann", "bob", "cleo"))
     await run()
     service.written.clear()
     box.customers.update(who, {"email": "ann.new@example.com"})
-    says(box, other, False)
+    set_consent(box, other, False)
     box.customers.update(capitals, {"email": "Cleo@Example.com"})
     await run()
 
@@ -188,11 +188,11 @@ async def test_the_old_email_is_unsubscribed_before_the_new_one_is_subscribed(
 
 
 @pytest.mark.parametrize("odd", [False, True])
-async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
+async def test_a_person_who_unsubscribed_by_a_link_stays_unsubscribed(
     run: Run, box: Sandbox, service: MailingService, odd: bool
 ) -> None:
-    """Neither by another name, nor by a second customer with the e-mail, nor after a consent that was odd for a day."""
-    who = a_person(box)
+    """Another name, a second customer with the e-mail, or an unreadable consent for a day do not change that."""
+    who = add_person(box)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
@@ -200,8 +200,8 @@ async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
     if odd:
         box.customers.overwrite(who, {"consent": {"email": "true"}})
         await run()
-        says(box, who, True)
-    second = a_person(box, "ANN@example.com")
+        set_consent(box, who, True)
+    second = add_person(box, "ANN@example.com")
     await run()
     box.customers.merge(second, who)
     await run()
@@ -209,36 +209,38 @@ async def test_who_unsubscribed_by_a_link_is_not_subscribed_again(
     assert service.status("ann@example.com") == "unsubscribed"
 
 
-async def test_who_agrees_anew_after_that_is_subscribed_again(run: Run, box: Sandbox, service: MailingService) -> None:
-    """That is a no at one run and a yes at a later one; a yes of which nobody knows when it was given is not enough."""
-    who = a_person(box)
+async def test_a_person_who_said_no_and_then_yes_is_subscribed_again(
+    run: Run, box: Sandbox, service: MailingService
+) -> None:
+    """One run must see the no, and a later run the yes. Otherwise it is unknown when the yes was given."""
+    who = add_person(box)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
-    says(box, who, False)
-    says(box, who, True)  # between two runs, so nobody sees it
+    set_consent(box, who, False)
+    set_consent(box, who, True)  # between two runs, so nobody sees it
     await run()
     unseen = service.status("ann@example.com")
-    says(box, who, False)
+    set_consent(box, who, False)
     await run()
-    says(box, who, True)
+    set_consent(box, who, True)
     await run()
 
     assert unseen == "unsubscribed"
     assert service.status("ann@example.com") == "subscribed"
 
 
-async def test_members_who_came_by_themselves_stay_unless_they_said_no(
+async def test_members_who_used_the_form_stay_unless_they_said_no(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """A customer who said no and then used the form is unsubscribed; somebody unknown stays; a leaver is left alone."""
-    who = a_person(box, consent=False)
+    """A person who is no customer stays. A person who had left by a link is not subscribed."""
+    who = add_person(box, consent=False)
     for email in ("ann@example.com", "stranger@example.com"):
         service.by_hand(email, "subscribed")
     service.by_hand("bob@example.com", "unsubscribed")
-    a_person(box, "bob@example.com")
+    add_person(box, "bob@example.com")
     await run()
     before = {name: service.status(f"{name}@example.com") for name in ("ann", "stranger", "bob")}
-    says(box, who, True)
+    set_consent(box, who, True)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
@@ -248,16 +250,16 @@ async def test_members_who_came_by_themselves_stay_unless_they_said_no(
     assert service.wrong == []
 
 
-async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_themselves(
+async def test_a_person_who_rejoined_by_the_form_and_left_by_a_link_stays_unsubscribed(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """Unsubscribed by this program, back by the form with a yes, left by a link: that is theirs."""
-    who = a_person(box)
+    """First the program had unsubscribed this person. The last decision was their own."""
+    who = add_person(box)
     await run()
-    says(box, who, False)
+    set_consent(box, who, False)
     await run()
     service.by_hand("ann@example.com", "subscribed")
-    says(box, who, True)
+    set_consent(box, who, True)
     await run()
     service.by_hand("ann@example.com", "unsubscribed")
     await run()
@@ -265,11 +267,11 @@ async def test_a_form_between_two_noes_does_not_hide_that_somebody_left_by_thems
     assert service.status("ann@example.com") == "unsubscribed"
 
 
-async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
+async def test_a_refused_member_is_reported_and_the_others_are_subscribed(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
     """The next run tries again."""
-    a_person(box)
+    add_person(box)
     service.refuses.add("ann@example.com")
     with pytest.raises(ExceptionGroup, match="which the next run tries again") as told:
         await run()
@@ -279,22 +281,22 @@ async def test_a_member_whom_the_service_refuses_is_told_and_others_go_on(
 
     assert len(told.value.exceptions) == 1
     assert "was answered 400" in str(told.value.exceptions[0])
-    assert others == who_agree(box) - {"ann@example.com"}
-    assert service.subscribed == who_agree(box)
+    assert others == emails_to_subscribe(box) - {"ann@example.com"}
+    assert service.subscribed == emails_to_subscribe(box)
 
 
-async def test_a_list_of_customers_that_breaks_off_takes_out_but_subscribes_nobody(
+async def test_an_incomplete_list_unsubscribes_people_and_subscribes_nobody(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """On the page that is missing, somebody with the same e-mail may say no."""
+    """A customer on the missing page may have the same e-mail and say no."""
     who = box.customers.ids(0, 1)[0]
     box.customers.update(who, {"email": "first@example.com", "consent": {"email": True}})
     box.customers.insert(90)
     await run()
-    says(box, who, False)
+    set_consent(box, who, False)
     box.customers.update(box.customers.ids(1, 2)[0], {"email": "moved@example.com", "consent": {"email": True}})
-    a_person(box, "moved@example.com", consent=False)
-    a_person(box, "last@example.com")
+    add_person(box, "moved@example.com", consent=False)
+    add_person(box, "last@example.com")
     box.fail(page=2, status=400, times=None)
     with pytest.raises(ExceptionGroup):
         await run()
@@ -307,7 +309,7 @@ async def test_a_list_of_customers_that_breaks_off_takes_out_but_subscribes_nobo
 async def test_another_box_office_and_too_many_deletions_unsubscribe_nobody(
     run: Run, box: Sandbox, service: MailingService
 ) -> None:
-    """The store refuses the one, and the limit of deletions stops the other."""
+    """The store refuses another box office, and the limit of deletions stops the other run."""
     box.customers.insert(40)
     await run()
     before, key = set(service.subscribed), box.api_key
@@ -327,10 +329,10 @@ async def test_another_box_office_and_too_many_deletions_unsubscribe_nobody(
     ("asked", "tries", "seconds"),
     [("", 4, 31), ("2", 4, 6), ("600", 4, 1800), ("86400", 1, 0), ("9" * 5000, 1, 0), ("-1", 4, 31), ("\u00b2", 4, 31)],
 )
-async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
+async def test_the_wait_that_the_service_asks_for_is_kept_unless_it_is_too_long(
     program: Any, asked: str, tries: int, seconds: int
 ) -> None:
-    """The program does not sleep for a day, in which the store would be in use."""
+    """A wait of a day is left to the next run: the store would be in use meanwhile."""
     calls: list[None] = []
     began = asyncio.get_running_loop().time()
 
@@ -345,8 +347,8 @@ async def test_a_service_that_asks_for_a_long_wait_is_left_to_the_next_run(
 
 
 @pytest.mark.slow
-async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(tmp_path: Path) -> None:
-    """With everything changing between the runs, and a service that is busy, broken or cut off now and then."""
+async def test_the_list_is_right_though_the_program_is_killed_at_any_moment(tmp_path: Path) -> None:
+    """Customers change between the runs, and the service is sometimes busy, broken or cut off."""
     chance = random.Random(25)
     async with Sandbox(customers=120, rate_limit=None) as box:
         (tmp_path / "key").write_text(KEY)
@@ -356,7 +358,7 @@ async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(
             kills = 0
             left: set[str] = set()
             for _ in range(12):
-                shake(box, chance)
+                change_at_random(box, chance)
                 process = await example.start()
                 seen = len(service.written) + chance.randrange(12)
                 running = asyncio.create_task(process.wait())
@@ -376,16 +378,16 @@ async def test_killed_at_any_moment_it_never_holds_a_no_and_ends_with_the_truth(
 
     assert kills > 5
     assert service.wrong == []
-    assert service.subscribed <= who_agree(box)
-    assert who_agree(box) - service.subscribed <= {comparable_email(email) for email in left}
+    assert service.subscribed <= emails_to_subscribe(box)
+    assert emails_to_subscribe(box) - service.subscribed <= {comparable_email(email) for email in left}
     assert len(service.written) == settled
 
 
-def shake(box: Sandbox, chance: random.Random) -> None:
-    """Change a box office in every way that matters to a mailing list."""
+def change_at_random(box: Sandbox, chance: random.Random) -> None:
+    """Make random changes of each kind that matters to a mailing list."""
     ids = chance.sample(box.customers.ids(), 12)
     for who in ids[:4]:
-        says(box, who, chance.random() < 0.5)
+        set_consent(box, who, chance.random() < 0.5)
     taken = [customer.email for customer in people(box).values() if "@" in (customer.email or "")]
     box.customers.update(ids[4], {"email": str(chance.choice(taken)).upper()})
     box.customers.update(ids[5], {"email": f"new{chance.randrange(10**6)}@example.com"})
@@ -394,4 +396,4 @@ def shake(box: Sandbox, chance: random.Random) -> None:
     box.customers.purge(ids[8], form=chance.choice(("null", "empty", "gone")))
     box.customers.delete([ids[9]])
     box.customers.merge(ids[10], ids[11])
-    a_person(box, chance.choice(taken), chance.random() < 0.7)
+    add_person(box, chance.choice(taken), chance.random() < 0.7)

@@ -110,13 +110,13 @@ WRONG_OPTIONS: list[tuple[Callable[[Any], object], str]] = [
 
 
 def make(kind: Make, *arguments: object, **fields: object) -> object:
-    """Call something as nobody who checks types would."""
+    """Call something with arguments that a type checker would refuse."""
     return kind(*arguments, **fields)
 
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_OPTIONS, ids=[said for _, said in WRONG_OPTIONS])
-def test_a_wrong_option_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
-    """At once, when the list, the draft or the client is made."""
+def test_the_error_of_a_wrong_option_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
+    """It is raised when the list, the draft or the client is made."""
     with pytest.raises(TypeError) as caught:
         mistake(TicketSource(KEY))
 
@@ -136,10 +136,10 @@ def test_a_wrong_option_names_the_right_one(mistake: Callable[[object], object],
         ),
     ],
 )
-async def test_a_request_is_made_with_query_and_json(
+async def test_the_error_of_a_wrong_option_of_request_names_the_right_one(
     box: Sandbox, ts: Any, method: str, option: str, said: str
 ) -> None:
-    """Not with what other libraries call these."""
+    """Other libraries have other names for these options."""
     with pytest.raises(TypeError) as caught:
         await ts.request(method, "/customers", **{option: {}})
 
@@ -179,7 +179,7 @@ async def test_a_request_is_made_with_query_and_json(
         (lambda ts: ts.notes.create("cst-1", text="x"), "create() has no 'text': use NoteDraft(description=...)"),
     ],
 )
-async def test_a_field_without_a_draft_names_the_draft(
+async def test_the_error_of_a_field_without_a_draft_names_the_draft(
     box: Sandbox, ts: Any, mistake: Callable[[Any], Any], said: str
 ) -> None:
     """Nothing is sent."""
@@ -190,8 +190,8 @@ async def test_a_field_without_a_draft_names_the_draft(
     assert not box.requests
 
 
-def test_a_client_of_the_users_own_may_have_other_options() -> None:
-    """A class made from `TicketSource` may find its key as it likes."""
+def test_a_subclass_of_the_client_may_have_other_options() -> None:
+    """Here the key is made from the name of a theatre."""
 
     class Mine(TicketSource):
         def __init__(self, theatre: str) -> None:
@@ -235,16 +235,16 @@ WRONG_NAMES: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("mistake", "said"), WRONG_NAMES, ids=[said for _, said in WRONG_NAMES])
-def test_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
-    """Of an operation, or of a field of a record."""
+def test_the_error_of_a_wrong_name_names_the_right_one(mistake: Callable[[object], object], said: str) -> None:
+    """It may be the name of an operation, or of a field of a record."""
     with pytest.raises(AttributeError) as caught:
         mistake(TicketSource(KEY))
 
     assert said in str(caught.value)
 
 
-def test_a_name_that_is_not_there_can_still_be_asked_for() -> None:
-    """`hasattr`, `getattr` with a default, copies and pickles work as with any object."""
+def test_hasattr_getattr_copy_and_pickle_still_work() -> None:
+    """They work as with any other object."""
     ts: Any = TicketSource(KEY)
 
     assert not any(hasattr(thing, "nothing") for thing in (ts, ts.customers, ts.customers.list(), CUSTOMER, Consent()))
@@ -253,8 +253,8 @@ def test_a_name_that_is_not_there_can_still_be_asked_for() -> None:
     assert CUSTOMER.to_dict()["extra"] == {"vip": True}
 
 
-async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
-    """Of a list and of a bulk call; so do `[0]`, and `with` of a client."""
+async def test_the_error_of_a_plain_for_names_async_for(ts: Any) -> None:
+    """This is so for a list and for a bulk call. `[0]` and a plain `with` raise such errors, too."""
     with pytest.raises(
         TypeError, match="<Pager of Customer at /customers> is read with `async for`, or all at once with"
     ):
@@ -270,8 +270,8 @@ async def test_for_in_the_place_of_async_for_says_so(ts: Any) -> None:
         pass
 
 
-def test_a_list_is_no_iterable_for_other_libraries() -> None:
-    """Those that ask take it as what it is: a list to be read with `async for`."""
+def test_a_list_is_only_an_async_iterable() -> None:
+    """Other libraries must not take it for a plain iterable, an awaitable or a sequence."""
     ts = TicketSource(KEY)
     kinds = (Iterable, Awaitable, Sequence)
 
@@ -280,8 +280,8 @@ def test_a_list_is_no_iterable_for_other_libraries() -> None:
     assert isinstance(ts.customers.list(), AsyncIterable)
 
 
-async def test_a_list_is_an_input_of_bulk_calls_all_the_same(ts: TicketSource) -> None:
-    """It is read with `async for` there."""
+async def test_a_list_can_be_the_input_of_a_bulk_call(ts: TicketSource) -> None:
+    """The bulk call reads it with `async for`."""
     assert len(await ts.customers.get_many(ts.customers.list(max_items=3)).collect()) == 3
 
 
@@ -299,10 +299,10 @@ CALLS_WITHOUT_AWAIT: list[Callable[[Any, Any], Any]] = [
 
 
 @pytest.mark.parametrize("mistake", CALLS_WITHOUT_AWAIT)
-async def test_a_forgotten_await_is_told_where_its_result_is_used(
+async def test_the_error_names_a_forgotten_await(
     box: Sandbox, ts: TicketSource, mistake: Callable[[Any, Any], Any]
 ) -> None:
-    """And nothing is sent."""
+    """It is raised where the result is used, and nothing is sent."""
     forgotten: Coroutine[Any, Any, Customer] = ts.customers.get("cst-1")
 
     async def make_it() -> None:
@@ -316,8 +316,8 @@ async def test_a_forgotten_await_is_told_where_its_result_is_used(
     assert not box.requests
 
 
-def test_what_is_right_is_left_alone() -> None:
-    """Positional fields, `from_dict` and `evolve` work as before."""
+def test_correct_arguments_still_work() -> None:
+    """Positional fields, `from_dict` and `evolve` work."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
 
     assert RateLimit(120, per=30) == RateLimit(limit=120, per=30)

@@ -44,14 +44,14 @@ BEFORE = Customer(
 
 
 def test_unset_is_one_falsy_value_that_survives_pickle() -> None:
-    """UNSET is false, is itself after pickle, and says its name."""
+    """A pickle of UNSET gives the same object."""
     assert not UNSET
     assert pickle.loads(pickle.dumps(UNSET)) is UNSET
     assert repr(UNSET) == "UNSET"
 
 
 def test_records_cannot_be_changed_and_can_be_hashed_and_pickled() -> None:
-    """A record is frozen; unknown attributes do not hinder hash or pickle, and count in comparison."""
+    """A record with unknown attributes can be hashed and pickled, too, and differs from one without them."""
     odd = attrs.evolve(BEFORE, extra={"loyalty": {"points": [1, 2]}})
 
     assert pickle.loads(pickle.dumps(odd)) == odd != BEFORE
@@ -60,8 +60,8 @@ def test_records_cannot_be_changed_and_can_be_hashed_and_pickled() -> None:
         BEFORE.first_name = "x"  # type: ignore[misc]  # that is the point
 
 
-def test_to_dict_is_json_able_and_whole() -> None:
-    """`to_dict` has every field, nested, with dates as text and the API's name of the self link."""
+def test_to_dict_is_nested_and_can_be_written_as_json() -> None:
+    """Dates are texts, and the self link has the name that the API gives it."""
     data = attrs.evolve(BEFORE, links=Links(self_="https://x/1"), extra={"vip": True}).to_dict()
 
     assert json.loads(json.dumps(data)) == data
@@ -85,13 +85,13 @@ SOLD = Booking(
 
 
 @pytest.mark.parametrize("record", [BEFORE, ODD, Customer(id="cst-2"), SOLD, Note(id="csn-1", description="x")])
-def test_a_record_is_read_back_from_its_json_as_it_was(record: Record) -> None:
-    """`from_dict` makes of `to_dict`, through JSON, an equal record, unknown attributes and money included."""
+def test_a_record_is_read_back_from_its_json_unchanged(record: Record) -> None:
+    """`from_dict` reads the result of `to_dict`, with unknown attributes and money."""
     assert type(record).from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
-def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None:
-    """What is unknown is written as the API has it; a number with more digits than a float has is a text."""
+def test_an_unknown_number_is_a_text_in_json_only_if_a_float_would_round_it() -> None:
+    """Otherwise it is a number, as the API sends it."""
     long = Decimal("0.12345678901234567890123")
     data = attrs.evolve(BEFORE, extra={"score": Decimal("0.10"), "count": 3, "long": long}).to_dict()
 
@@ -122,8 +122,8 @@ def test_an_unknown_number_is_a_number_in_json_as_far_as_that_keeps_it() -> None
         ({"membership": {"start_date": "2024-05-01T00:00:00Z"}}, "at $.membership.start_date"),
     ],
 )
-def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: str) -> None:
-    """Nothing is coerced and nothing unknown is dropped: the error names the place."""
+def test_from_dict_refuses_a_value_that_to_dict_never_gives(change: dict[str, object], said: str) -> None:
+    """No value is coerced, no unknown name is dropped, and the error names the place."""
     with pytest.raises(ValueError, match=re.escape(said)):
         Customer.from_dict({**BEFORE.to_dict(), **change})
 
@@ -132,7 +132,7 @@ def test_what_to_dict_does_not_give_is_refused(change: dict[str, object], said: 
     "net", [12.5, 12, "NaN", "Infinity", "12,50", "", "1_000", " 1.5", "+5", "\uff11\uff12", "1E+101"]
 )
 def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
-    """A number of JSON may have lost digits, and what is no number cannot be summed up."""
+    """A number of JSON may have lost digits."""
     data = json.loads(json.dumps(SOLD.to_dict()))
     data["lines"][0]["amount"]["net"] = net
 
@@ -144,13 +144,13 @@ def test_money_that_is_not_the_text_of_a_number_is_refused(net: object) -> None:
     ("link", "customer_id"),
     [(None, None), ("https://x/customers/cst-1", "cst-1"), ("https://x/customers/cst-1?page=2", "cst-1"), ("", None)],
 )
-def test_a_notes_customer_is_read_from_its_link(link: str | None, customer_id: str | None) -> None:
-    """A note knows its customer by its link, and says None without one."""
+def test_the_customer_of_a_note_is_read_from_its_link(link: str | None, customer_id: str | None) -> None:
+    """Without a link it is None."""
     assert Note(id="csn-1", links=Links(customer=link)).customer_id == customer_id
 
 
 def test_a_draft_is_false_while_nothing_is_set() -> None:
-    """A draft is false until something is set; None is something."""
+    """None counts as set."""
     assert not CustomerDraft()
     assert CustomerDraft(email=None)
     assert ConsentDraft(email=False)
@@ -167,20 +167,20 @@ def test_a_draft_is_false_while_nothing_is_set() -> None:
         (MembershipDraft, "end_date", datetime(2020, 1, 1, tzinfo=UTC), "not datetime"),
     ],
 )
-def test_a_draft_takes_no_value_of_another_type(kind: type, field: str, value: Any, message: str) -> None:
-    """A value that would have to be coerced is refused when the draft is built."""
+def test_a_draft_refuses_a_value_of_another_type(kind: type, field: str, value: Any, message: str) -> None:
+    """No value is coerced. The error is raised when the draft is built."""
     with pytest.raises(TypeError, match=message):
         kind(**{field: value})
 
 
-def test_a_draft_takes_no_nested_draft_with_nothing_set() -> None:
-    """An empty nested draft could wipe the whole object on the server, so it is refused."""
+def test_a_draft_refuses_an_empty_nested_draft() -> None:
+    """An empty nested draft could clear the whole object on the server."""
     with pytest.raises(ValueError, match=r"CustomerDraft\.address has nothing set"):
         CustomerDraft(last_name="x", address=AddressDraft())
 
 
-def test_diff_of_equals_is_an_empty_draft() -> None:
-    """Nothing is sent for what the API does not let us write."""
+def test_the_diff_ignores_fields_that_cannot_be_written() -> None:
+    """Here only such fields differ."""
     after = attrs.evolve(
         BEFORE,
         updated_at=datetime(2025, 1, 1, tzinfo=UTC),
@@ -191,8 +191,8 @@ def test_diff_of_equals_is_an_empty_draft() -> None:
     assert not CustomerDraft.diff(BEFORE, after)
 
 
-def test_diff_sends_changed_texts_alone_and_nested_objects_whole() -> None:
-    """A changed text goes alone, a changed telephone as `phone`, a nested object whole."""
+def test_the_diff_has_only_changed_texts_and_whole_nested_objects() -> None:
+    """A nested object that changed is sent whole."""
     after = attrs.evolve(
         BEFORE,
         last_name=None,
@@ -217,8 +217,10 @@ CHANGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_diff_ends_in_after_whether_the_server_merges_or_replaces(nested: Any, change: dict[str, Any]) -> None:
-    """Sending the difference makes the record equal to `after`, whatever the server does with nested objects."""
+async def test_an_update_by_diff_is_right_whether_the_server_merges_or_replaces(
+    nested: Any, change: dict[str, Any]
+) -> None:
+    """After the update, the record is equal to `after`."""
     async with (
         Sandbox(customers=0, rate_limit=None, nested=nested) as box,
         TicketSource(box.api_key, base_url=box.url) as ts,

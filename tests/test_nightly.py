@@ -1,4 +1,4 @@
-"""The script for every night is run, with a `sendmail` that keeps the mails; its units are verified by systemd."""
+"""The nightly script, run with a `sendmail` that stores the mails. systemd verifies its units."""
 
 import asyncio
 import contextlib
@@ -60,11 +60,11 @@ class Office:
         (self._programs / name).chmod(0o755)
 
     def remove(self, name: str) -> None:
-        """Take a program away."""
+        """Remove a program."""
         (self._programs / name).unlink()
 
     def mails_end_in(self, code: int) -> None:
-        """Let the program that sends mails end so."""
+        """Let the program that sends mails end with this code."""
         self.program("sendmail", SENDMAIL.format(folder=shlex.quote(str(self._mails)), code=code))
 
     async def start(self, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
@@ -91,11 +91,11 @@ class Office:
 
     @property
     def files(self) -> list[Path]:
-        """The files with changes, the first first."""
+        """The files with changes, the oldest first."""
         return sorted(self.folder.glob("changes-*"))
 
     def changes(self) -> list[dict[str, object]]:
-        """Return what is in all files, in their order."""
+        """Return the changes in all files, in order."""
         return [json.loads(line) for file in self.files for line in file.read_text().splitlines()]
 
 
@@ -104,8 +104,8 @@ def _office(tmp_path: Path, many: Sandbox) -> Office:
     return Office(tmp_path, many)
 
 
-async def test_each_night_writes_its_changes_to_a_file_of_its_own_and_no_mail(office: Office) -> None:
-    """Nobody else can read the files, and what is too old is removed."""
+async def test_each_night_writes_its_changes_to_a_new_file_and_sends_no_mail(office: Office) -> None:
+    """No other user can read the files, and a file that is too old is removed."""
     first = await office.night()
     everybody = office.changes()
     office.box.customers.update(office.box.customers.ids(0, 1)[0], {"last_name": "Changed"})
@@ -130,18 +130,18 @@ def replaced_key(office: Office) -> None:
     office.box.api_key = "skl-another"
 
 
-def known_key(office: Office) -> None:
+def readable_key(office: Office) -> None:
     """Let others read the key."""
     office.key.chmod(0o640)
 
 
 def no_key(office: Office) -> None:
-    """Take the key away."""
+    """Remove the file with the key."""
     office.key.unlink()
 
 
 def odd_row(office: Office) -> None:
-    """Let one customer be none."""
+    """Let the API send one customer without attributes."""
     rows = office.box.customers.rows(0, 100)
     rows[0]["attributes"] = None
     office.box.fail(
@@ -151,7 +151,7 @@ def odd_row(office: Office) -> None:
 
 
 def no_folder(office: Office) -> None:
-    """Take the folder away."""
+    """Remove the folder."""
     office.folder.rmdir()
 
 
@@ -161,17 +161,17 @@ def key_in_place_of_its_file(office: Office) -> None:
 
 
 def killed_command(office: Office) -> None:
-    """Let the command be killed before it can say a word."""
+    """Let the command be killed before it prints anything."""
     office.program("ticketsource", "#!/bin/sh\nkill -KILL $$\n")
 
 
 def no_command(office: Office) -> None:
-    """Take the command away."""
+    """Remove the command."""
     office.remove("ticketsource")
 
 
 def asked_to_wait(office: Office) -> None:
-    """Let the API be unwilling for long."""
+    """Let the API ask for a wait of ten minutes, each time."""
     office.box.fail(status=429, headers={"Retry-After": "600"}, times=None)
 
 
@@ -179,7 +179,7 @@ def asked_to_wait(office: Office) -> None:
     ("wrong", "code", "text"),
     [
         (replaced_key, 4, "was answered 401"),
-        (known_key, 4, "others can read"),
+        (readable_key, 4, "others can read"),
         (no_key, 2, "cannot be read: No such file or directory"),
         (key_in_place_of_its_file, 2, "Its name is not shown"),
         (odd_row, 1, "could not be read"),
@@ -190,10 +190,10 @@ def asked_to_wait(office: Office) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-async def test_a_failure_is_told_in_one_mail(
+async def test_a_failure_is_reported_in_one_mail(
     office: Office, wrong: Callable[[Office], None], code: int, text: str
 ) -> None:
-    """It says what went wrong, without the key, and the exit code is that of the command."""
+    """The mail says what went wrong, without the key. The exit code is that of the command."""
     wrong(office)
     done = await office.night()
 
@@ -207,7 +207,7 @@ async def test_a_failure_is_told_in_one_mail(
         assert key not in office.mails[0] + done.err
 
 
-async def test_a_failure_for_now_is_tried_again_and_no_mail_is_sent(office: Office) -> None:
+async def test_a_temporary_failure_is_tried_again_without_a_mail(office: Office) -> None:
     """The second try writes the file."""
     office.box.fail(status=429, headers={"Retry-After": "600"})
     done = await office.night()
@@ -216,8 +216,8 @@ async def test_a_failure_for_now_is_tried_again_and_no_mail_is_sent(office: Offi
     assert "it failed for now: try 2 of 2 is in 0 s" in done.err
 
 
-async def test_a_run_that_takes_too_long_is_ended_and_told(office: Office) -> None:
-    """Nothing of it is left."""
+async def test_a_run_that_takes_too_long_is_ended_and_reported(office: Office) -> None:
+    """It leaves no file with changes."""
     office.box.fail(page=2, slow=60)
     done = await office.night(RUN_LIMIT="3")
 
@@ -226,8 +226,8 @@ async def test_a_run_that_takes_too_long_is_ended_and_told(office: Office) -> No
     assert office.files == []
 
 
-async def test_a_second_run_says_that_the_first_is_at_work(office: Office) -> None:
-    """It asks for nothing and sends no mail, and the first goes on."""
+async def test_a_second_run_says_that_another_run_is_at_work(office: Office) -> None:
+    """The second run makes no request and sends no mail, and the first goes on."""
     office.box.fail(page=2, slow=1)
     first = await office.start()
     await until_others(lambda: len(office.box.requests) >= 2)
@@ -239,7 +239,7 @@ async def test_a_second_run_says_that_the_first_is_at_work(office: Office) -> No
     assert (first.returncode, len(office.changes()), len(office.files)) == (0, 300, 1)
 
 
-async def test_a_mail_that_cannot_be_sent_is_told_to_the_log(office: Office) -> None:
+async def test_a_mail_that_cannot_be_sent_is_reported_in_the_log(office: Office) -> None:
     """The exit code stays that of the failure."""
     office.mails_end_in(1)
     replaced_key(office)
@@ -249,8 +249,8 @@ async def test_a_mail_that_cannot_be_sent_is_told_to_the_log(office: Office) -> 
     assert "no mail could be sent to boxoffice@example.com" in done.err
 
 
-async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) -> None:
-    """Of one that was killed it says so much; while another run is at work it leaves that to it."""
+async def test_the_mail_unit_reports_a_failed_or_killed_run(office: Office) -> None:
+    """A killed run is reported as ended from outside. While another run is at work, no mail is sent."""
     replaced_key(office)
     del office.settings["MAIL_TO"]
     await office.night()
@@ -272,15 +272,15 @@ async def test_the_unit_for_mails_tells_what_the_run_has_left(office: Office) ->
     assert "It was ended from outside" in other
 
 
-async def test_the_unit_for_mails_sends_none_if_nobody_is_to_get_it(office: Office) -> None:
-    """Its file of settings may be there without MAIL_TO."""
+async def test_the_mail_unit_sends_no_mail_without_mail_to(office: Office) -> None:
+    """The file with settings may exist without MAIL_TO."""
     del office.settings["MAIL_TO"]
     assert (await office.night("mail")).code == 0
     assert office.mails == []
 
 
-async def test_neither_a_mail_nor_the_log_has_a_key_or_what_a_terminal_obeys(office: Office) -> None:
-    """No line ends the mail early either, whatever the command has said."""
+async def test_mails_and_the_log_have_no_key_and_no_control_character(office: Office) -> None:
+    """No output of the command can add a header to the mail or end it early."""
     said = r"Error: \033[31m\a skl-sample_1 \r\n.\nBcc: everybody@example.com\tmore"
     office.program("ticketsource", f"#!/bin/sh\nprintf '{said}\n' >&2\nexit 1\n")
     done = await office.night()
@@ -292,7 +292,7 @@ async def test_neither_a_mail_nor_the_log_has_a_key_or_what_a_terminal_obeys(off
 
 
 async def kill(script: asyncio.subprocess.Process, office: Office) -> None:
-    """Kill a script at once, with what it runs: `timeout` and the command below it, in a process group of their own."""
+    """Kill a script at once, with `timeout` and the command that it runs, which are in another process group."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"FOLDER={office.folder}\0" in (process / "environ").read_text():
@@ -301,8 +301,8 @@ async def kill(script: asyncio.subprocess.Process, office: Office) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_run_that_is_stopped_ends_by_the_signal_and_sends_no_mail(office: Office, number: int) -> None:
-    """The command has ended too, so nothing is left, and the next run begins anew."""
+async def test_a_run_that_gets_a_signal_ends_by_it_and_sends_no_mail(office: Office, number: int) -> None:
+    """The command has ended, too. The next run writes all changes."""
     office.box.fail(page=2, slow=60)
     process = await office.start()
     await until_others(lambda: len(office.box.requests) >= 2)
@@ -316,8 +316,8 @@ async def test_a_run_that_is_stopped_ends_by_the_signal_and_sends_no_mail(office
     assert (done.code, office.mails, len(office.changes())) == (0, [], 300)
 
 
-async def killed_sometime(office: Office, chance: random.Random) -> None:
-    """Run the script, and kill it while it asks, or when the file is there: acknowledged or not."""
+async def run_killed_at_random(office: Office, chance: random.Random) -> None:
+    """Run the script, and kill it while it makes requests, or just after it has made its file."""
     process = await office.start()
     if chance.random() < 0.5:
         requests = len(office.box.requests) + chance.randrange(1, 5)
@@ -330,11 +330,11 @@ async def killed_sometime(office: Office, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
-async def test_a_run_that_is_killed_loses_nothing_and_the_next_tidies_up(office: Office, times: int) -> None:
-    """Every customer is in a file at least once, however often it is killed, and no part of a file stays."""
+async def test_a_killed_run_loses_nothing_and_the_next_run_cleans_up(office: Office, times: int) -> None:
+    """Every customer is in a file at least once, and no part of a file is left."""
     chance = random.Random(times)
     for _ in range(times):
-        await killed_sometime(office, chance)
+        await run_killed_at_random(office, chance)
     done = await office.night()
 
     assert (done.code, office.mails) == (0, [])
@@ -342,15 +342,15 @@ async def test_a_run_that_is_killed_loses_nothing_and_the_next_tidies_up(office:
     assert [path for path in office.folder.iterdir() if path.suffix == ".part"] == []
 
 
-def test_the_script_is_one_for_every_posix_shell() -> None:
-    """With nothing that shellcheck would change."""
+def test_shellcheck_finds_nothing_in_the_script() -> None:
+    """The script also has the syntax of a POSIX shell."""
     subprocess.run([need("dash"), "-n", SCRIPT], check=True)
     done = subprocess.run([need("shellcheck"), SCRIPT], capture_output=True, text=True, check=False)
     assert done.stdout == ""
 
 
-def test_systemd_accepts_the_units_and_finds_the_service_guarded(tmp_path: Path) -> None:
-    """The script is where it is here, and not where it will be installed."""
+def test_systemd_accepts_the_units_and_rates_the_service_as_secure(tmp_path: Path) -> None:
+    """Copies of the units name the script in this project, since it is not installed."""
     units = [unit for unit in NIGHTLY.iterdir() if unit.suffix in (".service", ".timer")]
     for unit in units:
         (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/local/bin/", f"{NIGHTLY}/"))
@@ -368,8 +368,8 @@ def test_systemd_accepts_the_units_and_finds_the_service_guarded(tmp_path: Path)
     assert os.access(SCRIPT, os.X_OK)
 
 
-async def test_cron_runs_the_line(office: Office) -> None:
-    """Each line before it sets a variable, and there is no other."""
+async def test_the_line_of_the_crontab_runs(office: Office) -> None:
+    """The other lines set variables that the script knows."""
     *settings, line = [line for line in (NIGHTLY / "crontab").read_text().splitlines() if not line.startswith("#")]
     names = [re.fullmatch("([A-Z_]+)=[^ ]+", setting) for setting in settings]
     assert {name[1] for name in names if name} == {"MAILTO", "PATH", *office.settings} - {

@@ -1,4 +1,4 @@
-"""The pages of the site: every block of Python and shell is run, and the site can be built from them."""
+"""The pages of the site: each block of Python and shell is run, and the site is built."""
 
 import ast
 import asyncio
@@ -50,7 +50,7 @@ class Page:
         self._runner = asyncio.Runner()
 
     def run(self) -> list[str]:
-        """Run the blocks in their order and return what was left out, with the reasons."""
+        """Run the blocks in order, and return the reasons of the blocks that were left out."""
         left_out: list[str] = []
         with self._runner:
             for example in self.document.examples():
@@ -74,7 +74,7 @@ class Page:
         self._shell(str(example.parsed))
 
     def console(self, example: Example) -> None:
-        """Run each command of a session; what it prints must be what stands under it."""
+        """Run each command of a session. Its output must be the text under it."""
         for command, expected in re.findall(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", example.parsed, re.MULTILINE):
             assert self._shell(command) == expected
 
@@ -112,7 +112,7 @@ def _settings() -> Iterator[dict[str, str]]:
 def test_the_blocks_of_a_page_run(
     path: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run in their order, in one folder, against a sandbox, with the examples and what the page itself sets up."""
+    """They run in order, in one folder with the examples, against a sandbox."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     for name, value in settings.items():
@@ -124,7 +124,7 @@ def test_the_blocks_of_a_page_run(
 
 
 @pytest.mark.parametrize("path", PATHS, ids=name_of)
-def test_a_block_is_run_or_says_why_not(path: Path) -> None:
+def test_a_block_is_run_or_has_a_reason_why_not(path: Path) -> None:
     """A block names its language. One that is not run has a comment in front of it with the reason."""
     text = path.read_text()
     for fence in re.finditer(r"^ *```(\w*)[^\n]*\n.*?^ *```$", text, re.MULTILINE | re.DOTALL):
@@ -132,7 +132,7 @@ def test_a_block_is_run_or_says_why_not(path: Path) -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """A page that nobody finds is no page."""
+    """Otherwise readers do not find it."""
     navigation = (ROOT / "docs" / "zensical.toml").read_text()
 
     assert [path.name for path in PATHS if f'"{path.relative_to(PAGES)}"' not in navigation] == []
@@ -177,7 +177,7 @@ HEADINGS: Final = "[...document.querySelectorAll('article :is(h1, h2, h3, h4, h5
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)], ids=["telephone, dark", "desktop, light"])
-async def test_a_page_fits_the_screen_and_can_be_read(site: Path, tmp_path: Path, width: int, dark: bool) -> None:
+async def test_a_page_fits_the_screen_and_is_readable(site: Path, tmp_path: Path, width: int, dark: bool) -> None:
     """It is no wider than the screen, its headings leave out no level, and its text has the contrast of WCAG 2 AA."""
     contrast = (ROOT / "tests" / "contrast.js").read_text()
     found: list[str] = []
@@ -197,7 +197,7 @@ async def test_a_page_fits_the_screen_and_can_be_read(site: Path, tmp_path: Path
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[str]:
-    """Yield the address of a server of these files, since a browser runs no search in files."""
+    """Yield the address of a server of these files. A browser runs no search in local files."""
     app = web.Application()
     app.router.add_static("/", folder)
     runner = web.AppRunner(app)
@@ -211,7 +211,7 @@ async def served(folder: Path) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_the_search_finds_the_page_of_a_task(site: Path, tmp_path: Path, width: int) -> None:
+async def test_the_search_finds_the_page_about_door_lists(site: Path, tmp_path: Path, width: int) -> None:
     """The first result is the page, and the browser gets nothing from another host."""
     async with served(site) as address, browser(tmp_path / "profile") as tab:
         await tab.show(f"{address}/index.html", width=width)

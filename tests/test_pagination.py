@@ -31,21 +31,21 @@ from ticketsource_async._wire.response import Envelope
 from ticketsource_async.sandbox import Sandbox
 
 
-def pages_asked_for(box: Sandbox) -> list[str]:
+def requested_pages(box: Sandbox) -> list[str]:
     """Return the page numbers of the requests that the sandbox saw."""
     return [request.query["page"] for request in box.requests]
 
 
 async def test_every_customer_comes_once_in_order(ts: TicketSource, box: Sandbox) -> None:
-    """A loop over the list gives every customer, each once, and `per_page` is put back on every next."""
+    """`per_page` is added to each `next` that does not have it."""
     ids = [customer.id async for customer in ts.customers.list(per_page=10)]
 
     assert ids == list(box.customers.ids())
     assert [(r.query["page"], r.query["per_page"]) for r in box.requests] == [("1", "10"), ("2", "10"), ("3", "10")]
 
 
-async def test_pages_say_their_number_and_what_follows(ts: TicketSource, box: Sandbox) -> None:
-    """A page has its items, number, size, the address of the next, and the links as received."""
+async def test_a_page_has_its_number_and_the_url_of_the_next(ts: TicketSource, box: Sandbox) -> None:
+    """It also has its items, its size, and the links as the API sent them."""
     pages = [page async for page in ts.customers.list(per_page=10).pages()]
 
     assert [(len(p.items), p.number, p.per_page) for p in pages] == [(10, 1, 10), (10, 2, 10), (5, 3, 10)]
@@ -54,8 +54,8 @@ async def test_pages_say_their_number_and_what_follows(ts: TicketSource, box: Sa
     assert pages[-1].next_url is None
 
 
-async def test_a_pager_starts_anew_with_every_loop_and_sends_nothing_before(ts: TicketSource, box: Sandbox) -> None:
-    """Making a pager sends nothing; two loops give the same items."""
+async def test_each_loop_over_a_pager_reads_the_list_again(ts: TicketSource, box: Sandbox) -> None:
+    """Nothing is sent before the first loop."""
     pager = ts.customers.list()
     assert not box.requests
 
@@ -64,8 +64,8 @@ async def test_a_pager_starts_anew_with_every_loop_and_sends_nothing_before(ts: 
     assert repr(pager) == "<Pager of Customer at /customers>"
 
 
-async def test_first_is_the_first_item_or_none(ts: TicketSource, box: Sandbox) -> None:
-    """`first` asks for one page, and gives None for an empty list."""
+async def test_first_returns_the_first_item_or_none(ts: TicketSource, box: Sandbox) -> None:
+    """It requests one page. For an empty list it returns None."""
     first = await ts.customers.list(per_page=1).first()
     assert first is not None
     assert first.id == box.customers.ids()[0]
@@ -73,29 +73,29 @@ async def test_first_is_the_first_item_or_none(ts: TicketSource, box: Sandbox) -
     assert len(box.requests) == 2
 
 
-async def test_max_items_of_250_makes_exactly_three_requests() -> None:
-    """With pages of 100, 250 items take three requests and not one more."""
+async def test_a_list_of_250_items_takes_three_requests() -> None:
+    """A page has 100 items."""
     async with Sandbox(customers=1000) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         customers = await ts.customers.list(max_items=250).collect()
 
         assert [c.id for c in customers] == list(box.customers.ids(0, 250))
-        assert pages_asked_for(box) == ["1", "2", "3"]
+        assert requested_pages(box) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(
     ("max_items", "per_page", "requests"), [(0, 10, 0), (1, 10, 1), (10, 10, 1), (11, 10, 2), (99, 10, 3)]
 )
-async def test_no_page_is_asked_for_beyond_max_items(
+async def test_no_page_is_requested_beyond_max_items(
     ts: TicketSource, box: Sandbox, max_items: int, per_page: int, requests: int
 ) -> None:
-    """The number of requests is that of the pages needed."""
+    """Only the pages with these items are requested."""
     customers = await ts.customers.list(max_items=max_items, per_page=per_page).collect()
 
     assert len(customers) == min(max_items, 25)
     assert len(box.requests) == requests
 
 
-async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) -> None:
+async def test_a_list_begins_at_start_page(ts: TicketSource, box: Sandbox) -> None:
     """`start_page` skips the pages before it."""
     ids = [c.id async for c in ts.customers.list(per_page=10, start_page=2)]
 
@@ -118,13 +118,13 @@ async def test_a_list_goes_on_from_start_page(ts: TicketSource, box: Sandbox) ->
         {"on_invalid": asyncio.sleep},
     ],
 )
-def test_an_option_out_of_bounds_is_refused_at_once(options: Any) -> None:
-    """A wrong option raises ValueError naming it, when the list is made."""
+def test_an_option_out_of_bounds_is_refused(options: Any) -> None:
+    """The error names the option. It is raised when the list is made."""
     with pytest.raises(ValueError, match=next(iter(options))):
         TicketSource("skl-test").customers.list(**options)
 
 
-async def test_an_empty_page_with_a_next_is_not_the_end(mocked: TicketSource, api: MockedAPI) -> None:
+async def test_an_empty_page_with_a_next_does_not_end_the_list(mocked: TicketSource, api: MockedAPI) -> None:
     """Rows after an empty page are not lost."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2"))
     api.answer("GET", "/customers?page=2&per_page=100", page([], f"{API}/customers?page=3"))
@@ -134,7 +134,7 @@ async def test_an_empty_page_with_a_next_is_not_the_end(mocked: TicketSource, ap
 
 
 async def test_a_next_without_a_page_number_is_followed(mocked: TicketSource, api: MockedAPI) -> None:
-    """A list that goes on by some other parameter is followed link by link."""
+    """Such a list is followed link by link."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=abc"))
     api.answer("GET", "/customers?cursor=abc&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=def"))
     api.answer("GET", "/customers?cursor=def&per_page=100", page([customer_row(3)]))
@@ -145,7 +145,7 @@ async def test_a_next_without_a_page_number_is_followed(mocked: TicketSource, ap
 
 
 async def test_an_error_on_a_page_comes_after_the_items_before_it(ts: TicketSource, box: Sandbox) -> None:
-    """Items of the pages before a broken one are there before the error is."""
+    """The items of the pages before a broken page come first."""
     box.fail(page=3, body="<html>", status=200)
 
     seen, error = await read_until_it_raises(ts.customers.list(per_page=10))
@@ -159,8 +159,8 @@ NO_CUSTOMER = {**customer_row(2), "attributes": None}
 BAD_ROWS = page([customer_row(1), NO_CUSTOMER, customer_row(3)])
 
 
-async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: MockedAPI) -> None:
-    """By default the error of a row names its index on the page, its id and its path."""
+async def test_the_error_of_an_invalid_row_names_its_place(mocked: TicketSource, api: MockedAPI) -> None:
+    """It has the path in the JSON and the id of the row."""
     api.answer("GET", "/customers?page=1&per_page=100", BAD_ROWS)
 
     with pytest.raises(InvalidResponse) as caught:
@@ -171,10 +171,10 @@ async def test_an_invalid_row_raises_with_its_place(mocked: TicketSource, api: M
 
 
 @pytest.mark.parametrize(("max_items", "ids"), [(None, ["1", "3"]), (2, ["1"]), (3, ["1", "3"])])
-async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
+async def test_on_invalid_gets_an_invalid_row_and_max_items_counts_it(
     mocked: TicketSource, api: MockedAPI, max_items: int | None, ids: list[str]
 ) -> None:
-    """`on_invalid` gets the error of the row, the others come, and `max_items` counts it."""
+    """The other rows come."""
     api.answer("GET", "/customers?page=1&per_page=100", BAD_ROWS)
     handed: list[InvalidResponse] = []
 
@@ -185,10 +185,10 @@ async def test_an_invalid_row_may_be_handed_over_and_then_counts_as_read(
 
 
 @pytest.mark.parametrize("rows", [2500, pytest.param(300_000, marks=pytest.mark.slow)])
-async def test_a_page_of_any_number_of_invalid_rows_tells_each_and_lets_others_go_on(
+async def test_on_invalid_gets_thousands_of_rows_while_other_tasks_run(
     ts: TicketSource, box: Sandbox, rows: int
 ) -> None:
-    """Each row is counted and handed over, and other tasks have their turn meanwhile."""
+    """Each row is counted. Other tasks run after at most a thousand rows."""
     good = json.dumps(customer_row(1)).encode()
     box.fail(status=200, body=b'{"data": [' + b"{}," * rows + good + b"]}")
     told, turns = Counter[str](), set[int]()
@@ -212,10 +212,10 @@ async def test_a_page_of_any_number_of_invalid_rows_tells_each_and_lets_others_g
     assert len([turn for turn in turns if 0 < turn < rows]) >= rows // 1000
 
 
-async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(
+async def test_a_row_with_an_unreadable_value_comes_and_is_counted(
     mocked: TicketSource, api: MockedAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so once for each path, without the value; the report counts the records."""
+    """The log reports each path once, without the value. The report counts the records."""
     rows = [customer_row(n, consent={"email": "secret"}, images=[{"x": "secret"}]) for n in range(1, 4)]
     api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)
     pager = mocked.customers.list()
@@ -228,23 +228,23 @@ async def test_a_row_with_a_value_that_cannot_be_read_is_there_and_counted(
     ]
 
 
-async def test_data_that_is_no_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:
-    """One record in the place of a list is an error, not one item."""
+async def test_an_answer_without_a_list_is_invalid(mocked: TicketSource, api: MockedAPI) -> None:
+    """One record instead of a list is an error, not one item."""
     api.answer("GET", "/customers?page=1&per_page=100", {"data": customer_row()})
 
     with pytest.raises(InvalidResponse, match="`data` is not a list"):
         await mocked.customers.list().collect()
 
 
-async def test_nothing_is_held_between_items(ts: TicketSource, box: Sandbox) -> None:
-    """While a loop rests on an item, the one connection allowed is free for other calls."""
+async def test_a_list_holds_no_connection_between_items(ts: TicketSource, box: Sandbox) -> None:
+    """Between two items, the only connection is free for other calls."""
     async with TicketSource(box.api_key, base_url=box.url, max_connections=1) as narrow:
         async for customer in narrow.customers.list(per_page=10):
             assert await asyncio.wait_for(narrow.customers.get(customer), 5) == customer
 
 
-async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource, box: Sandbox) -> None:
-    """After `break`, or `aclosing`, no task is left and no further page is asked for."""
+async def test_a_loop_that_ends_early_leaves_no_task(ts: TicketSource, box: Sandbox) -> None:
+    """It ends by `break`, or by `aclosing`. No further page is requested."""
     before = our_tasks()
     async for _ in ts.customers.list(per_page=10):
         break
@@ -253,12 +253,12 @@ async def test_a_loop_that_is_left_early_leaves_nothing_behind(ts: TicketSource,
     gc.collect()
     await asyncio.sleep(0)
 
-    assert pages_asked_for(box) == ["1", "1"]
+    assert requested_pages(box) == ["1", "1"]
     assert our_tasks() == before
 
 
-async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSource, box: Sandbox) -> None:
-    """A deletion before the place of reading makes one miss a row; one that an insertion brings again is dropped."""
+async def test_a_deletion_hides_a_row_and_an_insertion_repeats_none(ts: TicketSource, box: Sandbox) -> None:
+    """The documentation says so: without `verify`, a deletion shifts a row to a page that was read before."""
     ids = list(box.customers.ids())
     box.fail(page=2, delete=1)
     missed = [c.id async for c in ts.customers.list(per_page=10)]
@@ -276,10 +276,8 @@ async def test_rows_that_shift_while_one_reads_are_as_the_docs_say(ts: TicketSou
 
 @pytest.mark.parametrize("customers", [0, 1, 10, 20, 75, 80, 83])
 @pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
-async def test_pages_read_ahead_come_in_order_and_hardly_any_is_asked_for_in_vain(
-    customers: int, concurrency: int
-) -> None:
-    """The items are those of the plain list; past its end are at most one page less than are read at a time."""
+async def test_pages_read_ahead_come_in_order_with_few_requests_past_the_end(customers: int, concurrency: int) -> None:
+    """The items are those of the plain list. Fewer pages past the end are requested than the concurrency."""
     async with (
         Sandbox(customers=customers, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, retry=ONCE) as ts,
@@ -290,13 +288,13 @@ async def test_pages_read_ahead_come_in_order_and_hardly_any_is_asked_for_in_vai
         pages = max(1, -(-customers // 10))
         assert ids == list(box.customers.ids())
         assert pages <= len(box.requests) <= pager.report.requests <= pages + concurrency - 1
-        assert sorted(pages_asked_for(box), key=int) == [str(n + 1) for n in range(len(box.requests))]
+        assert sorted(requested_pages(box), key=int) == [str(n + 1) for n in range(len(box.requests))]
 
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 2), (5, 5), (8, 8)])
-async def test_pages_ahead_start_slowly_and_are_never_more_than_asked_for(concurrency: int, most: int) -> None:
-    """The first page is asked for alone, then two, then up to the concurrency, which counts at the server."""
+async def test_reading_ahead_starts_slowly_and_keeps_to_the_concurrency(concurrency: int, most: int) -> None:
+    """The first page is requested alone, then two pages, then as many as the concurrency."""
     async with (
         Sandbox(customers=300, rate_limit=None, latency=0.02) as box,
         TicketSource(box.api_key, base_url=box.url, max_connections=50) as ts,
@@ -314,8 +312,8 @@ async def test_pages_ahead_start_slowly_and_are_never_more_than_asked_for(concur
     assert max(waiting.values()) == most
 
 
-async def test_no_more_pages_are_in_memory_than_are_read_at_a_time(ts: TicketSource, box: Sandbox) -> None:
-    """What is read ahead, what is on its way and what is looked at are as many as asked for."""
+async def test_no_more_pages_are_in_memory_than_the_concurrency(ts: TicketSource, box: Sandbox) -> None:
+    """Pages that are requested, waiting or in the loop count together."""
     kept: list[int] = []
     box.customers.insert(35)
     read = 0
@@ -332,7 +330,7 @@ async def test_no_more_pages_are_in_memory_than_are_read_at_a_time(ts: TicketSou
 
 @pytest.mark.parametrize(("max_items", "requests"), [(0, 0), (5, 1), (10, 1), (11, 2), (64, 7)])
 async def test_no_page_is_read_ahead_beyond_max_items(max_items: int, requests: int) -> None:
-    """However many are read at a time, it is as many requests as the items take."""
+    """Only the pages with these items are requested."""
     async with (
         Sandbox(customers=500, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url) as ts,
@@ -343,10 +341,8 @@ async def test_no_page_is_read_ahead_beyond_max_items(max_items: int, requests: 
         assert len(box.requests) == requests
 
 
-async def test_a_list_that_goes_on_without_page_numbers_is_followed_link_by_link(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
-    """No page is guessed where a `next` names none, or has a cursor besides."""
+async def test_a_list_without_page_numbers_is_followed_link_by_link(mocked: TicketSource, api: MockedAPI) -> None:
+    """No page is predicted if a `next` has no page number, or has a cursor too."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2&cursor=a"))
     api.answer("GET", "/customers?page=2&cursor=a&per_page=100", page([customer_row(2)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(3)]))
@@ -356,8 +352,8 @@ async def test_a_list_that_goes_on_without_page_numbers_is_followed_link_by_link
     assert pager.report.requests == 3
 
 
-async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: TicketSource, api: MockedAPI) -> None:
-    """If a `next` skips a page, the pages asked for ahead do not come into the list."""
+async def test_pages_that_were_predicted_wrongly_are_dropped(mocked: TicketSource, api: MockedAPI) -> None:
+    """If a `next` skips pages, the rows of pages read ahead do not come."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?page=2"))
     api.answer("GET", "/customers?page=2&per_page=100", page([customer_row(2)], f"{API}/customers?page=7"))
     for number in (3, 8, 9, 10):
@@ -369,8 +365,8 @@ async def test_pages_guessed_wrongly_are_dropped_for_those_that_follow(mocked: T
     assert [(page.number, page.items[0].id[-1]) for page in pages] == [(1, "1"), (2, "2"), (7, "7")]
 
 
-async def test_guesses_are_given_up_where_they_prove_wrong(mocked: TicketSource, api: MockedAPI) -> None:
-    """A list that spells its pages in a way of its own is followed link by link, not guessed at again and again."""
+async def test_wrong_predictions_of_pages_stop(mocked: TicketSource, api: MockedAPI) -> None:
+    """A list that writes its page numbers in another way is followed link by link."""
     for number in range(1, 21):
         spelled = "1" if number == 1 else f"{number:03}"
         following = f"{API}/customers?page={number + 1:03}" if number < 20 else None
@@ -384,8 +380,8 @@ async def test_guesses_are_given_up_where_they_prove_wrong(mocked: TicketSource,
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
-    """The rows before it come, then its error, and no task is left."""
+async def test_an_error_on_a_page_ends_the_pages_read_ahead(ts: TicketSource, box: Sandbox, concurrency: int) -> None:
+    """The rows before it come first, and no task is left."""
     box.customers.insert(100)
     box.fail(page=5, status=500)
     before = our_tasks()
@@ -399,8 +395,8 @@ async def test_an_error_on_a_page_ends_all_that_was_asked_for(ts: TicketSource, 
 
 
 @pytest.mark.parametrize("way", ["aclosing", "break", "cancel", "aclose"])
-async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way: str) -> None:
-    """Left by `aclosing`, by a cancellation or by the client's end nothing goes on; after a `break` soon nothing."""
+async def test_a_loop_over_pages_read_ahead_leaves_no_task_however_it_ends(box: Sandbox, way: str) -> None:
+    """It may end by `aclosing`, `break`, a cancellation, or `aclose` of the client."""
     box.customers.insert(300)
     before = our_tasks()
     async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -422,7 +418,7 @@ async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way:
             for _ in range(50):
                 await anext(customers)
             box.fail(slow=3600, times=None)
-            reading = asyncio.create_task(drained(customers))
+            reading = asyncio.create_task(read_all(customers))
             await until(lambda: len(box.requests) > 15)
             if way == "cancel":
                 reading.cancel()
@@ -436,8 +432,8 @@ async def test_a_loop_over_pages_ahead_may_be_left_in_any_way(box: Sandbox, way:
     assert our_tasks() == before
 
 
-async def drained(items: AsyncIterator[object]) -> None:
-    """Read to the end."""
+async def read_all(items: AsyncIterator[object]) -> None:
+    """Read all items."""
     async for _ in items:
         pass
 
@@ -445,8 +441,8 @@ async def drained(items: AsyncIterator[object]) -> None:
 # A list that misses nobody
 
 
-def shifting(box: Sandbox, change: Callable[[], None]) -> TicketSource:
-    """Return a client of which each answer lets the box office change."""
+def client_that_changes(box: Sandbox, change: Callable[[], None]) -> TicketSource:
+    """Return a client whose answers each change the box office."""
 
     def on_event(event: CallEvent) -> None:
         if isinstance(event, AttemptEvent):
@@ -456,8 +452,8 @@ def shifting(box: Sandbox, change: Callable[[], None]) -> TicketSource:
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
-    """Three early rows go and three come at the end after every page: nobody who stays is missed or comes twice."""
+async def test_a_verified_list_finds_rows_that_deletions_hid(concurrency: int) -> None:
+    """After each page three early rows are deleted and three are added at the end. Each row that stays comes once."""
     async with Sandbox(customers=400, rate_limit=None) as box:
         everybody = set(box.customers.ids())
 
@@ -465,7 +461,7 @@ async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
             box.customers.delete(box.customers.ids(0, 3))
             box.customers.insert(3)
 
-        async with shifting(box, change) as ts:
+        async with client_that_changes(box, change) as ts:
             plain = [c.id async for c in ts.customers.list(per_page=20)]
             staying = everybody & set(box.customers.ids())
             assert staying - set(plain)
@@ -481,8 +477,8 @@ async def test_verify_finds_those_whom_deletions_hid(concurrency: int) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=strategies.data())
-def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: strategies.DataObject) -> None:
-    """For any changes of that kind between any two answers, whoever was there throughout comes exactly once."""
+def test_a_verified_list_is_complete_despite_deletions_and_additions_at_the_end(data: strategies.DataObject) -> None:
+    """Between any two answers, rows are deleted or added. Each customer who stays comes once."""
     changes = data.draw(strategies.lists(strategies.tuples(strategies.integers(0, 3), strategies.integers(0, 40))))
     per_page = data.draw(strategies.integers(1, 7))
     concurrency = data.draw(strategies.sampled_from([1, 3]))
@@ -496,7 +492,7 @@ def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: 
                 box.customers.delete(box.customers.ids(place, place + 2))
                 box.customers.insert(added)
 
-            async with shifting(box, change) as ts:
+            async with client_that_changes(box, change) as ts:
                 seen = [c.id async for c in ts.customers.list(per_page=per_page, concurrency=concurrency, verify=True)]
 
             assert everybody & set(box.customers.ids()) <= set(seen)
@@ -505,18 +501,18 @@ def test_a_verified_list_is_whole_whatever_is_deleted_or_added_at_the_end(data: 
     asyncio.run(check())
 
 
-async def test_a_list_at_rest_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
-    """One pass goes forward, one goes backward from the last page. The report counts both, and all their pages come."""
+async def test_an_unchanged_list_is_verified_by_two_passes(ts: TicketSource, box: Sandbox) -> None:
+    """One pass goes forward, one goes backward from the last page. The report counts both passes."""
     pager = ts.customers.list(per_page=10, verify=True)
     pages = [(page.number, len(page.items)) async for page in pager.pages()]
 
     assert pages == [(1, 10), (2, 10), (3, 5), (3, 0), (2, 0), (1, 0)]
-    assert pages_asked_for(box) == ["1", "2", "3", "3", "2", "1"]
+    assert requested_pages(box) == ["1", "2", "3", "3", "2", "1"]
     assert pager.report == ListReport(passes=2, requests=6, complete=True)
 
 
-async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, box: Sandbox) -> None:
-    """Rows added behind the last page while the first pass read it are found by the second."""
+async def test_a_verified_list_finds_rows_added_at_its_end(ts: TicketSource, box: Sandbox) -> None:
+    """They are added while the first pass reads the last page, and the second pass finds them."""
     pager = ts.customers.list(per_page=10, verify=True)
     seen: list[str] = []
     async for customer in pager:
@@ -526,23 +522,23 @@ async def test_a_verified_list_follows_the_end_that_has_grown(ts: TicketSource, 
 
     assert seen[:25] == list(box.customers.ids(0, 25))
     assert sorted(seen) == sorted(box.customers.ids())
-    assert pages_asked_for(box)[3:8] == ["3", "4", "3", "2", "1"]
+    assert requested_pages(box)[3:8] == ["3", "4", "3", "2", "1"]
     assert pager.report == ListReport(passes=3, requests=12, found_later=10, complete=True)
 
 
-async def test_a_last_page_that_is_gone_does_not_end_the_verification(ts: TicketSource, box: Sandbox) -> None:
-    """If the server answers 404 to a page that has been emptied, the pass goes on with the page before it."""
+async def test_a_404_for_the_last_page_does_not_end_the_verification(ts: TicketSource, box: Sandbox) -> None:
+    """A server may answer 404 to a page that is empty now. The pass goes on with the page before it."""
     box.fail(page=3, after=1, status=404)
     seen: list[str] = []
     async for customer in ts.customers.list(per_page=10, verify=True):
         seen.append(customer.id)  # noqa: PERF401 - it is a loop that is tested
 
     assert seen == list(box.customers.ids())
-    assert pages_asked_for(box) == ["1", "2", "3", "3", "2", "1"]
+    assert requested_pages(box) == ["1", "2", "3", "3", "2", "1"]
 
 
-async def test_a_list_that_is_gone_altogether_cannot_be_verified(ts: TicketSource, box: Sandbox) -> None:
-    """A 404 for the first page is an error."""
+async def test_a_404_for_the_first_page_ends_the_verification(ts: TicketSource, box: Sandbox) -> None:
+    """It raises NotFound."""
     box.fail(page=1, after=1, status=404)
 
     with pytest.raises(NotFound):
@@ -550,10 +546,10 @@ async def test_a_list_that_is_gone_altogether_cannot_be_verified(ts: TicketSourc
 
 
 @pytest.mark.parametrize(("inserted", "doubled"), [(1, 0), (15, 0), (30, 0), (95, 0), (120, 0), (125, 30)])
-async def test_rows_that_insertions_bring_again_are_dropped_as_far_as_the_last_pages_go(
+async def test_rows_repeated_by_an_insertion_are_dropped_within_ten_pages(
     ts: TicketSource, box: Sandbox, inserted: int, doubled: int
 ) -> None:
-    """Up to nearly ten pages of rows may be inserted at once and double nobody; so may any number of whole pages."""
+    """Rows repeat only if more than about ten pages are inserted at once, and not whole pages."""
     box.customers.insert(100)
     box.fail(page=4, insert=inserted)
     pager = ts.customers.list(per_page=10)
@@ -563,8 +559,10 @@ async def test_rows_that_insertions_bring_again_are_dropped_as_far_as_the_last_p
     assert pager.report.duplicates == min(30, inserted) - doubled
 
 
-async def test_passes_that_keep_finding_rows_end_and_the_report_says_so(ts: TicketSource, box: Sandbox) -> None:
-    """After `max_passes` it is over, complete or not."""
+async def test_a_verification_ends_after_max_passes_and_is_reported_as_incomplete(
+    ts: TicketSource, box: Sandbox
+) -> None:
+    """The second pass has found new rows, so a third would be needed."""
     pager = ts.customers.list(per_page=10, verify=True, max_passes=2)
     seen = 0
     async for _ in pager:
@@ -576,7 +574,7 @@ async def test_passes_that_keep_finding_rows_end_and_the_report_says_so(ts: Tick
 
 
 async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSource, api: MockedAPI) -> None:
-    """Its rows come; then an error says that nobody knows whether some are missing."""
+    """Its rows come first. The error says that the list cannot be verified."""
     api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1)], f"{API}/customers?cursor=b"))
     api.answer("GET", "/customers?cursor=b&per_page=100", page([customer_row(2)]), repeat=True)
 
@@ -587,10 +585,8 @@ async def test_a_list_without_page_numbers_cannot_be_verified(mocked: TicketSour
     assert len(seen) == 2
 
 
-async def test_an_invalid_row_is_reported_once_however_often_the_list_is_read(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
-    """Rows with an id and without one are handed over by the first pass alone."""
+async def test_a_verified_list_reports_an_invalid_row_once(mocked: TicketSource, api: MockedAPI) -> None:
+    """Only the first pass gives such rows to `on_invalid`, with an id or without one."""
     rows = [customer_row(1), NO_CUSTOMER, {"type": "customer"}]
     api.answer("GET", "/customers?page=1&per_page=100", page(rows), repeat=True)
     handed: list[InvalidResponse] = []
@@ -603,6 +599,6 @@ async def test_an_invalid_row_is_reported_once_however_often_the_list_is_read(
 
 @pytest.mark.parametrize("options", [{"max_items": 5}, {"start_page": 2}])
 def test_a_part_of_a_list_cannot_be_verified(options: Any) -> None:
-    """Rows shift out of a part, so nothing could be promised of it."""
+    """Rows may move from this part to another, so it cannot be complete."""
     with pytest.raises(ValueError, match="verify reads the whole list"):
         TicketSource("skl-test").customers.list(verify=True, **options)

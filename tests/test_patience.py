@@ -1,4 +1,4 @@
-"""Jobs that go on through an outage of a minute, and end when it is none; time is virtual, the sockets are real."""
+"""Lists and bulk calls go on after an outage of a minute, and fail after a longer one; time is virtual."""
 
 import asyncio
 import random
@@ -36,13 +36,13 @@ def now() -> float:
 
 
 def client(served: Served, **options: Any) -> TicketSource:
-    """Return a client whose limiter goes by the virtual time."""
+    """Return a client whose limiter uses the virtual time."""
     limiter = LocalRateLimiter(RateLimit(), clock=asyncio.get_running_loop().time)
     return TicketSource(KEY, base_url=served.url, limiter=limiter, **options)
 
 
 def status(number: int, **headers: str) -> Reply:
-    """Answer with a status."""
+    """Return a function that answers with a status."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda: web.Response(status=number, headers=named)
 
@@ -52,13 +52,13 @@ def cut() -> web.StreamResponse:
     raise ConnectionResetError
 
 
-def half_a_body() -> web.StreamResponse:
-    """Answer with JSON that was cut."""
+def truncated_body() -> web.StreamResponse:
+    """Answer with truncated JSON."""
     return web.Response(text='{"data": [')
 
 
 def out_between(begin: float, end: float, reply: Reply) -> Callable[[Query], Any]:
-    """Answer with pages of 500 people, but between two moments with something else."""
+    """Return a function that answers with pages of 500 people, but with `reply` between two moments."""
     rows = people(500)
 
     def answer(query: Query) -> Any:
@@ -85,7 +85,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize(("outage", "concurrency"), [*((outage, 1) for outage in OUTAGES), ("503", 4)])
 async def test_a_list_goes_on_after_an_outage_of_90_seconds(outage: str, concurrency: int) -> None:
-    """All rows come, and hardly any request is wasted meanwhile."""
+    """All rows come, and few requests are made during the outage."""
     async with serving(out_between(3, 93, OUTAGES[outage])) as served, client(served) as ts:
         pager = ts.customers.list(concurrency=concurrency)
         assert await read_slowly(pager) == 500
@@ -94,8 +94,8 @@ async def test_a_list_goes_on_after_an_outage_of_90_seconds(outage: str, concurr
     assert len(served.asked) < 15 + 25 * concurrency
 
 
-async def test_a_list_goes_on_after_nobody_has_listened_for_a_while() -> None:
-    """Connections that are refused are an outage too."""
+async def test_a_list_goes_on_after_a_minute_of_refused_connections() -> None:
+    """Refused connections are an outage, too."""
     async with serving(out_between(0, 0, cut)) as served, client(served) as ts:
         reading = asyncio.create_task(read_slowly(ts.customers.list()))
         await asyncio.sleep(3.5)
@@ -107,10 +107,8 @@ async def test_a_list_goes_on_after_nobody_has_listened_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(("outage", "kind"), [("503", ServerError), ("500", ServerError), ("reset", TicketSourceError)])
-async def test_a_list_is_given_up_two_minutes_after_the_last_good_answer(
-    outage: str, kind: type[TicketSourceError]
-) -> None:
-    """The error is that of the last attempt; its rows have come."""
+async def test_a_list_fails_two_minutes_after_the_last_good_answer(outage: str, kind: type[TicketSourceError]) -> None:
+    """The error is that of the last attempt."""
     async with serving(out_between(3, 9999, OUTAGES[outage])) as served, client(served) as ts:
         with pytest.raises(kind) as caught:
             await read_slowly(ts.customers.list())
@@ -123,8 +121,8 @@ async def test_a_list_is_given_up_two_minutes_after_the_last_good_answer(
 @pytest.mark.parametrize(
     "policy", [RetryPolicy(attempts=1), RetryPolicy(patience=None), RetryPolicy(patience=10), RetryPolicy(deadline=10)]
 )
-async def test_a_policy_can_be_less_patient(policy: RetryPolicy) -> None:
-    """One attempt means one; a deadline bounds each call as ever."""
+async def test_a_retry_policy_can_shorten_the_wait_for_the_end_of_an_outage(policy: RetryPolicy) -> None:
+    """With one attempt there is no retry. A deadline limits each call."""
     async with (
         serving(out_between(3, 9999, status(503))) as served,
         client(served, retry=policy) as ts,
@@ -136,8 +134,8 @@ async def test_a_policy_can_be_less_patient(policy: RetryPolicy) -> None:
         assert caught.value.attempts == 1 or policy.attempts > 1
 
 
-async def test_a_job_that_has_had_no_answer_yet_is_as_impatient_as_a_single_call() -> None:
-    """A wrong address is told within seconds."""
+async def test_a_list_without_any_answer_fails_after_four_attempts() -> None:
+    """So a wrong URL is reported within seconds."""
     async with serving(lambda _: web.Response(status=503)) as served, client(served) as ts:
         with pytest.raises(ServerError) as caught:
             await ts.customers.list().collect()
@@ -145,8 +143,8 @@ async def test_a_job_that_has_had_no_answer_yet_is_as_impatient_as_a_single_call
     assert caught.value.attempts == 4
 
 
-async def test_a_single_call_is_not_patient() -> None:
-    """Somebody waits for it."""
+async def test_a_single_call_fails_after_four_attempts() -> None:
+    """A person may wait for it."""
     async with serving(out_between(3, 9999, status(503))) as served, client(served) as ts:
         await ts.customers.list().first()
         await asyncio.sleep(5)
@@ -156,8 +154,8 @@ async def test_a_single_call_is_not_patient() -> None:
     assert caught.value.attempts == 4
 
 
-async def test_after_an_outage_that_was_too_long_the_other_calls_of_a_job_are_given_up_at_once() -> None:
-    """A thousand calls do not wait for two minutes each."""
+async def test_after_too_long_an_outage_the_other_calls_of_a_bulk_call_fail_soon() -> None:
+    """They do not wait for two minutes each."""
     async with serving(out_between(3, 99999, status(503))) as served, client(served) as ts:
         await ts.customers.list().first()
         await asyncio.sleep(5)
@@ -167,8 +165,8 @@ async def test_after_an_outage_that_was_too_long_the_other_calls_of_a_job_are_gi
     assert now() < 5 + 120 + 10 * 8
 
 
-async def test_waits_that_the_server_asks_for_do_not_count() -> None:
-    """Three minutes of them are waited for, and the job is whole."""
+async def test_waits_that_the_server_asks_for_do_not_count_as_an_outage() -> None:
+    """The server asks for waits of more than three minutes, and all rows come."""
     reply = status(429, Retry_After="100")
     async with serving(out_between(3, 200, reply)) as served, client(served) as ts:
         assert await read_slowly(ts.customers.list()) == 500
@@ -177,8 +175,8 @@ async def test_waits_that_the_server_asks_for_do_not_count() -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_asks_to_wait_again_and_again_is_obeyed_for_about_an_hour() -> None:
-    """Then the job ends with what the server said."""
+async def test_repeated_requests_to_wait_are_followed_for_about_an_hour() -> None:
+    """Then the list raises RateLimited."""
     reply = status(429, Retry_After="100")
     async with serving(out_between(3, 99999, reply)) as served, client(served) as ts:
         with pytest.raises(RateLimited):
@@ -187,8 +185,8 @@ async def test_a_server_that_asks_to_wait_again_and_again_is_obeyed_for_about_an
     assert 3600 < now() < 4200
 
 
-async def test_a_429_that_says_nothing_is_followed_by_the_wait_of_a_window() -> None:
-    """In a job, where nobody waits for a single call."""
+async def test_a_list_waits_60_seconds_after_a_429_without_retry_after() -> None:
+    """This is the length of the window of the API's limit."""
     waits: list[float] = []
 
     def note(event: CallEvent) -> None:
@@ -204,13 +202,13 @@ async def test_a_429_that_says_nothing_is_followed_by_the_wait_of_a_window() -> 
     assert waits == [60.0]
 
 
-async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
-    """What is no JSON is a moment's failure in a job; in a single call it is an error at once."""
+async def test_a_truncated_page_is_requested_up_to_four_times() -> None:
+    """In a list, broken JSON is a temporary failure."""
     bad = iter(range(3))
 
     def answer(query: Query) -> Any:
         if query.get("page") == "2" and next(bad, None) is not None:
-            return half_a_body()
+            return truncated_body()
         return ordinary(people(250), query)
 
     async with serving(answer) as served, client(served) as ts:
@@ -219,8 +217,8 @@ async def test_a_page_that_comes_cut_is_asked_for_four_times() -> None:
     assert [query["page"] for query in served.asked] == ["1", "2", "2", "2", "2", "3"]
 
 
-async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_never_sent_twice() -> None:
-    """A PATCH is sent again; a POST only if it was not sent."""
+async def test_updates_go_on_after_an_outage_and_creates_are_sent_once() -> None:
+    """A PATCH is retried. A POST is retried only if it was not sent."""
 
     def answer(query: Query) -> Any:
         if 5 <= now() < 60:
@@ -248,8 +246,8 @@ async def test_changes_of_many_customers_go_on_after_an_outage_and_creates_are_n
     assert len(served.asked) - before == 3
 
 
-async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soon() -> None:
-    """It is no outage: the job does not wait for it."""
+async def test_a_call_that_always_fails_while_others_succeed_is_given_up_soon() -> None:
+    """That is no outage, so the bulk call does not wait for two minutes."""
     rows = people(40)
     bad = rows[3]["id"]
 
@@ -266,8 +264,8 @@ async def test_one_call_that_fails_for_ever_while_others_succeed_is_given_up_soo
     assert ended[bad][1] < 60
 
 
-async def test_a_failure_of_long_ago_does_not_make_the_next_job_impatient() -> None:
-    """An hour after a call that failed, a list goes through an outage like any other."""
+async def test_an_old_failure_does_not_shorten_the_patience_of_the_next_list() -> None:
+    """An hour after a failed call, a list goes on after an outage."""
 
     def answer(query: Query) -> Any:
         failing = "path" in query or (3600 <= now() < 3640 and query["page"] != "1")
@@ -281,8 +279,8 @@ async def test_a_failure_of_long_ago_does_not_make_the_next_job_impatient() -> N
         assert await read_slowly(ts.customers.list()) == 300
 
 
-async def test_calls_that_get_a_429_while_others_get_through_are_not_given_up() -> None:
-    """Another program may use the same key."""
+async def test_calls_that_get_a_429_while_others_succeed_are_not_given_up() -> None:
+    """Another program may use the same key and the same limit."""
     chance = random.Random(7)
     rows = people(40)
 
@@ -299,7 +297,7 @@ async def test_calls_that_get_a_429_while_others_get_through_are_not_given_up() 
 
 @pytest.mark.parametrize("left_by", ["cancellation", "aclose"])
 async def test_a_patient_wait_can_be_ended(left_by: str) -> None:
-    """A cancellation and `aclose` are ordinary ways out."""
+    """A cancellation and `aclose` end it at once."""
     async with serving(out_between(2, 9999, status(503))) as served, client(served) as ts:
         reading = asyncio.create_task(read_slowly(ts.customers.list()))
         await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""The fixtures of the pytest plugin, used as other projects use them."""
+"""The fixtures of the pytest plugin, as other projects use them."""
 
 import asyncio
 import threading
@@ -12,8 +12,8 @@ from ticketsource_async.sandbox import Sandbox
 pytest_plugins = ["pytester"]
 
 
-def test_the_fixture_serves_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
-    """A plain test may run its own loop against it."""
+def test_the_sandbox_works_in_a_test_without_a_loop(ticketsource_sandbox: Sandbox) -> None:
+    """A plain test may run its own loop."""
 
     async def first() -> object:
         async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
@@ -24,8 +24,8 @@ def test_the_fixture_serves_a_test_without_a_loop(ticketsource_sandbox: Sandbox)
 
 
 @pytest.mark.ticketsource_sandbox(customers=3, rate_limit=None)
-async def test_the_marker_sets_options_and_faults_may_be_ordered_from_the_test(ticketsource_sandbox: Sandbox) -> None:
-    """An async test may use it too; its options come from the marker, its faults from the test's thread."""
+async def test_the_marker_sets_options_and_the_test_sets_faults(ticketsource_sandbox: Sandbox) -> None:
+    """An async test may use it, too."""
     async with TicketSource(ticketsource_sandbox.api_key, base_url=ticketsource_sandbox.url) as ts:
         assert len(await ts.customers.list().collect()) == 3
         ticketsource_sandbox.fail(status=501)
@@ -36,14 +36,14 @@ async def test_the_marker_sets_options_and_faults_may_be_ordered_from_the_test(t
 BOXES: list[Sandbox] = []
 
 
-def test_the_sandbox_runs_in_a_thread_while_a_test_does(ticketsource_sandbox: Sandbox) -> None:
+def test_the_sandbox_runs_in_a_thread_during_a_test(ticketsource_sandbox: Sandbox) -> None:
     """The fixture starts one thread."""
     BOXES.append(ticketsource_sandbox)
     assert "ticketsource_sandbox" in {thread.name for thread in threading.enumerate()}
 
 
-async def test_thread_and_server_end_with_the_test() -> None:
-    """After the test before this one, its thread is gone and its port refuses."""
+async def test_the_thread_and_the_server_end_with_the_test() -> None:
+    """This test comes after the test above: its thread has ended and its port refuses connections."""
     assert "ticketsource_sandbox" not in {thread.name for thread in threading.enumerate()}
     for box in BOXES:
         async with aiohttp.ClientSession() as session:
@@ -51,16 +51,16 @@ async def test_thread_and_server_end_with_the_test() -> None:
                 await session.get(box.url)
 
 
-async def test_the_fixture_may_be_asked_for_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
-    """A loop in the test's thread is no hindrance."""
+async def test_the_fixture_can_be_requested_while_a_loop_runs(request: pytest.FixtureRequest) -> None:
+    """The loop runs in the thread of the test."""
     box: Sandbox = request.getfixturevalue("ticketsource_sandbox")
 
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         assert await ts.customers.list().first()
 
 
-def test_the_fixture_leaves_the_loop_of_the_test_alone(pytester: pytest.Pytester) -> None:
-    """A loop that was set in the test's thread is still set while the sandbox runs and after it."""
+def test_the_fixture_does_not_change_the_loop_of_the_test(pytester: pytest.Pytester) -> None:
+    """The current loop of the test's thread is the same during and after the test."""
     pytester.makepyfile("""
         import asyncio, pytest
 
@@ -82,8 +82,8 @@ def test_the_fixture_leaves_the_loop_of_the_test_alone(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio").assert_outcomes(passed=2)
 
 
-def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Pytester) -> None:
-    """An address that is not of this machine is what the report says."""
+def test_a_sandbox_that_cannot_start_is_an_error(pytester: pytest.Pytester) -> None:
+    """The address is not one of this machine. The report shows the OSError."""
     pytester.makepyfile("""
         import pytest
 
@@ -99,18 +99,18 @@ def test_a_sandbox_that_cannot_start_is_an_error_and_no_hang(pytester: pytest.Py
 
 
 @pytest.mark.ticketsource_sandbox(customers=3)
-async def test_the_client_is_that_of_the_sandbox_in_an_async_test(
+async def test_an_async_test_gets_a_client_of_the_sandbox(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """A test needs no more than the two fixtures; the client is closed after it, in the loop of the test."""
+    """A test needs only the two fixtures."""
     assert len(await ticketsource_client.customers.list().collect()) == 3
     assert len(ticketsource_sandbox.requests) == 1
 
 
-def test_the_client_serves_a_test_that_runs_its_own_loop(
+def test_the_client_works_in_a_test_that_runs_its_own_loops(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """One loop after another; nothing is left to close."""
+    """The test may run one loop after another."""
     for _ in range(2):
         assert asyncio.run(ticketsource_client.customers.list().first())
 
@@ -119,16 +119,16 @@ def test_the_client_serves_a_test_that_runs_its_own_loop(
 async def test_the_marker_sets_options_of_the_client(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource
 ) -> None:
-    """One attempt, as the marker says."""
+    """The marker sets one attempt."""
     ticketsource_sandbox.fail(status=503)
     with pytest.raises(ServerError):
         await ticketsource_client.customers.list().first()
 
 
-async def test_the_fixture_lets_nothing_wait(
+async def test_the_no_waiting_fixture_skips_and_lists_the_waits(
     ticketsource_sandbox: Sandbox, ticketsource_client: TicketSource, ticketsource_no_waiting: list[float]
 ) -> None:
-    """The waits that were skipped are its value."""
+    """Its value is the list of skipped waits."""
     ticketsource_sandbox.fail(status=429, headers={"Retry-After": "60"})
     await ticketsource_client.customers.list().first()
 
@@ -137,7 +137,7 @@ async def test_the_fixture_lets_nothing_wait(
 
 
 def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester) -> None:
-    """Warnings are errors, also those that the garbage collector raises; and a client that was closed is no trouble."""
+    """Warnings are errors, also those of the garbage collector. A test may close the client itself."""
     pytester.makepyfile("""
         import asyncio, gc, pytest
 
@@ -169,7 +169,7 @@ def test_the_client_is_closed_after_a_test_of_any_kind(pytester: pytest.Pytester
 
 
 def test_the_client_is_closed_in_a_loop_that_runs_in_another_thread(pytester: pytest.Pytester) -> None:
-    """The loop may go on after the test, or stop just when the client is to be closed."""
+    """The loop may go on after the test, or stop while the client is closed."""
     pytester.makepyfile("""
         import asyncio, gc, threading, pytest
 

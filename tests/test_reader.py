@@ -1,4 +1,4 @@
-"""From the rows of the API to records: what is kept, what is flagged, what is refused."""
+"""From the rows of the API to records: which values are kept, flagged or refused."""
 
 import json
 import linecache
@@ -50,13 +50,13 @@ SENT = Request(CREDENTIALS, "GET", URL("https://api.ticketsource.io/customers/cs
 
 
 def read(row: object, model: Any = Customer) -> Any:
-    """Return the record that the bytes of an answer with this row give."""
+    """Return the record that is read from an answer with this row."""
     envelope = response.read(SENT, response.RawResponse(200, {}, json.dumps({"data": row}).encode()))
     return read_row(envelope.data, model)
 
 
 def test_the_guides_customer_is_read_flat() -> None:
-    """The guide's sample becomes one flat record, null as None, times aware."""
+    """A null is None, and times have a time zone."""
     customer = read(customer_row())
 
     assert customer == Customer(
@@ -78,8 +78,8 @@ def test_the_guides_customer_is_read_flat() -> None:
     assert customer.extra == {}
 
 
-def test_whatever_may_be_null_or_left_out_is_none() -> None:
-    """Null objects, missing attributes and missing links are None or empty, nothing else."""
+def test_a_null_or_missing_value_is_none() -> None:
+    """Null objects and missing attributes are None, and missing links are empty."""
     bare = {"id": "cst-1", "type": "customer", "attributes": {"address": None, "email": ""}}
 
     assert read(bare) == Customer(id="cst-1", email="")
@@ -99,8 +99,10 @@ def test_whatever_may_be_null_or_left_out_is_none() -> None:
         ({"telephone": None, "phone": ["2"]}, None, {}),
     ],
 )
-def test_telephone_is_read_with_phone_as_fall_back(attributes: dict[str, Any], telephone: Any, extra: Any) -> None:
-    """`telephone` wins, `phone` stands in for it, and a `phone` that differs is not lost."""
+def test_the_telephone_is_read_from_phone_if_it_is_missing(
+    attributes: dict[str, Any], telephone: Any, extra: Any
+) -> None:
+    """If both are there and differ, `phone` is in `extra`."""
     customer = read({"id": "cst-1", "type": "customer", "attributes": attributes})
 
     assert (customer.telephone, customer.extra) == (telephone, extra)
@@ -117,14 +119,14 @@ def test_telephone_is_read_with_phone_as_fall_back(attributes: dict[str, Any], t
     ],
 )
 def test_membership_dates_are_read_in_both_notations(text: str) -> None:
-    """A day, and a day with a time of exactly midnight, give the calendar day as written."""
+    """They may be days, or days with a time of exactly midnight."""
     customer = read(customer_row(membership={"identifier": "M", "start_date": text, "end_date": None}))
 
     assert customer.membership.start_date == date(2022, 3, 26)
 
 
-def test_unknown_attributes_are_kept_and_overwrite_nothing() -> None:
-    """What we do not know lands in `extra` on its level, even if it is called like a field of ours."""
+def test_unknown_attributes_are_kept_and_replace_no_field() -> None:
+    """They are in `extra` of their level, even if they have the name of a field."""
     row = customer_row(id="evil", links={"x": 1}, extra="e", vip=True, self_="s", type="t")
     row["attributes"]["address"]["county"] = "Glamorgan"
     row["attributes"]["consent"]["extra"] = 1
@@ -196,15 +198,15 @@ ODD: list[tuple[Any, Any, str, object]] = [
 
 
 def value_at(record: Any, path: str) -> Any:
-    """Return what a record has at a path."""
+    """Return the value of a record at a path."""
     for step in path.replace("[", ".").replace("]", "").split("."):
         record = record[int(step)] if step.isdigit() else getattr(record, step)
     return record
 
 
 @pytest.mark.parametrize(("row", "model", "path", "value"), ODD)
-def test_a_value_that_cannot_be_read_is_none_and_is_kept(row: Any, model: Any, path: str, value: object) -> None:
-    """The row is there, the value is in `invalid` by its path, and every other field is as it would be without it."""
+def test_an_unreadable_value_is_none_and_is_kept_in_invalid(row: Any, model: Any, path: str, value: object) -> None:
+    """All other fields are read as usual."""
     whole, record = read(row, model), read(changed(row, path, value), model)
 
     assert record.invalid == {path: value}
@@ -261,10 +263,10 @@ LOSSLESS: list[tuple[Any, Any, str, object, object]] = [
 
 
 @pytest.mark.parametrize(("row", "model", "path", "value", "expected"), LOSSLESS)
-def test_a_form_that_loses_nothing_is_simply_read(
+def test_another_form_of_a_value_is_read_without_a_flag(
     row: Any, model: Any, path: str, value: object, expected: object
 ) -> None:
-    """What PHP, MySQL and spreadsheets write for the same is no matter, and is not flagged."""
+    """PHP, MySQL and spreadsheets write some values in other forms, which lose nothing."""
     record = read(changed(row, path, value), model)
 
     assert value_at(record, path) == expected
@@ -274,8 +276,8 @@ def test_a_form_that_loses_nothing_is_simply_read(
 
 
 @pytest.mark.parametrize("links", ["x", 7, {"self": 7.5, "bookings": False}])
-def test_links_that_cannot_be_read_are_flagged(links: Any) -> None:
-    """The row is there without them."""
+def test_unreadable_links_are_kept_in_invalid(links: Any) -> None:
+    """The record comes without them."""
     customer = read({**customer_row(), "links": links})
 
     assert (customer.links.bookings, customer.email) == (None, "support@ticketsource.co.uk")
@@ -283,8 +285,8 @@ def test_links_that_cannot_be_read_are_flagged(links: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "flag"), [("loyal_customer", "loyal_customer"), (None, None), ([], []), (7, 7)])
-def test_an_unknown_type_is_flagged_only(kind: object, flag: object) -> None:
-    """It may be a new word for the same; that of another documented record is refused."""
+def test_an_unknown_type_is_kept_in_invalid(kind: object, flag: object) -> None:
+    """It may be a new word for the same kind of record."""
     row = customer_row()
     row["type"] = kind
     assert read(row).invalid == {"type": flag}
@@ -295,8 +297,8 @@ def test_an_unknown_type_is_flagged_only(kind: object, flag: object) -> None:
 @pytest.mark.parametrize(
     ("given", "record_id"), [(12345, "12345"), ("Customer_7", "Customer_7"), ("cst-a.b~c", "cst-a.b~c")]
 )
-def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> None:
-    """A number is its digits; and it is taken back the same way."""
+def test_an_id_is_kept_as_the_api_sends_it(given: object, record_id: str) -> None:
+    """A number becomes its digits. A call accepts such an id."""
     assert read({**customer_row(), "id": given}).id == record_id
     assert checked_id(record_id, Customer) == record_id
 
@@ -323,8 +325,8 @@ def test_an_id_is_used_as_the_api_sends_it(given: object, record_id: str) -> Non
         ({"id": "cst-1", "type": "customer", "attributes": "x"}, ".attributes"),
     ],
 )
-def test_a_row_that_is_no_record_says_what_is_missing(row: object, path: str) -> None:
-    """A row without id, attributes or the right type is refused at its place."""
+def test_the_error_of_a_row_that_is_no_record_names_the_place(row: object, path: str) -> None:
+    """A row needs an id, attributes and the right type."""
     with pytest.raises(Refused) as caught:
         read(row)
 
@@ -332,7 +334,7 @@ def test_a_row_that_is_no_record_says_what_is_missing(row: object, path: str) ->
 
 
 def test_a_note_is_read_with_its_customer() -> None:
-    """A note has its own type and knows its customer."""
+    """The id of its customer is in its link."""
     row = {
         "id": "csn-1",
         "type": "customer_note",
@@ -346,7 +348,7 @@ def test_a_note_is_read_with_its_customer() -> None:
 
 
 def changed(row: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """Return a row in which one attribute is another."""
+    """Return a row with one attribute changed."""
     row = deepcopy(row)
     *above, last = [
         int(step) if step.isdigit() else step for step in path.replace("[", ".").replace("]", "").split(".")
@@ -359,13 +361,13 @@ def changed(row: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 
 
 def read_text(text: str, model: Any) -> Any:
-    """Return the record that an answer with this very text gives."""
+    """Return the record that is read from an answer with exactly this text."""
     envelope = response.read(SENT, response.RawResponse(200, {}, f'{{"data": {text}}}'.encode()))
     return read_row(envelope.data, model)
 
 
-def test_an_event_is_read_to_the_last_field() -> None:
-    """Images, the third party's consent and an unknown field are where they belong."""
+def test_an_event_is_read_with_its_parts() -> None:
+    """These are images, the consent for a third party, and an unknown field."""
     event = read(EVENT_ROW, Event)
 
     assert event.images == (EventImage("header", "https://x/1.png"), EventImage("thumb"))
@@ -377,8 +379,8 @@ def test_an_event_is_read_to_the_last_field() -> None:
     assert event.links.venues == "https://api.ticketsource.io/events/evt-1/venues"
 
 
-def test_a_venue_and_a_date_know_where_they_belong() -> None:
-    """Ids that are in links alone are properties, None if the link is null or missing; times are not converted."""
+def test_venues_and_dates_have_the_ids_of_their_links() -> None:
+    """An id is None if its link is null or missing. Times keep their offset."""
     venue, event_date = read(VENUE_ROW, Venue), read(DATE_ROW, EventDate)
 
     assert venue.boxoffice == BoxOffice(telephone="01632960000")
@@ -394,8 +396,8 @@ def test_a_venue_and_a_date_know_where_they_belong() -> None:
     assert summer.start.isoformat() == "2026-07-01T19:30:00+01:00"
 
 
-def test_a_booking_is_read_to_the_last_digit_and_adds_up() -> None:
-    """Lines, discounts, donation, refund and consent; sums take refunds off."""
+def test_a_booking_is_read_with_exact_amounts_and_totals() -> None:
+    """Totals subtract refunds."""
     booking = read(BOOKING_ROW, Booking)
     tickets, donation, refund = booking.lines
 
@@ -420,8 +422,8 @@ def test_a_booking_is_read_to_the_last_digit_and_adds_up() -> None:
     )
 
 
-def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -> None:
-    """What is not known is not guessed to be 0."""
+def test_a_total_without_an_amount_is_none_and_one_without_lines_is_zero() -> None:
+    """An unknown amount is not counted as 0."""
     partly = read(changed(BOOKING_ROW, "lines[0].amount.fee", None), Booking).totals()
     wholly = read(changed(BOOKING_ROW, "lines[1].amount", None), Booking).totals()
 
@@ -440,10 +442,8 @@ def test_a_sum_that_lacks_an_amount_is_none_and_one_without_lines_is_nothing() -
         ("lines[0].payment_method", [], set()),
     ],
 )
-def test_a_sum_over_lines_of_which_the_kind_could_not_be_read_is_none(
-    path: str, value: object, unknown: set[str]
-) -> None:
-    """Else a refund or a donation would silently be missing from it."""
+def test_a_total_is_none_if_the_kind_of_a_line_is_unreadable(path: str, value: object, unknown: set[str]) -> None:
+    """Otherwise a refund or a donation would silently be missing from it."""
     totals = read(changed(BOOKING_ROW, path, value), Booking).totals()
 
     assert {name for name, amount in attrs.asdict(totals).items() if amount is None} == unknown
@@ -452,8 +452,8 @@ def test_a_sum_over_lines_of_which_the_kind_could_not_be_read_is_none(
 @pytest.mark.parametrize(
     "written", ["0.38", "0.10", "1", "0", "-12.50", "1234567.8901234567", "12345678901234567", "1.0"]
 )
-def test_money_is_exactly_what_is_written(written: str) -> None:
-    """No digit of a number is lost, added or rounded on its way, nor in a sum or in the text of it."""
+def test_money_keeps_every_digit(written: str) -> None:
+    """No digit is lost, added or rounded in the record, in a total, or in `to_dict`."""
     text = json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {written},')
 
     booking = read_text(text, Booking)
@@ -464,7 +464,7 @@ def test_money_is_exactly_what_is_written(written: str) -> None:
 
 
 def test_unknown_attributes_are_kept_at_every_depth() -> None:
-    """What this library does not know is in the `extra` of the part that it came with."""
+    """They are in `extra` of their part."""
     row = changed(changed(BOOKING_ROW, "lines[0].amount.currency", "GBP"), "lines[0].amount.discounts.code.extra", 1)
     seat = changed(SEAT_ROW, "attendee.company.vat", "x")
 
@@ -481,8 +481,8 @@ def test_unknown_attributes_are_kept_at_every_depth() -> None:
     ("row", "model"),
     [(EVENT_ROW, Event), (VENUE_ROW, Venue), (DATE_ROW, EventDate), (BOOKING_ROW, Booking), (SEAT_ROW, Seat)],
 )
-def test_whatever_is_null_or_left_out_of_the_read_only_records_is_none(row: dict[str, Any], model: Any) -> None:
-    """Every attribute may be null, or missing, or all of them."""
+def test_a_null_or_missing_value_of_a_read_only_record_is_none(row: dict[str, Any], model: Any) -> None:
+    """All attributes may be null, or missing."""
     nulls = read({**row, "attributes": dict.fromkeys(row["attributes"])}, model)
     bare = read({"id": row["id"], "type": row["type"], "attributes": {}}, model)
 
@@ -496,8 +496,8 @@ def vars_of(record: Any) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__slots__ if name != "__weakref__"}
 
 
-def test_a_seat_that_is_not_allocated_has_no_row() -> None:
-    """A reference of nulls is a reference all the same, and the booking is in the links."""
+def test_an_unallocated_seat_has_neither_row_nor_number() -> None:
+    """Its reference exists, and has nulls. The id of its booking is in the links."""
     seat = read(SEAT_ROW, Seat)
 
     assert seat.reference == SeatReference(None, None)
@@ -505,8 +505,8 @@ def test_a_seat_that_is_not_allocated_has_no_row() -> None:
 
 
 @pytest.mark.parametrize("wild", ["1e999999999", "1e-999999999", "1e99999999999999999999", "9" * 5000])
-def test_an_amount_beyond_all_money_is_no_amount(wild: str) -> None:
-    """A number whose sum would fill the memory, or that Python cannot hold, is flagged as a text."""
+def test_an_absurd_amount_is_none_and_kept_in_invalid(wild: str) -> None:
+    """Its total would fill the memory, or Python cannot hold it."""
     booking = read_text(json.dumps(BOOKING_ROW).replace('"gross": 10,', f'"gross": {wild},'), Booking)
 
     assert booking.lines[0].amount.gross is None
@@ -514,13 +514,13 @@ def test_an_amount_beyond_all_money_is_no_amount(wild: str) -> None:
     assert Booking.from_dict(json.loads(json.dumps(booking.to_dict()))) == booking
 
 
-def test_a_link_that_is_no_address_has_no_id() -> None:
-    """Nothing can be read from it, and nothing breaks."""
+def test_a_link_that_is_no_url_has_no_id() -> None:
+    """It raises no error."""
     assert read({**DATE_ROW, "links": {"venue": "http://["}}, EventDate).venue_id is None
 
 
-def test_half_a_surrogate_pair_is_flagged_and_the_row_is_there() -> None:
-    """UTF-8 cannot hold it, so no file and no other system could take it."""
+def test_half_a_surrogate_pair_is_kept_in_invalid() -> None:
+    """UTF-8 cannot encode it, so no file could have it."""
     customer = read_text(json.dumps(customer_row(first_name="\ud800", note="\udc00")), Customer)
 
     assert (customer.first_name, customer.last_name) == (None, "Customer")
@@ -529,8 +529,8 @@ def test_half_a_surrogate_pair_is_flagged_and_the_row_is_there() -> None:
     assert Customer.from_dict(json.loads(json.dumps(customer.to_dict()))) == customer
 
 
-def test_the_extra_of_records_in_which_nothing_is_unknown_takes_nothing() -> None:
-    """Records share it, so none may change it for the others; copies and pickles are the same thing."""
+def test_an_empty_extra_cannot_be_changed() -> None:
+    """All records without unknown attributes share it. Copies and pickles give the same object."""
     extra = Customer("cst-1").extra
     assert extra is NOTHING is pickle.loads(pickle.dumps(NOTHING)) is deepcopy(NOTHING)
     assert extra == {}
@@ -547,7 +547,7 @@ def test_the_extra_of_records_in_which_nothing_is_unknown_takes_nothing() -> Non
 
 
 def test_a_traceback_shows_the_line_of_the_generated_reader() -> None:
-    """Somebody who debugs it can read it."""
+    """This helps to debug it."""
     read(customer_row())
 
     lines = linecache.getlines("<generated ticketsource_async.models.reader.read_Customer>")
@@ -558,8 +558,8 @@ def test_a_traceback_shows_the_line_of_the_generated_reader() -> None:
     assert len({reader.__code__.co_filename for reader in reader_of(Customer).values()}) == len(reader_of(Customer))
 
 
-def test_no_reader_is_generated_for_a_row_with_hundreds_of_names() -> None:
-    """Python takes long to compile one; such a row is read all the same."""
+def test_no_reader_is_generated_for_a_row_with_a_thousand_names() -> None:
+    """Python would take long to compile one. The row is read without it."""
     many = {f"unknown_{n}": n for n in range(1000)}
 
     assert read(customer_row(**many)).extra == many

@@ -1,4 +1,4 @@
-"""Whatever stands in a row, the row is there: `list()` yields it, and nothing else in it is different."""
+"""Any value in a row: `list()` yields the row, and its other fields do not change."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ HERE = "@@here@@"
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Return JSON strings, half surrogate pairs and dates among them."""
+    """Return JSON strings. Some are half surrogate pairs or dates."""
     some = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)
     dates = st.sampled_from(
         ["", "0000-00-00", "2020-02-30", "31.12.2020", "-0001-11-30T00:00:00Z", "true", "12.50", "1"]
@@ -36,7 +36,7 @@ plain = st.one_of(st.sampled_from(["null", "true", "false"]), numbers, texts())
 
 
 def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Return JSON objects, in which keys may come twice, and arrays."""
+    """Return JSON arrays and objects. A key may come twice in an object."""
     keys = st.one_of(
         st.sampled_from(["email", "post", "line_1", "start_date", "amount", "extra", "self", "0", "1"]).map(json.dumps),
         texts(),
@@ -46,7 +46,7 @@ def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def nested(value: str, levels: list[bool]) -> str:
-    """Return JSON with so many levels around it."""
+    """Return JSON with these levels around it."""
     for is_list in levels:
         value = f"[{value}]" if is_list else f'{{"a": {value}}}'
     return value
@@ -58,7 +58,7 @@ values = st.one_of(
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Return the paths to everything in a row, and to something unknown on each level."""
+    """Return the paths to all values in a row, and to an unknown name on each level."""
     found = [path] if path else []
     if isinstance(value, dict):
         found += [place for key, inner in value.items() for place in places(inner, (*path, key))]
@@ -69,7 +69,7 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 
 def without(data: Any, path: tuple[str | int, ...]) -> Any:
-    """Return the dict of a record without what is at a path, or in `extra` there."""
+    """Return the dict of a record without the value at a path, or in `extra` there."""
     data = deepcopy(data)
     data.pop("invalid", None)
     inner: Any = data
@@ -91,7 +91,7 @@ CASES = [
 
 
 def with_value(row: dict[str, Any], path: tuple[str | int, ...], text: str) -> str:
-    """Return a row as JSON, with this very text at a path."""
+    """Return a row as JSON, with exactly this text at a path."""
     row = deepcopy(row)
     inner: Any = row
     for step in path[:-1]:
@@ -101,7 +101,7 @@ def with_value(row: dict[str, Any], path: tuple[str | int, ...], text: str) -> s
 
 
 def check(read: Callable[[str, str], Any], case: Any, value: str) -> None:
-    """Read a row with an odd value, and compare it with the same row without."""
+    """Read a row with an odd value, and compare it with the same row without the value."""
     model, kind, row, path = case
     text = with_value(row, path, value)
     record, usual = read(kind, text), read(kind, with_value(row, path, "null"))
@@ -118,7 +118,7 @@ def check(read: Callable[[str, str], Any], case: Any, value: str) -> None:
 
 
 def run(examples: int) -> None:
-    """Check so many examples over one server."""
+    """Check this number of examples over one server."""
     with asyncio.Runner() as runner:
         box = Sandbox(customers=1, rate_limit=None)
         runner.run(box.start())
@@ -132,22 +132,22 @@ def run(examples: int) -> None:
 
         @settings(max_examples=examples, deadline=None, database=None)
         @given(case=st.sampled_from(CASES), value=values)
-        def whatever(case: Any, value: str) -> None:
+        def any_value(case: Any, value: str) -> None:
             check(lambda kind, text: runner.run(read_one(kind, text)), case, value)
 
         try:
-            whatever()
+            any_value()
         finally:
             runner.run(ts.aclose())
             runner.run(box.stop())
 
 
-def test_whatever_stands_in_a_row_the_row_is_there_and_all_else_in_it() -> None:
-    """No consent becomes a yes, all other fields are as ever, and the record survives JSON and the store."""
+def test_any_value_in_a_row_leaves_all_other_fields_as_they_are() -> None:
+    """No consent becomes a yes, and the record survives JSON and the store."""
     run(300)
 
 
 @pytest.mark.slow
-def test_the_same_with_ten_thousand_examples() -> None:
-    """As above."""
+def test_ten_thousand_values_leave_all_other_fields_as_they_are() -> None:
+    """This is the test above with more examples."""
     run(10_000)

@@ -1,4 +1,4 @@
-"""Files of other people: encodings, delimiters, quotes and sheets."""
+"""Tables from other programs: encodings, delimiters, quotes and sheets."""
 
 import zipfile
 from datetime import date, datetime, time
@@ -16,7 +16,7 @@ PEOPLE = "email;last_name\nzoe@example.com;Zoë\n"
 
 
 def read_text(content: str | bytes, **options: str | None) -> FileRows:
-    """Read a text of which `email` and `last_name` are known names."""
+    """Read a text. `email` and `last_name` are known names of columns."""
     data = content.encode() if isinstance(content, str) else content
     return read(BytesIO(data), is_known=lambda name: name in ("email", "last_name"), **options)
 
@@ -45,8 +45,8 @@ def workbook(path: Path, *, sheets: tuple[str, ...] = ("People",)) -> Any:
         (PEOPLE.replace("\n", "\r\n").encode("cp1252"), 'Windows-1252, ";"'),
     ],
 )
-def test_encoding_and_delimiter_are_found_and_said(data: bytes, taken: str) -> None:
-    """A byte order mark, else UTF-8, else Windows-1252; the delimiter by the names of the header."""
+def test_the_encoding_and_the_delimiter_are_found_and_reported(data: bytes, taken: str) -> None:
+    """A byte order mark names the encoding. Without one it is UTF-8, or else Windows-1252."""
     found = read_text(data)
 
     assert found.taken == taken
@@ -54,8 +54,8 @@ def test_encoding_and_delimiter_are_found_and_said(data: bytes, taken: str) -> N
     assert found.rows == [Row(2, ("zoe@example.com", "Zoë"))]
 
 
-def test_options_overrule_what_is_found() -> None:
-    """Mac Roman has other letters for the same bytes, and a letter may be a delimiter."""
+def test_options_override_what_was_found() -> None:
+    """Mac Roman has other letters for the same bytes."""
     found = read_text("email;last_name:x\na;Zoë:y\n".encode("mac-roman"), encoding="mac-roman", delimiter=":")
 
     assert found.taken == 'mac-roman, ":"'
@@ -88,8 +88,8 @@ def test_options_overrule_what_is_found() -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "cannot be read as a spreadsheet"),
     ],
 )
-def test_what_is_no_table_is_refused_with_its_line(data: bytes, said: str) -> None:
-    """Nothing is guessed: not what a byte is, nor where a quote belongs."""
+def test_the_error_of_an_unreadable_table_names_the_reason(data: bytes, said: str) -> None:
+    """Neither a byte nor the place of a quote is guessed."""
     with pytest.raises(UnreadableFile) as caught:
         read_text(data)
 
@@ -112,8 +112,8 @@ def test_an_option_that_does_not_fit_is_refused(options: dict[str, str], said: s
         read_text("email\n", **options)
 
 
-def test_a_row_has_the_number_of_the_spreadsheet() -> None:
-    """Line breaks in cells and blank rows count as there; Excel's `sep=` is no row, and names the delimiter."""
+def test_a_row_has_the_same_number_as_in_a_spreadsheet() -> None:
+    """Blank rows count. Excel's `sep=` is no row, and names the delimiter."""
     text = 'sep=|\n\nemail|last_name\n"a\nb"|c\n\n|\nd|"e,f;g"\n'
 
     found = read_text(text)
@@ -128,8 +128,8 @@ def test_a_space_before_a_quote_is_no_part_of_the_cell() -> None:
     assert read_text('email, last_name\na, "b, c"\n').rows == [Row(2, ("a", "b, c"))]
 
 
-def test_a_cell_that_swallowed_rows_is_doubted() -> None:
-    """Two quotes too many make one row of three, with as many cells as the header."""
+def test_a_cell_that_contains_rows_is_doubted() -> None:
+    """Two quotes too many can join three rows into one with as many cells as the header."""
     header = "email,last_name,telephone,address_line_1\n"
     address = 'a@example.com,A,1,"Flat 2,\n1 High Street,\nLondon"\n'
 
@@ -152,24 +152,24 @@ def test_a_cell_that_swallowed_rows_is_doubted() -> None:
         'number,last_name\n7,"Smith\n8,Jones\n9,Adams"\n',
     ],
 )
-def test_every_row_that_a_quote_swallowed_is_doubted(text: str) -> None:
-    """Also with blank rows among them, without their last cells, and with the quote in the first cell."""
+def test_each_form_of_rows_within_quotes_is_doubted(text: str) -> None:
+    """Blank rows may be among them, last cells may be missing, and the quote may be in the first cell."""
     assert "a quote too many" in read_text(text).rows[-1].doubt
 
 
 @pytest.mark.parametrize("cell", ["1 High Street, Flat 2\nLondon", "Mail to zoe@example.com\nor ring", "a\n\nb", "x\n"])
 def test_lines_of_an_address_or_a_note_are_not_doubted(cell: str) -> None:
-    """They have not as many cells as a row, and none that is an e-mail alone."""
+    """They have fewer cells than a row, and no cell that is only an e-mail."""
     assert read_text(f'email,last_name,notes,x\na@example.com,A,"{cell}",\n').rows[0].doubt == ""
 
 
-def test_the_mark_of_the_end_of_a_file_is_no_row() -> None:
-    """Old programs put ^Z there."""
+def test_an_end_of_file_character_is_no_row() -> None:
+    """Old programs write ^Z at the end."""
     assert read_text("email\na@example.com\n\x1a").rows == [Row(2, ("a@example.com",))]
 
 
 def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:
-    """Numbers are their digits, days are in ISO 8601, errors are empty, and rows count from the top of the sheet."""
+    """A number becomes its digits, a day is in ISO 8601, an error is empty. Rows count from the top of the sheet."""
     book = workbook(tmp_path / "people.xlsx", sheets=("Empty", "People"))
     sheet = book.get_worksheet_by_name("People")
     day = book.add_format({"num_format": "dd/mm/yyyy"})
@@ -197,8 +197,8 @@ def test_the_cells_of_a_workbook_are_read_as_text(tmp_path: Path) -> None:
     ]
 
 
-def test_of_several_sheets_with_rows_one_is_named(tmp_path: Path) -> None:
-    """Which one is meant is not guessed."""
+def test_a_sheet_must_be_named_if_several_have_rows(tmp_path: Path) -> None:
+    """The error names the sheets."""
     book = workbook(tmp_path / "people.xlsx", sheets=("Old", "New", "Empty"))
     for name in ("Old", "New"):
         book.get_worksheet_by_name(name).write_string(0, 0, name)
@@ -216,7 +216,7 @@ def test_of_several_sheets_with_rows_one_is_named(tmp_path: Path) -> None:
 
 
 def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
-    """Repeated blank rows count; a consent of true is 1 if LibreOffice has made the file of another."""
+    """Repeated blank rows count. A true is 1 if LibreOffice converted the file."""
     header = '<table:table-cell office:value-type="string"><text:p>email</text:p></table:table-cell>'
     yes = '<table:table-cell office:value-type="float" office:value="1"/>'
     day = '<table:table-cell office:value-type="date" office:date-value="2026-07-01"/>'
@@ -241,7 +241,7 @@ def test_an_opendocument_sheet_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["truncated", "changed"])
 def test_a_broken_workbook_is_refused(tmp_path: Path, how: str) -> None:
-    """However it was broken, it is no table."""
+    """It may be truncated or changed."""
     book = workbook(tmp_path / "people.xlsx")
     book.get_worksheet_by_name("People").write_string(0, 0, "email")
     book.close()
@@ -255,8 +255,8 @@ def test_a_broken_workbook_is_refused(tmp_path: Path, how: str) -> None:
         read(BytesIO(bytes(data)))
 
 
-def test_a_cell_at_the_other_end_of_a_sheet_is_named(tmp_path: Path) -> None:
-    """All between would not fit into the memory."""
+def test_the_error_names_a_cell_at_the_far_end_of_a_sheet(tmp_path: Path) -> None:
+    """The cells between would not fit into memory."""
     book = workbook(tmp_path / "people.xlsx")
     for row, column in ((0, 0), (1_048_575, 16_383)):
         book.get_worksheet_by_name("People").write_string(row, column, "email")

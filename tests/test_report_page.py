@@ -34,7 +34,7 @@ MADE = datetime(2026, 1, 4, 9, 15, tzinfo=UTC)
 
 
 def page_of(performances: int, days: int = 40, *, failed: int = 0) -> str:
-    """Return the page about so many performances, sold on so many days; others could not be read."""
+    """Return the page about these numbers of performances and of days with sales. `failed` more could not be read."""
     tallies = SalesTally("date"), SalesTally("sold-day")
     for number in range(performances + failed):
         event = Event(f"evt-{number}", name=NAMES[number % len(NAMES)], archived=False)
@@ -60,14 +60,14 @@ def _booking(number: int, days: int) -> Booking:
 
 
 def colours(page: str) -> list[dict[str, str]]:
-    """Return the colours of a page, in light and in dark, by name."""
+    """Return the colours of a page by name, for light and for dark."""
     found = [
         dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{.*?\}", page, re.DOTALL)
     ]
     return [block for block in found if block]
 
 
-def light_of(colour: str) -> float:
+def luminance_of(colour: str) -> float:
     """Return the relative luminance of a colour, as WCAG defines it."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
@@ -76,12 +76,12 @@ def light_of(colour: str) -> float:
 
 def contrast(one: str, other: str) -> float:
     """Return the contrast of two colours, as WCAG defines it."""
-    dark, light = sorted((light_of(one), light_of(other)))
+    dark, light = sorted((luminance_of(one), luminance_of(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def test_texts_and_bars_stand_out_in_light_and_in_dark() -> None:
-    """WCAG 2.2 wants 4.5 to 1 for text (AA), and 3 to 1 for what a chart is understood by."""
+    """WCAG 2.2 (AA) requires 4.5 to 1 for text, and 3 to 1 for the parts of a chart."""
     light, dark = colours(page_of(1))
 
     for colour in (light, dark):
@@ -101,8 +101,8 @@ BLINDNESS = {
 
 
 @pytest.mark.parametrize("matrix", BLINDNESS.values(), ids=list(BLINDNESS))
-def test_the_colour_blind_can_tell_the_bars_apart(matrix: tuple[tuple[float, float, float], ...]) -> None:
-    """Bars above and below zero; besides, they go to different sides and have a sign."""
+def test_bars_differ_for_colour_blind_people(matrix: tuple[tuple[float, float, float], ...]) -> None:
+    """These are bars above and below zero. They also go to different sides and have a sign."""
     for colour in colours(page_of(1)):
         seen = []
         for name in ("bar", "below"):
@@ -113,8 +113,8 @@ def test_the_colour_blind_can_tell_the_bars_apart(matrix: tuple[tuple[float, flo
 
 
 @pytest.mark.parametrize("performances", [0, 1, 9, 500])
-def test_the_page_runs_nothing_and_loads_nothing(performances: int) -> None:
-    """Whatever the names of events are; the policy for the browser says so besides."""
+def test_the_page_runs_no_script_and_loads_nothing(performances: int) -> None:
+    """Names of events may be hostile. The policy for the browser forbids it, too."""
     page = page_of(performances)
 
     assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
@@ -126,13 +126,13 @@ def test_the_page_runs_nothing_and_loads_nothing(performances: int) -> None:
 
 
 def test_the_same_sales_make_the_same_page() -> None:
-    """To the last byte, at the same time."""
+    """The pages are equal to the last byte."""
     assert page_of(30) == page_of(30)
     assert "Made on 4 Jan 2026, 09:15." in page_of(30)
 
 
-def test_a_page_that_is_not_complete_says_so_everywhere() -> None:
-    """In a warning, at each total, above each chart, in the words for those who cannot see it, and at each table."""
+def test_an_incomplete_page_says_so_at_each_total_chart_and_table() -> None:
+    """The text for screen readers says so, too."""
     page = page_of(9, failed=2)
 
     for said in (
@@ -150,16 +150,16 @@ def test_a_page_that_is_not_complete_says_so_everywhere() -> None:
     assert re.findall('<dd class="amount">', page) == []
 
 
-def test_a_cancelled_performance_says_so_in_words() -> None:
-    """Beside its bar and in the table, and also if it is not known."""
+def test_a_cancelled_performance_is_named_as_cancelled() -> None:
+    """The bar and the table say so, also if it is unknown whether it is cancelled."""
     page = page_of(3)
 
     assert page.count(">4 Jan 2026, 19:30, cancelled<") == 3
     assert page.count(">5 Jan 2026, 19:30, perhaps cancelled, ") == 3
 
 
-def test_of_500_performances_the_highest_have_a_bar_and_all_are_in_the_table() -> None:
-    """The page says so, and a bar has a drawing for telephones and one for other screens."""
+def test_the_highest_of_500_performances_have_bars_and_all_are_in_the_table() -> None:
+    """The page says so. Each bar has a drawing for telephones and one for other screens."""
     page = page_of(500)
 
     assert "The 40 performances with the highest amounts have a bar. The 460 others together have no sum." in page
@@ -167,8 +167,8 @@ def test_of_500_performances_the_highest_have_a_bar_and_all_are_in_the_table() -
     assert page.count('role="rowheader"') == 500 + 1 + 40
 
 
-def test_no_performance_is_told() -> None:
-    """There is no chart then, and no empty table."""
+def test_a_page_without_performances_says_so() -> None:
+    """It has no chart and no table."""
     page = page_of(0)
 
     assert "<p>There are no performances.</p>" in page
@@ -179,8 +179,8 @@ def test_no_performance_is_told() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("performances", "days"), [(0, 1), (1, 1), (12, 40), (500, 1100)])
-async def test_a_browser_shows_the_page_on_every_screen(tmp_path: Path, performances: int, days: int) -> None:
-    """It asks for nothing, complains of nothing, nothing is wider than the screen, and one drawing of each is shown."""
+async def test_the_page_fits_screens_from_320_to_1280_pixels(tmp_path: Path, performances: int, days: int) -> None:
+    """It makes no request, logs nothing, is not wider than the screen, and shows one drawing of each chart."""
     file = tmp_path / "report.html"
     file.write_text(page_of(performances, days), "utf-8")
 
@@ -198,12 +198,12 @@ async def test_a_browser_shows_the_page_on_every_screen(tmp_path: Path, performa
             assert letters >= 9
 
         assert set(tab.requested) == {file.as_uri()}
-        assert tab.said == []
+        assert tab.messages == []
 
 
 @pytest.mark.slow
-async def test_no_text_of_a_chart_runs_into_another(tmp_path: Path) -> None:
-    """Names are cut before the amounts, in every script."""
+async def test_no_text_of_a_chart_overlaps_another(tmp_path: Path) -> None:
+    """Long names of any script are cut before the amounts."""
     file = tmp_path / "report.html"
     file.write_text(page_of(20), "utf-8")
     overlapping = """
@@ -225,7 +225,7 @@ async def test_no_text_of_a_chart_runs_into_another(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_screen_reader_gets_headings_charts_in_words_and_tables(tmp_path: Path) -> None:
-    """In this order, the same on a telephone; a chart is one picture with words, without its letters and lines."""
+    """They come in this order, also on a telephone. A chart is one picture with a text."""
     file = tmp_path / "report.html"
     file.write_text(page_of(12, failed=1), "utf-8")
     heard = {}
@@ -253,7 +253,7 @@ async def test_a_screen_reader_gets_headings_charts_in_words_and_tables(tmp_path
 
 @pytest.mark.slow
 async def test_the_page_is_printed_on_a4_in_light_colours_with_no_bar_cut(tmp_path: Path) -> None:
-    """From a dark screen, too: each page is A4, has its number, and has each row and each bar whole."""
+    """This is so also from a dark screen. Each page has its number."""
     file = tmp_path / "report.html"
     file.write_text(page_of(60, 300), "utf-8")
 

@@ -1,4 +1,4 @@
-"""Each operation as it goes over the wire: method, path, query, body, and the type that comes back."""
+"""The request of each operation: method, path, query and body, and the type of its result."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -132,12 +132,12 @@ OPERATIONS: list[Operation] = [
 
 
 def test_the_table_has_every_operation_of_the_api() -> None:
-    """Twenty-one operations, each once."""
+    """The API has twenty-one operations."""
     assert len({(method, path.split("?")[0]) for _, method, path, *_ in OPERATIONS}) == len(OPERATIONS) == 21
 
 
 @pytest.mark.parametrize(("call", "method", "path", "body", "status", "data", "kind"), OPERATIONS)
-async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
+async def test_an_operation_sends_the_request_of_the_guide_and_returns_its_model(
     mocked: TicketSource,
     api: MockedAPI,
     call: Call,
@@ -148,7 +148,7 @@ async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
     data: object,
     kind: type,
 ) -> None:
-    """An operation sends the guide's request, byte for byte in JSON terms, and returns its model."""
+    """The body has the same JSON as in the guide."""
     api.answer(method, path, None if data is None else {"data": data}, status=status)
 
     result = await call(mocked)
@@ -157,8 +157,8 @@ async def test_an_operation_sends_what_the_guide_says_and_returns_its_model(
     assert api.sent == [(method, path, body)]
 
 
-async def test_a_request_says_who_we_are_and_what_we_want(mocked: TicketSource, api: MockedAPI) -> None:
-    """A request carries the key, our user agent and the media types, and a type of body only with a body."""
+async def test_a_request_has_the_key_the_user_agent_and_the_media_types(mocked: TicketSource, api: MockedAPI) -> None:
+    """It has a Content-Type only if it has a body."""
     api.answer("GET", f"/customers/{CST}", {"data": customer_row()})
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()})
 
@@ -172,8 +172,8 @@ async def test_a_request_says_who_we_are_and_what_we_want(mocked: TicketSource, 
     assert ["Content-Type" in headers for headers in api.headers] == [False, True]
 
 
-async def test_a_model_may_stand_where_an_id_is_taken(ts: TicketSource) -> None:
-    """A customer or a note may be passed in the place of its id."""
+async def test_a_record_may_be_passed_instead_of_its_id(ts: TicketSource) -> None:
+    """This is so for customers and notes."""
     customer = await ts.customers.list().first()
     assert customer is not None
 
@@ -208,7 +208,7 @@ WRONG_IDS = [
 async def test_a_wrong_customer_id_is_refused_before_any_request(
     ts: TicketSource, box: Sandbox, call: str, wrong: Any
 ) -> None:
-    """Something that cannot be a customer's id raises ValueError, and the server hears nothing."""
+    """It raises ValueError."""
     more = [CustomerDraft(first_name="x")] if call == "update" else []
 
     with pytest.raises(ValueError, match="an id here is 'cst-'"):
@@ -220,7 +220,7 @@ async def test_a_wrong_customer_id_is_refused_before_any_request(
 
 
 async def test_a_wrong_note_id_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
-    """A customer's id in the place of a note's raises ValueError, and the server hears nothing."""
+    """It raises ValueError, also if it is the id of a customer."""
     with pytest.raises(ValueError, match="'csn-'"):
         await ts.notes.get(CST, CST)
     with pytest.raises(ValueError, match="'csn-'"):
@@ -229,8 +229,8 @@ async def test_a_wrong_note_id_is_refused_before_any_request(ts: TicketSource, b
     assert not box.requests
 
 
-async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
-    """An update or create with nothing in it raises ValueError, and the server hears nothing."""
+async def test_an_empty_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+    """It raises ValueError."""
     with pytest.raises(ValueError, match="nothing set"):
         await ts.customers.update(CST, CustomerDraft())
     with pytest.raises(ValueError, match="nothing set"):
@@ -241,8 +241,8 @@ async def test_a_draft_with_nothing_set_is_refused_before_any_request(ts: Ticket
     assert not box.requests
 
 
-async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
-    """A dict, a record or a draft of another kind raises TypeError, and the server hears nothing."""
+async def test_another_object_than_the_draft_is_refused_before_any_request(ts: TicketSource, box: Sandbox) -> None:
+    """A dict, a record or a draft of another kind raises TypeError."""
     wrong: Any
     for wrong in ({"first_name": "x"}, Customer(id=CST), NoteDraft(description="x"), None):
         with pytest.raises(TypeError, match="what is sent here is a CustomerDraft"):
@@ -251,8 +251,8 @@ async def test_what_is_not_the_right_draft_is_refused_before_any_request(ts: Tic
     assert not box.requests
 
 
-async def test_save_sends_the_difference_alone_and_parts_whole(api: MockedAPI, mocked: TicketSource) -> None:
-    """A changed name goes alone, a changed consent with the other consents; nothing goes if nothing differs."""
+async def test_save_sends_only_changed_texts_and_whole_parts(api: MockedAPI, mocked: TicketSource) -> None:
+    """A changed name is sent alone, a changed consent with the other consents. Nothing is sent if nothing differs."""
     for _ in range(2):
         api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row(1)})
         api.answer("PATCH", "/customers/cst-xxxxxxxxxx1", {"data": customer_row(1, last_name="New")})
@@ -270,8 +270,8 @@ async def test_save_sends_the_difference_alone_and_parts_whole(api: MockedAPI, m
     assert sent == [{"last_name": "New"}, {"consent": {"email": False, "post": False, "sms": False}}]
 
 
-async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
-    """The guide's three examples work one after the other, and nobody else changes."""
+async def test_the_customer_of_the_guide_is_created_updated_and_deleted(ts: TicketSource, box: Sandbox) -> None:
+    """These are the three examples of the guide. No other customer changes."""
     others = await ts.customers.list().collect()
 
     karl = await ts.customers.create(KARL_DRAFT)
@@ -293,8 +293,8 @@ async def test_the_guides_customer_is_created_updated_and_deleted(ts: TicketSour
     assert caught.value.path == f"/customers/{karl.id}"
 
 
-async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
-    """An attribute sent as None is cleared, one that is not sent stays."""
+async def test_a_none_clears_a_field_and_unset_keeps_it(ts: TicketSource) -> None:
+    """A field that is not sent keeps its value."""
     karl = await ts.customers.create(KARL_DRAFT)
 
     cleared = await ts.customers.update(karl, CustomerDraft(telephone=None, membership=None))
@@ -303,8 +303,8 @@ async def test_none_clears_and_unset_keeps(ts: TicketSource) -> None:
     assert (cleared.email, cleared.address, cleared.consent) == (karl.email, karl.address, karl.consent)
 
 
-async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts: TicketSource) -> None:
-    """The API's reasons are in the message and, as objects, in `errors`."""
+async def test_a_refused_draft_raises_validation_failed_with_the_reasons(ts: TicketSource) -> None:
+    """The reasons are in the message and in `errors`."""
     draft = CustomerDraft(email="not-an-email", membership=MembershipDraft(identifier="x" * 21))
 
     with pytest.raises(ValidationFailed, match="POST /customers was answered 400: validation_failed") as caught:
@@ -314,7 +314,7 @@ async def test_what_the_api_refuses_raises_validation_failed_with_its_reasons(ts
     assert {e.get("code") for e in caught.value.errors} == {"validation_failed"}
 
 
-async def test_another_record_than_the_one_that_was_updated_says_nothing_about_the_update(
+async def test_an_update_answered_with_another_record_has_an_unknown_outcome(
     mocked: TicketSource, api: MockedAPI
 ) -> None:
     """It may be the answer to another call."""
@@ -324,8 +324,8 @@ async def test_another_record_than_the_one_that_was_updated_says_nothing_about_t
         await mocked.customers.update(CST, CustomerDraft(email=None))
 
 
-async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSource, api: MockedAPI) -> None:
-    """An answer about another customer raises, rather than being taken for the one asked for."""
+async def test_a_get_answered_with_another_record_raises_invalid_response(mocked: TicketSource, api: MockedAPI) -> None:
+    """The other record is not returned."""
     api.answer("GET", f"/customers/{CST}", {"data": customer_row(2)})
 
     with pytest.raises(InvalidResponse, match="asked for was cst-xxxxxxxxxx1") as caught:
@@ -338,8 +338,8 @@ async def test_another_record_than_the_one_asked_for_is_refused(mocked: TicketSo
     )
 
 
-async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketSource, api: MockedAPI) -> None:
-    """If the answer to a create is broken, the error says so, that the write was accepted, and the id."""
+async def test_the_error_of_an_unreadable_created_record_has_its_id(mocked: TicketSource, api: MockedAPI) -> None:
+    """The error also says that the write was accepted."""
     api.answer("POST", "/customers", {"data": {**customer_row(), "attributes": None}}, status=201)
 
     with pytest.raises(InvalidResponse, match="The write itself was accepted") as caught:
@@ -349,10 +349,10 @@ async def test_a_created_record_that_cannot_be_read_names_its_id(mocked: TicketS
     assert caught.value.json_path == "$.data.attributes"
 
 
-async def test_a_record_of_which_a_value_cannot_be_read_is_returned_by_every_call(
+async def test_a_record_with_an_unreadable_value_is_returned_by_every_call(
     mocked: TicketSource, api: MockedAPI
 ) -> None:
-    """A create, a get and an update have done their work; what could not be read is in the record."""
+    """The value is in `invalid` after a create, a get and an update."""
     odd = {"data": customer_row(consent={"email": "false"})}
     api.answer("POST", "/customers", odd, status=201)
     api.answer("GET", f"/customers/{CST}", odd)
@@ -366,10 +366,8 @@ async def test_a_record_of_which_a_value_cannot_be_read_is_returned_by_every_cal
         assert customer.invalid == {"consent.email": "false"}
 
 
-async def test_a_part_with_a_value_that_could_not_be_read_is_not_sent_whole(
-    mocked: TicketSource, api: MockedAPI
-) -> None:
-    """It would be cleared. Set anew it may be sent, and so may another part; a part given by id is the caller's own."""
+async def test_a_part_with_an_unreadable_value_is_not_sent_without_it(mocked: TicketSource, api: MockedAPI) -> None:
+    """Sending it would clear the value. The part is sent if the draft sets the value, or if only an id is given."""
     before = attrs.evolve(
         Customer(CST, address=Address("1 High Street"), consent=Consent(email=True)),
         invalid={"address.postcode": ["x"], "telephone": {}},
@@ -412,10 +410,10 @@ ODD = attrs.evolve(
         ),
     ],
 )
-async def test_save_neither_replaces_nor_clears_what_could_not_be_read(
+async def test_save_neither_replaces_nor_clears_an_unreadable_value(
     mocked: TicketSource, after: Customer, field: str, advice: str
 ) -> None:
-    """Nor does it send nothing without a word: the error says what does."""
+    """The error says how to write it."""
     with pytest.raises(UnreadableValue) as caught:
         await mocked.customers.save(ODD, after)
 
@@ -423,8 +421,8 @@ async def test_save_neither_replaces_nor_clears_what_could_not_be_read(
     assert advice in str(caught.value)
 
 
-async def test_what_could_not_be_read_is_replaced_by_a_draft_of_it(mocked: TicketSource, api: MockedAPI) -> None:
-    """A draft sends what it names, so that nothing is destroyed by accident."""
+async def test_a_draft_replaces_an_unreadable_value(mocked: TicketSource, api: MockedAPI) -> None:
+    """A draft sends only the fields that it names."""
     api.answer("PATCH", f"/customers/{CST}", {"data": customer_row()}, repeat=True)
 
     await mocked.customers.update(ODD, CustomerDraft(address=AddressDraft(line_1="1 High Street")))
@@ -441,7 +439,7 @@ async def test_what_could_not_be_read_is_replaced_by_a_draft_of_it(mocked: Ticke
 
 
 async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: TicketSource, api: MockedAPI) -> None:
-    """A write that is answered with something unreadable, or a server error, may have taken effect."""
+    """It may have taken effect. A server error is such an answer, too."""
     api.answer("POST", "/customers", status=201, body="<html>oops")
     api.answer("PATCH", f"/customers/{CST}", status=500)
 
@@ -456,8 +454,8 @@ async def test_a_write_without_a_readable_answer_has_an_unknown_outcome(mocked: 
     assert "Karl" not in str(updated.value.to_dict())
 
 
-async def test_a_list_of_notes_gives_each_note_once(ts: TicketSource) -> None:
-    """All notes of a customer come, in pages, each once."""
+async def test_a_list_of_notes_yields_each_note_once(ts: TicketSource) -> None:
+    """They come in two pages or more."""
     karl = await ts.customers.create(KARL_DRAFT)
     made = [await ts.notes.create(karl, NoteDraft(description=f"note {n}", created_by="Ann")) for n in range(5)]
 
@@ -494,10 +492,10 @@ STARTS = {
         (StartFilter.between(date(2026, 5, 9), DAY), "after", "2026-05-07", {"on", "2026-05-09T23:59:59+01:00"}),
     ],
 )
-async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
+async def test_a_date_filter_requests_more_days_and_keeps_the_wanted_dates(
     mocked: TicketSource, api: MockedAPI, owner: str, start: StartFilter, operator: str, value: str, kept: set[str]
 ) -> None:
-    """From a server that ignores the filter, the dates of those days come, as written, and those without a start."""
+    """Here the server ignores the filter. Dates without a start are kept, too."""
     query = f"filter[start][operator]={operator}&filter[start][value]={value}&page=1&per_page=100"
     rows = [date_row(n, text) for n, text in enumerate([*STARTS, None])]
     parent = f"/{owner}/{'evt' if owner == 'events' else 'ven'}-1/dates"
@@ -509,8 +507,8 @@ async def test_a_date_filter_asks_for_more_and_keeps_what_was_asked_for(
     assert [None if d.start is None else d.start.isoformat() for d in dates] == [*wanted, None]
 
 
-async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked: TicketSource, api: MockedAPI) -> None:
-    """One date after nine that are dropped is found on the second page, where the filter is asked for again."""
+async def test_dates_that_a_filter_drops_do_not_count_towards_max_items(mocked: TicketSource, api: MockedAPI) -> None:
+    """The first wanted date is on the second page, which is requested with the same filter."""
     query = "filter[start][operator]=after&filter[start][value]=2026-05-09"
     path = "/events/evt-1/dates"
     early = [date_row(n, "2026-05-01T19:30:00+00:00") for n in range(9)]
@@ -527,8 +525,8 @@ async def test_what_a_date_filter_drops_does_not_count_towards_max_items(mocked:
 @pytest.mark.parametrize(
     "start", [StartFilter.on(DAY), StartFilter.between(DAY, DAY), StartFilter.after(DAY), StartFilter.before(DAY)]
 )
-def test_a_date_filter_asks_for_all_that_it_keeps_in_any_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
-    """Also if the server compares days of its own zone, and does not include the day that is named."""
+def test_a_date_filter_requests_enough_days_for_any_time_zone_of_the_server(start: StartFilter, zone: timezone) -> None:
+    """The server may compare days in another zone, and may leave out the named day."""
     asked = start.query()
     bound = date.fromisoformat(asked["filter[start][value]"])
     moments = [datetime(2026, 5, 7, hour % 24, tzinfo=UTC) + timedelta(days=hour // 24) for hour in range(7 * 24)]
@@ -539,15 +537,15 @@ def test_a_date_filter_asks_for_all_that_it_keeps_in_any_zone_of_the_server(star
     assert all(day > bound if asked["filter[start][operator]"] == "after" else day < bound for day in days)
 
 
-def test_a_date_filter_at_the_ends_of_the_calendar_asks_for_everything() -> None:
-    """There is no day before the first, so the server is not asked to filter."""
+def test_a_date_filter_at_the_ends_of_the_calendar_requests_everything() -> None:
+    """There is no day before the first, so no filter is sent."""
     assert StartFilter.on(date.min).query() == {}
     assert StartFilter.before(date.max).query() == {}
     assert StartFilter().query() == {}
 
 
-def test_a_date_filter_that_cannot_be_is_refused() -> None:
-    """A last day before the first, and what is no day, raise at once."""
+def test_a_date_filter_with_wrong_days_is_refused() -> None:
+    """The last day may not be before the first, and a text is no day."""
     with pytest.raises(ValueError, match="give the earlier day first"):
         StartFilter.between(DAY, date(2026, 5, 9))
     with pytest.raises(TypeError, match="first must be a day"):

@@ -1,4 +1,4 @@
-"""No report of an error shows the API key, with the locals of all frames and however the call has ended."""
+"""No report of an error shows the API key, even with the locals of all frames."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ async def cancelled(work: Awaitable[object]) -> None:
 
 
 async def in_a_failing_group(work: Awaitable[object]) -> None:
-    """Let another task of its group fail."""
+    """Cancel work by a failure of another task in its group."""
 
     async def fail() -> None:
         await asyncio.sleep(0.1)
@@ -61,27 +61,27 @@ async def in_a_failing_group(work: Awaitable[object]) -> None:
         group.create_task(fail())
 
 
-class Kept(Transport):
-    """Keeps what Sentry would send."""
+class StoringTransport(Transport):
+    """Stores what Sentry would send."""
 
     sent: list[bytes]
 
     def capture_envelope(self, envelope: Any) -> None:
-        """Keep it."""
+        """Store an envelope."""
         self.sent.append(envelope.serialize())
 
 
 @pytest.fixture(name="sentry")
 def _sentry() -> Iterator[list[bytes]]:
-    Kept.sent = []
+    StoringTransport.sent = []
     with sentry_sdk.new_scope():
-        sentry_sdk.init(dsn="http://public@127.0.0.1:9/1", transport=Kept, default_integrations=False)
-        yield Kept.sent
+        sentry_sdk.init(dsn="http://public@127.0.0.1:9/1", transport=StoringTransport, default_integrations=False)
+        yield StoringTransport.sent
         sentry_sdk.init()
 
 
 def reports(error: BaseException, sentry: list[bytes]) -> str:
-    """Return everything that reports with locals say of an error."""
+    """Return all texts of reports about an error, with locals."""
     written = io.StringIO()
     console = rich.console.Console(file=written, width=200)
     kind, value, frames = type(error), error, error.__traceback__
@@ -101,7 +101,7 @@ def ours_of(error: BaseException) -> list[str]:
 
 
 def files_of(error: BaseException | None) -> Iterator[str]:
-    """Yield the files of all frames of an error and of those that it is linked to."""
+    """Yield the files of all frames of an error and of the errors that it is linked to."""
     if error is None:
         return
     yield from (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
@@ -117,10 +117,10 @@ def files_of(error: BaseException | None) -> Iterator[str]:
         ("socks5://karl:sekret@127.0.0.1:1", "begins with 'socks5'"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_shows_no_password(
+async def test_the_error_of_an_unusable_proxy_shows_no_password(
     sentry: list[bytes], monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
 ) -> None:
-    """The environment has it, and the way through the proxy needs it."""
+    """The password is in the environment, and the proxy needs it."""
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.delenv("no_proxy", raising=False)
     async with TicketSource(KEY, trust_env=True, retry=RetryPolicy(attempts=1)) as ts:
@@ -133,8 +133,8 @@ async def test_a_proxy_that_cannot_be_used_shows_no_password(
 
 @pytest.mark.parametrize("way", [timed_out, waited_for, cancelled, in_a_failing_group])
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
-async def test_a_call_that_is_cut_off_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
-    """Nor does a report of it have a frame of the HTTP library, whose locals hold the headers."""
+async def test_the_error_of_an_interrupted_call_shows_no_key(sentry: list[bytes], way: Way, auth: Any) -> None:
+    """A report has no frame of the HTTP library either: the locals there have the headers."""
     async with (
         Sandbox(customers=1, api_key=KEY, latency=5) as box,
         TicketSource(KEY, base_url=box.url, auth=auth) as ts,
@@ -151,8 +151,8 @@ async def test_a_call_that_is_cut_off_shows_no_key(sentry: list[bytes], way: Way
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"status": 401}, {"cut": "after_write"}, {"body": "<html>"}, {"slow": 5}]
 )
-async def test_a_call_that_fails_shows_no_key(sentry: list[bytes], fault: dict[str, Any]) -> None:
-    """Whether the API answers with an error, with nothing, or too late."""
+async def test_the_error_of_a_failed_call_shows_no_key(sentry: list[bytes], fault: dict[str, Any]) -> None:
+    """The API may answer with an error, with nothing, or too late."""
     times, retry = Timeouts(connect=0.1, response=0.2, total=0.3), RetryPolicy(attempts=1)
     async with (
         Sandbox(customers=1, api_key=KEY) as box,
@@ -171,8 +171,8 @@ async def test_a_call_that_fails_shows_no_key(sentry: list[bytes], fault: dict[s
     "wrong",
     [{"base_url": "ftp://x"}, {"auth": "digest"}, {"user_agent": ""}, {"max_body": 0}, {"retry": 3}, {"limiter": 1}],
 )
-def test_a_client_that_cannot_be_built_shows_no_key(sentry: list[bytes], wrong: dict[str, Any]) -> None:
-    """Whatever else is wrong."""
+def test_the_error_of_a_wrong_option_shows_no_key(sentry: list[bytes], wrong: dict[str, Any]) -> None:
+    """The error is raised when the client is built."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
         TicketSource(_key(), **wrong)
 
@@ -185,8 +185,8 @@ def _key() -> str:
     return KEY
 
 
-def test_a_key_that_cannot_be_one_is_not_shown_either(sentry: list[bytes]) -> None:
-    """It may be a good one with a line end."""
+def test_the_locals_of_the_error_of_an_invalid_key_show_no_key(sentry: list[bytes]) -> None:
+    """It may be a valid key with a line end."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - of any kind
         TicketSource("".join([_key(), chr(10)]))
 

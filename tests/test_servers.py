@@ -1,4 +1,4 @@
-"""The help of the tests themselves: servers that start or say why not, and signals."""
+"""The helpers of the tests: servers that start or report why not, and signals."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from servers import CannotStart, Program, RabbitServer, free_ports, on_a_free_po
 
 SILENT = "import time; time.sleep(3600)"
 COMPLAINS = "import sys; sys.exit('FATAL: the disk is full')"
-WHEN_THE_OTHER_HAS_SPOKEN = """
+AFTER_THE_OTHER_HAS_PRINTED = """
 import pathlib, time
 while not pathlib.Path("log.txt").read_text():
     time.sleep(0.01)
@@ -23,12 +23,12 @@ while not pathlib.Path("log.txt").read_text():
 
 
 def never() -> None:
-    """Answer never."""
+    """Never answer."""
     raise ConnectionRefusedError
 
 
-def never_but_wait_for_words(folder: Path) -> None:
-    """Answer never, and return only when the server has said something, or after a minute."""
+def never_after_output(folder: Path) -> None:
+    """Never answer, and raise when the server has printed something, or after a minute."""
     for _ in range(6000):
         if (folder / "log.txt").read_text():
             break
@@ -36,13 +36,13 @@ def never_but_wait_for_words(folder: Path) -> None:
     never()
 
 
-def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
-    """The error has what it wrote, and the process that was started beside it is gone."""
+def test_a_server_that_ends_raises_its_output_and_leaves_no_process(tmp_path: Path) -> None:
+    """The error has its output. The other process of the server has ended, too."""
     with pytest.raises(CannotStart, match="FATAL: the disk is full"):
         Program(
             tmp_path,
             [sys.executable, "-c", f"import os; print(os.getpid(), flush=True); {SILENT}"],
-            [sys.executable, "-c", f"{WHEN_THE_OTHER_HAS_SPOKEN}{COMPLAINS}"],
+            [sys.executable, "-c", f"{AFTER_THE_OTHER_HAS_PRINTED}{COMPLAINS}"],
             answers=never,
         )
 
@@ -51,20 +51,20 @@ def test_a_server_that_ends_says_its_own_words_and_leaves_nothing(tmp_path: Path
         os.kill(beside, 0)
 
 
-def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
-    """After its time it is ended, and the error has what it said until then."""
+def test_a_server_that_does_not_answer_raises_its_output(tmp_path: Path) -> None:
+    """It is ended after its time. The error has its output until then."""
     with pytest.raises(CannotStart, match=r"does not answer. It said:\nstill starting"):
         Program(
             tmp_path,
             [sys.executable, "-c", f"print('still starting', flush=True); {SILENT}"],
-            answers=lambda: never_but_wait_for_words(tmp_path),
+            answers=lambda: never_after_output(tmp_path),
             patience=0,
         )
 
 
 @pytest.mark.parametrize(("said", "tries"), [("bind: Address already in use", 3), ("the disk is full", 1)])
-def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: int) -> None:
-    """Another port is tried; any other failure is raised at once."""
+def test_another_port_is_tried_only_if_a_port_is_taken(said: str, tries: int) -> None:
+    """Any other failure is raised at once."""
     tried: list[int] = []
 
     def start() -> str:
@@ -81,8 +81,8 @@ def test_a_port_that_was_taken_meanwhile_is_no_reason_to_fail(said: str, tries: 
     assert len(tried) == tries
 
 
-def test_a_port_that_is_taken_each_time_is_an_error_in_the_end() -> None:
-    """After five tries the server's own words are raised."""
+def test_five_taken_ports_are_an_error() -> None:
+    """The error of the fifth try is raised."""
     tried: list[int] = []
 
     def start() -> None:
@@ -100,10 +100,8 @@ def test_ports_that_are_found_together_are_different() -> None:
 
 
 @pytest.mark.slow
-def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It tries other ports if its own, the one between nodes, or that of its names server is taken."""
+def test_rabbitmq_starts_though_any_one_of_its_ports_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This may be its own port, the port between nodes, or the port of its names server."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
 
@@ -121,8 +119,8 @@ def test_a_rabbit_starts_whichever_of_its_ports_was_taken_meanwhile(
     assert list(chosen) == []
 
 
-def test_children_have_default_signals_whatever_the_parent_of_the_tests_ignores() -> None:
-    """As under `nohup` and in the background of a script."""
+def test_child_processes_have_default_signals_even_if_the_parent_ignores_them() -> None:
+    """`nohup` and background jobs of a script ignore signals."""
     code = "import signal; print(*(signal.getsignal(n).name for n in (signal.SIGHUP, signal.SIGTERM)))"
     tests = Path(__file__).parent
     begin = f"import sys; sys.path[:0] = [{str(tests)!r}]; import conftest, subprocess; conftest.pytest_configure()"

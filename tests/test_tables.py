@@ -1,4 +1,4 @@
-"""What people see of records, column by column, and what is written back."""
+"""The columns of tables, and how values are written back."""
 
 from datetime import date
 from decimal import Decimal
@@ -11,8 +11,8 @@ from ticketsource_async import Amount, Customer, CustomerDraft, Unset
 from ticketsource_async.tables import BOOKINGS, CUSTOMERS, PROGRAMME, WRITABLE, Value, apply_values, draft_of, text_of
 
 
-def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
-    """The cells stand under their columns; None is empty, booleans are true and false, dates ISO 8601."""
+def test_a_customer_is_one_flat_row() -> None:
+    """None is an empty cell, booleans are true and false, dates are in ISO 8601."""
     row = dict(zip(CUSTOMERS.names, map(text_of, CUSTOMERS.row(ZOE)), strict=True))
 
     assert row["id"] == "cst-1"
@@ -24,13 +24,13 @@ def test_a_customer_is_one_flat_row_under_a_stable_header() -> None:
 
 
 @pytest.mark.parametrize(("amount", "cell"), [("-1E2", "-100"), ("1e-7", "0.0000001"), ("0.10", "0.10")])
-def test_money_in_a_cell_is_as_in_to_dict(amount: str, cell: str) -> None:
-    """No exponent, which a spreadsheet would round, and all digits."""
+def test_money_in_a_cell_has_the_same_text_as_in_to_dict(amount: str, cell: str) -> None:
+    """It has all digits and no exponent."""
     assert text_of(Decimal(amount)) == cell == Amount(gross=Decimal(amount)).to_dict()["gross"]
 
 
-def test_no_column_is_taken_away_or_moved() -> None:
-    """People's spreadsheets and programs count on the names and their order."""
+def test_some_known_columns_keep_their_places() -> None:
+    """Spreadsheets and programs of users rely on the names and their order."""
     assert CUSTOMERS.names[:3] == ("id", "title", "first_name")
     assert CUSTOMERS.names[16:19] == ("consent_sms", "created_at", "updated_at")
     assert (BOOKINGS.names[0], BOOKINGS.names[25]) == ("event_id", "updated_at")
@@ -38,7 +38,7 @@ def test_no_column_is_taken_away_or_moved() -> None:
 
 
 def test_every_field_of_a_draft_has_a_column_that_writes_it() -> None:
-    """What people can see and the API takes can be written, and comes back in the record."""
+    """Each written value is in the record afterwards."""
     samples: dict[str, Value] = {"yes": True, "day": date(2026, 1, 31)}
     values = {name: samples.get(column.kind, name) for name, column in WRITABLE.items()}
 

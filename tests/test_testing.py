@@ -11,8 +11,8 @@ from ticketsource_async.testing import no_waiting
 
 
 @pytest.mark.virtual_time
-async def test_no_client_waits_and_afterwards_all_do(box: Sandbox) -> None:
-    """In the block a client that was made before it neither backs off nor pauses; the skipped waits have events."""
+async def test_a_client_does_not_wait_in_the_block_and_waits_after_it(box: Sandbox) -> None:
+    """The client was made before the block. The block lists the skipped waits."""
     clock = asyncio.get_running_loop().time
     limiter = LocalRateLimiter(RateLimit(1, per=120), clock=clock)
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
@@ -32,8 +32,8 @@ async def test_no_client_waits_and_afterwards_all_do(box: Sandbox) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_client_without_a_limit_waits_between_attempts_but_in_the_block(box: Sandbox) -> None:
-    """Before and after the block a call takes as long as the server asks for; no limiter waits in its place."""
+async def test_a_client_without_a_limit_waits_between_attempts_except_in_the_block(box: Sandbox) -> None:
+    """Before and after the block, a call waits as long as the server asks for."""
     clock = asyncio.get_running_loop().time
     took: list[float] = []
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
@@ -57,8 +57,8 @@ async def test_a_client_without_a_limit_waits_between_attempts_but_in_the_block(
 
 
 @pytest.mark.parametrize(("given", "attempts"), [({}, 4), ({"attempts": 2}, 2), ({"attempts": 1000}, 100)])
-async def test_attempts_are_capped(box: Sandbox, given: Any, attempts: int) -> None:
-    """A policy for nights does not make a test loop for long; a policy of fewer attempts stays as it is."""
+async def test_the_number_of_attempts_is_capped(box: Sandbox, given: Any, attempts: int) -> None:
+    """So a policy with many attempts does not slow a test. A policy with fewer attempts is not changed."""
     box.fail(status=503, times=None)
     patient = RetryPolicy(attempts=100)
     async with TicketSource(box.api_key, base_url=box.url, retry=patient, rate_limit=None) as ts:
@@ -72,8 +72,8 @@ async def test_attempts_are_capped(box: Sandbox, given: Any, attempts: int) -> N
     assert (sent, len(box.requests)) == (attempts, attempts + 1)
 
 
-async def test_what_would_not_be_waited_for_is_an_error_as_ever(box: Sandbox) -> None:
-    """A server that asks for an hour ends the call at once, and nothing was skipped."""
+async def test_a_wait_that_is_too_long_is_still_an_error(box: Sandbox) -> None:
+    """The server asks for an hour, which no call waits for. Nothing was skipped."""
     box.fail(status=429, headers={"Retry-After": "3600"})
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         with no_waiting() as skipped, pytest.raises(RateLimited):
@@ -84,7 +84,7 @@ async def test_what_would_not_be_waited_for_is_an_error_as_ever(box: Sandbox) ->
 
 @pytest.mark.virtual_time
 async def test_blocks_may_end_in_any_order(box: Sandbox) -> None:
-    """Two tasks, each with a block of its own, restore what was before both."""
+    """Two tasks may each have a block. After both, a call waits again."""
     clock = asyncio.get_running_loop().time
     first, second = no_waiting(attempts=1), no_waiting()
     first.__enter__()
@@ -99,8 +99,8 @@ async def test_blocks_may_end_in_any_order(box: Sandbox) -> None:
     assert clock() >= 61
 
 
-def test_an_error_in_the_block_ends_it_and_no_attempts_are_refused() -> None:
-    """Nothing stays switched off after a test that fails."""
+def test_an_error_in_the_block_is_raised_and_zero_attempts_are_refused() -> None:
+    """The block does not begin with zero attempts."""
     with pytest.raises(ZeroDivisionError), no_waiting():
         raise ZeroDivisionError
     with pytest.raises(ValueError, match="attempts must be a whole number, 1 or more, not 0"), no_waiting(attempts=0):

@@ -1,4 +1,4 @@
-"""`with_options`: the same client, for calls with other options."""
+"""`with_options`: a view of a client, whose calls have other options."""
 
 import asyncio
 import gc
@@ -34,7 +34,7 @@ from ticketsource_async.testing import no_waiting
 
 
 async def test_a_view_has_the_session_and_the_operations_of_its_client(box: Sandbox, ts: TicketSource) -> None:
-    """All of them, over one connection pool, also of a view of a view."""
+    """A view of a view has them, too."""
     view = ts.with_options(retry=ONCE).with_options(timeouts=Timeouts(total=50))
     first = await view.customers.list().first()
     assert first is not None
@@ -48,7 +48,7 @@ async def test_a_view_has_the_session_and_the_operations_of_its_client(box: Sand
 
 
 async def test_a_view_keeps_its_client_alive(box: Sandbox) -> None:
-    """Also a view of a view: nothing is warned of, or closed, while one is in use."""
+    """A view of a view does so, too: the client is not closed, and nothing warns, while the view is in use."""
     client = TicketSource(box.api_key, base_url=box.url)
     view = client.with_options(retry=ONCE).with_options(priority="bulk")
     gone = weakref.ref(client)
@@ -61,8 +61,8 @@ async def test_a_view_keeps_its_client_alive(box: Sandbox) -> None:
     await alive.aclose()
 
 
-def test_a_view_knows_its_address_and_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of its client, so that a function that takes `Operations` can tell them."""
+def test_a_view_has_the_base_url_and_the_proxy_of_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a function that takes `Operations` can report them."""
     monkeypatch.setenv("HTTPS_PROXY", "http://karl:geheim@proxy.example:3128")
     view = TicketSource(KEY, trust_env=True).with_options(priority="bulk")
 
@@ -73,14 +73,14 @@ def test_a_view_knows_its_address_and_its_proxy(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_view_can_be_neither_closed_nor_entered() -> None:
-    """Its client is closed where it was opened."""
+    """Only its client can be closed."""
     view = TicketSource(KEY).with_options(priority="bulk")
 
     assert not any(hasattr(view, name) for name in ("aclose", "__aenter__", "__aexit__", "__enter__"))
 
 
-async def test_a_view_ends_with_its_client(box: Sandbox) -> None:
-    """A call in flight too; a write may have been done."""
+async def test_closing_the_client_ends_the_calls_of_a_view(box: Sandbox) -> None:
+    """A write in flight has an unknown outcome."""
     box.fail(slow=3600)
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         view = ts.with_options(retry=ONCE)
@@ -93,8 +93,8 @@ async def test_a_view_ends_with_its_client(box: Sandbox) -> None:
         await view.customers.get("cst-1")
 
 
-async def test_the_retries_of_a_view_are_its_own(box: Sandbox) -> None:
-    """The client itself goes on as before."""
+async def test_a_view_has_its_own_retries(box: Sandbox) -> None:
+    """The retries of the client do not change."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         with no_waiting():
             box.fail(status=503, times=5)
@@ -106,8 +106,8 @@ async def test_the_retries_of_a_view_are_its_own(box: Sandbox) -> None:
     assert (once.value.attempts, often.value.attempts) == (1, 4)
 
 
-async def test_the_timeouts_of_a_view_are_its_own(box: Sandbox, ts: TicketSource) -> None:
-    """A call may take longer, or less long, than others."""
+async def test_a_view_has_its_own_timeouts(box: Sandbox, ts: TicketSource) -> None:
+    """The timeouts of the client do not change."""
     box.fail(slow=3600)
     hasty = ts.with_options(timeouts=Timeouts(connect=0.1, response=0.2, total=0.2))
     with pytest.raises(RequestTimedOut) as caught:
@@ -117,8 +117,8 @@ async def test_the_timeouts_of_a_view_are_its_own(box: Sandbox, ts: TicketSource
     assert len(await ts.customers.list().collect()) == 25
 
 
-async def test_the_events_of_a_view_go_elsewhere(box: Sandbox) -> None:
-    """To another function, or with None nowhere."""
+async def test_a_view_has_its_own_on_event(box: Sandbox) -> None:
+    """With None, its calls have no events."""
     ours: list[CallEvent] = []
     theirs: list[CallEvent] = []
     async with TicketSource(box.api_key, base_url=box.url, on_event=ours.append) as ts:
@@ -131,8 +131,8 @@ async def test_the_events_of_a_view_go_elsewhere(box: Sandbox) -> None:
     assert [event.path for event in ours if isinstance(event, AttemptEvent)] == ["/customers"]
 
 
-class Noting:
-    """A limiter that notes the priorities it is asked for."""
+class RecordingLimiter:
+    """A limiter that records the requested priorities."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -147,10 +147,10 @@ class Noting:
         """Pause."""
 
 
-async def test_the_priority_of_a_view_is_its_own(box: Sandbox) -> None:
-    """As that of a client: single calls and first pages are bulk, or not; those of the client keep theirs."""
+async def test_a_view_has_its_own_priority(box: Sandbox) -> None:
+    """With "bulk", single calls and first pages are bulk, too. Calls of the client keep their priority."""
     (customer_id,) = box.customers.ids(0, 1)
-    limiter = Noting()
+    limiter = RecordingLimiter()
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
         for view in (ts.with_options(priority="interactive"), ts.with_options(priority="bulk")):
             await view.customers.get(customer_id)
@@ -164,8 +164,8 @@ async def test_the_priority_of_a_view_is_its_own(box: Sandbox) -> None:
     assert limiter.asked[8:] == ["interactive"]
 
 
-async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
-    """`Accept` is replaced, also if it is written otherwise; the client sends none of them."""
+async def test_the_headers_of_a_view_are_added_to_its_requests(api: MockedAPI) -> None:
+    """`Accept` is replaced, in any spelling. The client itself does not send them."""
     for _ in range(3):
         api.answer("GET", "/customers/cst-xxxxxxxxxx1", {"data": customer_row()})
     async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
@@ -211,8 +211,8 @@ async def test_the_headers_of_a_view_are_sent_besides(api: MockedAPI) -> None:
         (None, "headers must be a dict of names and texts, not NoneType"),
     ],
 )
-def test_headers_that_would_spoil_a_call_are_refused(headers: Any, said: str) -> None:
-    """With a typed error, and no value in it nor in the locals of our frames: it may be a key."""
+def test_headers_that_would_break_a_call_are_refused(headers: Any, said: str) -> None:
+    """A value may be a key, so neither the error nor its locals show one."""
     with pytest.raises(ConfigurationError, match=said) as caught:
         TicketSource("skl-another").with_options(headers=headers)
 
@@ -220,10 +220,10 @@ def test_headers_that_would_spoil_a_call_are_refused(headers: Any, said: str) ->
     assert not any(KEY in seen for seen in ours_of(caught.value))
 
 
-async def test_no_report_shows_the_headers_of_a_view(
+async def test_logs_and_locals_do_not_show_the_headers_of_a_view(
     box: Sandbox, caplog: pytest.LogCaptureFixture, ts: TicketSource
 ) -> None:
-    """Their values may be secret: no repr, no log and no local of our frames has them."""
+    """Their values may be secret. No repr shows them either."""
     caplog.set_level(logging.DEBUG)
     box.fail(status=500)
     view = ts.with_options(headers={"X-Token": "sekret"})
@@ -243,7 +243,7 @@ async def test_no_report_shows_the_headers_of_a_view(
     ],
 )
 def test_no_error_about_another_option_shows_the_headers(options: Any) -> None:
-    """Nor what was given for an option that there is not."""
+    """It does not show the value of an unknown option either."""
     with pytest.raises((ConfigurationError, TypeError)) as caught:
         TicketSource("skl-another").with_options(**options)
 
@@ -261,14 +261,14 @@ def test_no_error_about_another_option_shows_the_headers(options: Any) -> None:
         ({"priority": None}, "priority must be"),
     ],
 )
-def test_an_option_that_cannot_work_is_named(options: Any, said: str) -> None:
-    """As when a client is built."""
+def test_the_error_names_an_option_that_cannot_work(options: Any, said: str) -> None:
+    """The same is true when a client is built."""
     with pytest.raises(ConfigurationError, match=said):
         TicketSource(KEY).with_options(**options)
 
 
-async def test_a_view_shares_what_its_client_has_learnt(box: Sandbox) -> None:
-    """A client that has had an answer is patient in all of its views."""
+async def test_a_view_is_patient_after_an_answer_to_its_client(box: Sandbox) -> None:
+    """After an answer, a list of the view makes more than two attempts."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         await ts.customers.list(max_items=1).collect()
         policy = RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001)
@@ -280,7 +280,7 @@ async def test_a_view_shares_what_its_client_has_learnt(box: Sandbox) -> None:
 
 
 async def test_a_function_can_take_a_client_or_a_view(ts: TicketSource) -> None:
-    """Both are `Operations`."""
+    """Both have the type `Operations`."""
 
     async def count(operations: Operations) -> int:
         return len(await operations.customers.list().collect())

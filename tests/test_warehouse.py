@@ -1,4 +1,4 @@
-"""The warehouse of the whole box office: loaded, followed, killed, asked, and counted against the sandbox's truth."""
+"""The warehouse of the whole box office, compared with the sandbox after changes, failures and killed runs."""
 
 import importlib
 import json
@@ -39,19 +39,19 @@ async def _shows() -> AsyncIterator[Sandbox]:
 
 
 def dates_read(asked: list[str]) -> set[str]:
-    """Return the dates whose bookings were asked for."""
+    """Return the dates whose bookings were requested."""
     return {path.split("/")[2] for path in asked if path.startswith("/dates/") and path.endswith("/bookings")}
 
 
 async def dates_of(box: Sandbox) -> list[EventDate]:
-    """Return all dates, the first first."""
+    """Return all dates, the earliest first."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         dates = [one async for _, one, _ in ts.programme()]
     return sorted(dates, key=lambda one: str(one.start))
 
 
 async def everything_in(box: Sandbox) -> dict[str, Counter[Any]]:
-    """Return what each table should have, read record by record."""
+    """Return the expected rows of each table, read from the API record by record."""
     found: dict[str, Counter[Any]] = defaultdict(Counter)
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         async for customer in ts.customers.list():
@@ -87,16 +87,16 @@ COLUMNS = {
 
 
 def rows_in(warehouse: Warehouse) -> dict[str, Counter[Any]]:
-    """Return what each table has."""
+    """Return the rows of each table."""
     rows = {table: warehouse.ask(f"SELECT {names} FROM {table}") for table, names in COLUMNS.items()}
     return {table: Counter(row[0] if table == "customers" else row for row in found) for table, found in rows.items()}
 
 
 @pytest.mark.slow
-async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_number_of_runs(
+async def test_each_record_is_in_the_warehouse_once_after_several_runs(
     any_warehouse: Warehouse,
 ) -> None:
-    """A run that is killed while it reads bookings or notes repeats no more than was not loaded."""
+    """The run after a killed run reads no bookings twice."""
     async with Sandbox(customers=110, events=2, dates_per_event=3, bookings_per_date=3, rate_limit=None) as box:
         truth = await everything_in(box)
         dates = [one.id for one in await dates_of(box)]
@@ -120,10 +120,10 @@ async def test_all_seven_kinds_of_records_are_in_the_warehouse_once_after_any_nu
 
 
 @pytest.mark.slow
-async def test_a_run_that_is_killed_between_reading_and_loading_loses_nothing_and_loads_nothing_twice(
+async def test_runs_killed_between_reading_and_loading_lose_and_repeat_nothing(
     shows: Sandbox, any_warehouse: Warehouse
 ) -> None:
-    """At the end of each of the steps of dlt; the next run loads what was read, and reads the rest."""
+    """They are killed in three steps of dlt. The next run loads what was read, and reads the rest."""
     truth = await everything_in(shows)
     every = ("--notes", "--seats")
     for step in ("normalize 4", "load 4", "complete_package 5"):
@@ -134,10 +134,10 @@ async def test_a_run_that_is_killed_between_reading_and_loading_loses_nothing_an
 
 
 @pytest.mark.slow
-async def test_bookings_of_a_date_are_read_until_it_is_over_then_and_a_week_later(
+async def test_bookings_are_read_until_a_date_is_over_and_again_a_week_later(
     shows: Sandbox, warehouse: Warehouse
 ) -> None:
-    """A refund that is made within a week is found then, and later ones with --full."""
+    """A refund within a week is found a week later. A later refund is found with --full."""
     first, *others = [one.id for one in await dates_of(shows)]
     path = f"/dates/{first}/bookings"
     bookings = await rows_at(shows, path)
@@ -174,8 +174,8 @@ async def test_bookings_of_a_date_are_read_until_it_is_over_then_and_a_week_late
     ]
 
 
-def test_a_date_is_due_until_it_is_over_then_once_and_once_more_after_a_week(source: Any) -> None:
-    """What is written may be in any zone, so a day is added; a date without a start, or that was changed, is due."""
+def test_a_date_is_due_until_it_is_over_and_again_a_week_later(source: Any) -> None:
+    """A time may be in any zone, so a day is added. A date without a start, or that was changed, is due, too."""
 
     def at(day: float) -> datetime:
         return datetime(2026, 3, 1, 20, tzinfo=UTC) + timedelta(days=day)
@@ -198,10 +198,10 @@ def test_a_date_is_due_until_it_is_over_then_once_and_once_more_after_a_week(sou
 
 
 @pytest.mark.slow
-async def test_a_part_that_cannot_be_read_keeps_its_rows_and_is_read_by_the_next_run(
+async def test_an_unreadable_part_keeps_its_rows_and_is_read_by_the_next_run(
     shows: Sandbox, warehouse: Warehouse
 ) -> None:
-    """It is told, in a table too, and costs no other part; a list that ends early is not taken for whole."""
+    """It is reported, also in a table, and the other parts are loaded. A list that ends early counts as unreadable."""
     first, second, third, _ = [one.id for one in await dates_of(shows)]
     event = (await rows_at(shows, "/events"))[0]["id"]
     before = {one: await rows_at(shows, f"/dates/{one}/bookings") for one in (first, second, third)}
@@ -234,10 +234,10 @@ async def test_a_part_that_cannot_be_read_keeps_its_rows_and_is_read_by_the_next
 
 
 @pytest.mark.slow
-async def test_a_booking_that_moves_has_its_new_date_and_one_that_is_gone_has_no_rows(
+async def test_a_moved_booking_has_its_new_date_and_a_deleted_one_has_no_rows(
     shows: Sandbox, warehouse: Warehouse
 ) -> None:
-    """What a list hides although it is there stays as well."""
+    """A booking that its list hides keeps its rows."""
     first, second, *_ = [one.id for one in await dates_of(shows)]
     moved, gone, hidden = await rows_at(shows, f"/dates/{first}/bookings")
     before = "2026-01-03T00:00:00+00:00"  # so that all dates are due
@@ -256,10 +256,10 @@ async def test_a_booking_that_moves_has_its_new_date_and_one_that_is_gone_has_no
 
 
 @pytest.mark.slow
-async def test_seats_and_notes_that_are_asked_for_later_are_read_of_all_and_what_is_deleted_goes(
+async def test_seats_and_notes_requested_later_are_read_and_a_deleted_note_is_removed(
     shows: Sandbox, warehouse: Warehouse
 ) -> None:
-    """Also of dates that are long over, once."""
+    """They are read once for dates that are long over, too."""
     await warehouse.load(shows, now=LATER)
     _, asked = await warehouse.load(shows, "--seats", "--notes", now=LATER)
     _, again = await warehouse.load(shows, "--seats", now=LATER)
@@ -283,8 +283,8 @@ ODD = "=1+1 \x00 \uf026abc \\ 'x' \"y\" E'' %s {x} \t\r\n ; -- \U0001f600"
 
 
 @pytest.mark.slow
-async def test_odd_values_stop_no_warehouse(any_warehouse: Warehouse) -> None:
-    """Texts are as they came, but for characters that PostgreSQL refuses; money is exact, or NULL and kept."""
+async def test_the_warehouse_loads_odd_values(any_warehouse: Warehouse) -> None:
+    """Texts are unchanged, except for characters that PostgreSQL refuses. Money is exact, or NULL and in `invalid`."""
     amounts = ["12.499999999999998", "-0.1", "1E+3", "1e-30", "1e25", "null", '"free"', "99999999999999999999"]
     async with Sandbox(customers=2, events=1, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box:
         person, other = box.customers.ids()
@@ -320,8 +320,8 @@ async def test_odd_values_stop_no_warehouse(any_warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-async def test_each_run_into_files_adds_a_snapshot_of_everything(shows: Sandbox, tmp_path: Path) -> None:
-    """A run that was killed left none; one that could not read a part says so among its own files."""
+async def test_each_finished_run_into_files_adds_a_snapshot(shows: Sandbox, tmp_path: Path) -> None:
+    """A killed run adds none. A run that could not read a part says so in one of its files."""
     files = Warehouse("parquet", tmp_path)
     truth = await everything_in(shows)
     first = next(iter(truth["dates"]))[0]

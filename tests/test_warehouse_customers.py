@@ -1,4 +1,4 @@
-"""The customers in the warehouse of examples/warehouse, with the history of each, and of which box office they are."""
+"""The customers in the warehouse of examples/warehouse: the history of each, and their box office."""
 
 import shutil
 
@@ -9,13 +9,13 @@ from ticketsource_async.sandbox import Sandbox
 
 
 def by_id(asked: list[str]) -> set[str]:
-    """Return the customers who were asked for one by one."""
+    """Return the customers who were requested by id."""
     return {path.removeprefix("/customers/") for path in asked if path.startswith("/customers/")}
 
 
 @pytest.mark.slow
 async def test_the_warehouse_keeps_the_history_of_every_customer(any_warehouse: Warehouse) -> None:
-    """Who is deleted is valid no more, who is hidden is, and a consent has dates, after a run was killed."""
+    """A deleted customer has no valid row. A customer whom the list hides has one. A changed consent has two rows."""
     async with Sandbox(customers=450, events=0, rate_limit=None) as box:
         everybody = box.customers.ids()
         async with any_warehouse.stopped_at(box, "/customers", page=4):
@@ -50,8 +50,8 @@ async def test_the_warehouse_keeps_the_history_of_every_customer(any_warehouse: 
 
 
 @pytest.mark.slow
-async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse: Warehouse) -> None:
-    """Nobody is no reason to fail, and all are valid no more when the API itself says of each that they are gone."""
+async def test_the_warehouse_follows_customers_who_are_added_and_then_all_deleted(warehouse: Warehouse) -> None:
+    """An empty box office is no error. A customer has no valid row when the API itself answers 404."""
     async with Sandbox(customers=0, events=0, rate_limit=None) as box:
         await warehouse.load(box, "--notes", "--seats")
         nobody = warehouse.valid()
@@ -83,8 +83,8 @@ async def test_the_warehouse_follows_a_box_office_from_empty_to_empty(warehouse:
 
 
 @pytest.mark.slow
-async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(warehouse: Warehouse) -> None:
-    """Their row stays valid as it is, somebody else's withdrawal is loaded, and the run ends with 1."""
+async def test_the_warehouse_keeps_an_unreadable_customer_and_updates_the_others(warehouse: Warehouse) -> None:
+    """Their row stays valid, the withdrawal of another customer is loaded, and the run ends with 1."""
     async with Sandbox(customers=3, events=0, rate_limit=None) as box:
         await warehouse.load(box)
         odd, other, _ = box.customers.ids()
@@ -109,8 +109,8 @@ async def test_the_warehouse_keeps_who_cannot_be_read_and_follows_the_others(war
 
 
 @pytest.mark.slow
-async def test_a_list_of_customers_that_ends_early_ends_nobodys_history(warehouse: Warehouse) -> None:
-    """Nobody is asked for by id, as the list is not whole."""
+async def test_a_list_that_ends_early_marks_no_customer_as_deleted(warehouse: Warehouse) -> None:
+    """No customer is requested by id, since the list is incomplete."""
     async with Sandbox(customers=150, events=0, rate_limit=None) as box:
         await warehouse.load(box)
         end_early(box, "/customers", 2)
@@ -122,8 +122,8 @@ async def test_a_list_of_customers_that_ends_early_ends_nobodys_history(warehous
 
 
 @pytest.mark.slow
-async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(warehouse: Warehouse) -> None:
-    """Another box office does not read as if all were deleted, nothing of it is read, and no key is in any file."""
+async def test_the_warehouse_refuses_another_box_office_but_accepts_a_new_key(warehouse: Warehouse) -> None:
+    """No customer of another box office is read, nobody is marked as deleted, and no key is in any file."""
     async with (
         Sandbox(customers=3, events=0, rate_limit=None) as box,
         Sandbox(customers=3, seed=1, events=0, rate_limit=None) as another,
@@ -151,7 +151,7 @@ async def test_the_warehouse_refuses_another_box_office_but_takes_a_new_key(ware
 
 @pytest.mark.slow
 async def test_a_second_run_at_the_same_time_is_refused(warehouse: Warehouse) -> None:
-    """It reads nothing; when the first is killed, it holds up nobody."""
+    """It reads nothing. After the first run is killed, a run is possible again."""
     async with Sandbox(customers=3, events=0, rate_limit=None) as box:
         async with warehouse.stopped_at(box, "/customers"):
             said, asked = await warehouse.load(box, ends_in=1)

@@ -24,7 +24,7 @@ def questions() -> list[str]:
 
 
 async def prepare(box: Sandbox) -> None:
-    """Let the lines be of several months, some without an amount or a month, and members come and go."""
+    """Make lines of several months, some without an amount or a month, and memberships that end."""
     async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
         dates = [one async for _, one, _ in ts.programme()]
     count, bookings = 0, list[Any]()
@@ -129,7 +129,7 @@ def consents(customers: list[Customer]) -> tuple[float, ...]:
 
 @pytest.mark.slow
 async def test_five_questions_have_the_same_answers_in_sql_and_in_python(any_warehouse: Warehouse) -> None:
-    """With lines without amount, money given back, members who renewed, and values that nobody knows."""
+    """The data has lines without an amount, refunds, renewed memberships and unknown values."""
     async with Sandbox(customers=40, events=6, dates_per_event=4, bookings_per_date=5, rate_limit=None) as box:
         await prepare(box)
         customers, bookings, seats = await truth_in(box)
@@ -150,8 +150,8 @@ async def test_five_questions_have_the_same_answers_in_sql_and_in_python(any_war
 
 
 @pytest.mark.slow
-async def test_five_questions_have_answers_for_a_box_office_that_has_sold_nothing(any_warehouse: Warehouse) -> None:
-    """There are no rows, and no share of nobody."""
+async def test_five_questions_have_answers_for_a_box_office_without_customers(any_warehouse: Warehouse) -> None:
+    """There are no rows, and the shares of consents are NULL."""
     async with Sandbox(customers=0, events=1, dates_per_event=1, rate_limit=None) as box:
         await any_warehouse.load(box, "--seats")
 

@@ -1,4 +1,4 @@
-"""The recipes for task workers are run: real workers, a real RabbitMQ and a real Redis, and somebody who kills."""
+"""The recipes for task workers, with real workers, a real RabbitMQ and a real Redis. Some tests kill workers."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from ticketsource_async.sandbox import Sandbox
 
 @pytest.fixture(name="job")
 def _job(recipe: None) -> Any:
-    """Return the job itself, without an engine."""
+    """Return the module of the job, without a task queue."""
     return importlib.import_module("export_job")
 
 
@@ -45,8 +45,8 @@ def worker(tasks: Any, log: Path | None = None) -> AbstractAsyncContextManager[C
 
 
 @asynccontextmanager
-async def opened(tasks: Any) -> AsyncIterator[Any]:
-    """Run the scheduler, if a recipe has one, and connect the program that hands out the tasks; yield these."""
+async def connected(tasks: Any) -> AsyncIterator[Any]:
+    """Run the scheduler of a recipe, if it has one, connect to the broker, and yield the tasks."""
     async with AsyncExitStack() as stack:
         if hasattr(tasks, "scheduler"):
             where = f"{tasks.__name__}:scheduler"
@@ -56,10 +56,10 @@ async def opened(tasks: Any) -> AsyncIterator[Any]:
         await tasks.broker.shutdown()
 
 
-async def test_results_and_errors_arrive_whole(tasks: Any, boxes: dict[str, Sandbox]) -> None:
-    """A task returns plain JSON, and an error of ours comes with every field."""
+async def test_results_and_errors_arrive_complete(tasks: Any, boxes: dict[str, Sandbox]) -> None:
+    """A task returns plain JSON, and an error of this library has all its fields."""
     box = boxes["hall-1"]
-    async with opened(tasks) as sending, worker(tasks):
+    async with connected(tasks) as sending, worker(tasks):
         customer_id = box.customers.ids(0, 1)[0]
         sent = [await sending.customer.kiq("hall-1", id_) for id_ in (customer_id, "cst-nobody")]
         found, missing = [await task.wait_result(timeout=60) for task in sent]
@@ -71,15 +71,13 @@ async def test_results_and_errors_arrive_whole(tasks: Any, boxes: dict[str, Sand
     assert box.api_key not in repr(missing)
 
 
-async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
-    tasks: Any, boxes: dict[str, Sandbox]
-) -> None:
-    """The worker is free meanwhile, and the caller gets the result in the end."""
+async def test_a_task_runs_again_after_the_wait_that_the_api_asks_for(tasks: Any, boxes: dict[str, Sandbox]) -> None:
+    """The caller gets the result in the end."""
     box = boxes["hall-1"]
     customer_id = box.customers.ids(0, 1)[0]
     box.fail(status=429, headers={"Retry-After": "6"})
     clock = asyncio.get_running_loop().time
-    async with opened(tasks) as sending, worker(tasks):
+    async with connected(tasks) as sending, worker(tasks):
         sent = await sending.customer.kiq("hall-1", customer_id)
         await until_others(lambda: len(box.requests) == 1)
         refused = clock()
@@ -91,7 +89,7 @@ async def test_the_api_asks_to_wait_and_the_task_comes_again_that_much_later(
 
 
 async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0) -> list[str]:
-    """Order chunks until a box office is exported; return the ids in the file."""
+    """Export chunks until a box office is complete; return the ids in the file."""
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         while (wait := await job.export_chunk(ts, "hall", folder, seconds)) is not None:
             assert wait == 0
@@ -99,10 +97,10 @@ async def whole_export(job: Any, box: Sandbox, folder: Path, seconds: float = 0)
     return [json.loads(line)["id"] for line in (folder / "hall.jsonl").read_text().splitlines()]
 
 
-async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
+async def test_an_export_reads_chunks_and_a_second_export_reads_nothing(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """A chunk of no time at all has one page; ordered once more, nothing is read."""
+    """A chunk of zero seconds has one page."""
     box, folder = boxes["hall-4"], tmp_path / "new" / "export"
     for _ in range(2):
         assert await whole_export(job, box, folder) == list(box.customers.ids())
@@ -111,10 +109,10 @@ async def test_an_export_is_made_of_chunks_and_leaves_its_file_alone(
     assert folder.stat().st_mode & 0o77 == 0
 
 
-async def test_an_export_whose_file_was_taken_away_reads_everything_anew(
+async def test_an_export_whose_file_was_deleted_reads_everything_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """No page of the last export is left to get in."""
+    """No page of the last export is used again."""
     box = boxes["hall-4"]
     await whole_export(job, box, tmp_path)
     (tmp_path / "hall.jsonl").unlink()
@@ -123,10 +121,10 @@ async def test_an_export_whose_file_was_taken_away_reads_everything_anew(
     assert await whole_export(job, box, tmp_path, seconds=60) == list(box.customers.ids())
 
 
-async def test_an_export_that_broke_off_before_the_file_was_made_asks_for_no_page_again(
+async def test_an_export_that_could_not_write_its_file_requests_no_page_again(
     job: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All pages are there; the next worker makes the file of them."""
+    """All pages were stored. The next worker makes the file of them."""
     box = boxes["hall-2"]
 
     def no_space(*_: Path) -> None:
@@ -150,10 +148,8 @@ def taken(lock: Path) -> Iterator[None]:
         yield
 
 
-async def test_of_two_workers_at_one_box_office_the_second_is_to_look_again_until_the_file_is_there(
-    job: Any, boxes: dict[str, Sandbox], tmp_path: Path
-) -> None:
-    """It reads nothing."""
+async def test_a_second_worker_at_a_box_office_gets_a_wait(job: Any, boxes: dict[str, Sandbox], tmp_path: Path) -> None:
+    """It reads nothing. When the file exists, it gets None."""
     box = boxes["hall-2"]
     async with TicketSource(box.api_key, base_url=box.url) as ts:
         chunks = [job.export_chunk(ts, "hall", tmp_path, 60) for _ in range(2)]
@@ -164,13 +160,13 @@ async def test_of_two_workers_at_one_box_office_the_second_is_to_look_again_unti
     assert len(box.requests) == 3
 
 
-async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_there(
+async def test_an_export_is_tried_again_until_another_worker_releases_the_box_office(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other worker may be killed. What is ordered then is done at once."""
+    """The other worker may be killed, so the task does not rely on it. A new order has no delay."""
     monkeypatch.setenv("LOOK_AGAIN_SECONDS", "1")
     log = tmp_path / "workers.log"
-    async with opened(tasks) as sending, worker(tasks, log):
+    async with connected(tasks) as sending, worker(tasks, log):
         with taken(tmp_path / "export" / "hall-1.lock"):
             await sending.export.kiq("hall-1")
             await until_others(lambda: log.exists() and log.read_text().count("taskiq_tasks:export") > 2)
@@ -179,8 +175,8 @@ async def test_an_order_that_meets_another_worker_looks_again_until_the_file_is_
         assert "delay" not in sending.export.labels
 
 
-def test_a_task_waits_as_long_as_asked_or_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
-    """Errors that stay the same are given up at once."""
+def test_a_task_waits_longer_each_time_and_is_given_up_after_hours(job: Any) -> None:
+    """It waits as long as the API asks for. A NotFound is given up at once."""
     limited = RateLimited("", status=429, method="GET", path="/customers", retry_after=70.0)
     assert job.wait_before_retry(limited, 1) == 71
     assert job.wait_before_retry(NotFound("", status=404, method="GET", path="/customers/cst-a"), 1) is None
@@ -194,8 +190,8 @@ def test_a_task_waits_as_long_as_asked_or_longer_each_time_and_is_given_up_after
 async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
     tasks: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
-    """Each file has every customer once, and few pages are fetched twice, though every task is ordered twice."""
-    async with opened(tasks) as sending, worker(tasks), worker(tasks) as kill:
+    """Each file has every customer once, and few pages are fetched twice, though every task is queued twice."""
+    async with connected(tasks) as sending, worker(tasks), worker(tasks) as kill:
         for name in [*boxes, *boxes]:
             await sending.export.kiq(name)
         await all_exported(boxes, tmp_path / "export", kill if killed else None)
@@ -205,7 +201,7 @@ async def test_an_agency_exports_many_box_offices_though_a_worker_is_killed(
 async def _over_postgresql(
     recipe: None, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Any]:
-    """Return the recipe for procrastinate, connected."""
+    """Yield the recipe for procrastinate with an open connection."""
     settings = {"DATABASE_URL": postgres_server.url, "WORKERS": "2", "STALLED_SECONDS": "3", "LOOK_AGAIN_SECONDS": "1"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -216,10 +212,10 @@ async def _over_postgresql(
         yield found
 
 
-async def test_an_order_over_postgresql_looks_again_too(
+async def test_an_export_over_postgresql_is_tried_again_until_another_worker_releases_the_box_office(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    """Each look is a job of its own."""
+    """Each try is a new job."""
     jobs = over_postgresql.app.job_manager
     async with process("-m", "run_procrastinate"):
         with taken(tmp_path / "export" / "hall-1.lock"):
@@ -232,10 +228,10 @@ async def test_an_order_over_postgresql_looks_again_too(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_the_same_over_postgresql(
+async def test_an_agency_exports_many_box_offices_over_postgresql_though_a_worker_is_killed(
     over_postgresql: Any, boxes: dict[str, Sandbox], tmp_path: Path, killed: bool
 ) -> None:
-    """Procrastinate's workers export whole files, and take over from one that was killed."""
+    """The other worker takes over the jobs of a killed worker."""
     async with process("-m", "run_procrastinate"), process("-m", "run_procrastinate") as kill:
         for name in [*boxes, *boxes]:
             await over_postgresql.export.defer_async(name=name)

@@ -35,7 +35,7 @@ def written(table: Table[T], rows: Iterable[T], warnings: list[str], most_rows: 
 def book_of(
     customers: Iterable[Customer], warnings: list[str] | None = None, most_rows: int = 1_048_576
 ) -> tuple[CalamineWorkbook, zipfile.ZipFile]:
-    """Return the book that is written for these customers, for a spreadsheet and as the archive that it is."""
+    """Return the workbook that is written for these customers, as a spreadsheet and as an archive."""
     made = written(CUSTOMERS, customers, [] if warnings is None else warnings, most_rows)
     return CalamineWorkbook.from_filelike(io.BytesIO(made)), zipfile.ZipFile(io.BytesIO(made))
 
@@ -53,15 +53,15 @@ def names_in(book: CalamineWorkbook) -> list[object]:
         ("'[]'", ["rows", "rows 2"]),
     ],
 )
-def test_a_table_of_any_name_has_sheets(name: str, sheets: list[str]) -> None:
-    """What a sheet cannot have in its name is left out."""
+def test_the_name_of_a_table_becomes_a_valid_name_of_a_sheet(name: str, sheets: list[str]) -> None:
+    """Characters that Excel refuses are replaced or left out, and long names are cut."""
     book = written(evolve(CUSTOMERS, name=name), [ZOE, ZOE], [], most_rows=2)
 
     assert CalamineWorkbook.from_filelike(io.BytesIO(book)).sheet_names == sheets
 
 
-def test_a_wide_character_takes_two_cells_of_a_column() -> None:
-    """As those of Chinese, Japanese and Korean."""
+def test_a_wide_character_counts_twice_for_the_width_of_a_column() -> None:
+    """Characters of Chinese, Japanese and Korean are wide."""
     wide, narrow = (
         re.findall(r'<col min="3" max="3" width="([0-9.]+)"', archive.read("xl/worksheets/sheet1.xml").decode())
         for _, archive in (book_of([evolve(ZOE, first_name=name)]) for name in ("\u5c71" * 20, "x" * 40))
@@ -100,8 +100,8 @@ def test_a_wide_character_takes_two_cells_of_a_column() -> None:
         *("#N/A", " a ", "'a", "\u202e\u2028\x85", "Zoë", "\U0001f3ad" * 3),
     ],
 )
-def test_a_text_is_a_text_cell_whatever_it_looks_like(text: str) -> None:
-    """No zero and no plus is lost, nothing becomes a date, a number or a link, and nothing is run."""
+def test_a_text_that_looks_like_a_number_or_a_formula_is_a_text_cell(text: str) -> None:
+    """No zero and no plus is lost. Nothing becomes a date, a number or a link."""
     book, archive = book_of([evolve(ZOE, first_name=text, telephone=text)])
     (sheet,) = (name for name in archive.namelist() if "/sheet" in name and name.endswith(".xml"))
 
@@ -125,8 +125,8 @@ def test_days_are_dates_consents_are_booleans_and_times_are_text() -> None:
 
 
 @pytest.mark.parametrize("day", [date(1899, 12, 31), date(1900, 2, 28), date(1752, 9, 14)])
-def test_a_day_that_spreadsheets_do_not_agree_on_is_text(day: date) -> None:
-    """Excel has a 29 February 1900, and no day before that year."""
+def test_a_day_before_march_1900_is_a_text(day: date) -> None:
+    """Excel counts a 29 February 1900, and has no day before that year. So spreadsheets do not agree on such days."""
     book, _ = book_of([evolve(ZOE, membership=Membership(start_date=day, end_date=date(1900, 3, 1)))])
 
     row = book.get_sheet_by_index(0).to_python()[1]
@@ -143,7 +143,7 @@ def test_a_day_that_spreadsheets_do_not_agree_on_is_text(day: date) -> None:
     ],
 )
 def test_money_is_a_number_unless_a_spreadsheet_would_round_it(amount: str, cell: object) -> None:
-    """Excel keeps 15 digits."""
+    """Excel keeps 15 digits of a number."""
     line = BookingLine(amount=Amount(gross=Decimal(amount)))
     rows = [
         SoldLine(Event("evt-1"), EventDate("dat-1"), Booking("bkg-1"), number, sold)
@@ -159,7 +159,7 @@ def test_money_is_a_number_unless_a_spreadsheet_would_round_it(amount: str, cell
 
 
 def test_the_header_stays_in_view_has_a_filter_and_the_columns_are_wide_enough() -> None:
-    """The widths are those of the longest cell among the first thousand rows, up to 60."""
+    """The width is that of the longest cell in the first thousand rows, up to 60."""
     people = [evolve(ZOE, first_name="x", last_name="y" * 500) for _ in range(1_000)]
     _, archive = book_of([*people, evolve(ZOE, first_name="z" * 40)])
     xml = archive.read("xl/worksheets/sheet1.xml").decode()
@@ -177,7 +177,7 @@ def test_the_header_stays_in_view_has_a_filter_and_the_columns_are_wide_enough()
     assert 'formatCode="yyyy\\-mm\\-dd"' in looks or 'formatCode="yyyy-mm-dd"' in looks
 
 
-def test_what_one_sheet_cannot_hold_goes_on_another_with_the_header() -> None:
+def test_rows_beyond_one_sheet_go_on_another_with_the_header() -> None:
     """Nothing is lost, and each sheet has a filter for its rows."""
     people = [Customer(id=f"cst-{number}") for number in range(8)]
     book, archive = book_of(people, most_rows=4)
@@ -189,8 +189,8 @@ def test_what_one_sheet_cannot_hold_goes_on_another_with_the_header() -> None:
     assert b'<autoFilter ref="A1:S3"/>' in archive.read("xl/worksheets/sheet3.xml")
 
 
-def test_a_sheet_that_is_just_full_is_followed_by_no_empty_one() -> None:
-    """A table without rows has its header."""
+def test_no_empty_sheet_follows_a_full_sheet() -> None:
+    """The sheet of an empty table has only the header."""
     full, _ = book_of([Customer(id=f"cst-{number}") for number in range(3)], most_rows=4)
     empty, _ = book_of([])
 
@@ -198,8 +198,8 @@ def test_a_sheet_that_is_just_full_is_followed_by_no_empty_one() -> None:
     assert empty.get_sheet_by_index(0).to_python() == [list(CUSTOMERS.names)]
 
 
-def test_a_cell_that_is_too_long_is_cut_counted_and_told() -> None:
-    """The bound is in UTF-16, and no character is cut in half."""
+def test_a_cell_that_is_too_long_is_cut_counted_and_reported() -> None:
+    """The length is counted in UTF-16, and no character is cut in half."""
     warnings: list[str] = []
     fits = "a" * 32_767
     people = [
@@ -214,15 +214,15 @@ def test_a_cell_that_is_too_long_is_cut_counted_and_told() -> None:
     ]
 
 
-def test_a_table_of_any_name_and_kind_is_written() -> None:
-    """One without a name has rows."""
+def test_a_table_without_a_name_has_a_sheet_named_rows() -> None:
+    """Excel needs a name for each sheet."""
     made = written(Table(CUSTOMERS.columns[:2]), [ZOE], [])
 
     assert CalamineWorkbook.from_filelike(io.BytesIO(made)).sheet_names == ["rows"]
 
 
-def test_nothing_is_left_beside_a_file_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows that were laid aside are people's addresses."""
+def test_a_failed_file_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are people's addresses."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     stream = io.TextIOWrapper(made := io.BytesIO(), "utf-8")
 
@@ -248,8 +248,8 @@ PRINTED = Printed[Customer](
 )
 
 
-def test_a_table_to_print_has_its_page_set_up() -> None:
-    """A4 on its side, as wide as the page, its first columns, the header of the table and of the page on each."""
+def test_a_table_to_print_has_a_page_setup() -> None:
+    """It is A4 in landscape, as wide as the page, with the first columns, and with both headers on each page."""
     made = written(evolve(CUSTOMERS, printed=PRINTED), [ZOE] * 3, [], most_rows=3)
     archive = zipfile.ZipFile(io.BytesIO(made))
     first, second = (archive.read(f"xl/worksheets/sheet{number}.xml").decode() for number in (1, 2))
@@ -274,7 +274,7 @@ def test_a_table_to_print_has_its_page_set_up() -> None:
 
 
 def test_a_row_to_print_is_as_high_as_its_lines() -> None:
-    """A spreadsheet does not find the height itself when it opens the file; one row cannot be higher than a page."""
+    """A spreadsheet does not set the height when it opens the file. A row cannot be higher than a page."""
     people = [evolve(ZOE, id=name) for name in ("short", "a word " * 8, "x" * 100, "a\nb\nc", "y " * 5_000)]
     made = written(evolve(CUSTOMERS, printed=PRINTED), people, [])
     sheet = zipfile.ZipFile(io.BytesIO(made)).read("xl/worksheets/sheet1.xml").decode()
@@ -297,8 +297,8 @@ def test_a_row_to_print_is_as_high_as_its_lines() -> None:
         ([], "&L&12 "),
     ],
 )
-def test_the_header_of_a_page_has_the_texts_as_they_are_as_far_as_there_is_room(lines: list[str], header: str) -> None:
-    """It has codes that begin with &, and 255 characters."""
+def test_the_header_of_a_page_has_its_texts_up_to_255_characters(lines: list[str], header: str) -> None:
+    """A header may have 255 characters, and codes that begin with &, so each & is escaped."""
     made = xlsx.header_of(lines)
 
     assert made == header

@@ -1,18 +1,19 @@
-"""A mailing list that never holds as subscribed somebody who said no: run `python with_mailing_list.py` every night.
+"""A mailing list that never has a person subscribed who said no: run `python with_mailing_list.py` every night.
 
-It is written for what the APIs of mailing services have in common: `PUT /members/HASH` makes or changes a member, HASH
-is the MD5 of the e-mail in small letters. Set MAILING_LIST (such as https://api.example.com/lists/7), MAILING_KEY_FILE,
+It uses what the APIs of mailing services have in common: `PUT /members/HASH` makes or changes a member, and HASH is
+the MD5 of the e-mail in small letters. Set MAILING_LIST (such as https://api.example.com/lists/7), MAILING_KEY_FILE,
 a file with the key, and what `TicketSource.from_env` needs. `customers.db` in the current folder has the customers.
 
-An e-mail is subscribed if all customers who have it agree to e-mails. No answer, and one that cannot be read, is no
-yes. First all are unsubscribed who have to be, then others are subscribed. If the list of customers cannot be read to
-its end, nobody is subscribed. Each run compares all customers and all members. So the program may be killed at any
-moment: the next run does what is left. A member whom the service refuses is reported, and others go on.
+An e-mail is subscribed if all customers who have it agree to e-mails. No answer, or one that cannot be read, is not a
+yes. Each run first unsubscribes people, and then subscribes others. If the list of customers cannot be read to its
+end, nobody is subscribed. Each run compares all customers with all members. So the program may be killed at any moment:
+the next run does the rest. A member whom the service refuses is reported, and the others are written.
 
-Who unsubscribed by the link in a mail stays so. The field TICKETSOURCE tells them from those whom this program
-unsubscribed: it is "no" for the latter. If a run finds that they say no in TicketSource too, it becomes "no" as well,
-since a yes in a later run is newer. If no customer has the e-mail of a member, the member is unsubscribed if this
-program has subscribed them. The service keeps the e-mail: to remove somebody who was erased, delete the member there.
+A person who unsubscribed by the link in a mail stays unsubscribed. The field TICKETSOURCE tells such a person from the
+members whom this program unsubscribed: theirs is "no". If a run finds that the person says no in TicketSource too, the
+field becomes "no" as well, since a yes in a later run is newer. If no customer has the e-mail of a member, the member
+is unsubscribed if this program has subscribed them. The service keeps the e-mail. To remove a person who was erased,
+delete the member there.
 """
 
 import asyncio
@@ -20,12 +21,11 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 from attrs import define
-from in_step import Refused, Unavailable, agreed, patiently, read_changes
+from in_step import Refused, Unavailable, agreed, opened, patiently, read_changes, report, secret
 
 from ticketsource_async import CustomerStore, TicketSource, comparable_email
 
@@ -34,16 +34,16 @@ Member = dict[str, Any]
 
 @define
 class Person:
-    """What the customers with one e-mail say together."""
+    """The customers with one e-mail, and what they say about e-mails."""
 
     email: str
     names: Member
     yes: bool = True  # all of them
-    no: bool = True  # all of them, in so many words
+    no: bool = True  # all of them; no answer is not a no
 
 
 def due(member: Member | None, person: Person | None) -> Member | None:
-    """Return what has to be written of a member, None if nothing."""
+    """Return the values to write for a member, or None."""
     subscribed = member is not None and member["status"] == "subscribed"
     fields = {} if member is None else member["merge_fields"]
     by_us = fields.get("TICKETSOURCE", "")
@@ -72,7 +72,7 @@ class MailingList:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def call(self, method: str, path: str, body: Member | None = None, **query: int) -> Any:
-        """Return what the service answers; None if it has no such member."""
+        """Return the answer of the service, or None if it has no such member."""
         options: Any = {"json": body, "params": query, "headers": self._headers}
         try:
             async with self._http.request(method, self._url + path, **options) as response:
@@ -95,7 +95,7 @@ class MailingList:
             offset += len(page)
 
     async def settle(self, email: str, person: Person | None) -> None:
-        """Write what is due of a member, as the member is at this moment."""
+        """Read a member, and write the values that are due."""
         path = f"/members/{hashlib.md5(email.lower().encode(), usedforsecurity=False).hexdigest()}"
         if values := due(await self.call("GET", path), person):
             await self.call("PUT", path, {"email_address": email, **values})
@@ -115,7 +115,7 @@ async def people_in(store: CustomerStore, failures: list[Exception]) -> dict[str
 async def keep_in_step(ts: TicketSource, store: CustomerStore, mailing_list: MailingList) -> None:
     failures: list[Exception] = []
     _, is_whole = await read_changes(ts, store, failures.append)
-    await store.acknowledge_all()  # they are in the store, and all of that is compared below
+    await store.acknowledge_all()  # the store has them, and the code below compares the whole store
     people = await people_in(store, failures)
     members = [member async for member in mailing_list.members()]
     known = {comparable_email(member["email_address"]): member for member in members}
@@ -133,19 +133,13 @@ async def keep_in_step(ts: TicketSource, store: CustomerStore, mailing_list: Mai
             await patiently(partial(mailing_list.settle, email, person))
         except Refused as error:
             failures.append(error)
-    print(f"{len(tasks)} of {len(members)} members and {len(people)} e-mails had to be written.")
-    if failures:
-        raise ExceptionGroup("All is in step but this, which the next run tries again", failures)
+    report(f"{len(tasks)} of {len(members)} members and {len(people)} e-mails had to be written.", failures)
 
 
-async def main(key: str) -> None:
-    async with (
-        TicketSource.from_env() as ts,
-        CustomerStore("customers.db") as store,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
-    ):
-        await keep_in_step(ts, store, MailingList(http, os.environ["MAILING_LIST"], key))
+async def main() -> None:
+    async with opened() as (ts, store, http):
+        await keep_in_step(ts, store, MailingList(http, os.environ["MAILING_LIST"], secret("MAILING_KEY_FILE")))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(os.environ["MAILING_KEY_FILE"]).read_text(encoding="utf-8").strip()))
+    asyncio.run(main())

@@ -5,9 +5,9 @@
   `DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host/database`.
 - `parquet` appends a snapshot of everything to the folder `box_office_parquet`; it needs `dlt[parquet]`.
 
-All is relative to the current folder, where `pipelines` has what dlt keeps between runs. No other user of this machine
-can read these files; for PostgreSQL, GRANT on the schema says who can. The run may be killed at any moment: what was
-loaded by then is not read again if it need not be. It ends with 1 and says what it could not read.
+All files are in the current folder. Its folder `pipelines` has the state of dlt between runs. No other user of this
+machine can read these files; for PostgreSQL, GRANT on the schema says who can. The run may be killed at any moment: the
+next run goes on after the parts that were loaded. If a part cannot be read, the run says so and ends with 1.
 """
 
 import argparse
@@ -21,32 +21,32 @@ from typing import Any
 import dlt
 from ticketsource_source import Unread, has_more, ticketsource
 
-DATES_AT_ONCE = 200  # dates with their bookings, or customers with their notes, that a killed run may have read in vain
+DATES_AT_ONCE = 200  # dates with bookings, or customers with notes, between two loads; a killed run loses no more
 
 
 def destination(kind: str) -> tuple[Any, Any]:
-    """Return where the rows go, and the kind of file that takes them there."""
+    """Return the destination of the rows, and the format of the files that dlt loads there."""
     if kind == "duckdb":
         return dlt.destinations.duckdb("box_office.duckdb"), "parquet"
     if kind == "postgres":
-        return dlt.destinations.postgres(), "insert_values"  # by CSV an empty text would be NULL
+        return dlt.destinations.postgres(), "insert_values"  # in CSV an empty text would become NULL
     return dlt.destinations.filesystem(Path("box_office_parquet").absolute().as_uri()), "parquet"
 
 
 def load(kind: str, *, notes: bool = False, seats: bool = False, full: bool = False) -> list[Unread]:
-    """Load all, and return what could not be read."""
+    """Load everything, and return the parts that could not be read."""
     dlt.config["runtime.dlthub_telemetry"] = False
-    dlt.config["load.delete_completed_jobs"] = True  # or each run would leave its rows in `pipelines`
-    dlt.config["load.truncate_staging_dataset"] = True  # and the last one in the database
+    dlt.config["load.delete_completed_jobs"] = True  # otherwise each run leaves its rows in `pipelines`
+    dlt.config["load.truncate_staging_dataset"] = True  # and its last rows in the database
     where, file_format = destination(kind)
     pipeline = dlt.pipeline(
         f"box_office_{kind}", pipelines_dir="pipelines", destination=where, dataset_name="ticketsource"
     )
     unread: list[Unread] = []
-    pipeline.run(loader_file_format=file_format)  # what a run that was killed has read, but not loaded
+    pipeline.run(loader_file_format=file_format)  # load what a killed run has read, but not loaded
     if kind == "parquet":
         source = ticketsource(notes=notes, seats=seats, snapshot=True, on_unread=unread.append)
-        pipeline.run(source, loader_file_format=file_format)  # in one run, so that a snapshot is whole or not there
+        pipeline.run(source, loader_file_format=file_format)  # in one run, so a snapshot is complete or absent
         return unread
     source = ticketsource(notes=notes, seats=seats, full=full, most=DATES_AT_ONCE, on_unread=unread.append)
     for name, resource in source.resources.items():
@@ -55,7 +55,7 @@ def load(kind: str, *, notes: bool = False, seats: bool = False, full: bool = Fa
             pipeline.run(source.with_resources(name), loader_file_format=file_format)
             more = has_more(resource)
     latest = "SELECT max(version) FROM _dlt_pipeline_state"
-    with pipeline.sql_client() as sql:  # or each run would leave another list of all dates that were read
+    with pipeline.sql_client() as sql:  # otherwise each run leaves another list of all dates that were read
         sql.execute_sql(f"DELETE FROM _dlt_pipeline_state WHERE version + 5 < ({latest})")  # noqa: S608 - our own words
     return unread
 
@@ -70,7 +70,7 @@ def main() -> None:
     os.umask(0o077)  # the files have people's addresses, so other users of this machine cannot read them
     with closing(sqlite3.connect(f"box_office_{options.kind}.lock", timeout=0)) as lock:
         try:
-            lock.execute("BEGIN EXCLUSIVE")  # the system ends it with this process
+            lock.execute("BEGIN EXCLUSIVE")  # the system frees it when this process ends
         except sqlite3.OperationalError:
             sys.exit("Another run is loading here: wait until it has ended.")
         unread = load(options.kind, notes=options.notes, seats=options.seats, full=options.full)

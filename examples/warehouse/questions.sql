@@ -32,7 +32,7 @@ GROUP BY c.id, c.first_name, c.last_name, c.email
 HAVING count(DISTINCT d.id) >= 2
 ORDER BY dates DESC, c.id;
 
--- 3. Lapsed members, but not who is a member under another record with the same e-mail. Mind their consent.
+-- 3. Lapsed members, without people who are members in another record with the same e-mail. Check their consent.
 SELECT c.id, c.first_name, c.last_name, c.email, c.membership_identifier, c.membership_end_date, c.consent_email
 FROM customers AS c
 WHERE c._dlt_valid_to IS NULL
@@ -45,7 +45,7 @@ WHERE c._dlt_valid_to IS NULL
     )
 ORDER BY c.membership_end_date DESC, c.id;
 
--- 4. The share with consent, in per cent: what is not known is no consent.
+-- 4. The share of customers with consent, in per cent. An unknown consent is no consent.
 SELECT
     count(*) AS customers,
     round(100.0 * count(CASE WHEN consent_email THEN 1 END) / NULLIF(count(*), 0), 1) AS email,

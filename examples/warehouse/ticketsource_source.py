@@ -11,29 +11,29 @@ It needs `dlt[parquet]` 1.31 or newer, and what dlt needs for the destination. `
 |             | `seats` with `seats=True`              | one for each booking that is read                         |
 | `notes`     | `notes` with `notes=True`              | one for each customer                                     |
 
-**Customers** have a row for each version, valid from `_dlt_valid_from` to `_dlt_valid_to`, which tells who consented to
-what, and when. Rows shift while one reads, so a customer who was not in the list is asked for by id. If they are gone,
-none of their rows is valid any more.
+**Customers** have a row for each version, valid from `_dlt_valid_from` to `_dlt_valid_to`. So you see who consented to
+what, and when. Rows can shift while the list is read, so a customer who was not in it is requested by id. If the API
+says that the customer does not exist, none of their rows stays valid.
 
-**Bookings** of a date, cancelled or not, are read in each run until it is over, once when it is over, and once more a
-week later. Then they are left. A refund after that is missed, unless TicketSource changes the date as well: `full=True`
-reads the bookings of all dates again. A date without a start is always read. A booking that its date does not list any
-more is asked for by id: if it has moved it gets its new date, and if it is gone its rows are deleted.
+**Bookings** of a date, cancelled or not, are read in each run until the date is over, once when it is over, and once
+more a week later. A later refund is missed, unless TicketSource changes the date, too: `full=True` reads the bookings
+of all dates again. A date without a start is always read. If a date no longer lists a booking, the booking is requested
+by id: a moved booking gets its new date, and the rows of a deleted booking are deleted.
 
-**Events, venues and dates** that TicketSource does not list any more stay here, since bookings are for them.
+**Events, venues and dates** that TicketSource no longer lists stay here, since bookings refer to them.
 
-Each row has `read_at`. In the row of a record, `extra` has what this library has no column for, and `invalid` what it
-could not read, both as JSON. A consent that could not be read is NULL, so it is no yes. Money is DECIMAL(38, 18); an
-amount that does not fit is in `invalid`. Times are in UTC as the API writes them, though it may mean the clock on the
-wall. U+FFFD stands for a character that a database refuses. `unread` has a row for each part that a run could not read.
-The rows of that part stay as they are, and the next run reads it again.
+Each row has `read_at`. In the row of a record, `extra` has the values without a column, and `invalid` the values that
+could not be read, both as JSON. A consent that could not be read is NULL, which is not a yes. Money is DECIMAL(38, 18);
+an amount that does not fit is in `invalid`. Times are in UTC, as the API writes them, though they may be local times.
+U+FFFD replaces a character that a database refuses. `unread` has a row for each part that a run could not read. The
+rows of that part stay as they are, and the next run reads it again.
 
-`snapshot=True` reads everything and appends it, for files. Their names begin with the id of the run. A run is whole if
-its id is in `_dlt_loads`, and there is no row of it in `unread`.
+`snapshot=True` reads everything and appends it, for files. Their names begin with the id of the run. A run is complete
+if its id is in `_dlt_loads` and none of its rows is in `unread`.
 
-A destination is for one box office: a new API key is refused unless it finds a customer who is there. It keeps people
-who were deleted, and what it knew of those whom TicketSource has purged. To erase a person, as data protection law
-asks, delete them in TicketSource, run this, and then:
+A destination is for one box office: a new API key is refused unless it finds a customer of this destination. Deleted
+people keep their rows, and so do people whom TicketSource has purged. To erase a person, as data protection law
+demands, delete them in TicketSource, run this, and then:
 
     DELETE FROM seats WHERE booking_id IN (SELECT id FROM bookings WHERE customer_id = 'cst-...');
     DELETE FROM notes WHERE customer_id = 'cst-...';
@@ -90,9 +90,9 @@ Out = TypeVar("Out")
 
 A_DAY = timedelta(days=1)
 A_WEEK = timedelta(days=7)
-AT_A_TIME = 4  # parts that are read
+AT_A_TIME = 4  # parts that are read at the same time
 AT_ONCE = 100  # parts with their rows in memory; dlt is slow with few rows
-MOST_FAILURES = 20  # in a row; more are not about single parts
+MOST_FAILURES = 20  # in a row; more failures do not concern single parts
 OF_ONE_PART = (NotFound, PermissionDenied, ServerError, InvalidResponse, PaginationError)
 
 
@@ -133,8 +133,8 @@ def ticketsource(
 ) -> list[DltResource]:
     """Return the box office of TICKETSOURCE_API_KEY and TICKETSOURCE_BASE_URL.
 
-    `start` keeps dates, and what is booked for them. `most` is how many dates with their bookings, and how many
-    customers with their notes, a run reads: run the same source again as long as `has_more` says so.
+    `start` selects dates and their bookings. `most` is the number of dates with their bookings, and of customers with
+    their notes, that a run reads: run the same source again while `has_more` returns true.
     """
     office = BoxOffice(seats=seats, full=full, snapshot=snapshot, start=start, most=most, on_unread=on_unread)
     resources = [office.customers, office.programme, office.bookings, *([office.notes] if notes else [])]
@@ -142,7 +142,7 @@ def ticketsource(
 
 
 def as_resource(read: Callable[[], AsyncIterator[Any]]) -> DltResource:
-    async def rows() -> AsyncIterator[Any]:  # dlt takes no method
+    async def rows() -> AsyncIterator[Any]:  # dlt refuses methods
         async for some in read():
             yield some
 
@@ -150,17 +150,17 @@ def as_resource(read: Callable[[], AsyncIterator[Any]]) -> DltResource:
 
 
 def has_more(resource: DltResource) -> bool:
-    """Say whether the last run of this resource left something because of `most`."""
+    """Return whether the last run of this resource left parts for another run because of `most`."""
     return bool(resource.state.get("more"))
 
 
 def is_over(event_date: EventDate, at: datetime) -> bool:
-    """Say whether a date is over for certain; nobody knows its zone, nor how long one without an end takes."""
+    """Return whether a date is certainly over. Its zone is unknown, and so is the length of a date without an end."""
     return event_date.start is not None and at >= max(event_date.start, event_date.end or event_date.start) + A_DAY
 
 
 def is_due(event_date: EventDate, read_at: datetime | None, at: datetime) -> bool:
-    """Say whether bookings that were read then are to be read now."""
+    """Return whether bookings that were read at `read_at` are due at `at`."""
     if read_at is None or not is_over(event_date, read_at):
         return True
     if event_date.updated_at is not None and event_date.updated_at > read_at - A_DAY:
@@ -178,7 +178,7 @@ class Listed(Generic[T]):
 
 
 class BoxOffice:
-    """What the resources of a source share; each of its public methods is one."""
+    """The state that the resources of a source share. Each public method is a resource."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class BoxOffice:
         self._one_at_a_time = asyncio.Lock()
         self._programme: dict[str, dict[str, Record]] = {}
         self._tried = set[str]()  # the dates that this source has read, or could not read
-        self._seen = set[str]()  # the bookings that are in this run, since one may move to another date meanwhile
+        self._seen = set[str]()  # the bookings of this run, since one may move to another date meanwhile
         self._unread: list[Row] = []
         self._failures = 0
 
@@ -246,7 +246,7 @@ class BoxOffice:
             yield self._table(table)
         self._seen.clear()
         state: dict[str, Any] = {} if self._snapshot else dlt.current.resource_state()
-        # A date that was read without seats is due when they are asked for.
+        # A date that was read without seats is due if seats are wanted now.
         read: list[dict[str, str]] = [state.setdefault(name, {}) for name in (["seats"] if self._seats else [])]
         read.append(state.setdefault("bookings", {}))
         async with self._opened() as ts:
@@ -287,7 +287,7 @@ class BoxOffice:
                             break
                 self._was_read_to_end("notes", "the list of customers", pager)
             except OF_ONE_PART as error:
-                if first == 1 or not isinstance(error, NotFound):  # else the list has become shorter
+                if first == 1 or not isinstance(error, NotFound):  # otherwise the list has become shorter
                     self._fail("notes", "the list of customers", error)
         yield self._table("unread", self._told())
 
@@ -351,14 +351,14 @@ class BoxOffice:
         return self._parts("notes", customer, await self._list("notes", customer.id, partial(ts.notes.list, customer)))
 
     def _parts(self, table: str, of: Record, listed: Listed[Any]) -> list[Row]:
-        """Return the rows of what belongs to a record; if the list is whole, all others of it are taken away."""
+        """Return the rows of the parts of a record. If the list is complete, its other parts are deleted."""
         rows = [{**row, KINDS[table].taken_by: of.id} for row in self._rows(table, listed.rows)]
         return [gone(table, of.id), *rows] if listed.is_whole else rows
 
     async def _list(
         self, resource: str, part: str, listing: Callable[..., Pager[T]], *, or_gone: bool = False
     ) -> Listed[T]:
-        """Return what a list has; that of a record that is gone is empty if it may be."""
+        """Return the rows of a list. With `or_gone`, the list of a deleted record is empty."""
         rows, invalid = list[T](), list[InvalidResponse]()
         pager = listing(on_invalid=invalid.append)
         try:
@@ -381,7 +381,7 @@ class BoxOffice:
         return pager.report.ended is None
 
     def _fail(self, resource: str, part: str, error: TicketSourceError) -> None:
-        """Note a part that could not be read; raise the error if it is one of many in a row."""
+        """Record a part that could not be read; raise the error if it is one of many in a row."""
         self._note(resource, part, error)
         self._failures += 1
         if self._failures > MOST_FAILURES:
@@ -412,7 +412,7 @@ class BoxOffice:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[TicketSource]:
-        """Yield a client; it is made where it is used, since dlt runs a resource in an event loop of its own."""
+        """Yield a client. It is made here, since dlt runs a resource in another event loop."""
         async with new_client() as ts:
             if not self._snapshot:
                 state = dlt.current.source_state()
@@ -423,7 +423,7 @@ class BoxOffice:
 
 
 async def each(items: Iterable[In], read: Callable[[In], Coroutine[Any, Any, Out]]) -> list[Out]:
-    """Return what is read for each item."""
+    """Return the result of `read` for each item."""
     gate = asyncio.Semaphore(AT_A_TIME)
 
     async def one(item: In) -> Out:

@@ -1,4 +1,4 @@
-"""The tables of the warehouse: what columns each has, how rows get there, and what is there already."""
+"""The tables of the warehouse: their columns, how rows are loaded, and which rows are there already."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ TYPES = {
     "yes": pa.bool_(),
     "moment": pa.timestamp("us", "UTC"),
     "number": pa.int64(),
-    "money": pa.decimal128(38, 18),  # PHP may write money with 17 digits behind the point
+    "money": pa.decimal128(38, 18),  # PHP may write money with 17 decimals
 }
 OF_RECORDS = {"read_at": "moment", "extra": "json", "invalid": "json"}
 OF_LINES = {"booking_id": "text", "line": "number", "read_at": "moment"}
@@ -53,7 +53,7 @@ OF_UNREAD = {"read_at": "moment", "resource": "text", "part": "text", "error": "
 
 @frozen
 class Kind:
-    """A table: its columns, the kinds of those besides, and by which column `gone` takes rows away."""
+    """A table: its columns, the kinds of other columns, and the column by which `gone` deletes rows."""
 
     columns: tuple[Column[Any], ...] = ()
     taken_by: str = "id"
@@ -84,15 +84,15 @@ KINDS = {
 
 
 def to_table(name: str, rows: Iterable[Row], *, snapshot: bool) -> Any:
-    """Return rows as dlt takes them; without any, the table is made all the same.
+    """Return rows for dlt. It makes the table even if there are none.
 
-    They are an Arrow table, which keeps the types if all is NULL, and each text as it is.
+    They are an Arrow table, which keeps the types of columns with only NULL, and does not change texts.
     """
     kind = KINDS[name]
     hints: Any = {column: {"data_type": "json"} for column, type_ in kind.kinds.items() if type_ == "json"}
     disposition: Any = "append"
     if not snapshot and name != "unread":
-        # Only what a run has read is replaced, and what it found to be gone is taken away: that has no `read_at`.
+        # Only rows that a run has read are replaced. A row without `read_at` deletes rows.
         taken = f"{kind.taken_by} IN (SELECT {kind.taken_by} FROM {{staging_table}} WHERE read_at IS NULL)"  # noqa: S608 - our own names
         read = "id IN (SELECT id FROM {staging_table})"
         disposition = {
@@ -112,7 +112,7 @@ def to_table(name: str, rows: Iterable[Row], *, snapshot: bool) -> Any:
 
 
 def gone(name: str, key: str) -> Row:
-    """Return what takes away all rows of a table with this key; of a customer it ends the history."""
+    """Return a row that deletes all rows of a table with this key; for a customer it ends the history."""
     return {KINDS[name].taken_by: key, "row_version": f"gone: {key}"}
 
 
@@ -138,14 +138,14 @@ def lines_of(booking: Booking, read_at: datetime) -> Iterator[Row]:
 
 
 def values_of(name: str, item: object) -> tuple[Row, Row]:
-    """Return the values of the columns, and the amounts that do not fit into theirs."""
+    """Return the values of the columns, and the amounts that do not fit into their columns."""
     row, unfit = Row(), Row()
     for column in KINDS[name].columns:
         value = column.get(item)
         if isinstance(value, str):
             value = without_refused(value)
         elif isinstance(value, datetime):
-            value = in_utc(value)  # or the same moment might be another version
+            value = in_utc(value)  # otherwise the same moment could be another version
         elif isinstance(value, Decimal) and not fits(value):
             unfit[column.name], value = str(value), None
         row[column.name] = value
@@ -160,12 +160,12 @@ def without_refused(text: str) -> str:
 def in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # at the ends of the calendar, where an hour means nothing
+    except OverflowError:  # at the ends of the calendar, where an hour does not matter
         return moment.replace(tzinfo=UTC)
 
 
 def fits(amount: Decimal) -> bool:
-    """Say whether an amount is exact in its column."""
+    """Return whether an amount is exact in its column."""
     try:
         with localcontext(prec=60):
             return amount == amount.quantize(Decimal("1e-18")) and abs(amount) < Decimal("1e20")
@@ -174,7 +174,7 @@ def fits(amount: Decimal) -> bool:
 
 
 def extras(data: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Yield what a record and its parts have besides their fields, by the dotted path."""
+    """Yield the unknown attributes of a record and its parts, by their dotted path."""
     if isinstance(data, Mapping):
         for name, value in data.items():
             if name == "extra":
@@ -199,7 +199,7 @@ def storable(value: object) -> object:
 
 
 def customers_in_warehouse(which: str = "") -> list[str]:
-    """Return the customers who have a row that is valid."""
+    """Return the customers with a valid row."""
     query = f"SELECT id FROM customers WHERE _dlt_valid_to IS NULL {which}"  # noqa: S608 - as above
     return [row[0] for row in ask(query)]
 
@@ -215,7 +215,7 @@ def bookings_in_warehouse(dates: Sequence[str]) -> dict[str, list[str]]:
 
 
 def ask(query: str, *values: str) -> list[Any]:
-    """Return what the warehouse answers, nothing if the table is not there yet."""
+    """Return the rows of a query, or none if the table does not exist yet."""
     with dlt.current.pipeline().sql_client() as sql:
         try:
             return list(sql.execute_sql(query, *values) or ())
@@ -228,13 +228,13 @@ def in_batches(items: Sequence[In], size: int) -> Iterator[Sequence[In]]:
 
 
 def box_office() -> str:
-    """Return what tells a box office from others, without its key."""
+    """Return a text that identifies a box office, without its key."""
     key = os.environ.get("TICKETSOURCE_API_KEY") or Path(os.environ["TICKETSOURCE_API_KEY_FILE"]).read_text()
     return sha256(f"{os.environ.get('TICKETSOURCE_BASE_URL')} {key.strip()}".encode()).hexdigest()
 
 
 async def check_key(ts: TicketSource) -> None:
-    """Raise `ConfigurationError` if a new key finds none of a hundred customers who are in the warehouse."""
+    """Raise `ConfigurationError` if a new key finds none of a hundred customers of the warehouse."""
     some = customers_in_warehouse("ORDER BY random() LIMIT 100")
     errors = list[Exception]()
     async with ts.customers.get_many(some) as asked:
@@ -254,5 +254,5 @@ async def check_key(ts: TicketSource) -> None:
 
 
 def is_gone(error: Exception | None) -> bool:
-    """Say whether the API itself says that there is no such record; a gateway may say so too."""
+    """Return whether the API itself says that there is no such record. A 404 may also be of a gateway."""
     return isinstance(error, NotFound) and error.is_from_api

@@ -1,8 +1,8 @@
 """A door list as a page, for the tablets at the doors: run `uvicorn door_list_with_fastapi:app`, behind your own login.
 
 `/dates/{date_id}/door-list` is the page of `ticketsource door-list`, `?fast=true` leaves seats out. A list takes two
-requests for each booking, so one is read at a time, and everybody who asks for it within a minute gets the same page.
-The page says when it was read, and what it lacks. An error that ends the list becomes an HTTP status.
+requests for each booking. So only one list is read at a time, and all requests within a minute get the same page. The
+page says when it was read, and what is missing. An error that ends the list becomes an HTTP status.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from ticketsource_async import (
 from ticketsource_async.report_tables import door_list_table
 
 A_MINUTE = 60.0
-PRIVATE = {"Cache-Control": "no-store"}  # no copy of people's names stays on a tablet
+PRIVATE = {"Cache-Control": "no-store"}  # so no copy of people's names is kept on a tablet
 
 
 @define
@@ -73,13 +73,13 @@ def status_of(error: TicketSourceError) -> int:
         case InvalidID():
             return 404
         case NotFound():
-            return 404 if error.is_from_api else 502  # a gateway may have said so
+            return 404 if error.is_from_api else 502  # the 404 may be of a gateway
         case RateLimited() | LimiterUnavailable():
             return 503
         case RequestTimedOut():
             return 504
         case AuthenticationFailed() | PermissionDenied() | ConfigurationError() | ClientClosed():
-            return 500  # nothing that the one at the door can mend
+            return 500  # the person at the door cannot solve this
         case _:
             return 502
 

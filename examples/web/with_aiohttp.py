@@ -25,7 +25,7 @@ async def missing(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except (InvalidID, NotFound) as error:
-        known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+        known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
         return web.json_response({"detail": "There is no such record."}, status=404 if known else 502)
 
 

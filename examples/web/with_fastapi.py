@@ -26,7 +26,7 @@ app = FastAPI(lifespan=lifespan)
 @app.exception_handler(InvalidID)
 @app.exception_handler(NotFound)
 async def missing(request: Request, error: InvalidID | NotFound) -> JSONResponse:
-    known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+    known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
     return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
 
 

@@ -27,7 +27,7 @@ async def customer(customer_id: str, ts: TicketSource) -> dict[str, object]:
 
 
 def missing(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
-    known = not isinstance(error, NotFound) or error.is_from_api  # else a gateway may have said so
+    known = not isinstance(error, NotFound) or error.is_from_api  # otherwise the 404 may be of a gateway
     return Response({"detail": "There is no such record."}, status_code=404 if known else 502)
 
 

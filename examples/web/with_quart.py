@@ -18,7 +18,7 @@ async def opened() -> AsyncGenerator[None, None]:
 @app.errorhandler(InvalidID)
 @app.errorhandler(NotFound)
 async def missing(error: InvalidID | NotFound) -> tuple[dict[str, object], int]:
-    known = isinstance(error, InvalidID) or error.is_from_api  # else a gateway may have said so
+    known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
     return {"detail": "There is no such record."}, 404 if known else 502
 
 

@@ -23,7 +23,7 @@ async def customer(request: Request) -> JSONResponse:
 
 
 async def missing(request: Request, error: Exception) -> JSONResponse:
-    known = not isinstance(error, NotFound) or error.is_from_api  # else a gateway may have said so
+    known = not isinstance(error, NotFound) or error.is_from_api  # otherwise the 404 may be of a gateway
     return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
 
 

@@ -3,9 +3,9 @@
 Workers: `celery -A celery_tasks worker`, or with `--pool threads` for many tasks in one process. Set CELERY_BROKER_URL,
 REDIS_URL (for the results, and the limit that all workers share), BOX_OFFICES and EXPORT_FOLDER.
 
-A worker may be killed at any moment. The broker gives its tasks to others, who do them again; `add_note` is a task that
-is not done again. RabbitMQ does so at once, Redis after VISIBILITY_SECONDS, and tasks that such a Redis forgets when it
-is killed (see its `appendfsync`) are lost: order them again.
+A worker may be killed at any moment. The broker then gives its tasks, except `add_note`, to other workers, which run
+them again. RabbitMQ does so at once, Redis after VISIBILITY_SECONDS. If Redis itself is killed, it may lose tasks (see
+its `appendfsync`): queue them again.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 BROKER = os.environ["CELERY_BROKER_URL"]
 CHUNK = float(os.environ.get("CHUNK_SECONDS", "300"))
-# A worker holds the message of a task that it does, or is to do later. RabbitMQ takes it away after half an hour (its
-# `consumer_timeout`), Redis after VISIBILITY_SECONDS; the task is then done twice.
+# A worker keeps the message of a task until the task is done, also while the task waits. RabbitMQ takes it back after
+# half an hour (its `consumer_timeout`), Redis after VISIBILITY_SECONDS. Then another worker does the task, too.
 LONGEST_WAIT = 600
 LONGEST_TASK = CHUNK + 600
 
@@ -81,7 +81,7 @@ class ProcessAgency:
             self._cancelled.discard(task_id)
 
     def cancel(self, task_id: str) -> None:
-        """Cancel what a task asks, or is about to ask."""
+        """Cancel the call of a task, or the call that it is about to make."""
         self._cancelled.add(task_id)
         assert self._loop is not None  # noqa: S101 - as above
         self._loop.cancel(task_id)
@@ -92,13 +92,13 @@ here = ProcessAgency()
 
 @worker_init.connect
 def begin(sender: Any, **_: Any) -> None:
-    """Open the agency for threads. Where the tasks are done by processes, only see whether it can be made."""
+    """Open the agency if threads do the tasks. If processes do them, only check that it can be made."""
     try:
         if issubclass(get_implementation(sender.pool_cls), prefork.TaskPool):
             Agency()
         else:
             here.open()
-    except Exception as error:  # Celery would go on without it
+    except Exception as error:  # Celery would start without it
         raise SystemExit(f"The worker cannot begin: {error!r}") from error
 
 
@@ -114,7 +114,7 @@ def end(**_: Any) -> None:
 
 
 class InThread(Request):
-    """What Celery does not do with threads: end a task that was revoked, or all of them when the worker must end."""
+    """A request that can end its task in a thread, if the task is revoked or the worker must end. Celery cannot."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         if here.is_open:
@@ -130,15 +130,15 @@ class InThread(Request):
 
 
 class Call(Task):  # type: ignore[type-arg]  # it takes none before Celery 5.7
-    """A task that may `ask` the agency. If that fails for now, it comes again, after as long as the API asks."""
+    """A task that can `ask` the agency. It runs again after a temporary failure and the wait that the API asks for."""
 
     Request = f"{__name__}:InThread"
-    max_retries = None  # `wait_before_retry` says when it is given up
+    max_retries = None  # `wait_before_retry` has the limit
 
     def ask(self, work: Callable[[Agency], Awaitable[T]]) -> T:
-        """Return what the agency answers; a time limit, or the task being revoked, cancels the work."""
+        """Return the result of work with the agency. A time limit or a revocation cancels the work."""
         _, soft = self.request.timelimit or (None, None)
-        in_thread = current_process().name == "MainProcess"  # where Celery keeps no time limit
+        in_thread = current_process().name == "MainProcess"  # Celery has no time limits in threads
         return here.ask(work, self.request.id or "", (soft or self.soft_time_limit) if in_thread else None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -151,7 +151,7 @@ class Call(Task):  # type: ignore[type-arg]  # it takes none before Celery 5.7
             if not self.acks_late:
                 raise
             raise Reject("the worker ends", requeue=True) from None
-        except OperationalError as error:  # the broker has not taken the next order: do not acknowledge this one
+        except OperationalError as error:  # the broker refused the next task: do not acknowledge this one
             raise Reject(error, requeue=True) from None
 
     def _tried(self, *args: Any, **kwargs: Any) -> Any:
@@ -180,7 +180,7 @@ app.conf.update(
     broker_transport_options=(
         {
             "visibility_timeout": float(os.environ.get("VISIBILITY_SECONDS", "3600")),
-            "unacked_restore_throttle": 1,  # look ten times as often for the tasks of workers that were killed
+            "unacked_restore_throttle": 1,  # look ten times as often for the tasks of killed workers
         }
         if BROKER.startswith("redis")
         else {"confirm_publish": True}
@@ -191,20 +191,20 @@ app.conf.update(
 
 @app.task(bind=True)
 def customer(self: Call, name: str, customer_id: str) -> dict[str, object]:
-    """Return one customer of a box office, as plain JSON, which is all that travels."""
+    """Return one customer of a box office as plain JSON, which every result backend can store."""
     return self.ask(lambda agency: agency.box_office(name).customers.get(customer_id)).to_dict()
 
 
 @app.task(bind=True, acks_late=False)
 def add_note(self: Call, name: str, customer_id: str, text: str) -> str:
-    """Add a note to a customer, and return its id. If the worker is killed, nobody knows whether it was added."""
+    """Add a note to a customer, and return its id. If the worker is killed, the note may have been added or not."""
     note = NoteDraft(description=text)
     return self.ask(lambda agency: agency.box_office(name).notes.create(customer_id, note)).id
 
 
 @app.task(bind=True, ignore_result=True)
 def export(self: Call, name: str) -> None:
-    """Export a box office: do a chunk, and leave the next to any worker that is free."""
+    """Export one chunk of a box office, and queue the next chunk for any free worker."""
     wait = self.ask(lambda agency: agency.export_chunk(name))
     if wait is not None:
         export.apply_async((name,), countdown=wait)

@@ -1,12 +1,13 @@
-"""The job of an agency: export the customers of many box offices to files, whichever worker is killed meanwhile.
+"""The job of an agency: export the customers of many box offices to files, even if workers are killed.
 
-No task engine in here. A box office is exported in chunks. A chunk reads page by page, writes each page to a file of
-its own, and after each the number of the next page, the checkpoint. That is the truth: a message names the box office
-alone. If it comes twice, the second worker looks again later, and goes on where the first has stopped. A worker that is
-killed loses no page that is written. All workers need the same folder, on a file system that knows `flock`.
+This module needs no task queue. A box office is exported in chunks. A chunk reads page by page. It writes each page to
+a new file, and then the number of the next page: the checkpoint. Only these files have the state of an export: a
+message has only the name of the box office. If a message comes twice, the second worker looks again later, and goes on
+where the first one stopped. A killed worker loses no written page. All workers need the same folder, on a file system
+with `flock`.
 
-A customer who is deleted while the box office is read can hide another, who moves to a page that was read already.
-Where nobody may be missed, read it in one go: `customers.list(verify=True)`.
+If a customer is deleted while the box office is read, another customer can move to a page that was read already, and
+is missed. If nobody may be missed, read the box office in one run: `customers.list(verify=True)`.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from ticketsource_async.ratelimit.redis import RedisRateLimiter
 
 
 class Agency:
-    """What a worker process opens once: one session and one limiter, and a client over both for each box office.
+    """The resources of a worker process: one session, one limiter, and a client with both for each box office.
 
     BOX_OFFICES is a file of their settings: {"old-mill": {"api_key": "skl-..."}, ...}
     """
@@ -53,7 +54,7 @@ class Agency:
         self._session = await self._opened.enter_async_context(aiohttp.ClientSession())
         self._limiter: RateLimiter
         if redis := os.environ.get("REDIS_URL"):
-            # A task can wait until Redis is back, and no number of workers has to be known.
+            # While Redis is down, tasks fail and are retried. The number of workers need not be known.
             shared = RedisRateLimiter(redis, on_unavailable="raise")
             self._limiter = await self._opened.enter_async_context(shared)
         else:
@@ -63,7 +64,7 @@ class Agency:
         await self._opened.aclose()
 
     async def export_chunk(self, name: str) -> float | None:
-        """Go on with the export of a box office as EXPORT_FOLDER and CHUNK_SECONDS say; see below what is returned."""
+        """Export the next chunk of a box office, with EXPORT_FOLDER and CHUNK_SECONDS. See `export_chunk` below."""
         seconds = float(os.environ.get("CHUNK_SECONDS", "300"))
         return await export_chunk(self.box_office(name), name, Path(os.environ["EXPORT_FOLDER"]), seconds)
 
@@ -73,16 +74,16 @@ class Agency:
                 **self._settings[name],
                 session=self._session,
                 limiter=self._limiter,
-                retry=RetryPolicy(max_retry_after=5),  # a longer wait is for the task engine, not for a worker
+                retry=RetryPolicy(max_retry_after=5),  # for a longer wait, the task is queued again
             )
         return self._clients[name]
 
 
 async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float) -> float | None:
-    """Go on with the export of a box office for so many seconds.
+    """Export the next chunk of a box office, for this number of seconds.
 
-    Return in how many seconds the caller has to order another chunk, None if the file is there. If another worker is
-    at it, that is LOOK_AGAIN_SECONDS (60), since that worker may be killed.
+    Return the seconds until the next chunk is due, or None if the file is complete. While another worker exports this
+    box office, they are LOOK_AGAIN_SECONDS (60), since that worker may be killed.
     """
     whole, pages = folder / f"{name}.jsonl", folder / f"{name}.pages"
     with _taken(folder / f"{name}.lock") as ours:
@@ -98,7 +99,7 @@ async def export_chunk(ts: TicketSource, name: str, folder: Path, seconds: float
 
 
 async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
-    """Read on from the checkpoint until that time; return whether all pages are there."""
+    """Read pages from the checkpoint until this time; return whether all pages are written."""
     checkpoint = pages / "next"
     start = checkpoint.read_text() if checkpoint.exists() else "1"
     if start == "none":
@@ -113,9 +114,9 @@ async def _read(ts: TicketSource, pages: Path, end: float) -> bool:
 
 
 def wait_before_retry(error: BaseException, tries: int) -> float | None:
-    """Return the seconds until a task that has been tried so often should be tried again, None if it should not.
+    """Return the seconds until the next try of a task after this number of tries, or None to give it up.
 
-    After three hours it is given up; to order the export again goes on where it stopped.
+    It is given up after about three hours. If the export is queued again, it goes on where it stopped.
     """
     for_now = (RateLimited, ServerError, TransportError, AccessBlocked, LimiterUnavailable)
     if tries >= 45 or not isinstance(error, for_now):
@@ -126,8 +127,8 @@ def wait_before_retry(error: BaseException, tries: int) -> float | None:
 
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
-    """Hold a lock, which the system takes from a worker that is killed; yield false if another has it."""
-    lock.parent.mkdir(0o700, parents=True, exist_ok=True)  # for no other user: the files have people's addresses
+    """Hold a lock, and yield true; yield false if another worker has it. The system frees it if a worker is killed."""
+    lock.parent.mkdir(0o700, parents=True, exist_ok=True)  # not for other users: the files have people's addresses
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,19 +139,19 @@ def _taken(lock: Path) -> Iterator[bool]:
 
 
 def _part_of(path: Path) -> Path:
-    """Return a name that no other worker takes, for a file until it is whole."""
+    """Return a unique name for a file that is not complete yet."""
     return path.with_name(f"{path.name}.{uuid4().hex}.part")
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically."""
     part = _part_of(path)
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def _assemble(pages: Path, whole: Path) -> None:
-    """Make one file of the pages, without the rows that came again while they were read."""
+    """Make one file of the pages, without rows that came twice."""
     part, seen = _part_of(whole), set()
     with part.open("w", encoding="utf-8") as target:
         for page in sorted(pages.glob("*.jsonl")):

@@ -1,4 +1,4 @@
-"""An event loop in a thread, for programs that are not written for asyncio, such as tasks of Celery."""
+"""An event loop in a thread, for programs without asyncio, such as tasks of Celery."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """An event loop in a thread. Other threads, any number of them, let it do their work."""
+    """An event loop in a thread. It does the work of any number of other threads."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -21,8 +21,9 @@ class LoopThread:
     def run(self, work: Callable[[], Awaitable[T]], name: str = "") -> T:
         """Do the work in the loop, and return its result.
 
-        If this thread is interrupted, as by the signal of a time limit, the work is cancelled, and the exception goes
-        on when the work has ended. `concurrent.futures.CancelledError` says that the work was cancelled otherwise.
+        If the calling thread is interrupted, as by the signal of a time limit, the work is cancelled, and the exception
+        is raised when the work has ended. If `cancel` cancels the work, this raises
+        `concurrent.futures.CancelledError`.
         """
         call = _Call(work, name)
         try:
@@ -35,7 +36,7 @@ class LoopThread:
             raise
 
     def cancel(self, name: str) -> None:
-        """Cancel the work of this name that has begun."""
+        """Cancel the work with this name, if it has begun."""
         self._loop.call_soon_threadsafe(self._cancel, name)
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class _Call(Generic[T]):
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        else:  # it has not begun, and will not
+        else:  # it has not begun, so it never will
             self.ended.set_exception(CancelledError())
 
     async def _do(self) -> T:

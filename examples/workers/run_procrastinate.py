@@ -1,4 +1,4 @@
-"""Run a worker; a program of its own, since procrastinate names tasks after the module that they are in."""
+"""Run a worker. This is another program, since procrastinate names tasks after their module."""
 
 import asyncio
 

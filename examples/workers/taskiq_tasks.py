@@ -1,4 +1,4 @@
-"""What taskiq workers do, whatever broker brings them the tasks; see with_rabbitmq.py and with_redis.py."""
+"""The tasks of taskiq workers, for any broker; see with_rabbitmq.py and with_redis.py."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from taskiq.state import TaskiqState
 
 
 class TryAgainLater(TaskiqMiddleware):
-    """Hand a task that failed for now back to the queue, for as long as the API asks."""
+    """Queue a task again after a temporary failure, with the wait that the API asks for."""
 
     async def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         tries = int(message.labels.get("tries", 1))
@@ -30,11 +30,11 @@ class TryAgainLater(TaskiqMiddleware):
         labels = {**message.labels, "tries": tries + 1}
         again = AsyncKicker[Any, Any](message.task_name, self.broker, labels).with_task_id(message.task_id)
         await send(again, wait, *message.args, **message.kwargs)
-        result.error = NoResultError()  # there is none yet
+        result.error = NoResultError()  # there is no result yet
 
 
 async def send(task: AsyncKicker[Any, Any], wait: float, *args: Any, **kwargs: Any) -> None:
-    """Send a task to the queue, to be done in so many seconds."""
+    """Queue a task, to be done after this number of seconds."""
     schedule: ScheduleSource | None = task.broker.state.schedule
     if wait and schedule is not None:
         await task.schedule_by_time(schedule, datetime.now(UTC) + timedelta(seconds=wait), *args, **kwargs)
@@ -52,7 +52,7 @@ async def close_agency(state: TaskiqState) -> None:
 
 
 def work_for(broker: AsyncBroker, schedule: ScheduleSource | None = None) -> None:
-    """Let workers of this broker open one agency each, and send the tasks through it.
+    """Let each worker of this broker open an agency, and send the tasks through this broker.
 
     A broker that cannot delay a message needs a schedule.
     """
@@ -69,14 +69,14 @@ def agency_of(context: Context = TaskiqDepends()) -> Agency:
 
 @async_shared_broker.task
 async def customer(name: str, customer_id: str, agency: Agency = TaskiqDepends(agency_of)) -> dict[str, object]:
-    """Return one customer of a box office, as plain JSON, which is all that travels."""
+    """Return one customer of a box office as plain JSON, which every result backend can store."""
     return (await agency.box_office(name).customers.get(customer_id)).to_dict()
 
 
 @async_shared_broker.task
 async def export(name: str, agency: Agency = TaskiqDepends(agency_of), context: Context = TaskiqDepends()) -> None:
-    """Export a box office: do a chunk, and leave the next to any worker that is free."""
+    """Export one chunk of a box office, and queue the next chunk for any free worker."""
     wait = await agency.export_chunk(name)
     if wait is not None:
-        # Not `export.kicker()`: a delay of that would be one of all orders after it.
+        # Not `export.kicker()`: it would keep the delay for all later exports.
         await send(AsyncKicker(context.message.task_name, context.broker, {}), wait, name)

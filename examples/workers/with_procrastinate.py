@@ -1,4 +1,4 @@
-"""procrastinate with PostgreSQL, for those who have that already; the workers divide the limit among them.
+"""procrastinate, for those who have PostgreSQL already. Each worker gets an equal share of the limit.
 
 Once: `procrastinate --app=with_procrastinate.app schema --apply`. Workers: `python -m run_procrastinate`. Set
 DATABASE_URL, BOX_OFFICES, EXPORT_FOLDER and WORKERS, their number.
@@ -18,7 +18,7 @@ app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
 
 
 class TryAgainLater(BaseRetryStrategy):
-    """Put a job that failed for now off, for as long as the API asks."""
+    """Retry a job after a temporary failure, after the wait that the API asks for."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         wait = wait_before_retry(exception, job.attempts + 1)
@@ -27,7 +27,7 @@ class TryAgainLater(BaseRetryStrategy):
 
 @app.task(name="export", pass_context=True, retry=TryAgainLater())
 async def export(context: JobContext, name: str) -> None:
-    """Export a box office: do a chunk, and leave the next to any worker that is free."""
+    """Export one chunk of a box office, and queue the next chunk for any free worker."""
     agency: Agency = context.additional_context["agency"]
     wait = await agency.export_chunk(name)
     if wait is not None:
@@ -37,11 +37,11 @@ async def export(context: JobContext, name: str) -> None:
 @app.periodic(cron="* * * * * */5")
 @app.task(name="take_over", queueing_lock="take_over", pass_context=True)
 async def take_over(context: JobContext, timestamp: int) -> None:
-    """Give the jobs of workers that were killed to others."""
+    """Give the jobs of killed workers to other workers."""
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
         try:
             await app.job_manager.retry_job(job)
-        except ConnectorException as error:  # its worker was only slow, and has ended it; or the next round sees it
+        except ConnectorException as error:  # the worker was only slow and has ended the job, or the next round sees it
             logging.getLogger(__name__).warning("Job %s was not taken over: %s", job.id, error)
 
 

@@ -10,7 +10,7 @@ from taskiq_redis import RedisAsyncResultBackend
 from taskiq_tasks import work_for
 
 broker = (
-    # In this queue a short delay waits behind a longer one; RabbitMQ's plugin for delayed messages knows better.
+    # In this queue a short delay waits behind a longer one. RabbitMQ's plugin for delayed messages avoids that.
     AioPikaBroker(os.environ["RABBITMQ_URL"], delay_queue=Queue(name="ticketsource.later")).with_result_backend(
         RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600)
     )

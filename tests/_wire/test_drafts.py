@@ -18,13 +18,13 @@ CREDENTIALS = Credentials.of(Secret("skl-test"), "https://api.ticketsource.io", 
 GET = Request(CREDENTIALS, "GET", CREDENTIALS.base_url.joinpath("customers", "cst-1"))
 
 
-def test_the_guides_create_example_is_sent_key_by_key() -> None:
+def test_the_create_example_of_the_guide_is_sent_exactly() -> None:
     """A full draft gives the guide's body, keys in the guide's order."""
     assert drafts.body(KARL_DRAFT, CustomerDraft) == json.dumps(KARL_SENT, separators=(",", ":")).encode()
 
 
-def test_unset_is_left_out_none_is_null_and_an_update_names_the_id() -> None:
-    """Only what is set is sent, None as null, and the envelope of an update carries `data.id`."""
+def test_only_set_fields_are_sent_and_an_update_names_the_id() -> None:
+    """None is sent as null. The id of an update is in `data.id`."""
     draft = CustomerDraft(telephone=None, consent=ConsentDraft(sms=False), membership=MembershipDraft(end_date=None))
 
     assert json.loads(drafts.body(draft, CustomerDraft, "cst-1")) == {
@@ -36,8 +36,8 @@ def test_unset_is_left_out_none_is_null_and_an_update_names_the_id() -> None:
     }
 
 
-def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields() -> None:
-    """An Address sends every field, None as null, and what is unknown, which an API that replaces it would lose."""
+def test_a_record_in_place_of_a_nested_draft_is_sent_with_all_its_fields() -> None:
+    """An Address sends every field, None as null, and its unknown attributes. The API may replace the whole."""
     draft = CustomerDraft(address=Address(line_1="1 High Street", extra={"county": "\ud800", "since": Decimal("1.5")}))
 
     assert json.loads(drafts.body(draft, CustomerDraft))["data"]["attributes"]["address"] == {
@@ -60,8 +60,8 @@ def test_a_record_in_the_place_of_a_nested_draft_sends_all_its_fields() -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["address", "membership", "consent"])
-def test_an_unknown_number_goes_back_as_the_number_that_came(part: str, number: str, sent: str) -> None:
-    """One that a float cannot keep does not become a text when its part is sent whole, nor a text a number."""
+def test_an_unknown_number_is_sent_back_as_the_same_number(part: str, number: str, sent: str) -> None:
+    """A number that a float cannot hold does not become a text, and a text does not become a number."""
     row = '{"data": {"id": "cst-1", "type": "customer", "attributes": {"%s": {"x": [{"y": %s}], "z": "%s"}}}}'
     customer = read_row(read(GET, RawResponse(200, {}, (row % (part, number, number)).encode())).data, Customer)
     customer = pickle.loads(pickle.dumps(deepcopy(customer)))
@@ -74,7 +74,7 @@ def test_an_unknown_number_goes_back_as_the_number_that_came(part: str, number: 
 
 
 def test_a_note_draft_has_the_type_of_a_note() -> None:
-    """A note goes out as `customer_note`."""
+    """A note is sent as `customer_note`."""
     assert json.loads(drafts.body(NoteDraft(description="x"), NoteDraft)) == {
         "data": {"type": "customer_note", "attributes": {"description": "x"}}
     }

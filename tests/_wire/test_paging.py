@@ -1,4 +1,4 @@
-"""Where a list goes on, and which links are not followed."""
+"""Which page follows in a list, and which links are not followed."""
 
 import pytest
 from yarl import URL
@@ -15,7 +15,7 @@ OURS = {"page": "1", "per_page": "100"}
 
 
 def following(link: object, here: str = HERE) -> Following:
-    """Return where a full page leads."""
+    """Return what follows a full page."""
     sent = Request(CREDENTIALS, "GET", URL(here))
     return paging.following(Envelope([], {"next": link}, sent, 200), OURS, {paging.fingerprint(URL(here))}, 100)
 
@@ -35,8 +35,8 @@ def following(link: object, here: str = HERE) -> Following:
         (f"?page={'9' * 5000}", f"{LIST}?page={'9' * 5000}&per_page=100"),
     ],
 )
-def test_the_query_of_next_is_put_to_the_address_of_the_list(link: str | None, expected: str | None) -> None:
-    """What it lacks of ours is put back, but never the page."""
+def test_the_query_of_the_next_link_is_added_to_the_url_of_the_list(link: str | None, expected: str | None) -> None:
+    """Parameters of ours that it lacks are added, but never the page."""
     found = following(link)
 
     assert (None if found.url is None else str(found.url)) == expected
@@ -63,8 +63,8 @@ def test_the_query_of_next_is_put_to_the_address_of_the_list(link: str | None, e
         (False, ""),
     ],
 )
-def test_the_page_after_a_wrong_next_is_asked_for_by_its_number(link: object, wrong: str) -> None:
-    """It says what is wrong; an empty or a false `next` is none at all."""
+def test_the_page_after_a_wrong_next_link_is_requested_by_its_number(link: object, wrong: str) -> None:
+    """The result says what is wrong. An empty or false `next` counts as missing."""
     found = following(link)
 
     assert str(found.url) == f"{LIST}?page=3&per_page=100"
@@ -74,8 +74,8 @@ def test_the_page_after_a_wrong_next_is_asked_for_by_its_number(link: object, wr
     assert "skl-" not in found.link
 
 
-def test_no_page_is_guessed_after_one_without_a_number() -> None:
-    """A wrong `next` of a list that goes on by a cursor leads nowhere, and says why."""
+def test_no_page_is_guessed_after_a_page_without_a_number() -> None:
+    """A wrong `next` of a list with cursors gives no next page, and the result says why."""
     found = following("?cursor=a", f"{LIST}?cursor=a&per_page=100")
 
     assert found.url is None

@@ -15,16 +15,16 @@ CREDENTIALS = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/
     ("auth", "header"),
     [("bearer", f"Bearer {KEY}"), ("basic", "Basic c2tsLW5vdC1hLXJlYWwta2V5Og==")],
 )
-def test_the_key_goes_into_the_header_in_either_notation(auth: Any, header: str) -> None:
-    """Bearer carries the key, Basic has it as the user name with an empty password."""
+def test_the_key_is_sent_in_the_header_in_both_notations(auth: Any, header: str) -> None:
+    """Bearer has the key itself. Basic has it as the user name with an empty password."""
     credentials = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", auth)
 
     assert credentials.headers["Authorization"] == header
 
 
 @pytest.mark.parametrize("auth", ["bearer", "basic"])
-def test_no_repr_shows_the_key_and_foreign_text_is_scrubbed_of_it(auth: Any) -> None:
-    """Neither repr nor scrubbed text has the key, in clear or in Base64."""
+def test_no_repr_and_no_scrubbed_text_shows_the_key(auth: Any) -> None:
+    """They show it neither in clear nor in Base64."""
     credentials = Credentials.of(Secret(KEY), "https://api.ticketsource.io", "tests/1", auth)
     sent = Request(credentials, "GET", credentials.base_url)
 
@@ -37,7 +37,7 @@ def test_no_repr_shows_the_key_and_foreign_text_is_scrubbed_of_it(auth: Any) -> 
 
 @pytest.mark.parametrize("password", ["pa55", "pa/55", "p:a/5@5"])
 def test_the_password_of_a_proxy_is_scrubbed(password: str) -> None:
-    """A raw slash in it does not end it."""
+    """A slash in the password does not end it."""
     sent = Request(CREDENTIALS, "GET", CREDENTIALS.base_url)
 
     assert (
@@ -47,8 +47,8 @@ def test_the_password_of_a_proxy_is_scrubbed(password: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "skl-a b", "skl-a\n", "skl-ä", None, b"skl-a"])
-def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: Any) -> None:
-    """White space, line ends and other characters in a key are a ConfigurationError that does not show the key."""
+def test_an_invalid_key_is_refused_and_not_shown(key: Any) -> None:
+    """White space, line ends and non-ASCII characters in a key are a ConfigurationError."""
     with pytest.raises(errors.ConfigurationError, match="api_key") as caught:
         Credentials.of(Secret(key), "https://api.ticketsource.io", "tests/1", "bearer")
 
@@ -92,7 +92,7 @@ def test_the_base_url_must_be_https_unless_it_is_this_machine(base_url: Any, fit
 
 
 @pytest.mark.parametrize(("setting", "value"), [("user_agent", "a\r\nX: y"), ("user_agent", ""), ("auth", "digest")])
-def test_other_wrong_settings_are_named(setting: str, value: str) -> None:
+def test_other_invalid_settings_are_named(setting: str, value: str) -> None:
     """A user agent that would break the header and an unknown kind of authentication are refused by name."""
     settings: dict[str, Any] = {"user_agent": "tests/1", "auth": "bearer", setting: value}
     with pytest.raises(errors.ConfigurationError, match=setting):

@@ -1,4 +1,4 @@
-"""What each answer is read as: a table of errors, and what is no answer of the API."""
+"""How answers are read: a table of errors, and answers that are not from the API."""
 
 import json
 
@@ -21,7 +21,7 @@ def request(method: str = "GET", path: str = "customers/cst-1") -> Request:
 
 
 def failure(answer: RawResponse, method: str = "GET") -> errors.TicketSourceError:
-    """Return the error that an answer is read as."""
+    """Return the error that an answer raises."""
     with pytest.raises(errors.TicketSourceError) as caught:
         response.read(request(method), answer)
     return caught.value
@@ -52,7 +52,7 @@ def error_body(status: int, code: str = "some_code", detail: str = "Some detail.
         (599, errors.ServerError),
     ],
 )
-def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(status: int, kind: type) -> None:
+def test_each_status_raises_its_error_with_call_reason_and_advice(status: int, kind: type) -> None:
     """The message has call, status, code and detail and ends in advice; the fields have the rest."""
     error = failure(
         RawResponse(status, {"x-request-id": "r-1", "content-type": "application/json"}, error_body(status))
@@ -106,8 +106,8 @@ def test_each_status_is_an_error_of_its_own_that_says_what_where_and_what_next(s
         (f'{{"errors": [{{"detail": "bad key {KEY}"}}]}}'.encode(), "bad key ***"),
     ],
 )
-def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str) -> None:
-    """Empty, HTML, Laravel's and nonsense bodies are described, never shown raw, and the key is not in it."""
+def test_the_error_describes_any_body_in_words(body: bytes, said: str) -> None:
+    """Empty, HTML, Laravel's and other bodies are described. The error does not have the key."""
     error = failure(RawResponse(500, {}, body))
 
     assert str(error).startswith(f"GET /customers/cst-1 was answered 500: {said}. ")
@@ -138,10 +138,10 @@ def test_whatever_the_body_is_the_error_says_it_in_words(body: bytes, said: str)
         (401, {}, HTML, False),
     ],
 )
-def test_a_wall_in_front_of_the_api_is_told_from_the_api(
+def test_a_wall_in_front_of_the_api_is_distinguished_from_the_api(
     status: int, headers: dict[str, str], body: bytes, blocked: bool
 ) -> None:
-    """What no API would say is AccessBlocked, which tells of the user agent; what the API or a gateway says is not."""
+    """The answer of a wall is AccessBlocked, which mentions the user agent. That of the API or a gateway is not."""
     error = failure(RawResponse(status, headers, body))
 
     assert isinstance(error, errors.AccessBlocked) is blocked
@@ -181,7 +181,7 @@ def test_a_wall_in_front_of_the_api_is_told_from_the_api(
     ],
 )
 def test_retry_after_is_seconds_or_none(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds and dates are read, nonsense is None."""
+    """Seconds and dates are read. Any other value is None."""
     error = failure(RawResponse(429, headers, b""))
 
     assert isinstance(error, errors.RateLimited)
@@ -203,7 +203,7 @@ def test_retry_after_is_seconds_or_none(headers: dict[str, str], seconds: float 
 def test_a_success_without_an_envelope_and_a_redirect_are_invalid(
     status: int, body: bytes, path: str, said: str
 ) -> None:
-    """What is not the promised envelope is InvalidResponse, with status and place."""
+    """The error is InvalidResponse, with the status and the JSON path."""
     error = failure(RawResponse(status, {}, body))
 
     assert isinstance(error, errors.InvalidResponse)
@@ -212,13 +212,13 @@ def test_a_success_without_an_envelope_and_a_redirect_are_invalid(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}"])
-def test_the_body_of_a_delete_is_never_read(body: bytes) -> None:
-    """Whatever comes with a 2xx, the record is deleted."""
+def test_the_body_of_a_successful_delete_is_ignored(body: bytes) -> None:
+    """The status alone says that the record is deleted."""
     assert response.read(request("DELETE"), RawResponse(204, {}, body)).data is None
 
 
-def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
-    """A server that echoes the key in a request id or a record id does not get it into an error."""
+def test_the_key_is_scrubbed_from_ids_that_the_server_sends() -> None:
+    """If a server sends the key back in a request id or a record id, the error does not have it."""
     refused = failure(RawResponse(404, {"x-request-id": f"r-{KEY}"}, b""))
     broken = Envelope({}, {}, request(), 200).invalid("x", "$", resource="customer", record_id=KEY)
 
@@ -227,15 +227,15 @@ def test_the_key_is_scrubbed_from_ids_that_the_server_gives() -> None:
     assert KEY not in repr(broken.to_dict())
 
 
-def test_a_page_that_is_made_to_be_slow_is_described_at_once() -> None:
-    """A title that never ends is looked for in the beginning of the page, once."""
+def test_a_page_with_many_unclosed_titles_is_described() -> None:
+    """The title is searched only once, in the beginning of the page."""
     error = failure(RawResponse(500, {"content-type": "text/html"}, b"<title" * 120_000))
 
     assert "an HTML page." in str(error)
 
 
-def test_of_many_reasons_the_first_are_given_and_the_others_counted() -> None:
-    """The message stays one that people can read."""
+def test_a_message_gives_the_first_reasons_and_counts_the_others() -> None:
+    """The message stays short enough to read."""
     entry = {"code": "x", "detail": "Too long " * 500}
     error = failure(RawResponse(422, {}, json.dumps({"errors": [entry] * 2_000}).encode()))
 
@@ -244,8 +244,8 @@ def test_of_many_reasons_the_first_are_given_and_the_others_counted() -> None:
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x00", "\x07", "\r", "\x9b", "\u202e", "\u2066", "\u2028"])
-def test_no_control_character_of_the_api_is_in_a_message(character: str) -> None:
-    """A terminal would obey it."""
+def test_control_characters_of_the_api_are_escaped_in_a_message(character: str) -> None:
+    """A terminal would execute them."""
     error = failure(RawResponse(422, {}, error_body(422, detail=f"Not{character}[31mgood")))
 
     assert character not in str(error)
@@ -265,8 +265,8 @@ def test_no_control_character_of_the_api_is_in_a_message(character: str) -> None
         (500, b'{"message":[%s]}'),
     ],
 )
-def test_an_answer_of_millions_of_objects_is_refused_before_they_are_made(status: int, body: bytes) -> None:
-    """No answer of the API has so many: they would take thirty times their length."""
+def test_an_answer_with_more_than_a_million_objects_is_refused(status: int, body: bytes) -> None:
+    """No answer of the API has so many, and they would take much memory."""
     error = failure(RawResponse(status, {}, body % b",".join([b"{}"] * 1_000_001)))
 
     assert "bytes with more than 1,000,000 objects" in str(error)
@@ -284,8 +284,8 @@ def test_thousands_of_errors_are_counted_and_the_first_hundred_kept() -> None:
 
 
 @pytest.mark.parametrize("piece", ["/", "//", "//a", "//a ", "//a@", "@", "\x1b", "a//\u202e", KEY, "//u:p@h "])
-def test_a_long_text_is_described_at_once(piece: str) -> None:
-    """Ten megabytes of slashes do not stop the program, and nothing of the key or a password is shown."""
+def test_a_long_text_is_shortened_without_the_key_or_a_password(piece: str) -> None:
+    """The text has many characters that could make the search for passwords slow."""
     error = failure(RawResponse(500, {}, json.dumps({"message": "//user:pa/ss@proxy " + piece * 1_000_000}).encode()))
 
     assert "//***@proxy" in str(error)
@@ -302,8 +302,8 @@ def test_a_long_text_is_described_at_once(piece: str) -> None:
         (503, {"retry-after": "1.5"}, "The API asks to wait 1.5 s. The server is overloaded or under repair"),
     ],
 )
-def test_a_wait_that_the_api_asks_for_is_told_with_its_length(status: int, headers: dict[str, str], said: str) -> None:
-    """The message says when to try again."""
+def test_the_message_gives_the_wait_that_the_api_asks_for(status: int, headers: dict[str, str], said: str) -> None:
+    """The user then knows when to try again."""
     assert said in str(failure(RawResponse(status, headers, b"")))
 
 
@@ -353,7 +353,7 @@ def test_errors_by_field_or_as_plain_texts_are_read(listed: object, found: list[
 
 
 def test_the_message_names_the_fields_that_were_refused() -> None:
-    """One can correct them without looking into the error."""
+    """The user can correct them without looking at the attributes of the error."""
     body = {"message": "The given data was invalid.", "errors": {"email": ["It is taken."], "phone": ["Too long."]}}
 
     error = failure(RawResponse(422, {}, json.dumps(body).encode()), "POST")
@@ -362,8 +362,8 @@ def test_the_message_names_the_fields_that_were_refused() -> None:
 
 
 @pytest.mark.parametrize("marks", [b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 3, b"\n\xef\xbb\xbf \xef\xbb\xbf\r\n"])
-def test_a_byte_order_mark_before_the_json_is_left_out(marks: bytes) -> None:
-    """PHP sends one for each of its files that begins with one."""
+def test_a_byte_order_mark_before_the_json_is_ignored(marks: bytes) -> None:
+    """PHP sends one for each of its files that begins with such a mark."""
     assert response.read(request(), RawResponse(200, {}, marks + b'{"data": {"n": 1}}')).data == {"n": 1}
 
 
@@ -371,13 +371,13 @@ def test_a_byte_order_mark_before_the_json_is_left_out(marks: bytes) -> None:
     ("data", "rows"),
     [(b"null", []), (b"{}", []), (b"[]", []), (b'{"0": 1, "2": 3}', [1, 3]), (b'{"7": 1}', [1]), (b"[1]", [1])],
 )
-def test_a_list_is_read_in_each_form_that_php_gives_it(data: bytes, rows: list[object]) -> None:
-    """A list with gaps comes as an object with numeric keys, an empty one as null."""
+def test_a_list_is_read_in_each_form_that_php_writes(data: bytes, rows: list[object]) -> None:
+    """A list with gaps is an object with numeric keys, and an empty list may be null."""
     assert response.read(request(), RawResponse(200, {}, b'{"data": %b}' % data)).rows() == rows
 
 
 @pytest.mark.parametrize("data", [b'{"id": "cst-1"}', b'{"0": 1, "x": 2}', b'{"-1": 1}', b'"x"', b"7", b"false"])
-def test_what_is_no_list_is_refused(data: bytes) -> None:
+def test_data_that_is_not_a_list_is_refused(data: bytes) -> None:
     """One record is not taken for a list of its fields."""
     with pytest.raises(errors.InvalidResponse, match="`data` is not a list"):
         response.read(request(), RawResponse(200, {}, b'{"data": %b}' % data)).rows()
@@ -393,8 +393,8 @@ def test_what_is_no_list_is_refused(data: bytes) -> None:
         b'{"a": 1}' * 9_000,
     ],
 )
-def test_text_beside_json_is_looked_for_within_bounds(text: bytes) -> None:
-    """A body that is made to be slow is described at once, and none of it is shown."""
+def test_a_body_with_much_text_around_json_has_a_short_description(text: bytes) -> None:
+    """Such a body could make the search for JSON slow."""
     error = failure(RawResponse(200, {}, b"<" + text))
 
     assert len(str(error)) < 300

@@ -12,7 +12,7 @@ from ticketsource_async.config import RetryPolicy
 
 CREDENTIALS = Credentials.of(Secret("skl-not-a-real-key"), "https://api.ticketsource.io", "tests/1", "bearer")
 POLICY = RetryPolicy()
-TOLD = [errors.ErrorObject(code="not_found")]
+API_ERRORS = [errors.ErrorObject(code="not_found")]
 LOST = errors.ConnectionLost("lost")
 
 
@@ -33,7 +33,7 @@ def wait(
     chance: float = 1.0,
     left: float | None = None,
 ) -> float | None:
-    """Return the wait that is decided on."""
+    """Return the wait before the next attempt, or None if there is none."""
     return retry.wait_before_next(policy, request(method, attempt=attempt), error, chance=chance, left=left)
 
 
@@ -74,16 +74,16 @@ SAFE = "GET PATCH DELETE"
     ],
 )
 @pytest.mark.parametrize("method", EVERY.split())
-def test_a_call_is_tried_again_where_that_can_do_no_harm(
+def test_a_call_is_retried_only_if_that_can_do_no_harm(
     error: errors.TicketSourceError, methods: str, method: str
 ) -> None:
-    """What was not processed is tried again by all, what may pass by those that may be repeated, the rest by none."""
+    """All methods retry if nothing was processed. POST does not retry after any other temporary failure."""
     assert (wait(error, method=method) is not None) is (method in methods.split())
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (7, 30.0), (50, 30.0), (99, 30.0)])
-def test_the_wait_doubles_up_to_its_bound_and_chance_takes_any_part_of_it(attempt: int, longest: float) -> None:
-    """Full jitter: from nothing to the bound."""
+def test_the_wait_doubles_up_to_a_limit_and_is_random_below_it(attempt: int, longest: float) -> None:
+    """This is full jitter, from zero to the limit."""
     policy = RetryPolicy(attempts=100)
     assert wait(LOST, attempt=attempt, policy=policy) == longest
     assert wait(LOST, attempt=attempt, policy=policy, chance=0.25) == longest / 4
@@ -91,7 +91,7 @@ def test_the_wait_doubles_up_to_its_bound_and_chance_takes_any_part_of_it(attemp
 
 
 def test_no_more_attempts_are_made_than_allowed() -> None:
-    """The last attempt is the last, however many there may be."""
+    """This holds for one, a few and very many attempts."""
     assert [wait(LOST, attempt=n) is None for n in (1, 2, 3, 4, 5)] == [False, False, False, True, True]
     assert wait(LOST, policy=RetryPolicy(attempts=1)) is None
     assert wait(LOST, attempt=5000, policy=RetryPolicy(attempts=9999)) == 30.0
@@ -99,10 +99,10 @@ def test_no_more_attempts_are_made_than_allowed() -> None:
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (5.0, 6.0), (119.0, 120.0), (120.0, 121.0), (121.0, None)])
 @pytest.mark.parametrize("kind", [errors.RateLimited, errors.ServerError])
-def test_what_the_server_asks_for_is_obeyed_with_a_second_more_or_ends_the_call(
+def test_a_call_waits_a_second_longer_than_the_server_asks_or_ends(
     kind: type[errors.APIError], asked: float, waited: float | None
 ) -> None:
-    """Whole seconds may be one too few; beyond `max_retry_after` there is no waiting at all."""
+    """Rounded seconds may be one too few. Beyond `max_retry_after` the call ends."""
     error = kind("x", 429 if kind is errors.RateLimited else 503, retry_after=asked)
 
     assert wait(error, chance=0.0) == waited
@@ -114,10 +114,10 @@ def test_what_the_server_asks_for_is_obeyed_with_a_second_more_or_ends_the_call(
     attempt=st.integers(1, 4),
     left=st.one_of(st.none(), st.floats(-10, 1000)),
 )
-def test_no_wait_is_shorter_than_asked_nor_longer_than_there_is_time(
+def test_a_wait_is_never_shorter_than_asked_or_longer_than_the_time_left(
     asked: float | None, chance: float, attempt: int, left: float | None
 ) -> None:
-    """Whatever the server says and chance gives, a wait keeps to its bounds."""
+    """This holds for any answer of the server and any random number."""
     waited = wait(errors.RateLimited("x", 429, retry_after=asked), chance=chance, attempt=attempt, left=left)
 
     if waited is not None:
@@ -138,10 +138,10 @@ def test_no_wait_is_shorter_than_asked_nor_longer_than_there_is_time(
         (errors.ServerError("x", 503, retry_after=5), 6.0, 0.0),
     ],
 )
-def test_a_429_pauses_everybody_for_as_long_as_it_asks(
+def test_a_429_pauses_all_calls_for_as_long_as_it_asks(
     error: errors.TicketSourceError, decided: float | None, seconds: float
 ) -> None:
-    """Others pause also if this call gives up; not for a time beyond all bounds, and for no other answer."""
+    """The others pause even if this call gives up. No call pauses for a very long time or for another answer."""
     assert retry.pause(POLICY, error, decided) == seconds
 
 
@@ -171,10 +171,10 @@ def test_a_429_pauses_everybody_for_as_long_as_it_asks(
         ("POST", errors.InvalidResponse("not HTTP"), True),
     ],
 )
-def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(
+def test_only_a_write_that_may_have_been_processed_has_an_unknown_outcome(
     method: str, error: errors.TicketSourceError, unknown: bool
 ) -> None:
-    """Only a write that was sent and not clearly refused has an unknown fate."""
+    """It was sent, and it was not clearly refused."""
     assert retry.fate_is_unknown(request(method), error) is unknown
 
 
@@ -185,15 +185,15 @@ def test_a_write_that_may_have_been_carried_out_is_told_from_one_that_was_not(
         (errors.ConnectFailed("x"), errors.OutcomeUnknown),
         (errors.AuthenticationFailed("x", 401), errors.OutcomeUnknown),
         (errors.InvalidResponse("x", status=302), errors.OutcomeUnknown),
-        (errors.NotFound("x", 404, TOLD), errors.NotFound),
-        (errors.ValidationFailed("x", 400, TOLD), errors.ValidationFailed),
+        (errors.NotFound("x", 404, API_ERRORS), errors.NotFound),
+        (errors.ValidationFailed("x", 400, API_ERRORS), errors.ValidationFailed),
         (errors.NotFound("a gateway's page", 404), errors.OutcomeUnknown),
     ],
 )
-def test_an_earlier_attempt_of_unknown_fate_is_not_forgotten(
+def test_an_earlier_attempt_with_an_unknown_outcome_is_not_forgotten(
     last: errors.TicketSourceError, kind: type[errors.TicketSourceError]
 ) -> None:
-    """A change that may have been made stays unknown, unless the API says that it cannot have been."""
+    """The outcome stays unknown unless the API says that the change was not made."""
     verdict = retry.verdict(request("PATCH", attempt=2), last, LOST)
 
     assert type(verdict) is kind
@@ -203,22 +203,22 @@ def test_an_earlier_attempt_of_unknown_fate_is_not_forgotten(
 @pytest.mark.parametrize(
     ("method", "error", "unknown", "deleted"),
     [
-        ("DELETE", errors.NotFound("x", 404, TOLD), LOST, True),
-        ("DELETE", errors.NotFound("x", 404, TOLD), None, False),
+        ("DELETE", errors.NotFound("x", 404, API_ERRORS), LOST, True),
+        ("DELETE", errors.NotFound("x", 404, API_ERRORS), None, False),
         ("DELETE", errors.NotFound("a gateway's page", 404), LOST, False),
         ("DELETE", errors.ServerError("x", 500), LOST, False),
-        ("PATCH", errors.NotFound("x", 404, TOLD), LOST, False),
+        ("PATCH", errors.NotFound("x", 404, API_ERRORS), LOST, False),
     ],
 )
-def test_a_404_after_a_delete_of_unknown_fate_means_deleted(
+def test_a_404_after_a_delete_with_an_unknown_outcome_means_deleted(
     method: str, error: errors.TicketSourceError, unknown: errors.TicketSourceError | None, deleted: bool
 ) -> None:
-    """The first DELETE has done it, if the API itself says that there is nothing more."""
+    """The first DELETE worked, if the API itself does not find the record any more."""
     assert retry.is_deleted(request(method, attempt=2), error, unknown) is deleted
 
 
 def test_an_unknown_outcome_names_the_ids_the_attempts_and_both_reasons() -> None:
-    """What a person needs to look the record up is in the error."""
+    """The error has all that a person needs to find the record."""
     error = retry.verdict(request("DELETE", "customers/cst-1/notes/csn-2", 3), errors.ConnectFailed("refused."), LOST)
 
     assert isinstance(error, errors.OutcomeUnknown)
@@ -240,10 +240,10 @@ def test_an_unknown_outcome_names_the_ids_the_attempts_and_both_reasons() -> Non
         ("DELETE", True, LOST, errors.OutcomeUnknown),
     ],
 )
-def test_a_call_that_is_ended_by_closing_says_what_is_known(
+def test_a_call_that_ends_with_its_client_is_closed_or_of_unknown_outcome(
     method: str, in_flight: bool, unknown: errors.TicketSourceError | None, kind: type[errors.TicketSourceError]
 ) -> None:
-    """A write that is in flight, or was, has an unknown outcome; all else is ClientClosed."""
+    """A write that is or was in flight has an unknown outcome. Any other call is ClientClosed."""
     assert type(retry.ended(request(method), unknown, "at the end", in_flight=in_flight)) is kind
 
 
@@ -259,7 +259,7 @@ def test_a_call_that_is_ended_by_closing_says_what_is_known(
         ("PATCH", False, errors.RateLimited("x", 429), LOST, errors.OutcomeUnknown, None),
     ],
 )
-def test_a_call_that_runs_out_of_time_says_what_is_known(
+def test_a_call_that_reaches_its_deadline_raises_the_most_useful_error(
     method: str,
     in_flight: bool,
     last: errors.TicketSourceError | None,
@@ -267,7 +267,7 @@ def test_a_call_that_runs_out_of_time_says_what_is_known(
     kind: type[errors.TicketSourceError],
     phase: str | None,
 ) -> None:
-    """Waiting, it is the last error, or the wait itself; in flight it is the deadline, or for a write the outcome."""
+    """During a wait, that is the last error or the wait. In flight, it is the deadline or an unknown outcome."""
     error = retry.out_of_time(request(method), 7.0, last, unknown, in_flight=in_flight)
 
     assert type(error) is kind
@@ -275,8 +275,8 @@ def test_a_call_that_runs_out_of_time_says_what_is_known(
         assert (error.phase, error.seconds) == (phase, 7.0)
 
 
-def test_a_request_says_its_attempt_from_the_second_on() -> None:
-    """The first attempt is told without a number, so that messages stay short."""
+def test_a_request_shows_its_attempt_from_the_second_on() -> None:
+    """The first attempt has no number, so that messages stay short."""
     assert str(request()) == "GET /customers/cst-1"
     assert str(request(attempt=3)) == "GET /customers/cst-1 (attempt 3)"
     assert request(attempt=3).url == URL("https://api.ticketsource.io/customers/cst-1")

@@ -1,4 +1,4 @@
-"""The way of one call: its waits, its attempts, its deadline, and the events of it."""
+"""One call: its waits, its attempts, its deadline and its events."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ from ticketsource_async.testing import no_waiting
 
 
 class Limiter:
-    """A limiter that writes down what it is asked, and can be told to be slow or to fail."""
+    """A limiter that records its calls, and can be slow or fail."""
 
     def __init__(self, *, slow: float = 0.0, fails: str = "") -> None:
         self.said: list[object] = []
@@ -48,7 +48,7 @@ class Limiter:
 
     @asynccontextmanager
     async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
-        """Give a slot after a while."""
+        """Grant a slot after a while."""
         assert KEY not in key
         self.said.append(priority)
         await asyncio.sleep(self._slow)
@@ -63,30 +63,30 @@ class Limiter:
             raise OSError("no limiter there any more")
 
     async def pause(self, seconds: float, *, key: str) -> None:
-        """Write the pause down."""
+        """Record the pause."""
         assert KEY not in key
         self.said.append(seconds)
 
 
-class Swallower(Limiter):
-    """A limiter whose slot lets no exception out."""
+class SuppressingLimiter(Limiter):
+    """A limiter whose slot suppresses every exception."""
 
     @asynccontextmanager
     async def slot(self, *, key: str, priority: Priority) -> AsyncIterator[None]:
-        """Swallow what happens in the slot."""
+        """Suppress the exceptions in the slot."""
         with suppress(Exception):
             yield
 
 
 async def failure(work: Awaitable[object]) -> TicketSourceError:
-    """Return the error that a call ends with."""
+    """Return the error that a call raises."""
     with pytest.raises(TicketSourceError) as caught:
         await work
     return caught.value
 
 
 async def test_every_attempt_takes_its_own_slot_and_a_429_pauses_the_key(box: Sandbox) -> None:
-    """Three attempts are three slots, held by none between them; the pause is a second longer than asked."""
+    """No slot is held between two attempts. The pause is a second longer than asked."""
     limiter = Limiter()
     box.fail(status=429, headers={"Retry-After": "7"})
     box.fail(status=503)
@@ -100,8 +100,8 @@ async def test_every_attempt_takes_its_own_slot_and_a_429_pauses_the_key(box: Sa
     assert limiter.held == 0
 
 
-async def test_the_others_pause_too_when_a_call_gives_up(box: Sandbox) -> None:
-    """A 429 on the last attempt still pauses the key."""
+async def test_a_429_pauses_the_key_even_if_the_call_gives_up(box: Sandbox) -> None:
+    """The 429 is the answer to the last attempt."""
     limiter = Limiter()
     box.fail(status=429, headers={"Retry-After": "7"})
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, retry=ONCE) as ts:
@@ -111,7 +111,7 @@ async def test_the_others_pause_too_when_a_call_gives_up(box: Sandbox) -> None:
 
 
 async def test_eight_clients_of_one_key_keep_to_one_limit() -> None:
-    """Clients opened and closed one after another, and at once, never make the server say 429."""
+    """The clients are open at the same time and one after another. The server never answers 429."""
     async with Sandbox(customers=1, rate_limit=(20, 0.5)) as box:
 
         async def work() -> None:
@@ -124,8 +124,8 @@ async def test_eight_clients_of_one_key_keep_to_one_limit() -> None:
         assert [request.status for request in box.requests] == [200] * 80
 
 
-async def test_without_a_limit_nothing_waits() -> None:
-    """`rate_limit=None` sends more than 240 requests at once."""
+async def test_rate_limit_none_sends_more_requests_than_the_default_limit() -> None:
+    """The default limit is 240 a minute."""
     async with Sandbox(customers=1, rate_limit=None) as box:
         async with TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts:
             await asyncio.gather(*(ts.customers.list().collect() for _ in range(300)))
@@ -133,8 +133,8 @@ async def test_without_a_limit_nothing_waits() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(box: Sandbox) -> None:
-    """Calls that wait three times as long as an attempt may take are answered."""
+async def test_the_wait_for_a_slot_or_a_connection_does_not_count_for_the_timeout(box: Sandbox) -> None:
+    """Calls that wait longer than an attempt may take are answered."""
     limits = Timeouts(connect=0.9, response=1, total=1)
     async with TicketSource(
         box.api_key, base_url=box.url, limiter=Limiter(slow=0.8), timeouts=limits, max_connections=1, retry=ONCE
@@ -144,7 +144,7 @@ async def test_waiting_for_a_slot_or_a_connection_eats_nothing_of_the_timeout(bo
     assert len(box.requests) == 3
 
 
-async def test_a_wait_that_would_pass_the_deadline_is_not_begun(box: Sandbox) -> None:
+async def test_a_wait_beyond_the_deadline_is_not_begun(box: Sandbox) -> None:
     """With five seconds left, a Retry-After of seven ends the call at once with its own error."""
     box.fail(status=429, headers={"Retry-After": "7"})
     with no_waiting() as slept:
@@ -157,7 +157,7 @@ async def test_a_wait_that_would_pass_the_deadline_is_not_begun(box: Sandbox) ->
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_deadline_that_ends_while_waiting_for_a_slot_says_so(method: str) -> None:
+async def test_a_deadline_reached_while_waiting_for_a_slot_names_the_slot(method: str) -> None:
     """Nothing was sent: the phase is "slot", for writes too."""
     async with TicketSource(KEY, limiter=Limiter(slow=3600), retry=RetryPolicy(deadline=0.05)) as ts:
         error = await failure(call(ts, method))
@@ -167,8 +167,8 @@ async def test_a_deadline_that_ends_while_waiting_for_a_slot_says_so(method: str
 
 
 @pytest.mark.virtual_time
-async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_last_error(box: Sandbox) -> None:
-    """What is known of the call is better than that it waited."""
+async def test_a_deadline_reached_while_waiting_for_the_next_slot_raises_the_last_error(box: Sandbox) -> None:
+    """The last error says more than the wait."""
     box.fail(status=503, times=None)
 
     class SlowThen(Limiter):
@@ -188,8 +188,10 @@ async def test_a_deadline_that_ends_while_waiting_for_the_next_slot_gives_the_la
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("method", "kind"), [("GET", RequestTimedOut), ("POST", OutcomeUnknown)])
-async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, kind: type[TicketSourceError]) -> None:
-    """A read has timed out; of a write nobody knows."""
+async def test_a_deadline_reached_in_flight_is_a_timeout_or_an_unknown_outcome(
+    method: str, kind: type[TicketSourceError]
+) -> None:
+    """A read times out. The outcome of a write is unknown."""
     policy = RetryPolicy(deadline=1)
     async with server(hang) as (url, seen), TicketSource(KEY, base_url=url, retry=policy) as ts:
         error = await failure(call(ts, method))
@@ -200,8 +202,8 @@ async def test_a_deadline_that_ends_in_flight_says_what_is_known(method: str, ki
 
 
 @pytest.mark.virtual_time
-async def test_a_timeout_of_the_callers_own_ends_a_call_and_a_loop(box: Sandbox) -> None:
-    """`asyncio.timeout` works around a call, whatever it waits for."""
+async def test_asyncio_timeout_ends_a_call_that_waits_for_its_next_attempt(box: Sandbox) -> None:
+    """The caller needs no deadline of this library."""
     box.fail(status=503, times=None)
     policy = RetryPolicy(attempts=100, wait_initial=60, wait_max=60)
     async with TicketSource(box.api_key, base_url=box.url, retry=policy) as ts:
@@ -210,10 +212,10 @@ async def test_a_timeout_of_the_callers_own_ends_a_call_and_a_loop(box: Sandbox)
                 await ts.customers.list().collect()
 
 
-async def test_a_write_whose_slot_cannot_be_taken_back_keeps_its_answer(
+async def test_a_write_keeps_its_answer_if_its_slot_cannot_be_released(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A limiter that fails after the answer makes an error in the log, not a second customer."""
+    """The failure is an error in the log, and does not create a second customer."""
     async with TicketSource(box.api_key, base_url=box.url, limiter=Limiter(fails="exit")) as ts:
         karl = await ts.customers.create(CustomerDraft(first_name="Karl"))
 
@@ -224,7 +226,7 @@ async def test_a_write_whose_slot_cannot_be_taken_back_keeps_its_answer(
     assert len(box.requests) == 1
 
 
-async def test_a_limiter_that_fails_to_give_a_slot_ends_the_call_with_its_own_error(box: Sandbox) -> None:
+async def test_a_limiter_that_cannot_grant_a_slot_ends_the_call_with_its_error(box: Sandbox) -> None:
     """Nothing is sent without a slot, and the connection is free again."""
     async with TicketSource(box.api_key, base_url=box.url, limiter=Limiter(fails="enter"), max_connections=1) as ts:
         for _ in range(2):
@@ -235,14 +237,14 @@ async def test_a_limiter_that_fails_to_give_a_slot_ends_the_call_with_its_own_er
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Say nothing until the client has gone."""
+    """Send nothing until the client disconnects."""
     await reader.read()
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("limiter", [Swallower(), Limiter(fails="exit")])
-async def test_a_limiter_that_swallows_or_fails_hides_neither_a_cancellation_nor_a_deadline(limiter: Limiter) -> None:
-    """The caller's timeout is a timeout, and a write in flight at its deadline has an unknown outcome."""
+@pytest.mark.parametrize("limiter", [SuppressingLimiter(), Limiter(fails="exit")])
+async def test_a_faulty_limiter_does_not_hide_a_timeout_or_a_deadline(limiter: Limiter) -> None:
+    """The caller's timeout raises TimeoutError. A write in flight at its deadline has an unknown outcome."""
     async with server(hang) as (url, _):
         async with TicketSource(KEY, base_url=url, limiter=limiter) as ts:
             with pytest.raises(TimeoutError):
@@ -253,8 +255,8 @@ async def test_a_limiter_that_swallows_or_fails_hides_neither_a_cancellation_nor
 
 
 @pytest.mark.virtual_time
-async def test_an_answer_in_hand_is_given_though_the_deadline_ends_while_the_slot_is_given_back(box: Sandbox) -> None:
-    """A customer that was created is returned, not called unknown."""
+async def test_an_answer_is_returned_even_if_the_deadline_ends_during_the_release_of_the_slot(box: Sandbox) -> None:
+    """The created customer is returned, instead of an unknown outcome."""
 
     class SlowToTake(Limiter):
         @asynccontextmanager
@@ -268,10 +270,8 @@ async def test_an_answer_in_hand_is_given_though_the_deadline_ends_while_the_slo
 
 
 @pytest.mark.parametrize("where", ["pause", "enter"])
-async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_attempt_of_unknown_fate(
-    box: Sandbox, where: str
-) -> None:
-    """A change that may have been made is OutcomeUnknown, whatever becomes of its next slot."""
+async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_unknown_outcome(box: Sandbox, where: str) -> None:
+    """An earlier attempt may have made the change, so the error is OutcomeUnknown."""
 
     class FailsLater(Limiter):
         @asynccontextmanager
@@ -294,7 +294,7 @@ async def test_a_limiter_that_fails_later_does_not_hide_an_earlier_attempt_of_un
     assert error.attempts == len(box.requests)
 
 
-async def test_an_interactive_call_does_not_wait_behind_a_bulk_call_for_a_connection(box: Sandbox) -> None:
+async def test_an_interactive_call_gets_a_connection_while_bulk_calls_wait(box: Sandbox) -> None:
     """While more bulk calls than connections wait for a slot, a single call takes one of the slots kept for it."""
     limiter = LocalRateLimiter(RateLimit(48, per=3600))
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter, max_connections=3) as ts:
@@ -308,7 +308,7 @@ async def test_an_interactive_call_does_not_wait_behind_a_bulk_call_for_a_connec
 
 @pytest.mark.parametrize("concurrency", [1, 8])
 async def test_only_the_first_page_of_a_list_is_interactive(box: Sandbox, concurrency: int) -> None:
-    """Somebody may wait for the first page; the others are one job."""
+    """A user may wait for the first page. The others are a bulk job."""
     limiter = Limiter()
     async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
         await ts.customers.list(per_page=1, concurrency=concurrency).collect()
@@ -318,8 +318,8 @@ async def test_only_the_first_page_of_a_list_is_interactive(box: Sandbox, concur
     assert set(limiter.said[1:-1]) == {"bulk"}
 
 
-async def test_the_jobs_of_the_library_are_bulk_throughout(box: Sandbox, tmp_path: Path) -> None:
-    """Listings, bulk calls and syncs, and all that a client does whose priority is bulk."""
+async def test_the_long_jobs_of_the_library_are_bulk(box: Sandbox, tmp_path: Path) -> None:
+    """These are listings, bulk calls and syncs, and all calls of a client whose priority is bulk."""
     limiter = Limiter()
     async with (
         TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,
@@ -337,7 +337,7 @@ async def test_the_jobs_of_the_library_are_bulk_throughout(box: Sandbox, tmp_pat
 
 
 async def test_every_attempt_wait_retry_and_page_has_an_event(box: Sandbox) -> None:
-    """A list of two pages with one failure: seven events, with paths, attempts, times and the quota."""
+    """A list of two pages with one failure has nine events, with paths, attempts, times and the quota."""
     events: list[CallEvent] = []
     async with Sandbox(customers=25) as limited:
         limited.fail(page=2, status=503)
@@ -369,7 +369,7 @@ async def test_every_attempt_wait_retry_and_page_has_an_event(box: Sandbox) -> N
 
 
 async def test_an_attempt_without_an_answer_has_no_status(box: Sandbox) -> None:
-    """The event of a cut connection has the name of the error. It comes once, and nothing waited."""
+    """The event of a cut connection has the name of the error. There is one such event."""
     events: list[CallEvent] = []
     box.fail(cut="before")
     async with TicketSource(box.api_key, base_url=box.url, on_event=events.append, retry=ONCE, rate_limit=None) as ts:
@@ -395,10 +395,10 @@ async def test_an_on_event_that_raises_does_not_end_the_call(box: Sandbox, caplo
     assert "no such metric" in caplog.text
 
 
-async def test_the_log_is_silent_on_success_and_has_one_line_per_retry(
+async def test_the_log_is_empty_on_success_and_has_one_line_per_retry(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At INFO a good call says nothing, a retry says call, attempt, reason and wait; no query is in it."""
+    """The level is INFO. The line has the call without its query, the attempt, the reason and the wait."""
     caplog.set_level(logging.INFO, "ticketsource_async")
     with no_waiting():
         async with TicketSource(box.api_key, base_url=box.url) as ts:
@@ -412,8 +412,8 @@ async def test_the_log_is_silent_on_success_and_has_one_line_per_retry(
     ]
 
 
-async def test_no_more_than_the_answer_of_a_stale_connection_is_lost() -> None:
-    """A kept connection that the server closes in between costs one attempt, and the call succeeds."""
+async def test_a_call_succeeds_after_the_server_closed_a_kept_connection() -> None:
+    """The server closes it between two calls."""
     good = answer(b'{"data": {"id": "cst-1", "type": "customer", "attributes": {}}}', keep=True)
     with no_waiting():
         async with server(says(good)) as (url, seen), TicketSource(KEY, base_url=url) as ts:
@@ -424,8 +424,8 @@ async def test_no_more_than_the_answer_of_a_stale_connection_is_lost() -> None:
 
 
 @pytest.mark.parametrize("way", ["close", "cancel", "deadline"])
-async def test_nothing_is_sent_after_the_end_of_a_call_that_its_limiter_has_swallowed(box: Sandbox, way: str) -> None:
-    """The slot comes too late."""
+async def test_a_slot_that_is_granted_after_the_end_of_a_call_sends_nothing(box: Sandbox, way: str) -> None:
+    """The limiter suppresses the cancellation, and grants the slot too late."""
     asked = asyncio.Event()
 
     class Late(Limiter):

@@ -1,4 +1,4 @@
-"""No call takes the answer to another: what a server sends beyond its answer ends the connection."""
+"""No call gets the answer to another: data beyond an answer ends the connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ SURPLUS = {
 
 
 class Keeper:
-    """A server that keeps its connections: which method came over which, and a hand on each."""
+    """A server that keeps its connections open and records the connection and method of each request."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
@@ -35,7 +35,7 @@ class Keeper:
         self.on_request = b""  # what to send when the next request has come
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str) -> None:
-        """Answer each request, the first of which has been read."""
+        """Answer each request. The first one has already been read."""
         self.writers.append(writer)
         number = len(self.writers)
         while True:
@@ -55,7 +55,7 @@ async def keeping() -> AsyncIterator[tuple[Keeper, str]]:
 
 @pytest.mark.parametrize("surplus", [name for name in SURPLUS if name != "a few bytes"])
 @pytest.mark.parametrize("method", ["GET", *WRITES])
-async def test_what_comes_with_an_answer_reaches_no_other_call(method: str, surplus: str) -> None:
+async def test_surplus_data_with_an_answer_reaches_no_other_call(method: str, surplus: str) -> None:
     """The server sends more than one answer at once; the next call gets its own."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         keeper.after_answer = SURPLUS[surplus]
@@ -67,8 +67,8 @@ async def test_what_comes_with_an_answer_reaches_no_other_call(method: str, surp
 
 
 @pytest.mark.parametrize("method", ["GET", *WRITES])
-async def test_an_answer_that_goes_on_with_what_is_no_http_spoils_its_own_call_alone(method: str) -> None:
-    """That call fails, a write with an unknown outcome, and the next one gets its answer."""
+async def test_surplus_data_that_is_not_http_fails_only_its_own_call(method: str) -> None:
+    """A write has an unknown outcome then. The next call gets its answer."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         keeper.after_answer = b"}}}"
         with pytest.raises(InvalidResponse if method == "GET" else OutcomeUnknown, match="not HTTP"):
@@ -82,8 +82,8 @@ async def test_an_answer_that_goes_on_with_what_is_no_http_spoils_its_own_call_a
 @pytest.mark.parametrize("surplus", SURPLUS)
 @pytest.mark.parametrize("method", ["GET", *WRITES])
 @pytest.mark.parametrize("turns", [0, 50])
-async def test_what_comes_later_reaches_no_other_call(method: str, surplus: str, turns: int) -> None:
-    """The server sends it over a kept connection, and so many turns of the event loop later the next call begins."""
+async def test_surplus_data_after_an_answer_reaches_no_other_call(method: str, surplus: str, turns: int) -> None:
+    """The server sends it over a kept connection. The next call begins `turns` turns of the event loop later."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         await ts.customers.get("cst-1")
         keeper.writers[0].write(SURPLUS[surplus])
@@ -96,8 +96,8 @@ async def test_what_comes_later_reaches_no_other_call(method: str, surplus: str,
 
 
 @pytest.mark.parametrize("method", WRITES)
-async def test_no_write_takes_what_comes_after_it_was_sent(method: str) -> None:
-    """Nobody could tell that from its answer, so it goes over a connection on which no other answer can come."""
+async def test_a_write_does_not_use_a_connection_that_was_used_before(method: str) -> None:
+    """On a used connection, surplus data could not be distinguished from the answer to the write."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         keeper.on_request = OTHER
         await ts.customers.get("cst-1")
@@ -108,8 +108,8 @@ async def test_no_write_takes_what_comes_after_it_was_sent(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", WRITES)
-async def test_reads_keep_their_connection_and_a_write_leaves_it_to_them(method: str) -> None:
-    """A silent connection is used again by the next read; that of a write is used once."""
+async def test_reads_share_a_connection_and_each_write_has_its_own(method: str) -> None:
+    """The next read uses a silent connection again. The connection of a write is used once."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         await ts.customers.get("cst-1")
         await call(ts, method)
@@ -120,8 +120,8 @@ async def test_reads_keep_their_connection_and_a_write_leaves_it_to_them(method:
     assert keeper.seen == [(1, "GET"), (2, method), (1, "GET"), (3, method), (1, "GET")]
 
 
-async def test_a_kept_connection_that_the_server_ends_is_not_used_again() -> None:
-    """The next read opens another, and so it goes on for ever."""
+async def test_a_kept_connection_that_the_server_closes_is_not_used_again() -> None:
+    """The next read opens another one."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE) as ts:
         for number in range(5):
             await ts.customers.get("cst-1")
@@ -131,8 +131,8 @@ async def test_a_kept_connection_that_the_server_ends_is_not_used_again() -> Non
     assert keeper.seen == [(number, "GET") for number in (1, 2, 3, 4, 5)]
 
 
-async def test_a_read_that_is_cancelled_while_it_takes_a_kept_connection_leaves_none_open() -> None:
-    """The connection it was about to use is closed."""
+async def test_a_read_cancelled_while_it_takes_a_kept_connection_leaves_none_open() -> None:
+    """The connection that it was about to use is closed."""
     async with keeping() as (keeper, url), TicketSource(KEY, base_url=url, retry=ONCE, rate_limit=None) as ts:
         for turns in range(12):
             await ts.customers.get("cst-1")
@@ -147,8 +147,8 @@ async def test_a_read_that_is_cancelled_while_it_takes_a_kept_connection_leaves_
 
 
 @pytest.mark.parametrize("method", ["GET", *WRITES])
-async def test_a_write_ends_its_connection_in_a_borrowed_session_too(method: str) -> None:
-    """It asks the server to close it, so that nothing that comes after its answer reaches another call."""
+async def test_a_write_in_a_borrowed_session_asks_the_server_to_close_its_connection(method: str) -> None:
+    """So surplus data after its answer reaches no other call. A read does not ask for it."""
     heads: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,7 +168,7 @@ async def test_a_write_ends_its_connection_in_a_borrowed_session_too(method: str
 
 
 async def test_bulk_creates_get_their_own_records_from_a_server_that_answers_twice() -> None:
-    """Each draft comes back with its own name, whenever the second answer to another comes."""
+    """Each draft is returned with its own name. The surplus answers come at two different moments."""
     names: list[str] = []
 
     async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

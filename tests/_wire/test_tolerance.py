@@ -1,4 +1,4 @@
-"""What a server may do otherwise than the documentation says without harm, over real sockets."""
+"""Harmless differences between a server and the documentation, over real sockets."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ async def ids_at(talk: Talk) -> list[str]:
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """Pack without any header, as some servers understand "deflate"."""
+    """Compress without any header, as some servers understand "deflate"."""
     packing = zlib.compressobj(wbits=-15)
     return packing.compress(data) + packing.flush()
 
@@ -55,7 +55,7 @@ PACKED = {
 
 
 @pytest.mark.parametrize("form", PACKED)
-async def test_a_body_is_unpacked_in_each_form_that_servers_give_it(form: str) -> None:
+async def test_a_packed_body_is_read_in_each_form_that_servers_send(form: str) -> None:
     """Members, padding and both kinds of deflate are read."""
     body, encoding = PACKED[form]
 
@@ -63,8 +63,8 @@ async def test_a_body_is_unpacked_in_each_form_that_servers_give_it(form: str) -
 
 
 @pytest.mark.parametrize("form", PACKED)
-async def test_a_packed_body_may_come_byte_by_byte(form: str) -> None:
-    """No border between two pieces matters."""
+async def test_a_packed_body_can_arrive_byte_by_byte(form: str) -> None:
+    """It can be split at any byte."""
     body, encoding = PACKED[form]
     unpacking = Unpacking(encoding.lower(), 100_000)
 
@@ -72,8 +72,8 @@ async def test_a_packed_body_may_come_byte_by_byte(form: str) -> None:
     unpacking.end()
 
 
-def test_a_body_of_endless_members_with_nothing_in_them_is_cut_off() -> None:
-    """They would cost time without ever being too large."""
+def test_a_gzip_body_with_too_many_empty_members_is_refused() -> None:
+    """Such members take time, but the body never becomes too large."""
     unpacking = Unpacking("gzip", 32_000_000)
 
     with pytest.raises(Broken, match="goes on after its gzip"):
@@ -81,8 +81,8 @@ def test_a_body_of_endless_members_with_nothing_in_them_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xef\xbb\xbf" + PAGE, b"\xef\xbb\xbf\xef\xbb\xbf\r\n" + PAGE])
-async def test_a_byte_order_mark_does_no_harm(body: bytes) -> None:
-    """PHP files that begin with one send it before everything else."""
+async def test_a_byte_order_mark_is_ignored(body: bytes) -> None:
+    """A PHP file that begins with one sends it first."""
     assert await ids_at(says(answer(body))) == IDS
     assert await ids_at(says(answer(gzip.compress(body), "Content-Encoding: gzip"))) == IDS
 
@@ -90,7 +90,7 @@ async def test_a_byte_order_mark_does_no_harm(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "ids"), [({"0": ROWS[0], "4": ROWS[1]}, IDS), ({"17": ROWS[1]}, IDS[1:]), (None, []), ({}, [])]
 )
-async def test_a_list_may_come_as_php_writes_it(data: object, ids: list[str]) -> None:
+async def test_a_list_can_have_each_form_that_php_writes(data: object, ids: list[str]) -> None:
     """A list with gaps is an object with numeric keys, and an empty one may be null."""
     assert await ids_at(says(answer(json.dumps({"data": data, "links": {"next": None}}).encode()))) == ids
 
@@ -104,7 +104,7 @@ async def test_one_record_is_not_taken_for_a_list() -> None:
 @pytest.mark.parametrize("size", [9_000, 60_000])
 @pytest.mark.parametrize("borrowed", [False, True])
 async def test_a_long_header_is_read(size: int, borrowed: bool) -> None:
-    """A policy, or the cookies of a gateway, can be longer than aiohttp takes by default."""
+    """A policy, or the cookies of a gateway, can be longer than aiohttp allows by default."""
     talk = says(answer(PAGE, f"Content-Security-Policy: {'x' * size}"))
     async with (
         server(talk) as (url, _),
@@ -114,8 +114,8 @@ async def test_a_long_header_is_read(size: int, borrowed: bool) -> None:
         assert [customer.id async for customer in ts.customers.list()] == IDS
 
 
-async def test_a_header_without_end_is_cut_off() -> None:
-    """Beyond 64 kB it is no header of an API."""
+async def test_an_endless_header_is_cut_off() -> None:
+    """No API sends a header of more than 64 kB."""
 
     async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
@@ -130,7 +130,7 @@ async def test_a_header_without_end_is_cut_off() -> None:
 
 
 class Moved:
-    """A server that redirects each address to the one that is named for it, and answers every other."""
+    """A server that redirects the addresses in `moved`, and answers all others."""
 
     def __init__(self, moved: dict[str, str], status: int = 301) -> None:
         self.seen: list[str] = []
@@ -161,8 +161,8 @@ WITH_SLASH = "/customers/?page=1&per_page=100"
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("to", [WITH_SLASH, f"{{url}}{WITH_SLASH}", "{url}/customers/?per_page=100&page=1"])
-async def test_a_read_follows_a_redirect_that_differs_by_a_slash(to: str, status: int) -> None:
-    """Web servers and frameworks insist on a slash at the end, or on none."""
+async def test_a_read_follows_a_redirect_that_adds_a_slash(to: str, status: int) -> None:
+    """Some web servers and frameworks require a slash at the end of a path."""
     async with Moved({LISTED: to}, status) as api, TicketSource("skl-test", base_url=api.url, retry=ONCE) as ts:
         assert [customer.id async for customer in ts.customers.list()] == IDS
 
@@ -170,8 +170,8 @@ async def test_a_read_follows_a_redirect_that_differs_by_a_slash(to: str, status
     assert [line.partition("?")[0] for line in api.seen[1:]] == ["GET /customers/"]
 
 
-async def test_a_single_record_and_a_base_url_with_a_path_follow_such_a_redirect_too() -> None:
-    """The slash may be anywhere at the end of a path."""
+async def test_a_get_with_a_path_in_its_base_url_follows_such_a_redirect() -> None:
+    """The slash is at the end of the path of one record."""
     path = f"/v1/customers/{IDS[0]}"
     async with Moved({path: f"{path}/"}) as api, TicketSource("skl-test", base_url=f"{api.url}/v1", retry=ONCE) as ts:
         assert (await ts.customers.get(IDS[0])).id == IDS[0]
@@ -208,8 +208,8 @@ async def test_no_other_redirect_is_followed(to: str) -> None:
     assert api.seen == [f"GET {LISTED}"]
 
 
-async def test_a_redirect_back_and_forth_ends() -> None:
-    """One is followed."""
+async def test_only_one_redirect_is_followed() -> None:
+    """The redirects lead back and forth."""
     back_and_forth = Moved({LISTED: WITH_SLASH, WITH_SLASH: LISTED})
     async with back_and_forth as api, TicketSource("skl-test", base_url=api.url, retry=ONCE) as ts:
         with pytest.raises(InvalidResponse, match=r"GET /customers/\?page=1&per_page=100 was answered 301"):
@@ -220,7 +220,7 @@ async def test_a_redirect_back_and_forth_ends() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 async def test_a_write_follows_no_redirect(method: str) -> None:
-    """It may have been done, and would be done twice."""
+    """The server may have processed the write, and would process it twice."""
     paths = {"/customers": "/customers/", "/customers/cst-1": "/customers/cst-1/"}
     async with Moved(paths, 308) as api, TicketSource("skl-test", base_url=api.url) as ts:
         with pytest.raises(OutcomeUnknown, match="a redirect to"):
@@ -229,8 +229,8 @@ async def test_a_write_follows_no_redirect(method: str) -> None:
     assert len(api.seen) == 1
 
 
-async def test_a_redirect_that_is_followed_takes_a_slot_of_its_own_and_is_no_further_attempt() -> None:
-    """The limit of the API counts it, and the retries do not."""
+async def test_a_followed_redirect_takes_its_own_slot_and_is_no_further_attempt() -> None:
+    """The rate limit counts it, and the retry policy does not."""
     events: list[CallEvent] = []
     slots = Slots()
     async with (
@@ -245,7 +245,7 @@ async def test_a_redirect_that_is_followed_takes_a_slot_of_its_own_and_is_no_fur
 
 
 class Slots:
-    """A limiter that counts."""
+    """A limiter that counts its slots."""
 
     given = 0
 

@@ -1,4 +1,4 @@
-"""What the network does to a call, over real sockets."""
+"""Failures of the network during a call, over real sockets."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ async def first(url: str) -> object:
 
 
 async def test_a_refused_connection_is_connect_failed() -> None:
-    """Nothing listens: the error says that nothing was sent, and where to."""
+    """No server listens. The error says that nothing was sent, and names the host."""
     async with server(says(b"")) as (url, _):
         pass
 
@@ -45,14 +45,14 @@ async def test_a_refused_connection_is_connect_failed() -> None:
     assert caught.value.cause.startswith("ClientConnectorError")
 
 
-async def test_a_name_that_does_not_resolve_is_connect_failed() -> None:
-    """An unknown host is a failure to connect."""
+async def test_an_unknown_host_is_connect_failed() -> None:
+    """The name of the host cannot be resolved."""
     with pytest.raises(ConnectFailed, match=r"nowhere\.invalid:443"):
         await first("https://nowhere.invalid")
 
 
-async def test_a_plain_server_where_tls_is_spoken_is_connect_failed() -> None:
-    """A TLS handshake that fails is a failure to connect."""
+async def test_a_failed_tls_handshake_is_connect_failed() -> None:
+    """The server does not use TLS."""
     async with server(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as (url, _):
         with pytest.raises(ConnectFailed):
             await first(url.replace("http:", "https:"))
@@ -68,21 +68,21 @@ async def test_a_plain_server_where_tls_is_spoken_is_connect_failed() -> None:
     ],
 )
 async def test_a_connection_cut_at_any_point_is_connection_lost(answer: bytes) -> None:
-    """Cut before, within the headers, within the body: the error says that the request was sent."""
+    """It is cut before or within the headers, or within the body. The error says that the request was sent."""
     async with server(says(answer)) as (url, _):
         with pytest.raises(ConnectionLost, match="was sent, but the connection broke"):
             await first(url)
 
 
 async def test_an_answer_that_is_not_http_is_invalid() -> None:
-    """Another protocol on the port is InvalidResponse that says so."""
+    """The port has another protocol."""
     async with server(says(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n")) as (url, _):
         with pytest.raises(InvalidResponse, match="not HTTP"):
             await first(url)
 
 
-async def test_a_cut_write_has_an_unknown_outcome_even_if_it_took_effect(ts: TicketSource, box: Sandbox) -> None:
-    """The customer was created, the answer was cut: the error does not claim to know, and nothing is sent twice."""
+async def test_a_write_whose_answer_is_cut_off_has_an_unknown_outcome(ts: TicketSource, box: Sandbox) -> None:
+    """The customer was created, but the client cannot know that. The request is not sent twice."""
     box.fail(cut="after_write")
 
     with pytest.raises(OutcomeUnknown) as caught:
@@ -101,8 +101,10 @@ async def test_a_cut_write_has_an_unknown_outcome_even_if_it_took_effect(ts: Tic
         (Timeouts(connect=0.9, response=1, total=1), "total", 1),
     ],
 )
-async def test_a_silent_server_times_out_with_phase_and_seconds(timeouts: Timeouts, phase: str, seconds: float) -> None:
-    """A server that takes the request and says nothing: the error tells which bound was met, and after how long."""
+async def test_the_timeout_of_a_silent_server_gives_its_phase_and_seconds(
+    timeouts: Timeouts, phase: str, seconds: float
+) -> None:
+    """The server takes the request and sends nothing. The error names the limit that was reached."""
 
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -116,8 +118,8 @@ async def test_a_silent_server_times_out_with_phase_and_seconds(timeouts: Timeou
 
 
 @pytest.mark.virtual_time
-async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
-    """A server that is never silent for long, and never done, cannot hold a call beyond `total`."""
+async def test_a_slow_body_is_cut_off_by_the_total_timeout() -> None:
+    """The server is never silent for long, and never finishes."""
 
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -134,8 +136,8 @@ async def test_a_body_that_trickles_is_cut_off_by_the_total() -> None:
     assert caught.value.phase == "total"
 
 
-async def test_a_connection_that_is_not_made_in_time_was_not_sent() -> None:
-    """A TLS handshake that the server never answers is phase "connect", so that a write is known not to be sent."""
+async def test_a_write_without_a_connection_in_time_ends_in_the_connect_phase() -> None:
+    """The server never answers the TLS handshake, so it is known that the write was not sent."""
 
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -152,8 +154,8 @@ async def test_a_connection_that_is_not_made_in_time_was_not_sent() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH", "POST"])
-async def test_no_request_is_sent_again_because_a_kept_connection_broke(method: str) -> None:
-    """The server hangs up on a request over a connection used before: it comes once, and nothing is hidden."""
+async def test_a_request_on_a_kept_connection_that_breaks_is_not_sent_again(method: str) -> None:
+    """The server closes a used connection during the request. The request arrives once, and the call raises."""
     kept: list[str] = []
 
     async def keep_then_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +164,7 @@ async def test_no_request_is_sent_again_because_a_kept_connection_broke(method: 
 
     async with (
         server(keep_then_cut) as (url, seen),
-        aiohttp.ClientSession() as session,  # in one of our own no write goes over a connection used before
+        aiohttp.ClientSession() as session,  # in our own session, no write uses a connection again
         TicketSource(KEY, base_url=url, session=session, retry=ONCE) as ts,
     ):
         await ts.customers.get("cst-1")
@@ -200,8 +202,8 @@ GZIPPED = gzip.compress(LIST, mtime=0)  # the time would be in the names of test
     ],
     ids=lambda value: repr(value[:8]) if isinstance(value, bytes) else None,
 )
-async def test_a_body_is_unpacked_within_its_bound(body: bytes, encoding: str, said: str | None) -> None:
-    """Packed bodies are read; a bomb, an oversize body and an encoding nobody asked for are InvalidResponse."""
+async def test_a_body_is_unpacked_up_to_its_size_limit(body: bytes, encoding: str, said: str | None) -> None:
+    """A zip bomb, a body that is too large and an encoding that was not requested are InvalidResponse."""
     says_it = says(answer(body, f"Content-Encoding: {encoding}"))
     async with server(says_it) as (url, _), TicketSource(KEY, base_url=url, retry=ONCE, max_body=1000) as ts:
         if said is None:
@@ -213,7 +215,7 @@ async def test_a_body_is_unpacked_within_its_bound(body: bytes, encoding: str, s
 
 
 async def test_a_delete_and_an_error_do_not_depend_on_their_body() -> None:
-    """A 2xx on a DELETE is done and a 500 is a ServerError, however large the body is."""
+    """A 2xx to a DELETE means deleted, and a 500 is a ServerError, even if the body is too large."""
     huge = b"x" * 5000
     async with server(says(answer(huge))) as (url, _), TicketSource(KEY, base_url=url, max_body=1000) as ts:
         await ts.customers.delete("cst-1")
@@ -223,8 +225,8 @@ async def test_a_delete_and_an_error_do_not_depend_on_their_body() -> None:
             await ts.customers.get("cst-1")
 
 
-async def test_a_hostile_borrowed_session_does_no_harm() -> None:
-    """Whatever a session of one's own does by default, the request is ours and so is the error."""
+async def test_the_defaults_of_a_borrowed_session_do_not_change_a_call() -> None:
+    """Its key, timeout and middlewares do not apply. The error is one of this library."""
     heads: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -268,7 +270,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 async def refused_by(url: str, base_url: str = "https://nowhere.invalid", *, trust_env: bool = True) -> str:
-    """Return how a call fails by way of a proxy that refuses, or without it."""
+    """Return the error of a call through a proxy that refuses it, or without the proxy."""
     async with TicketSource(KEY, base_url=base_url, trust_env=trust_env, retry=ONCE) as ts:
         with pytest.raises(ConnectFailed) as caught:
             await ts.customers.list().first()
@@ -281,7 +283,7 @@ async def refused_by(url: str, base_url: str = "https://nowhere.invalid", *, tru
 async def test_a_proxy_of_the_environment_is_used_and_named(
     no_proxies: pytest.MonkeyPatch, name: str, form: str
 ) -> None:
-    """With `trust_env`, in each form that people write it; the error never has its password."""
+    """This needs `trust_env`. The proxy can have several forms, and the error never shows its password."""
     async with server(says(answer(b"", status=503))) as (url, seen):
         no_proxies.setenv(name, form.format(url.removeprefix("http://")))
         through = await refused_by(url)
@@ -296,21 +298,21 @@ async def test_a_proxy_of_the_environment_is_used_and_named(
     assert excepted == without
 
 
-async def test_a_proxy_that_wants_a_password_or_is_not_there_is_told(no_proxies: pytest.MonkeyPatch) -> None:
-    """Both are no fault of the API."""
+async def test_the_error_says_that_a_proxy_wants_a_password_or_is_unreachable(no_proxies: pytest.MonkeyPatch) -> None:
+    """Neither is a fault of the API."""
     async with server(says(answer(b"", status=407))) as (url, _):
         no_proxies.setenv("https_proxy", url.replace("//", "//user:sekret@"))
         refused = await refused_by(url)
-    away = await refused_by(url)
+    unreachable = await refused_by(url)
 
     assert "The proxy asks for a user name and a password" in refused
-    assert "through the proxy PROXY (" in away
-    assert "Check the proxy; " in away
+    assert "through the proxy PROXY (" in unreachable
+    assert "Check the proxy; " in unreachable
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_nothing_goes_through_a_proxy_to_this_machine(no_proxies: pytest.MonkeyPatch, host: str) -> None:
-    """A sandbox works where a proxy is set for everything else."""
+async def test_no_proxy_is_used_for_this_machine(no_proxies: pytest.MonkeyPatch, host: str) -> None:
+    """So a sandbox works where a proxy is set."""
     async with server(says(b"")) as (url, seen), Sandbox(customers=1) as box:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             no_proxies.setenv(name, url)
@@ -333,10 +335,10 @@ async def test_nothing_goes_through_a_proxy_to_this_machine(no_proxies: pytest.M
         ("http://", "cannot be used"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_is_a_setting_to_correct(
+async def test_an_unusable_proxy_is_a_configuration_error(
     no_proxies: pytest.MonkeyPatch, proxy: str, said: str
 ) -> None:
-    """Nothing is sent, and the password is not shown."""
+    """The error does not show the password."""
     no_proxies.setenv("ALL_PROXY", proxy)
     async with TicketSource(KEY, trust_env=True) as ts:
         with pytest.raises(ConfigurationError, match=said) as caught:
@@ -346,7 +348,7 @@ async def test_a_proxy_that_cannot_be_used_is_a_setting_to_correct(
 
 
 async def test_a_proxy_that_never_answers_is_named(no_proxies: pytest.MonkeyPatch) -> None:
-    """One knows where to look."""
+    """So the user knows where to look."""
 
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -376,8 +378,8 @@ async def test_no_cookie_of_the_server_is_sent_back() -> None:
     assert b"cookie" not in heads[0].lower()
 
 
-def test_every_error_of_the_http_library_has_a_row() -> None:
-    """No exception that aiohttp's client raises is unknown to the table, and the table's order hides none."""
+def test_every_error_of_aiohttp_has_a_row_in_the_table() -> None:
+    """No row of the table hides a later one."""
     kinds = [kind for _, kind in inspect.getmembers(aiohttp.client_exceptions, inspect.isclass)]
     foreign = [k for k in kinds if issubclass(k, (aiohttp.ClientError, OSError))]
 
@@ -400,8 +402,10 @@ def test_every_error_of_the_http_library_has_a_row() -> None:
         (TimeoutError, RequestTimedOut),
     ],
 )
-def test_each_kind_of_failure_becomes_one_of_ours(foreign: type[Exception], ours: type[TicketSourceError]) -> None:
-    """The table maps by the most particular class."""
+def test_each_error_of_aiohttp_becomes_an_error_of_this_library(
+    foreign: type[Exception], ours: type[TicketSourceError]
+) -> None:
+    """The first row that matches is used."""
     kind = next(mine for theirs, mine in transport._KINDS.items() if issubclass(foreign, theirs))
 
     assert kind is ours

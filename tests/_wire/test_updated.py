@@ -42,7 +42,7 @@ DRAFT = CustomerDraft(first_name="Emilie")
 
 
 class Answers:
-    """Answers the PATCH and the GETs that follow; the last one again and again. None is silence."""
+    """The answers to the PATCH and to the GETs after it. The last one is repeated. None sends nothing."""
 
     def __init__(self, patch: bytes, *gets: bytes | None) -> None:
         self._patch, self._gets = patch, list(gets)
@@ -67,7 +67,7 @@ async def update(
     bulk: bool = False,
     meanwhile: Callable[[TicketSource, "asyncio.Task[object]"], object] | None = None,
 ) -> object:
-    """Update a customer; `meanwhile` is called when the server is silent, and awaited if it can be."""
+    """Update a customer. Call `meanwhile` when the server is silent, and await it if that is possible."""
     async with (
         server(lambda reader, writer: answers.talk(reader, writer, seen[-1])) as (url, seen),
         TicketSource(KEY, base_url=url, retry=retry, rate_limit=None) as ts,
@@ -87,8 +87,8 @@ async def update(
 
 @pytest.mark.parametrize("bulk", [False, True])
 @pytest.mark.parametrize("without", WITHOUT_RECORD)
-async def test_the_record_is_read_after_an_update_whose_answer_has_none(without: str, bulk: bool) -> None:
-    """The record as it is now is returned, with one PATCH and one GET."""
+async def test_the_record_is_read_after_an_update_whose_answer_has_no_record(without: str, bulk: bool) -> None:
+    """There is one PATCH and one GET."""
     answers = Answers(WITHOUT_RECORD[without], RECORD)
 
     record = await update(answers, bulk=bulk)
@@ -98,8 +98,8 @@ async def test_the_record_is_read_after_an_update_whose_answer_has_none(without:
 
 
 @pytest.mark.parametrize("bulk", [False, True])
-async def test_the_read_after_an_update_is_tried_again_and_the_update_is_not(bulk: bool) -> None:
-    """It passes over what passes, as any read does."""
+async def test_the_read_after_an_update_is_retried_and_the_update_is_not(bulk: bool) -> None:
+    """It is retried like any other read."""
     answers = Answers(WITHOUT_RECORD["no content"], answer(b"", status=502), answer(b"", status=429), RECORD)
 
     record = await update(answers, bulk=bulk)
@@ -118,10 +118,10 @@ async def test_the_read_after_an_update_is_tried_again_and_the_update_is_not(bul
         (answer(b'{"data": {"id": "cst-2", "type": "customer", "attributes": {}}}'), InvalidResponse),
     ],
 )
-async def test_an_accepted_update_whose_record_cannot_be_read_says_so(
+async def test_the_error_says_that_an_update_whose_record_cannot_be_read_was_accepted(
     get: bytes, cause: type[TicketSourceError], bulk: bool
 ) -> None:
-    """The error names the update, says that it was accepted and why the read failed, which is its cause."""
+    """The error names the update. Its cause is the failure of the read."""
     answers = Answers(WITHOUT_RECORD["no content"], get)
 
     with pytest.raises(InvalidResponse, match=r"PATCH /customers/cst-1 was accepted \(204\).*GET.*not be") as caught:
@@ -146,8 +146,8 @@ async def test_an_accepted_update_whose_record_cannot_be_read_says_so(
         answer(b'{"data": {"id": "cst-2", "type": "customer", "attributes": {}}}'),
     ],
 )
-async def test_an_answer_that_may_not_be_to_this_update_is_not_taken_for_an_acceptance(said: bytes) -> None:
-    """Another program, a failure in the body, or another customer: nobody knows what became of the update."""
+async def test_an_answer_that_may_not_belong_to_the_update_is_an_unknown_outcome(said: bytes) -> None:
+    """It is of another program, has a failure in its body, or has another customer."""
     answers = Answers(said, RECORD)
 
     with pytest.raises(OutcomeUnknown):
@@ -169,8 +169,8 @@ async def test_the_read_after_an_update_ends_with_the_deadline_of_the_update() -
     assert asyncio.get_running_loop().time() - began < 6
 
 
-async def test_closing_the_client_during_that_read_says_that_the_update_was_accepted() -> None:
-    """Nobody need look whether it was done."""
+async def test_an_update_whose_read_ends_with_the_client_is_reported_as_accepted() -> None:
+    """Nobody needs to check whether it was made."""
     answers = Answers(WITHOUT_RECORD["no content"], None)
 
     with pytest.raises(InvalidResponse, match="was accepted") as caught:
@@ -179,10 +179,10 @@ async def test_closing_the_client_during_that_read_says_that_the_update_was_acce
     assert isinstance(caught.value.__cause__, ClientClosed)
 
 
-async def test_a_cancellation_during_that_read_passes_and_says_that_the_update_was_accepted(
+async def test_the_cancellation_of_the_read_logs_that_the_update_was_accepted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log has it, and the CancelledError."""
+    """The call raises CancelledError."""
     answers = Answers(WITHOUT_RECORD["no content"], None)
 
     with pytest.raises(asyncio.CancelledError):
@@ -191,8 +191,8 @@ async def test_a_cancellation_during_that_read_passes_and_says_that_the_update_w
     assert "PATCH /customers/cst-1 was accepted (204)" in caplog.text
 
 
-async def test_a_bulk_update_that_is_left_during_that_read_reports_it() -> None:
-    """It is no input that is as it was."""
+async def test_a_bulk_update_cancelled_during_the_read_reports_it_as_accepted() -> None:
+    """It is in `undelivered` with that error."""
     answers = Answers(WITHOUT_RECORD["no content"], None)
     async with (
         server(lambda reader, writer: answers.talk(reader, writer, seen[-1])) as (url, seen),

@@ -1,4 +1,4 @@
-"""From the columns of the CSV to what is written of a customer."""
+"""From the columns of the CSV to the draft of a customer."""
 
 import pytest
 
@@ -16,17 +16,17 @@ from ticketsource_async.tables import apply_values
         (Consent(email=False), {"consent_email": True}, ConsentDraft(email=True)),
     ],
 )
-def test_an_update_sends_the_consents_that_differ_and_each_no(
+def test_an_update_sends_changed_consents_and_every_no(
     before: Consent | None, values: dict[str, bool], sent: ConsentDraft
 ) -> None:
-    """A yes that stays might be withdrawn meanwhile, and a null be refused with the withdrawal beside it."""
+    """An unchanged yes may have been withdrawn meanwhile, and the API may refuse a null."""
     customer = Customer(id="cst-1", consent=before)
 
     assert cells.update_draft(customer, apply_values(customer, values)).consent == sent
 
 
-def test_what_stays_as_it_is_is_not_sent() -> None:
-    """A draft of nothing is false."""
+def test_unchanged_values_are_not_sent() -> None:
+    """An empty draft is false."""
     customer = Customer(id="cst-1", last_name="Zoë", consent=Consent(email=True))
 
     same = apply_values(customer, {"last_name": "Zoë", "consent_email": True, "address_line_1": None})

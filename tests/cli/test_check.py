@@ -1,4 +1,4 @@
-"""`ticketsource check`: what it says of the API, of one that differs, and of one that cannot be reached."""
+"""`ticketsource check`: its report on the API, on an API that differs, and on one that is unreachable."""
 
 import json
 import re
@@ -38,8 +38,8 @@ def states(lines: Lines, *but: str) -> dict[str, str]:
     return {name: state for name, (state, _) in lines.items() if state not in ("ok", *but)}
 
 
-async def test_a_server_as_documented_is_ok_in_every_line() -> None:
-    """But for the one that nobody has answered; and nothing but GET was asked."""
+async def test_a_server_as_documented_is_ok_in_every_line_but_one() -> None:
+    """Nobody has answered the question about summer. All requests are GET."""
     async with differing() as api:
         done = await run("check", "--json", url=api.url)
 
@@ -49,8 +49,8 @@ async def test_a_server_as_documented_is_ok_in_every_line() -> None:
     assert len(api.asked) == json.loads(done.out)["requests"] <= MOST_REQUESTS
 
 
-async def test_the_sandbox_is_told_rightly(many: Sandbox) -> None:
-    """It drops `per_page`, has an attribute that the vendor's file lacks, and sends neither an id nor a limit here."""
+async def test_the_check_reports_the_differences_of_the_sandbox(many: Sandbox) -> None:
+    """It drops `per_page`, has an attribute that the vendor's file lacks, and sends no request id or limit here."""
     lines = await checked(many)
 
     assert states(lines) == {
@@ -176,12 +176,12 @@ DIFFERENCES: dict[Way, dict[str, tuple[str, str]]] = {
         "lists: one record": ("odd", "Only in the list, or only by id: (a name that may be data)."),
     },
 }
-"""The lines that change with each way, and what they say then; those of a kind that is not read any more are gone."""
+"""The lines that change with each way, and their text. The lines of a kind that is not read are missing."""
 
 
 @pytest.mark.parametrize("way", DIFFERENCES)
-async def test_a_difference_is_told_in_its_own_lines_and_in_no_other(way: Way) -> None:
-    """A person who reads a line knows what is different, and what is not."""
+async def test_a_difference_is_reported_only_in_its_own_lines(way: Way) -> None:
+    """So the reader knows what is different, and what is not."""
     async with differing() as api:
         usual = await checked(api)
         api.ways.add(way)
@@ -210,8 +210,8 @@ TEN: tuple[Way, ...] = (
 )
 
 
-async def test_a_server_that_differs_in_ten_ways_is_told_rightly() -> None:
-    """All at once, each in its own line; none of it keeps the library from working."""
+async def test_ten_differences_are_reported_each_in_its_own_line() -> None:
+    """None of them is a failure."""
     async with differing(*TEN) as api:
         done = await run("check", "--json", url=api.url)
 
@@ -234,8 +234,8 @@ async def test_a_server_that_differs_in_ten_ways_is_told_rightly() -> None:
 
 
 @pytest.mark.parametrize("customers", [1, 230])
-async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
-    """No value, no id and no key, in any way that the server may differ; only the questions and answers."""
+async def test_no_private_value_is_shown(tmp_path: Path, customers: int) -> None:
+    """No value, id or key is shown, also if the server differs in many ways."""
     report = tmp_path / "report.md"
     told = ""
     others: tuple[Way, ...] = ("no offsets", "broken seats", "no links", "more by id", "refuses the filter")
@@ -253,8 +253,8 @@ async def test_nothing_private_is_told(tmp_path: Path, customers: int) -> None:
     assert not re.search(r"@|127\.0\.0\.1|10\.1\.2\.3|skl-|\b(cst|csn|evt|ven|dat|bkg|sea)-|01632|2026-0|19:30", told)
 
 
-async def test_a_name_that_one_record_has_is_not_told() -> None:
-    """Of a record, of a record by its id, of links and of what stands beside a list: it may be that of a person."""
+async def test_an_attribute_name_of_a_single_record_is_not_shown() -> None:
+    """It may be the name of a person. This holds for records, for links, and for `links` and `meta` of a list."""
     async with differing("names of people") as api:
         lines = await checked(api)
 
@@ -268,8 +268,8 @@ async def test_a_name_that_one_record_has_is_not_told() -> None:
     assert lines["lists: one record"][1] == "Only in the list, or only by id: (a name that may be data)."
 
 
-async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
-    """So that others can see how the API really is."""
+async def test_the_report_has_the_kinds_of_values_at_each_path(tmp_path: Path) -> None:
+    """So others can see how the API really is."""
     async with differing("odd values", "unknown attributes") as api:
         await run("check", "--report", str(tmp_path / "report.md"), url=api.url)
 
@@ -281,8 +281,8 @@ async def test_the_report_has_each_path_with_its_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("customers", [0, 1, 2, 99, 100, 101, 1000, 4321, 100_000, 150_000])
-async def test_about_how_many_customers_there_are(customers: int) -> None:
-    """With what is left of the requests; an export is as many requests as there are pages."""
+async def test_the_check_estimates_the_number_of_customers(customers: int) -> None:
+    """It uses the requests that are left. An export needs one request a page."""
     async with Sandbox(customers, rate_limit=None) as box:
         lines = await checked(box)
 
@@ -299,8 +299,8 @@ async def test_about_how_many_customers_there_are(customers: int) -> None:
     assert len(box.requests) <= MOST_REQUESTS
 
 
-async def test_a_box_office_with_nothing_in_it_is_open_not_failed() -> None:
-    """Nothing is odd about an empty one."""
+async def test_an_empty_box_office_is_open_and_not_failed() -> None:
+    """Without records, nothing can be odd."""
     async with differing("no rows") as api:
         done = await run("check", "--json", url=api.url)
 
@@ -313,8 +313,8 @@ async def test_a_box_office_with_nothing_in_it_is_open_not_failed() -> None:
     assert lines["seats: records"] == ("open", "None read: no record was found whose list to ask for.")
 
 
-async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
-    """Pages of one customer each are asked for then."""
+async def test_pages_are_checked_even_if_all_customers_fit_on_one() -> None:
+    """The check then requests pages of one customer each."""
     async with differing("drops per_page", customers=3) as api:
         lines = await checked(api)
 
@@ -324,8 +324,8 @@ async def test_one_page_of_customers_is_enough_to_tell_of_pages() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_it_never_makes_more_requests_than_it_says(status: int) -> None:
-    """Also if each of them is tried twice."""
+async def test_a_check_never_makes_more_requests_than_it_announces(status: int) -> None:
+    """This holds even if each request is tried twice."""
     async with Sandbox(150_000, rate_limit=None) as box:
         for path in ("/events", "/customers"):
             box.fail(path=path, after=1 if path == "/customers" else 0, times=None, status=status)
@@ -338,7 +338,7 @@ async def test_it_never_makes_more_requests_than_it_says(status: int) -> None:
 
 
 async def test_retries_and_redirects_count_as_requests() -> None:
-    """The slowest way that there is: each call costs two requests, and more with a failure."""
+    """This is the worst case: each call takes two requests, and more with a failure."""
     async with differing("redirects", "broken seats", customers=5000) as api:
         done = await run("check", "--json", url=api.url)
 
@@ -346,8 +346,8 @@ async def test_retries_and_redirects_count_as_requests() -> None:
     assert json.loads(done.out)["requests"] == len(api.asked)
 
 
-async def test_a_key_that_is_not_accepted_says_so(box: Sandbox) -> None:
-    """Nothing more is asked then."""
+async def test_a_key_that_is_not_accepted_is_reported(box: Sandbox) -> None:
+    """The check makes one request only."""
     done = await run("check", "--json", box=box, key="skl-wrong")
 
     lines = lines_in(done)
@@ -360,8 +360,8 @@ async def test_a_key_that_is_not_accepted_says_so(box: Sandbox) -> None:
     assert "No valid API Key provided" in done.err
 
 
-async def test_a_key_that_may_not_read_says_so(box: Sandbox) -> None:
-    """It is the API itself that refuses."""
+async def test_a_key_without_permission_to_read_is_reported(box: Sandbox) -> None:
+    """Here the API itself refuses."""
     box.fail(status=403, times=None)
 
     done = await run("check", "--json", box=box)
@@ -373,8 +373,8 @@ async def test_a_key_that_may_not_read_says_so(box: Sandbox) -> None:
     )
 
 
-async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
-    """The key is not to blame, and nobody knows whether it is good."""
+async def test_for_a_wall_the_check_says_what_to_ask_support_for(box: Sandbox) -> None:
+    """The wall does not say whether the key is good."""
     box.fail(status=403, html=True, times=None)
 
     done = await run("check", "--json", box=box)
@@ -388,10 +388,10 @@ async def test_a_wall_says_what_to_ask_support_for(box: Sandbox) -> None:
     assert len(box.requests) == 1
 
 
-async def test_a_wall_that_refuses_the_user_agent_of_support_says_so(
+async def test_for_a_wall_that_refuses_a_set_user_agent_the_check_says_so(
     box: Sandbox,
 ) -> None:
-    """To set it once more would not help."""
+    """It would not help to set it once more."""
     box.fail(status=403, html=True, times=None)
     agent = {"TICKETSOURCE_USER_AGENT": "Example/1 (private)"}
 
@@ -403,8 +403,8 @@ async def test_a_wall_that_refuses_the_user_agent_of_support_says_so(
     assert "Example/1" not in (out + err).decode()
 
 
-async def test_what_the_errors_of_a_refused_key_say_is_not_denied() -> None:
-    """They have a date, an id and a limit; and nothing else is known, so nothing else is told."""
+async def test_the_errors_of_a_refused_key_are_used_for_the_other_lines() -> None:
+    """They have a request id. The lines that need a good answer are open."""
     async with differing("refuses the key") as api:
         done = await run("check", "--json", url=api.url)
         in_lines = await run("check", url=api.url)
@@ -418,8 +418,8 @@ async def test_what_the_errors_of_a_refused_key_say_is_not_denied() -> None:
     assert re.search(r"\nNothing else was checked\.\n[0-9]+ ok, 0 odd, 2 open, 2 failed\n\Z", in_lines.out)
 
 
-async def test_a_wall_that_names_its_request_is_not_said_to_have_no_id(box: Sandbox, tmp_path: Path) -> None:
-    """Support can find it by that."""
+async def test_the_request_id_of_a_wall_is_reported(box: Sandbox, tmp_path: Path) -> None:
+    """Support can find the request by it."""
     box.fail(status=403, html=True, headers={"CF-Ray": "r-1"}, times=None)
 
     done = await run("check", "--report", str(tmp_path / "report.md"), box=box)
@@ -429,8 +429,8 @@ async def test_a_wall_that_names_its_request_is_not_said_to_have_no_id(box: Sand
     assert (tmp_path / "report.md").read_text().endswith("\n\nNothing else was checked.\n")
 
 
-async def test_a_key_that_is_refused_after_good_answers_is_not_ok() -> None:
-    """It was revoked meanwhile, or the API is ill."""
+async def test_a_key_that_is_refused_after_good_answers_is_failed() -> None:
+    """It was revoked meanwhile, or the API has a fault."""
     async with Sandbox(300, rate_limit=None) as box:
         box.fail(path="/events", status=401, times=None)
         done = await run("check", "--json", box=box)
@@ -447,7 +447,7 @@ async def test_a_key_that_is_refused_after_good_answers_is_not_ok() -> None:
 
 @pytest.mark.parametrize("fault", [{"status": 403}, {"status": 500}, {"status": 200, "html": True}])
 async def test_an_unknown_id_is_open_if_every_call_fails_in_the_same_way(box: Sandbox, fault: Any) -> None:
-    """What a sync would meet after a deletion cannot be seen then."""
+    """The check cannot know then how the API answers for a deleted customer."""
     box.fail(times=None, **fault)
 
     lines = lines_in(await run("check", "--json", box=box))
@@ -459,8 +459,8 @@ async def test_an_unknown_id_is_open_if_every_call_fails_in_the_same_way(box: Sa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("path", ["/customers", "/events"])
-async def test_an_interruption_of_a_wait_says_that_it_was_interrupted(number: signal.Signals, path: str) -> None:
-    """And not that the API has no answer, no list or no requests left."""
+async def test_an_interruption_of_a_wait_is_reported_as_an_interruption(number: signal.Signals, path: str) -> None:
+    """The report does not say that the API has no answer or that no request was left."""
     async with Sandbox(300, rate_limit=None) as box:
         box.fail(path=path, status=429, headers={"Retry-After": "50"}, times=None)
         process = await start("check", box=box)
@@ -485,8 +485,8 @@ async def test_an_interruption_of_a_wait_says_that_it_was_interrupted(number: si
     assert "no request was left" not in told
 
 
-async def test_a_page_of_html_is_no_answer(box: Sandbox) -> None:
-    """Even with status 200."""
+async def test_an_html_page_is_not_an_answer_of_the_api(box: Sandbox) -> None:
+    """This holds even with status 200."""
     box.fail(status=200, html=True, times=None)
 
     done = await run("check", "--json", box=box)
@@ -496,8 +496,8 @@ async def test_a_page_of_html_is_no_answer(box: Sandbox) -> None:
     assert "an HTML page titled" in done.err
 
 
-async def test_a_redirect_elsewhere_is_not_followed(box: Sandbox) -> None:
-    """The key would go there."""
+async def test_a_redirect_to_another_host_is_not_followed(box: Sandbox) -> None:
+    """The key would be sent there."""
     box.fail(status=301, headers={"Location": "https://elsewhere.example/"}, body="", times=None)
 
     done = await run("check", "--json", box=box)
@@ -509,8 +509,8 @@ async def test_a_redirect_elsewhere_is_not_followed(box: Sandbox) -> None:
     assert "elsewhere" not in done.out
 
 
-async def test_too_many_requests_mean_to_try_again_later(box: Sandbox) -> None:
-    """If the API asks to wait for long, the check does not."""
+async def test_for_too_many_requests_the_exit_code_means_try_again_later(box: Sandbox) -> None:
+    """If the API asks for a long wait, the check ends."""
     box.fail(status=429, headers={"Retry-After": "1000"}, times=None)
 
     done = await run("check", "--json", box=box)
@@ -519,8 +519,8 @@ async def test_too_many_requests_mean_to_try_again_later(box: Sandbox) -> None:
     assert lines_in(done)["connection: rate limit"][0] == "failed"
 
 
-async def test_nobody_who_listens_means_to_try_again_later() -> None:
-    """The lines say how far it came."""
+async def test_for_a_refused_connection_the_exit_code_means_try_again_later() -> None:
+    """The lines say which step failed."""
     done = await run("check", "--json", url="http://127.0.0.1:1")
 
     lines = lines_in(done)
@@ -533,8 +533,8 @@ async def test_nobody_who_listens_means_to_try_again_later() -> None:
     assert {name.partition(":")[0] for name in lines} == {"connection"}
 
 
-async def test_a_name_that_is_not_found_says_so() -> None:
-    """Nothing that comes after it is known."""
+async def test_an_unknown_host_name_is_reported() -> None:
+    """The steps after it are open."""
     done = await run("check", "--json", "--no-proxy", url="https://nobody.invalid")
 
     lines = lines_in(done)
@@ -544,8 +544,8 @@ async def test_a_name_that_is_not_found_says_so() -> None:
     assert "nobody.invalid" not in done.out
 
 
-async def test_a_certificate_that_is_not_trusted_says_so() -> None:
-    """No answer was taken from such a server."""
+async def test_an_untrusted_certificate_is_reported() -> None:
+    """No request was sent to such a server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async with differing(tls=context) as api:
@@ -558,24 +558,24 @@ async def test_a_certificate_that_is_not_trusted_says_so() -> None:
     assert api.asked == []
 
 
-async def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
-    """It belongs into no address."""
+async def test_a_base_url_with_a_password_is_refused_and_not_shown() -> None:
+    """A password must not be in the URL."""
     done = await run("check", url="https://karl:geheim@api.example.com")
 
     assert done.code == 2
     assert "geheim" not in done.out + done.err
 
 
-async def test_without_a_key_it_says_how_to_set_one() -> None:
-    """As every command does."""
+async def test_without_a_key_the_check_says_how_to_set_one() -> None:
+    """Every command does so."""
     done = await run("check")
 
     assert (done.code, done.out) == (4, "")
     assert "Set the environment variable TICKETSOURCE_API_KEY" in done.err
 
 
-async def test_a_sample_box_office_needs_no_key() -> None:
-    """To see what a check looks like."""
+async def test_a_check_of_the_sandbox_needs_no_key() -> None:
+    """Users can see what a check looks like."""
     done = await run("check", "--sandbox", "--quiet")
 
     assert (done.code, done.err) == (0, "")
@@ -583,8 +583,8 @@ async def test_a_sample_box_office_needs_no_key() -> None:
     assert done.out.endswith(" 0 failed\n")
 
 
-async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
-    """A folder that is not there ends the command with one line before any request; stdout is for the lines."""
+async def test_a_report_needs_an_existing_folder_and_a_file(box: Sandbox, tmp_path: Path) -> None:
+    """A missing folder ends the command before any request. The report cannot go to stdout."""
     missing = await run("check", "--quiet", "--report", str(tmp_path / "none" / "report.md"), box=box)
     stdout = await run("check", "--report", "-", box=box)
 
@@ -603,12 +603,12 @@ async def test_a_report_goes_into_a_file(box: Sandbox, tmp_path: Path) -> None:
         (b"\n", "open", "Not known whether this is the local time"),
     ],
 )
-async def test_a_person_is_asked_for_the_local_time_of_a_date_in_summer(
+async def test_the_user_is_asked_for_the_local_time_of_a_date_in_summer(
     box: Sandbox, tmp_path: Path, answer: bytes, state: str, words: str
 ) -> None:
-    """Nobody else can know. Both times that it may be are shown to them, and none of it is in the report.
+    """Only the user knows it. The question shows both possible times, and the report has neither.
 
-    That it is neither tells nothing of the offset.
+    If it is neither of them, the offset is not known.
     """
     report = tmp_path / "report.md"
 
@@ -628,15 +628,15 @@ async def test_a_person_is_asked_for_the_local_time_of_a_date_in_summer(
     assert "2026-" not in text
 
 
-async def test_nobody_is_asked_who_cannot_answer(box: Sandbox) -> None:
-    """With a terminal to write to and none to read from."""
+async def test_no_question_is_asked_if_stdin_is_not_a_terminal(box: Sandbox) -> None:
+    """Only stdout is a terminal."""
     code, shown = await on_terminal("check", box=box)
 
     assert code == 0
     assert "local time does it start" not in shown
 
 
-async def test_ctrl_c_at_the_question_ends_it(box: Sandbox) -> None:
+async def test_ctrl_c_at_the_question_ends_the_check(box: Sandbox) -> None:
     """The lines were printed before."""
     code, shown = await on_terminal("check", box=box, stdin=True, interrupt_at=b"do not know [?]: ")
 
@@ -645,8 +645,8 @@ async def test_ctrl_c_at_the_question_ends_it(box: Sandbox) -> None:
     assert "Traceback" not in shown
 
 
-async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
-    """What was not asked is open, and there is no report."""
+async def test_ctrl_c_prints_the_lines_that_are_known(tmp_path: Path) -> None:
+    """The other lines are open, and there is no report."""
     async with Sandbox(300, rate_limit=None) as box:
         box.fail(path="/events", times=None, slow=60)
         process = await start("check", "--report", str(tmp_path / "report.md"), box=box)
@@ -662,8 +662,8 @@ async def test_ctrl_c_prints_what_is_known(tmp_path: Path) -> None:
     assert not (tmp_path / "report.md").exists()
 
 
-async def test_programs_get_the_kinds_of_each_path(many: Sandbox) -> None:
-    """The JSON has what the report has."""
+async def test_the_json_has_the_kinds_of_values_at_each_path(many: Sandbox) -> None:
+    """It is for programs."""
     done = await run("check", "--json", "--quiet", box=many)
 
     found: dict[str, Any] = json.loads(done.out)
@@ -690,8 +690,8 @@ ODD_BODIES = (
 
 
 @pytest.mark.parametrize("body", ODD_BODIES)
-async def test_nothing_that_an_answer_has_stops_the_check(box: Sandbox, body: str) -> None:
-    """It says what it can, whatever stands where rows, links and values should be."""
+async def test_no_odd_answer_stops_the_check(box: Sandbox, body: str) -> None:
+    """The check reports what it can, even if rows, links or values have another form."""
     box.fail(status=200, body=body, times=None)
 
     as_json = await run("check", "--json", box=box)
@@ -703,8 +703,8 @@ async def test_nothing_that_an_answer_has_stops_the_check(box: Sandbox, body: st
     assert len(box.requests) <= 2 * MOST_REQUESTS
 
 
-async def test_a_page_that_fails_while_customers_are_counted_is_told() -> None:
-    """An export would meet it too."""
+async def test_a_page_that_fails_while_customers_are_counted_is_reported() -> None:
+    """An export would fail at it too."""
     async with Sandbox(5000, rate_limit=None) as box:
         box.fail(path="/customers", page=4, times=None, status=500)
         done = await run("check", "--json", box=box)
@@ -715,8 +715,8 @@ async def test_a_page_that_fails_while_customers_are_counted_is_told() -> None:
     assert lines["size: customers"][0] == "open"
 
 
-async def test_a_server_that_sends_all_rows_at_once_is_read_quickly() -> None:
-    """One that does not know `per_page`."""
+async def test_a_server_that_ignores_per_page_is_reported() -> None:
+    """It sends all rows at once."""
     async with differing("no links", customers=500) as api:
         rows = await checked(api)
         api.ways.add("all at once")

@@ -1,4 +1,4 @@
-"""The command, as a process: what it prints where, what it leaves, how it ends."""
+"""The command as a process: its output, the files it leaves, and its exit code."""
 
 import asyncio
 import os
@@ -21,8 +21,8 @@ from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
 
 
-async def test_without_a_key_one_line_says_both_ways_on() -> None:
-    """No key and no `--sandbox` ends with 4 and one line that names both."""
+async def test_without_a_key_one_line_names_both_ways_to_continue() -> None:
+    """The exit code is 4. The line names the variable for the key and `--sandbox`."""
     done = await run(*EXPORT)
 
     assert (done.code, done.out) == (4, "")
@@ -31,8 +31,8 @@ async def test_without_a_key_one_line_says_both_ways_on() -> None:
     assert "--sandbox" in done.err
 
 
-async def test_a_file_appears_only_when_it_is_whole(many: Sandbox, tmp_path: Path) -> None:
-    """A run that fails leaves the old file, and nothing beside it; one that succeeds replaces it."""
+async def test_a_file_is_written_atomically(many: Sandbox, tmp_path: Path) -> None:
+    """A run that fails leaves the old file and no other. A run that succeeds replaces it."""
     target = tmp_path / "customers.csv"
     target.write_text("old")
     many.fail(page=3, status=501)
@@ -47,8 +47,8 @@ async def test_a_file_appears_only_when_it_is_whole(many: Sandbox, tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["customers.csv"]
 
 
-async def test_a_file_is_readable_by_its_owner_alone_unless_it_was_by_others(many: Sandbox, tmp_path: Path) -> None:
-    """A new file has mode 600, one that is replaced keeps its own; a part file of another run is left alone."""
+async def test_a_new_file_is_private_and_an_existing_one_keeps_its_mode(many: Sandbox, tmp_path: Path) -> None:
+    """A new file has mode 600. The part file of another run is unchanged."""
     new, shared, other = tmp_path / "new.csv", tmp_path / "shared.csv", tmp_path / "new.csv.other.part"
     shared.write_text("old")
     shared.chmod(0o640)
@@ -61,8 +61,8 @@ async def test_a_file_is_readable_by_its_owner_alone_unless_it_was_by_others(man
     assert other.read_text() == "of another run"
 
 
-async def test_a_linked_file_stays_linked(many: Sandbox, tmp_path: Path) -> None:
-    """A symbolic link is followed."""
+async def test_a_file_is_written_through_a_symbolic_link(many: Sandbox, tmp_path: Path) -> None:
+    """The link remains."""
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
 
@@ -72,10 +72,8 @@ async def test_a_linked_file_stays_linked(many: Sandbox, tmp_path: Path) -> None
     assert len(table((tmp_path / "real.csv").read_text("utf-8"))) == 300
 
 
-async def test_a_file_that_cannot_be_written_is_said_before_anything_is_asked_for(
-    many: Sandbox, tmp_path: Path
-) -> None:
-    """A missing folder ends with 1, names the path, and costs no request."""
+async def test_a_file_that_cannot_be_written_is_reported_before_any_request(many: Sandbox, tmp_path: Path) -> None:
+    """Here its folder is missing. The exit code is 1, and the message names the path."""
     target = tmp_path / "missing" / "x.csv"
 
     done = await run(*EXPORT, "-o", str(target), box=many)
@@ -113,8 +111,8 @@ async def test_a_failure_is_one_line_and_an_exit_code(
     assert done.err.count("\n") == 1
 
 
-async def test_a_list_that_goes_on_for_ever_is_written_as_far_as_it_has_rows_and_told(tmp_path: Path) -> None:
-    """The file is there; one line says that rows may be missing, and the exit code is 1."""
+async def test_the_rows_of_an_endless_list_are_written_and_the_list_is_reported(tmp_path: Path) -> None:
+    """One line says that rows may be missing, and the exit code is 1."""
     target = tmp_path / "customers.csv"
 
     def answer(query: Query) -> dict[str, object]:
@@ -131,10 +129,10 @@ async def test_a_list_that_goes_on_for_ever_is_written_as_far_as_it_has_rows_and
     )
 
 
-async def test_a_row_that_makes_its_page_fail_is_left_out_and_told(
+async def test_a_row_that_makes_its_page_fail_is_left_out_and_reported(
     tmp_path: Path, ticketsource_no_waiting: object
 ) -> None:
-    """The file has all others; one line says which row is missing, and the exit code is 1."""
+    """The file has all other rows. One line says which row is missing, and the exit code is 1."""
     target = tmp_path / "customers.csv"
 
     def answer(query: Query) -> object:
@@ -151,8 +149,8 @@ async def test_a_row_that_makes_its_page_fail_is_left_out_and_told(
     assert done.err.count("\n") == 1
 
 
-async def test_a_command_says_what_it_waits_for_and_until_when(tmp_path: Path) -> None:
-    """The command says at once how long the API asks it to wait, and goes on. With `--quiet` it says nothing."""
+async def test_a_command_says_which_call_it_waits_for_and_how_long(tmp_path: Path) -> None:
+    """The API asks for the wait, and then the command continues. With `--quiet`, it prints nothing."""
     asked_to_wait = iter([True, False, False, True])
 
     def answer(query: Query) -> object:
@@ -173,8 +171,8 @@ async def test_a_command_says_what_it_waits_for_and_until_when(tmp_path: Path) -
     assert quiet.err == ""
 
 
-async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> None:
-    """A key that cannot be one ends with 2 and is not shown."""
+async def test_an_invalid_setting_in_the_environment_is_wrong_use(box: Sandbox) -> None:
+    """The exit code for an invalid key is 2, and the key is not shown."""
     done = await run(*EXPORT, box=box, key="skl bad")
 
     assert done.code == 2
@@ -195,21 +193,21 @@ async def test_a_wrong_setting_in_the_environment_is_wrong_use(box: Sandbox) -> 
     ],
 )
 async def test_wrong_use_ends_with_2(arguments: tuple[str, ...]) -> None:
-    """What the command does not know, and a key as an argument, is refused with 2."""
+    """Unknown commands and options, invalid values, and a key as an argument are refused."""
     done = await run(*arguments)
 
     assert (done.code, done.out) == (2, "")
     assert "Error: " in done.err
 
 
-async def test_version_and_help_are_there() -> None:
-    """`--version` says the version, `-h` the exit codes."""
+async def test_the_command_has_a_version_and_help() -> None:
+    """`--version` prints the version, `-h` the exit codes."""
     assert __version__ in (await run("--version")).out
     assert "75   try again later" in (await run("-h")).out
 
 
 async def test_ctrl_c_ends_quietly_and_leaves_no_file(many: Sandbox, tmp_path: Path) -> None:
-    """An interrupted export ends with 130, says nothing, and leaves neither the file nor a part of it."""
+    """An interrupted export ends with 130, prints nothing, and leaves neither the file nor a part of it."""
     many.fail(page=2, slow=60)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
     await until(lambda: len(many.requests) >= 2)
@@ -221,7 +219,7 @@ async def test_ctrl_c_ends_quietly_and_leaves_no_file(many: Sandbox, tmp_path: P
 
 
 async def test_a_closed_pipe_ends_quietly(many: Sandbox) -> None:
-    """When the reader has seen enough, the export stops without a word."""
+    """When the reader closes the pipe, the export ends with 0 and without a message."""
     process = await start(*EXPORT, box=many)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -233,8 +231,8 @@ async def test_a_closed_pipe_ends_quietly(many: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, number: signal.Signals) -> None:
-    """It ends with 128 and the signal's number, and takes the part of the file away."""
+async def test_sigterm_and_sighup_leave_no_file(many: Sandbox, tmp_path: Path, number: signal.Signals) -> None:
+    """The exit code is 128 plus the signal's number, and the part file is removed."""
     many.fail(page=2, slow=60)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many)
     await until(lambda: len(many.requests) >= 2)
@@ -245,8 +243,8 @@ async def test_a_signal_to_end_leaves_no_file(many: Sandbox, tmp_path: Path, num
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: Path) -> None:
-    """As `nohup` wants it."""
+async def test_an_ignored_sighup_does_not_end_the_command(many: Sandbox, tmp_path: Path) -> None:
+    """`nohup` relies on this."""
     many.fail(page=2, slow=0.4)
     process = await start(*EXPORT, "-o", str(tmp_path / "x.csv"), box=many, ignore="HUP")
     await until(lambda: len(many.requests) >= 2)
@@ -267,10 +265,10 @@ async def test_who_ignores_a_hangup_is_not_ended_by_it(many: Sandbox, tmp_path: 
         ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so the command cannot ask. Add --yes"),
     ],
 )
-async def test_a_closed_stream_is_no_reason_for_a_traceback(
+async def test_a_closed_stream_causes_no_traceback(
     box: Sandbox, tmp_path: Path, closed: str, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    """Without stdout there is nowhere to write to, without stderr nothing is said, without stdin nobody is asked."""
+    """Without stdout nothing can be written, and without stdin no question can be asked."""
     given = {"ID": box.customers.ids()[0], "FILE": str(tmp_path / "x.csv")}
     arguments = tuple(given.get(part, part) for part in arguments)
 
@@ -290,10 +288,10 @@ async def test_a_closed_stream_is_no_reason_for_a_traceback(
         (("notes", "create", "ID", "X"), "The note is created."),
     ],
 )
-async def test_what_was_written_is_said_though_nobody_reads_the_record(
+async def test_a_write_is_reported_even_if_nobody_reads_the_printed_record(
     box: Sandbox, arguments: tuple[str, ...], said: str
 ) -> None:
-    """Else it would be written once more."""
+    """Otherwise the user would write it once more."""
     arguments = tuple(box.customers.ids()[0] if part == "ID" else part for part in arguments)
     box.fail(method="POST" if "create" in arguments else "PATCH", slow=0.3)
     process = await start(*arguments, box=box)
@@ -310,8 +308,8 @@ async def test_what_was_written_is_said_though_nobody_reads_the_record(
 
 
 @pytest.mark.parametrize(("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
-async def test_what_was_written_is_said_though_it_cannot_be_printed(box: Sandbox, to: str, why: str) -> None:
-    """As if nobody read it."""
+async def test_a_write_is_reported_even_if_its_record_cannot_be_printed(box: Sandbox, to: str, why: str) -> None:
+    """The message is on stderr."""
     done = await run_with_streams(to, "customers", "create", "--last-name", "X", box=box)
 
     assert len(box.customers) == 26
@@ -358,22 +356,22 @@ async def test_a_group_explains_itself_with_an_example_before_its_options() -> N
     assert group.index("Example:\n  ticketsource customers export") < group.index("\nOptions:")
 
 
-async def test_stdout_by_its_name_is_a_pipe_like_any(many: Sandbox) -> None:
-    """`/dev/stdout` is no file to be replaced."""
+async def test_dev_stdout_is_written_to_like_a_pipe(many: Sandbox) -> None:
+    """`/dev/stdout` is not replaced by a file."""
     done = await run_with_streams("", *EXPORT, "-o", "/dev/stdout", box=many)
 
     assert (done.code, len(table(done.out))) == (0, 300)
 
 
 async def test_ctrl_c_at_a_question_ends_with_130(box: Sandbox) -> None:
-    """Nothing is deleted; no answer at all ends with 1."""
+    """Nothing is deleted. Without an answer, the exit code is 1."""
     ours, terminal = os.openpty()
     process = await start("customers", "delete", box.customers.ids()[0], box=box, stdin=terminal)
     assert process.stderr is not None
     assert b"for good?" in await process.stderr.readuntil(b"?")
     state = Path(f"/proc/{process.pid}/stat")
     await until(lambda: state.read_text().rpartition(") ")[2].startswith("S"))
-    process.send_signal(signal.SIGINT)  # while it sleeps in its read: a moment before, the read would not see it
+    process.send_signal(signal.SIGINT)  # while the process waits in its read: a signal before the read would not end it
     _, err = await process.communicate()
     os.close(terminal)
     os.close(ours)
@@ -394,7 +392,7 @@ async def test_no_at_the_question_deletes_nothing(box: Sandbox) -> None:
 
 
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
-    """It prints the two variables to set, serves with them, and ends with 130."""
+    """It prints the two variables to set, serves with them, and ends with 130 after Ctrl-C."""
     server = await start("sandbox", "--customers", "7", "--seed", "3", "--api-key", "skl-mine", "--rate-limit", "0")
     assert server.stdout is not None
     lines = [(await server.stdout.readline()).decode().strip() for _ in range(2)]
@@ -414,8 +412,8 @@ async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     assert err.decode() == "The sample box office has 7 customers. Press Ctrl-C to stop it.\n"
 
 
-async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
-    """A sandbox that cannot have its port ends with 1 and says why."""
+async def test_a_port_in_use_is_reported_in_one_line(box: Sandbox) -> None:
+    """The sandbox ends with 1."""
     done = await run("sandbox", "--port", box.url.rpartition(":")[2])
 
     assert (done.code, done.out) == (1, "")
@@ -425,7 +423,7 @@ async def test_a_port_in_use_is_said_in_one_line(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("library", ["click", "rich", "tqdm"])
 def test_without_the_extra_the_command_says_how_to_install_it(library: str) -> None:
-    """Where a library is missing, the command ends with 2 and the line to type."""
+    """If a library is missing, the command ends with 2 and prints the command to install it."""
     code = f"import sys; sys.modules['{library}'] = None; from ticketsource_async.__main__ import main; main()"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -436,7 +434,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(library: str) -> N
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_a_shell_completes_the_command(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `completion` prints asks the command, which answers with its commands and options."""
+    """The printed script calls the command, which answers with its commands and options."""
     script = (await run("completion", shell)).out
     monkeypatch.setenv("_TICKETSOURCE_COMPLETE", f"{shell}_complete")
     monkeypatch.setenv("COMP_WORDS", "ticketsource customers ex")
@@ -450,7 +448,7 @@ async def test_a_shell_completes_the_command(shell: str, monkeypatch: pytest.Mon
 
 
 def test_every_command_is_in_the_group_that_loads_it() -> None:
-    """A command whose module is not named for its group would not be there."""
+    """A command whose module does not have the name of its group would not be found."""
     for module in Path(cli_package.__file__).parent.glob("[a-z]*.py"):
         import_module(f"ticketsource_async.cli.{module.stem}")
 

@@ -1,4 +1,4 @@
-"""What a spreadsheet did to a cell, told from what a person changed."""
+"""The difference between damage by a spreadsheet and changes by a person."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -61,8 +61,8 @@ from ticketsource_async.cli.damage import breakage, clean, is_number_form, oddit
         ("Falsch", "FALSE"),
     ],
 )
-def test_the_number_form_of_a_text_is_no_change(old: str, new: str) -> None:
-    """A spreadsheet took the text for a number, and wrote it in its own way."""
+def test_the_number_form_of_a_text_is_not_a_change(old: str, new: str) -> None:
+    """A spreadsheet read the text as a number, and wrote it in another form."""
     assert is_number_form(old, new)
 
 
@@ -90,8 +90,8 @@ def test_the_number_form_of_a_text_is_no_change(old: str, new: str) -> None:
         ("٠١٦٣٢", "1632"),
     ],
 )
-def test_what_a_person_wrote_is_a_change(old: str, new: str) -> None:
-    """Also a zero or a plus that comes back."""
+def test_a_text_that_a_person_wrote_is_a_change(old: str, new: str) -> None:
+    """A zero or a plus that is added again is a change, too."""
     assert not is_number_form(old, new)
 
 
@@ -162,8 +162,8 @@ def test_what_a_person_wrote_is_a_change(old: str, new: str) -> None:
         ("x" * 300, "x" * 255),
     ],
 )
-def test_what_a_spreadsheet_broke_is_told_with_both_texts(old: str, new: str) -> None:
-    """People see what was there and what became of it."""
+def test_damage_by_a_spreadsheet_is_reported_with_both_texts(old: str, new: str) -> None:
+    """The user sees the old and the new text."""
     said = breakage("address_line_1", old, new)
 
     assert repr(new) in said
@@ -194,14 +194,14 @@ def test_what_a_spreadsheet_broke_is_told_with_both_texts(old: str, new: str) ->
     ],
 )
 @pytest.mark.parametrize("old", ["", "Zoë"])
-def test_what_is_never_a_value_is_refused_for_everybody(old: str, new: str) -> None:
-    """New customers too: nobody lives in #N/A."""
+def test_a_text_that_is_never_a_value_is_refused_for_every_customer(old: str, new: str) -> None:
+    """It is refused for new customers, too."""
     assert "last_name is" in breakage("last_name", old, new)
 
 
 @pytest.mark.parametrize("column", ["last_name", "telephone", "title", "address_postcode", "membership_identifier"])
-def test_a_line_break_is_taken_only_in_an_address(column: str) -> None:
-    """Else a quote too many has made one cell of several rows."""
+def test_a_line_break_is_accepted_only_in_an_address(column: str) -> None:
+    """Elsewhere, a quote too many has joined several rows in one cell."""
     assert "with a line break" in breakage(column, "Old", "New\nb")
     assert breakage("address_line_1", "Old", "New\nb") == ""
 
@@ -223,8 +223,8 @@ def test_a_line_break_is_taken_only_in_an_address(column: str) -> None:
         ("address_postcode", "1067.0"),
     ],
 )
-def test_a_number_in_the_place_of_digits_is_refused_for_new_customers(column: str, new: str) -> None:
-    """What it was cannot be known."""
+def test_a_damaged_number_is_refused_for_new_customers(column: str, new: str) -> None:
+    """The original digits cannot be known."""
     assert f"{column} is {new!r}" in breakage(column, "", new)
 
 
@@ -260,8 +260,8 @@ def test_a_number_in_the_place_of_digits_is_refused_for_new_customers(column: st
         ("Anne", "-Marie"),
     ],
 )
-def test_a_change_is_no_breakage(old: str, new: str) -> None:
-    """What a spreadsheet does not write is a person's."""
+def test_a_change_by_a_person_is_not_damage(old: str, new: str) -> None:
+    """A spreadsheet would not write such a text."""
     assert breakage("last_name", old, new) == ""
     assert not is_number_form(old, new)
 
@@ -288,22 +288,22 @@ def test_a_change_is_no_breakage(old: str, new: str) -> None:
         ("\u845b\U000e0100", "\u845b\U000e0100"),
     ],
 )
-def test_a_text_is_compared_and_sent_without_what_nobody_sees(text: str, cleaned: str) -> None:
-    """Joiners that belong to letters stay."""
+def test_a_text_is_cleaned_of_invisible_characters(text: str, cleaned: str) -> None:
+    """Joiners that belong to letters remain."""
     assert clean(text) == cleaned
 
 
 @pytest.mark.parametrize("new", ["5" + " " * 130_000 + "x", "(1" + " " * 130_000, "1 " * 60_000, "1" + "de " * 40_000])
-def test_no_text_is_too_long(new: str) -> None:
-    """As long as a cell of a file can be; an expression that goes back and forth would take minutes."""
+def test_a_very_long_text_is_not_damage(new: str) -> None:
+    """It has the length of the largest cell. A regular expression with backtracking would take minutes."""
     assert breakage("address_line_1", "1-2", new) == ""
     assert not is_number_form("1-2", new)
     assert oddity("telephone", "", new) == ""
 
 
 @given(st.text(), st.text())
-def test_no_text_is_too_odd(old: str, new: str) -> None:
-    """Whatever is stored and comes back: a text that stays is neither a number form gone wrong nor damage."""
+def test_any_text_can_be_cleaned_and_checked_for_damage(old: str, new: str) -> None:
+    """To clean a text twice has no further effect."""
     cleaned = clean(old)
     assert clean(cleaned) == cleaned
     is_number_form(cleaned, clean(new))
@@ -314,8 +314,8 @@ def test_no_text_is_too_odd(old: str, new: str) -> None:
     st.from_regex(r"[+-]?[0-9(][0-9 ()./*+-]{0,12}", fullmatch=True),
     st.from_regex(r"-?[0-9]{0,18}([.,][0-9]{1,3})?(E\+?[0-9]{1,3})?", fullmatch=True),
 )
-def test_no_number_is_too_odd(old: str, new: str) -> None:
-    """Divisions by nothing and exponents beyond all bounds end in an answer."""
+def test_any_number_can_be_checked_for_damage(old: str, new: str) -> None:
+    """Divisions by zero and huge exponents raise no exception."""
     assert is_number_form(old, new) in (True, False)
     assert isinstance(breakage("telephone", old, new), str)
 
@@ -342,6 +342,6 @@ def test_no_number_is_too_odd(old: str, new: str) -> None:
         ("address_line_1", "A & B; C", ""),
     ],
 )
-def test_what_looks_odd_where_nothing_is_stored_is_pointed_out(column: str, new: str, odd: str) -> None:
-    """It may be right, so it is taken."""
+def test_an_odd_text_for_an_empty_field_is_reported(column: str, new: str, odd: str) -> None:
+    """The text may be correct, so it is accepted."""
     assert oddity(column, "", new) == odd

@@ -23,8 +23,8 @@ def rows_of(out: str, *names: str) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in names) for row in table(out)]
 
 
-async def test_a_row_for_each_donation_and_refund_has_its_donor_booking_and_event() -> None:
-    """The period goes by the day of the line, whenever the performance is; each donor is asked for once."""
+async def test_each_donation_and_refund_has_a_row_with_donor_booking_and_event() -> None:
+    """The day of the line decides, not that of the performance. Each donor is requested once."""
     rows = [
         booking(1, tickets(), donation(5.5, "2026-01-20"), customer="cst-1"),
         booking(2, donation(10, "2026-01-02", gift_aid=False), refund(-4, "2026-01-31"), customer="cst-2"),
@@ -58,8 +58,8 @@ async def test_a_row_for_each_donation_and_refund_has_its_donor_booking_and_even
     assert sorted(path for path in office.asked if "customers" in path) == ["/customers/cst-1", "/customers/cst-2"]
 
 
-async def test_no_donation_is_an_empty_list() -> None:
-    """It is told, and no request is said to be made for nobody."""
+async def test_a_period_without_donations_gives_an_empty_list() -> None:
+    """Stderr says so, and announces no request for donors."""
     async with box_office([booking(1, tickets())]) as office:
         done = await run(*LIST, url=office.url)
 
@@ -71,7 +71,7 @@ async def test_no_donation_is_an_empty_list() -> None:
     )
 
 
-async def test_a_booking_that_comes_twice_is_told() -> None:
+async def test_a_repeated_booking_is_reported() -> None:
     """It counts once."""
     async with box_office([booking(1, donation(5))], [booking(1, donation(5))]) as office:
         done = await run(*LIST, "--quiet", url=office.url)
@@ -80,7 +80,7 @@ async def test_a_booking_that_comes_twice_is_told() -> None:
     assert (done.code, done.err) == (0, "1 booking came more than once from the API. Each counts once.\n")
 
 
-async def test_quiet_says_nothing() -> None:
+async def test_quiet_prints_nothing_on_stderr() -> None:
     """Nothing went wrong."""
     async with box_office([booking(1, donation(5))]) as office:
         done = await run(*LIST, "--quiet", url=office.url)
@@ -88,8 +88,8 @@ async def test_quiet_says_nothing() -> None:
     assert (done.code, done.err, len(table(done.out))) == (0, "", 1)
 
 
-async def test_dates_before_a_day_are_not_read() -> None:
-    """This saves their requests, and it is said which are read."""
+async def test_the_bookings_of_performances_before_a_day_are_not_read() -> None:
+    """This saves requests. stderr says which performances are read."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
         office.dates = {"dat-1": "2025-12-31T19:30:00+00:00", "dat-2": "2026-01-01T19:30:00+00:00"}
         done = await run(*LIST, "--performances-from", "2026-01-01", url=office.url)
@@ -99,8 +99,8 @@ async def test_dates_before_a_day_are_not_read() -> None:
     assert done.err.startswith("Reading the bookings for all performances on 2026-01-01 or later, since")
 
 
-async def test_a_donor_who_is_gone_stays_in_the_list_with_the_id() -> None:
-    """Nothing is missing, so that is no failure."""
+async def test_the_donation_of_a_deleted_donor_is_listed_with_the_id() -> None:
+    """TicketSource has no more, so that is no failure."""
     async with box_office([booking(1, donation(5), customer="cst-9")]) as office:
         done = await run(*LIST, url=office.url)
 
@@ -111,8 +111,8 @@ async def test_a_donor_who_is_gone_stays_in_the_list_with_the_id() -> None:
     assert done.err.endswith("1 donor can no longer be found in TicketSource: cst-9\n")
 
 
-async def test_a_donor_who_cannot_be_read_stays_in_the_list_and_the_command_fails() -> None:
-    """The error is told."""
+async def test_the_donation_of_an_unreadable_donor_is_listed_and_the_command_fails() -> None:
+    """Stderr has the error."""
     async with box_office([booking(1, donation(5))]) as office:
         office.failing.add("/customers/cst-1")
         done = await run(*LIST, "--quiet", url=office.url)
@@ -122,7 +122,7 @@ async def test_a_donor_who_cannot_be_read_stays_in_the_list_and_the_command_fail
     assert "GET /customers/cst-1" in done.err
 
 
-async def test_a_donor_whose_id_cannot_be_one_stays_in_the_list() -> None:
+async def test_the_donation_of_a_donor_with_an_invalid_id_is_listed() -> None:
     """No request is made for it."""
     async with box_office([booking(1, donation(5), customer="evt-1")]) as office:
         done = await run(*LIST, "--quiet", url=office.url)
@@ -132,8 +132,8 @@ async def test_a_donor_whose_id_cannot_be_one_stays_in_the_list() -> None:
     assert not any("customers" in path for path in office.asked)
 
 
-async def test_a_sum_that_lacks_an_amount_is_not_known() -> None:
-    """The row is there, and stderr says whose amount it is."""
+async def test_a_sum_with_a_missing_amount_is_not_known() -> None:
+    """The row is listed, and stderr says which booking it is."""
     async with box_office([booking(1, donation(5), donation("abc"))]) as office:
         done = await run(*LIST, url=office.url)
         strict = await run(*LIST, "--strict", url=office.url)
@@ -144,8 +144,8 @@ async def test_a_sum_that_lacks_an_amount_is_not_known() -> None:
     assert "lines[].amount of 1 booking could not be read, so the cells are empty: bkg-1" in done.err
 
 
-async def test_a_sum_does_not_count_a_line_of_which_it_is_not_known_whether_it_is_a_refund() -> None:
-    """It may have to be added or taken off."""
+async def test_a_sum_with_a_line_that_may_be_a_refund_is_not_known() -> None:
+    """The amount may have to be added or subtracted."""
     async with box_office([booking(1, donation(5), refund(3)), booking(2, donation(4, is_refund="no"))]) as office:
         done = await run(*LIST, url=office.url)
 
@@ -153,8 +153,8 @@ async def test_a_sum_does_not_count_a_line_of_which_it_is_not_known_whether_it_i
     assert "3 donations and 0 refunds: the sum is not known, because of 2 unclear amounts.\n" in done.err
 
 
-async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> None:
-    """It may be of another time."""
+async def test_a_donation_without_a_day_is_in_every_list_and_is_reported() -> None:
+    """It may belong to another period."""
     async with box_office([booking(1, donation(5, None))]) as office:
         done = await run(*LIST, url=office.url)
         of_all_days = await run("donations", url=office.url)
@@ -164,8 +164,8 @@ async def test_a_donation_without_a_day_is_in_every_list_and_that_is_said() -> N
     assert (said in done.err, said in of_all_days.err) == (True, False)
 
 
-async def test_a_performance_that_cannot_be_read_is_told_and_the_command_fails() -> None:
-    """Also with --quiet: the sum is not that of the box office."""
+async def test_an_unreadable_performance_is_reported_and_the_command_fails() -> None:
+    """This holds with `--quiet` too: the sum is not complete."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
         office.failing.add("/dates/dat-2/bookings")
         done = await run(*LIST, "--quiet", url=office.url)
@@ -175,7 +175,7 @@ async def test_a_performance_that_cannot_be_read_is_told_and_the_command_fails()
     assert "date dat-2 of event evt-1 could not be read" in done.err
 
 
-async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -> None:
+async def test_the_old_files_are_kept_if_nothing_could_be_read(tmp_path: Path) -> None:
     """Neither the schedule nor the list of what to complete is replaced."""
     files = [tmp_path / "schedule.csv", tmp_path / "complete.csv"]
     for file in files:
@@ -207,10 +207,10 @@ async def test_a_file_stays_as_it_was_if_nothing_could_be_read(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("command", [LIST, GIFT_AID])
-async def test_a_line_that_may_be_a_donation_is_told(
+async def test_a_line_that_may_be_a_donation_is_reported(
     command: Sequence[str], lines: list[Row], code: int, said: str
 ) -> None:
-    """The command fails if the line has no type, or what only donations have."""
+    """The command fails if the line has no type, or has Gift Aid."""
     async with box_office([booking(1, *lines)]) as office:
         done = await run(*command, url=office.url)
 
@@ -219,7 +219,7 @@ async def test_a_line_that_may_be_a_donation_is_told(
     assert ("Left out: 1 line" in done.err) == bool(said)
 
 
-async def test_a_booking_whose_lines_could_not_be_read_is_told() -> None:
+async def test_a_booking_whose_lines_could_not_be_read_is_reported() -> None:
     """It may have a donation."""
     row = booking(1)
     row["attributes"]["lines"] = "none"
@@ -231,8 +231,8 @@ async def test_a_booking_whose_lines_could_not_be_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-async def test_list_and_schedule_are_written_in_every_format(tmp_path: Path, kind: str) -> None:
-    """The ending decides."""
+async def test_the_list_and_the_schedule_are_written_in_every_format(tmp_path: Path, kind: str) -> None:
+    """The ending of the file's name decides."""
     files = [tmp_path / f"{name}.{kind}" for name in ("list", "schedule", "complete")]
     async with box_office([booking(1, donation(5)), booking(2, donation(6), customer=None)]) as office:
         listed = await run(*LIST, "-o", str(files[0]), url=office.url)
@@ -244,8 +244,8 @@ async def test_list_and_schedule_are_written_in_every_format(tmp_path: Path, kin
     assert [row["To complete"] for row in rows_in(files[2], kind)] == ["the booking has no customer"]
 
 
-async def test_the_schedule_has_what_hmrc_takes_and_the_rest_is_to_be_completed(tmp_path: Path) -> None:
-    """A row of the second file has what it lacks; only the donors of both are asked for."""
+async def test_the_schedule_has_complete_donations_and_the_others_are_in_a_second_file(tmp_path: Path) -> None:
+    """A row of the second file says what is missing. Only the donors in the two files are requested."""
     people = [
         customer("cst-1", last_name="House-Martin", address={"line_1": "The Old Mill", "postcode": "ne124ab"}),
         customer("cst-2", title="Professor", address={"line_1": "2 High Street", "postcode": "75001"}),
@@ -283,8 +283,8 @@ async def test_the_schedule_has_what_hmrc_takes_and_the_rest_is_to_be_completed(
     )
 
 
-async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() -> None:
-    """It names the first donations, with what they lack."""
+async def test_the_command_fails_without_a_file_for_donations_to_complete() -> None:
+    """It names the first donations, and what is missing in them."""
     async with box_office([booking(1, donation(5)), booking(2, donation(None))], customers=[]) as office:
         done = await run(*GIFT_AID, "--quiet", url=office.url)
 
@@ -297,8 +297,8 @@ async def test_without_a_file_for_what_is_to_be_completed_the_command_fails() ->
     )
 
 
-async def test_a_schedule_without_a_part_of_the_box_office_says_so() -> None:
-    """Also with --quiet."""
+async def test_an_incomplete_schedule_is_reported() -> None:
+    """This holds with `--quiet` too."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
         office.failing.add("/dates/dat-2/bookings")
         done = await run(*GIFT_AID, "--quiet", url=office.url)
@@ -307,7 +307,7 @@ async def test_a_schedule_without_a_part_of_the_box_office_says_so() -> None:
     assert "The schedule has 1 donation, 5.00 in all, WITHOUT 1 performance: it is not complete." in done.err
 
 
-async def test_more_rows_than_hmrc_takes_are_told() -> None:
+async def test_more_rows_than_hmrc_accepts_are_reported() -> None:
     """They are all in the file."""
     rows = [booking(number, *(donation(5) for _ in range(20))) for number in range(51)]
     async with box_office(rows) as office:
@@ -334,10 +334,10 @@ async def test_more_rows_than_hmrc_takes_are_told() -> None:
         (("--gift-aid", "--to-complete", "a.xls"), "Invalid value for --to-complete: a.xls ends in .xls"),
     ],
 )
-async def test_wrong_use_is_said_before_any_request(
+async def test_wrong_use_is_reported_before_any_request(
     box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
-    """Two outputs are one file also through links."""
+    """Two outputs can be the same file through links."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "b").mkdir()
     (tmp_path / "c").symlink_to("b")
@@ -350,8 +350,8 @@ async def test_wrong_use_is_said_before_any_request(
     assert said in " ".join(done.err.split())
 
 
-async def test_two_files_that_differ_are_both_written(tmp_path: Path) -> None:
-    """One of them may be there already."""
+async def test_two_different_files_are_both_written(tmp_path: Path) -> None:
+    """One of them may exist already."""
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
     files[1].write_text("old")
     async with box_office([booking(1, donation(5))]) as office:
@@ -361,7 +361,7 @@ async def test_two_files_that_differ_are_both_written(tmp_path: Path) -> None:
     assert [len(rows_in(file, "csv")) for file in files] == [1, 0]
 
 
-async def test_a_file_that_cannot_be_written_is_told_before_any_request(box: Sandbox, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_is_reported_before_any_request(box: Sandbox, tmp_path: Path) -> None:
     """Reading may take an hour."""
     file = tmp_path / "missing" / "complete.csv"
     done = await run(*GIFT_AID, "--to-complete", str(file), box=box)
@@ -370,8 +370,8 @@ async def test_a_file_that_cannot_be_written_is_told_before_any_request(box: San
     assert f"there is no folder {file.parent}" in done.err
 
 
-async def test_people_see_a_table_on_a_terminal(shows: Sandbox) -> None:
-    """It has the donor, the amount and the answer; what it says besides comes below."""
+async def test_a_terminal_shows_a_table(shows: Sandbox) -> None:
+    """It has the donor, the amount and the answer about Gift Aid."""
     code, shown = await on_terminal("donations", box=shows, columns=120)
     claimed, schedule = await on_terminal("donations", "--gift-aid", "--to-complete", os.devnull, box=shows)
 
@@ -382,8 +382,8 @@ async def test_people_see_a_table_on_a_terminal(shows: Sandbox) -> None:
     assert "postcode  date" in schedule
 
 
-async def test_the_sandbox_has_a_schedule_whose_sum_is_that_of_its_json(shows: Sandbox) -> None:
-    """The sum is computed again from the bookings as the API sends them."""
+async def test_the_schedule_of_the_sandbox_claims_no_more_than_its_donations(shows: Sandbox) -> None:
+    """The donations are summed from the exported bookings."""
     exported = await run("bookings", "export", "--format", "jsonl", box=shows)
     done = await run("donations", "--gift-aid", "--to-complete", os.devnull, "--format", "jsonl", box=shows)
 
@@ -394,8 +394,8 @@ async def test_the_sandbox_has_a_schedule_whose_sum_is_that_of_its_json(shows: S
     assert list(claimed[0]) == list(GIFT_AID_SCHEDULE.names)
 
 
-async def test_help_says_who_answers_for_the_declarations(box: Sandbox) -> None:
-    """And how refunds appear."""
+async def test_the_help_says_that_the_user_must_check_the_declarations(box: Sandbox) -> None:
+    """It also says how refunds appear."""
     done = await run("donations", "--help", box=box)
 
     text = " ".join(done.out.split())

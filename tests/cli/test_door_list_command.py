@@ -1,4 +1,4 @@
-"""ticketsource door-list: as people see it."""
+"""`ticketsource door-list`: its output for people."""
 
 import csv
 import json
@@ -38,8 +38,8 @@ async def bookings(hall: Sandbox, date: str) -> list[str]:
         return [booking.id async for booking in ts.dates.list_bookings(date)]
 
 
-async def test_a_door_list_has_everybody_by_surname_and_says_what_it_costs(hall: Sandbox, date: str) -> None:
-    """One request for each booking and each customer, beyond those for the performance."""
+async def test_a_door_list_is_sorted_by_surname_and_announces_its_requests(hall: Sandbox, date: str) -> None:
+    """There is one request for each booking and for each customer, besides those for the performance."""
     done = await run(*DOOR_LIST, date, box=hall)
 
     rows = table(done.out)
@@ -61,10 +61,10 @@ async def test_a_door_list_has_everybody_by_surname_and_says_what_it_costs(hall:
         (("--fast", "--notes"), "Reading customers and notes: 20 requests.", {"notes"}),
     ],
 )
-async def test_what_is_not_asked_for_is_left_out_and_not_paid_for(
+async def test_columns_that_are_not_requested_are_left_out_and_take_no_requests(
     hall: Sandbox, date: str, options: tuple[str, ...], said: str, columns: set[str]
 ) -> None:
-    """The others are always there."""
+    """The other columns are always there."""
     done = await run(*DOOR_LIST, date, *options, box=hall)
 
     assert done.err.splitlines()[0] == said
@@ -73,8 +73,8 @@ async def test_what_is_not_asked_for_is_left_out_and_not_paid_for(
     assert len(hall.requests) == 4 + int(said.split()[-2])
 
 
-async def test_more_than_the_limit_allows_at_once_says_how_many_minutes_it_takes() -> None:
-    """Before it begins."""
+async def test_many_requests_are_announced_with_their_minutes() -> None:
+    """They are announced before they begin."""
     async with Sandbox(customers=250, events=1, dates_per_event=1, bookings_per_date=250, rate_limit=None) as hall:
         async with TicketSource(hall.api_key, base_url=hall.url, rate_limit=None) as ts:
             (date,) = [date.id async for event in ts.events.list() async for date in ts.events.list_dates(event)]
@@ -86,7 +86,7 @@ async def test_more_than_the_limit_allows_at_once_says_how_many_minutes_it_takes
     assert done.err.splitlines()[0] == "Reading seats and customers: 500 requests, which take 2 minutes or more."
 
 
-async def test_quiet_says_nothing_when_all_went_well(hall: Sandbox, date: str) -> None:
+async def test_quiet_prints_nothing_on_stderr_if_nothing_fails(hall: Sandbox, date: str) -> None:
     """The list is the same."""
     done = await run(*DOOR_LIST, date, "--quiet", box=hall)
 
@@ -95,7 +95,7 @@ async def test_quiet_says_nothing_when_all_went_well(hall: Sandbox, date: str) -
 
 @pytest.mark.parametrize("kind", FORMATS)
 async def test_a_door_list_is_written_in_every_format(hall: Sandbox, date: str, tmp_path: Path, kind: str) -> None:
-    """A page has no ids, which are of no use at a door."""
+    """A page has no ids: at a door, nobody needs them."""
     file = tmp_path / f"door.{kind}"
 
     done = await run(*DOOR_LIST, date, "-o", str(file), box=hall)
@@ -108,8 +108,8 @@ async def test_a_door_list_is_written_in_every_format(hall: Sandbox, date: str, 
     assert [row["seats"] for row in rows] == [row["seats"] for row in plain]
 
 
-async def test_on_a_terminal_it_is_a_table_with_the_performance_below(hall: Sandbox, date: str) -> None:
-    """Everybody is there, also if there are many."""
+async def test_a_terminal_shows_a_table_with_the_performance_below(hall: Sandbox, date: str) -> None:
+    """All bookings are in the table."""
     code, shown = await on_terminal(*DOOR_LIST, date, "--quiet", box=hall, columns=120)
 
     lines = shown.splitlines()
@@ -121,7 +121,7 @@ async def test_on_a_terminal_it_is_a_table_with_the_performance_below(hall: Sand
 
 
 async def test_a_surname_that_looks_like_a_script_is_text_on_the_page(hall: Sandbox, date: str, tmp_path: Path) -> None:
-    """Whatever somebody has typed when they booked."""
+    """Somebody may have typed it when they booked."""
     evil = "<script>document.title='taken'</script>"
     hall.customers.overwrite(hall.customers.ids()[2], {"last_name": evil, "first_name": None})
 
@@ -132,8 +132,8 @@ async def test_a_surname_that_looks_like_a_script_is_text_on_the_page(hall: Sand
     assert evil in [row["name"] for row in Rows.of(page)]
 
 
-async def test_who_was_deleted_is_on_the_list_and_told(hall: Sandbox, date: str) -> None:
-    """That is no failure: TicketSource has the booking alone."""
+async def test_a_deleted_customer_is_on_the_list_and_is_reported(hall: Sandbox, date: str) -> None:
+    """That is no failure: TicketSource has only the booking."""
     gone = hall.customers.ids()[4]
     hall.customers.delete([gone])
 
@@ -146,7 +146,7 @@ async def test_who_was_deleted_is_on_the_list_and_told(hall: Sandbox, date: str)
     assert f"1 customer can no longer be found in TicketSource: {gone}\n" in done.err
 
 
-async def test_what_cannot_be_read_costs_no_row_is_told_on_stderr_and_on_the_page(
+async def test_unreadable_seats_and_customers_keep_their_rows_and_are_reported(
     hall: Sandbox, date: str, tmp_path: Path
 ) -> None:
     """The exit code is 1."""
@@ -171,7 +171,7 @@ async def test_what_cannot_be_read_costs_no_row_is_told_on_stderr_and_on_the_pag
     assert {row["seats"] for row in Rows.of(page) if "seats could not" in row["remarks"]} == {"(could not be read)"}
 
 
-async def test_a_list_of_bookings_that_goes_on_for_ever_says_on_paper_that_people_may_be_missing(
+async def test_a_page_from_an_endless_list_says_that_people_may_be_missing(
     hall: Sandbox, date: str, tmp_path: Path
 ) -> None:
     """The exit code is 1."""
@@ -192,10 +192,10 @@ async def test_a_list_of_bookings_that_goes_on_for_ever_says_on_paper_that_peopl
     ("cancelled", "on_page"),
     [(True, "CANCELLED</th>"), (None, "PERHAPS CANCELLED</th>"), (False, None), (1, "PERHAPS CANCELLED</th>")],
 )
-async def test_a_performance_that_is_cancelled_is_marked_on_every_page(
+async def test_a_cancelled_performance_is_marked_on_the_page(
     hall: Sandbox, date: str, tmp_path: Path, cancelled: object, on_page: str | None
 ) -> None:
-    """A value that does not say is not taken for a no."""
+    """A missing or unreadable value does not count as no."""
     async with TicketSource(hall.api_key, base_url=hall.url, rate_limit=None) as ts:
         answer = await ts.request("GET", f"/dates/{date}")
     row = json.loads(json.dumps(answer.data))
@@ -209,8 +209,8 @@ async def test_a_performance_that_is_cancelled_is_marked_on_every_page(
     assert on_page is None or f"Town Hall - {on_page}" in page
 
 
-async def test_a_date_without_bookings_still_makes_a_page(hall: Sandbox, date: str, tmp_path: Path) -> None:
-    """Which says so."""
+async def test_a_date_without_bookings_gives_a_page(hall: Sandbox, date: str, tmp_path: Path) -> None:
+    """The page says that nobody has booked."""
     hall.fail(path=f"/dates/{date}/bookings", status=200, body='{"data": [], "links": {}}')
     done = await run(*DOOR_LIST, date, "-o", str(tmp_path / "door.html"), box=hall)
 
@@ -231,7 +231,7 @@ async def test_a_date_without_bookings_still_makes_a_page(hall: Sandbox, date: s
         ((), 2, "DATE_ID"),
     ],
 )
-async def test_what_is_no_date_or_no_format_is_refused(
+async def test_an_invalid_date_or_format_is_refused(
     hall: Sandbox, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     """Nothing is printed."""
@@ -254,7 +254,7 @@ async def test_values_that_could_not_be_read_are_counted(hall: Sandbox, date: st
 
 
 async def test_a_formula_in_a_name_is_not_run_by_a_spreadsheet(hall: Sandbox, date: str) -> None:
-    """As in every export."""
+    """It is escaped as in every export."""
     hall.customers.overwrite(hall.customers.ids()[1], {"last_name": "=1+1", "first_name": None})
 
     done = await run(*DOOR_LIST, date, box=hall)
@@ -263,7 +263,7 @@ async def test_a_formula_in_a_name_is_not_run_by_a_spreadsheet(hall: Sandbox, da
 
 
 async def test_the_sample_box_office_has_door_lists(hall: Sandbox) -> None:
-    """So that the command can be tried without an account."""
+    """Users can try the command without an account."""
     async with Sandbox() as box, TicketSource(box.api_key, base_url=box.url) as ts:
         (date, *_) = [
             date.id async for event in ts.events.list(max_items=1) async for date in ts.events.list_dates(event)

@@ -1,4 +1,4 @@
-"""customers duplicates: who may be one person."""
+"""`customers duplicates`: customers who may be one person."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ NOBODY = {"email": None, "telephone": None, "first_name": "A", "last_name": None
 
 @pytest.fixture(name="people")
 def _people(box: Sandbox) -> list[str]:
-    """Return the ids of customers of whom the first six are alike in pairs, and nobody else."""
+    """Return the ids of customers. Only the first six are duplicates, in pairs."""
     ids = box.customers.ids()
     for customer_id in ids:
         box.customers.update(customer_id, NOBODY)
@@ -35,8 +35,8 @@ def _people(box: Sandbox) -> list[str]:
     return ids
 
 
-async def test_those_with_the_same_contact_are_one_group_with_a_row_each(box: Sandbox, people: list[str]) -> None:
-    """The row says what they share. Another surname, or another first name at one postcode, is another person."""
+async def test_customers_with_the_same_contact_are_one_group_with_a_row_each(box: Sandbox, people: list[str]) -> None:
+    """A row says what the group shares. A customer with another surname is another person."""
     done = await run(*DUPLICATES, box=box)
 
     rows = list(csv.DictReader(done.out.splitlines()))
@@ -53,8 +53,8 @@ async def test_those_with_the_same_contact_are_one_group_with_a_row_each(box: Sa
     assert done.err == "6 of 25 customers may be duplicates, in 3 groups.\n"
 
 
-async def test_those_who_share_the_most_come_first_and_then_the_largest_group(box: Sandbox, people: list[str]) -> None:
-    """A customer who is like two groups makes one of them."""
+async def test_groups_that_share_the_most_come_first_and_then_the_largest(box: Sandbox, people: list[str]) -> None:
+    """A customer who belongs to two groups joins them."""
     box.customers.overwrite(people[4], {"email": "pat@example.com"})
     box.customers.overwrite(people[5], {"email": "pat@example.com"})
     for customer_id in people[10:13]:
@@ -78,10 +78,10 @@ async def test_those_who_share_the_most_come_first_and_then_the_largest_group(bo
 
 
 @pytest.mark.parametrize("telephone", ["1632960001", "1632960001.0", "07700 900001 or 1632960001"])
-async def test_a_telephone_whose_zero_a_spreadsheet_has_dropped_is_the_same(
+async def test_a_telephone_without_its_leading_zero_is_the_same(
     box: Sandbox, people: list[str], telephone: str
 ) -> None:
-    """As `customers find` finds it."""
+    """A spreadsheet may have dropped the zero. `customers find` finds such a telephone, too."""
     box.customers.overwrite(people[10], {"last_name": "Smith", "telephone": telephone})
 
     done = await run(*DUPLICATES, "--format", "jsonl", "--quiet", box=box)
@@ -93,7 +93,7 @@ async def test_a_telephone_whose_zero_a_spreadsheet_has_dropped_is_the_same(
 async def test_duplicates_are_written_in_every_format(
     box: Sandbox, people: list[str], tmp_path: Path, kind: str
 ) -> None:
-    """With --limit it is so many rows, and the rest of the last group; a file with nobody is a table without rows."""
+    """`--limit` completes the last group. Without duplicates, the file has no rows."""
     done = await run(*DUPLICATES, "-o", str(tmp_path / f"d.{kind}"), "--limit", "3", box=box)
     for customer_id in people:
         box.customers.overwrite(customer_id, NOBODY)
@@ -105,8 +105,8 @@ async def test_duplicates_are_written_in_every_format(
 
 
 @pytest.mark.parametrize(("limit", "rows"), [("1", 2), ("2", 2), ("3", 4), ("5", 6), ("6", 6), ("99", 6)])
-async def test_a_limit_cuts_no_group(box: Sandbox, people: list[str], limit: str, rows: int) -> None:
-    """It ends with the group in which it is reached, in a file and on a terminal."""
+async def test_a_limit_does_not_cut_a_group(box: Sandbox, people: list[str], limit: str, rows: int) -> None:
+    """The output ends with the group in which the limit is reached."""
     file = await run(*DUPLICATES, "--limit", limit, box=box)
     drawn = await run(*DUPLICATES, "--limit", limit, "--format", "table", box=box)
 
@@ -115,8 +115,8 @@ async def test_a_limit_cuts_no_group(box: Sandbox, people: list[str], limit: str
     assert ("... more rows" in drawn.out) is (rows < 6)
 
 
-async def test_the_hundred_rows_of_a_table_cut_no_group(many: Sandbox) -> None:
-    """Groups of three: the hundredth row is the first of one."""
+async def test_the_limit_of_a_hundred_rows_does_not_cut_a_group(many: Sandbox) -> None:
+    """Each group has three rows, and the hundredth row is the first of a group."""
     ids = many.customers.ids()
     for number, customer_id in enumerate(ids):
         many.customers.update(customer_id, {**NOBODY, "email": f"{number // 3}@example.com"})
@@ -127,8 +127,8 @@ async def test_the_hundred_rows_of_a_table_cut_no_group(many: Sandbox) -> None:
     assert "... more rows" in drawn.out
 
 
-async def test_a_contact_of_more_than_ten_is_ignored_and_told(box: Sandbox, people: list[str]) -> None:
-    """It is that of a venue; those who share something else with one of them are still found."""
+async def test_a_contact_of_more_than_ten_customers_is_ignored_and_reported(box: Sandbox, people: list[str]) -> None:
+    """It is probably that of a venue. The customers are still compared by other contacts."""
     for customer_id in people[8:18]:
         box.customers.overwrite(customer_id, {"email": "info@venue.example.com"})
     ten = await run(*DUPLICATES, box=box)
@@ -146,16 +146,18 @@ async def test_a_contact_of_more_than_ten_is_ignored_and_told(box: Sandbox, peop
     assert (more.code, quiet.err) == (0, "")
 
 
-async def test_one_group_is_counted_as_one(box: Sandbox, people: list[str]) -> None:
-    """The last line is for people."""
+async def test_the_summary_uses_the_singular_for_one_group(box: Sandbox, people: list[str]) -> None:
+    """The last line is a sentence for people."""
     for customer_id in people[2:]:
         box.customers.overwrite(customer_id, NOBODY)
 
     assert (await run(*DUPLICATES, box=box)).err == "2 of 25 customers may be duplicates, in 1 group.\n"
 
 
-async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[str], tmp_path: Path) -> None:
-    """A row for each, and how many there are; it goes to stdout alone."""
+async def test_a_table_has_a_row_for_each_duplicate_and_goes_to_stdout(
+    box: Sandbox, people: list[str], tmp_path: Path
+) -> None:
+    """It cannot be written to a file."""
     shown = await run(*DUPLICATES, "--format", "table", box=box)
     file = await run(*DUPLICATES, "--format", "table", "-o", str(tmp_path / "d.txt"), box=box)
 
@@ -167,7 +169,7 @@ async def test_a_table_of_duplicates_is_for_people(box: Sandbox, people: list[st
 
 
 async def test_duplicates_in_a_store_need_no_request(box: Sandbox, people: list[str], tmp_path: Path) -> None:
-    """It is as the last run found them."""
+    """The store has the customers of the last sync."""
     store = str(tmp_path / "customers.db")
     await run("customers", "changes", "--store", store, box=box)
     asked = len(box.requests)
@@ -181,8 +183,8 @@ async def test_duplicates_in_a_store_need_no_request(box: Sandbox, people: list[
     assert both.code == 2
 
 
-async def test_a_customer_who_comes_twice_in_the_list_is_no_duplicate(many: Sandbox) -> None:
-    """Rows shift while the list is read."""
+async def test_a_customer_who_is_listed_twice_is_no_duplicate(many: Sandbox) -> None:
+    """Rows may shift while the list is read."""
     before = await run(*DUPLICATES, "--quiet", box=many)
     many.fail(page=2, insert=3)
     done = await run(*DUPLICATES, "--quiet", box=many)
@@ -191,7 +193,7 @@ async def test_a_customer_who_comes_twice_in_the_list_is_no_duplicate(many: Sand
     assert (before.code, done.code, len(ids)) == (0, 0, len(set(ids)))
 
 
-async def test_rows_that_cannot_be_read_are_named_and_the_others_are_compared(box: Sandbox, people: list[str]) -> None:
+async def test_an_unreadable_row_is_named_and_the_others_are_compared(box: Sandbox, people: list[str]) -> None:
     """The exit code is 1."""
     rows = box.customers.rows(0, 25)
     rows[8]["attributes"] = None

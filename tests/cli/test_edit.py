@@ -9,8 +9,10 @@ from ticketsource_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize("arguments", [("delete", "-y"), ("delete",), ("update", "--last-name", "X")])
-async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(box: Sandbox, arguments: tuple[str, ...]) -> None:
-    """Nothing is asked for: an e-mail may be that of several customers."""
+async def test_for_an_e_mail_in_place_of_an_id_the_error_says_how_to_get_the_id(
+    box: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    """No request is made: several customers may have the e-mail."""
     done = await run("customers", arguments[0], "ann@example.com", *arguments[1:], box=box)
 
     assert (done.code, len(box.requests)) == (2, 0)
@@ -20,8 +22,8 @@ async def test_an_e_mail_in_the_place_of_an_id_says_how_to_get_the_id(box: Sandb
     )
 
 
-async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -> None:
-    """The record is printed as it is, and the exit code says that it is not what was wanted."""
+async def test_an_update_that_the_api_ignores_is_a_failure(box: Sandbox) -> None:
+    """The record is printed as it is now. The exit code is 1."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}})
     body = json.dumps({"data": box.customers.get(zoe)})
@@ -34,7 +36,7 @@ async def test_an_update_that_the_api_does_not_take_is_a_failure(box: Sandbox) -
 
 
 async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
-    """Fields are options; an update sends what is given and clears what is empty; a deletion asks first."""
+    """Fields are options. An update sends the given fields, and an empty text clears one. A deletion asks first."""
     created = await run(
         *("customers", "create", "--first-name", "Zoë", "--telephone", "01632 960001", "--address-line-1", "1 High St"),
         *("--consent-email", "true", "--membership-start-date", "2026-01-31"),
@@ -79,8 +81,8 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("get", "cst-\udcff"), "it is not in UTF-8"),
     ],
 )
-async def test_what_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:
-    """It ends with 2, says what is wrong, and sends nothing."""
+async def test_invalid_arguments_are_wrong_use(box: Sandbox, arguments: tuple[str, ...], said: str) -> None:
+    """The exit code is 2. The error says what is wrong, and nothing is sent."""
     done = await run("customers", *arguments, box=box)
 
     assert (done.code, done.out) == (2, "")
@@ -89,7 +91,7 @@ async def test_what_cannot_be_written_is_wrong_use(box: Sandbox, arguments: tupl
 
 
 async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
-    """It is printed as the API keeps it; the deletion asks unless told not to."""
+    """The note is printed as the API returns it. The deletion asks, except with `--yes`."""
     customer_id = box.customers.ids()[0]
 
     created = await run("notes", "create", customer_id, "Needs leg room", "--created-by", "Zoë", box=box)
@@ -115,10 +117,10 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
         ({"first_name": "\x1b[2JAda", "last_name": "Ng"}, "\\x1b[2JAda Ng (ID)"),
     ],
 )
-async def test_a_deletion_asks_about_somebody_who_has_no_name_too(
+async def test_the_question_names_a_customer_without_a_name_by_e_mail_or_id(
     box: Sandbox, attributes: dict[str, str | None], asked: str
 ) -> None:
-    """By e-mail, else by the id alone; and never with a character that a terminal obeys."""
+    """It never has a control character."""
     ada = box.customers.ids()[0]
     box.customers.update(ada, attributes)
 
@@ -128,8 +130,8 @@ async def test_a_deletion_asks_about_somebody_who_has_no_name_too(
     assert done.err.startswith(f"Delete the customer {asked.replace('ID', ada)} for good?")
 
 
-async def test_a_deletion_of_a_long_note_shows_how_it_begins(box: Sandbox) -> None:
-    """In one line, also if it is one long word."""
+async def test_the_question_about_a_long_note_shows_its_beginning(box: Sandbox) -> None:
+    """It is one line, even if the note is one long word."""
     customer_id = box.customers.ids()[0]
     note = json.loads((await run("notes", "create", customer_id, "a\nb " + "x" * 90, box=box)).out)
 
@@ -138,8 +140,8 @@ async def test_a_deletion_of_a_long_note_shows_how_it_begins(box: Sandbox) -> No
     assert done.err.startswith(f'Delete the note {note["id"]}, "a b {"x" * 53}...", for good?')
 
 
-async def test_a_deletion_asks_about_nobody_who_is_not_there(box: Sandbox) -> None:
-    """It ends with 1 before the question."""
+async def test_a_deletion_of_an_unknown_customer_asks_no_question(box: Sandbox) -> None:
+    """The exit code is 1."""
     done = await run("customers", "delete", "cst-nobody", box=box)
 
     assert done.code == 1

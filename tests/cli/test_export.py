@@ -23,8 +23,8 @@ from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.tables import CUSTOMERS
 
 
-async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
-    """All customers are on stdout as CSV; stderr, which is no terminal, stays empty."""
+async def test_an_export_writes_every_customer_and_nothing_else_to_stdout(many: Sandbox) -> None:
+    """All customers are on stdout as CSV. stderr, which is no terminal, is empty."""
     done = await run(*EXPORT, box=many)
 
     assert (done.code, done.err) == (0, "")
@@ -33,7 +33,7 @@ async def test_export_streams_every_customer_and_nothing_else_to_stdout(many: Sa
     assert 3 <= len(many.requests) <= 3 + 7  # eight pages at a time
 
 
-async def test_export_needs_no_account_with_the_sandbox() -> None:
+async def test_an_export_from_the_sandbox_needs_no_account() -> None:
     """`--sandbox` exports a sample box office without any setting."""
     done = await run(*EXPORT, "--sandbox", "--format", "jsonl")
 
@@ -43,8 +43,8 @@ async def test_export_needs_no_account_with_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("ways", [("email",), ("post", "sms")])
-async def test_consent_lets_only_a_clear_yes_through(many: Sandbox, ways: tuple[str, ...]) -> None:
-    """With `--consent`, every row has each consent asked for, and nobody who gave it is missing."""
+async def test_consent_exports_only_customers_with_a_clear_yes(many: Sandbox, ways: tuple[str, ...]) -> None:
+    """Every row has each requested consent, and no customer with it is missing."""
     everybody = table((await run(*EXPORT, box=many)).out)
 
     done = await run(*EXPORT, *(part for way in ways for part in ("--consent", way)), box=many)
@@ -55,15 +55,15 @@ async def test_consent_lets_only_a_clear_yes_through(many: Sandbox, ways: tuple[
     assert done.err.splitlines()[0] == f"{300 - len(wanted)} left out: no consent to {' and '.join(ways)}."
 
 
-async def test_quiet_says_nothing_of_those_left_out(many: Sandbox) -> None:
-    """With `--quiet` stderr stays empty."""
+async def test_quiet_does_not_report_customers_without_consent(many: Sandbox) -> None:
+    """Stderr is empty."""
     done = await run(*EXPORT, "--consent", "email", "--quiet", box=many)
 
     assert (done.code, done.err) == (0, "")
 
 
 async def test_limit_counts_the_customers_written(many: Sandbox) -> None:
-    """`--limit` gives so many rows, with a filter too, and asks for no page too many."""
+    """It counts after a filter, and no page is requested that is not needed."""
     plain = await run(*EXPORT, "--limit", "100", box=many)
     assert len(many.requests) == 1
     filtered = await run(*EXPORT, "--limit", "5", "--consent", "sms", box=many)
@@ -73,10 +73,10 @@ async def test_limit_counts_the_customers_written(many: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("-o", "FILE")])
-async def test_excel_gets_its_byte_order_mark_only_when_asked_for(
+async def test_only_the_option_excel_writes_a_byte_order_mark(
     many: Sandbox, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """`--excel` begins with the mark, on stdout and in a file; without it there is none."""
+    """It does so on stdout and in a file."""
     target = tmp_path / "x.csv"
     options = tuple(str(target) if o == "FILE" else o for o in options)
 
@@ -89,7 +89,7 @@ async def test_excel_gets_its_byte_order_mark_only_when_asked_for(
     assert excel_text == "\ufeff" + plain_text
 
 
-async def test_formulas_are_defused_by_default(box: Sandbox) -> None:
+async def test_formulas_are_escaped_by_default(box: Sandbox) -> None:
     """A name that is a formula gets a quote; `--no-escape-formulas` leaves it."""
     row = json.dumps(
         {
@@ -109,8 +109,8 @@ async def test_formulas_are_defused_by_default(box: Sandbox) -> None:
     ]
 
 
-def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
-    """Where stderr is a terminal, it counts the customers."""
+def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    """If stderr is a terminal, it shows the number of customers."""
     ours, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     command = [sys.executable, "-m", "ticketsource_async", *EXPORT, "--sandbox", "-o", str(tmp_path / "x.csv")]
@@ -124,8 +124,8 @@ def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("customers", [0, 1, 300])
-async def test_json_and_parquet_have_everybody_and_lose_nothing(tmp_path: Path, customers: int) -> None:
-    """JSON is one array of records that are read back equal; Parquet has the columns of the CSV, typed."""
+async def test_json_and_parquet_have_all_customers_with_all_values(tmp_path: Path, customers: int) -> None:
+    """Records that are read from JSON are equal. Parquet has the columns of the CSV, with types."""
     async with (
         Sandbox(customers, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url) as ts,
@@ -146,10 +146,10 @@ async def test_json_and_parquet_have_everybody_and_lose_nothing(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("kind", "library", "name"), [("parquet", "pyarrow", "Parquet"), ("xlsx", "xlsxwriter", "XLSX")]
 )
-async def test_a_format_whose_extra_is_missing_says_what_to_install(
+async def test_for_a_missing_extra_the_error_says_what_to_install(
     tmp_path: Path, kind: str, library: str, name: str
 ) -> None:
-    """It takes one line, and no file is left."""
+    """It is one line, and no file is left."""
     code = f"import sys; sys.modules['{library}'] = None; from ticketsource_async.__main__ import main; main()"
     arguments = (*EXPORT, "--sandbox", "-o", str(tmp_path / f"x.{kind}"))
     without = await asyncio.to_thread(
@@ -164,10 +164,10 @@ async def test_a_format_whose_extra_is_missing_says_what_to_install(
 
 
 @pytest.mark.parametrize("kind", ["parquet", "xlsx"])
-async def test_what_a_terminal_cannot_show_is_refused_there_and_goes_through_a_pipe(
+async def test_a_binary_format_is_refused_on_a_terminal_and_written_to_a_pipe(
     many: Sandbox, tmp_path: Path, kind: str
 ) -> None:
-    """A pipe has the same bytes as a file. A terminal costs no request."""
+    """On a terminal, no request is made."""
     export = [sys.executable, "-m", "ticketsource_async", *EXPORT, "--format", kind]
     terminal = f"exec {shlex.join(export)} >/dev/ptmx"
     refused = await asyncio.to_thread(
@@ -190,8 +190,8 @@ async def test_what_a_terminal_cannot_show_is_refused_there_and_goes_through_a_p
 
 
 @pytest.mark.parametrize("ending", ["csv", "CSV", "tsv", "json", "Jsonl", "parquet", "XLSX"])
-async def test_the_ending_of_the_file_decides_how_it_is_written(box: Sandbox, tmp_path: Path, ending: str) -> None:
-    """In letters of any case, for every table."""
+async def test_the_ending_of_the_file_decides_the_format(box: Sandbox, tmp_path: Path, ending: str) -> None:
+    """Capitals do not matter."""
     target = tmp_path / f"x.{ending}"
 
     done = await run(*EXPORT, "-o", str(target), box=box)
@@ -201,8 +201,8 @@ async def test_the_ending_of_the_file_decides_how_it_is_written(box: Sandbox, tm
 
 
 @pytest.mark.parametrize(("command", "name"), [("export", "JSONL"), ("find @", "Csv"), ("find @", "TABLE")])
-async def test_a_format_is_named_in_letters_of_any_case(box: Sandbox, command: str, name: str) -> None:
-    """As an ending is."""
+async def test_the_name_of_a_format_can_have_capitals(box: Sandbox, command: str, name: str) -> None:
+    """It is the same for the ending of a file."""
     done = await run("customers", *command.split(), "--format", name, box=box)
     same = await run("customers", *command.split(), "--format", name.lower(), box=box)
 
@@ -212,8 +212,8 @@ async def test_a_format_is_named_in_letters_of_any_case(box: Sandbox, command: s
 
 
 @pytest.mark.parametrize("ending", ["json", "XLSX"])
-async def test_a_name_that_is_an_ending_alone_counts_as_that_ending(box: Sandbox, tmp_path: Path, ending: str) -> None:
-    """It is not CSV under the name of another format."""
+async def test_a_file_name_that_is_only_an_ending_decides_the_format(box: Sandbox, tmp_path: Path, ending: str) -> None:
+    """Otherwise the file would be CSV with the name of another format."""
     target = tmp_path / f".{ending}"
 
     await run(*EXPORT, "-o", str(target), box=box)
@@ -223,10 +223,10 @@ async def test_a_name_that_is_an_ending_alone_counts_as_that_ending(box: Sandbox
 
 @pytest.mark.parametrize("what", ["customers export", "bookings export", "programme export", "customers changes"])
 @pytest.mark.parametrize("name", ["x.xls", "x.ODS", "customers.csv.gz", "x.2026", ".xls", ".hidden"])
-async def test_an_ending_that_cannot_be_written_is_refused_before_the_first_request(
+async def test_an_unknown_ending_is_refused_before_the_first_request(
     shows: Sandbox, tmp_path: Path, what: str, name: str
 ) -> None:
-    """The error has the list of those that work; `--format` overrules it."""
+    """The error lists the known endings. `--format` allows any ending."""
     target = tmp_path / name
     store = ("--store", str(tmp_path / "store.db")) if what == "customers changes" else ()
 
@@ -240,8 +240,10 @@ async def test_an_ending_that_cannot_be_written_is_refused_before_the_first_requ
 
 
 @pytest.mark.parametrize("name", ["customers", "customers."])
-async def test_a_file_without_an_ending_has_the_default_of_the_command(box: Sandbox, tmp_path: Path, name: str) -> None:
-    """It is CSV for an export, JSON Lines for changes."""
+async def test_a_file_without_an_ending_has_the_default_format_of_the_command(
+    box: Sandbox, tmp_path: Path, name: str
+) -> None:
+    """That is CSV for an export and JSON Lines for changes."""
     await run(*EXPORT, "-o", str(tmp_path / name), box=box)
     follow = ("customers", "changes", "--store", str(tmp_path / "store.db"))
     changes = tmp_path / "changes" / name
@@ -252,8 +254,8 @@ async def test_a_file_without_an_ending_has_the_default_of_the_command(box: Sand
     assert len(rows_in(changes, "jsonl")) == 25
 
 
-async def test_a_pipe_has_the_default_whatever_its_name(box: Sandbox, tmp_path: Path) -> None:
-    """What reads it expects what it got yesterday."""
+async def test_a_pipe_has_the_default_format_with_any_name(box: Sandbox, tmp_path: Path) -> None:
+    """The ending of a pipe does not decide."""
     pipe = tmp_path / "pipe.xlsx"
     os.mkfifo(pipe)
     export = asyncio.create_task(run(*EXPORT, "-o", str(pipe), box=box))
@@ -265,7 +267,7 @@ async def test_a_pipe_has_the_default_whatever_its_name(box: Sandbox, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet", "xlsx"])
 async def test_an_export_that_fails_at_once_prints_nothing(box: Sandbox, kind: str) -> None:
-    """No header, so a program that reads the pipe sees no table without rows."""
+    """It prints no header, so the reader of a pipe does not see an empty table."""
     box.fail(status=401)
 
     done = await run(*EXPORT, "--format", kind, box=box)
@@ -274,8 +276,8 @@ async def test_an_export_that_fails_at_once_prints_nothing(box: Sandbox, kind: s
 
 
 @pytest.mark.parametrize("kind", ["parquet", "xlsx"])
-async def test_an_export_that_fails_half_way_prints_no_file_that_looks_whole(many: Sandbox, kind: str) -> None:
-    """These formats are whole or not there, also in a pipe."""
+async def test_an_export_that_fails_half_way_prints_no_part_of_a_binary_file(many: Sandbox, kind: str) -> None:
+    """These formats are written completely or not at all."""
     many.fail(page=3, status=501)
 
     done = await run(*EXPORT, "--format", kind, box=many)
@@ -283,8 +285,8 @@ async def test_an_export_that_fails_half_way_prints_no_file_that_looks_whole(man
     assert (done.code, done.out) == (75, "")
 
 
-async def test_bookings_are_exported_a_row_a_line_with_event_and_date(shows: Sandbox) -> None:
-    """Each line of each booking is a row; money is as written, and the filter is by the day of the date."""
+async def test_each_line_of_a_booking_is_a_row_with_event_and_date(shows: Sandbox) -> None:
+    """Money is as written. The filter uses the day of the performance."""
     whole = list(csv.DictReader(io.StringIO((await run("bookings", "export", box=shows)).out)))
     few = await run("bookings", "export", "--from", "2026-01-04", "--to", "2026-01-10", "--format", "jsonl", box=shows)
 
@@ -301,7 +303,7 @@ async def test_bookings_are_exported_a_row_a_line_with_event_and_date(shows: San
 
 
 async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Path) -> None:
-    """A date a row, with event and venue."""
+    """Each date is a row with its event and venue."""
     target = tmp_path / "programme.csv"
 
     done = await run("programme", "export", "-o", str(target), box=shows)
@@ -315,8 +317,8 @@ async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Pat
 @pytest.mark.parametrize(
     "wrong", [["--from", "2026-02-01", "--to", "2026-01-01"], ["--from", "soon"], ["--format", "jsonl", "--excel"]]
 )
-async def test_what_cannot_be_exported_is_wrong_use(shows: Sandbox, wrong: list[str]) -> None:
-    """Days in the wrong order, no day, and Excel's mark in JSON end with 2."""
+async def test_invalid_options_of_an_export_are_wrong_use(shows: Sandbox, wrong: list[str]) -> None:
+    """Days in the wrong order, an invalid day, and Excel's mark in JSON end with 2."""
     assert (await run("programme", "export", *wrong, box=shows)).code == 2
 
 
@@ -328,10 +330,10 @@ async def events_of(box: Sandbox) -> list[str]:
 
 @pytest.mark.parametrize("what", ["bookings", "programme"])
 @pytest.mark.parametrize("kind", FORMATS)
-async def test_one_event_that_is_deleted_meanwhile_costs_its_own_rows_only(
+async def test_an_event_that_is_deleted_meanwhile_loses_only_its_own_rows(
     shows: Sandbox, tmp_path: Path, what: str, kind: str
 ) -> None:
-    """The file replaces the old one and has all other rows; stderr names the event and why, the exit code is 1."""
+    """The file has all other rows. stderr names the event and the reason, and the exit code is 1."""
     gone = (await events_of(shows))[1]
     target = tmp_path / f"x.{kind}"
     target.write_text("old")
@@ -349,8 +351,8 @@ async def test_one_event_that_is_deleted_meanwhile_costs_its_own_rows_only(
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
-async def test_of_many_that_fail_twenty_are_named_and_the_rest_is_counted() -> None:
-    """Thirty of sixty events fail: thirty are on stdout, stderr has 21 lines."""
+async def test_of_many_failures_twenty_are_named_and_the_others_are_counted() -> None:
+    """Thirty of sixty events fail. The others are on stdout."""
     async with Sandbox(5, events=60, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box:
         gone = (await events_of(box))[::2]
         for event in gone:
@@ -365,8 +367,8 @@ async def test_of_many_that_fail_twenty_are_named_and_the_rest_is_counted() -> N
     assert lines[-1] == "ticketsource: 10 more could not be read."
 
 
-async def test_a_broken_date_is_named_with_its_event_also_with_quiet(shows: Sandbox) -> None:
-    """`--quiet` silences no failure."""
+async def test_an_unreadable_date_is_named_with_its_event_even_with_quiet(shows: Sandbox) -> None:
+    """`--quiet` hides no failure."""
     async with TicketSource(shows.api_key, base_url=shows.url) as ts:
         event, event_date, _ = await anext(ts.all_bookings())
     shows.fail(path=f"/dates/{event_date.id}/bookings", status=501)
@@ -378,8 +380,8 @@ async def test_a_broken_date_is_named_with_its_event_also_with_quiet(shows: Sand
     assert len({row["date_id"] for row in table(done.out)}) == 11
 
 
-async def test_a_venue_that_is_gone_leaves_its_cells_empty_and_is_named(shows: Sandbox) -> None:
-    """The dates there are exported, with the id of the venue."""
+async def test_a_deleted_venue_has_empty_cells_and_is_named(shows: Sandbox) -> None:
+    """Its dates are exported with the id of the venue."""
     everything = table((await run("programme", "export", box=shows)).out)
     gone = everything[0]["venue_id"]
     shows.fail(path=f"/events/{everything[0]['event_id']}/venues", status=404)
@@ -394,8 +396,10 @@ async def test_a_venue_that_is_gone_leaves_its_cells_empty_and_is_named(shows: S
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
-async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbox, tmp_path: Path, kind: str) -> None:
-    """When every event fails, the old file is worth more than an empty one; stdout gets nothing."""
+async def test_an_export_in_which_every_event_fails_keeps_the_old_file(
+    shows: Sandbox, tmp_path: Path, kind: str
+) -> None:
+    """The old file is more useful than an empty one. Nothing is printed on stdout."""
     for event in await events_of(shows):
         shows.fail(path=f"/events/{event}/dates", status=404, times=None)
     target = tmp_path / "bookings"
@@ -415,10 +419,10 @@ async def test_a_file_without_any_row_does_not_replace_the_old_one(shows: Sandbo
     assert printed.out == ""
 
 
-async def test_what_ends_the_whole_export_keeps_its_code_and_names_what_had_failed_before(
+async def test_an_error_that_ends_the_export_keeps_its_exit_code_and_earlier_failures(
     shows: Sandbox, tmp_path: Path
 ) -> None:
-    """A key that is refused half-way ends with 4 and leaves the old file."""
+    """The key is refused half-way. The old file is kept, and earlier failures are named."""
     first, second, *_ = await events_of(shows)
     target = tmp_path / "x.csv"
     target.write_text("old")

@@ -1,4 +1,4 @@
-"""Finding customers by what people know of them."""
+"""How users find customers by a name, an e-mail, a telephone or a membership number."""
 
 import json
 from pathlib import Path
@@ -20,8 +20,8 @@ JOSE: dict[str, Any] = {
 }
 
 
-def known(box: Sandbox, *people: dict[str, Any]) -> None:
-    """Let the box office know these people alone, as cst-0, cst-1 and so on."""
+def only_people(box: Sandbox, *people: dict[str, Any]) -> None:
+    """Let the box office have only these people, as cst-0, cst-1 and so on."""
     nobody = dict.fromkeys(("first_name", "last_name", "email", "telephone", "address", "membership"))
     rows = [customer_row(number, **nobody | one) | {"id": f"cst-{number}"} for number, one in enumerate(people)]
     box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}), times=None)
@@ -57,8 +57,8 @@ def ids(out: str) -> list[str]:
     ],
 )
 async def test_a_customer_is_found_by_what_people_type(box: Sandbox, text: str) -> None:
-    """By a part of the name in any order, the e-mail, the telephone as one dials it, or the membership number."""
-    known(box, {"first_name": "Ann", "last_name": "Other", "telephone": "07700 900123"}, JOSE)
+    """They type a part of the name, the e-mail, a telephone, or the membership number."""
+    only_people(box, {"first_name": "Ann", "last_name": "Other", "telephone": "07700 900123"}, JOSE)
 
     done = await run("customers", "find", text, box=box)
 
@@ -95,17 +95,17 @@ async def test_a_customer_is_found_by_what_people_type(box: Sandbox, text: str) 
         ("02079460477", {"telephone": "3000000000 / 2079460477"}),
     ],
 )
-async def test_names_and_telephones_of_all_kinds_are_found(box: Sandbox, text: str, person: dict[str, str]) -> None:
-    """Letters that have no accent to take away, other scripts, several numbers in one field, other countries."""
-    known(box, person)
+async def test_unusual_names_and_telephones_are_found(box: Sandbox, text: str, person: dict[str, str]) -> None:
+    """They have special letters, other scripts, several numbers in one field, or other countries."""
+    only_people(box, person)
 
     assert ids((await run("customers", "find", text, box=box)).out) == ["cst-0"]
 
 
 @pytest.mark.parametrize("text", ["john", "jose x", "josenunezx", "01632 960002", "+44 20 1632", "00", "0 1", "ab1234"])
-async def test_what_is_not_there_is_not_found(box: Sandbox, text: str) -> None:
-    """Nothing on stdout, how many were read on stderr, and exit code 1, as that of grep."""
-    known(box, JOSE, {})
+async def test_a_text_that_matches_no_customer_ends_with_1(box: Sandbox, text: str) -> None:
+    """Nothing is on stdout, and stderr gives the number of customers. grep has the same exit code."""
+    only_people(box, JOSE, {})
 
     done = await run("customers", "find", text, box=box)
 
@@ -114,8 +114,8 @@ async def test_what_is_not_there_is_not_found(box: Sandbox, text: str) -> None:
 
 
 async def test_the_words_of_a_name_need_no_quotes(box: Sandbox) -> None:
-    """A shell splits them, and all must be there."""
-    known(box, JOSE, {"first_name": "José", "last_name": "Other"})
+    """The shell splits them. The customer must have all of them."""
+    only_people(box, JOSE, {"first_name": "José", "last_name": "Other"})
 
     done = await run("customers", "find", "Jose", "nunez", "--limit", "5", box=box)
 
@@ -123,16 +123,16 @@ async def test_the_words_of_a_name_need_no_quotes(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("telephone", ["20123456789", "27700900123", "770090012", "4700900123"])
-async def test_only_a_number_that_may_have_lost_its_zero_gets_one(box: Sandbox, telephone: str) -> None:
-    """Ten digits, of which the first is 1, 2, 3 or 7."""
-    known(box, {"telephone": telephone})
+async def test_a_zero_is_added_only_to_a_number_that_may_have_lost_it(box: Sandbox, telephone: str) -> None:
+    """Such a number has ten digits, and the first is 1, 2, 3 or 7."""
+    only_people(box, {"telephone": telephone})
 
     assert (await run("customers", "find", f"0{telephone[:9]}", box=box)).code == 1
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\u200b", "\u0301"])
-async def test_an_empty_text_does_not_find_everybody(box: Sandbox, text: str) -> None:
-    """It is wrong use, also if it has only characters that nobody sees."""
+async def test_an_empty_text_is_wrong_use(box: Sandbox, text: str) -> None:
+    """A text of invisible characters counts as empty. It does not find all customers."""
     done = await run("customers", "find", text, box=box)
 
     assert (done.code, done.out) == (2, "")
@@ -141,7 +141,7 @@ async def test_an_empty_text_does_not_find_everybody(box: Sandbox, text: str) ->
 
 
 async def test_a_scan_reads_all_pages_or_stops_at_the_limit(many: Sandbox) -> None:
-    """What it prints is whole; the summary says if it stopped; nothing is said with --quiet."""
+    """The summary says if it stopped. `--quiet` prints no summary."""
     everybody = await run("customers", "find", "@", box=many)
     asked = len(many.requests)
     limited = await run("customers", "find", "@", "--limit", "3", box=many)
@@ -160,18 +160,18 @@ async def test_a_scan_reads_all_pages_or_stops_at_the_limit(many: Sandbox) -> No
     ("name", "read"),
     [("csv", lambda out: [row["id"] for row in table(out)]), ("json", lambda out: [r["id"] for r in json.loads(out)])],
 )
-async def test_found_customers_come_in_every_format(box: Sandbox, name: str, read: Any) -> None:
-    """As those of an export."""
-    known(box, JOSE, {}, JOSE)
+async def test_found_customers_are_printed_in_every_format(box: Sandbox, name: str, read: Any) -> None:
+    """The formats are those of an export."""
+    only_people(box, JOSE, {}, JOSE)
 
     done = await run("customers", "find", "jose", "--format", name, box=box)
 
     assert (done.code, read(done.out)) == (0, ["cst-0", "cst-2"])
 
 
-async def test_a_value_that_could_not_be_searched_is_told(box: Sandbox) -> None:
-    """A customer who may have been found by it is named; a value in which nothing is searched is not."""
-    known(
+async def test_a_value_that_could_not_be_searched_is_reported(box: Sandbox) -> None:
+    """Its customer is named. A value that is never searched is not reported."""
+    only_people(
         box, JOSE, {"email": ["jose@example.com"], "created_at": "?"}, {"membership": "AB"}, {"consent": {"email": 1}}
     )
 
@@ -186,9 +186,9 @@ async def test_a_value_that_could_not_be_searched_is_told(box: Sandbox) -> None:
     assert ids(done.out) == ids(strict.out) == ["cst-0"]
 
 
-async def test_an_empty_cell_of_a_value_that_could_not_be_read_is_told(box: Sandbox) -> None:
-    """In CSV it looks like one that is not set; a table and JSON say it themselves."""
-    known(box, JOSE | {"title": ["Mr"]})
+async def test_an_empty_cell_of_an_unreadable_value_is_reported(box: Sandbox) -> None:
+    """In CSV it looks like a value that is not set."""
+    only_people(box, JOSE | {"title": ["Mr"]})
 
     as_csv = await run("customers", "find", "jose", "--format", "csv", "-q", box=box)
     as_json = await run("customers", "find", "jose", "-q", box=box)
@@ -197,8 +197,8 @@ async def test_an_empty_cell_of_a_value_that_could_not_be_read_is_told(box: Sand
     assert as_json.err == "title of 1 customer could not be read: cst-0\n"
 
 
-async def test_a_row_that_could_not_be_read_is_told_and_those_found_are_printed(box: Sandbox) -> None:
-    """The exit code is 1, since somebody may be missing."""
+async def test_an_unreadable_row_is_reported_and_found_customers_are_printed(box: Sandbox) -> None:
+    """The exit code is 1, since a customer may be missing."""
     rows = [customer_row(1, **JOSE), {"id": "bkg-1", "type": "booking", "attributes": {}}, customer_row(2, **JOSE)]
     box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
 
@@ -209,7 +209,7 @@ async def test_a_row_that_could_not_be_read_is_told_and_those_found_are_printed(
 
 
 async def test_a_store_is_searched_without_a_request(many: Sandbox, tmp_path: Path) -> None:
-    """It needs no key, finds the same as the API, and is as it was afterwards."""
+    """It needs no key and finds the same customers as the API. The search does not change the store."""
     store = tmp_path / "customers.db"
     await run("customers", "changes", "--store", str(store), "-o", str(tmp_path / "all.jsonl"), box=many)
     asked = len(many.requests)
@@ -224,8 +224,8 @@ async def test_a_store_is_searched_without_a_request(many: Sandbox, tmp_path: Pa
     assert asked > 0
 
 
-async def test_a_store_has_the_customers_as_they_were_found_last(box: Sandbox, tmp_path: Path) -> None:
-    """A change that nobody has acknowledged counts, and so does a deletion."""
+async def test_a_store_has_the_customers_of_the_latest_sync(box: Sandbox, tmp_path: Path) -> None:
+    """It has unacknowledged changes and deletions, too."""
     first, second, *_ = box.customers.ids()
     async with (
         TicketSource(box.api_key, base_url=box.url) as ts,
@@ -242,8 +242,8 @@ async def test_a_store_has_the_customers_as_they_were_found_last(box: Sandbox, t
     assert len(now) == 24
 
 
-async def test_several_may_search_a_store_at_once_but_not_while_it_is_written(box: Sandbox, tmp_path: Path) -> None:
-    """Who has it open to look has it as it was. Who writes it needs it alone, and has no file beside it left."""
+async def test_several_processes_can_search_a_store_but_not_while_it_is_written(box: Sandbox, tmp_path: Path) -> None:
+    """A sync cannot start during a search, and a search cannot start during a sync. No other file is left."""
     path = tmp_path / "customers.db"
     find = ("customers", "find", "@", "--store", str(path))
     follow = ("customers", "changes", "--store", str(path), "-q")
@@ -269,7 +269,7 @@ async def test_several_may_search_a_store_at_once_but_not_while_it_is_written(bo
 async def test_a_store_of_an_older_version_or_of_a_killed_run_can_be_searched(
     box: Sandbox, tmp_path: Path, change: str
 ) -> None:
-    """Who looks into it removes no trace of anybody: the next run does."""
+    """A search does not change the file. The next sync can use it."""
     import sqlite3
 
     path = tmp_path / "customers.db"
@@ -285,16 +285,16 @@ async def test_a_store_of_an_older_version_or_of_a_killed_run_can_be_searched(
     assert (await run("customers", "changes", "--store", str(path), "-q", box=box)).code == 0
 
 
-async def test_to_look_into_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
-    """It is an error that names the file."""
+async def test_opening_a_missing_store_read_only_does_not_create_it(tmp_path: Path) -> None:
+    """The error names the file."""
     with pytest.raises(StoreError, match=r"customers\.db"):
         await CustomerStore(tmp_path / "customers.db", read_only=True).__aenter__()
 
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path: Path) -> None:
-    """All others are searched; stderr names it, and the exit code is 1."""
+async def test_a_search_skips_a_damaged_row_of_a_store_and_names_it(box: Sandbox, tmp_path: Path) -> None:
+    """All other rows are searched, and the exit code is 1."""
     import sqlite3
 
     path = tmp_path / "customers.db"
@@ -323,17 +323,17 @@ async def test_a_damaged_row_of_a_store_costs_only_itself(box: Sandbox, tmp_path
         (("--format", "parquet"), 2, "--format"),
     ],
 )
-async def test_what_cannot_be_searched_is_said(arguments: tuple[str, ...], code: int, said: str) -> None:
-    """In one way for each."""
+async def test_invalid_options_of_a_search_are_refused(arguments: tuple[str, ...], code: int, said: str) -> None:
+    """Nothing is printed on stdout."""
     done = await run("customers", "find", "jose", *arguments)
 
     assert (done.code, done.out) == (code, "")
     assert said in done.err
 
 
-async def test_a_customer_is_got_by_the_whole_e_mail(box: Sandbox) -> None:
-    """Capitals and spaces around it make no difference, accents and parts do; stderr says that it reads all."""
-    known(box, {"email": "xjose.nunez@example.com"}, JOSE, {"email": "josé.nunez@example.com"})
+async def test_get_finds_a_customer_by_the_complete_e_mail(box: Sandbox) -> None:
+    """Capitals and spaces do not matter. Accents do. stderr says that all customers are read."""
+    only_people(box, {"email": "xjose.nunez@example.com"}, JOSE, {"email": "josé.nunez@example.com"})
 
     done = await run("customers", "get", " jose.nunez@EXAMPLE.com", box=box)
     quiet = await run("customers", "get", "JOSE.NUNEZ@example.com", "--quiet", box=box)
@@ -344,9 +344,9 @@ async def test_a_customer_is_got_by_the_whole_e_mail(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("text", ["mailto:jose.nunez@example.com", "José <jose.nunez@example.com>"])
-async def test_an_e_mail_that_was_copied_with_more_gets_the_customer(box: Sandbox, text: str) -> None:
-    """As from a page or from the head of an e-mail."""
-    known(box, JOSE)
+async def test_get_finds_a_customer_by_a_copied_e_mail_with_extra_text(box: Sandbox, text: str) -> None:
+    """It may be copied from a page or from the header of an e-mail."""
+    only_people(box, JOSE)
 
     done = await run("customers", "get", text, "-q", box=box)
 
@@ -354,16 +354,16 @@ async def test_an_e_mail_that_was_copied_with_more_gets_the_customer(box: Sandbo
 
 
 @pytest.mark.parametrize("text", ["Renee", "Renee Kelly", "07700 900123"])
-async def test_get_names_find_for_what_is_no_id(box: Sandbox, text: str) -> None:
-    """Somebody who knows the name alone learns how to find the customer."""
+async def test_for_a_text_that_is_no_id_get_mentions_find(box: Sandbox, text: str) -> None:
+    """A user who knows only the name learns how to find the customer."""
     done = await run("customers", "get", text, box=box)
 
     assert (done.code in (1, 2), done.out) == (True, "")
     assert "`customers find TEXT`" in done.err
 
 
-async def test_a_customer_is_got_though_another_row_cannot_be_read(box: Sandbox) -> None:
-    """The exit code is 1, since the other may have the same e-mail."""
+async def test_get_finds_a_customer_even_if_another_row_cannot_be_read(box: Sandbox) -> None:
+    """The exit code is 1, since the other customer may have the same e-mail."""
     rows = [customer_row(1, **JOSE), {"id": "bkg-1", "type": "booking", "attributes": {}}]
     box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
 
@@ -373,9 +373,9 @@ async def test_a_customer_is_got_though_another_row_cannot_be_read(box: Sandbox)
     assert "data[1]" in done.err
 
 
-async def test_an_e_mail_that_several_customers_have_gets_none_of_them(box: Sandbox) -> None:
-    """Which they are is said; the exit code is 1."""
-    known(box, JOSE, {"email": "other@example.com"}, JOSE | {"first_name": None, "last_name": None})
+async def test_get_refuses_an_e_mail_of_several_customers(box: Sandbox) -> None:
+    """The error names them, and the exit code is 1."""
+    only_people(box, JOSE, {"email": "other@example.com"}, JOSE | {"first_name": None, "last_name": None})
 
     done = await run("customers", "get", "jose.nunez@example.com", "-q", box=box)
 
@@ -386,9 +386,9 @@ async def test_an_e_mail_that_several_customers_have_gets_none_of_them(box: Sand
     )
 
 
-async def test_an_e_mail_that_nobody_has_is_not_found(box: Sandbox) -> None:
-    """How many were read is said, and whose e-mail could not be read."""
-    known(box, JOSE, {"email": ["x"]}, {"telephone": []})
+async def test_get_does_not_find_an_unknown_e_mail(box: Sandbox) -> None:
+    """Stderr says how many customers were read, and whose e-mail could not be read."""
+    only_people(box, JOSE, {"email": ["x"]}, {"telephone": []})
 
     done = await run("customers", "get", "x@example.com", "-q", box=box)
 

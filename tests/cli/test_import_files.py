@@ -1,4 +1,4 @@
-"""Files as other programs write them, imported as they are."""
+"""Files of other programs can be imported unchanged."""
 
 import subprocess
 from collections import Counter
@@ -26,8 +26,8 @@ def _file(tmp_path: Path) -> Path:
     ("encoding", "taken"),
     [("cp1252", 'Windows-1252, ";"'), ("utf-16", 'UTF-16, ";"'), ("utf-8-sig", 'UTF-8, ";"')],
 )
-async def test_how_a_file_was_read_is_said(box: Sandbox, file: Path, encoding: str, taken: str) -> None:
-    """So that people see a wrong guess before they write."""
+async def test_the_import_says_how_it_reads_a_file(box: Sandbox, file: Path, encoding: str, taken: str) -> None:
+    """So the user sees a wrong guess before anything is written."""
     file.write_text("Email Address;Surname\nnew@example.com;Zoë\n", encoding)
 
     done, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -38,8 +38,8 @@ async def test_how_a_file_was_read_is_said(box: Sandbox, file: Path, encoding: s
     assert outcome["values"]["last_name"] == "Zoë"
 
 
-async def test_encoding_and_delimiter_can_be_given(box: Sandbox, file: Path) -> None:
-    """A wrong one is wrong use."""
+async def test_the_encoding_and_the_delimiter_can_be_given(box: Sandbox, file: Path) -> None:
+    """An unknown encoding is wrong use."""
     file.write_text("email|last_name\nnew@example.com|Zoë\n", "mac-roman")
     how = ("--match", "email")
 
@@ -53,10 +53,10 @@ async def test_encoding_and_delimiter_can_be_given(box: Sandbox, file: Path) -> 
     assert "--sheet is for spreadsheets only" in no_sheet.err
 
 
-async def test_a_workbook_is_imported_with_its_numbers_days_and_consents(
+async def test_a_workbook_is_imported_with_its_numbers_and_consents(
     box: Sandbox, ts: TicketSource, tmp_path: Path
 ) -> None:
-    """A number that is exactly 1 or 0 is a consent, and an error is an empty cell."""
+    """The numbers 1 and 0 are consents, and a cell with an error is empty."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", telephone="+44 1632 960001", last_name="Z"))
     file = tmp_path / "people.xlsx"
     book: Any = xlsxwriter.Workbook(file)
@@ -83,8 +83,8 @@ async def test_a_workbook_is_imported_with_its_numbers_days_and_consents(
     assert refused["reason"] == "consent_sms must be true or false, yes or no, 1 or 0, not '2'"
 
 
-async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
-    """Of two with rows none is guessed."""
+async def test_the_sheet_of_a_workbook_can_be_named(box: Sandbox, tmp_path: Path) -> None:
+    """If two sheets have rows, none is guessed."""
     file = tmp_path / "people.xlsx"
     book = xlsxwriter.Workbook(file)
     for name in ("Old", "New"):
@@ -117,8 +117,8 @@ async def test_a_sheet_can_be_named(box: Sandbox, tmp_path: Path) -> None:
         (None, "2026-01-31T00:00:00"),
     ],
 )
-async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path, order: str | None, cell: str) -> None:
-    """A month in letters and ISO 8601 are the same in each."""
+async def test_days_are_read_in_the_given_order(box: Sandbox, file: Path, order: str | None, cell: str) -> None:
+    """A month in letters and ISO 8601 are read in any order."""
     file.write_text(f'email,Membership start\nnew@example.com,"{cell}"\n')
 
     _, (outcome,) = await import_(file, "--match", "email", *(("--dates", order) if order else ()), box=box)
@@ -139,7 +139,7 @@ async def test_days_are_read_in_the_order_that_is_given(box: Sandbox, file: Path
         ((), "########", "an error of a spreadsheet"),
     ],
 )
-async def test_what_is_no_day_in_the_order_is_refused(
+async def test_a_text_that_is_no_day_in_the_given_order_is_refused(
     box: Sandbox, file: Path, options: tuple[str, ...], cell: str, said: str
 ) -> None:
     """Nothing is guessed."""
@@ -151,10 +151,10 @@ async def test_what_is_no_day_in_the_order_is_refused(
 
 
 @pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%d-%b-%Y", "%Y/%m/%d", "%d/%m/%Y 00:00:00"])
-async def test_days_that_only_look_different_are_as_stored(
+async def test_days_in_another_form_equal_the_stored_ones(
     box: Sandbox, ts: TicketSource, file: Path, form: str
 ) -> None:
-    """All that is in the column is what is stored, in one and the same order, and that is said."""
+    """All days of the column equal the stored ones in one order. stderr says so."""
     people = [c for c in await ts.customers.list().collect() if c.membership and c.membership.start_date]
     cells = [(c.id, f"{c.membership.start_date:{form}}") for c in people if c.membership]
     file.write_text("\n".join(["id,membership_start_date,last_name", *(f"{key},{day},New" for key, day in cells)]))
@@ -167,10 +167,8 @@ async def test_days_that_only_look_different_are_as_stored(
     assert said in done.err
 
 
-async def test_one_day_that_is_not_as_stored_makes_the_order_uncertain(
-    box: Sandbox, ts: TicketSource, file: Path
-) -> None:
-    """With `--dates` it is a change, and the others are as stored."""
+async def test_one_day_that_differs_makes_the_order_uncertain(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """With `--dates`, it is a change, and the other day is unchanged."""
     day = MembershipDraft(start_date=date(2026, 1, 31))
     ids = [(await ts.customers.create(CustomerDraft(last_name="x", membership=day))).id for _ in range(2)]
     file.write_text(f"id,membership_start_date\n{ids[0]},31/01/2026\n{ids[1]},01/02/2026\n")
@@ -194,7 +192,7 @@ async def test_one_day_that_is_not_as_stored_makes_the_order_uncertain(
         ("telephone", "01632 960001", '="01632960001"'),
     ],
 )
-async def test_a_row_with_damage_is_refused_and_says_what_happened(
+async def test_a_damaged_row_is_refused_with_its_reason(
     box: Sandbox, ts: TicketSource, file: Path, field: str, stored: str, cell: str
 ) -> None:
     """Nothing of the row is written."""
@@ -209,10 +207,10 @@ async def test_a_row_with_damage_is_refused_and_says_what_happened(
     assert writes(box) == ["POST"]
 
 
-async def test_an_export_that_excel_guarded_and_changed_comes_back_unchanged(
+async def test_an_export_with_escaped_formulas_is_imported_unchanged(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """The quote of the guard stays in a workbook, where no quote was needed."""
+    """The escaping quotes may remain in a workbook, which needs none."""
     names = ("=New", "'=New", "'Quoted", "O'Brien", "-5 Jones")
     made = [await ts.customers.create(CustomerDraft(last_name=n, telephone="+44-1632-960001")) for n in names]
     await run(*EXPORT, "-o", str(file), box=box)
@@ -232,8 +230,8 @@ async def test_an_export_that_excel_guarded_and_changed_comes_back_unchanged(
     assert writes(box) == ["POST"] * len(names)
 
 
-async def test_corrected_surnames_are_written_although_the_telephones_lost_their_zeros(file: Path) -> None:
-    """300 rows, all with damaged numbers."""
+async def test_corrected_surnames_are_accepted_even_if_the_telephones_lost_their_zeros(file: Path) -> None:
+    """All 300 rows have damaged telephones."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for number in range(300):
             box.customers.create(
@@ -291,8 +289,8 @@ ODD_TEXTS = (
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx"])
-async def test_whatever_was_exported_comes_back_unchanged(tmp_path: Path, kind: str) -> None:
-    """Formulas, errors, line breaks and characters that nobody sees are not damage if they are stored."""
+async def test_an_export_of_odd_texts_is_imported_unchanged(tmp_path: Path, kind: str) -> None:
+    """Formulas, errors, line breaks and invisible characters are not damage if they are stored."""
     texts = (
         *ODD_TEXTS,
         "Zoe\u0308\u200b",
@@ -318,7 +316,7 @@ async def test_whatever_was_exported_comes_back_unchanged(tmp_path: Path, kind: 
 
 
 def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
-    """Open a file in LibreOffice, as if a person agreed to all it takes for numbers and days, and save it."""
+    """Open a file in LibreOffice, let it convert texts to numbers and days, and save it."""
     folder = file.parent / "saved"
     read_as = [f"--infilter=CSV:44,34,76,1,,{locale},false,true"] if file.suffix == ".csv" else []
     profile = f"-env:UserInstallation={(file.parent / 'profile').as_uri()}"
@@ -332,10 +330,10 @@ def saved_by_libreoffice(file: Path, kind: str, locale: int = 2057) -> Path:
 @pytest.mark.parametrize(
     ("exported", "saved"), [("xlsx", "xlsx"), ("xlsx", "ods"), ("xlsx", "xls"), ("csv", "csv"), ("csv", "ods")]
 )
-async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
+async def test_an_export_that_libreoffice_saved_is_imported_unchanged(
     tmp_path: Path, exported: str, saved: str
 ) -> None:
-    """All of 1,000 customers, also if a CSV lost the zeros and pluses of its telephones."""
+    """It has 1,000 customers. A CSV may have lost the zeros and pluses of its telephones."""
     async with Sandbox(customers=1000, rate_limit=None) as box:
         await run(*EXPORT, "-o", str(tmp_path / f"all.{exported}"), box=box)
         file = saved_by_libreoffice(tmp_path / f"all.{exported}", saved)
@@ -353,10 +351,8 @@ async def test_what_was_exported_and_saved_in_libreoffice_comes_back_unchanged(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "ods", "xlsx"])
 @pytest.mark.parametrize("locale", [2057, 1031])
-async def test_nothing_that_libreoffice_makes_of_a_text_passes_as_a_change(
-    tmp_path: Path, locale: int, kind: str
-) -> None:
-    """British or German: a cell is as stored, or only a number form of it, or its row is refused."""
+async def test_no_conversion_by_libreoffice_is_taken_for_a_change(tmp_path: Path, locale: int, kind: str) -> None:
+    """With British and German settings, a row is unchanged or refused."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for text in ODD_TEXTS:
             box.customers.create({"phone": text, "last_name": text, "address": {"line_1": text}})

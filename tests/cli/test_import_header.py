@@ -1,4 +1,4 @@
-"""The header of somebody's file: which names are known, and what is said of the others."""
+"""The header of a file: which names are known, and what the error says about the others."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def _file(tmp_path: Path) -> Path:
     ],
 )
 async def test_a_column_is_found_by_its_usual_names(box: Sandbox, file: Path, name: str, column: str) -> None:
-    """Without regard to capitals, spaces, underscores and hyphens."""
+    """Capitals, spaces, underscores and hyphens do not matter."""
     file.write_text(f"{name},E-mail Address\nText,new@example.com\n", "utf-8")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -52,8 +52,8 @@ async def test_a_column_is_found_by_its_usual_names(box: Sandbox, file: Path, na
 @pytest.mark.parametrize(
     "name", ["SMS", "Opt in", "Opted In", "Unsubscribed", "Consent", "Newsletter", "Email Consent"]
 )
-async def test_no_other_name_leads_to_a_consent(box: Sandbox, file: Path, name: str) -> None:
-    """What somebody else's yes covers is not known, unless --column says it."""
+async def test_only_the_own_names_of_a_consent_or_an_option_mean_a_consent(box: Sandbox, file: Path, name: str) -> None:
+    """It is not known what a yes under another name covers, unless `--column` says it."""
     file.write_text(f"email,{name}\nnew@example.com,Yes\n")
     how = ("--match", "email", "--give-consent")
 
@@ -69,8 +69,8 @@ async def test_no_other_name_leads_to_a_consent(box: Sandbox, file: Path, name: 
     assert mapped["values"] == own["values"] == {"email": "new@example.com", "consent_email": True}
 
 
-async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, file: Path) -> None:
-    """With the nearest name, and the list of all."""
+async def test_all_mistakes_of_a_header_are_reported_together(box: Sandbox, file: Path) -> None:
+    """The error suggests the nearest name, and lists all names."""
     file.write_text("Mobile,Phone,frst_name,Shoe size,,last_name\n1,2,3,4,5,6\n")
 
     done, outcomes = await import_(
@@ -92,8 +92,8 @@ async def test_all_that_is_wrong_with_a_header_is_said_at_once(box: Sandbox, fil
     assert not box.requests
 
 
-async def test_an_option_maps_leaves_out_and_chooses_columns(box: Sandbox, file: Path) -> None:
-    """What is left out is said."""
+async def test_options_map_leave_out_and_choose_columns(box: Sandbox, file: Path) -> None:
+    """Stderr names the columns that are left out."""
     file.write_text("Mobile,Phone,Name = Surname,Notes,Mail\n1632,01632 960001,Jones,x,new@example.com\n")
     options = ("--column", "Phone=telephone", "--column", "Name = Surname=Last Name", "--column", "Notes=")
 
@@ -108,7 +108,7 @@ async def test_an_option_maps_leaves_out_and_chooses_columns(box: Sandbox, file:
 
 
 @pytest.mark.parametrize("text", ["Phone", "=telephone", " =telephone"])
-async def test_a_mapping_that_is_none_is_wrong_use(box: Sandbox, file: Path, text: str) -> None:
+async def test_an_invalid_mapping_is_wrong_use(box: Sandbox, file: Path, text: str) -> None:
     """The error shows an example."""
     file.write_text("email\n")
 
@@ -118,8 +118,8 @@ async def test_a_mapping_that_is_none_is_wrong_use(box: Sandbox, file: Path, tex
     assert '"Date Joined=membership_start_date"' in done.err
 
 
-async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A row ends where its last cell is; a cell behind the last column refuses its row."""
+async def test_blank_columns_and_missing_cells_are_ignored(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A row may be shorter than the header. A row with a cell behind the last column is refused."""
     file.write_text(
         "Email,last_name,,,\nshort@example.com\nlong@example.com,Long,,,\nmore@example.com,More,,,,,\n"
         "spilt@example.com,Spilt,,x\n"
@@ -137,8 +137,8 @@ async def test_blank_columns_and_missing_cells_are_nothing(box: Sandbox, ts: Tic
     assert outcomes[3]["reason"] == "it has 1 cell too many"
 
 
-async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_so(box: Sandbox, file: Path) -> None:
-    """Programs put the number of the row before it, without a name."""
+async def test_an_option_ignores_a_column_without_a_name(box: Sandbox, file: Path) -> None:
+    """Some programs write the number of the row in such a column."""
     file.write_text(",email\n0,new@example.com\n")
 
     refused, _ = await import_(file, "--match", "email", box=box)
@@ -148,8 +148,8 @@ async def test_a_column_of_numbers_without_a_name_is_not_read_if_an_option_says_
     assert outcome["values"] == {"email": "new@example.com"}
 
 
-async def test_a_column_of_a_workbook_behind_the_header_is_one_without_a_name(box: Sandbox, tmp_path: Path) -> None:
-    """A note beside one row does not refuse it, if an option leaves out what is not known."""
+async def test_an_option_ignores_a_column_of_a_workbook_behind_the_header(box: Sandbox, tmp_path: Path) -> None:
+    """Such a column has no name. A row may have a note there."""
     file = tmp_path / "people.xlsx"
     book = xlsxwriter.Workbook(str(file))
     sheet = book.add_worksheet()
@@ -166,8 +166,8 @@ async def test_a_column_of_a_workbook_behind_the_header_is_one_without_a_name(bo
 
 
 @pytest.mark.parametrize("name", ["consent_email", "Consent Email"])
-async def test_a_consent_of_the_file_is_not_left_out_for_another(box: Sandbox, file: Path, name: str) -> None:
-    """A column that the options do not name says no; only the option itself leaves it out."""
+async def test_a_consent_column_is_not_left_out_without_its_own_option(box: Sandbox, file: Path, name: str) -> None:
+    """The column that the option does not name says no."""
     file.write_text(f"email,Opt in,{name}\nnew@example.com,yes,no\n")
     how = ("--match", "email", "--give-consent", "--ignore-unknown", "--column", "Opt in=consent_email")
 
@@ -191,8 +191,10 @@ async def test_a_consent_of_the_file_is_not_left_out_for_another(box: Sandbox, f
         ("name last", " Did you mean last_name?"),
     ],
 )
-async def test_a_consent_is_meant_only_by_a_name_with_its_word(box: Sandbox, file: Path, name: str, said: str) -> None:
-    """Whatever the order of the words is."""
+async def test_a_consent_is_suggested_only_for_a_name_with_its_word(
+    box: Sandbox, file: Path, name: str, said: str
+) -> None:
+    """The order of the words does not matter."""
     file.write_text(f"email,{name}\nnew@example.com,yes\n")
 
     done, _ = await import_(file, "--match", "email", box=box)
@@ -200,8 +202,8 @@ async def test_a_consent_is_meant_only_by_a_name_with_its_word(box: Sandbox, fil
     assert f"- {name!r} is not known.{said}\n" in done.err
 
 
-async def test_two_columns_of_one_name_are_told_apart_in_the_file(box: Sandbox, file: Path) -> None:
-    """An option could not."""
+async def test_two_columns_of_one_name_must_be_renamed_in_the_file(box: Sandbox, file: Path) -> None:
+    """An option cannot distinguish them."""
     file.write_text("email,phone,Phone\nnew@example.com,1,2\n")
 
     done, _ = await import_(file, "--match", "email", "--column", "phone=telephone", box=box)
@@ -209,8 +211,8 @@ async def test_two_columns_of_one_name_are_told_apart_in_the_file(box: Sandbox, 
     assert "- 'phone' and 'Phone' both mean telephone. Rename one of them in the file.\n" in done.err
 
 
-async def test_a_header_of_one_cell_hints_at_the_delimiter(box: Sandbox, file: Path) -> None:
-    """Nobody sees it from the names."""
+async def test_for_a_header_of_one_cell_the_error_mentions_the_delimiter(box: Sandbox, file: Path) -> None:
+    """The names alone do not show this mistake."""
     file.write_text("email^last_name\nnew@example.com^New\n")
 
     done, _ = await import_(file, "--match", "email", box=box)
@@ -220,8 +222,8 @@ async def test_a_header_of_one_cell_hints_at_the_delimiter(box: Sandbox, file: P
     assert outcome["values"] == {"email": "new@example.com", "last_name": "New"}
 
 
-async def test_the_header_need_not_be_the_first_row(box: Sandbox, file: Path) -> None:
-    """Blank rows before it count."""
+async def test_the_header_can_follow_blank_rows(box: Sandbox, file: Path) -> None:
+    """The row numbers count them."""
     file.write_text("\n,\nemail\nnew@example.com\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)

@@ -1,4 +1,4 @@
-"""What an import tells people and programs: sums, refused rows, progress, and the requests it takes."""
+"""The output of an import for people and programs: sums, refused rows, progress, and its requests."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def on_terminal(*arguments: str, box: Sandbox, stdout: Path | None = None)
         while True:
             try:
                 shown += (piece := os.read(ours, 65_536))
-            except OSError:  # nobody has the other side open
+            except OSError:  # the other side is closed
                 return shown
             if not piece:
                 return shown
@@ -56,7 +56,7 @@ async def on_terminal(*arguments: str, box: Sandbox, stdout: Path | None = None)
 
 
 async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """With the consents that are given and withdrawn; --json prints what a pipe gets."""
+    """It shows the given and withdrawn consents. `--json` prints the JSON of a pipe."""
     consent = ConsentDraft(email=True, post=True)
     await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text(
@@ -78,7 +78,7 @@ async def test_a_terminal_shows_the_sums_and_the_refused_rows(box: Sandbox, ts: 
 
 
 async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: Path) -> None:
-    """The rest is counted, and an option writes all."""
+    """The others are counted. The output names the option that writes all of them."""
     file.write_text("email\n" + "n/a\n" + "".join(f"n{number}\n" for number in range(99)))
 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
@@ -87,10 +87,10 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
     assert "60 more: add --refused refused.xlsx to write all of them to a file." in shown
 
 
-async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
+async def test_progress_is_shown_while_rows_are_written_and_stdout_is_a_file(
     box: Sandbox, file: Path, tmp_path: Path
 ) -> None:
-    """With the number of rows and the time that is left; nothing of it in a dry run or with --quiet."""
+    """A dry run and `--quiet` show none."""
     file.write_text("email\n" + "".join(f"{number}@example.com\n" for number in range(20)))
     how = (str(file), "--match", "email")
 
@@ -107,10 +107,10 @@ async def test_progress_is_shown_while_writing_although_stdout_goes_to_a_file(
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "csv", "tsv"])
-async def test_refused_rows_are_written_ready_to_correct_and_import(
+async def test_refused_rows_can_be_corrected_in_their_file_and_imported(
     box: Sandbox, file: Path, tmp_path: Path, kind: str
 ) -> None:
-    """They have the columns of the file, those that were left out too, and the reason before them."""
+    """They have all columns of the file, and the reason in the first column."""
     rows = (
         "new@example.com;=Zoë;a;yes",
         "n/a;Karl;b;",
@@ -138,7 +138,7 @@ async def test_refused_rows_are_written_ready_to_correct_and_import(
 
 
 async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file: Path, tmp_path: Path) -> None:
-    """Rows that would be written would be gone; and a file that nobody can import is not written."""
+    """The accepted rows would be lost. A format that cannot be imported is refused, too."""
     file.write_text("email\nn/a\n")
     (tmp_path / "link.csv").symlink_to(file)
 
@@ -152,8 +152,8 @@ async def test_refused_rows_never_replace_the_file_to_import(box: Sandbox, file:
     assert file.read_text() == "email\nn/a\n"
 
 
-async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path) -> None:
-    """Who does not exist yet has said neither yes nor no."""
+async def test_a_consent_of_a_new_customer_needs_give_consent(box: Sandbox, file: Path) -> None:
+    """A new customer has said neither yes nor no."""
     file.write_text("email,consent_email,consent_post\nnew@example.com,yes,yes\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -162,8 +162,8 @@ async def test_a_new_customer_does_not_refuse_a_consent(box: Sandbox, file: Path
     assert outcome["reason"] == said
 
 
-async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: Path) -> None:
-    """It is taken all the same; the summary names the first rows."""
+async def test_a_telephone_without_its_zero_is_reported(box: Sandbox, file: Path) -> None:
+    """It is still accepted. The summary names the first rows."""
     rows = "".join(f"{number}@example.com,16329600{number:02}\n" for number in range(8))
     file.write_text(f"email,phone\n{rows}")
 
@@ -174,8 +174,8 @@ async def test_a_telephone_without_its_zero_is_pointed_out(box: Sandbox, file: P
     assert "telephone looks as if its zero or plus were lost: rows 2, 3, 4, 5, 6 and 3 more.\n" in done.err
 
 
-async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
-    """Nobody finds them one by one."""
+async def test_all_reasons_for_a_refused_row_are_reported(box: Sandbox, file: Path) -> None:
+    """The user need not find them one by one."""
     file.write_text("email,last_name,consent_post,membership_end_date\nn/a,#N/A,maybe,soon\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -191,7 +191,7 @@ async def test_all_reasons_of_a_row_are_said(box: Sandbox, file: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "requests"), [(1, 1), (10, 10), (1000, 13)])
 async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int) -> None:
-    """A few customers are asked for by id, many are taken from the list, of which pages ahead may be read in vain."""
+    """A few customers are read by id, many from the list. Some pages may be read in advance for nothing."""
     async with Sandbox(customers=1000, rate_limit=None) as box:
         file.write_text("\n".join(["id,last_name", *(f"{key},New" for key in box.customers.ids()[-rows:])]))
 
@@ -203,8 +203,8 @@ async def test_a_dry_run_takes_few_requests(file: Path, rows: int, requests: int
 
 
 @pytest.mark.parametrize(("extra", "passes"), [("", 1), ("new@example.com,New", 2)])
-async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Path, extra: str, passes: int) -> None:
-    """That costs twice the requests; some pages behind the end are asked for in vain."""
+async def test_the_list_is_read_again_only_if_a_customer_is_to_be_created(file: Path, extra: str, passes: int) -> None:
+    """That takes twice the requests. Some pages after the end may be requested for nothing."""
     async with Sandbox(customers=0, rate_limit=None) as box:
         for number in range(1000):
             box.customers.create({"email": f"{number}@example.com"})
@@ -215,8 +215,8 @@ async def test_the_list_is_read_again_only_if_somebody_is_to_be_created(file: Pa
         assert 10 * passes <= len(box.requests) < 10 * passes + 10
 
 
-async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: Sandbox, file: Path) -> None:
-    """Many more than the pages of the list are refused without a request for each."""
+async def test_a_few_ids_that_are_not_in_the_list_are_requested(many: Sandbox, file: Path) -> None:
+    """If there are many of them, they are refused without a request for each."""
     keys = many.customers.ids()
     file.write_text("\n".join(["id", *keys[:40], *(f"cst-nobody{number}" for number in range(5))]))
     _, few = await import_(file, "--match", "id", box=many)
@@ -229,8 +229,8 @@ async def test_ids_that_are_not_in_the_list_are_asked_for_if_they_are_few(many: 
     assert len(many.requests) < 8
 
 
-async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) -> None:
-    """Row by row, in the same order, with as many requests to write as it said."""
+async def test_the_import_does_what_the_dry_run_announced(many: Sandbox, file: Path) -> None:
+    """The rows have the same order, and the number of requests is the announced one."""
     people: list[dict[str, Any]] = [json.loads(json.dumps(row["attributes"])) for row in many.customers.rows(0, 60)]
     rows = [f"{one['email'] or 'n/a'},{number}" for number, one in enumerate(people)]
     file.write_text("\n".join(["email,last_name", *rows, "new1@example.com,x", "new2@example.com,y"]))
@@ -255,8 +255,8 @@ async def test_what_a_dry_run_says_is_what_is_done(many: Sandbox, file: Path) ->
     assert f"Writing takes {creates + 2 * updates} requests. " in dry.err
 
 
-async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
-    """People read there that an error of a spreadsheet is an empty cell."""
+async def test_the_help_says_which_files_can_be_imported(box: Sandbox) -> None:
+    """It says that a cell with an error counts as empty."""
     done = await run("customers", "import", "--help")
 
     words = " ".join(done.out.split())
@@ -265,10 +265,10 @@ async def test_help_says_what_a_file_may_be(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("where", ["nowhere/refused.csv", "people.csv/refused.csv"])
-async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anything_is_written(
+async def test_a_missing_folder_for_refused_rows_is_reported_before_any_request(
     box: Sandbox, file: Path, tmp_path: Path, where: str
 ) -> None:
-    """After that it would be too late."""
+    """After the import, it would be too late."""
     file.write_text("email\nn/a\nnew@example.com\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", "--refused", str(tmp_path / where), box=box)
@@ -278,10 +278,10 @@ async def test_a_folder_for_refused_rows_that_does_not_exist_is_seen_before_anyt
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_name(
+async def test_refused_rows_have_the_delimiter_of_the_file_and_escaped_names(
     box: Sandbox, file: Path, tmp_path: Path, delimiter: str
 ) -> None:
-    """The spreadsheet that wrote the file opens them in the same way, and runs nothing."""
+    """The spreadsheet that wrote the file can open them, and runs no formula."""
     file.write_text(delimiter.join(("email", "=1+1", "last_name")) + "\n" + delimiter.join(("bad", "x", "A")) + "\n")
     refused, again = tmp_path / "refused.csv", tmp_path / "again.csv"
     how = ("--match", "email", "--column", "=1+1=title")
@@ -306,10 +306,10 @@ async def test_refused_rows_have_the_delimiter_of_the_file_and_no_formula_as_a_n
         ("2019-07-01T10:00:00", ""),
     ],
 )
-async def test_the_order_of_days_is_asked_for_only_where_it_helps(
+async def test_the_option_for_the_order_of_days_is_suggested_only_if_it_helps(
     box: Sandbox, file: Path, cell: str, hint: str
 ) -> None:
-    """Nobody tries an option in vain."""
+    """The user does not try an option that cannot help."""
     file.write_text(f"email,membership_start_date\nnew@example.com,{cell}\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)

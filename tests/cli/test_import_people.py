@@ -1,4 +1,4 @@
-"""Whom a row is for, and who is never created."""
+"""Which customer a row belongs to, and which rows create no customer."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def _file(tmp_path: Path) -> Path:
     return tmp_path / "people.csv"
 
 
-async def add(ts: TicketSource, number: str | None, last_name: str, email: str | None = None) -> str:
+async def create_member(ts: TicketSource, number: str | None, last_name: str, email: str | None = None) -> str:
     """Create a member, and return the id."""
     draft = CustomerDraft(last_name=last_name, email=email, membership=MembershipDraft(identifier=number))
     return (await ts.customers.create(draft)).id
@@ -38,10 +38,10 @@ async def add(ts: TicketSource, number: str | None, last_name: str, email: str |
         *(("zoe@example.com", f"{character}zoe@example.com{character}") for character in INVISIBLE),
     ],
 )
-async def test_an_email_is_found_however_it_is_written(
+async def test_an_email_is_found_in_every_notation(
     box: Sandbox, ts: TicketSource, file: Path, stored: str, cell: str
 ) -> None:
-    """Characters that nobody sees, and two ways to write an accent, make no second person."""
+    """Invisible characters and the two notations of an accent do not create a second customer."""
     zoe = box.customers.create({"email": stored})["id"]
     file.write_text(f"email\n{cell}\n", "utf-8")
 
@@ -51,8 +51,8 @@ async def test_an_email_is_found_however_it_is_written(
     assert writes(box) == []
 
 
-async def test_a_row_that_repeats_the_header_is_refused(box: Sandbox, file: Path) -> None:
-    """Two files were put together, the second with its own header."""
+async def test_a_repeated_header_is_refused(box: Sandbox, file: Path) -> None:
+    """Two files were joined, and the second has its own header."""
     file.write_text(
         "Email,Last Name,consent_post\na@example.com,A,no\nE-mail,Surname,consent_post\nb@example.com,B,no\n"
     )
@@ -79,10 +79,10 @@ async def test_a_row_that_repeats_the_header_is_refused(box: Sandbox, file: Path
         ("id", "id,last_name,first_name", "Surname,Forename,ID"),
     ],
 )
-async def test_a_header_in_another_order_or_with_other_names_is_refused(
+async def test_a_repeated_header_with_another_order_or_other_names_is_refused(
     box: Sandbox, file: Path, match: str, header: str, row: str
 ) -> None:
-    """Nobody has the name of a column as e-mail or number."""
+    """No customer has the name of a column as e-mail, number or id."""
     file.write_text(f"{header}\n{row}\n")
 
     _, (outcome,) = await import_(file, "--match", match, "--ignore-unknown", box=box)
@@ -91,7 +91,7 @@ async def test_a_header_in_another_order_or_with_other_names_is_refused(
 
 
 async def test_a_person_can_have_the_name_of_a_column(box: Sandbox, file: Path) -> None:
-    """The e-mail tells that the row is one of a person."""
+    """The e-mail shows that the row is not a header."""
     file.write_text("email,last_name,first_name\nmail@example.com,Street,Mobile\n")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -101,8 +101,8 @@ async def test_a_person_can_have_the_name_of_a_column(box: Sandbox, file: Path) 
 
 @pytest.mark.parametrize("cell", ["n/a", "N/A", "none", "-", "--", "?", "null", "tbc", "ABCDEFGHIJKLMNOPQRSTU"])
 @pytest.mark.parametrize("match", ["membership", "email"])
-async def test_nobody_gets_what_is_no_membership_number(box: Sandbox, file: Path, match: str, cell: str) -> None:
-    """Nor one that the API would refuse, in a dry run either."""
+async def test_an_invalid_membership_number_is_refused(box: Sandbox, file: Path, match: str, cell: str) -> None:
+    """One that the API would refuse is refused in the dry run, too."""
     file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
 
     _, (outcome,) = await import_(file, "--match", match, box=box)
@@ -136,8 +136,8 @@ async def test_nobody_gets_what_is_no_membership_number(box: Sandbox, file: Path
         ),
     ],
 )
-async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketSource, file: Path, cell: str) -> None:
-    """Nor does it replace the e-mail of somebody who is there."""
+async def test_an_invalid_email_is_refused(box: Sandbox, ts: TicketSource, file: Path, cell: str) -> None:
+    """It creates no customer, and replaces no e-mail of an existing one."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     file.write_text(f'email,last_name\n"{cell}",Test\n')
     _, (created,) = await import_(file, "--match", "email", "--apply", box=box)
@@ -151,8 +151,8 @@ async def test_nobody_is_created_with_what_is_no_email(box: Sandbox, ts: TicketS
 @pytest.mark.parametrize(
     "cell", ["o'brien@example.com", "a+b/c=d@example.com", "josé@exämple.com", "x_y@a-b.c", "नमस्ते@example.com"]
 )
-async def test_an_email_may_have_odd_letters(box: Sandbox, file: Path, cell: str) -> None:
-    """What has the form x@y.z is left to the API."""
+async def test_an_email_can_have_unusual_letters(box: Sandbox, file: Path, cell: str) -> None:
+    """If it has the form x@y.z, the API decides."""
     file.write_text(f"email\n{cell}\n", "utf-8")
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
@@ -160,13 +160,13 @@ async def test_an_email_may_have_odd_letters(box: Sandbox, file: Path, cell: str
     assert outcome["values"] == {"email": cell}
 
 
-async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
+async def test_members_are_found_by_number_and_by_surname_if_they_share_it(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """A number of one customer is enough; a new member needs a number and a surname, and no e-mail."""
-    alone = await add(ts, "M1", "Old")
+    """A number that only one customer has is enough. A new member needs a number and a surname, and no e-mail."""
+    alone = await create_member(ts, "M1", "Old")
     await ts.customers.update(alone, CustomerDraft(first_name="Al"))
-    anna, ben = await add(ts, "M2", "Smith"), await add(ts, "M2", "Jones")
+    anna, ben = await create_member(ts, "M2", "Smith"), await create_member(ts, "M2", "Jones")
     file.write_text(
         "Membership No,Surname,Forename\nM1,New,AL\nM2,smith,Anna\nM2,Jones,Ben\nM3,Adams,Cleo\nM3,Baker,Dan\nM4,,Eve\n"
     )
@@ -187,7 +187,7 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
 @pytest.mark.parametrize(
     ("members", "rows", "reasons"),
     [
-        # Who of the two is meant, or whether it is a third, is not certain.
+        # It is not certain which of the two members is meant, or whether it is a third.
         ([("M1", "Smith"), ("M1", "Jones")], ["M1,Adams"], ["may be that of ID0, ID1: give the last_name as stored"]),
         ([("M1", "Smith"), ("M1", "Jones")], ["M1,"], [NO_SURNAME]),
         (
@@ -201,7 +201,7 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
         ([("M1", "Smith")], ["M1,"], [NO_SURNAME]),
         ([("M1", "Smith")], ["M1,Jones"], [OTHER_NAME]),
         ([("M1", "Smith")], ["M1,Adams", "M1,,,x"], ["may be that of ID0: give the last_name as stored", "too many"]),
-        # A spreadsheet took the zeros.
+        # A spreadsheet has removed the zeros.
         ([("007", "Bond")], ["7,Bond"], [None]),
         ([("007", "Bond")], ["7.0,bond"], [None]),
         ([("007", "Bond")], ["7,"], [NO_SURNAME]),
@@ -211,7 +211,7 @@ async def test_members_are_found_by_number_and_by_surname_where_they_share_it(
         ([], ["7,Bond", "007,Bond"], ["row OTHER has the same membership number and surname"] * 2),
     ],
 )
-async def test_a_member_who_is_not_certain_is_refused(
+async def test_a_row_for_an_uncertain_member_is_refused(
     box: Sandbox,
     ts: TicketSource,
     file: Path,
@@ -219,8 +219,8 @@ async def test_a_member_who_is_not_certain_is_refused(
     rows: list[str],
     reasons: list[str | None],
 ) -> None:
-    """Nobody is there twice, and nobody gets the name of somebody else."""
-    ids = [await add(ts, *member) for member in members]
+    """No member is created twice, and none gets the name of another person."""
+    ids = [await create_member(ts, *member) for member in members]
     file.write_text("\n".join(["membership_identifier,last_name", *rows]))
 
     _, outcomes = await import_(file, "--match", "membership", box=box)
@@ -244,10 +244,10 @@ async def test_a_member_who_is_not_certain_is_refused(
         ("M1,Ben,Jones,1", False),
     ],
 )
-async def test_a_number_is_not_enough_if_the_names_are_those_of_a_partner(
+async def test_a_number_is_not_enough_if_the_names_may_be_those_of_a_partner(
     box: Sandbox, ts: TicketSource, file: Path, row: str, *, is_anna: bool | None
 ) -> None:
-    """One number can cover several people, of whom TicketSource may have one; a surname changes if somebody marries."""
+    """Several people can share a number, and TicketSource may have one of them. A surname can change."""
     draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
     anna = await ts.customers.create(draft)
     file.write_text(f"membership_identifier,first_name,last_name,telephone\n{row}\n")
@@ -262,13 +262,13 @@ async def test_a_number_is_not_enough_if_the_names_are_those_of_a_partner(
         assert outcome["reason"] == OTHER_NAME.replace("ID0", anna.id)
 
 
-async def test_a_surname_that_two_share_is_not_enough_if_the_first_name_is_another(
+async def test_a_shared_surname_is_not_enough_if_the_first_name_differs(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """The row is for a third person with the number."""
+    """The row may be for a third person with the number."""
     draft = CustomerDraft(first_name="Anna", last_name="Smith", membership=MembershipDraft(identifier="M1"))
     anna = await ts.customers.create(draft)
-    await add(ts, "M1", "Jones")
+    await create_member(ts, "M1", "Jones")
     file.write_text("membership_identifier,first_name,last_name\nM1,Ben,Smith\n")
 
     _, (outcome,) = await import_(file, "--match", "membership", box=box)
@@ -279,9 +279,9 @@ async def test_a_surname_that_two_share_is_not_enough_if_the_first_name_is_anoth
 async def test_a_file_without_surnames_finds_members_by_number_alone(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """Unless others have the number, perhaps with zeros before it."""
-    anna, ben = await add(ts, "M1", "Smith"), await add(ts, "7", "Jones")
-    await add(ts, "007", "Bond")
+    """The number must be unique, with and without leading zeros."""
+    anna, ben = await create_member(ts, "M1", "Smith"), await create_member(ts, "7", "Jones")
+    await create_member(ts, "007", "Bond")
     file.write_text("membership_identifier,telephone\nM1,01632 960001\n7,01632 960002\n")
 
     _, (unsure, found) = await import_(file, "--match", "membership", box=box)
@@ -308,11 +308,11 @@ async def test_a_file_without_surnames_finds_members_by_number_alone(
         ("5", "-5"),
     ],
 )
-async def test_a_damaged_number_makes_no_second_member(
+async def test_a_damaged_number_creates_no_second_member(
     box: Sandbox, ts: TicketSource, file: Path, stored: str, cell: str
 ) -> None:
-    """Who has the same surname, or none, and the number in another form is the same person."""
-    zoe, nameless = await add(ts, stored, "Smith"), await add(ts, f"{stored}", "")
+    """A member with the number in another form, and with the same surname or none, is the same person."""
+    zoe, nameless = await create_member(ts, stored, "Smith"), await create_member(ts, f"{stored}", "")
     file.write_text(f'membership_identifier,last_name\n"{cell}",SMITH\n"{cell}",Other\n', "utf-8")
 
     _, outcomes = await import_(file, "--match", "membership", "--apply", box=box)
@@ -323,8 +323,8 @@ async def test_a_damaged_number_makes_no_second_member(
 
 
 @pytest.mark.parametrize("cell", ["01-Mar", "2026-03-01", "01/03/2026", "Mar-26", "03-Apr", "10:30"])
-async def test_no_member_is_created_with_a_day_as_the_number(box: Sandbox, file: Path, cell: str) -> None:
-    """A spreadsheet made it of MAR1 or 3/4."""
+async def test_a_day_is_refused_as_a_membership_number(box: Sandbox, file: Path, cell: str) -> None:
+    """A spreadsheet has converted MAR1 or 3/4."""
     file.write_text(f"membership_identifier,last_name,email\n{cell},Smith,new@example.com\n")
 
     for match in ("membership", "email"):
@@ -345,8 +345,8 @@ async def test_no_member_is_created_with_a_day_as_the_number(box: Sandbox, file:
         (["9,Smith,,a@example.com", "9,Jones,,a@example.com"], None),
     ],
 )
-async def test_a_file_creates_nobody_twice(box: Sandbox, file: Path, rows: list[str], reason: str | None) -> None:
-    """Relatives who share an e-mail or a number are told apart by their names."""
+async def test_a_file_creates_no_person_twice(box: Sandbox, file: Path, rows: list[str], reason: str | None) -> None:
+    """Relatives who share an e-mail or a number have different names."""
     file.write_text("\n".join(["membership_identifier,last_name,first_name,email", *rows]))
 
     _, outcomes = await import_(file, "--match", "membership", box=box)
@@ -355,11 +355,9 @@ async def test_a_file_creates_nobody_twice(box: Sandbox, file: Path, rows: list[
     assert [o.get("reason") for o in outcomes] == [said and f"{said} {reason}" for said in expected]
 
 
-async def test_a_new_member_who_is_there_without_a_number_is_refused(
-    box: Sandbox, ts: TicketSource, file: Path
-) -> None:
-    """The e-mail and the surname tell; a relative with the same e-mail is created."""
-    zoe = await add(ts, None, "Jones", email="family@example.com")
+async def test_a_new_member_who_exists_without_a_number_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """The e-mail and the surname are the same. A relative with the same e-mail is created."""
+    zoe = await create_member(ts, None, "Jones", email="family@example.com")
     file.write_text("member id,last_name,email\n1,Jones,FAMILY@example.com\n2,Smith,family@example.com\n")
 
     _, outcomes = await import_(file, "--match", "membership", box=box)
@@ -368,10 +366,10 @@ async def test_a_new_member_who_is_there_without_a_number_is_refused(
     assert outcomes[1]["outcome"] == "would create"
 
 
-async def test_a_row_of_the_list_that_cannot_be_read_stops_only_who_may_be_that_person(
+async def test_an_unreadable_customer_stops_only_rows_that_may_create_them_again(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """Customers who are known are updated; nobody is created who may be there."""
+    """Known customers are updated. No customer is created who may exist already."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     known = {"id": zoe.id, "type": "customer", "attributes": {"email": "zoe@example.com"}}
     file.write_text("email,last_name\nzoe@example.com,New\nnew@example.com,New\n")

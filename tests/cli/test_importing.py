@@ -23,8 +23,8 @@ def _file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("match", ["id", "email"])
-async def test_what_was_exported_is_imported_unchanged(many: Sandbox, file: Path, match: str) -> None:
-    """Accents, line breaks, defused formulas and empty cells of an export say nothing new."""
+async def test_an_export_is_imported_unchanged(many: Sandbox, file: Path, match: str) -> None:
+    """Accents, line breaks, escaped formulas and empty cells of an export are no changes."""
     await run(*EXPORT, "--excel", "--limit", "200", "-o", str(file), box=many)  # more would wait for the rate limit
 
     done, outcomes = await import_(file, "--match", match, "--apply", box=many)
@@ -36,10 +36,8 @@ async def test_what_was_exported_is_imported_unchanged(many: Sandbox, file: Path
     assert writes(many) == []
 
 
-async def test_a_dry_run_says_what_would_be_done_and_the_same_rows_then_do_it(
-    box: Sandbox, ts: TicketSource, file: Path
-) -> None:
-    """Whoever is found is updated in what differs, who is not is created, and a second run finds nothing to do."""
+async def test_a_dry_run_announces_what_the_import_then_does(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A known customer is updated, an unknown one is created, and a second run has nothing to do."""
     zoe = await ts.customers.create(CustomerDraft(email="Zoe@example.com", last_name="Old"))
     box.requests.clear()
     file.write_text(
@@ -79,8 +77,10 @@ async def test_a_dry_run_says_what_would_be_done_and_the_same_rows_then_do_it(
     assert again.err.splitlines()[1:] == ["2 unchanged."]
 
 
-async def test_an_email_of_many_customers_is_refused_in_few_words(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """Ten of them are named, and the others counted."""
+async def test_an_email_of_many_customers_is_refused_with_a_short_reason(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """The reason names ten of them, and counts the others."""
     made = [await ts.customers.create(CustomerDraft(email="same@example.com")) for _ in range(13)]
     file.write_text("email,last_name\nsame@example.com,x\n")
 
@@ -103,10 +103,10 @@ async def test_an_email_of_many_customers_is_refused_in_few_words(box: Sandbox, 
         ("id", "x@example.com,booking 7,x", "there is no customer with this id"),
     ],
 )
-async def test_a_row_that_is_not_certain_is_refused_and_the_others_are_not(
+async def test_an_uncertain_row_is_refused_and_the_others_are_written(
     box: Sandbox, ts: TicketSource, file: Path, match: str, row: str, reason: str
 ) -> None:
-    """The outcome gives the reason, the exit code is 1, and the line beside it is written."""
+    """The outcome gives the reason, and the exit code is 1."""
     for _ in range(2):
         await ts.customers.create(CustomerDraft(email="Twice@example.com"))
     good = await ts.customers.create(CustomerDraft(email="good@example.com"))
@@ -134,10 +134,8 @@ async def test_a_row_that_is_not_certain_is_refused_and_the_others_are_not(
         ("updated_at", "2026-02-01T09:30:00"),
     ],
 )
-async def test_a_cell_that_its_column_does_not_take_refuses_its_row(
-    box: Sandbox, file: Path, column: str, cell: str
-) -> None:
-    """Nothing is guessed: what is not quite a consent, and a day in another order, are refused with column and cell."""
+async def test_an_invalid_cell_refuses_its_row(box: Sandbox, file: Path, column: str, cell: str) -> None:
+    """Nothing is guessed, such as the order of a day. The reason names the column and the cell."""
     file.write_text(f"email,{column}\nnew@example.com,{cell}\n")
 
     done, (refused,) = await import_(file, "--match", "email", "--apply", box=box)
@@ -149,7 +147,7 @@ async def test_a_cell_that_its_column_does_not_take_refuses_its_row(
 
 
 async def test_two_rows_for_one_customer_are_both_refused(box: Sandbox, file: Path) -> None:
-    """Which one counts is not guessed; small and capital letters make no two people, nor does a cell too many."""
+    """It is not guessed which row counts. Capitals do not matter, and a row with a cell too many counts, too."""
     file.write_text("email,last_name\nnew@example.com,One\n\nNEW@example.com,Two\nNew@example.com,Three,x\n")
 
     done, outcomes = await import_(file, "--match", "email", "--apply", box=box)
@@ -163,8 +161,8 @@ async def test_two_rows_for_one_customer_are_both_refused(box: Sandbox, file: Pa
     assert not box.requests
 
 
-async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A yes over a no is refused unless told otherwise; a no over a yes is a withdrawal, and written."""
+async def test_a_consent_is_given_only_with_the_option(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """A no may be a withdrawal, so a yes needs `--give-consent`. A no is always written."""
     consent = ConsentDraft(email=False, post=True)
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=consent))
     file.write_text("email,consent_email,consent_post\nzoe@example.com,true,\n")
@@ -193,10 +191,10 @@ async def test_a_file_gives_no_consent_that_may_have_been_withdrawn(box: Sandbox
 
 @pytest.mark.parametrize("while_waiting", ["GET", "PATCH"])
 @pytest.mark.parametrize("command", ["import", "update"])
-async def test_a_withdrawal_meanwhile_is_not_undone(
+async def test_a_withdrawal_during_the_command_is_not_undone(
     box: Sandbox, ts: TicketSource, file: Path, command: str, while_waiting: str
 ) -> None:
-    """A yes that the line does not name is not sent, however long the update waits; a no is, and is a withdrawal."""
+    """An update does not send a consent that the user did not give, even if it waits for a long time."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True, post=True)))
     file.write_text("email,consent_post\nzoe@example.com,false\n")
     box.requests.clear()
@@ -219,10 +217,10 @@ async def test_a_withdrawal_meanwhile_is_not_undone(
 
 
 @pytest.mark.parametrize("match", ["id", "email"])
-async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
+async def test_a_row_exported_before_the_first_change_of_its_customer_is_refused(
     box: Sandbox, ts: TicketSource, file: Path, match: str
 ) -> None:
-    """An empty updated_at of an export is a customer who was never changed; a line of one's own need not have it."""
+    """An empty updated_at in an export means "never changed". A file that the user wrote need not have it."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     await run(*EXPORT, "-o", str(file), box=box)
     (header, *_, exported) = file.read_text("utf-8").splitlines()
@@ -238,8 +236,10 @@ async def test_a_file_from_before_the_first_change_of_a_customer_is_refused(
 
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
-async def test_what_became_of_the_other_consents_is_reported(file: Path, nested: Literal["merge", "replace"]) -> None:
-    """A yes that stays is not sent; should the API take that for none, the line's changes say so."""
+async def test_a_change_of_the_other_consents_by_the_api_is_reported(
+    file: Path, nested: Literal["merge", "replace"]
+) -> None:
+    """An unchanged yes is not sent. If the API clears it then, the outcome says so."""
     async with (
         Sandbox(customers=0, nested=nested, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url) as ts,
@@ -253,10 +253,10 @@ async def test_what_became_of_the_other_consents_is_reported(file: Path, nested:
     assert outcome["changes"] == {**lost, "consent_post": [True, False]}
 
 
-async def test_what_the_api_does_not_take_is_not_reported_as_updated(
+async def test_a_value_that_the_api_ignores_is_not_reported_as_updated(
     box: Sandbox, ts: TicketSource, file: Path
 ) -> None:
-    """A withdrawal that did not arrive does not look done."""
+    """A withdrawal that the API ignored must not look done."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", consent=ConsentDraft(email=True)))
     file.write_text("email,last_name,consent_email\nzoe@example.com,New,false\n")
     box.fail(method="PATCH", status=200, body=json.dumps({"data": box.customers.get(zoe.id)}))
@@ -267,8 +267,10 @@ async def test_what_the_api_does_not_take_is_not_reported_as_updated(
     assert outcome["reason"] == "the API did not take last_name and consent_email"
 
 
-async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A line whose updated_at is not that of the customer any more would put old values back; any other is taken."""
+async def test_a_row_exported_before_a_change_of_its_customer_is_refused(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """A row with an old updated_at would restore old values."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
     zoe = await ts.customers.update(zoe, CustomerDraft(first_name="Zoë"))
     assert zoe.updated_at is not None
@@ -297,10 +299,10 @@ async def test_a_file_from_before_a_change_is_refused(box: Sandbox, ts: TicketSo
         ("membership_identifier", "0000", "0"),
     ],
 )
-async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_row_is_written(
+async def test_a_cell_that_became_a_number_is_ignored_and_its_row_is_written(
     box: Sandbox, ts: TicketSource, file: Path, column: str, before: str, cell: str
 ) -> None:
-    """A spreadsheet that dropped a plus or a zero takes it from nobody, and stops no correction."""
+    """A plus or a zero that a spreadsheet dropped stays stored. Corrections in the row are written."""
     zoe = await ts.customers.create(draft_of({column: before, "last_name": "Smth"}))
     file.write_text(f'id,last_name,{column}\n{zoe.id},Smith,"{cell}"\n')
     done, (outcome,) = await import_(file, "--match", "id", "--apply", box=box)
@@ -316,10 +318,10 @@ async def test_a_cell_that_became_a_number_stays_as_stored_and_the_rest_of_its_r
 
 
 @pytest.mark.parametrize("theirs", ["strasse@example.com", "\u212aarl@example.com"])
-async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
+async def test_only_ascii_letters_are_compared_without_capitals(
     box: Sandbox, ts: TicketSource, file: Path, theirs: str
 ) -> None:
-    """What Unicode folds together are two people; Python would take ß for ss and the Kelvin sign for k."""
+    """Python would treat ß as ss and the Kelvin sign as k, but these are different e-mails."""
     row = {"data": [{"id": "cst-1", "type": "customer", "attributes": {"email": theirs}}], "links": {}}
     box.fail(page=1, status=200, body=json.dumps(row))
     file.write_text(f"email\n{theirs.replace('ss', 'ß').replace(chr(0x212A), 'k')}\n")
@@ -340,8 +342,8 @@ async def test_only_letters_of_ascii_are_the_same_in_small_and_capital(
         (b'email\n"x"y\n', "cannot be read as CSV: row 2"),
     ],
 )
-async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, content: bytes, said: str) -> None:
-    """It ends with 2 before anything is asked for."""
+async def test_an_unusable_file_is_wrong_use(box: Sandbox, file: Path, content: bytes, said: str) -> None:
+    """The exit code is 2, and no request is made."""
     file.write_bytes(content)
 
     done = await run("customers", "import", str(file), "--match", "email", box=box)
@@ -351,8 +353,8 @@ async def test_a_file_that_is_no_export_is_wrong_use(box: Sandbox, file: Path, c
     assert not box.requests
 
 
-async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbox, file: Path) -> None:
-    """Its reason is in the line; a create whose answer got lost is unknown, and found by the next run."""
+async def test_a_row_that_the_api_refuses_is_reported_and_the_others_are_written(box: Sandbox, file: Path) -> None:
+    """The outcome has the API's reason. A create whose answer was lost is unknown, and the next run finds it."""
     file.write_text("email,last_name\nx@example.com,X\nlost@example.com,Lost\nnew@example.com,New\n")
     body = json.dumps({"errors": [{"code": "validation_failed", "detail": "The email must be a valid email address."}]})
     box.fail(method="POST", status=400, body=body)
@@ -370,8 +372,8 @@ async def test_what_the_api_refuses_is_reported_and_the_rest_goes_on(box: Sandbo
     assert again.err == ""
 
 
-async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, file: Path) -> None:
-    """Lines before it are written and reported; it says where it ended, and ends with the code of the failure."""
+async def test_a_failure_ends_the_import_and_the_next_run_continues(box: Sandbox, file: Path) -> None:
+    """The rows before it are written and reported. The output says at which row the import ended."""
     file.write_text("email\none@example.com\ntwo@example.com\n")
     box.fail(method="POST", after=1, status=401)
 
@@ -385,8 +387,8 @@ async def test_a_failure_ends_the_import_and_the_next_run_goes_on(box: Sandbox, 
 
 
 @pytest.mark.parametrize("how", ["closed pipe", "SIGINT", "SIGTERM"])
-async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how: str) -> None:
-    """Nobody takes a half import for a whole one: the exit code is not 0, and the message names the line."""
+async def test_an_import_that_is_interrupted_says_at_which_row(box: Sandbox, file: Path, how: str) -> None:
+    """The exit code is not 0, so an incomplete import does not look complete."""
     file.write_text("email\none@example.com\ntwo@example.com\nthree@example.com\n")
     box.fail(method="POST", after=1, slow=0.4 if how == "closed pipe" else 60)
     process = await start("customers", "import", str(file), "--match", "email", "--apply", box=box)
@@ -406,8 +408,8 @@ async def test_an_import_that_is_ended_says_where(box: Sandbox, file: Path, how:
     assert "Traceback" not in err
 
 
-async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """By id, the line says so and the others go on; nothing was sent, so nothing is unknown."""
+async def test_a_row_for_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """The other rows are written. Nothing was sent, so the outcome is not unknown."""
     odd, zoe = [(await ts.customers.create(CustomerDraft(last_name=name))).id for name in ("Odd", "Zoë")]
     box.fail(method="GET", path=f"/customers/{odd}", status=200, body='{"data": {"id": 7}}')
     file.write_text(f"id,last_name\n{odd},New\n{zoe},New\n")
@@ -418,8 +420,10 @@ async def test_a_customer_who_cannot_be_read_is_refused(box: Sandbox, ts: Ticket
     assert "$.data.attributes" in outcome["reason"]
 
 
-async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: TicketSource, file: Path) -> None:
-    """A line found its customer by an e-mail that is that of nobody when it is written."""
+async def test_a_customer_whose_email_changed_meanwhile_is_not_updated(
+    box: Sandbox, ts: TicketSource, file: Path
+) -> None:
+    """The customer was found by an e-mail that is another when the row is written."""
     zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com"))
     file.write_text("email,last_name\nzoe@example.com,New\n")
     box.requests.clear()
@@ -434,8 +438,8 @@ async def test_who_has_another_email_by_now_is_left_alone(box: Sandbox, ts: Tick
     assert writes(box) == []
 
 
-async def test_a_list_that_never_holds_still_is_try_again_later(file: Path) -> None:
-    """As long as every reading finds somebody new, the one on the line may be there, and be created a second time."""
+async def test_for_a_list_that_changes_too_fast_the_exit_code_means_try_again_later(file: Path) -> None:
+    """While each reading finds new customers, the customer of the row may exist already."""
     async with Sandbox(customers=300, rate_limit=None) as box:
         file.write_text("email\nnew@example.com\n")
         box.fail(path="/customers", times=None, insert=1)
@@ -447,8 +451,8 @@ async def test_a_list_that_never_holds_still_is_try_again_later(file: Path) -> N
     assert writes(box) == []
 
 
-async def test_formulas_are_taken_as_they_are_if_an_option_says_so(box: Sandbox, file: Path) -> None:
-    """Without the guard of the export, a quote before a formula is part of the name."""
+async def test_an_option_keeps_the_quote_before_a_formula(box: Sandbox, file: Path) -> None:
+    """If formulas were not escaped by the export, the quote is part of the name."""
     file.write_text("email,last_name\nnew@example.com,'=x\n")
 
     _, (plain,) = await import_(file, "--match", "email", "--no-escape-formulas", box=box)
@@ -456,8 +460,8 @@ async def test_formulas_are_taken_as_they_are_if_an_option_says_so(box: Sandbox,
     assert plain["values"]["last_name"] == "'=x"
 
 
-async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
-    """`-` is stdin, with its byte order mark; one that is closed is wrong use."""
+async def test_a_file_can_come_from_stdin(box: Sandbox, file: Path) -> None:
+    """`-` is stdin. It may have a byte order mark. A closed stdin is wrong use."""
     file.write_text("email\nnew@example.com\n", "utf-8-sig")
     command = ("customers", "import", "-", "--match", "email")
 
@@ -469,8 +473,8 @@ async def test_a_file_comes_from_stdin(box: Sandbox, file: Path) -> None:
     assert "stdin is closed" in closed.err
 
 
-async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: Path) -> None:
-    """The list is read until nobody is missed."""
+async def test_customers_missing_from_the_list_are_not_created_again(file: Path) -> None:
+    """A deletion moves rows to a page that was already read. So the list is read again."""
     async with Sandbox(customers=250, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         hidden = next(c for c in (await ts.customers.list().collect())[100:105] if c.email)
         file.write_text(f"email\n{hidden.email}\n")
@@ -481,8 +485,8 @@ async def test_people_who_are_hidden_by_a_deletion_are_not_created_again(file: P
     assert outcome == {"row": 2, "outcome": "unchanged", "id": hidden.id}
 
 
-async def test_of_many_rows_with_the_same_key_a_few_are_named(box: Sandbox, tmp_path: Path) -> None:
-    """The output grows with the file, not with its square."""
+async def test_the_reason_names_a_few_of_many_rows_with_the_same_key(box: Sandbox, tmp_path: Path) -> None:
+    """Otherwise the output would grow with the square of the number of rows."""
     file = tmp_path / "people.csv"
     file.write_text("email,last_name\n" + "zoe@example.com,New\n" * 3_000 + ",Nobody\n" * 3_000)
 

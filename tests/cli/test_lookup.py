@@ -1,4 +1,4 @@
-"""The commands that look up."""
+"""The commands that print records."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from ticketsource_async.sandbox import Sandbox
 
 
 async def test_get_prints_one_customer_as_json(box: Sandbox) -> None:
-    """`customers get` prints the record; an unknown id ends with 1, one that cannot be with 2."""
+    """The exit code for an unknown id is 1, and for an invalid one 2."""
     customer_id = box.customers.ids()[0]
 
     found = await run("customers", "get", customer_id, box=box)
@@ -26,7 +26,7 @@ async def test_get_prints_one_customer_as_json(box: Sandbox) -> None:
 
 
 async def test_every_kind_of_record_can_be_listed_and_got(shows: Sandbox) -> None:
-    """From the list of events one gets, id by id, to a seat, a customer's bookings and notes; lists are JSON Lines."""
+    """The ids lead from the list of events to a seat, and to a customer's bookings and notes."""
 
     async def lines(*arguments: str) -> list[dict[str, Any]]:
         done = await run(*arguments, box=shows)
@@ -58,7 +58,7 @@ async def test_every_kind_of_record_can_be_listed_and_got(shows: Sandbox) -> Non
 
 
 async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
-    """An id of another kind ends with 2 and says what an id is here."""
+    """The exit code is 2, and the error says which form an id has."""
     for arguments in (["events", "get", "ven-1"], ["dates", "bookings", "../x"], ["notes", "get", "cst-1", "evt-1"]):
         done = await run(*arguments, box=shows)
 
@@ -78,7 +78,7 @@ async def test_help_says_where_to_find_each_id() -> None:
 
 
 async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:
-    """CSV has a column for each field; JSON Lines and JSON have the record whole, and so has a single record."""
+    """CSV has a column for each field. JSON Lines and JSON have the complete record."""
     ids: dict[str, str] = {}
 
     async def listed(kind: str, *arguments: str) -> None:
@@ -114,8 +114,8 @@ async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -
         await single(group, "get", record_id)
 
 
-async def test_a_csv_has_what_its_names_say(shows: Sandbox) -> None:
-    """The sums of a booking are those of its lines; ids of what it belongs to are columns."""
+async def test_the_columns_of_a_csv_have_the_sums_and_ids_of_a_booking(shows: Sandbox) -> None:
+    """The sums are those of its lines. The ids are those of its customer and its date."""
     event = table((await run("events", "list", "--format", "csv", box=shows)).out)[0]
     date = table((await run("events", "dates", event["id"], "--format", "csv", box=shows)).out)[0]
     rows = table((await run("dates", "bookings", date["id"], "--format", "csv", box=shows)).out)
@@ -128,8 +128,8 @@ async def test_a_csv_has_what_its_names_say(shows: Sandbox) -> None:
     assert [row["lines"] for row in rows] == [str(len(b.lines or ())) for b in bookings]
 
 
-async def test_a_row_of_a_list_that_cannot_be_read_costs_only_itself(shows: Sandbox) -> None:
-    """All others are printed, stderr names it, and the exit code is 1."""
+async def test_an_unreadable_row_of_a_list_is_left_out_and_named(shows: Sandbox) -> None:
+    """All other rows are printed, and the exit code is 1."""
     events = [json.loads(line) for line in (await run("events", "list", box=shows)).out.splitlines()]
     rows = [{"id": one["id"], "type": "event", "attributes": {"name": one["name"]}, "links": {}} for one in events]
     rows[1]["id"] = "../x"
@@ -152,8 +152,8 @@ async def test_a_row_of_a_list_that_cannot_be_read_costs_only_itself(shows: Sand
         ("table", "name of 1 event could not be read"),
     ],
 )
-async def test_a_cell_of_a_value_that_could_not_be_read_is_told(shows: Sandbox, name: str, said: str) -> None:
-    """A table on a terminal says so in the cell."""
+async def test_a_cell_of_an_unreadable_value_is_reported(shows: Sandbox, name: str, said: str) -> None:
+    """A table marks the cell, too."""
     rows = [{"id": "evt-1", "type": "event", "attributes": {"name": ["?"]}, "links": {}}]
     shows.fail(path="/events", status=200, body=json.dumps({"data": rows, "links": {"next": None}}))
 
@@ -164,7 +164,7 @@ async def test_a_cell_of_a_value_that_could_not_be_read_is_told(shows: Sandbox, 
 
 
 async def test_a_limit_ends_a_list_and_its_requests(many: Sandbox) -> None:
-    """No page is asked for that is not needed."""
+    """No page is requested that is not needed."""
     bookings = [{"id": f"bkg-{n}", "type": "booking", "attributes": {}, "links": {}} for n in range(100)]
     following = {"data": bookings, "links": {"next": "?page=2&per_page=100"}}
     many.fail(path="/dates/dat-1/bookings", status=200, body=json.dumps(following), times=None)
@@ -177,8 +177,8 @@ async def test_a_limit_ends_a_list_and_its_requests(many: Sandbox) -> None:
     assert wrong.code == 2
 
 
-async def test_a_written_record_is_printed_in_the_format_that_is_named(box: Sandbox) -> None:
-    """As a look-up prints it."""
+async def test_a_written_record_is_printed_in_the_named_format(box: Sandbox) -> None:
+    """It is printed as by `get`."""
     created = await run("customers", "create", "--first-name", "Zoë", "--format", "table", box=box)
     customer_id = box.customers.ids()[-1]
     updated = await run("customers", "update", customer_id, "--last-name", "Ng", "--format", "csv", box=box)

@@ -1,4 +1,4 @@
-"""One odd value stops no command: the row is there, its cell is empty, and stderr says whose it is."""
+"""An unreadable value stops no command: its row is there, its cell is empty, and stderr names the record."""
 
 import json
 import os
@@ -18,7 +18,7 @@ Change = Callable[[int, dict[str, Any]], None]
 
 
 def answer_with(box: Sandbox, change: Change, *, times: int | None = None) -> list[dict[str, Any]]:
-    """Let the box office list its customers with something odd in their attributes; return the rows."""
+    """Let the list of customers have changed attributes, and return its rows."""
     rows: list[dict[str, Any]] = json.loads(json.dumps(box.customers.rows(0, 100)))
     for number, row in enumerate(rows):
         change(number, row["attributes"])
@@ -27,7 +27,7 @@ def answer_with(box: Sandbox, change: Change, *, times: int | None = None) -> li
 
 
 def odd_day(number: int, attributes: dict[str, Any]) -> None:
-    """Write the day of the fourth customer as people do."""
+    """Write the day of the fourth customer in another form."""
     if number == 3:
         attributes["membership"] = {"identifier": "M", "start_date": "31.12.2020", "end_date": None}
 
@@ -60,10 +60,10 @@ def odd_day(number: int, attributes: dict[str, Any]) -> None:
         ),
     ],
 )
-async def test_an_export_has_every_row_and_tells_what_is_empty(
+async def test_an_export_has_every_row_and_reports_empty_cells(
     box: Sandbox, tmp_path: Path, change: Change, said: str
 ) -> None:
-    """Exit 0, since all rows are there; 1 with `--strict`, if anything could not be read."""
+    """The exit code is 0, or with `--strict` 1 if a value could not be read."""
     rows = answer_with(box, change)
     said = re.sub(r"ID(\d+)", lambda found: str(rows[int(found[1])]["id"]), said)
     target = tmp_path / "all.csv"
@@ -83,8 +83,8 @@ async def test_an_export_has_every_row_and_tells_what_is_empty(
 
 
 @pytest.mark.parametrize("consent", [1, "1", "true", [], {"yes": True}])
-async def test_a_consent_that_cannot_be_read_is_no(box: Sandbox, consent: object) -> None:
-    """Nobody passes `--consent`."""
+async def test_an_unreadable_consent_counts_as_no(box: Sandbox, consent: object) -> None:
+    """`--consent` exports no such customer."""
     answer_with(box, lambda n, a: a["consent"].update(email=consent))
 
     done = await run(*EXPORT, "--consent", "email", box=box)
@@ -93,8 +93,8 @@ async def test_a_consent_that_cannot_be_read_is_no(box: Sandbox, consent: object
     assert "25 left out: no consent to email.\n" in done.err
 
 
-async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandbox, tmp_path: Path) -> None:
-    """And of when; without an old file there is nothing to say."""
+async def test_a_failed_export_says_that_the_file_is_the_old_one(box: Sandbox, tmp_path: Path) -> None:
+    """It gives the time of the old file. Without an old file, it says nothing about it."""
     box.fail(status=501, times=2)
     target = tmp_path / "all.csv"
     first = await run(*EXPORT, "-o", str(target), box=box)
@@ -109,8 +109,8 @@ async def test_an_export_that_fails_says_that_the_file_is_the_old_one(box: Sandb
     assert failed.err.count("\n") == 1
 
 
-async def test_money_written_as_text_is_money_and_what_is_none_is_named_by_its_place() -> None:
-    """The place in the list is left out, since it is the same trouble for each line."""
+async def test_money_as_text_is_read_and_an_unreadable_amount_is_named_by_its_path() -> None:
+    """The path has no number of the line, since the fault is the same in each line."""
     async with Sandbox(customers=5, events=1, dates_per_event=1, bookings_per_date=8, rate_limit=None) as box:
         async with TicketSource(box.api_key, base_url=box.url) as ts:
             (_, event_date, _), *_ = [found async for found in ts.all_bookings()]
@@ -132,8 +132,8 @@ async def test_money_written_as_text_is_money_and_what_is_none_is_named_by_its_p
     )
 
 
-async def test_get_and_list_show_the_record_with_what_could_not_be_read(box: Sandbox) -> None:
-    """The record has it in "invalid", stderr has the line."""
+async def test_get_shows_a_record_with_its_unreadable_values(box: Sandbox) -> None:
+    """The record has them in "invalid", and stderr names the record."""
     odd = json.loads(json.dumps(box.customers.rows(3, 4)))[0]
     odd_day(3, odd["attributes"])
     box.fail(path=f"/customers/{odd['id']}", status=200, body=json.dumps({"data": odd}))
@@ -144,8 +144,8 @@ async def test_get_and_list_show_the_record_with_what_could_not_be_read(box: San
     assert done.err == f"membership.start_date of 1 customer could not be read: {odd['id']}\n"
 
 
-async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box: Sandbox, tmp_path: Path) -> None:
-    """The person comes with everything that could be read, and is named only when it is new."""
+async def test_changes_have_a_withdrawal_and_report_an_unreadable_value_once(box: Sandbox, tmp_path: Path) -> None:
+    """The change has all readable values. stderr names the customer only in the first run."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     zoe = box.customers.ids()[3]
     box.customers.update(zoe, {"consent": {"email": True}})
@@ -184,10 +184,10 @@ async def test_changes_tell_a_withdrawal_and_say_once_what_could_not_be_read(box
         ("membership_identifier", "membership of ID cannot be sent whole: its start_date could not be read"),
     ],
 )
-async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost(
+async def test_a_customer_with_an_unreadable_value_is_updated_unless_it_would_be_lost(
     box: Sandbox, ts: TicketSource, tmp_path: Path, written: str, said: str | None
 ) -> None:
-    """By `update` and by `import`: the line says which field, and what to do."""
+    """This holds for `update` and `import`. The error names the field and says what to do."""
     consent = ConsentDraft(email=True)
     zoe = await ts.customers.create(
         CustomerDraft(email="zoe@example.com", consent=consent, membership=MembershipDraft(identifier="M"))
@@ -234,10 +234,10 @@ async def test_a_person_with_an_odd_value_can_be_written_unless_it_would_be_lost
         ({"consent": {"email": True, "sms": 1}}, ["--consent-email", "false"], {"consent": {"email": False}}),
     ],
 )
-async def test_an_update_sends_what_is_given_and_destroys_nothing_that_could_not_be_read(
+async def test_an_update_sends_the_given_fields_and_keeps_unreadable_values(
     box: Sandbox, attributes: dict[str, Any], given: list[str], sent: dict[str, Any] | str
 ) -> None:
-    """An empty text clears also what could not be read, if it is given for that very field."""
+    """An empty text clears an unreadable value only if it is given for this field."""
     zoe = box.customers.ids()[3]
     odd = json.loads(json.dumps(box.customers.get(zoe)))
     odd["attributes"].update(attributes)
@@ -257,15 +257,15 @@ async def test_an_update_sends_what_is_given_and_destroys_nothing_that_could_not
 
 
 def _without_nulls(attributes: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a part what is null and not looked for."""
+    """Leave out the values of a part that are null."""
     return {
         name: {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
         for name, value in attributes.items()
     }
 
 
-async def test_stderr_has_nothing_else_of_it(box: Sandbox) -> None:
-    """In a process of its own no log line stands beside what the command says."""
+async def test_stderr_has_one_line_for_an_unreadable_value(box: Sandbox) -> None:
+    """A separate process prints no log line either."""
     rows = answer_with(box, odd_day)
 
     done = await run_with_streams("", *EXPORT, box=box)
@@ -275,8 +275,8 @@ async def test_stderr_has_nothing_else_of_it(box: Sandbox) -> None:
     )
 
 
-async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, tmp_path: Path) -> None:
-    """The odd person is in the list, and not in the file."""
+async def test_an_import_by_email_is_not_stopped_by_another_unreadable_customer(box: Sandbox, tmp_path: Path) -> None:
+    """This customer is in the list, and not in the file."""
     answer_with(box, odd_day)
     file = tmp_path / "people.csv"
     file.write_text("email\nnew@example.com\n")
@@ -286,10 +286,10 @@ async def test_an_import_by_email_is_not_stopped_by_somebody_else(box: Sandbox, 
     assert (done.code, json.loads(done.out)["outcome"]) == (0, "would create")
 
 
-async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cannot_be_read(
+async def test_an_import_does_not_create_a_customer_who_may_have_an_unreadable_email(
     box: Sandbox, tmp_path: Path
 ) -> None:
-    """The person would be there twice; lines for customers whose e-mail is known go on."""
+    """The customer could exist twice. Rows for customers with a readable e-mail are accepted."""
 
     def odd_email(number: int, attributes: dict[str, Any]) -> None:
         attributes["email"] = ["new@example.com"] if number == 3 else f"{number}@example.com"
@@ -306,10 +306,10 @@ async def test_an_import_creates_nobody_who_may_be_there_with_an_email_that_cann
     assert f"that of {rows[3]['id']} could not be read: correct it in TicketSource first" in outcomes[2]["reason"]
 
 
-async def test_a_line_of_an_old_file_is_refused_if_the_time_of_the_last_change_cannot_be_read(
+async def test_an_exported_row_is_refused_if_updated_at_of_the_customer_is_unreadable(
     box: Sandbox, tmp_path: Path
 ) -> None:
-    """The export has an empty cell for it, which must not be taken for "never changed"."""
+    """The export has an empty cell for it, which must not mean "never changed"."""
     zoe = box.customers.ids()[3]
     odd = json.loads(json.dumps(box.customers.get(zoe)))
     odd["attributes"].update(last_name="Changed by staff", updated_at="31.12.2025 10:00")
@@ -324,7 +324,7 @@ async def test_a_line_of_an_old_file_is_refused_if_the_time_of_the_last_change_c
     assert "PATCH" not in {request.method for request in box.requests}
 
 
-async def test_an_update_that_did_not_clear_what_could_not_be_read_is_a_failure(box: Sandbox) -> None:
+async def test_an_update_that_does_not_clear_an_unreadable_value_is_a_failure(box: Sandbox) -> None:
     """The API answers with the same odd value."""
     zoe = box.customers.ids()[3]
     odd = json.loads(json.dumps(box.customers.get(zoe)))
@@ -338,8 +338,8 @@ async def test_an_update_that_did_not_clear_what_could_not_be_read_is_a_failure(
     assert done.err.endswith("the API did not take title.\n")
 
 
-async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: Sandbox, tmp_path: Path) -> None:
-    """The first page had an odd value, the second does not come."""
+async def test_a_command_that_fails_reports_the_unreadable_values_before(box: Sandbox, tmp_path: Path) -> None:
+    """The first page has an unreadable value, and the second page fails."""
     rows = json.loads(json.dumps(box.customers.rows(0, 2)))
     rows[0]["attributes"]["created_at"] = "yesterday"
     body = json.dumps({"data": rows, "links": {"next": f"{box.url}/customers?page=2&per_page=100"}})
@@ -354,8 +354,8 @@ async def test_a_command_that_fails_later_has_said_what_it_could_not_read(box: S
     )
 
 
-async def test_changes_say_that_a_field_cannot_be_read_any_more(box: Sandbox, tmp_path: Path) -> None:
-    """Also if nothing else differs; the second time it is known."""
+async def test_changes_report_a_field_that_became_unreadable(box: Sandbox, tmp_path: Path) -> None:
+    """The second run does not report it again."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     answer_with(box, odd_day)

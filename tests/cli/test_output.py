@@ -24,8 +24,8 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def _ended_by_kill(target: Path, box: Sandbox) -> Path:
-    """Kill an export to this file while it waits for its second page, and return the part that it leaves."""
+async def _part_file_of_a_killed_export(target: Path, box: Sandbox) -> Path:
+    """Kill an export to this file while it waits for its second page, and return its part file."""
     before = set(target.parent.iterdir())
     box.fail(page=2, slow=60)
     process = await start(*EXPORT, "-o", str(target), box=box)
@@ -37,11 +37,13 @@ async def _ended_by_kill(target: Path, box: Sandbox) -> Path:
     return part
 
 
-async def test_what_a_killed_run_left_is_removed_by_the_next_to_the_same_name(many: Sandbox, tmp_path: Path) -> None:
-    """Also if that fails. A part of a file of another name stays."""
+async def test_the_part_file_of_a_killed_run_is_removed_by_the_next_run_to_that_file(
+    many: Sandbox, tmp_path: Path
+) -> None:
+    """This holds even if the next run fails. The part file of another file remains."""
     target = tmp_path / "customers.csv"
-    part = await _ended_by_kill(target, many)
-    of_another = await _ended_by_kill(tmp_path / "more-customers.csv", many)
+    part = await _part_file_of_a_killed_export(target, many)
+    of_another = await _part_file_of_a_killed_export(tmp_path / "more-customers.csv", many)
     await run(*EXPORT, "--format", "csv", "-o", str(tmp_path / "customers.csv.x"), box=many)
     there = part.exists()
     many.fail(page=3, status=501)
@@ -49,13 +51,13 @@ async def test_what_a_killed_run_left_is_removed_by_the_next_to_the_same_name(ma
 
     assert part.name.startswith("customers.csv.")
     assert (there, part.exists(), failed.code) == (True, False, 75)
-    await _ended_by_kill(target, many)
+    await _part_file_of_a_killed_export(target, many)
     assert (await run(*EXPORT, "-o", str(target), box=many)).code == 0
     assert _names(tmp_path) == sorted(["customers.csv", "customers.csv.x", of_another.name])
 
 
-async def test_the_part_of_a_run_that_goes_on_is_not_removed(many: Sandbox, tmp_path: Path) -> None:
-    """Two runs to the same name end well, and the file is that of the one which ends last."""
+async def test_the_part_file_of_a_running_export_is_not_removed(many: Sandbox, tmp_path: Path) -> None:
+    """Another run to the same file succeeds meanwhile."""
     target = tmp_path / "customers.csv"
     many.fail(page=2, slow=60)
     slow = await start(*EXPORT, "-o", str(target), box=many)
@@ -71,8 +73,8 @@ async def test_the_part_of_a_run_that_goes_on_is_not_removed(many: Sandbox, tmp_
 
 
 @pytest.mark.parametrize("kind", NODES)
-async def test_what_only_has_the_name_of_a_part_is_left_alone(box: Sandbox, tmp_path: Path, kind: str) -> None:
-    """It is no regular file, so the command has not made it."""
+async def test_a_node_with_the_name_of_a_part_file_is_not_removed(box: Sandbox, tmp_path: Path, kind: str) -> None:
+    """It is not a regular file, so the command did not create it."""
     named = tmp_path / "customers.csv.ticketsource-abcd1234.part"
     NODES[kind](named)
     before = named.lstat()
@@ -83,10 +85,10 @@ async def test_what_only_has_the_name_of_a_part_is_left_alone(box: Sandbox, tmp_
     assert (named.lstat().st_ino, named.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
-def test_a_file_that_cannot_be_replaced_is_kept_under_a_name_that_is_told(
+def test_a_new_file_that_cannot_replace_the_old_one_is_kept_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As on Windows, when Excel has it open; here a folder has taken its name meanwhile. The next run leaves it too."""
+    """On Windows, Excel may have the old file open. Here a folder has its name. The next run keeps the file, too."""
     target = tmp_path / "customers.csv"
 
     async def write(text: str, *, meanwhile: Callable[[], None]) -> None:
@@ -109,8 +111,8 @@ def test_a_file_that_cannot_be_replaced_is_kept_under_a_name_that_is_told(
     assert _names(tmp_path) == sorted([target.name, kept.name])
 
 
-def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path) -> None:
-    """As vfat and some network mounts do; the file is written."""
+def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path) -> None:
+    """Some file systems do so, such as vfat. The file is written."""
     target = tmp_path / "customers.csv"
     target.write_text("old")
     target.chmod(0o640)
@@ -127,7 +129,7 @@ def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path) -> Non
     assert _names(tmp_path) == ["customers.csv"]
 
 
-async def test_a_pipe_is_written_to_and_read_from_as_it_is(box: Sandbox, tmp_path: Path) -> None:
+async def test_a_pipe_can_be_written_to_and_read_from(box: Sandbox, tmp_path: Path) -> None:
     """It is neither replaced nor made private."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o644)
@@ -146,9 +148,7 @@ async def test_a_pipe_is_written_to_and_read_from_as_it_is(box: Sandbox, tmp_pat
 
 
 @pytest.mark.parametrize("kind", sorted({"device", "socket"} & NODES.keys()))
-async def test_a_device_is_written_to_as_it_is_and_what_cannot_be_opened_is_said(
-    box: Sandbox, tmp_path: Path, kind: str
-) -> None:
+async def test_a_device_can_be_written_to_and_a_socket_is_refused(box: Sandbox, tmp_path: Path, kind: str) -> None:
     """It is neither replaced nor made private."""
     node = tmp_path / "node"
     NODES[kind](node)
@@ -169,8 +169,8 @@ async def test_a_device_is_written_to_as_it_is_and_what_cannot_be_opened_is_said
         assert importing.err == f"ticketsource: {node}: No such device or address\n"
 
 
-async def test_a_link_that_leads_to_itself_is_no_reason_for_a_traceback(box: Sandbox, tmp_path: Path) -> None:
-    """The file takes its place; a store does not."""
+async def test_a_link_that_leads_to_itself_causes_no_traceback(box: Sandbox, tmp_path: Path) -> None:
+    """An export replaces the link. A store does not."""
     loop = tmp_path / "loop"
     loop.symlink_to("loop")
 
@@ -192,8 +192,8 @@ async def test_a_full_disk_names_what_cannot_be_written(box: Sandbox, output: st
     assert done == (1, "", f"ticketsource: {named} cannot be written: No space left on device.\n")
 
 
-async def test_a_file_that_the_disk_does_not_take_is_named_and_the_old_one_stays(many: Sandbox, tmp_path: Path) -> None:
-    """As one that is larger than the system lets it be."""
+async def test_a_file_that_is_too_large_is_named_and_the_old_one_is_kept(many: Sandbox, tmp_path: Path) -> None:
+    """The system limits the size of files."""
     target = tmp_path / "x.csv"
     target.write_text("old")
 
@@ -204,8 +204,8 @@ async def test_a_file_that_the_disk_does_not_take_is_named_and_the_old_one_stays
     assert target.read_text() == "old"
 
 
-def test_where_a_file_is_put_together_is_told_if_there_is_no_space() -> None:
-    """It is not where the file goes, so people would look in the wrong place."""
+def test_the_error_for_a_full_disk_names_the_temporary_folder() -> None:
+    """The file is assembled there, on a disk that may differ from that of the file."""
 
     def fill() -> None:
         with assembled(TextIOWrapper(BytesIO())):

@@ -1,4 +1,4 @@
-"""Exports for the right people: those with consent who can be reached, those who have booked."""
+"""Exports of customers with consent who can be reached, and of customers who have booked."""
 
 import json
 import sqlite3
@@ -37,18 +37,18 @@ WITH_CUSTOMER = ("bookings", "export", "--with-customer")
         ),
     ],
 )
-def test_who_can_be_reached_has_something_to_reach_them_by(
+def test_require_accepts_only_a_usable_email_telephone_or_address(
     need: str, field: str, values: list[object], no_values: list[object]
 ) -> None:
-    """What people write to say that there is none does not count."""
+    """Texts such as "n/a" do not count."""
     people = [evolve(ZOE, **{field: value}) for value in (*values, *no_values)]  # type: ignore[arg-type]  # as listed
     takes = [Recipients((), (need,)).take(person) for person in people]
 
     assert takes == [True] * len(values) + [False] * len(no_values)
 
 
-async def test_those_who_cannot_be_reached_are_counted_or_left_out(many: Sandbox) -> None:
-    """Without `--require` the summary says how many they are, with it they are not in the file."""
+async def test_customers_without_an_email_are_counted_or_left_out(many: Sandbox) -> None:
+    """Without `--require` the summary counts them. With it they are not in the file."""
     without = await run(*EXPORT, "--consent", "email", box=many)
     rows = table(without.out)
     reachable = [row["id"] for row in rows if row["email"]]
@@ -67,8 +67,8 @@ async def test_those_who_cannot_be_reached_are_counted_or_left_out(many: Sandbox
     assert (quiet.code, quiet.err) == (0, "")
 
 
-async def test_all_that_is_required_must_be_there(many: Sandbox) -> None:
-    """It needs no consent, and the limit counts those who are written."""
+async def test_a_customer_must_have_everything_that_is_required(many: Sandbox) -> None:
+    """`--require` works without `--consent`. The limit counts the written customers."""
     everybody = table((await run(*EXPORT, box=many)).out)
     wanted = [row["id"] for row in everybody if row["email"] and row["telephone"]]
     both = await run(*EXPORT, "--require", "email", "--require", "telephone", box=many)
@@ -96,8 +96,8 @@ async def _regulars() -> AsyncIterator[Sandbox]:
         yield box
 
 
-async def test_the_customers_of_an_event_are_exported_each_once_after_its_requests_are_said(regulars: Sandbox) -> None:
-    """Each customer is asked for once, however many bookings they have."""
+async def test_each_customer_of_an_event_is_exported_once_and_the_requests_are_announced(regulars: Sandbox) -> None:
+    """Each customer is requested once, with any number of bookings."""
     sold = await booked(regulars)
     event = sold[0][0]
     customers = list(dict.fromkeys(customer for of, _, customer in sold if of == event))
@@ -121,13 +121,13 @@ async def test_the_customers_of_an_event_are_exported_each_once_after_its_reques
         (1_000, "1,000 requests, which take 4 minutes or more"),
     ],
 )
-def test_how_long_requests_take_is_said_if_the_rate_limit_makes_them_wait(number: int, said: str) -> None:
-    """The first 240 go at once."""
+def test_the_minutes_of_requests_beyond_the_rate_limit_are_announced(number: int, said: str) -> None:
+    """The first 240 requests do not wait."""
     assert requests(number) == said
 
 
-async def test_a_limit_is_said_before_the_customers_are_read(regulars: Sandbox) -> None:
-    """It saves requests."""
+async def test_a_limit_is_announced_before_the_customers_are_read(regulars: Sandbox) -> None:
+    """Requests after the limit are not needed."""
     sold = await booked(regulars)
     customers = list(dict.fromkeys(customer for of, _, customer in sold if of == sold[0][0]))
 
@@ -138,8 +138,8 @@ async def test_a_limit_is_said_before_the_customers_are_read(regulars: Sandbox) 
     assert f"Reading the {number} customers who booked, until 2 are found: at most {number} requests.\n" in done.err
 
 
-async def test_an_event_without_bookings_says_so(regulars: Sandbox) -> None:
-    """The file has a header alone."""
+async def test_an_event_without_bookings_is_reported(regulars: Sandbox) -> None:
+    """The output has only a header."""
     sold = await booked(regulars)
     for date in {date for of, date, _ in sold if of == sold[0][0]}:
         regulars.fail(path=f"/dates/{date}/bookings", status=200, body='{"data": [], "links": {"next": null}}')
@@ -150,8 +150,8 @@ async def test_an_event_without_bookings_says_so(regulars: Sandbox) -> None:
     assert done.err == "Reading the bookings for 2 dates: at least 2 requests.\nNobody has booked.\n"
 
 
-async def test_the_dates_of_an_event_are_read_together(regulars: Sandbox) -> None:
-    """One that takes long keeps no other waiting."""
+async def test_the_dates_of_an_event_are_read_at_the_same_time(regulars: Sandbox) -> None:
+    """A slow date does not delay another."""
     sold = await booked(regulars)
     paths = {f"/dates/{date}/bookings" for of, date, _ in sold if of == sold[0][0]}
     regulars.requests.clear()
@@ -166,8 +166,8 @@ async def test_the_dates_of_an_event_are_read_together(regulars: Sandbox) -> Non
     assert len(paths) == 2
 
 
-async def test_what_is_said_on_a_terminal_has_lines_of_its_own(regulars: Sandbox, tmp_path: Path) -> None:
-    """The progress stands below; customers who are read one by one are counted, of how many there are."""
+async def test_messages_on_a_terminal_are_on_their_own_lines(regulars: Sandbox, tmp_path: Path) -> None:
+    """The progress is below them. It shows the number of customers of their total."""
     event = (await booked(regulars))[0][0]
     target = ("-o", str(tmp_path / "x.csv"))
 
@@ -182,8 +182,8 @@ async def test_what_is_said_on_a_terminal_has_lines_of_its_own(regulars: Sandbox
     assert "5/5" in with_customer
 
 
-async def test_dates_and_events_go_together_with_consent_and_what_is_required(shows: Sandbox) -> None:
-    """A date that is also one of the event is read once."""
+async def test_dates_and_events_can_be_combined_with_consent_and_require(shows: Sandbox) -> None:
+    """A date that belongs to the event is read once."""
     sold = await booked(shows)
     event, other = sold[0][0], sold[-1][1]
     wanted = list(dict.fromkeys(customer for of, date, customer in sold if of == event or date == other))
@@ -201,8 +201,8 @@ async def test_dates_and_events_go_together_with_consent_and_what_is_required(sh
     assert len(paths) == len(set(paths)) == 1 + 4 + len(wanted)
 
 
-async def test_customers_who_are_gone_are_counted_and_named(regulars: Sandbox) -> None:
-    """They were merged, purged or deleted, which is no failure. All others are written."""
+async def test_deleted_customers_are_counted_and_named(regulars: Sandbox) -> None:
+    """They may be merged, purged or deleted, which is no failure. All others are written."""
     sold = await booked(regulars)
     gone = sold[0][2]
     regulars.customers.delete([gone])
@@ -214,10 +214,8 @@ async def test_customers_who_are_gone_are_counted_and_named(regulars: Sandbox) -
     assert {row["id"] for row in table(done.out)} == {c for of, _, c in sold if of == sold[0][0]} - {gone}
 
 
-async def test_one_of_several_events_that_cannot_be_read_is_named_and_the_exit_code_is_1(
-    regulars: Sandbox, tmp_path: Path
-) -> None:
-    """If none can be read, no file is written."""
+async def test_an_unreadable_event_is_named_and_the_exit_code_is_1(regulars: Sandbox, tmp_path: Path) -> None:
+    """The customers of the other events are written. If no event can be read, no file is written."""
     sold = await booked(regulars)
     target = tmp_path / "x.csv"
     nobody = "evt-nobody"
@@ -231,7 +229,7 @@ async def test_one_of_several_events_that_cannot_be_read_is_named_and_the_exit_c
     assert "no row could be read" in none.err
 
 
-async def test_a_customer_who_cannot_be_read_is_named_and_the_exit_code_is_1(regulars: Sandbox) -> None:
+async def test_an_unreadable_customer_is_named_and_the_exit_code_is_1(regulars: Sandbox) -> None:
     """All others are written."""
     sold = await booked(regulars)
     odd = sold[0][2]
@@ -245,16 +243,16 @@ async def test_a_customer_who_cannot_be_read_is_named_and_the_exit_code_is_1(reg
 
 
 @pytest.mark.parametrize(("option", "wrong"), [("--event", "dat-1"), ("--date", "../x"), ("--event", "")])
-async def test_an_id_that_cannot_be_one_is_wrong_use(regulars: Sandbox, option: str, wrong: str) -> None:
-    """Nothing is asked for."""
+async def test_an_invalid_id_is_wrong_use(regulars: Sandbox, option: str, wrong: str) -> None:
+    """No request is made."""
     done = await run(*EXPORT, option, wrong, box=regulars)
 
     assert (done.code, done.out, len(regulars.requests)) == (2, "", 0)
     assert option in done.err
 
 
-async def test_bookings_get_name_email_and_telephone_of_their_customer(regulars: Sandbox) -> None:
-    """Each customer is asked for once, and the number is said beforehand."""
+async def test_bookings_are_exported_with_the_name_email_and_telephone_of_their_customer(regulars: Sandbox) -> None:
+    """Each customer is requested once, and the number of requests is announced."""
     everybody = {row["id"]: row for row in table((await run(*EXPORT, box=regulars)).out)}
     plain = table((await run("bookings", "export", box=regulars)).out)
     before = [request.path for request in regulars.requests]
@@ -272,8 +270,8 @@ async def test_bookings_get_name_email_and_telephone_of_their_customer(regulars:
         assert [row[f"customer_{part}"] for part in parts] == [everybody[row["customer_id"]][part] for part in parts]
 
 
-async def test_bookings_take_their_customers_from_a_store_without_a_request(regulars: Sandbox, tmp_path: Path) -> None:
-    """Somebody whom the store does not have has empty cells, and is named."""
+async def test_bookings_get_their_customers_from_a_store_without_a_request(regulars: Sandbox, tmp_path: Path) -> None:
+    """A customer who is not in the store has empty cells, and is named."""
     store = ("--store", str(tmp_path / "customers.db"))
     gone, *_ = regulars.customers.ids()
     await run("customers", "changes", *store, box=regulars)
@@ -293,8 +291,8 @@ async def test_bookings_take_their_customers_from_a_store_without_a_request(regu
     )
 
 
-async def test_a_store_of_another_box_office_gives_no_names(regulars: Sandbox, tmp_path: Path) -> None:
-    """The same id may be another person there. Nothing is asked for, and the file is not written."""
+async def test_a_store_of_another_box_office_is_refused(regulars: Sandbox, tmp_path: Path) -> None:
+    """The same id may be another person there. No request is made, and no file is written."""
     store, target = tmp_path / "customers.db", tmp_path / "x.csv"
     async with Sandbox(customers=5, rate_limit=None, api_key="skl-of-another") as other:
         await run("customers", "changes", "--store", str(store), box=other)
@@ -307,10 +305,10 @@ async def test_a_store_of_another_box_office_gives_no_names(regulars: Sandbox, t
 
 
 @pytest.mark.parametrize("command", [("customers", "find", "a"), WITH_CUSTOMER])
-async def test_an_empty_file_is_no_store_and_stays_empty(
+async def test_an_empty_file_is_refused_as_a_store_and_stays_empty(
     regulars: Sandbox, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """To look into it does not make it a database."""
+    """Reading it does not make it a database."""
     store = tmp_path / "customers.db"
     store.touch()
 
@@ -321,8 +319,8 @@ async def test_an_empty_file_is_no_store_and_stays_empty(
     assert [path.name for path in tmp_path.iterdir()] == ["customers.db"]
 
 
-async def test_a_store_without_with_customer_is_wrong_use(regulars: Sandbox, tmp_path: Path) -> None:
-    """Nobody thinks then that the customers are in the file."""
+async def test_the_option_store_needs_with_customer(regulars: Sandbox, tmp_path: Path) -> None:
+    """Otherwise the user would expect the customers in the file."""
     store = tmp_path / "customers.db"
     await run("customers", "changes", "--store", str(store), box=regulars)
 
@@ -332,8 +330,8 @@ async def test_a_store_without_with_customer_is_wrong_use(regulars: Sandbox, tmp
     assert "--with-customer" in done.err
 
 
-async def test_a_damaged_row_of_the_store_costs_its_own_cells_only(regulars: Sandbox, tmp_path: Path) -> None:
-    """It is named with what to do about it, and the exit code is 1."""
+async def test_a_damaged_row_of_the_store_empties_only_its_own_cells(regulars: Sandbox, tmp_path: Path) -> None:
+    """It is named, and the exit code is 1."""
     store = tmp_path / "customers.db"
     await run("customers", "changes", "--store", str(store), box=regulars)
     odd, *_ = regulars.customers.ids()

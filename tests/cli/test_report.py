@@ -31,7 +31,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def amount(row: dict[str, str], name: str) -> str:
-    """Return the amount in a row of the command sales as the page has it."""
+    """Return an amount of the command `sales` in the form of the page."""
     return f"{Decimal(row[name]):.2f}"
 
 
@@ -43,7 +43,7 @@ async def first_date(box: Sandbox) -> tuple[str, str]:
 
 
 async def test_the_page_has_the_sums_of_the_command_sales(shows: Sandbox, tmp_path: Path) -> None:
-    """By performance and by day of sale, and it reads the bookings once for both."""
+    """It has the sums by performance and by day of sale, and reads the bookings once."""
     sold = table((await run("sales", box=shows)).out)
     asked = len(shows.requests)
     by_day = table((await run("sales", "--by", "sold-day", box=shows)).out)
@@ -76,7 +76,7 @@ async def test_the_page_has_the_sums_of_the_command_sales(shows: Sandbox, tmp_pa
 
 
 async def test_days_and_events_choose_performances_and_the_page_says_so(shows: Sandbox, tmp_path: Path) -> None:
-    """It does not say that they are all."""
+    """It does not say that they are all performances."""
     event, _ = await first_date(shows)
     target = tmp_path / "report.html"
 
@@ -92,10 +92,8 @@ async def test_days_and_events_choose_performances_and_the_page_says_so(shows: S
     assert {cells[0].split("\n")[0] for cells in rows(page) if "\n" in cells[0]} == {"The Lighthouse"}
 
 
-async def test_a_date_that_cannot_be_read_is_told_on_the_page_and_there_is_no_total(
-    shows: Sandbox, tmp_path: Path
-) -> None:
-    """The others are there, stderr names it, and the exit code is 1."""
+async def test_an_unreadable_date_is_reported_on_the_page_which_has_no_total(shows: Sandbox, tmp_path: Path) -> None:
+    """The other dates are there. stderr names the date, and the exit code is 1."""
     event, event_date = await first_date(shows)
     shows.fail(path=f"/dates/{event_date}/bookings", status=404)
     target = tmp_path / "report.html"
@@ -114,8 +112,8 @@ async def test_a_date_that_cannot_be_read_is_told_on_the_page_and_there_is_no_to
     assert len(re.findall(r'aria-label="[^"]*, without 1 performance\.', page)) == 6
 
 
-async def test_a_list_that_ends_early_is_told_on_the_page(shows: Sandbox, tmp_path: Path) -> None:
-    """So is what was read of it, and the exit code is 1."""
+async def test_an_incomplete_list_is_reported_on_the_page(shows: Sandbox, tmp_path: Path) -> None:
+    """The exit code is 1."""
     _, event_date = await first_date(shows)
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         answer = await ts.request("GET", f"/dates/{event_date}/bookings")
@@ -131,8 +129,8 @@ async def test_a_list_that_ends_early_is_told_on_the_page(shows: Sandbox, tmp_pa
     assert "Not complete: without 1 performance." in target.read_text("utf-8")
 
 
-async def test_if_no_performance_can_be_read_the_old_page_stays(shows: Sandbox, tmp_path: Path) -> None:
-    """It is worth more than an empty one."""
+async def test_the_old_page_is_kept_if_no_performance_can_be_read(shows: Sandbox, tmp_path: Path) -> None:
+    """It is more useful than an empty page."""
     event, _ = await first_date(shows)
     shows.fail(path=f"/events/{event}/dates", status=404)
     target = tmp_path / "report.html"
@@ -145,8 +143,8 @@ async def test_if_no_performance_can_be_read_the_old_page_stays(shows: Sandbox, 
     assert list(tmp_path.iterdir()) == [target]
 
 
-async def test_a_box_office_that_has_sold_nothing_gets_a_page(tmp_path: Path) -> None:
-    """Without a chart."""
+async def test_a_box_office_without_performances_gets_a_page(tmp_path: Path) -> None:
+    """The page says that there are none."""
     target = tmp_path / "report.html"
     async with Sandbox(0, events=0) as empty:
         done = await run("report", "-o", str(target), box=empty)
@@ -169,18 +167,16 @@ async def test_another_kind_of_file_is_refused_before_the_first_request(
 
 
 @pytest.mark.parametrize("name", ["report.HTML", "report.htm", "report"])
-async def test_a_page_may_have_any_name_that_does_not_say_something_else(
-    shows: Sandbox, tmp_path: Path, name: str
-) -> None:
-    """In letters of any case."""
+async def test_the_name_of_a_page_can_end_in_html_or_have_no_ending(shows: Sandbox, tmp_path: Path, name: str) -> None:
+    """Capitals do not matter."""
     done = await run("report", "-o", str(tmp_path / name), box=shows)
 
     assert done.code == 0
     assert (tmp_path / name).read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
-async def test_a_terminal_gets_no_page_and_a_pipe_does(shows: Sandbox) -> None:
-    """The error says to name a file; there is no request."""
+async def test_a_page_is_written_to_a_pipe_and_not_to_a_terminal(shows: Sandbox) -> None:
+    """On a terminal, the error says to name a file, and no request is made."""
     code, shown = await on_terminal("report", box=shows)
 
     assert code == 2
@@ -193,7 +189,7 @@ async def test_a_terminal_gets_no_page_and_a_pipe_does(shows: Sandbox) -> None:
 async def test_without_the_extra_the_command_says_what_to_install(
     shows: Sandbox, tmp_path: Path, library: str, extra: str
 ) -> None:
-    """Before the first request; no file is left."""
+    """It does so before the first request, and leaves no file."""
     command = (sys.executable, "-c", IMPORTS.format(library), "report", "-o", str(tmp_path / "report.html"))
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=pointed_at(shows))
 
@@ -205,8 +201,8 @@ async def test_without_the_extra_the_command_says_what_to_install(
 
 
 @pytest.mark.parametrize("home", ["empty", "file"])
-async def test_nothing_is_written_but_the_page(shows: Sandbox, tmp_path: Path, home: str) -> None:
-    """Not in the home folder, where matplotlib keeps settings and fonts, and not in that for temporary files."""
+async def test_only_the_page_is_written(shows: Sandbox, tmp_path: Path, home: str) -> None:
+    """Nothing is written in the home folder, where matplotlib keeps its settings, or in the temporary folder."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "temporary").mkdir()
@@ -221,8 +217,8 @@ async def test_nothing_is_written_but_the_page(shows: Sandbox, tmp_path: Path, h
     assert written == [tmp_path / "report.html"]
 
 
-async def test_a_folder_that_the_user_has_named_for_matplotlib_is_used(shows: Sandbox, tmp_path: Path) -> None:
-    """So that it need not look for fonts each time; settings there change nothing."""
+async def test_the_matplotlib_folder_of_the_user_is_used(shows: Sandbox, tmp_path: Path) -> None:
+    """Matplotlib can keep its list of fonts there. Settings there do not change the page."""
     plain = await run("report", box=shows)
     (tmp_path / "matplotlibrc").write_text("font.size: 40\ntext.usetex: True\nfigure.facecolor: red\n")
 
@@ -236,7 +232,7 @@ async def test_a_folder_that_the_user_has_named_for_matplotlib_is_used(shows: Sa
 
 
 async def test_ctrl_c_leaves_the_old_page_and_nothing_else(tmp_path: Path) -> None:
-    """While the bookings are read."""
+    """The bookings are being read."""
     (tmp_path / "temporary").mkdir()
     target = tmp_path / "report.html"
     target.write_text("old")
@@ -255,8 +251,8 @@ async def test_ctrl_c_leaves_the_old_page_and_nothing_else(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "temporary"}
 
 
-async def test_a_value_that_cannot_be_read_is_told_and_its_sum_is_not_guessed(shows: Sandbox, tmp_path: Path) -> None:
-    """With `--strict` the exit code is 1 besides."""
+async def test_an_unreadable_value_is_reported_and_its_sum_is_not_guessed(shows: Sandbox, tmp_path: Path) -> None:
+    """With `--strict`, the exit code is 1."""
     _, event_date = await first_date(shows)
     body = (
         '{"data": [{"type": "booking", "id": "bkg-odd", "attributes": {"lines": [{"line_type": "TICKETS", "is_refund":'

@@ -1,4 +1,4 @@
-"""What the commands for reports have in common: each finds out before the first request what it cannot write."""
+"""All commands for reports check before the first request whether they can write their output."""
 
 import asyncio
 import subprocess
@@ -16,10 +16,10 @@ WITHOUT = "import sys; sys.modules[{!r}] = None; from ticketsource_async.__main_
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-async def test_a_folder_that_is_not_there_is_found_before_the_first_request(
+async def test_a_missing_folder_is_reported_before_the_first_request(
     box: Sandbox, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """To read takes an hour, and nobody waits for nothing."""
+    """Reading can take a long time."""
     done = await run(*command, "-o", str(tmp_path / "none" / "x.html"), box=box)
 
     assert (done.code, done.out, [*box.requests]) == (1, "", [])
@@ -28,7 +28,7 @@ async def test_a_folder_that_is_not_there_is_found_before_the_first_request(
 
 @pytest.mark.parametrize(("library", "kind"), [("jinja2", "html"), ("xlsxwriter", "xlsx"), ("pyarrow", "parquet")])
 @pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)
-async def test_an_extra_that_is_not_there_is_found_before_the_first_request(
+async def test_a_missing_extra_is_reported_before_the_first_request(
     box: Sandbox, tmp_path: Path, command: tuple[str, ...], library: str, kind: str
 ) -> None:
     """The error says what to install, and no file is left."""

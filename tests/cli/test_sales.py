@@ -1,4 +1,4 @@
-"""`ticketsource sales`: what was sold, on a terminal and in files."""
+"""`ticketsource sales`: its output on a terminal and in files."""
 
 import json
 import re
@@ -38,18 +38,18 @@ async def first_date(hall: Sandbox) -> tuple[str, str, list[dict[str, Any]]]:
 
 
 def answer_with(hall: Sandbox, date_id: str, rows: list[dict[str, Any]]) -> None:
-    """Let the bookings for a date be these."""
+    """Let a date have these bookings."""
     body = json.dumps({"data": rows, "links": {}})
     hall.fail(path=f"/dates/{date_id}/bookings", status=200, body=body, times=None)
 
 
-def test_the_rows_to_choose_from_are_those_of_the_library() -> None:
-    """Each by its name."""
+def test_the_option_by_has_the_choices_of_the_library() -> None:
+    """The names are the same."""
     assert get_args(By) == BY
 
 
 async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
-    """The words of headings say that refunds are taken off; what is cancelled is marked."""
+    """The headings say that refunds are subtracted. Cancelled performances are marked."""
     code, shown = await on_terminal("sales", "--by", "event", box=hall, columns=160)
 
     lines = shown.splitlines()
@@ -63,8 +63,8 @@ async def test_a_terminal_gets_a_table_with_a_total(hall: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("by", BY)
-async def test_the_rows_of_a_file_add_up_to_the_row_of_the_total(hall: Sandbox, by: str) -> None:
-    """The column `row` tells them apart, so that a spreadsheet sums nothing twice."""
+async def test_the_rows_of_a_file_add_up_to_the_total(hall: Sandbox, by: str) -> None:
+    """The column `row` marks the total, so that a spreadsheet counts nothing twice."""
     done = await run("sales", "--by", by, box=hall)
 
     *rows, total = table(done.out)
@@ -78,8 +78,8 @@ async def test_the_rows_of_a_file_add_up_to_the_row_of_the_total(hall: Sandbox, 
     assert {row["other_types"] for row in rows} <= {"", "SUNDRY"}
 
 
-async def test_payment_methods_have_rows_and_totals_of_their_own(hall: Sandbox) -> None:
-    """Counts of performances are in the total alone."""
+async def test_each_payment_method_has_its_rows_and_its_total(hall: Sandbox) -> None:
+    """Only the total has the number of performances."""
     done = await run("sales", "--by", "month", "--payment-methods", box=hall)
 
     rows = table(done.out)
@@ -95,8 +95,8 @@ async def test_payment_methods_have_rows_and_totals_of_their_own(hall: Sandbox) 
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-async def test_every_format_has_the_sales(hall: Sandbox, tmp_path: Path, kind: str) -> None:
-    """With the last row for the total."""
+async def test_the_sales_are_written_in_every_format(hall: Sandbox, tmp_path: Path, kind: str) -> None:
+    """The last row is the total."""
     target = tmp_path / f"sales.{kind}"
 
     done = await run("sales", "--by", "day", "-o", str(target), box=hall)
@@ -111,7 +111,7 @@ async def test_every_format_has_the_sales(hall: Sandbox, tmp_path: Path, kind: s
 
 
 async def test_days_and_events_choose_performances(hall: Sandbox) -> None:
-    """An event that cannot be one is refused before any request."""
+    """An invalid event is refused before any request."""
     event, _, _ = await first_date(hall)
     hall.requests.clear()
 
@@ -126,8 +126,8 @@ async def test_days_and_events_choose_performances(hall: Sandbox) -> None:
     assert len(hall.requests) == 1 + 1 + 1 + 2
 
 
-async def test_what_could_not_be_read_is_told_and_the_total_is_empty(hall: Sandbox, tmp_path: Path) -> None:
-    """The exit code is 1, and the file is there with all other rows."""
+async def test_an_unreadable_performance_is_reported_and_the_total_is_empty(hall: Sandbox, tmp_path: Path) -> None:
+    """The exit code is 1, and the file has all other rows."""
     _, date_id, _ = await first_date(hall)
     hall.fail(path=f"/dates/{date_id}/bookings", status=501)
     target = tmp_path / "sales.csv"
@@ -144,7 +144,7 @@ async def test_what_could_not_be_read_is_told_and_the_total_is_empty(hall: Sandb
 
 
 async def test_a_table_says_below_what_is_missing(hall: Sandbox) -> None:
-    """The rows of days of sale may lack lines of any performance, which is said once."""
+    """Each day of sale may lack lines of any performance. The table says so once."""
     _, date_id, _ = await first_date(hall)
     hall.fail(path=f"/dates/{date_id}/bookings", status=501, times=None)
 
@@ -159,8 +159,8 @@ async def test_a_table_says_below_what_is_missing(hall: Sandbox) -> None:
     assert by_sale.out.count("without 1 performance") == 1
 
 
-async def test_a_table_names_twenty_rows_that_lack_something(hall: Sandbox) -> None:
-    """And counts the others."""
+async def test_a_table_names_twenty_incomplete_rows_and_counts_the_others(hall: Sandbox) -> None:
+    """The total is incomplete, too."""
     hall.fail(path=None, after=15, status=501, times=30)
 
     done = await run("sales", "--format", "table", box=hall)
@@ -169,8 +169,8 @@ async def test_a_table_names_twenty_rows_that_lack_something(hall: Sandbox) -> N
     assert len(re.findall(": without 1 performance", done.out)) == 20
 
 
-async def test_if_no_performance_could_be_read_the_old_file_stays(hall: Sandbox, tmp_path: Path) -> None:
-    """Nobody takes an empty file for a box office that sold nothing."""
+async def test_the_old_file_is_kept_if_no_performance_could_be_read(hall: Sandbox, tmp_path: Path) -> None:
+    """An empty file would look as if nothing was sold."""
     target = tmp_path / "sales.csv"
     target.write_text("old")
 
@@ -180,8 +180,8 @@ async def test_if_no_performance_could_be_read_the_old_file_stays(hall: Sandbox,
     assert f"no performance could be read, so {target} was not written." in done.err
 
 
-async def test_odd_values_leave_sums_empty_and_are_told(hall: Sandbox) -> None:
-    """By the column `missing`, and on stderr what could not be read; --strict ends with 1."""
+async def test_unreadable_values_empty_their_sums_and_are_reported(hall: Sandbox) -> None:
+    """The column `missing` and stderr report them. With `--strict`, the exit code is 1."""
     _, date_id, rows = await first_date(hall)
     rows[0]["attributes"]["lines"][0]["amount"]["gross"] = "abc"
     rows[1]["attributes"]["lines"][0]["line_type"] = None
@@ -204,7 +204,7 @@ async def test_odd_values_leave_sums_empty_and_are_told(hall: Sandbox) -> None:
     assert "The Lighthouse, 2026-01-03 19:30: 1 line without a type; 1 line without gross.\nTotal: 1 line" in shown
 
 
-async def test_a_booking_that_comes_twice_is_told(hall: Sandbox) -> None:
+async def test_a_repeated_booking_is_reported(hall: Sandbox) -> None:
     """It counts once."""
     event, date_id, rows = await first_date(hall)
     async with TicketSource(hall.api_key, base_url=hall.url) as ts:
@@ -217,8 +217,8 @@ async def test_a_booking_that_comes_twice_is_told(hall: Sandbox) -> None:
     assert [row["bookings"] for row in table(done.out) if row["date_id"] in (date_id, second)] == ["3", "0"]
 
 
-async def test_tickets_are_counted_by_price_category_after_saying_what_that_takes(hall: Sandbox) -> None:
-    """A column for each category; nobody waits without knowing how long."""
+async def test_tickets_are_counted_by_price_category_and_the_requests_are_announced(hall: Sandbox) -> None:
+    """There is a column for each category."""
     event, _, _ = await first_date(hall)
     hall.requests.clear()
 
@@ -238,17 +238,17 @@ async def test_tickets_are_counted_by_price_category_after_saying_what_that_take
     assert re.search(r"bookings sold cancelled", " ".join(on_screen.out.split()))
 
 
-async def test_many_bookings_are_said_to_take_minutes() -> None:
-    """At 240 requests a minute."""
+async def test_the_minutes_for_the_seats_of_many_bookings_are_announced() -> None:
+    """The rate limit is 240 requests a minute."""
     async with Sandbox(customers=30, events=5, dates_per_event=10, bookings_per_date=10, rate_limit=None) as hall:
-        hall.fail(path="/bookings/none", status=501)  # a fault that nothing meets
+        hall.fail(path="/bookings/none", status=501)  # a fault that no request meets
         done = await run("sales", "--by", "month", "--tickets", box=hall)
 
     assert done.err == "Reading the seats of 500 bookings: 500 requests, which take 2 minutes or more.\n"
 
 
-async def test_without_a_booking_nothing_is_said_of_requests() -> None:
-    """Nought requests are no news."""
+async def test_without_bookings_no_requests_are_announced() -> None:
+    """Stderr is empty."""
     async with Sandbox(customers=0, events=1, rate_limit=None) as hall:
         done = await run("sales", "--by", "event", "--tickets", "--format", "table", box=hall)
 
@@ -256,8 +256,8 @@ async def test_without_a_booking_nothing_is_said_of_requests() -> None:
     assert re.search(r"^Total +0 +0 +0 +0\.00", done.out, re.MULTILINE)
 
 
-async def test_seats_that_could_not_be_read_or_do_not_say_what_they_are_are_told(hall: Sandbox) -> None:
-    """The first are named on stderr; the others count as unknown."""
+async def test_unreadable_seats_and_seats_of_unknown_state_are_reported(hall: Sandbox) -> None:
+    """Stderr names the bookings of the first, and an unreadable value of the second."""
     event, _, rows = await first_date(hall)
     hall.fail(path=f"/bookings/{rows[0]['id']}/seats", status=501)
     odd = {"id": "sea-1", "type": "seat", "attributes": {"is_booked": 1, "is_cancelled": False, "price_category": "=A"}}
@@ -288,23 +288,23 @@ async def test_seats_that_could_not_be_read_or_do_not_say_what_they_are_are_told
         ["--by", "year"],
     ],
 )
-async def test_what_makes_no_sense_is_wrong_use(hall: Sandbox, wrong: list[str]) -> None:
-    """Before any request."""
+async def test_contradictory_options_are_wrong_use(hall: Sandbox, wrong: list[str]) -> None:
+    """No request is made."""
     done = await run("sales", *wrong, box=hall)
 
     assert (done.code, done.out, len(hall.requests)) == (2, "", 0)
 
 
-async def test_the_help_says_what_is_in_the_sums() -> None:
-    """Also that the zone of times is not known."""
+async def test_the_help_explains_the_sums() -> None:
+    """It also says that the time zone is not known."""
     said = " ".join((await run("sales", "--help")).out.split())
 
     for words in ("Refunds are taken off", "are for tickets", "time zone is not known", "names no currency"):
         assert words in said
 
 
-async def test_a_list_that_was_left_early_gives_no_total(hall: Sandbox) -> None:
-    """It is told, and the exit code is 1."""
+async def test_an_incomplete_list_of_bookings_gives_no_total(hall: Sandbox) -> None:
+    """It is reported, and the exit code is 1."""
     _, date_id, rows = await first_date(hall)
     path = f"/dates/{date_id}/bookings"
     for page in range(1, 20):

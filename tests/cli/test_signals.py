@@ -1,4 +1,4 @@
-"""The command, ended by a signal at any moment: an exit code, at most plain lines, and no part of a file."""
+"""A signal at any moment gives an exit code, at most plain lines, and no part of a file."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ from ticketsource_async.sandbox import Sandbox
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 MANY: Final = [(1, 3), pytest.param(2, 8, marks=pytest.mark.slow)]
-"""Seeds, and how often each kind of run is ended."""
+"""The seeds, and the number of runs for each test."""
 
 
-async def _begun(process: asyncio.subprocess.Process) -> None:
-    """Wait until the first line of ours has run: before that, the signal meets an interpreter that is starting."""
+async def _signals_are_handled(process: asyncio.subprocess.Process) -> None:
+    """Wait until the command handles signals: before that, the interpreter itself would die."""
     caught = 1 << (signal.SIGTERM - 1)
     status = Path(f"/proc/{process.pid}/status")
 
@@ -39,7 +39,7 @@ async def _begun(process: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def _read(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.Task[tuple[bytes, bytes]]]:
-    """Read what a process prints while the block goes on, so that it need not wait for its reader."""
+    """Read the output of a process during the block, so that the process does not wait for a reader."""
     reading = asyncio.create_task(process.communicate())
     try:
         yield reading
@@ -52,11 +52,11 @@ async def _read(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.Ta
 async def _ended(
     *arguments: str, box: Sandbox, numbers: Sequence[signal.Signals] = (), requests: int | None = None, after: float = 0
 ) -> Done:
-    """Run the command, send signals when it has asked so often or, if that is None, so long after it began."""
+    """Run the command, and send signals after so many requests, or so many seconds after its start."""
     box.requests.clear()
     process = await start(*arguments, box=box)
     async with _read(process) as reading:
-        await _begun(process)
+        await _signals_are_handled(process)
         await asyncio.sleep(after)
         await until(lambda: process.returncode is not None or len(box.requests) >= (requests or 0))
         for number in numbers:
@@ -64,24 +64,24 @@ async def _ended(
                 process.send_signal(number)
         out, err = await reading
     code = await process.wait()
-    # As a shell tells it. A further signal may meet an interpreter that has all but ended, which dies of it.
+    # This is the code that a shell shows. Another signal may kill an interpreter that is about to end.
     return Done(128 - code if code < 0 else code, out.decode(), err.decode())
 
 
-def _numbers(chance: random.Random) -> list[signal.Signals]:
-    """Return one signal, or some in a row, as when somebody is impatient or a parent repeats it."""
+def _signals(chance: random.Random) -> list[signal.Signals]:
+    """Return one signal, or the same signal several times, as from an impatient user."""
     return [chance.choice(SIGNALS)] * chance.choice((1, 1, 2, 5))
 
 
 @pytest.mark.parametrize(("seed", "times"), MANY)
-async def test_a_signal_at_any_moment_of_the_start_is_quiet(
+async def test_a_signal_during_the_start_ends_the_command_quietly(
     many: Sandbox, tmp_path: Path, seed: int, times: int
 ) -> None:
-    """While modules are imported, while the loop begins and while it asks: nothing is said, and no file is left."""
+    """It comes during the imports, the start of the loop, or the first request. Nothing is printed or left."""
     chance = random.Random(seed)
     many.fail(page=1, slow=60, times=None)
     for _ in range(times):
-        numbers = _numbers(chance)
+        numbers = _signals(chance)
         export = (*EXPORT, "-o", str(tmp_path / "x.csv"))
         done = await _ended(*export, box=many, numbers=numbers, after=chance.random() * 0.8)
 
@@ -90,14 +90,12 @@ async def test_a_signal_at_any_moment_of_the_start_is_quiet(
 
 
 @pytest.mark.parametrize(("seed", "times"), MANY)
-async def test_a_signal_at_any_moment_of_an_export_leaves_a_whole_file_or_none(
-    tmp_path: Path, seed: int, times: int
-) -> None:
-    """Answers come in while it is ended, and nothing but the exit code tells of it."""
+async def test_a_signal_during_an_export_leaves_a_complete_file_or_none(tmp_path: Path, seed: int, times: int) -> None:
+    """Answers arrive meanwhile. Only the exit code shows the signal."""
     chance, target = random.Random(seed), tmp_path / "x.csv"
     async with Sandbox(customers=5_000, rate_limit=None) as box:
         for _ in range(times):
-            numbers, requests = _numbers(chance), chance.randrange(1, 52)
+            numbers, requests = _signals(chance), chance.randrange(1, 52)
             done = await _ended(*EXPORT, "-o", str(target), box=box, numbers=numbers, requests=requests)
 
             if done.code == 0:  # it had ended before
@@ -108,14 +106,14 @@ async def test_a_signal_at_any_moment_of_an_export_leaves_a_whole_file_or_none(
 
 
 @pytest.mark.parametrize(("seed", "times"), MANY)
-async def test_a_signal_at_any_moment_of_an_import_says_where_it_ended(tmp_path: Path, seed: int, times: int) -> None:
-    """Plain lines alone. What was reported was written, and at most one more, since a create was in flight."""
+async def test_a_signal_during_an_import_says_what_to_do(tmp_path: Path, seed: int, times: int) -> None:
+    """Each reported row was written, and at most one more that was in flight. stderr has plain lines only."""
     chance, file = random.Random(seed), tmp_path / "people.csv"
     file.write_text("email\n" + "".join(f"person-{number}@example.com\n" for number in range(100)))
     import_ = ("customers", "import", str(file), "--match", "email", "--apply", "--quiet")
     for _ in range(times):
         async with Sandbox(customers=5, rate_limit=None) as box:
-            numbers = _numbers(chance)
+            numbers = _signals(chance)
             done = await _ended(*import_, box=box, numbers=numbers, requests=chance.randrange(4, 60))
 
             assert done.code == 128 + numbers[0]
@@ -126,12 +124,12 @@ async def test_a_signal_at_any_moment_of_an_import_says_where_it_ended(tmp_path:
 
 
 @pytest.mark.parametrize(("seed", "times"), MANY)
-async def test_a_signal_at_any_moment_of_a_sync_loses_nothing(tmp_path: Path, seed: int, times: int) -> None:
-    """Each customer is on stdout, or the next run yields them again."""
+async def test_a_signal_during_a_sync_loses_no_customer(tmp_path: Path, seed: int, times: int) -> None:
+    """Each customer is on stdout of this run or of the next."""
     chance = random.Random(seed)
     async with Sandbox(customers=500, rate_limit=None) as box:
         for count in range(times):
-            numbers, requests = _numbers(chance), chance.randrange(1, 6)
+            numbers, requests = _signals(chance), chance.randrange(1, 6)
             follow = ("customers", "changes", "--store", str(tmp_path / f"{count}.db"), "--quiet")
             ended = await _ended(*follow, box=box, numbers=numbers, requests=requests)
             again = await _ended(*follow, box=box)
@@ -142,8 +140,8 @@ async def test_a_signal_at_any_moment_of_a_sync_loses_nothing(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-async def test_a_signal_ends_what_waits_for_a_reader(tmp_path: Path, number: signal.Signals) -> None:
-    """Nobody reads the pipe, so that the loop does not run; the command ends after some seconds."""
+async def test_a_signal_ends_an_export_that_waits_for_a_reader(tmp_path: Path, number: signal.Signals) -> None:
+    """No process reads the pipe, so the event loop is blocked. The command still ends."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     ends = [os.open(pipe, flag | os.O_NONBLOCK) for flag in (os.O_RDONLY, os.O_WRONLY)]
@@ -161,8 +159,8 @@ async def test_a_signal_ends_what_waits_for_a_reader(tmp_path: Path, number: sig
     assert process.returncode == 128 + number
 
 
-async def test_a_program_keeps_its_own_handling_of_signals() -> None:
-    """The command, called in a program, handles only what nobody handles, and puts it back."""
+async def test_the_command_keeps_the_signal_handlers_of_a_program() -> None:
+    """In a program, the command handles only signals without a handler, and restores them."""
     program = """
 import signal
 from click.testing import CliRunner

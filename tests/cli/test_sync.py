@@ -1,4 +1,4 @@
-"""The commands that keep another system in step."""
+"""The commands that keep another system up to date."""
 
 import json
 import signal
@@ -14,8 +14,8 @@ from ticketsource_async.files import FORMATS
 from ticketsource_async.sandbox import Sandbox
 
 
-async def test_changes_are_written_once_a_line_each(box: Sandbox, tmp_path: Path) -> None:
-    """First everybody is created; then come the changes, with what they were before; then nothing."""
+async def test_each_change_is_written_once_on_its_own_line(box: Sandbox, tmp_path: Path) -> None:
+    """The first run writes all customers as created, the second the changes, and the third nothing."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     first = await run(*follow, box=box)
     gone, moved = box.customers.ids(0, 2)
@@ -37,8 +37,8 @@ async def test_changes_are_written_once_a_line_each(box: Sandbox, tmp_path: Path
     assert third == (0, "", "")
 
 
-async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
-    """The next run yields the changes that were not written, but not those in the pipe. So the error names a file."""
+async def test_a_closed_pipe_ends_the_changes_with_1(many: Sandbox, tmp_path: Path) -> None:
+    """The next run prints the changes that were not written, but not those in the pipe."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     many.fail(page=3, slow=0.4)
     process = await start(*follow, box=many)
@@ -58,8 +58,8 @@ async def test_a_pipe_that_nobody_reads_ends_the_changes_with_1(many: Sandbox, t
     assert len(yielded) >= 100  # at least those of the page that was slow
 
 
-async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: Sandbox, tmp_path: Path) -> None:
-    """A run that fails or is ended leaves no file, and its changes come again. An old file is not replaced."""
+async def test_changes_in_a_file_are_acknowledged_when_the_file_is_complete(many: Sandbox, tmp_path: Path) -> None:
+    """A run that fails leaves no file, and its changes are written again. An old file is not replaced."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
     many.fail(page=3, status=501)
@@ -90,8 +90,8 @@ async def test_changes_in_a_file_are_acknowledged_when_it_has_its_name(many: San
     assert (nothing.code, target.read_text()) == (0, "")
 
 
-async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sandbox, tmp_path: Path) -> None:
-    """The file has the changes of all others, which are acknowledged. The exit code is that of the failure."""
+async def test_a_failed_call_for_one_customer_does_not_prevent_the_file(box: Sandbox, tmp_path: Path) -> None:
+    """The file has the changes of all others, which are acknowledged. The exit code is 1."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o", str(target))
     await run(*follow, box=box)
@@ -123,10 +123,10 @@ async def test_one_who_cannot_be_asked_for_does_not_keep_the_file_back(box: Sand
     ],
 )
 @pytest.mark.usefixtures("ticketsource_no_waiting")
-async def test_an_odd_answer_for_one_customer_keeps_no_change_of_others_back(
+async def test_an_odd_answer_for_one_customer_does_not_hold_back_other_changes(
     box: Sandbox, tmp_path: Path, fault: dict[str, Any], code: int, said: str
 ) -> None:
-    """It is told at the end, and the exit code is its own."""
+    """The error is reported at the end, and decides the exit code."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "-o")
     await run(*follow, str(tmp_path / "first.jsonl"), box=box)
     odd, gone, moved = box.customers.ids(0, 3)
@@ -148,10 +148,10 @@ async def test_an_odd_answer_for_one_customer_keeps_no_change_of_others_back(
     [({"status": 401}, 4), ({"status": 429, "times": 4}, 75), ({"status": 403, "html": True}, 1)],
 )
 @pytest.mark.usefixtures("ticketsource_no_waiting")
-async def test_a_refused_key_a_limit_or_a_wall_leaves_no_file_and_all_changes_come_again(
+async def test_a_refused_key_a_limit_or_a_wall_leaves_no_file_and_no_acknowledged_change(
     box: Sandbox, tmp_path: Path, fault: dict[str, Any], code: int
 ) -> None:
-    """These concern all calls, also if they meet the one for a single customer."""
+    """These errors concern all calls, even if they answer the call for a single customer."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     gone, moved = box.customers.ids(0, 2)
@@ -166,7 +166,7 @@ async def test_a_refused_key_a_limit_or_a_wall_leaves_no_file_and_all_changes_co
 
 
 async def test_a_410_of_the_api_is_written_as_a_deletion(box: Sandbox, tmp_path: Path) -> None:
-    """It says of a customer that they are gone."""
+    """A 410 says that the customer is deleted."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     gone = box.customers.ids()[0]
@@ -178,8 +178,8 @@ async def test_a_410_of_the_api_is_written_as_a_deletion(box: Sandbox, tmp_path:
     assert (done.code, [json.loads(line)["change"] for line in done.out.splitlines()]) == (0, ["deleted"])
 
 
-async def test_a_merged_customer_is_named_with_what_to_do(box: Sandbox, tmp_path: Path) -> None:
-    """TicketSource may answer with the record of the other. After `forget` they are not asked for again."""
+async def test_a_merged_customer_is_reported_with_what_to_do(box: Sandbox, tmp_path: Path) -> None:
+    """TicketSource may answer with the record of the other customer. After `forget`, the next run succeeds."""
     store = str(tmp_path / "customers.db")
     await run("customers", "changes", "--store", store, box=box)
     kept, merged = box.customers.ids(0, 2)
@@ -196,8 +196,8 @@ async def test_a_merged_customer_is_named_with_what_to_do(box: Sandbox, tmp_path
     assert (forgotten.code, after) == (0, (0, "", ""))
 
 
-async def test_the_store_is_no_place_for_the_changes(box: Sandbox, tmp_path: Path) -> None:
-    """The file of changes would replace it."""
+async def test_the_file_of_the_changes_must_not_be_the_store(box: Sandbox, tmp_path: Path) -> None:
+    """The file would replace the store."""
     store = tmp_path / "customers.db"
 
     done = await run("customers", "changes", "--store", str(store), "-o", f"{tmp_path}/./customers.db", box=box)
@@ -206,10 +206,8 @@ async def test_the_store_is_no_place_for_the_changes(box: Sandbox, tmp_path: Pat
     assert "are the same file" in done.err
 
 
-async def test_a_row_that_cannot_be_read_ends_the_changes_with_1_and_the_others_are_written(
-    box: Sandbox, tmp_path: Path
-) -> None:
-    """It is named on stderr, and comes when it can be read."""
+async def test_an_unreadable_row_ends_the_changes_with_1_after_the_others(box: Sandbox, tmp_path: Path) -> None:
+    """Stderr names it. Its change is written when it can be read."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     rows = box.customers.rows(0, 25)
     odd = str(rows[3]["id"])
@@ -227,8 +225,8 @@ async def test_a_row_that_cannot_be_read_ends_the_changes_with_1_and_the_others_
     assert (again.code, len(again.out.splitlines()), len(done.out.splitlines())) == (0, 1, 24)
 
 
-async def test_a_new_key_and_a_person_to_forget(box: Sandbox, tmp_path: Path) -> None:
-    """`--rebind` goes on with another key. `forget` erases a customer from the store; the next run has them again."""
+async def test_rebind_accepts_a_new_key_and_forget_erases_a_customer(box: Sandbox, tmp_path: Path) -> None:
+    """After `forget`, the next run writes the customer again."""
     store = ("--store", str(tmp_path / "customers.db"))
     none = await run("customers", "changes", *store, key=None)
     assert list(tmp_path.iterdir()) == []
@@ -249,8 +247,8 @@ async def test_a_new_key_and_a_person_to_forget(box: Sandbox, tmp_path: Path) ->
     assert [json.loads(line)["id"] for line in again.out.splitlines()] == [someone]
 
 
-async def test_a_store_in_use_is_try_again_later_and_another_box_office_a_failure(box: Sandbox, tmp_path: Path) -> None:
-    """While another process has the store the command ends with 75; with the key of another box office with 1."""
+async def test_a_store_in_use_ends_with_75_and_one_of_another_box_office_with_1(box: Sandbox, tmp_path: Path) -> None:
+    """The error is one line."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     async with CustomerStore(tmp_path / "customers.db"):
         busy = await run(*follow, box=box)
@@ -266,7 +264,7 @@ async def test_a_store_in_use_is_try_again_later_and_another_box_office_a_failur
 
 @pytest.mark.parametrize("kind", FORMATS)
 async def test_changes_are_written_in_every_format(box: Sandbox, tmp_path: Path, kind: str) -> None:
-    """A table has what a customer is now beside what they were; of a deleted customer it has what they were."""
+    """A table has the new and the old values of a customer, and the old values of a deleted one."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     gone, moved = box.customers.ids(0, 2)
@@ -288,10 +286,8 @@ async def test_changes_are_written_in_every_format(box: Sandbox, tmp_path: Path,
         assert deleted["last_name"] == deleted["before_last_name"] != ""
 
 
-async def test_changes_in_a_format_without_lines_are_acknowledged_when_all_is_printed(
-    many: Sandbox, tmp_path: Path
-) -> None:
-    """If the run fails half-way nobody could read what was printed, so all changes come again."""
+async def test_changes_in_a_format_without_lines_are_acknowledged_after_the_last(many: Sandbox, tmp_path: Path) -> None:
+    """If the run fails half-way, the output cannot be read. So the next run prints all changes again."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "--format", "json")
     many.fail(page=3, status=501)
     failed = await run(*follow, box=many)

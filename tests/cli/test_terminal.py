@@ -1,4 +1,4 @@
-"""What a terminal shows of what the API sends: tables, and never a character that it would obey."""
+"""The output on a terminal: tables, and never a control character of the API."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from ticketsource_async.sandbox import Sandbox
 
 # Clear the screen, set the title, move left, ring, delete, C1's "escape [", right to left, a mark, a line separator.
 EVIL = "\x1b[2J\x1b]0;x\x07\rtoo\x08\x00\x7f\x9b1m\u202egro\u200e\u2066\u061c\u2028\x85\x0b\x0c"
-OBEYED = {*map(chr, (*range(32), *range(0x7F, 0xA0))), *"\u202e\u200e\u200f\u2066\u061c\u2028\u2029"} - set("\t\n")
+CONTROLS = {*map(chr, (*range(32), *range(0x7F, 0xA0))), *"\u202e\u200e\u200f\u2066\u061c\u2028\u2029"} - set("\t\n")
 
 
 def row(kind: str, record_id: str, **attributes: Any) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def row(kind: str, record_id: str, **attributes: Any) -> dict[str, Any]:
     return {"id": record_id, "type": kind, "attributes": attributes}
 
 
-def put_evil_in(box: Sandbox, times: int = 1) -> None:
-    """Let the next answers have control characters wherever they can."""
+def answer_with_control_characters(box: Sandbox, times: int = 1) -> None:
+    """Let the next answers have control characters in all values."""
     part = {"line_1": EVIL, EVIL: EVIL}
     one = row("customer", "cst-1", first_name=EVIL, last_name="x\r\nline\ttab", telephone=[EVIL], address=part)
     box.fail(
@@ -33,9 +33,9 @@ def put_evil_in(box: Sandbox, times: int = 1) -> None:
     )
 
 
-def obeyed_in(shown: str) -> set[str]:
-    """Return the characters that the terminal would obey, but for the ends of lines."""
-    return OBEYED & set(shown.replace("\r\n", "\n"))
+def controls_in(shown: str) -> set[str]:
+    """Return the control characters, except line ends."""
+    return CONTROLS & set(shown.replace("\r\n", "\n"))
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def obeyed_in(shown: str) -> set[str]:
     ],
 )
 async def test_an_export_to_a_terminal_shows_escapes(box: Sandbox, arguments: tuple[str, ...]) -> None:
-    """In every format; line breaks and tabs stay as they are, and everything else can still be read."""
-    put_evil_in(box)
+    """This holds for every format. Line breaks and tabs are unchanged."""
+    answer_with_control_characters(box)
 
     code, shown = await on_terminal("customers", *arguments, box=box)
 
     assert code == 0
-    assert obeyed_in(shown) == set()
+    assert controls_in(shown) == set()
     assert "[2J" in shown
     assert "\\u202e" in shown
 
 
 @pytest.mark.parametrize("to", ["stdout", "file"])
-async def test_a_file_and_a_pipe_get_the_data_as_they_are(box: Sandbox, tmp_path: Path, to: str) -> None:
-    """Nothing of a name is changed where no terminal is."""
-    put_evil_in(box)
+async def test_a_file_and_a_pipe_get_the_data_unchanged(box: Sandbox, tmp_path: Path, to: str) -> None:
+    """Only a terminal gets escapes."""
+    answer_with_control_characters(box)
     target = tmp_path / "x.csv"
 
     done = await run("customers", "export", *(() if to == "stdout" else ("-o", str(target))), box=box)
@@ -69,9 +69,9 @@ async def test_a_file_and_a_pipe_get_the_data_as_they_are(box: Sandbox, tmp_path
     assert EVIL in written
 
 
-async def test_a_terminal_that_is_named_as_the_file_shows_escapes(box: Sandbox) -> None:
-    """`-o` with the name of a terminal is no file."""
-    put_evil_in(box)
+async def test_a_terminal_that_is_named_as_output_file_shows_escapes(box: Sandbox) -> None:
+    """`-o` has the name of a terminal."""
+    answer_with_control_characters(box)
     ours, terminal = pty.openpty()
 
     done = await run("customers", "export", "-o", os.ttyname(terminal), box=box)
@@ -79,7 +79,7 @@ async def test_a_terminal_that_is_named_as_the_file_shows_escapes(box: Sandbox) 
 
     assert done.code == 0
     shown = (await asyncio.to_thread(read_terminal, ours)).decode().replace("\r\r\n", "\r\n")
-    assert obeyed_in(shown) == set()
+    assert controls_in(shown) == set()
     assert "[2J" in shown
 
 
@@ -94,8 +94,10 @@ async def test_a_terminal_that_is_named_as_the_file_shows_escapes(box: Sandbox) 
         (("customers", "get", "cst-1"), {"data": {"id": "cst-1", "type": EVIL, "attributes": EVIL}}),
     ],
 )
-async def test_no_record_reaches_a_terminal_raw(box: Sandbox, arguments: tuple[str, ...], body: object) -> None:
-    """Neither a record, nor the error of one that cannot be read."""
+async def test_a_terminal_shows_no_control_character_of_a_record(
+    box: Sandbox, arguments: tuple[str, ...], body: object
+) -> None:
+    """This holds for records and for the errors of unreadable ones."""
     everything = {"data": [row("event", "evt-1", name=EVIL, description=EVIL)]}
     dates = {"data": [row("date", "dat-1", start="2026-01-01T10:00:00+00:00")]}
     bookings = {"data": [row("booking", "bkg-1", ref=EVIL, lines=[{"line_type": EVIL}])]}
@@ -107,25 +109,25 @@ async def test_no_record_reaches_a_terminal_raw(box: Sandbox, arguments: tuple[s
     code, shown = await on_terminal(*arguments, box=box)
 
     assert code in (0, 1)
-    assert obeyed_in(shown) == set()
+    assert controls_in(shown) == set()
     assert "u001b" in shown or "x1b" in shown or "something unexpected" in shown
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 418, 500])
-async def test_no_error_reaches_a_terminal_raw(box: Sandbox, status: int) -> None:
-    """What the API says of an error is shown with escapes."""
+async def test_a_terminal_shows_no_control_character_of_an_error(box: Sandbox, status: int) -> None:
+    """The API's text is shown with escapes."""
     entry = {"code": EVIL, "title": EVIL, "detail": EVIL, "status": status}
     box.fail(status=status, body=json.dumps({"errors": [entry]}), headers={"X-Request-Id": "\x9b1m"}, times=None)
 
     code, shown = await on_terminal("notes", "create", "cst-1", "text", box=box)
 
     assert code not in (0, 2)
-    assert obeyed_in(shown) == set()
+    assert controls_in(shown) == set()
     assert "\\x1b[2J" in shown
 
 
-async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_path: Path) -> None:
-    """Neither the cells of the file, which may be an export, nor what the API says of them, nor a wrong header."""
+async def test_a_terminal_shows_no_control_character_of_an_import(box: Sandbox, tmp_path: Path) -> None:
+    """This holds for the cells of the file, for refused rows, and for a wrong header."""
     evil = EVIL.replace("\x00", "")
     file, wrong, no_csv = tmp_path / "in.csv", tmp_path / "wrong.csv", tmp_path / "no.csv"
     lines = [f'"{evil}","{name}@example.com","{day}"' for name, day in (("a", ""), (evil, ""), ("b", evil))]
@@ -133,7 +135,7 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
     wrong.write_text(f'"{evil}",email\n', "utf-8", newline="")
     no_csv.write_text(f'email\n"a"{evil}\n', "utf-8", newline="")
 
-    # Without the progress bar, which goes to the begin of its line.
+    # Without the progress bar, which moves to the start of its line.
     imported = await on_terminal("customers", "import", str(file), "--match", "email", "--quiet", box=box)
     as_json = await on_terminal("customers", "import", str(file), "--match", "email", "-q", "--json", box=box)
     refused = await on_terminal("customers", "import", str(wrong), "--match", "email", box=box)
@@ -141,14 +143,14 @@ async def test_no_line_of_an_import_reaches_a_terminal_raw(box: Sandbox, tmp_pat
 
     everything = (imported, as_json, refused, broken)
     assert [code for code, _ in everything] == [1, 1, 2, 2]
-    assert [obeyed_in(shown) for _, shown in everything] == [set()] * 4
+    assert [controls_in(shown) for _, shown in everything] == [set()] * 4
     assert "with a line break: look for a quote too many" in " ".join(imported[1].split())
     assert "refused" in as_json[1]
 
 
 @pytest.mark.parametrize("evil", [EVIL.replace("\x00", ""), "\x1b[8m"])
-async def test_a_question_and_a_complaint_show_escapes(box: Sandbox, tmp_path: Path, evil: str) -> None:
-    """An id, a file and an option that a program took from the API are shown as they are."""
+async def test_a_question_and_an_error_message_show_escapes(box: Sandbox, tmp_path: Path, evil: str) -> None:
+    """A program may take an id, a file name or an option from the API."""
     somebody = box.customers.ids()[0]
     box.customers.update(somebody, {"first_name": evil})
     asked = await on_terminal("customers", "delete", somebody, box=box, answer=b"n\n", stdin=True)
@@ -176,20 +178,20 @@ async def test_a_question_and_a_complaint_show_escapes(box: Sandbox, tmp_path: P
 
     for code, shown in (asked, piped, *others):
         assert code in (1, 2), shown
-        assert obeyed_in(shown) == set(), shown
+        assert controls_in(shown) == set(), shown
     assert "Delete the customer \\x1b[" in asked[1]
 
 
 async def test_changes_on_a_terminal_show_escapes(box: Sandbox, tmp_path: Path) -> None:
-    """Also what is said of a customer whom the store does not have."""
-    put_evil_in(box, times=2)
+    """The message for an unknown customer shows them, too."""
+    answer_with_control_characters(box, times=2)
     store = str(tmp_path / "store.db")
 
     code, shown = await on_terminal("customers", "changes", "--store", store, box=box)
     _, nobody = await on_terminal("customers", "forget", EVIL.replace("\x00", ""), "--store", store, box=box)
 
     assert code == 0
-    assert obeyed_in(shown.replace("\r", "")) == obeyed_in(nobody) == set()
+    assert controls_in(shown.replace("\r", "")) == controls_in(nobody) == set()
     assert "no customer with the id \\x1b[2J" in nobody
 
 
@@ -218,8 +220,8 @@ def listing(box: Sandbox, kind: str, path: str, *rows: dict[str, Any]) -> None:
         box.fail(path=f"{path}/{one['id']}", status=200, body=json.dumps({"data": one}), times=None)
 
 
-async def test_a_list_is_a_table_with_the_columns_that_people_read(box: Sandbox) -> None:
-    """Headings, a rule, a line for each record; the times have the offset that the API writes, never another."""
+async def test_a_list_is_a_table_with_columns_for_people(box: Sandbox) -> None:
+    """It has headings, a rule and a line for each record. Times have the offset that the API sends."""
     listing(
         box,
         "date",
@@ -240,7 +242,7 @@ async def test_a_list_is_a_table_with_the_columns_that_people_read(box: Sandbox)
 
 
 async def test_one_record_is_a_table_of_its_fields(box: Sandbox) -> None:
-    """Each has a line, also one that is not set and one that this library does not know; consents are in words."""
+    """Each field has a line, even if it is not set or unknown. Consents are in words."""
     listing(
         box,
         "customer",
@@ -285,8 +287,8 @@ async def test_one_record_is_a_table_of_its_fields(box: Sandbox) -> None:
     ]
 
 
-async def test_money_has_two_decimals_or_more_and_is_never_rounded(box: Sandbox) -> None:
-    """A booking comes with its lines; a sum that cannot be told, since a part cannot be read, says so."""
+async def test_money_has_at_least_two_decimals_and_is_never_rounded(box: Sandbox) -> None:
+    """A booking has a table of its lines. A sum with an unreadable part is marked."""
     amounts = [{"gross": 12.5, "fee": 1, "net": "1E3"}, {"gross": -12.5, "fee": "0.125", "net": "abc"}]
     booking_lines = [{"line_type": "TICKETS", "is_refund": bool(n), "amount": one} for n, one in enumerate(amounts)]
     listing(box, "booking", "/bookings", {"ref": "ABC", "lines": booking_lines})
@@ -308,8 +310,8 @@ async def test_money_has_two_decimals_or_more_and_is_never_rounded(box: Sandbox)
     ]
 
 
-async def test_a_value_that_could_not_be_read_is_no_empty_cell(box: Sandbox) -> None:
-    """A list says that it is unreadable, a record also what it is. Stderr says whose it is, as for an export."""
+async def test_an_unreadable_value_is_not_an_empty_cell(box: Sandbox) -> None:
+    """A list says that the value is unreadable. A record shows it. stderr names the record."""
     odd = {"first_name": {"a": 1}, "last_name": "Half", "consent": {"email": 1}, "telephone": ["[red]"]}
     listing(box, "customer", "/customers", odd, {"address": "x", "email": "a@example.com"})
 
@@ -328,8 +330,8 @@ async def test_a_value_that_could_not_be_read_is_no_empty_cell(box: Sandbox) -> 
     assert "telephone of 1 customer could not be read: cst-1" in got
 
 
-async def test_a_name_is_never_taken_for_a_style(box: Sandbox) -> None:
-    """What looks like the markup of a library is shown as it is, in lists, records and unknown attributes."""
+async def test_a_name_that_looks_like_markup_is_shown_unchanged(box: Sandbox) -> None:
+    """This holds for lists, records and unknown attributes."""
     names = ["[red]Ann[/red]", "[bold", "[/]", ":smile:", "[link=http://x]y[/link]", "\\[b]", "\\x41"]
     listing(box, "customer", "/customers", *({"first_name": name, "last_name": "Ng"} for name in names), {"[b]": "[i]"})
 
@@ -345,7 +347,7 @@ async def test_a_name_is_never_taken_for_a_style(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("columns", [250, 60, 20])
 async def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(box: Sandbox, columns: int) -> None:
-    """Long words go on in the next line; which columns have no room is said. Wide and combining letters count right."""
+    """Long words continue on the next line. The output names columns without room."""
     people = [
         {"first_name": "山田" * 10, "last_name": "e\u0301" * 30, "email": f"{'x' * 50}@example.com"},
         {"first_name": "שלום", "last_name": "محمد", "telephone": "+44 (0)20 7946 0477"},
@@ -363,8 +365,8 @@ async def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(box: 
     assert ("Not shown" in shown) == (columns < 250)
 
 
-async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: Sandbox) -> None:
-    """A long name or two do not fold the ids and times of all; columns that would fold most rows are left out."""
+async def test_80_columns_show_complete_ids_and_names(box: Sandbox) -> None:
+    """A few long names do not fold the other cells. Columns that would fold most rows are left out."""
     ids = [f"evt-{'x' * 16}{number:02}" for number in range(20)]
     names = ["Swan Lake in the Park"] * 18 + ["word " * 60, "q" * 300]
     rows = [
@@ -386,8 +388,8 @@ async def test_80_columns_are_enough_for_an_id_to_copy_and_a_name_to_read(box: S
 
 
 @pytest.mark.parametrize("columns", [0, 1, 19])
-async def test_a_terminal_too_narrow_for_a_table_gets_all_of_it(box: Sandbox, columns: int) -> None:
-    """It folds the lines itself; one that has no width gets 80 columns."""
+async def test_a_terminal_too_narrow_for_a_table_gets_the_complete_table(box: Sandbox, columns: int) -> None:
+    """The terminal folds the lines itself. A terminal without a width gets 80 columns."""
     listing(box, "customer", "/customers", {"first_name": "Ann", "email": "ann@example.com"})
 
     code, shown = await on_terminal("customers", "find", "ann", box=box, columns=columns)
@@ -399,8 +401,8 @@ async def test_a_terminal_too_narrow_for_a_table_gets_all_of_it(box: Sandbox, co
     assert "ann@exam" in got
 
 
-async def test_a_table_has_the_first_100_rows_unless_more_are_asked_for(many: Sandbox) -> None:
-    """The line at the end says how to get the rest; exactly 100 rows are all."""
+async def test_a_table_has_the_first_100_rows_without_a_limit(many: Sandbox) -> None:
+    """The last line says how to get more rows. Without more rows, there is no such line."""
     bookings = [{"ref": f"R{number}"} for number in range(101)]
     listing(many, "booking", "/dates/dat-1/bookings", *bookings)
     listing(many, "booking", "/dates/dat-2/bookings", *bookings[:100])
@@ -421,7 +423,7 @@ async def test_a_table_has_the_first_100_rows_unless_more_are_asked_for(many: Sa
     assert more not in some.out + some.err
 
 
-async def test_an_empty_list_says_so_on_a_terminal(box: Sandbox) -> None:
+async def test_an_empty_list_is_reported_on_a_terminal(box: Sandbox) -> None:
     """A pipe gets nothing, and a CSV its header."""
     listing(box, "event", "/events")
 
@@ -435,8 +437,8 @@ async def test_an_empty_list_says_so_on_a_terminal(box: Sandbox) -> None:
     assert table(as_csv.out) == []
 
 
-async def test_that_nobody_is_a_duplicate_is_said_once(box: Sandbox) -> None:
-    """As `customers find` says it."""
+async def test_the_absence_of_duplicates_is_reported_once(box: Sandbox) -> None:
+    """The summary reports it, or the line "No rows" with `--quiet`."""
     for customer_id in box.customers.ids():
         box.customers.purge(customer_id)
 
@@ -448,8 +450,8 @@ async def test_that_nobody_is_a_duplicate_is_said_once(box: Sandbox) -> None:
     assert "No rows" not in shown[1]
 
 
-async def test_that_nobody_is_found_is_said_once(box: Sandbox) -> None:
-    """By the summary, or without it in the place of the table."""
+async def test_an_unsuccessful_search_is_reported_once(box: Sandbox) -> None:
+    """The summary reports it, or the line "No rows" with `--quiet`."""
     found = await on_terminal("customers", "find", "nobody-at-all", box=box)
     quiet = await on_terminal("customers", "find", "nobody-at-all", "-q", box=box)
 
@@ -459,7 +461,9 @@ async def test_that_nobody_is_found_is_said_once(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("columns", "least"), [(80, 57), (40, 20), (30, 20)])
-async def test_the_values_of_a_narrow_record_keep_twenty_cells(box: Sandbox, columns: int, least: int) -> None:
+async def test_the_values_of_a_narrow_record_keep_at_least_twenty_columns(
+    box: Sandbox, columns: int, least: int
+) -> None:
     """The names are folded first."""
     listing(box, "customer", "/customers", {"email": "x" * 60})
 
@@ -468,8 +472,8 @@ async def test_the_values_of_a_narrow_record_keep_twenty_cells(box: Sandbox, col
     assert max(line.count("x") for line in lines(shown)) == least
 
 
-async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) -> None:
-    """The error follows them, with its exit code."""
+async def test_a_list_that_fails_shows_the_rows_that_were_read(many: Sandbox) -> None:
+    """The error follows them."""
     many.fail(page=2, status=501)
 
     code, shown = await on_terminal("customers", "find", "@", "--limit", "200", box=many)
@@ -479,8 +483,8 @@ async def test_a_list_that_fails_shows_the_rows_that_have_come(many: Sandbox) ->
     assert "answered 501" in lines(shown)[-1]
 
 
-async def test_ctrl_c_shows_the_rows_that_have_come(many: Sandbox) -> None:
-    """Somebody who has waited for the first ones need not wait for the rest, and sees that it is not all."""
+async def test_ctrl_c_shows_the_rows_that_were_read(many: Sandbox) -> None:
+    """The last line says that these are not all rows."""
     many.fail(page=2, slow=60)
 
     code, shown = await on_terminal(
@@ -505,8 +509,10 @@ async def test_ctrl_c_shows_the_rows_that_have_come(many: Sandbox) -> None:
         ({"TERM": "dumb"}, False),
     ],
 )
-async def test_colour_is_only_for_terminals_that_have_it(box: Sandbox, env: dict[str, str], coloured: bool) -> None:
-    """NO_COLOR and a terminal without colours hold; the words say all that a colour says."""
+async def test_colour_is_used_only_on_terminals_that_support_it(
+    box: Sandbox, env: dict[str, str], coloured: bool
+) -> None:
+    """NO_COLOR turns it off. The words say everything that a colour says."""
     listing(box, "customer", "/customers", {"first_name": "Ann", "telephone": ["x"]})
 
     _, shown = await on_terminal("customers", "find", "ann", box=box, env=env)
@@ -516,7 +522,7 @@ async def test_colour_is_only_for_terminals_that_have_it(box: Sandbox, env: dict
 
 
 async def test_a_table_in_a_pipe_has_no_colour(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even if the environment wants one; it is 80 columns wide, or as COLUMNS says."""
+    """FORCE_COLOR does not change that. The table has 80 columns, or the number in COLUMNS."""
     listing(box, "customer", "/customers", {"first_name": "Ann " * 50, "telephone": ["x"]})
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -530,8 +536,8 @@ async def test_a_table_in_a_pipe_has_no_colour(box: Sandbox, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-async def test_a_terminal_of_any_encoding_shows_a_table(box: Sandbox, encoding: str) -> None:
-    """What it cannot show is an escape, and the columns still stand below each other."""
+async def test_a_table_is_aligned_on_a_terminal_of_any_encoding(box: Sandbox, encoding: str) -> None:
+    """Letters that the encoding lacks are shown as escapes."""
     listing(
         box, "customer", "/customers", {"first_name": "Zoë 山", "email": "a@example.com"}, {"email": "b@example.com"}
     )
@@ -552,8 +558,8 @@ async def test_a_terminal_of_any_encoding_shows_a_table(box: Sandbox, encoding: 
 
 
 @pytest.mark.parametrize("format_", ["json", "csv"])
-async def test_a_format_that_is_named_holds_on_a_terminal(box: Sandbox, format_: str) -> None:
-    """It is what a pipe gets, also for one record."""
+async def test_a_named_format_is_used_on_a_terminal(box: Sandbox, format_: str) -> None:
+    """The output is that of a pipe, even for one record."""
     listing(box, "customer", "/customers", {"first_name": "Zoë"})
 
     commands = [("customers", *what, "--format", format_) for what in (("find", "z", "-q"), ("get", "cst-1"))]

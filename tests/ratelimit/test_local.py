@@ -1,4 +1,4 @@
-"""The limiter of one process: never over the limit, nobody starves, nothing is left behind."""
+"""The limiter of one process: it keeps the limit, serves every call and forgets unused keys."""
 
 import asyncio
 import gc
@@ -34,7 +34,7 @@ def run(main: Coroutine[object, object, None], loop: VirtualLoop) -> None:
 
 @define
 class Caller:
-    """One request: when it asks, how long its attempt takes, when within it the server counts, when it gives up."""
+    """One request: when it asks for a slot, how long it takes, when the server counts it, and when it gives up."""
 
     asks: float
     latency: float
@@ -48,7 +48,7 @@ class Caller:
 
 
 async def call(caller: Caller, limiter: RateLimiter, asked: list[Caller], granted: list[Caller]) -> None:
-    """Make the request; however it ends, the server counts it at some moment between its start and its end."""
+    """Make the request. The server counts it at some moment between its start and its end."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(caller.asks)
     asked.append(caller)
@@ -102,8 +102,8 @@ callers_of_one_key = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(callers=callers_of_one_key, limit=st.integers(1, 100), pace=st.booleans())
-def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Caller], limit: int, pace: bool) -> None:
-    """Whoever asks when, takes how long and gives up where: the limit holds, all others are served, in their order."""
+def test_no_window_exceeds_the_limit_and_every_call_is_served(callers: list[Caller], limit: int, pace: bool) -> None:
+    """Calls ask at any time, take any time, and may give up. The others are served in their order."""
 
     async def main() -> None:
         limiter = limiter_of(limit, loop, pace=pace)
@@ -112,7 +112,7 @@ def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Ca
         assert most_in_a_window(callers) <= limit
         assert all(caller.started is not None for caller in callers if not caller.given_up)
         for priority in ("interactive", "bulk"):
-            # In one and the same moment, one who asks gets on before those who have to be woken.
+            # Of the calls of one moment, a new one may start before those that must first be woken.
             starts = [c.started for c in asked if c.priority == priority and c.started is not None]
             assert starts == sorted(starts)
         await asyncio.sleep(PER)
@@ -129,10 +129,10 @@ def test_no_window_holds_more_than_the_limit_and_nobody_starves(callers: list[Ca
     counted=st.floats(0, 1),
     priority=st.sampled_from(["interactive", "bulk"]),
 )
-def test_with_work_waiting_the_quota_is_used(
+def test_waiting_calls_use_nearly_the_whole_quota(
     latencies: list[float], slow: float, counted: float, priority: Literal["interactive", "bulk"]
 ) -> None:
-    """At least 95 % at latencies up to 3 s, above that 0.99 of what a slot held so long allows; of 235 for bulk."""
+    """They use at least 95 % at latencies up to 3 s, and 99 % of what longer latencies allow. Bulk has 235."""
     callers = [Caller(0, slow + latencies[n % len(latencies)], counted, None, priority) for n in range(240 * 4)]
 
     async def main() -> None:
@@ -164,8 +164,8 @@ def test_six_hundred_calls_take_two_windows(latency: float) -> None:
     assert max(caller.started or 0.0 for caller in callers) == pytest.approx(2 * (PER + latency), abs=0.01)
 
 
-def test_an_interactive_call_takes_the_next_slot_and_bulk_keeps_five_of_240_free_for_it() -> None:
-    """While 300 bulk calls use up the limit, five interactive calls go at once, and the sixth with the next slot."""
+def test_bulk_leaves_five_of_240_slots_to_interactive_calls() -> None:
+    """While 300 bulk calls wait, five interactive calls start at once, and the sixth gets the next slot."""
     bulk = [Caller(0, 0.1, 0.5, None, "bulk") for _ in range(300)]
     interactive = [Caller(1 + n, 0.1, 0.5, None, "interactive") for n in range(6)]
 
@@ -181,7 +181,7 @@ def test_an_interactive_call_takes_the_next_slot_and_bulk_keeps_five_of_240_free
     assert min(caller.started for caller in bulk if caller.started) >= PER + 0.1
 
 
-def test_bulk_gets_one_slot_in_ten_however_many_interactive_calls_wait() -> None:
+def test_bulk_gets_one_slot_in_ten_while_interactive_calls_wait() -> None:
     """With both waiting all the time, nine interactive calls go before each bulk call."""
     callers = [Caller(0, 0.1, 0.5, None, "interactive") for _ in range(200)]
     callers += [Caller(0, 0.1, 0.5, None, "bulk") for _ in range(20)]
@@ -198,8 +198,8 @@ def test_bulk_gets_one_slot_in_ten_however_many_interactive_calls_wait() -> None
     assert later.count("bulk") == 16
 
 
-async def test_a_cancelled_waiter_gives_its_place_to_the_next() -> None:
-    """Cancelled while waiting, or in the moment of its turn, a call takes no slot with it."""
+async def test_a_call_that_is_cancelled_while_it_waits_takes_no_slot() -> None:
+    """The other calls are served in their order."""
     limiter = LocalRateLimiter(RateLimit(1, per=0.05))
     started: list[int] = []
 
@@ -216,8 +216,8 @@ async def test_a_cancelled_waiter_gives_its_place_to_the_next() -> None:
     assert started == [0, 2, 4]
 
 
-async def test_a_slot_granted_to_a_task_that_is_cancelled_before_it_runs_is_free_again() -> None:
-    """The turn came and the cancellation too, in one turn of the loop: the slot goes to nobody."""
+async def test_the_slot_of_a_task_that_is_cancelled_before_it_runs_is_free_again() -> None:
+    """The slot is granted and the task is cancelled in the same iteration of the event loop."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(1, per=60), clock=lambda: clock[0])
     async with limiter.slot(key="k", priority="bulk"):
@@ -239,8 +239,8 @@ async def test_a_slot_granted_to_a_task_that_is_cancelled_before_it_runs_is_free
         assert "0 free, 1 in flight, 0 waiting" in repr(limiter)
 
 
-def test_a_pause_holds_everybody_of_a_key_and_nobody_else() -> None:
-    """During a pause no slot of the key is given out; a shorter one does not end it; nonsense does nothing."""
+def test_a_pause_stops_all_calls_of_its_key_and_no_others() -> None:
+    """A shorter pause does not end it, and a pause of an invalid length has no effect."""
     paused = [Caller(n, 0.1, 0.5, None, "interactive") for n in range(5)]
     free = [Caller(n, 0.1, 0.5, None, "interactive", key="other") for n in range(5)]
 
@@ -260,7 +260,7 @@ def test_a_pause_holds_everybody_of_a_key_and_nobody_else() -> None:
     assert [caller.started for caller in free] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
-def test_a_pause_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_repeated_pauses_are_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Ten answers 429 at once are one pause, and the key is not in the line."""
     caplog.set_level("INFO")
     limiter = LocalRateLimiter(RateLimit(240))
@@ -274,8 +274,8 @@ def test_a_pause_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> Non
     assert [r.getMessage() for r in caplog.records] == ["The API asks for a pause: no request with this key for 5.0 s."]
 
 
-def test_a_limiter_outlives_its_event_loop() -> None:
-    """What was used in one loop counts in the next, also if the first was closed with a waiter and a slot in it."""
+def test_a_limiter_keeps_its_count_after_its_event_loop_is_closed() -> None:
+    """Slots used in one loop count in the next, even if the first was closed with a waiting call."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(2, per=60), clock=lambda: clock[0])
 
@@ -291,11 +291,11 @@ def test_a_limiter_outlives_its_event_loop() -> None:
     loop = asyncio.new_event_loop()
     tasks = loop.run_until_complete(start())
     assert "0 free, 2 in flight, 1 waiting" in repr(limiter)
-    loop.set_exception_handler(lambda *_: None)  # it complains of tasks that were dropped while they waited
+    loop.set_exception_handler(lambda *_: None)  # asyncio reports tasks that were dropped while they waited
     loop.close()
 
     async def wait_a_window() -> None:
-        limiter._windows["k"].queue()  # now it is seen that the loop is gone
+        limiter._windows["k"].queue()  # here the limiter notices that the loop is closed
         clock[0] = 61.0
 
     async def use_both() -> None:
@@ -310,8 +310,8 @@ def test_a_limiter_outlives_its_event_loop() -> None:
     assert "0 in flight, 0 waiting" in repr(limiter)
 
 
-def test_two_event_loops_in_threads_share_one_log() -> None:
-    """Two loops at a time keep to one limit together."""
+def test_two_event_loops_in_threads_share_one_limit() -> None:
+    """They make 30 calls, and no window has more than ten."""
     limiter = LocalRateLimiter(RateLimit(10, per=0.4))
     loop_of_time = asyncio.new_event_loop()
     starts: list[float] = []
@@ -336,7 +336,7 @@ def test_two_event_loops_in_threads_share_one_log() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork_the_slots_in_flight_are_counted_as_used() -> None:
-    """In the child nobody puts the parent's slots back: they are free one window after the fork."""
+    """The child cannot release the parent's slots. They are free one window after the fork."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(3, per=60), clock=lambda: clock[0])
 
@@ -360,8 +360,8 @@ def test_after_a_fork_the_slots_in_flight_are_counted_as_used() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-async def test_a_slot_asked_for_early_counts_when_it_is_entered() -> None:
-    """A slot made before its key was forgotten takes its place in the log that there is then."""
+async def test_a_slot_counts_when_it_is_entered_not_when_it_is_created() -> None:
+    """The limiter may have forgotten the key between the two."""
     limiter = LocalRateLimiter(RateLimit(2, per=3600))
     early = [limiter.slot(key="k", priority="interactive") for _ in range(2)]
     assert repr(limiter) == "<LocalRateLimiter 2 per 3600 s>"
@@ -371,7 +371,7 @@ async def test_a_slot_asked_for_early_counts_when_it_is_entered() -> None:
 
 
 async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:
-    """The repr shows the keys in use by the beginning of their hash; a new key makes room of those at rest."""
+    """The repr shows the beginning of the hash of each used key. A new key removes the unused ones."""
     clock = [0.0]
     limiter = LocalRateLimiter(RateLimit(2, per=60), clock=lambda: clock[0])
     for key in ("a" * 64, "b" * 64):
@@ -387,8 +387,8 @@ async def test_a_key_is_forgotten_one_window_after_its_last_use() -> None:
         assert list(limiter._windows) == ["c"]
 
 
-async def test_a_new_key_costs_the_same_however_many_keys_there_are() -> None:
-    """Only a few windows are looked at for each, and yet all that are at rest are forgotten in time."""
+async def test_the_cost_of_a_new_key_does_not_grow_with_the_number_of_keys() -> None:
+    """Each new key looks at a few windows only, and yet all unused keys are forgotten."""
     times, now = [0], [0.0]
 
     def clock() -> float:
@@ -410,8 +410,8 @@ async def test_a_new_key_costs_the_same_however_many_keys_there_are() -> None:
     assert repr(limiter) == "<LocalRateLimiter 2 per 60 s>"
 
 
-def test_no_slot_is_given_out_twice_while_another_thread_forgets_its_key() -> None:
-    """Six event loops use forty keys that are at rest again and again: of each, one slot is held at a time."""
+def test_no_slot_is_granted_twice_while_another_thread_forgets_its_key() -> None:
+    """Six event loops use forty keys that are forgotten again and again. Each key has one slot at a time."""
     limiter = LocalRateLimiter(RateLimit(1, per=0.0001))
     held, most = Counter[str](), Counter[str]()
     lock = threading.Lock()
@@ -442,7 +442,7 @@ def test_no_slot_is_given_out_twice_while_another_thread_forgets_its_key() -> No
 
 
 async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:
-    """Of ten for three processes, each takes three; more have to wait."""
+    """The limit is ten for three processes. Each takes three, and further calls wait."""
     limiter = LocalRateLimiter(RateLimit(10, per=3600, share=3))
     for _ in range(3):
         async with limiter.slot(key="k", priority="interactive"):
@@ -454,13 +454,13 @@ async def test_a_share_is_the_limit_divided_and_rounded_down() -> None:
             pass
 
 
-def test_clients_of_one_rate_share_a_limiter() -> None:
-    """The limiter of a process is found by its rate."""
+def test_equal_rates_share_a_limiter() -> None:
+    """A process has one limiter for each rate."""
     assert shared(RateLimit(240)) is shared(RateLimit(240, per=60))
     assert shared(RateLimit(240)) is not shared(RateLimit(120))
 
 
 async def test_an_unknown_priority_is_refused() -> None:
-    """A priority that does not exist raises, rather than waiting in no line."""
+    """The call raises instead of waiting for ever."""
     with pytest.raises(ValueError, match="interactive"):
         LocalRateLimiter(RateLimit(1)).slot(key="k", priority="urgent")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Single calls find a free slot while bulk runs, and bulk that is alone is not slowed down."""
+"""Single calls find a free slot while bulk runs. Bulk without single calls is not slowed down."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ LIMIT = 240
 
 @define
 class Traffic:
-    """What happened: when each request began, and how long single calls waited, by when they asked."""
+    """What happened: when each bulk call began, and when each single call asked and how long it waited."""
 
     bulk: list[float] = field(factory=list)
     waits: list[tuple[float, float]] = field(factory=list)
@@ -110,8 +110,8 @@ def mixed(
 
 
 @pytest.mark.parametrize("workers", [9, 300])
-def test_a_web_page_does_not_hang_behind_the_nightly_export(workers: int) -> None:
-    """Three minutes of both: no window has too many, at least 96 % of the quota is used, single calls hardly wait."""
+def test_single_calls_hardly_wait_while_a_bulk_job_runs(workers: int) -> None:
+    """In three minutes of both, no window exceeds the limit, and at least 96 % of the quota is used."""
     traffic = mixed(RateLimit(LIMIT), workers=workers)
 
     assert traffic.most_in_a_window <= LIMIT
@@ -121,8 +121,8 @@ def test_a_web_page_does_not_hang_behind_the_nightly_export(workers: int) -> Non
     assert traffic.waits_after(0)[-1] <= 10
 
 
-def test_after_half_of_a_window_bulk_goes_at_the_pace_that_the_limit_allows() -> None:
-    """120 calls at once, two a second until those are free again, then four a second, of which singles take some."""
+def test_bulk_is_paced_after_half_of_a_window() -> None:
+    """120 calls start at once, then two a second until those slots are free again, then about four a second."""
     traffic = mixed(RateLimit(LIMIT), workers=300)
 
     assert sum(then < 0.01 for then in traffic.bulk) == 119  # the single call had the first slot
@@ -133,8 +133,8 @@ def test_after_half_of_a_window_bulk_goes_at_the_pace_that_the_limit_allows() ->
     assert max(later - earlier for earlier, later in pairwise(later)) < 2
 
 
-def test_bulk_that_is_alone_takes_all_it_may_at_once() -> None:
-    """200 calls begin in the same moment: nobody else is there."""
+def test_bulk_without_single_calls_is_not_paced() -> None:
+    """200 calls begin at the same moment."""
     traffic = Traffic()
 
     async def main(loop: asyncio.AbstractEventLoop) -> None:
@@ -145,8 +145,8 @@ def test_bulk_that_is_alone_takes_all_it_may_at_once() -> None:
     assert traffic.bulk == [0.0] * 200
 
 
-def test_pacing_can_be_asked_for() -> None:
-    """With `pace=True` bulk takes half of the slots at once, although no single call was made."""
+def test_pace_true_paces_bulk_without_single_calls() -> None:
+    """Bulk takes half of the slots at once."""
     traffic = Traffic()
 
     async def main(loop: asyncio.AbstractEventLoop) -> None:
@@ -160,8 +160,8 @@ def test_pacing_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "at_once"), [(9.9, 120), (10.1, 200)])
-def test_single_calls_are_expected_for_ten_minutes_after_one(minutes: float, at_once: int) -> None:
-    """Then bulk is alone again."""
+def test_bulk_is_paced_for_ten_minutes_after_a_single_call(minutes: float, at_once: int) -> None:
+    """After that, all bulk calls start at once again."""
     traffic = Traffic()
 
     async def main(loop: asyncio.AbstractEventLoop) -> None:
@@ -174,8 +174,8 @@ def test_single_calls_are_expected_for_ten_minutes_after_one(minutes: float, at_
     assert traffic.bulk.count(traffic.bulk[0]) == at_once
 
 
-def test_single_calls_of_another_key_do_not_matter() -> None:
-    """Each box office is on its own."""
+def test_single_calls_of_another_key_do_not_pace_bulk() -> None:
+    """Each key belongs to another box office."""
     starts: list[float] = []
 
     async def main(loop: asyncio.AbstractEventLoop) -> None:
@@ -201,10 +201,10 @@ def test_single_calls_of_another_key_do_not_matter() -> None:
     workers=st.sampled_from([1, 9, 100]),
     limit=st.integers(120, 300),
 )
-def test_single_calls_hardly_wait_whatever_bulk_does(
+def test_paced_bulk_of_any_kind_hardly_delays_single_calls(
     latencies: list[float], counted: float, every: float, workers: int, limit: int
 ) -> None:
-    """Whenever the server counts and however long it takes, if single calls need a quarter of the limit at most."""
+    """This holds for any latency, if single calls need a quarter of the limit at most."""
     rate = RateLimit(limit, pace=True)
     turns = iter(range(10**6))
     traffic = mixed(
@@ -227,10 +227,8 @@ def test_single_calls_hardly_wait_whatever_bulk_does(
     back=st.lists(st.floats(0, 60), max_size=300),
     last=st.floats(-60, 0),
 )
-def test_a_paced_call_waits_until_the_last_slot_is_back_and_no_longer(
-    limit: int, back: list[float], last: float
-) -> None:
-    """Nobody starves: each wait has an end."""
+def test_a_paced_call_waits_at_most_until_the_last_slot_is_free(limit: int, back: list[float], last: float) -> None:
+    """Half of the slots are given out without a wait."""
     times = sorted(back[:limit])[:: step_of(limit)]
     found = bulk_may_take_one_at(limit, times, last)
 
@@ -239,8 +237,8 @@ def test_a_paced_call_waits_until_the_last_slot_is_back_and_no_longer(
     assert (found == -inf) == at_once
 
 
-def test_single_calls_that_begin_while_a_job_is_at_work_wait_until_the_minute_is_over() -> None:
-    """The job was alone and has used the slots: five are left, and a minute later nobody waits any more."""
+def test_single_calls_that_start_during_a_job_wait_for_one_window_at_most() -> None:
+    """The job was not paced and has left five slots. A minute later, single calls hardly wait."""
     traffic = Traffic()
 
     async def main(loop: asyncio.AbstractEventLoop) -> None:
@@ -258,8 +256,8 @@ def test_single_calls_that_begin_while_a_job_is_at_work_wait_until_the_minute_is
     assert traffic.waits_after(90)[-1] < 2
 
 
-def test_pacing_costs_little_however_high_the_limit_is() -> None:
-    """Half of 100,000 slots go at once; for the others not all slots are looked at each time."""
+def test_pacing_looks_at_few_slots_even_if_the_limit_is_high() -> None:
+    """Half of 100,000 slots are granted at once. For the others, the limiter does not look at all slots."""
     looked_at: list[int] = []
 
     class Times(list[float]):
@@ -275,8 +273,8 @@ def test_pacing_costs_little_however_high_the_limit_is() -> None:
     assert len(looked_at) < 500
 
 
-def test_bulk_of_one_event_loop_is_not_put_off_for_ever_by_single_calls_of_another() -> None:
-    """In each window it gets a slot, however many single calls take theirs in another thread."""
+def test_single_calls_of_one_event_loop_do_not_starve_bulk_of_another() -> None:
+    """Twenty tasks make single calls in another thread without a break."""
     limiter = LocalRateLimiter(RateLimit(10, per=0.5))
     done = threading.Event()
 
@@ -302,8 +300,8 @@ def test_bulk_of_one_event_loop_is_not_put_off_for_ever_by_single_calls_of_anoth
         crowd.result()
 
 
-async def test_a_long_list_is_not_paced_because_of_its_own_first_page() -> None:
-    """Somebody may wait for its first page, but 200 pages are a job: they take the time of 200 answers."""
+async def test_the_first_page_of_a_long_list_does_not_pace_the_list() -> None:
+    """A user may wait for its first page, but 200 pages are a bulk job."""
     async with Sandbox(customers=200) as box:
         limiter = LocalRateLimiter(RateLimit(LIMIT, per=3600))
         async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
@@ -313,7 +311,7 @@ async def test_a_long_list_is_not_paced_because_of_its_own_first_page() -> None:
 
 
 @pytest.mark.parametrize("what", ["a get", "a list of one page", "the first of a long list"])
-async def test_what_somebody_waits_for_is_a_single_call(
+async def test_a_call_that_a_user_waits_for_paces_bulk(
     what: Literal["a get", "a list of one page", "the first of a long list"],
 ) -> None:
     """After it, bulk takes half of a window at once and no more."""
@@ -338,8 +336,8 @@ async def test_what_somebody_waits_for_is_a_single_call(
     assert "bulk is paced" in said
 
 
-def test_of_two_lists_that_go_on_neither_is_a_single_call() -> None:
-    """Whichever of them goes on first."""
+def test_a_list_with_a_second_page_is_not_a_single_call() -> None:
+    """Of two lists that begin at the same time, either may go on first."""
     single_calls = SingleCalls()
     one, other = FirstPage(), FirstPage()
     single_calls.note("key", cast(Priority, one), 0.0)
@@ -352,8 +350,8 @@ def test_of_two_lists_that_go_on_neither_is_a_single_call() -> None:
     assert single_calls.expected_for("key", 2.0) == 0.0
 
 
-def test_a_list_of_one_page_is_not_forgotten_among_many_jobs() -> None:
-    """Somebody waited for it, whatever came later."""
+def test_a_list_of_one_page_is_a_single_call_among_many_longer_lists() -> None:
+    """A user waited for it, and the lists after it do not change that."""
     single_calls = SingleCalls()
     for number in range(1000):
         page = FirstPage()
@@ -363,8 +361,8 @@ def test_a_list_of_one_page_is_not_forgotten_among_many_jobs() -> None:
     assert single_calls.expected_for("key", 1.0) == 599.0
 
 
-def test_the_memory_of_single_calls_does_not_grow_with_keys_that_are_gone() -> None:
-    """A process that serves thousands of box offices forgets those at rest."""
+def test_single_calls_of_unused_keys_are_forgotten() -> None:
+    """A process may serve thousands of box offices."""
     single_calls = SingleCalls()
     for n in range(10_000):
         single_calls.note(f"key {n}", "interactive", float(n))
@@ -374,7 +372,7 @@ def test_the_memory_of_single_calls_does_not_grow_with_keys_that_are_gone() -> N
 
 
 async def test_keys_of_one_group_share_one_window() -> None:
-    """Whether the API counts by key or by address is not known: a group counts by name."""
+    """It is not known whether the API counts by key or by address. A group counts by its name."""
     limiter = LocalRateLimiter(RateLimit(2, per=3600, group="office"))
     for key in ("a", "b"):
         async with limiter.slot(key=key, priority="interactive"):
@@ -386,8 +384,8 @@ async def test_keys_of_one_group_share_one_window() -> None:
             pass
 
 
-async def test_a_pause_holds_all_keys_of_a_group() -> None:
-    """An answer 429 to one key concerns the address of all."""
+async def test_a_pause_stops_all_keys_of_a_group() -> None:
+    """An answer 429 to one key may concern the address of all of them."""
     limiter = LocalRateLimiter(RateLimit(240, group="office"))
     await limiter.pause(3600, key="a")
 
@@ -397,7 +395,7 @@ async def test_a_pause_holds_all_keys_of_a_group() -> None:
 
 
 async def test_clients_of_one_group_share_a_limit() -> None:
-    """Two keys at one server that counts all requests: none is refused."""
+    """The server counts the requests of both clients together, and refuses none."""
     async with Sandbox(customers=1, rate_limit=(10, 1.0)) as box:
         rate = RateLimit(10, per=1.0, group="office")
         async with (
@@ -410,15 +408,15 @@ async def test_clients_of_one_group_share_a_limit() -> None:
     assert {request.status for request in box.requests} == {200}
 
 
-def test_one_client_may_ask_for_pacing_and_still_shares_the_limit_of_the_others() -> None:
-    """Otherwise both would use the whole limit."""
+def test_a_client_with_pacing_shares_the_limit_of_the_others() -> None:
+    """With separate limiters, each would use the whole limit."""
     rate = RateLimit(77)
     assert shared(RateLimit(77, pace=True)) is shared(rate)
     assert shared(rate).always_paces
 
 
 @pytest.mark.parametrize("wrong", [{"group": ""}, {"group": " "}, {"group": 7}, {"pace": "yes"}, {"pace": 1}])
-def test_a_group_is_a_name_and_pace_is_a_switch(wrong: dict[str, object]) -> None:
-    """Anything else is refused, with its name."""
+def test_an_invalid_group_or_pace_is_refused(wrong: dict[str, object]) -> None:
+    """A group is a text, and pace is True or False. The error names the option."""
     with pytest.raises(ConfigurationError, match=f"RateLimit.{next(iter(wrong))} must be"):
         RateLimit(**wrong)  # type: ignore[arg-type]  # on purpose

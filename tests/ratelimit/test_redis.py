@@ -29,7 +29,7 @@ async def take(limiter: RedisRateLimiter, *, key: str = "a", priority: Priority 
 
 
 def most_in(seconds: float, times: list[float]) -> int:
-    """Return the most of these moments that lie within so many seconds."""
+    """Return the largest number of these moments within `seconds`."""
     return max(sum(first <= moment < first + seconds for moment in times) for first in times)
 
 
@@ -37,7 +37,7 @@ WORKER = """
 import asyncio, sys, time
 url, base_url, requests, offset = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 right = time.time
-time.time = lambda: right() + offset  # the clock of another machine
+time.time = lambda: right() + offset  # as on a machine with another clock
 
 from ticketsource_async import AttemptEvent, TicketSource
 from ticketsource_async.ratelimit.redis import RedisRateLimiter
@@ -63,7 +63,7 @@ asyncio.run(main())
 async def start_worker(
     redis_server: RedisServer, box: Sandbox, requests: int, offset: float = 0.0
 ) -> asyncio.subprocess.Process:
-    """Start a process that makes so many requests, with a clock that is so many seconds off."""
+    """Start a process that makes `requests` requests, with a clock that is `offset` seconds ahead."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", WORKER, redis_server.url, box.url, str(requests), str(offset)),
         stdout=subprocess.PIPE,
@@ -81,7 +81,7 @@ async def counts(worker: asyncio.subprocess.Process) -> tuple[int, int]:
 async def test_processes_share_the_limit_even_if_their_clocks_differ(
     redis_server: RedisServer, offsets: tuple[float, ...]
 ) -> None:
-    """A server that counts answers none of them 429, and all of them come to their end."""
+    """The server counts the requests and answers none of them 429."""
     async with Sandbox(customers=5, rate_limit=(20, 1.0)) as box:
         workers = [await start_worker(redis_server, box, 30, offset) for offset in offsets]
         found = await asyncio.gather(*map(counts, workers))
@@ -89,8 +89,8 @@ async def test_processes_share_the_limit_even_if_their_clocks_differ(
     assert found == [(30, 0)] * len(offsets)
 
 
-async def test_it_goes_on_after_redis_was_restarted_or_has_forgotten_its_scripts(redis_server: RedisServer) -> None:
-    """A restart loses the window, so the server may refuse some; nothing is lost and nobody hangs."""
+async def test_calls_continue_after_redis_restarts_or_loses_its_scripts(redis_server: RedisServer) -> None:
+    """A restart loses the window, so the server may refuse some requests. In the end all calls succeed."""
     async with Sandbox(customers=5, rate_limit=(20, 1.0)) as box:
         worker = await start_worker(redis_server, box, 100)
         assert worker.stdout is not None
@@ -104,7 +104,7 @@ async def test_it_goes_on_after_redis_was_restarted_or_has_forgotten_its_scripts
     assert done == 100
 
 
-async def test_keys_that_nobody_uses_leave_nothing_behind(redis_server: RedisServer) -> None:
+async def test_unused_keys_are_forgotten(redis_server: RedisServer) -> None:
     """A process that serves thousands of keys does not grow with them."""
     async with RedisRateLimiter(redis_server.url, 10, 60) as limiter:
         await asyncio.gather(*(take(limiter, key=str(n % 50)) for n in range(100)))
@@ -112,8 +112,8 @@ async def test_keys_that_nobody_uses_leave_nothing_behind(redis_server: RedisSer
         assert len(limiter._desk().turns) == 0
 
 
-async def test_a_limit_is_never_exceeded_in_any_window(redis_server: RedisServer) -> None:
-    """Of many that ask at once, no more than the limit get a slot in one window."""
+async def test_no_window_exceeds_the_limit(redis_server: RedisServer) -> None:
+    """Many calls ask at once, and are served in their order."""
     async with RedisRateLimiter(redis_server.url, 10, 1) as limiter:
         times = await asyncio.gather(*(take(limiter) for _ in range(25)))
 
@@ -121,10 +121,10 @@ async def test_a_limit_is_never_exceeded_in_any_window(redis_server: RedisServer
     assert times == sorted(times)
 
 
-async def test_slots_of_a_process_that_was_killed_are_free_after_a_window_and_not_before(
+async def test_the_slots_of_a_killed_process_are_free_after_one_window(
     redis_server: RedisServer,
 ) -> None:
-    """What it had in hand stays taken for one window."""
+    """Before that, they count as used."""
     code = (
         "import asyncio, sys\n"
         "from ticketsource_async.ratelimit.redis import RedisRateLimiter\n"
@@ -147,8 +147,8 @@ async def test_slots_of_a_process_that_was_killed_are_free_after_a_window_and_no
         assert 1.5 < await take(limiter) - taken < 20
 
 
-async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end_it(redis_server: RedisServer) -> None:
-    """Two limiters, as in two processes: no slot of the key while it lasts, those of others as ever."""
+async def test_all_limiters_keep_a_pause_and_a_shorter_one_does_not_end_it(redis_server: RedisServer) -> None:
+    """Two limiters act for two processes. Another key is not paused."""
     async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
         began = time.monotonic()
         await one.pause(1.0, key="a")
@@ -159,16 +159,16 @@ async def test_a_pause_seen_by_one_is_kept_by_all_and_a_shorter_one_does_not_end
         assert await take(other) - began >= 1.0
 
 
-async def test_of_pauses_set_at_the_same_moment_the_longest_holds(redis_server: RedisServer) -> None:
-    """Many processes see a 429 at once, and not all are asked to wait as long."""
+async def test_the_longest_of_simultaneous_pauses_holds(redis_server: RedisServer) -> None:
+    """Many processes may get a 429 at the same time, each with another wait."""
     async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
         for key in map(str, range(50)):
             await asyncio.gather(one.pause(60, key=key), other.pause(0.5, key=key), one.pause(1, key=key))
             assert int(str(redis_server.ask().pttl(f"ticketsource:{key}:pause"))) > 50_000
 
 
-async def test_a_pause_outlives_a_redis_that_forgets(redis_server: RedisServer) -> None:
-    """Who has seen the pause keeps it, and tells the others once Redis is back."""
+async def test_a_pause_is_kept_when_redis_loses_its_data(redis_server: RedisServer) -> None:
+    """A limiter that knows the pause keeps it, and writes it again when Redis answers."""
     async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
         began = time.monotonic()
         await one.pause(3.0, key="a")
@@ -182,8 +182,8 @@ async def test_a_pause_outlives_a_redis_that_forgets(redis_server: RedisServer) 
         assert await waiting - began >= 3.0
 
 
-async def test_a_process_on_its_local_share_keeps_a_pause_that_another_has_seen(redis_server: RedisServer) -> None:
-    """It learned of it from Redis, before that went."""
+async def test_a_limiter_on_its_local_share_keeps_the_pause_of_another(redis_server: RedisServer) -> None:
+    """It read the pause from Redis before Redis stopped."""
     async with RedisRateLimiter(redis_server.url) as one, RedisRateLimiter(redis_server.url) as other:
         began = time.monotonic()
         await one.pause(2.0, key="a")
@@ -196,15 +196,15 @@ async def test_a_process_on_its_local_share_keeps_a_pause_that_another_has_seen(
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0, -1])
-async def test_a_pause_without_a_sensible_length_is_none(redis_server: RedisServer, seconds: float) -> None:
-    """As in the limiter of one process."""
+async def test_a_pause_of_an_invalid_length_has_no_effect(redis_server: RedisServer, seconds: float) -> None:
+    """It is the same in the limiter of one process."""
     async with RedisRateLimiter(redis_server.url) as limiter:
         await limiter.pause(seconds, key="a")
         await asyncio.wait_for(take(limiter), 10)
 
 
-async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> None:
-    """A window later nothing is left but that single calls are expected for ten minutes; no name has a key in it."""
+async def test_everything_that_is_stored_in_redis_expires(redis_server: RedisServer) -> None:
+    """The slots and pauses expire within two windows. A single call is remembered for ten minutes."""
     async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
         await take(limiter, priority="bulk")
         await limiter.pause(0.2, key="a")
@@ -218,7 +218,7 @@ async def test_all_that_is_kept_in_redis_expires(redis_server: RedisServer) -> N
         assert 590_000 < int(str(redis.pttl("ticketsource:a:single-calls"))) <= 600_000
 
 
-async def test_a_key_at_its_limit_does_not_hold_up_another(redis_server: RedisServer) -> None:
+async def test_a_key_at_its_limit_does_not_delay_another(redis_server: RedisServer) -> None:
     """One limiter serves many box offices."""
     async with RedisRateLimiter(redis_server.url, 2, 60) as limiter:
         waiting = [asyncio.create_task(take(limiter)) for _ in range(5)]
@@ -244,7 +244,7 @@ async def test_bulk_leaves_the_last_slots_to_interactive_calls(redis_server: Red
 
 
 async def served_at_once(tasks: list[asyncio.Task[float]], at_least: int) -> int:
-    """Wait until so many of these have their slot, and a moment longer; return how many have; end the others."""
+    """Wait until `at_least` tasks have a slot, and a moment longer. Cancel the others; return how many have one."""
     await until(lambda: sum(task.done() for task in tasks) >= at_least)
     await asyncio.sleep(0.5)
     done = sum(task.done() for task in tasks)
@@ -254,8 +254,8 @@ async def served_at_once(tasks: list[asyncio.Task[float]], at_least: int) -> int
     return done
 
 
-async def test_after_a_single_call_of_one_process_bulk_of_another_is_paced(redis_server: RedisServer) -> None:
-    """Bulk that is alone takes all at once; after a single call elsewhere no more than half of the slots."""
+async def test_a_single_call_of_one_limiter_paces_the_bulk_of_another(redis_server: RedisServer) -> None:
+    """Bulk of a key without single calls takes all slots at once, and paced bulk no more than half."""
     async with RedisRateLimiter(redis_server.url, 40, 600) as web, RedisRateLimiter(redis_server.url, 40, 600) as job:
         alone = [asyncio.create_task(take(job, key="b", priority="bulk")) for _ in range(45)]
         assert await served_at_once(alone, 40) == 40
@@ -267,8 +267,8 @@ async def test_after_a_single_call_of_one_process_bulk_of_another_is_paced(redis
         assert await asyncio.wait_for(asyncio.gather(*(take(web) for _ in range(20))), 30)
 
 
-async def test_a_long_list_is_not_paced_because_of_its_own_first_page(redis_server: RedisServer) -> None:
-    """Neither in its process nor in another; a list of one page is a single call to both."""
+async def test_the_first_page_of_a_long_list_does_not_pace_the_list(redis_server: RedisServer) -> None:
+    """It does not pace another process either. A list of one page is a single call in both."""
     async with (
         Sandbox(customers=60, rate_limit=None) as box,
         RedisRateLimiter(redis_server.url, 60, 600) as limiter,
@@ -280,12 +280,12 @@ async def test_a_long_list_is_not_paced_because_of_its_own_first_page(redis_serv
         assert not (await other._known_of(key))[1]
 
         await ts.customers.list().collect()
-        assert (await limiter._known_of(key))[1]  # with whose next call the other learns of it
+        assert (await limiter._known_of(key))[1]  # the other learns of it with the next call of this one
         assert (await other._known_of(key))[1]
 
 
-async def test_bulk_is_paced_also_while_redis_is_away(redis_server: RedisServer) -> None:
-    """This process knows of the single calls that it and others have made."""
+async def test_bulk_is_paced_while_redis_is_unreachable(redis_server: RedisServer) -> None:
+    """The limiter remembers the single call of another process."""
     async with RedisRateLimiter(redis_server.url, 40, 600, local_share=1.0) as limiter:
         async with RedisRateLimiter(redis_server.url, 40, 600) as web:
             await take(web)
@@ -296,8 +296,8 @@ async def test_bulk_is_paced_also_while_redis_is_away(redis_server: RedisServer)
         assert await served_at_once(paced, 20) == 20
 
 
-async def test_bulk_that_is_paced_goes_on_until_the_slots_are_back(redis_server: RedisServer) -> None:
-    """Half at once, the rest spread over the window; all of them in two windows."""
+async def test_paced_bulk_is_spread_over_the_window(redis_server: RedisServer) -> None:
+    """No window exceeds the limit."""
     async with RedisRateLimiter(redis_server.url, RateLimit(10, per=2, pace=True)) as limiter:
         began = time.monotonic()
         times = [when - began for when in await asyncio.gather(*(take(limiter, priority="bulk") for _ in range(20)))]
@@ -306,8 +306,8 @@ async def test_bulk_that_is_paced_goes_on_until_the_slots_are_back(redis_server:
     assert times[9] - times[0] >= 1.0
 
 
-async def test_keys_of_one_group_share_one_window_in_all_processes(redis_server: RedisServer) -> None:
-    """Also a pause is for all of them."""
+async def test_keys_of_one_group_share_one_window_in_all_limiters(redis_server: RedisServer) -> None:
+    """They share a pause, too."""
     rate = RateLimit(3, per=600, group="office")
     async with RedisRateLimiter(redis_server.url, rate) as one, RedisRateLimiter(redis_server.url, rate) as other:
         took = [asyncio.create_task(take(limiter, key=key)) for key in "abcd" for limiter in (one, other)]
@@ -329,13 +329,13 @@ async def test_keys_of_one_group_share_one_window_in_all_processes(redis_server:
     ],
 )
 def test_a_rate_that_cannot_be_shared_is_refused(wrong: dict[str, Any], says: str) -> None:
-    """Before Redis is asked anything."""
+    """It is refused before any request to Redis."""
     with pytest.raises(ConfigurationError, match=says):
         RedisRateLimiter("redis://localhost", **wrong)
 
 
-async def test_bulk_calls_are_not_put_off_for_ever(redis_server: RedisServer) -> None:
-    """However many interactive calls there are, a bulk call that has waited for a window takes any slot."""
+async def test_interactive_calls_do_not_starve_a_bulk_call(redis_server: RedisServer) -> None:
+    """A bulk call that has waited for one window may take any slot."""
     async with RedisRateLimiter(redis_server.url, 48, 1) as limiter:
 
         async def busy() -> None:
@@ -349,10 +349,10 @@ async def test_bulk_calls_are_not_put_off_for_ever(redis_server: RedisServer) ->
         await asyncio.gather(*crowd, return_exceptions=True)
 
 
-async def test_while_redis_is_away_each_process_keeps_to_its_share(
+async def test_a_limiter_keeps_to_its_local_share_while_redis_is_unreachable(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line in the log, a quarter of the limit, and one line when Redis is back."""
+    """The share is a quarter of the limit. The log has one line then, and one when Redis answers again."""
     caplog.set_level(logging.WARNING)
     async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
@@ -361,7 +361,7 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
         await limiter.pause(0.1, key="a")
         assert most_in(1.0, times) <= 5
         redis_server.start()
-        limiter._away_until = 0.001  # without waiting for the next time that Redis is asked
+        limiter._away_until = 0.001  # so that the next call asks Redis at once
         await take(limiter)
 
     said = [record.getMessage() for record in caplog.records]
@@ -370,8 +370,8 @@ async def test_while_redis_is_away_each_process_keeps_to_its_share(
     assert said[1] == "The rate limiter's Redis answers again."
 
 
-async def test_who_waits_for_the_local_share_goes_on_as_soon_as_redis_is_back(redis_server: RedisServer) -> None:
-    """A share of one an hour is used up; nobody waits that hour."""
+async def test_a_call_that_waits_for_the_local_share_continues_when_redis_is_back(redis_server: RedisServer) -> None:
+    """The local share of one call an hour is used up, but the call does not wait for an hour."""
     async with RedisRateLimiter(redis_server.url, 4, 3600) as limiter:
         redis_server.stop()
         await take(limiter)
@@ -383,22 +383,22 @@ async def test_who_waits_for_the_local_share_goes_on_as_soon_as_redis_is_back(re
         await asyncio.wait_for(waiting, 30)
 
 
-async def test_a_busy_event_loop_is_not_taken_for_a_redis_that_is_away(
+async def test_a_busy_event_loop_is_not_taken_for_an_unreachable_redis(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer lay there all the time; nobody looked."""
+    """The answer has arrived, but the blocked loop reads it late."""
     async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
         asking = asyncio.create_task(take(limiter))
         await asyncio.sleep(0)
-        time.sleep(2.5)  # noqa: ASYNC251 - what is tried here
+        time.sleep(2.5)  # noqa: ASYNC251 - the test needs a blocked loop
         await asking
 
     assert not caplog.records
 
 
-async def test_a_frozen_redis_holds_nobody_up_for_long(redis_server: RedisServer) -> None:
-    """It is given up after a few seconds, by all that wait together."""
+async def test_a_frozen_redis_does_not_block_calls_for_long(redis_server: RedisServer) -> None:
+    """All waiting calls give it up together, after a few seconds."""
     async with RedisRateLimiter(redis_server.url, 20, 1) as limiter:
         await take(limiter)
         redis_server.freeze()
@@ -406,8 +406,8 @@ async def test_a_frozen_redis_holds_nobody_up_for_long(redis_server: RedisServer
         await asyncio.wait_for(asyncio.gather(*(take(limiter, key=key) for key in "abcaa")), 20)
 
 
-async def test_a_limiter_may_refuse_instead_and_the_call_says_so(redis_server: RedisServer) -> None:
-    """With "raise", a call ends before it is sent, with an error of ours."""
+async def test_on_unavailable_raise_ends_a_call_before_it_is_sent(redis_server: RedisServer) -> None:
+    """The call raises an error of this library if Redis is unreachable."""
     redis_server.stop()
     async with Sandbox(customers=1) as box, RedisRateLimiter(redis_server.url, on_unavailable="raise") as limiter:
         async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
@@ -418,8 +418,8 @@ async def test_a_limiter_may_refuse_instead_and_the_call_says_so(redis_server: R
         assert not box.requests
 
 
-async def test_waiting_may_be_cancelled_at_any_time(redis_server: RedisServer) -> None:
-    """Who is cancelled leaves the line, and the others go on in order."""
+async def test_a_waiting_call_can_be_cancelled(redis_server: RedisServer) -> None:
+    """The cancelled calls leave the queue, and the others continue in order."""
     async with RedisRateLimiter(redis_server.url, 5, 1) as limiter:
         waiting = [asyncio.create_task(take(limiter)) for _ in range(20)]
         await until(lambda: sum(task.done() for task in waiting) == 5)
@@ -432,8 +432,8 @@ async def test_waiting_may_be_cancelled_at_any_time(redis_server: RedisServer) -
     assert times == sorted(times)
 
 
-def test_it_serves_one_event_loop_after_another(redis_server: RedisServer) -> None:
-    """The same object works in a second `asyncio.run`, and counts on."""
+def test_a_limiter_works_in_a_second_event_loop(redis_server: RedisServer) -> None:
+    """The calls of both `asyncio.run` count together."""
     limiter = RedisRateLimiter(redis_server.url, 3, 60)
 
     async def use() -> None:
@@ -447,8 +447,8 @@ def test_it_serves_one_event_loop_after_another(redis_server: RedisServer) -> No
     assert repr(limiter) == "<RedisRateLimiter 3 per 60 s, Redis not connected>"
 
 
-async def test_a_redis_client_of_yours_is_used_and_left_open(redis_server: RedisServer) -> None:
-    """It may be shared with whatever else the program does."""
+async def test_a_redis_client_of_the_caller_is_used_and_stays_open(redis_server: RedisServer) -> None:
+    """The program may need it for something else."""
     async with Redis.from_url(redis_server.url) as redis:
         async with RedisRateLimiter(redis, 3, 60) as limiter:
             await take(limiter)
@@ -468,16 +468,16 @@ async def test_a_redis_client_of_yours_is_used_and_left_open(redis_server: Redis
         (("redis://x",), {"local_share": 1.5}),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_at_once(arguments: Any, options: Any) -> None:
-    """The message names it."""
+def test_an_invalid_setting_is_refused(arguments: Any, options: Any) -> None:
+    """It is refused before any request to Redis."""
     with pytest.raises(ConfigurationError):
         RedisRateLimiter(*arguments, **options)
 
 
 @pytest.mark.parametrize("secret", ["se#kret", "1#kret", "#", "se/kret", "12/34", "se?kret", "12?kret", "u#x:sekret"])
 @pytest.mark.parametrize("rest", ["localhost:6379/0", "localhost", "10.0.0.1:7000/2?client_name=x"])
-def test_a_password_that_has_to_be_percent_encoded_is_told_and_not_shown(secret: str, rest: str) -> None:
-    """Such a URL would be read otherwise, and another host be asked."""
+def test_an_unencoded_password_in_the_url_is_refused_and_not_shown(secret: str, rest: str) -> None:
+    """Such a URL would be parsed wrongly, and the limiter would connect to another host."""
     with pytest.raises(ConfigurationError, match="percent-encode these characters") as caught:
         RedisRateLimiter(f"redis://{secret if ':' in secret else f':{secret}'}@{rest}")
 
@@ -486,12 +486,12 @@ def test_a_password_that_has_to_be_percent_encoded_is_told_and_not_shown(secret:
     assert caught.value.__cause__ is caught.value.__context__ is None
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
     assert frames
-    assert "kret" not in repr([{**frame.f_locals, "self": None} for frame in frames])  # which is not built yet
+    assert "kret" not in repr([{**frame.f_locals, "self": None} for frame in frames])  # `self` is not built yet
 
 
 @pytest.mark.parametrize("url", ["redis://:pa[ss@localhost", "redis://:sekret@localhost:port"])
-def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
-    """It may hold a password."""
+def test_an_invalid_url_is_refused_and_not_shown(url: str) -> None:
+    """It may contain a password."""
     with pytest.raises(ConfigurationError, match="must be percent-encoded") as caught:
         RedisRateLimiter(url)
 
@@ -509,14 +509,14 @@ def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
         "unix://user:p@/tmp/redis.sock",
     ],
 )
-def test_a_url_with_a_password_that_is_encoded_is_taken(url: str) -> None:
-    """An @ may be in many places."""
+def test_a_url_with_an_encoded_password_or_an_at_sign_is_accepted(url: str) -> None:
+    """An @ is allowed in many places of a URL."""
     assert "sock" not in repr(RedisRateLimiter(url))
 
 
 @pytest.mark.parametrize("refusal", ["MOVED 866 127.0.0.1:7001", "ASK 866 127.0.0.1:7001", "CROSSSLOT Keys in request"])
-async def test_a_redis_cluster_is_told_even_if_the_limiter_may_go_on_by_itself(refusal: str, box: Sandbox) -> None:
-    """It would never work, and every process would be on its local share for ever."""
+async def test_a_redis_cluster_is_refused_in_spite_of_the_local_share(refusal: str, box: Sandbox) -> None:
+    """A cluster never works, and every process would use its local share for ever."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):
@@ -541,8 +541,8 @@ async def test_a_redis_cluster_is_told_even_if_the_limiter_may_go_on_by_itself(r
 
 
 @pytest.mark.slow
-async def test_a_real_redis_cluster_is_told(tmp_path: Path) -> None:
-    """Of two servers that have half of the keys each, one is asked."""
+async def test_a_real_redis_cluster_is_refused(tmp_path: Path) -> None:
+    """Two servers have half of the keys each, and the limiter asks one of them."""
     nodes: list[RedisServer] = []
     buses = free_ports(2)
     try:
@@ -563,8 +563,8 @@ async def test_a_real_redis_cluster_is_told(tmp_path: Path) -> None:
             node.stop()
 
 
-async def test_a_priority_that_is_none_is_refused(redis_server: RedisServer) -> None:
-    """A wrong word must not count as either."""
+async def test_an_unknown_priority_is_refused(redis_server: RedisServer) -> None:
+    """A wrong word must not count as one of the two priorities."""
     with pytest.raises(ValueError, match="priority"):
         RedisRateLimiter(redis_server.url).slot(key="a", priority="urgent")  # type: ignore[arg-type]  # on purpose
 
@@ -575,8 +575,8 @@ async def _box() -> AsyncIterator[Sandbox]:
         yield box
 
 
-async def test_a_client_takes_it_as_its_limiter(redis_server: RedisServer, box: Sandbox) -> None:
-    """A list and single calls go through, and the box office's server refuses none."""
+async def test_a_client_can_use_the_redis_limiter(redis_server: RedisServer, box: Sandbox) -> None:
+    """A list and single calls succeed, and the server refuses none of them."""
     async with (
         RedisRateLimiter(redis_server.url, 20, 1) as limiter,
         TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts,

@@ -32,8 +32,8 @@ FIRST = date(2026, 1, 30)
         ("0.00", "0.00"),
     ],
 )
-def test_money_is_exact_and_has_two_decimals_at_least(amount: str, text: str) -> None:
-    """Whatever precision the program works with."""
+def test_money_is_exact_and_has_at_least_two_decimals(amount: str, text: str) -> None:
+    """The decimal precision of the program does not matter."""
     with localcontext(prec=2):
         assert money(Decimal(amount)) == text
 
@@ -60,31 +60,31 @@ def test_an_amount_too_long_for_a_chart_is_rounded_there() -> None:
         ((Decimal("0.03"),), ["0", "0.01", "0.02", "0.03"]),
     ],
 )
-def test_the_ticks_are_round_and_zero_is_one_of_them(amounts: tuple[int | None, ...], ticks: list[str]) -> None:
-    """Also where there is no amount, or an enormous one."""
+def test_the_ticks_are_round_numbers_and_include_zero(amounts: tuple[int | None, ...], ticks: list[str]) -> None:
+    """This holds without any amount and with a very large one."""
     scale = with_ticks(scale_of(amount if amount is None else Decimal(amount) for amount in amounts), 4)
 
     assert [tick(amount) for amount in scale.ticks] == ticks
     assert [scale.place(scale.low), scale.place(scale.high)] == [0, 1]
 
 
-def test_amounts_beyond_any_float_have_a_place() -> None:
-    """A chart does not fail because of one of them."""
+def test_amounts_larger_than_any_float_have_a_place() -> None:
+    """A chart does not fail because of such an amount."""
     scale = scale_of([Decimal("-1E+400"), Decimal("3E+400"), Decimal(5)])
 
     assert [scale.place(amount) for amount in (scale.low, Decimal(5), scale.high)] == [0, 0.25, 1]
 
 
 def test_few_bars_are_all_shown() -> None:
-    """In their order."""
+    """They keep their order."""
     bars = [Bar(str(number), "", Decimal(number)) for number in range(40)]
 
     assert bars_of(bars).shown == tuple(bars)
     assert bars_of(bars).others == 0
 
 
-def test_of_many_bars_the_highest_are_shown_in_their_order_and_the_others_are_counted() -> None:
-    """A bar without a sum is among the others, and so is their sum none then."""
+def test_the_highest_of_many_bars_are_shown_and_the_others_are_counted() -> None:
+    """The highest keep their order. A bar without a sum is one of the others, whose sum is then None."""
     bars = [Bar(str(number), "", Decimal(number * 7 % 500)) for number in range(500)]
 
     made = bars_of(bars)
@@ -96,14 +96,14 @@ def test_of_many_bars_the_highest_are_shown_in_their_order_and_the_others_are_co
     assert bars_of([Bar("x", "", None)] * 50).others == 10
 
 
-def test_a_bar_says_what_it_is() -> None:
-    """For those who do not see it."""
+def test_the_text_of_a_bar_has_its_name_and_its_amount() -> None:
+    """It is for people who cannot see the bar."""
     assert str(Bar("Winter Songs", "9 Jan 2026", Decimal(12))) == "Winter Songs, 9 Jan 2026: 12.00"
     assert str(Bar("Winter Songs", "", None)) == "Winter Songs: no sum"
 
 
 def test_a_day_without_sales_is_zero() -> None:
-    """The line goes down to it, and the table does not have it."""
+    """The chart has a point for it, and the table does not list it."""
     periods = periods_of({FIRST: Decimal(5), FIRST + timedelta(days=3): None})
 
     assert periods.unit == "day"
@@ -126,8 +126,8 @@ def test_a_day_without_sales_is_zero() -> None:
         (365 * 7900, "year", ["2026", "9920"]),
     ],
 )
-def test_a_long_time_is_shown_by_week_by_month_or_by_year(days: int, unit: str, names: list[str]) -> None:
-    """So that a reader can look through it; each unit has the sum of its days."""
+def test_a_long_period_is_shown_by_week_month_or_year(days: int, unit: str, names: list[str]) -> None:
+    """Each unit has the sum of its days."""
     periods = periods_of({FIRST: Decimal(1), FIRST + timedelta(days=days): Decimal(2)})
 
     assert periods.unit == unit
@@ -143,6 +143,6 @@ def test_a_week_without_the_amount_of_one_day_has_no_sum() -> None:
 
 
 @pytest.mark.parametrize("days", [{}, {date.min: Decimal(1)}, {date.min: Decimal(1), date.max: Decimal(2)}])
-def test_the_ends_of_the_calendar_are_days_as_well(days: dict[date, Decimal | None]) -> None:
-    """And no day at all is no point."""
+def test_the_first_and_last_day_of_the_calendar_are_shown(days: dict[date, Decimal | None]) -> None:
+    """Without any day, there is no point."""
     assert sum(point.sold for point in periods_of(days).points) == len(days)

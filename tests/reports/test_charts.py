@@ -38,8 +38,8 @@ def shapes(svg: str) -> list[str]:
     return re.findall(r'<path d="([^"]*)" style="fill: var\(--(?:bar|below)\)', svg)
 
 
-def test_every_name_is_text_whatever_is_in_it(recwarn: pytest.WarningsRecorder) -> None:
-    """A drawing has the same elements for each; matplotlib complains of no letter, and takes none for mathematics."""
+def test_any_name_is_drawn_as_text(recwarn: pytest.WarningsRecorder) -> None:
+    """Each name gives the same elements. matplotlib warns of no letter and reads no formula."""
     for bar in BARS:
         plain, odd = (bar_chart([b], scale_of([Decimal(3)]), b.name) for b in (Bar("x", "x", Decimal(3)), bar))
         for drawing, plain_drawing in zip(odd, plain, strict=True):
@@ -50,15 +50,15 @@ def test_every_name_is_text_whatever_is_in_it(recwarn: pytest.WarningsRecorder) 
     assert not recwarn.list
 
 
-def test_a_drawing_needs_nothing_else() -> None:
-    """It has no style for the page around it, no id that another drawing has too, no address and no font."""
+def test_a_drawing_has_no_style_id_link_or_font() -> None:
+    """So it does not change the page around it, and loads nothing."""
     for drawing in (*bar_chart(BARS, scale_of([Decimal(9)]), ""), *line_chart([Point("a", Decimal(1))] * 3, "")):
         assert re.findall(r"<style|\sid=|href|url\(|http|font-family|<!|<\?|#[0-9a-f]{6}", drawing) == []
         assert {element.tag for element in ET.fromstring(drawing).iter()} == {"svg", "g", "path", "text"}
 
 
 def test_the_same_amounts_make_the_same_drawing() -> None:
-    """So that two pages can be compared, whatever the program has set."""
+    """The settings of matplotlib in the program do not matter. So two pages can be compared."""
     import matplotlib as mpl
 
     before = (bar_chart(BARS, scale_of([Decimal(9)]), "x"), line_chart([Point("a", Decimal(1))], "x"))
@@ -69,8 +69,8 @@ def test_the_same_amounts_make_the_same_drawing() -> None:
     assert after == before
 
 
-def test_a_bar_is_as_long_as_its_amount() -> None:
-    """To the other side if it is less than zero; zero and no sum have none, and say so."""
+def test_the_length_of_a_bar_shows_its_amount() -> None:
+    """A negative amount is on the other side. Zero and a missing sum have only a text."""
     amounts = [Decimal(100), Decimal(50), Decimal(-100), Decimal(0), None]
     narrow, wide = bar_chart([Bar("x", "", amount) for amount in amounts], scale_of(amounts), "")
 
@@ -94,7 +94,7 @@ def test_a_bar_is_as_long_as_its_amount() -> None:
     [(None,), (None, None), (0,), (-5, -6), ("1E+100", 1), ("-1E+400", "1E-400"), tuple(range(8000)), (1, None) * 900],
 )
 def test_any_amounts_can_be_drawn(amounts: tuple[int | str | None, ...], recwarn: pytest.WarningsRecorder) -> None:
-    """Also if all of them are lacking, or one is beyond all bounds."""
+    """All of them may be missing, or one may be extremely large."""
     found = [None if amount is None else Decimal(amount) for amount in amounts]
 
     for drawing in line_chart([Point("1 Jan 2026", amount) for amount in found], "x"):
@@ -106,8 +106,8 @@ def test_any_amounts_can_be_drawn(amounts: tuple[int | str | None, ...], recwarn
     assert not recwarn.list
 
 
-def test_a_line_is_interrupted_where_an_amount_is_lacking_and_a_lone_amount_is_a_dot() -> None:
-    """Else it would be seen by nobody."""
+def test_a_line_is_interrupted_at_a_missing_amount_and_a_lone_amount_is_a_dot() -> None:
+    """Otherwise the lone amount would be invisible."""
     amounts = [*range(20), None, 7, None, *range(20)]
     drawing = line_chart([Point("x", None if a is None else Decimal(a)) for a in amounts], "")[0]
 
@@ -116,8 +116,8 @@ def test_a_line_is_interrupted_where_an_amount_is_lacking_and_a_lone_amount_is_a
     assert len(shapes(drawing)) == 1
 
 
-def test_the_ends_of_a_line_are_named() -> None:
-    """And its middle where there is room."""
+def test_the_ends_of_a_line_have_labels() -> None:
+    """Its middle has one too if there is room."""
     points = [Point(str(number), Decimal(number)) for number in range(100, 105)]
     narrow, wide = (texts(drawing)[-3:] for drawing in line_chart(points, ""))
 
@@ -139,11 +139,11 @@ def test_the_ends_of_a_line_are_named() -> None:
     ],
 )
 def test_a_long_name_ends_in_an_ellipsis(text: str, room: float, expected: str) -> None:
-    """It is cut between letters, and wide letters count as such."""
+    """It is cut between letters, and a wide letter takes more room."""
     assert shortened(text, room) == expected
 
 
-def test_a_chart_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chart_without_the_extra_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to install it."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 

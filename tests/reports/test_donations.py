@@ -1,4 +1,4 @@
-"""The donations of bookings, and what was refunded of each."""
+"""The donations of bookings, and their refunds."""
 
 from datetime import date
 from typing import Any
@@ -14,14 +14,14 @@ from ticketsource_async.reports.donations import BookingDonations, Donations, Pe
 Row = dict[str, Any]
 
 
-def settled(*lines: Row) -> BookingDonations:
-    """Return the donations of a booking that has some."""
+def donations_in(*lines: Row) -> BookingDonations:
+    """Return the donations of a booking with these lines."""
     found = found_in(*lines)
     assert found is not None
     return found
 
 
-def left(found: BookingDonations) -> list[str]:
+def left_of_each(found: BookingDonations) -> list[str]:
     """Return what is left of each donation."""
     return [str((line.amount or 0) - line.refunded) for line in found.lines if line.kind == "donation"]
 
@@ -59,12 +59,12 @@ CERTAIN: dict[str, tuple[list[Row], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CERTAIN)
-def test_what_is_left_of_a_donation_is_known(case: str) -> None:
-    """The lines say it, and nothing is in doubt."""
+def test_the_rest_of_a_refunded_donation_is_known(case: str) -> None:
+    """The lines are clear, so nothing is in doubt."""
     lines, expected = CERTAIN[case]
-    found = settled(*lines)
+    found = donations_in(*lines)
 
-    assert (left(found), found.doubt) == (expected, "")
+    assert (left_of_each(found), found.doubt) == (expected, "")
 
 
 DOUBTFUL: dict[str, tuple[list[Row], str]] = {
@@ -132,36 +132,36 @@ DOUBTFUL: dict[str, tuple[list[Row], str]] = {
 
 
 @pytest.mark.parametrize("case", DOUBTFUL)
-def test_what_the_lines_do_not_say_is_not_guessed(case: str) -> None:
-    """Nothing is taken off, and the doubt says why."""
+def test_an_unclear_refund_is_not_guessed(case: str) -> None:
+    """No donation is reduced, and `doubt` says why."""
     lines, doubt = DOUBTFUL[case]
-    found = settled(*lines)
+    found = donations_in(*lines)
 
     assert found.doubt == doubt
     assert [line.refunded for line in found.lines] == [0] * len(found.lines)
 
 
 def test_a_line_that_is_no_object_may_be_a_donation() -> None:
-    """Nothing of it is known."""
+    """Its type is not known."""
     row = booking(1, donation(5))
     row["attributes"]["lines"].append("line")
-    found = donations_of(settled(donation(5)).event, settled(donation(5)).date, read_row(row, Booking))
+    found = donations_of(donations_in(donation(5)).event, donations_in(donation(5)).date, read_row(row, Booking))
 
     assert found is not None
     assert found.doubt == "line 2 of the booking may be a donation or a refund: its type is not known"
 
 
 @pytest.mark.parametrize("lines", [[], [tickets()], [line("SUNDRY", 5)]])
-def test_a_booking_without_a_donation_is_none(lines: list[Row]) -> None:
-    """It takes no memory."""
+def test_a_booking_without_a_donation_is_left_out(lines: list[Row]) -> None:
+    """So it takes no memory."""
     assert found_in(*lines) is None
 
 
-def test_a_booking_whose_lines_are_not_there_may_have_a_donation() -> None:
+def test_a_booking_whose_lines_cannot_be_read_may_have_a_donation() -> None:
     """It concerns every period."""
     row = booking(1)
     row["attributes"]["lines"] = "none"
-    one = settled(donation(5))
+    one = donations_in(donation(5))
     found = donations_of(one.event, one.date, read_row(row, Booking))
 
     assert found is not None
@@ -183,9 +183,9 @@ REMARKS: dict[str, Row] = {
 
 
 @pytest.mark.parametrize("remark", REMARKS)
-def test_a_row_of_the_list_says_what_is_odd(remark: str) -> None:
-    """The line is there all the same."""
-    found = settled(REMARKS[remark])
+def test_a_row_of_the_list_says_what_is_odd_about_its_line(remark: str) -> None:
+    """The line is still in the list."""
+    found = donations_in(REMARKS[remark])
     [row] = Donations(period=Period(), bookings=(found,), donors={"cst-1": person()}).rows()
 
     assert row.remark == remark
@@ -193,17 +193,17 @@ def test_a_row_of_the_list_says_what_is_odd(remark: str) -> None:
 
 @pytest.mark.parametrize(("gift_aid", "said"), [(True, "yes"), (False, "no"), (None, "unknown"), (1, "unknown")])
 def test_gift_aid_is_yes_only_for_a_clear_yes(gift_aid: object, said: str) -> None:
-    """As consent is."""
-    [row] = Donations(period=Period(), bookings=(settled(donation(5, gift_aid=gift_aid)),)).rows()
+    """A consent is read in the same way."""
+    [row] = Donations(period=Period(), bookings=(donations_in(donation(5, gift_aid=gift_aid)),)).rows()
 
     assert row.gift_aid == said
 
 
-def test_the_period_goes_by_the_day_as_written_and_keeps_a_line_whose_day_is_not_known() -> None:
-    """Both days of it are in; the rows are in the order of their days."""
+def test_a_period_uses_the_day_as_written_and_includes_lines_without_a_day() -> None:
+    """It includes its first and its last day. The rows are in the order of their days."""
     days = ("2026-01-31", None, "2026-01-01", "2026-02-01", "2025-12-31")
-    found = settled(*(donation(number, day) for number, day in enumerate(days, 1)))
-    late = settled(donation(6, created_at="2026-01-31T23:30:00-05:00"))  # February in UTC
+    found = donations_in(*(donation(number, day) for number, day in enumerate(days, 1)))
+    late = donations_in(donation(6, created_at="2026-01-31T23:30:00-05:00"))  # February in UTC
     donations = Donations(period=Period(first=date(2026, 1, 1), last=date(2026, 1, 31)), bookings=(found, late))
 
     assert [row.line.amount for row in donations.rows()] == [3, 1, 6, 2]
@@ -218,14 +218,14 @@ def test_the_period_goes_by_the_day_as_written_and_keeps_a_line_whose_day_is_not
     ],
 )
 def test_a_row_says_why_its_donor_is_not_known(donations: Donations, why: str) -> None:
-    """The ids are there all the same."""
-    [row] = evolve(donations, bookings=(settled(donation(5)),)).rows()
+    """The row still has the id of the customer."""
+    [row] = evolve(donations, bookings=(donations_in(donation(5)),)).rows()
 
     assert (row.remark, row.booking.customer_id) == (why, "cst-1")
 
 
-def test_a_booking_that_names_nobody_says_so() -> None:
-    """Nobody is asked for."""
+def test_a_row_says_that_its_booking_has_no_customer() -> None:
+    """No customer is requested."""
     found = found_in(donation(5), customer=None)
     assert found is not None
     donations = Donations(period=Period(), bookings=(found,))
@@ -234,8 +234,8 @@ def test_a_booking_that_names_nobody_says_so() -> None:
     assert donations.donor_ids() == []
 
 
-def test_for_gift_aid_only_those_are_asked_for_whose_donations_may_be_claimed() -> None:
-    """Each is asked for once."""
+def test_only_donors_whose_donations_may_be_claimed_are_requested_for_gift_aid() -> None:
+    """Each is requested once."""
     given = {
         "cst-yes": [donation(5), donation(7)],
         "cst-no": [donation(5, gift_aid=False)],
@@ -255,6 +255,6 @@ def test_for_gift_aid_only_those_are_asked_for_whose_donations_may_be_claimed() 
 
 
 def test_a_period_that_ends_before_it_begins_is_refused() -> None:
-    """No day is in it."""
+    """It has no day."""
     with pytest.raises(ValueError, match="no day is from 2026-01-02 to 2026-01-01"):
         Period(first=date(2026, 1, 2), last=date(2026, 1, 1))

@@ -1,4 +1,4 @@
-"""ts.reports: what is read for a report, and what becomes of what cannot be read."""
+"""ts.reports: what a report reads, and how it handles failures."""
 
 from datetime import date
 from decimal import Decimal
@@ -19,8 +19,8 @@ from ticketsource_async import (
 )
 
 
-async def test_donations_have_their_donors_each_read_once() -> None:
-    """The bookings for all dates are read, and the donors of the period alone."""
+async def test_donations_have_their_donors_and_each_donor_is_read_once() -> None:
+    """The bookings of all dates are read, but only the donors of the period."""
     first = [booking(1, donation(5)), booking(2, tickets()), booking(3, donation(7, "2026-02-01"), customer="cst-2")]
     second = [booking(4, donation(6, gift_aid=False), customer="cst-3"), booking(5, donation(8))]
     told: list[int] = []
@@ -43,7 +43,7 @@ async def test_donations_have_their_donors_each_read_once() -> None:
     assert (list(claimed.donors), gift_aid_schedule(claimed, date(2026, 11, 27)).sum) == (["cst-1"], Decimal(13))
 
 
-async def test_a_booking_that_comes_twice_is_claimed_once() -> None:
+async def test_a_booking_that_is_listed_twice_is_claimed_once() -> None:
     """Two dates may list the same booking, and HMRC must not be asked for its tax twice."""
     lists = ([booking(1, donation(5)), booking(1, donation(5))], [booking(1, donation(5))])
     async with box_office(*lists) as office, TicketSource(KEY, base_url=office.url) as ts:
@@ -54,8 +54,8 @@ async def test_a_booking_that_comes_twice_is_claimed_once() -> None:
     assert found.repeated == 1
 
 
-async def test_dates_that_start_before_a_day_are_not_read() -> None:
-    """That saves their requests."""
+async def test_the_bookings_of_performances_before_a_day_are_not_read() -> None:
+    """That saves requests."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
         office.dates = {"dat-1": "2026-05-31T19:30:00+00:00", "dat-2": "2026-06-01T19:30:00+00:00"}
         async with TicketSource(KEY, base_url=office.url) as ts:
@@ -65,7 +65,7 @@ async def test_dates_that_start_before_a_day_are_not_read() -> None:
     assert "/dates/dat-1/bookings" not in office.asked
 
 
-async def test_what_cannot_be_read_is_raised_when_all_else_is_read() -> None:
+async def test_a_performance_or_a_donor_that_cannot_be_read_is_raised() -> None:
     """A sum without it would be wrong."""
     async with box_office([booking(1, donation(5))], [booking(2, donation(6))]) as office:
         office.failing.add("/dates/dat-1/bookings")
@@ -77,8 +77,8 @@ async def test_what_cannot_be_read_is_raised_when_all_else_is_read() -> None:
                 await ts.reports.donations()
 
 
-async def test_a_function_gets_what_cannot_be_read_and_the_result_tells_of_it() -> None:
-    """All else is in the result."""
+async def test_on_error_gets_each_failure_and_the_result_names_them() -> None:
+    """The result has all other rows."""
     odd = booking(4, donation(9))
     odd["id"] = "bkg 4"
     lists = ([booking(1, donation(5))], [booking(2, donation(6)), odd], [booking(3, donation(7), customer="cst-2")])
@@ -94,8 +94,8 @@ async def test_a_function_gets_what_cannot_be_read_and_the_result_tells_of_it() 
     assert (list(found.unread), found.gone) == (["cst-1"], ("cst-2",))
 
 
-async def test_a_refused_key_ends_the_report_also_while_donors_are_read() -> None:
-    """It would be refused again, so it is not one donor's error."""
+async def test_a_refused_key_ends_the_report_while_donors_are_read() -> None:
+    """The key would be refused for every donor."""
     async with box_office([booking(1, donation(5))]) as office:
         office.refusing.add("/customers/cst-1")
         async with TicketSource(KEY, base_url=office.url) as ts:
@@ -103,18 +103,18 @@ async def test_a_refused_key_ends_the_report_also_while_donors_are_read() -> Non
                 await ts.reports.donations(on_error=lambda _: None)
 
 
-async def nobody_awaits(_: object) -> None:
-    """Be what is called and never awaited."""
+async def coroutine_function(_: object) -> None:
+    """Do nothing: a callback must not be a coroutine function."""
 
 
-async def test_a_period_and_options_that_cannot_be_are_refused_before_any_request() -> None:
-    """The error names what there is."""
+async def test_an_invalid_period_or_option_is_refused_before_any_request() -> None:
+    """The error names it."""
     async with box_office([]) as office, TicketSource(KEY, base_url=office.url) as ts:
         with pytest.raises(ValueError, match="no day is from 2026-01-02 to 2026-01-01"):
             await ts.reports.donations(first=date(2026, 1, 2), last=date(2026, 1, 1))
         with pytest.raises(ValueError, match="concurrency must be a whole number"):
             await ts.reports.donations(concurrency=0)
-        wrong: Any = nobody_awaits
+        wrong: Any = coroutine_function
         for options in ({"on_error": wrong}, {"on_donors": wrong}):
             with pytest.raises(ValueError, match=f"{next(iter(options))} must be a plain function"):
                 await ts.reports.donations(**options)

@@ -1,4 +1,4 @@
-"""What stands on a door list, and what it says of itself."""
+"""The entries of a door list, and its warnings."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -102,15 +102,15 @@ def listed(*entries: DoorEntry, **others: Any) -> DoorList:
     ],
 )
 def test_a_booking_is_listed_under_the_surname_of_the_customer(customer: Customer, name: str) -> None:
-    """Or what else is known of them."""
+    """Without a surname, another name or the e-mail is used."""
     assert entry(customer).name == name
 
 
 @pytest.mark.parametrize("customer", [person(None), person("", " "), GONE, FAILED, None])
-def test_a_booking_whose_booker_has_no_name_is_listed_under_the_first_attendee_who_has_one(
+def test_a_booking_without_a_booker_name_is_listed_under_the_first_named_attendee(
     customer: Customer | Fetched[Customer] | None,
 ) -> None:
-    """It says whose name that is; an e-mail would not be what people say at a door."""
+    """A remark says so. At a door, people do not give their e-mail."""
     guests = [seat(1), seat(3, attendee=Attendee(last_name="Later")), seat(2, attendee=NAMED)]
     of_booker = entry(person("Lee", "Ann"), guests)
 
@@ -121,8 +121,8 @@ def test_a_booking_whose_booker_has_no_name_is_listed_under_the_first_attendee_w
     assert of_booker.attendees == "Dr Guy Guest, Later"
 
 
-def test_the_list_is_by_surname_whatever_its_capitals_accents_spaces_and_apostrophes() -> None:
-    """Then by first name and reference; who has no name is at the end, by reference."""
+def test_the_list_is_sorted_by_surname_without_regard_to_capitals_and_accents() -> None:
+    """Spaces and apostrophes do not count either. Entries without a name are at the end."""
     names = [
         *[("Ångström", "A"), ("de Souza", "A"), ("DE SOUZA", "B"), ("McAllister", "A"), ("mcdonald", "Z")],
         *[("O'Neill", "A"), ("O\u2019Neill", "B"), ("ONeill", "C"), ("Øster", "A"), ("Zoe", "A"), ("山田", "A")],
@@ -150,13 +150,13 @@ def test_the_list_is_by_surname_whatever_its_capitals_accents_spaces_and_apostro
 def test_the_telephone_is_that_of_the_booker_or_else_of_an_attendee(
     customer: Customer | Fetched[Customer] | None, seats: Sequence[Seat] | None, telephone: str
 ) -> None:
-    """One that could not be read says so."""
+    """A telephone that could not be read is marked."""
     assert entry(customer, seats).telephone == telephone
 
 
 @pytest.mark.parametrize("ref", [None, "", " "])
-def test_a_booking_without_a_reference_has_its_id(ref: str | None) -> None:
-    """Somebody may ask the box office for it."""
+def test_a_booking_without_a_reference_is_listed_with_its_id(ref: str | None) -> None:
+    """The box office can find the booking by its id."""
     assert entry(ref=ref).reference == "bkg-1"
 
 
@@ -188,13 +188,15 @@ def test_a_booking_without_a_reference_has_its_id(ref: str | None) -> None:
         (None, None),
     ],
 )
-def test_a_refund_is_told_by_the_lines_for_tickets(lines: Sequence[BookingLine] | None, refund: str | None) -> None:
-    """A line that says that it is no refund is none, and no amount is guessed."""
+def test_a_refund_is_derived_from_the_lines_for_tickets(
+    lines: Sequence[BookingLine] | None, refund: str | None
+) -> None:
+    """A line that is not marked as a refund is none, and no amount is guessed."""
     assert refund_of(entry(lines=lines).booking) == refund
 
 
 def test_lines_that_could_not_be_read_may_have_a_refund() -> None:
-    """It says so."""
+    """A remark says so."""
     unread = evolve(entry(), booking=Booking("bkg-1", invalid={"lines": "x"}))
 
     assert refund_of(unread.booking) == "unknown"
@@ -221,16 +223,16 @@ SOME = (line("25"), line("-5", refund=True))
         ([], [line("25")], "", False, ()),
     ],
 )
-def test_a_booking_that_is_cancelled_or_refunded_is_marked_and_stays(
+def test_a_cancelled_or_refunded_booking_is_marked(
     seats: Any, lines: Sequence[BookingLine], mark: str, is_void: bool, remarks: tuple[str, ...]
 ) -> None:
-    """It is not void as long as a seat may be good."""
+    """It is not void as long as one seat may be valid."""
     found = entry(person("Lee"), seats, lines=lines)
 
     assert (found.mark, found.is_void, found.remarks) == (mark, is_void, remarks)
 
 
-# What is lacking
+# What is missing
 
 
 @pytest.mark.parametrize(
@@ -258,17 +260,17 @@ def test_a_booking_that_is_cancelled_or_refunded_is_marked_and_stays(
         ),
     ],
 )
-def test_what_could_not_be_read_of_a_booking_is_said_there(
+def test_the_remarks_say_which_part_of_a_booking_could_not_be_read(
     found: DoorEntry, lacking: tuple[str, ...], remarks: tuple[str, ...]
 ) -> None:
-    """A customer who is gone lacks nothing that TicketSource has."""
+    """The entry of a deleted customer is complete: TicketSource has no more."""
     assert (found.lacking, found.remarks) == (lacking, remarks)
     assert listed(found).is_complete == (not lacking)
     assert set(map(id, listed(found).failures())) == set(map(id, found.errors))
 
 
 def test_a_cell_whose_value_could_not_be_read_is_not_empty() -> None:
-    """An empty one would say that there is nothing."""
+    """An empty cell would say that there is no value."""
     unread = entry(person("Lee"), FAILED, notes=FAILED)
 
     assert (unread.seats_in_words, unread.places, unread.notes_in_words) == (
@@ -280,8 +282,8 @@ def test_a_cell_whose_value_could_not_be_read_is_not_empty() -> None:
     assert entry(person("Lee"), None).seats_in_words == ""
 
 
-def test_notes_are_one_a_line() -> None:
-    """An empty one is left out."""
+def test_each_note_has_its_own_line() -> None:
+    """An empty note is left out."""
     notes = [Note("csn-1", "Leg room "), Note("csn-2", None), Note("csn-3", None, invalid={"description": 1})]
 
     assert entry(notes=Fetched(notes)).notes_in_words == "Leg room\n(unreadable)"
@@ -331,10 +333,10 @@ def test_notes_are_one_a_line() -> None:
         ),
     ],
 )
-def test_a_list_says_on_every_page_what_is_wrong_with_it(
+def test_a_printed_list_has_its_warnings_and_its_reminder(
     others: dict[str, object], warnings: tuple[str, ...], reminder: str
 ) -> None:
-    """Paper that lacks people must say so."""
+    """If people may be missing on paper, the paper must say so."""
     found = listed(**others)
 
     assert found.warnings == warnings
@@ -344,8 +346,8 @@ def test_a_list_says_on_every_page_what_is_wrong_with_it(
     assert (printed.warnings, printed.reminder) == (warnings, reminder)
 
 
-def test_an_event_or_a_venue_that_could_not_be_read_is_told_only_if_there_is_one() -> None:
-    """A date without the link has none."""
+def test_an_unreadable_event_or_venue_is_reported_only_if_the_date_has_one() -> None:
+    """A date without a link to one has none."""
     date = EventDate.from_dict(
         {
             "id": "dat-1",
@@ -361,8 +363,8 @@ def test_an_event_or_a_venue_that_could_not_be_read_is_told_only_if_there_is_one
     assert listed(event=None, venue=None).warnings == ()
 
 
-def test_a_list_counts_bookings_and_places_and_when_it_was_read() -> None:
-    """Places that are not known are not taken for none."""
+def test_a_list_says_how_many_bookings_and_places_it_has_and_when_it_was_read() -> None:
+    """Unknown places do not count as zero."""
     found = listed(
         entry(person("A"), [seat(1), seat(2), seat(3, cancelled=True)]),
         entry(person("B"), FAILED),
@@ -386,8 +388,8 @@ def test_a_list_counts_bookings_and_places_and_when_it_was_read() -> None:
         (False, False, ["arrived", "name", "ref", "telephone", "remarks"]),
     ],
 )
-def test_a_list_has_the_columns_of_what_was_asked_for(seats: bool, notes: bool, names: list[str]) -> None:
-    """The ids are in files alone."""
+def test_a_list_has_the_requested_columns(seats: bool, notes: bool, names: list[str]) -> None:
+    """Only files have the ids."""
     table = door_list_table(listed(has_seats=seats, has_notes=notes))
 
     assert list(table.names) == [*names, "booking_id", "customer_id"]
@@ -396,8 +398,8 @@ def test_a_list_has_the_columns_of_what_was_asked_for(seats: bool, notes: bool, 
     assert {name for shown in table.shown for name in shown.names} == set(names)
 
 
-def test_a_list_of_nobody_says_whether_nobody_has_booked_or_could_be_read() -> None:
-    """The first is an ordinary evening."""
+def test_an_empty_list_says_whether_nobody_has_booked_or_no_booking_could_be_read() -> None:
+    """Only the second is a fault."""
     nobody, unread = (door_list_table(one).printed for one in (listed(), listed(ended="x")))
 
     assert nobody is not None

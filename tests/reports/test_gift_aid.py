@@ -75,7 +75,7 @@ def test_an_amount_has_two_decimals_and_no_sign(amount: object, written: str) ->
 def test_a_title_that_hmrc_would_refuse_is_left_empty_and_counted(
     title: str | None, written: str, left_out: int
 ) -> None:
-    """HMRC can do without. It is counted once for each donor."""
+    """HMRC does not need it. It is counted once for each donor."""
     schedule = scheduled([donation(5)], [donation(6)], donor=person(title=title))
 
     assert [row.title for row in schedule.rows] == [written, written]
@@ -91,7 +91,7 @@ def test_a_title_that_hmrc_would_refuse_is_left_empty_and_counted(
     ],
 )
 def test_a_postcode_gets_its_capitals_and_its_space(postcode: str, written: str) -> None:
-    """HMRC would refuse it without."""
+    """HMRC would refuse the postcode without them."""
     schedule = scheduled([donation(5)], donor=person(address={"line_1": "1", "postcode": postcode}))
 
     assert [row.postcode for row in schedule.rows] == [written]
@@ -111,7 +111,7 @@ def test_a_postcode_gets_its_capitals_and_its_space(postcode: str, written: str)
     ],
 )
 def test_a_name_is_written_as_hmrc_asks_for_it(attributes: Row, row: str) -> None:
-    """A double-barrelled surname has a space; an apostrophe is the plain one."""
+    """The hyphen of a surname becomes a space, and an apostrophe becomes the plain one."""
     schedule = scheduled([donation(5)], donor=person(**attributes))
 
     assert [f"{row.first_name} {row.last_name}" for row in schedule.rows] == [row]
@@ -147,8 +147,8 @@ LACKS: dict[str, Row] = {
 
 
 @pytest.mark.parametrize("lack", LACKS)
-def test_a_donor_who_lacks_what_hmrc_wants_is_to_be_completed(lack: str) -> None:
-    """The row says what; nothing is cut, and nothing made up."""
+def test_a_donor_without_the_data_that_hmrc_requires_is_to_be_completed(lack: str) -> None:
+    """The row says what is missing. No value is cut or invented."""
     donor = person(**LACKS[lack])
     schedule = scheduled([donation(5)], donor=donor)
 
@@ -179,8 +179,8 @@ HELD: dict[str, tuple[list[Row], int]] = {
 
 
 @pytest.mark.parametrize("why", HELD)
-def test_a_donation_that_is_in_doubt_is_to_be_completed(why: str) -> None:
-    """Nothing is guessed: the amount is that of the donation, and nothing was taken off."""
+def test_a_doubtful_donation_is_to_be_completed(why: str) -> None:
+    """Nothing is guessed, and no refund is subtracted."""
     lines, count = HELD[why]
     schedule = scheduled(lines)
 
@@ -190,14 +190,14 @@ def test_a_donation_that_is_in_doubt_is_to_be_completed(why: str) -> None:
 
 
 @pytest.mark.parametrize("day", ["1999-12-31", "2026-11-28"])
-def test_a_day_that_hmrc_does_not_take_is_to_be_completed(day: str) -> None:
-    """A day in the future, and one whose year two digits cannot say."""
+def test_a_donation_on_a_day_that_hmrc_refuses_is_to_be_completed(day: str) -> None:
+    """The day is in the future, or its year does not fit in two digits."""
     schedule = scheduled([donation(5, day)], period=Period())
 
     assert [row.to_complete for row in schedule.to_complete] == [f"HMRC takes no donation made on {day}"]
 
 
-def test_only_a_yes_to_gift_aid_is_claimed_and_no_answer_is_counted() -> None:
+def test_only_a_yes_to_gift_aid_is_claimed_and_missing_answers_are_counted() -> None:
     """A null is no yes."""
     schedule = scheduled([donation(5), donation(6, gift_aid=False), donation(7, gift_aid=None), line("DONATION", 8)])
 
@@ -205,7 +205,7 @@ def test_only_a_yes_to_gift_aid_is_claimed_and_no_answer_is_counted() -> None:
     assert (schedule.to_complete, schedule.no_answer) == ((), 2)
 
 
-def test_a_donation_of_zero_and_one_that_was_refunded_are_in_neither_list() -> None:
+def test_a_donation_of_zero_and_a_refunded_donation_are_in_neither_list() -> None:
     """There is nothing to claim."""
     schedule = scheduled([donation(0)], [donation(5), refund(-5)])
 
@@ -214,8 +214,8 @@ def test_a_donation_of_zero_and_one_that_was_refunded_are_in_neither_list() -> N
     assert schedule.sum == 0
 
 
-def test_a_refund_after_the_period_is_taken_off_a_donation_within_it() -> None:
-    """Else it would be claimed."""
+def test_a_refund_after_the_period_is_subtracted_from_a_donation_within_it() -> None:
+    """Otherwise it would be claimed."""
     schedule = scheduled([donation(5), refund(-2, "2026-03-01")])
 
     assert [str(row.amount) for row in schedule.rows] == ["3.00"]
@@ -223,8 +223,8 @@ def test_a_refund_after_the_period_is_taken_off_a_donation_within_it() -> None:
     assert schedule.earlier == ()
 
 
-def test_a_refund_in_the_period_of_a_donation_before_it_is_told() -> None:
-    """It may have been claimed already. One without Gift Aid was not."""
+def test_a_refund_of_a_donation_before_the_period_is_reported() -> None:
+    """The donation may have been claimed already. One without Gift Aid was not."""
     schedule = scheduled(
         [donation(5, "2025-12-01"), refund(-5)],
         [donation(5, "2025-12-01", gift_aid=False), refund(-5)],
@@ -236,7 +236,7 @@ def test_a_refund_in_the_period_of_a_donation_before_it_is_told() -> None:
     assert (schedule.rows, schedule.to_complete) == ((), ())
 
 
-def test_the_schedule_is_in_the_order_of_days() -> None:
+def test_the_schedule_is_sorted_by_day() -> None:
     """The first row is the earliest, for which HMRC's spreadsheet asks."""
     schedule = scheduled([donation(5, "2026-01-09"), donation(6, "2026-01-02")], [donation(7, "2026-01-05")])
 
@@ -262,10 +262,8 @@ LINES = st.lists(
 
 
 @given(lists=st.lists(LINES, max_size=5), lacks=st.booleans())
-def test_schedule_and_to_complete_and_refunds_are_all_donations_with_gift_aid(
-    lists: list[list[Row]], lacks: bool
-) -> None:
-    """Whatever the lines are, no penny is lost and none is claimed twice."""
+def test_the_lists_and_the_refunds_add_up_to_all_donations_with_gift_aid(lists: list[list[Row]], lacks: bool) -> None:
+    """With any lines, no penny is lost and none is claimed twice."""
     found = bookings(*lists)
     donor = person(last_name=None) if lacks else person()
     schedule = gift_aid_schedule(Donations(period=JANUARY, bookings=found, donors={"cst-1": donor}), TODAY)

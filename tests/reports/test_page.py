@@ -48,7 +48,7 @@ def sales(*rows: SalesRow, by: By = "date", total: SalesRow = TOTAL, repeated: i
 
 
 def test_the_page_has_each_performance_with_its_marks_and_the_totals() -> None:
-    """A performance that is perhaps cancelled says so in words; an unknown name or start says so, too."""
+    """A mark and an unknown name or start are given in words."""
     page = sales_page(sales(LIGHTHOUSE, SONGS), sales(SOLD, by="sold-day"), ["All performances."], MADE)
 
     assert page.bars.shown == (
@@ -79,8 +79,8 @@ def test_the_page_has_each_performance_with_its_marks_and_the_totals() -> None:
     assert (page.missing, page.warnings) == ("", ())
 
 
-def test_a_page_that_is_not_complete_says_what_it_is_without() -> None:
-    """In a warning, in the place of each total, and in the captions."""
+def test_an_incomplete_page_says_what_is_missing() -> None:
+    """It says so in a warning, in place of each total, and in the captions."""
     total = SalesRow(kind="total", missing="without 2 performances")
     page = sales_page(sales(LIGHTHOUSE, total=total), sales(SOLD, by="sold-day", total=total), [], MADE)
 
@@ -94,8 +94,8 @@ def test_a_page_that_is_not_complete_says_what_it_is_without() -> None:
     assert set(page.performances.last[1:]) == {"not known", "no sum"}
 
 
-def test_sales_whose_day_cannot_be_read_are_told() -> None:
-    """A booking without any line is none of them."""
+def test_sales_whose_day_cannot_be_read_are_reported() -> None:
+    """A booking without any line does not count as one."""
     undated = evolve(SOLD, day=None)
     nothing = SalesRow(kind="sold-day", bookings=1, **amounts())
 
@@ -108,8 +108,8 @@ def test_sales_whose_day_cannot_be_read_are_told() -> None:
     assert said[0].sold == said[1].sold
 
 
-def test_bookings_that_came_twice_and_other_lines_are_told() -> None:
-    """So that nobody looks for a difference in vain."""
+def test_repeated_bookings_and_other_sales_are_reported() -> None:
+    """They explain differences from other sums."""
     total = evolve(TOTAL, other_types=("FEE", "SUNDRY"))
     page = sales_page(sales(total=total, repeated=1), sales(by="sold-day"), [], MADE)
 
@@ -120,8 +120,8 @@ def test_bookings_that_came_twice_and_other_lines_are_told() -> None:
     )
 
 
-def test_the_scope_says_which_performances_were_asked_for() -> None:
-    """Days, and events by name; an event that is not there has its id."""
+def test_the_scope_names_the_requested_performances() -> None:
+    """It gives the days and the names of the events. An unknown event has its id."""
     rows = (LIGHTHOUSE, SONGS)
     first, last = date(2026, 1, 3), date(2026, 1, 31)
 
@@ -139,8 +139,8 @@ def test_the_scope_says_which_performances_were_asked_for() -> None:
     assert scope_of(None, map(str, range(14)), ())[1].endswith("; 11; 2 more events.")
 
 
-def test_a_chart_of_bars_is_told_in_words() -> None:
-    """Which bars, the highest, the lowest, what has no sum, and what is missing from all of it."""
+def test_a_bar_chart_is_described_in_words() -> None:
+    """The text gives the number of bars, the highest, the lowest, bars without a sum, and what is missing."""
     bars = [Bar("a", "", Decimal(5)), Bar("b", "", None), Bar("c", "", Decimal(-2))]
 
     assert about_bars(bars, 11, 40, "without 2 performances") == (
@@ -156,8 +156,8 @@ def test_a_chart_of_bars_is_told_in_words() -> None:
     assert about_bars([bars[1]], 1, 1, "").count("no sum") == 1
 
 
-def test_a_chart_over_time_is_told_in_words() -> None:
-    """The first and the last day, the highest, the lowest, and where it is interrupted."""
+def test_a_chart_over_time_is_described_in_words() -> None:
+    """The text gives the first and the last day, the highest, the lowest, and interruptions."""
     periods = periods_of({date(2026, 1, 1): Decimal(5), date(2026, 1, 3): Decimal(-1), date(2026, 1, 4): None})
 
     assert about_line(periods, "without 2 performances") == (
@@ -169,7 +169,7 @@ def test_a_chart_over_time_is_told_in_words() -> None:
 
 
 def test_performances_without_a_bar_are_counted() -> None:
-    """With what they come to; none are said to be left out if all have a bar."""
+    """Their sum is given. If all have a bar, there is no such text."""
     bars = [Bar("x", "", Decimal(number)) for number in range(500)]
 
     assert about_others(bars_of(bars)) == (

@@ -1,4 +1,4 @@
-"""`ts.reports.sales` over HTTP: whole, in few requests, and open about what could not be read."""
+"""`ts.reports.sales` over HTTP: complete, with few requests, and with a report of every failure."""
 
 import gc
 import json
@@ -47,8 +47,8 @@ async def raw(hall: Sandbox, path: str) -> list[dict[str, Any]]:
         return rows
 
 
-async def test_the_sales_are_those_that_the_json_has(desk: TicketSource, hall: Sandbox) -> None:
-    """Every sum of every performance, and the seats by price category, computed from the answers themselves."""
+async def test_the_sales_equal_the_sums_computed_from_the_json(desk: TicketSource, hall: Sandbox) -> None:
+    """Every sum of every performance and the seats by price category are computed from the answers."""
     sales = await desk.reports.sales(seats=True)
     total = Counter[str]()
     rows = {row.date_id: row for row in sales.rows}
@@ -91,8 +91,8 @@ def add(sums: Counter[str], line: dict[str, Any]) -> None:
     sums["refunds"] += found["gross"] if line["is_refund"] else 0
 
 
-async def test_no_list_is_read_twice_and_every_call_is_bulk(desk: TicketSource, hall: Sandbox) -> None:
-    """The pages of events, then dates, venues and bookings; seats only if they are asked for."""
+async def test_no_list_is_read_twice(desk: TicketSource, hall: Sandbox) -> None:
+    """Seats are read only if they are requested."""
     await desk.reports.sales(by="event")
     asked = Counter(request.path.split("/")[-1] for request in hall.requests)
     await desk.reports.sales(by="month", seats=True)
@@ -104,7 +104,7 @@ async def test_no_list_is_read_twice_and_every_call_is_bulk(desk: TicketSource, 
 
 
 async def test_performances_are_chosen_by_day_and_event(desk: TicketSource, hall: Sandbox) -> None:
-    """An event of which the caller has the record is not asked for, and none comes twice."""
+    """An event that is given as a record is not requested, and no event is listed twice."""
     events = await desk.events.list().collect()
     hall.requests.clear()
 
@@ -124,8 +124,8 @@ async def test_performances_are_chosen_by_day_and_event(desk: TicketSource, hall
     assert [request.path for request in hall.requests].count(f"/events/{events[1].id}") == 0
 
 
-async def test_what_cannot_be_an_event_is_refused_before_any_request(desk: TicketSource, hall: Sandbox) -> None:
-    """So is an option that there is not."""
+async def test_an_invalid_event_or_option_is_refused_before_any_request(desk: TicketSource, hall: Sandbox) -> None:
+    """The error for an unknown option names the known ones."""
     with pytest.raises(InvalidID):
         await desk.reports.sales(events=["cst-1"])
     with pytest.raises(TypeError, match="sales\\(\\) has no 'group': it has by, start"):
@@ -135,7 +135,7 @@ async def test_what_cannot_be_an_event_is_refused_before_any_request(desk: Ticke
     assert not hall.requests
 
 
-async def test_several_reports_take_the_requests_of_one(desk: TicketSource, hall: Sandbox) -> None:
+async def test_several_reports_share_their_requests(desk: TicketSource, hall: Sandbox) -> None:
     """Each tally gets every performance."""
     by_event, by_day = SalesTally("event"), SalesTally("sold-day")
     await desk.reports.read(by_event, by_day)
@@ -145,8 +145,8 @@ async def test_several_reports_take_the_requests_of_one(desk: TicketSource, hall
     assert len(by_event.result().rows) == 7
 
 
-async def test_an_event_that_is_gone_is_a_failed_branch(desk: TicketSource) -> None:
-    """The other events are there, and the total is empty."""
+async def test_an_event_that_does_not_exist_is_a_failed_branch(desk: TicketSource) -> None:
+    """The other events have their sums, and the total is empty."""
     first = await desk.events.list().first()
     assert first is not None
 
@@ -166,21 +166,21 @@ def empty_pages(number: int) -> str:
     return json.dumps({"data": [], "links": {"next": f"?page={number + 1}"}})
 
 
-def without_end(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
-    """Let a list have these rows, and then empty pages for ever."""
+def make_endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
+    """Let a list have these rows, and then only empty pages."""
     first = json.dumps({"data": rows, "links": {"next": "?page=2"}})
     hall.fail(path=path, page=1, status=200, body=first, times=None)
     for number in range(2, 15):
         hall.fail(path=path, page=number, status=200, body=empty_pages(number), times=None)
 
 
-async def test_a_list_that_was_left_early_gives_no_sum_that_looks_whole(desk: TicketSource, hall: Sandbox) -> None:
+async def test_the_sums_of_an_incomplete_list_are_empty(desk: TicketSource, hall: Sandbox) -> None:
     """The bookings of its performance are not counted."""
     first = await desk.events.list().first()
     assert first is not None
     (event_date, *_) = await desk.events.list_dates(first).collect()
     path = f"/dates/{event_date.id}/bookings"
-    without_end(hall, path, await raw(hall, path))
+    make_endless(hall, path, await raw(hall, path))
 
     sales = await desk.reports.sales()
 
@@ -192,15 +192,15 @@ async def test_a_list_that_was_left_early_gives_no_sum_that_looks_whole(desk: Ti
 
 
 @pytest.mark.parametrize("path", ["/events", "/events/{event}/dates", "/dates/{date}/bookings"])
-async def test_a_listing_with_a_list_that_was_left_early_has_its_rows_and_fails_at_its_end(
+async def test_a_listing_with_an_incomplete_list_yields_its_rows_and_then_raises(
     desk: TicketSource, hall: Sandbox, path: str
 ) -> None:
-    """So does the programme, which has no bookings."""
+    """The programme raises too, except for a list of bookings, which it does not read."""
     whole = [booking.id async for _, _, booking in desk.all_bookings()]
     dates = [event_date.id async for _, event_date, _ in desk.programme()]
     event = (await raw(hall, "/events"))[0]["id"]
     at = path.format(event=event, date=(await raw(hall, f"/events/{event}/dates"))[0]["id"])
-    without_end(hall, at, await raw(hall, at))
+    make_endless(hall, at, await raw(hall, at))
     found = list[str]()
 
     async def read(listed: Any, key: Callable[[Any], str]) -> BranchesFailed | None:
@@ -223,7 +223,7 @@ async def test_a_listing_with_a_list_that_was_left_early_has_its_rows_and_fails_
 
 
 async def test_a_booking_that_cannot_be_read_empties_its_row_and_the_total(desk: TicketSource, hall: Sandbox) -> None:
-    """All other rows are whole."""
+    """All other rows are complete."""
     first = await desk.events.list().first()
     assert first is not None
     (event_date, *_) = await desk.events.list_dates(first).collect()
@@ -240,7 +240,7 @@ async def test_a_booking_that_cannot_be_read_empties_its_row_and_the_total(desk:
 
 
 async def test_seats_that_cannot_be_read_are_named(desk: TicketSource, hall: Sandbox) -> None:
-    """Their row and the total have no seats, but their money."""
+    """Their row has no seats. The total has no seats, but its sums of money."""
     booking = await anext(aiter(desk.all_bookings()))
     hall.fail(path=f"/bookings/{booking[2].id}/seats", status=501)
 
@@ -252,16 +252,16 @@ async def test_seats_that_cannot_be_read_are_named(desk: TicketSource, hall: San
     assert f"the list of seats of booking {booking[2].id} could not be read" in str(sales.failed[0])
 
 
-async def test_what_concerns_all_is_raised(desk: TicketSource, hall: Sandbox) -> None:
-    """A failure of the list of events, for one."""
+async def test_a_failure_of_the_list_of_events_is_raised(desk: TicketSource, hall: Sandbox) -> None:
+    """Without it, there is nothing to report."""
     hall.fail(path="/events", status=501)
 
     with pytest.raises(TicketSourceError):
         await desk.reports.sales()
 
 
-async def test_a_box_office_without_anything_has_a_total_of_nothing() -> None:
-    """No row, and sums of nought."""
+async def test_an_empty_box_office_has_no_rows_and_a_total_of_zero() -> None:
+    """It has no seats either."""
     async with Sandbox(customers=0, events=0) as hall, TicketSource(hall.api_key, base_url=hall.url) as ts:
         sales = await ts.reports.sales(seats=True)
 
@@ -270,8 +270,8 @@ async def test_a_box_office_without_anything_has_a_total_of_nothing() -> None:
 
 
 @pytest.mark.slow
-async def test_five_hundred_performances_take_few_requests_and_keep_no_booking() -> None:
-    """Of 40,000 bookings never more are in memory than those of the performances that are read at a time."""
+async def test_five_hundred_performances_take_few_requests_and_keep_few_bookings() -> None:
+    """Of 40,000 bookings, only those of the performances that are being read are in memory."""
     most = 0
 
     class Watch:

@@ -1,4 +1,4 @@
-"""What lines of bookings come to: exact, and empty where an amount is missing."""
+"""The sums of booking lines: exact, and empty where an amount is missing."""
 
 from collections.abc import Iterable
 from decimal import Decimal, localcontext
@@ -55,7 +55,7 @@ def sums(row: SalesRow) -> dict[str, Decimal | None]:
     return {name: getattr(row, name) for name in SUMS}
 
 
-def seen(row: SalesRow, *names: str) -> tuple[object, ...]:
+def values_of(row: SalesRow, *names: str) -> tuple[object, ...]:
     """Return some attributes of a row."""
     return tuple(getattr(row, name) for name in names)
 
@@ -66,8 +66,8 @@ def amount(**changed: object) -> dict[str, Any]:
     return made | changed
 
 
-def test_tickets_are_summed_with_donations_and_other_lines_beside_them() -> None:
-    """Refunds are in gross and net, and each kind of line is seen."""
+def test_tickets_donations_and_other_lines_have_separate_sums() -> None:
+    """Refunds are part of gross and net. The other types of lines are named."""
     row = row_of(
         line(gross=20),
         line(amount=amount(gross=-10, fee=0, fee_vat=0, net=-10, discounts={"automatic": 0.5}), is_refund=True),
@@ -128,8 +128,8 @@ NO_AMOUNT = "; ".join(f"1 line without {what}" for what in ("VAT of the fee", "a
         (line("SUNDRY", -1, is_refund=None), set(), ""),
     ],
 )
-def test_a_sum_that_lacks_an_amount_is_empty_and_counted(odd: object, empty: set[str], missing: str) -> None:
-    """The other sums are whole; the total is as empty as the row."""
+def test_a_sum_with_a_missing_amount_is_empty_and_counted(odd: object, empty: set[str], missing: str) -> None:
+    """The other sums are complete. The total lacks the same sums as the row."""
     sales = sales_of(performance(1, booking(1, line(), odd), booking(2, line())), performance(2, booking(3, line())))
     row, other = sales.rows
 
@@ -163,7 +163,7 @@ def test_a_sum_that_lacks_an_amount_is_empty_and_counted(odd: object, empty: set
     ],
 )
 def test_discounts_are_known_only_if_both_kinds_are(discounts: object, expected: str | None) -> None:
-    """Without a code, nothing was taken off by one."""
+    """Without a code, the discount by code is zero."""
     row = row_of(
         line(amount=amount(discounts={"automatic": 0, "code": None})), line(amount=amount(discounts=discounts))
     )
@@ -172,11 +172,11 @@ def test_discounts_are_known_only_if_both_kinds_are(discounts: object, expected:
     assert row.missing == ("" if expected else "1 line without discounts")
 
 
-def test_a_negative_line_that_is_no_refund_is_in_gross_and_not_in_refunds() -> None:
-    """The API says so."""
+def test_a_negative_line_that_is_no_refund_counts_in_gross_and_not_in_refunds() -> None:
+    """The API says whether a line is a refund."""
     row = row_of(line(gross=10), line(gross=-4, is_refund=False))
 
-    assert seen(row, "gross", "refunds") == (6, 0)
+    assert values_of(row, "gross", "refunds") == (6, 0)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_negative_line_that_is_no_refund_is_in_gross_and_not_in_refunds() -> N
 )
 @pytest.mark.parametrize("by", BYS)
 @pytest.mark.parametrize("payment_methods", [True, False])
-def test_a_booking_without_lines_counts(
+def test_a_booking_without_lines_is_counted(
     lines: object, known: bool, missing: str, by: By, payment_methods: bool
 ) -> None:
-    """If they are not known, no sum is."""
+    """If its lines are not known, the sums are not known either."""
     sales = sales_of(performance(1, booking(1, attributes={"lines": lines})), by=by, payment_methods=payment_methods)
 
     (row,) = sales.rows
@@ -215,7 +215,7 @@ def test_money_is_exact_with_any_precision_of_the_program() -> None:
     ],
 )
 def test_a_cancelled_date_is_marked(cancelled: object, mark: str, counts: tuple[int, int]) -> None:
-    """One of which the API does not say it is perhaps cancelled."""
+    """If the API does not say whether it is, it is perhaps cancelled."""
     found = performance(1, cancelled=cancelled), performance(2)
     (row, other), (event,) = sales_of(*found).rows, sales_of(*found, by="event").rows
 
@@ -228,37 +228,40 @@ def test_a_cancelled_date_is_marked(cancelled: object, mark: str, counts: tuple[
     ("archived", "mark"), [(True, "event archived"), (False, ""), (None, "event perhaps archived")]
 )
 def test_an_archived_event_is_marked(archived: bool | None, mark: str) -> None:
-    """In the rows of its dates, too."""
+    """The rows of its dates are marked too."""
     found = performance(1, event=attrs.evolve(EVENT, archived=archived))
 
     assert [sales_of(found, by=by).rows[0].mark for by in ("date", "event", "month")] == [mark, mark, ""]
 
 
-def test_a_booking_that_comes_again_counts_once() -> None:
-    """Also under another date, or if a date comes again; the sales tell how many came again."""
+def test_a_repeated_booking_counts_once() -> None:
+    """It may be repeated under another date, or with its date. The sales count the repetitions."""
     sales = sales_of(
         performance(1, booking(1, line()), booking(1, line())),
         performance(2, booking(1, line()), booking(2, line())),
         performance(1, booking(1, line()), booking(3, line())),
     )
 
-    assert [seen(row, "date_id", "bookings", "gross") for row in sales.rows] == [("dat-1", 2, 20), ("dat-2", 1, 10)]
-    assert seen(sales.total, "performances", "bookings", "gross") == (2, 3, 30)
+    assert [values_of(row, "date_id", "bookings", "gross") for row in sales.rows] == [
+        ("dat-1", 2, 20),
+        ("dat-2", 1, 10),
+    ]
+    assert values_of(sales.total, "performances", "bookings", "gross") == (2, 3, 30)
     assert sales.repeated == 3
 
 
-def test_a_date_that_two_events_have_counts_once_and_both_rows_have_their_event() -> None:
-    """A row without a name would be nobody's."""
+def test_a_date_of_two_events_counts_once_and_both_rows_name_their_event() -> None:
+    """A row without a name would be useless."""
     other = attrs.evolve(EVENT, id="evt-2", name="Other")
     sales = sales_of(performance(1, booking(1, line())), performance(1, booking(1, line()), event=other), by="event")
 
-    rows = [seen(row, "event_id", "event", "performances", "gross") for row in sales.rows]
+    rows = [values_of(row, "event_id", "event", "performances", "gross") for row in sales.rows]
     assert sorted(rows, key=str) == sorted([("evt-2", "Other", 0, 0), (EVENT.id, EVENT.name, 1, 10)], key=str)
     assert sales.total.performances == 1
 
 
-def test_days_and_the_order_of_rows_are_those_of_the_times_as_written() -> None:
-    """An offset changes no day; what has no start comes last."""
+def test_the_days_and_the_order_of_rows_follow_the_times_as_written() -> None:
+    """An offset does not change the day. Performances without a start come last."""
     found = [
         performance(1, booking(1, line()), start=None),
         performance(2, booking(2, line()), start="2026-05-11T00:30:00+09:00"),
@@ -286,7 +289,7 @@ def test_days_and_the_order_of_rows_are_those_of_the_times_as_written() -> None:
 
 
 def test_a_row_of_several_performances_has_the_first_and_last_start_and_all_venues() -> None:
-    """A venue without a name, or that could not be read, is there by its id."""
+    """A venue that could not be read has its id."""
     (row,) = sales_of(
         performance(1, start="2026-05-12T19:30:00+00:00"),
         performance(2, start="2026-05-10T19:30:00+00:00", venue=None),
@@ -317,16 +320,16 @@ def test_lines_count_on_the_day_on_which_they_were_made() -> None:
         by="sold-day",
     )
 
-    assert [(str(row.day), *seen(row, "bookings", "gross", "performances")) for row in sales.rows] == [
+    assert [(str(row.day), *values_of(row, "bookings", "gross", "performances")) for row in sales.rows] == [
         ("2026-01-01", 1, 10, None),
         ("2026-01-03", 1, -9, None),
         ("None", 1, 5, None),
     ]
-    assert seen(sales.total, "bookings", "gross", "performances") == (2, 6, 1)
+    assert values_of(sales.total, "bookings", "gross", "performances") == (2, 6, 1)
 
 
-def test_with_payment_methods_no_count_of_performances_is_repeated() -> None:
-    """A method that is not known has a row of its own, and a performance that sold nothing has one row."""
+def test_rows_by_payment_method_do_not_count_performances() -> None:
+    """An unknown method has its own row, and a performance without sales has one row."""
     sales = sales_of(
         performance(
             1,
@@ -338,18 +341,18 @@ def test_with_payment_methods_no_count_of_performances_is_repeated() -> None:
     )
 
     names = ("payment_method", "bookings", "gross", "donations", "performances", "cancelled")
-    assert [seen(row, "date_id", *names) for row in sales.rows] == [
+    assert [values_of(row, "date_id", *names) for row in sales.rows] == [
         ("dat-1", "CASH", 1, 0, 2, None, None),
         ("dat-1", "TS", 1, 10, 0, None, None),
         ("dat-1", None, 1, 6, 0, None, None),
         ("dat-2", None, 0, 0, 0, None, None),
     ]
-    assert [seen(row, *names) for row in sales.method_totals] == [
+    assert [values_of(row, *names) for row in sales.method_totals] == [
         ("CASH", 1, 0, 2, None, None),
         ("TS", 1, 10, 0, None, None),
         (None, 1, 6, 0, None, None),
     ]
-    assert seen(sales.total, *names) == (None, 2, 16, 2, 2, 0)
+    assert values_of(sales.total, *names) == (None, 2, 16, 2, 2, 0)
 
 
 DATE = performance(1).date
@@ -368,10 +371,10 @@ FAILURES = [
 @pytest.mark.parametrize("by", BYS)
 @pytest.mark.parametrize(("what", "failed"), FAILURES)
 @pytest.mark.parametrize("payment_methods", [True, False])
-def test_while_a_branch_has_failed_the_total_is_empty_and_says_what_it_is_without(
+def test_a_failed_branch_empties_the_total_which_says_what_is_missing(
     what: str, failed: FailedBranch, by: By, payment_methods: bool
 ) -> None:
-    """No row looks whole that may lack something of it."""
+    """No row looks complete if something may be missing in it."""
     sales = sales_of(
         performance(1, booking(2, line()), failed=[failed] if failed.date else []),
         *([] if failed.date else [failed]),
@@ -388,15 +391,15 @@ def test_while_a_branch_has_failed_the_total_is_empty_and_says_what_it_is_withou
     if (failed.date and by != "sold-day") or (failed.event and by == "event"):
         assert (set(sums(own).values()), own.bookings, own.missing) == ({None}, None, f"without {what}")
     elif by in ("date", "event"):
-        assert seen(own, "gross", "missing") == (10, "")
+        assert values_of(own, "gross", "missing") == (10, "")
     else:
-        assert seen(own, "gross", "missing") == (20 if by == "sold-day" else 10, f"perhaps without {what}")
+        assert values_of(own, "gross", "missing") == (20 if by == "sold-day" else 10, f"perhaps without {what}")
     perhaps = "" if by in ("date", "event") or failed.date else f"perhaps without {what}"
-    assert [seen(row, "gross", "missing") for row in others] == ([] if by == "sold-day" else [(10, perhaps)])
+    assert [values_of(row, "gross", "missing") for row in others] == ([] if by == "sold-day" else [(10, perhaps)])
 
 
 def test_a_performance_that_could_not_be_read_has_a_row() -> None:
-    """It shows its start, and no sum."""
+    """The row shows its start, and no sum."""
     failed = FailedBranch(EVENT, performance(7, cancelled=True).date, None, GONE)
 
     (row,) = sales_of(failed).rows
@@ -405,20 +408,20 @@ def test_a_performance_that_could_not_be_read_has_a_row() -> None:
 
 
 def test_several_failures_are_counted() -> None:
-    """Each kind by itself."""
+    """Each kind is counted separately."""
     dates = [performance(number).date for number in range(3)]
     failed = [*(FailedBranch(EVENT, date, None, GONE) for date in dates), FAILURES[2][1], FAILURES[4][1]]
 
     assert sales_of(*failed).total.missing == "without 3 performances, 1 booking and the performances of 1 event"
 
 
-def test_a_venue_that_cannot_be_read_takes_no_sum_away() -> None:
-    """It is told, and the date is there without it."""
+def test_a_venue_that_cannot_be_read_leaves_the_sums_complete() -> None:
+    """It is reported, and its row has the id of the venue."""
     failed = FailedBranch(EVENT, None, "ven-1", NotFound("no venue"))
     sales = sales_of(performance(1, booking(1, line()), venue=None), failed)
 
     assert sales.failed == (failed,)
-    assert seen(sales.total, "gross", "missing") == (10, "")
+    assert values_of(sales.total, "gross", "missing") == (10, "")
     assert sales.rows[0].venue == "ven-1"
 
 
@@ -428,7 +431,7 @@ def seat(category: str | None, *, booked: bool | None = True, cancelled: bool | 
 
 
 def test_seats_are_counted_by_price_category() -> None:
-    """One whose state is not known counts by itself; one without a category is there."""
+    """A seat of unknown state is counted separately. A seat without a category counts too."""
     tally = SalesTally("event", seats=True)
     tally.add(performance(1, booking(1, line()), booking(2, line())))
     adults = [seat("Adult"), seat("Adult", cancelled=True), seat("Adult", booked=None)]
@@ -440,8 +443,8 @@ def test_seats_are_counted_by_price_category() -> None:
     assert sales.categories == ("Adult", None)
 
 
-def test_seats_that_could_not_be_read_leave_the_sums_of_money_whole() -> None:
-    """The seats of the row and of the total are empty, those of other rows are not."""
+def test_seats_that_could_not_be_read_leave_the_sums_of_money_complete() -> None:
+    """The row and the total have no seats. The other rows do."""
     tally = SalesTally(seats=True)
     tally.add(performance(1, booking(1, line())))
     tally.add(performance(2, booking(2, line())))
@@ -452,7 +455,7 @@ def test_seats_that_could_not_be_read_leave_the_sums_of_money_whole() -> None:
 
     assert [row.seats for row in (*sales.rows, sales.total)] == [None, {"Adult": SeatCount(1)}, None]
     assert [row.missing for row in (*sales.rows, sales.total)] == [said := "without the seats of 1 booking", "", said]
-    assert seen(sales.total, "gross", "bookings") == (20, 2)
+    assert values_of(sales.total, "gross", "bookings") == (20, 2)
     assert sales.failed == (failed,)
     assert str(failed) == "the list of seats of booking bkg-1 could not be read: it is broken"
 
@@ -460,14 +463,14 @@ def test_seats_that_could_not_be_read_leave_the_sums_of_money_whole() -> None:
 @pytest.mark.parametrize(
     "options", [{"by": "year"}, {"by": "sold-day", "seats": True}, {"payment_methods": True, "seats": True}]
 )
-def test_what_cannot_be_reported_is_refused(options: Any) -> None:
+def test_an_impossible_report_is_refused(options: Any) -> None:
     """A seat does not say how, or on which day, it was paid for."""
     with pytest.raises(ValueError, match=r"by is one of date, event|seats do not say"):
         SalesTally(**options)
 
 
 def test_a_sum_without_one_of_its_amounts_is_none() -> None:
-    """Nothing is guessed; a sum of nothing is zero, and any sum is exact."""
+    """The sum of no amounts is zero. Any sum is exact."""
     assert total([Decimal(1), None]) is None
     assert total([]) == 0
     with localcontext(prec=2):
@@ -530,7 +533,7 @@ def is_in_doubt(one: dict[str, Any] | None, gross: Fraction | None) -> bool:
     return one is not None and one["is_refund"] is True and gross is not None and gross > 0
 
 
-def taken_off(off: dict[str, Any]) -> Fraction | None:
+def discounts_of(off: dict[str, Any]) -> Fraction | None:
     """Return both kinds of discounts together."""
     code = off.get("code") or {"description": "", "amount": None}
     by_code = money(code["amount"])
@@ -562,7 +565,7 @@ def computed(lines: Iterable[dict[str, Any] | None]) -> dict[str, Fraction | Non
             assert one is not None
             for name, key in (("gross", "gross"), ("fees", "fee"), ("fee_vat", "fee_vat"), ("net", "net")):
                 put(name, money(found.get(key)))
-            put("discounts", taken_off(found.get("discounts") or {}))
+            put("discounts", discounts_of(found.get("discounts") or {}))
             is_known = one["is_refund"] in (True, False) or (gross is not None and gross >= 0)
             put("refunds", (gross if one["is_refund"] is True else Fraction(0)) if is_known else None)
         else:
@@ -583,7 +586,7 @@ def keys_of(by: By, number: int, event: str, start: str | None, one: dict[str, A
 
 
 def key_of(row: SalesRow) -> str | None:
-    """Return what a row is of, as `keys_of` has it."""
+    """Return what a row belongs to, in the form of `keys_of`."""
     day = None if row.day is None else str(row.day)
     return {
         "date": row.date_id,
@@ -596,8 +599,8 @@ def key_of(row: SalesRow) -> str | None:
 
 @settings(max_examples=300, deadline=None)
 @given(PERFORMANCES, st.sampled_from(BYS), st.booleans())
-def test_the_sums_are_those_of_the_json(found: Any, by: By, payment_methods: bool) -> None:
-    """Each row and the total, computed in another way."""
+def test_the_sums_equal_those_computed_from_the_json(found: Any, by: By, payment_methods: bool) -> None:
+    """Each row and the total are computed in another way."""
     ids = count(1)
     sales = sales_of(
         *[

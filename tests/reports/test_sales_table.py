@@ -1,4 +1,4 @@
-"""The table of sales: every format holds it, whatever the price categories are called."""
+"""The table of sales: every format takes any names of price categories."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def sales_with(*categories: str | None, booked: bool | None = True) -> Sales:
 
 
 @pytest.mark.parametrize("kind", files.FORMATS)
-async def test_every_format_holds_price_categories_of_any_name(kind: str, tmp_path: Path) -> None:
-    """Each has a column of its own that no terminal obeys."""
+async def test_every_format_takes_price_categories_of_any_name(kind: str, tmp_path: Path) -> None:
+    """Each has its own column, whose name is printable."""
     sales = sales_with(*HOSTILE, HOSTILE[-1] + "x", "", None)
     table = sales_table(sales)
 
@@ -41,8 +41,8 @@ async def test_every_format_holds_price_categories_of_any_name(kind: str, tmp_pa
     assert float(first["seats_sold"]) == len(HOSTILE) + 3
 
 
-def test_more_categories_than_a_sheet_has_room_for_share_a_column() -> None:
-    """Those beyond the first two hundred, in the order of the alphabet."""
+def test_price_categories_after_the_first_two_hundred_share_a_column() -> None:
+    """The order is alphabetical."""
     sales = sales_with(*[f"c{number:03}" for number in range(300)])
     table = sales_table(sales)
     row = dict(zip(table.names, table.row(sales.total), strict=True))
@@ -52,8 +52,8 @@ def test_more_categories_than_a_sheet_has_room_for_share_a_column() -> None:
     assert (row["sold, other categories"], row["seats_sold"]) == (100, 300)
 
 
-def test_seats_whose_state_is_not_known_have_a_column_where_there_are_some() -> None:
-    """They are not among those that are sold."""
+def test_seats_of_unknown_state_have_a_column_if_there_are_any() -> None:
+    """They do not count as sold."""
     known, unknown = (sales_table(sales_with("Adult", booked=booked)) for booked in (True, None))
     sales = sales_with("Adult", booked=None)
     row = dict(zip(unknown.names, unknown.row(sales.total), strict=True))
@@ -62,8 +62,8 @@ def test_seats_whose_state_is_not_known_have_a_column_where_there_are_some() -> 
     assert (row["sold: Adult"], row["unknown: Adult"], row["seats_unknown"]) == (0, 1, 1)
 
 
-def test_what_a_terminal_shows_is_in_the_columns() -> None:
-    """For each kind of row, with payment methods and without."""
+def test_the_columns_on_a_terminal_are_columns_of_the_table() -> None:
+    """This holds for each kind of row, with payment methods and without."""
     for by in ("date", "event", "day", "month", "sold-day"):
         for payment_methods in (True, False):
             tally = SalesTally(by, payment_methods=payment_methods)

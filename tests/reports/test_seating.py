@@ -59,33 +59,33 @@ def in_row(row: str, *numbers: int, category: str | None = "Adult") -> list[Seat
         ([seat("A", "1"), seat("A", "2", cancelled=None)], "A1 Adult; to check: A2 Adult"),
     ],
 )
-def test_seats_are_read_by_category_and_in_their_order(seats: Sequence[Seat], said: str) -> None:
-    """What is not allocated is counted, and what is not sure comes at the end."""
+def test_seats_are_written_by_category_and_in_their_order(seats: Sequence[Seat], said: str) -> None:
+    """Unallocated seats are counted. Cancelled seats and seats to check come at the end."""
     assert seating.in_words(seats) == said
 
 
 @pytest.mark.parametrize("path", ["reference", "reference.row", "reference.seat"])
-def test_a_seat_that_could_not_be_read_is_not_taken_for_one_that_is_not_allocated(path: str) -> None:
-    """It says so."""
+def test_an_unreadable_seat_does_not_count_as_unallocated(path: str) -> None:
+    """The text says that it is unreadable."""
     said = seating.in_words([seat(invalid={path: 7}), seat("A", "1"), seat()])
 
     assert said == "A1, seat (unreadable) Adult; 1 x Adult"
 
 
-def test_a_category_that_could_not_be_read_is_not_taken_for_none() -> None:
+def test_an_unreadable_category_does_not_count_as_missing() -> None:
     """Somebody at the door may ask for a student card."""
     said = seating.in_words([seat("A", "1", None, invalid={"price_category": {}}), seat("A", "2")])
 
     assert said == "A1 category (unreadable); A2 Adult"
 
 
-def test_a_seat_without_a_reference_is_one_that_is_not_allocated() -> None:
-    """As the API has it for some events."""
+def test_a_seat_without_a_reference_counts_as_unallocated() -> None:
+    """The API sends such seats for some events."""
     assert seating.in_words([Seat("sea-1", is_booked=True, is_cancelled=False)]) == "1 place"
 
 
-def test_places_are_those_that_are_sold() -> None:
-    """A number that leaves one out, of which it is not known, would be wrong."""
+def test_only_sold_seats_count_as_places() -> None:
+    """If the state of a seat is not known, neither is the number."""
     assert seating.places([seat(), seat(), seat(cancelled=True)]) == 2
     assert seating.places([seat(), seat(cancelled=None)]) is None
     assert seating.places([]) == 0
@@ -107,11 +107,11 @@ def test_places_are_those_that_are_sold() -> None:
 def test_an_attendee_has_the_name_that_the_booker_gave(
     attendee: Attendee | None, invalid: dict[str, object], name: str
 ) -> None:
-    """In one line, else that of the company."""
+    """It is one line. Without a name, it is that of the company."""
     assert seating.attendee_name(seat("A", "1", attendee=attendee, invalid=invalid)) == name
 
 
-def test_attendees_come_in_the_order_of_their_seats_without_those_who_are_cancelled() -> None:
+def test_attendees_are_in_the_order_of_their_seats_without_cancelled_ones() -> None:
     """A seat without a name is left out."""
     seats = [
         seat("B", "10", attendee=Attendee(last_name="Third")),

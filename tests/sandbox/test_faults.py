@@ -1,4 +1,4 @@
-"""Faults: what is refused when it is asked for, and what goes out besides the status."""
+"""Faults: which are refused, and what an answer has besides its status."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,14 +26,14 @@ async def _http(box: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
         {"cut": "body", "slow": 1},
     ],
 )
-def test_a_fault_that_could_not_strike_or_does_two_things_is_refused(nonsense: Any) -> None:
-    """What would never match a request, or would be answered in two ways, raises at once."""
+def test_a_fault_that_matches_no_request_or_has_two_effects_is_refused(nonsense: Any) -> None:
+    """It raises as soon as it is created."""
     with pytest.raises(ValueError, match=r"capitals|without a query|no answer|two ways"):
         Fault(**nonsense)
 
 
-async def test_a_content_type_of_ones_own_is_the_only_one(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    """However the header's name is written, it replaces ours."""
+async def test_a_content_type_of_the_caller_replaces_the_default(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    """The capitals of the header's name do not matter."""
     box.fail(body="slow down", status=429, headers={"content-type": "text/plain"})
 
     async with http.get("/customers") as response:
@@ -41,8 +41,8 @@ async def test_a_content_type_of_ones_own_is_the_only_one(box: Sandbox, http: ai
 
 
 @pytest.mark.parametrize("more", [{}, {"cut": "body"}, {"slow": 0}])
-async def test_an_answer_that_may_have_no_body_has_none(box: Sandbox, http: aiohttp.ClientSession, more: Any) -> None:
-    """A 204 on demand says nothing of a body, and spoils no answer after it."""
+async def test_a_204_answer_has_no_body(box: Sandbox, http: aiohttp.ClientSession, more: Any) -> None:
+    """It has no content type, and does not affect the next answer."""
     box.fail(status=204, **more)
 
     async with http.get("/customers") as response:
@@ -52,8 +52,8 @@ async def test_an_answer_that_may_have_no_body_has_none(box: Sandbox, http: aioh
         assert response.status == 200
 
 
-async def test_next_or_all_links_can_be_missing_from_a_list_alone(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    """A page may lack `next`, or links and meta altogether; what is no list stays as it is."""
+async def test_a_list_can_lack_its_next_link_or_all_links(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    """A page may lack `next`, or links and meta altogether. A single record does not change."""
     documents = []
     for kind, path in (("missing", ""), ("no-links", ""), ("loop", f"/{box.customers.ids()[0]}")):
         box.fail(next=kind)  # type: ignore[arg-type]  # a table of its values

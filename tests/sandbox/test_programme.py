@@ -1,4 +1,4 @@
-"""The read-only half of the sandbox: every link leads to what it says, and everything adds up."""
+"""The read-only half of the sandbox: its links are correct, and its records agree."""
 
 from typing import Any
 
@@ -42,13 +42,13 @@ async def test_every_link_of_every_record_leads_to_its_record(box: Sandbox) -> N
 @pytest.mark.parametrize(
     "path", ["/events/evt-x", "/venues/cst-1", "/dates/dat-0/bookings", "/customers/cst-x/bookings"]
 )
-async def test_there_is_nothing_under_an_unknown_id(box: Sandbox, path: str) -> None:
-    """An id that is none, or of another kind, is 404."""
+async def test_an_unknown_id_is_not_found(box: Sandbox, path: str) -> None:
+    """An invalid id, or one of another kind of record, is answered 404."""
     await get(box, path, 404)
 
 
-async def test_places_that_an_event_or_a_booking_does_not_have_are_not_there() -> None:
-    """The first event has one venue, the first booking one seat: no id leads to a second."""
+async def test_the_first_event_has_one_venue_and_the_first_booking_one_seat() -> None:
+    """No second venue or seat is listed."""
     async with Sandbox(customers=3, events=1, rate_limit=None) as box:
         (event,) = await rows(box, "/events")
         assert len(await rows(box, f"/events/{event['id']}/venues")) == 1
@@ -65,8 +65,8 @@ async def test_places_that_an_event_or_a_booking_does_not_have_are_not_there() -
         ("after", "2026-01-31", ["2026-02-07"]),
     ],
 )
-async def test_the_filter_of_dates_is_by_day(box: Sandbox, operator: str, value: str, starts: list[str]) -> None:
-    """On, before and after a day, the bounds not included."""
+async def test_dates_are_filtered_by_day(box: Sandbox, operator: str, value: str, starts: list[str]) -> None:
+    """The filter takes dates on, before or after a day. The last two do not include the day."""
     event = (await rows(box, "/events"))[0]
     query = f"filter[start][operator]={operator}&filter[start][value]={value}"
 
@@ -76,30 +76,30 @@ async def test_the_filter_of_dates_is_by_day(box: Sandbox, operator: str, value:
 
 
 @pytest.mark.parametrize("query", ["filter[start][operator]=near", "filter[start][operator]=on"])
-async def test_a_filter_that_the_sandbox_does_not_know_is_refused(box: Sandbox, query: str) -> None:
-    """An unknown operator, and one without a value, are 400."""
+async def test_an_invalid_filter_of_dates_is_refused(box: Sandbox, query: str) -> None:
+    """An unknown operator, and an operator without a value, are answered 400."""
     event = (await rows(box, "/events"))[0]
 
     await get(box, f"/events/{event['id']}/dates?{query}", 400)
 
 
-async def test_without_customers_nobody_has_booked() -> None:
-    """A sandbox with nobody in it has events, and no booking."""
+async def test_a_sandbox_without_customers_has_no_bookings() -> None:
+    """It has events and dates."""
     async with Sandbox(customers=0, events=1, rate_limit=None) as box:
         (event,) = await rows(box, "/events")
         (date, *_) = await rows(box, f"/events/{event['id']}/dates")
         assert await rows(box, f"/dates/{date['id']}/bookings") == []
 
 
-async def everything_on(box: Sandbox) -> list[dict[str, Any]]:
+async def all_dates(box: Sandbox) -> list[dict[str, Any]]:
     """Return all dates."""
     return [date for event in await rows(box, "/events") for date in await rows(box, f"/events/{event['id']}/dates")]
 
 
-async def test_a_box_office_has_what_reports_must_tell_apart() -> None:
-    """Lines of all types on several days, refunds of all and of some, Gift Aid in every form, several ways to pay."""
+async def test_the_sample_bookings_have_every_case_that_reports_distinguish() -> None:
+    """Lines of all types and days, full and partial refunds, Gift Aid in every form, all payment methods."""
     async with Sandbox(rate_limit=None) as box:
-        sold = [row for date in await everything_on(box) for row in await rows(box, f"/dates/{date['id']}/bookings")]
+        sold = [row for date in await all_dates(box) for row in await rows(box, f"/dates/{date['id']}/bookings")]
         seats = [seat["attributes"] for row in sold[:60] for seat in await rows(box, f"/bookings/{row['id']}/seats")]
         made_by = [row["links"]["customer"].removeprefix(f"{box.url}/customers/") for row in sold]
         gone = [one for one in made_by if one not in box.customers.ids()]
@@ -129,11 +129,11 @@ async def test_a_box_office_has_what_reports_must_tell_apart() -> None:
     assert len(gone) == 12
 
 
-async def test_the_bookings_of_a_cancelled_date_are_refunded_but_for_some() -> None:
-    """The seats of those that are refunded are cancelled, too."""
+async def test_some_bookings_of_a_cancelled_date_are_not_refunded() -> None:
+    """The seats of the refunded bookings are cancelled."""
     states = set()
     async with Sandbox(customers=30, events=7, rate_limit=None) as box:
-        (off,) = [date for date in await everything_on(box) if date["attributes"]["cancelled"]]
+        (off,) = [date for date in await all_dates(box) if date["attributes"]["cancelled"]]
         for booking in await rows(box, f"/dates/{off['id']}/bookings"):
             lines = [line for line in booking["attributes"]["lines"] if line["line_type"] == "TICKETS"]
             seats = await rows(box, f"/bookings/{booking['id']}/seats")

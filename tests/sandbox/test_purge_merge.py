@@ -1,4 +1,4 @@
-"""What TicketSource does with people behind the API, as the sandbox shows it: purge and merge."""
+"""How the sandbox purges and merges customers, as TicketSource does outside the API."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from ticketsource_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize("form", ["null", "empty"])
-async def test_a_purged_customer_has_no_personal_data_and_keeps_the_bookings(shows: Sandbox, form: str) -> None:
-    """They stay in the list, under their id."""
+async def test_a_purged_customer_keeps_the_bookings_and_no_personal_data(shows: Sandbox, form: str) -> None:
+    """They stay in the list with their id."""
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         first = shows.customers.ids()[0]
         before = [booking.id async for booking in ts.customers.list_bookings(first)]
@@ -26,8 +26,8 @@ async def test_a_purged_customer_has_no_personal_data_and_keeps_the_bookings(sho
     assert before
 
 
-async def test_a_customer_may_be_gone_after_a_purge(shows: Sandbox) -> None:
-    """Then the API does not know them, and their bookings still name them."""
+async def test_a_purge_can_delete_a_customer(shows: Sandbox) -> None:
+    """The API does not know the customer then, but the bookings still name them."""
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         first = shows.customers.ids()[0]
         shows.customers.purge(first, form="gone")
@@ -38,8 +38,8 @@ async def test_a_customer_may_be_gone_after_a_purge(shows: Sandbox) -> None:
     assert first in owners
 
 
-async def test_a_merged_customer_is_gone_and_the_other_has_the_bookings(shows: Sandbox) -> None:
-    """Also if that one is merged into a third."""
+async def test_a_merged_customer_is_deleted_and_the_other_gets_the_bookings(shows: Sandbox) -> None:
+    """This holds even if the other is merged into a third."""
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
 
         async def bookings(customer_id: str) -> set[str]:
@@ -59,8 +59,8 @@ async def test_a_merged_customer_is_gone_and_the_other_has_the_bookings(shows: S
         assert await bookings(three) == all_of_them == owned
 
 
-async def test_a_merged_customer_may_be_answered_with_the_record_of_the_other(shows: Sandbox) -> None:
-    """Under the id of the one who stays, in the call by id alone, as long as that one is there."""
+async def test_a_get_of_a_merged_customer_can_answer_with_the_other(shows: Sandbox) -> None:
+    """Only `get` does so, and only as long as the other exists."""
     one, two, three = shows.customers.ids(0, 3)
     shows.customers.merge(two, one, form="survivor")
     shows.customers.merge(three, two)
@@ -84,7 +84,7 @@ async def test_a_merged_customer_may_be_answered_with_the_record_of_the_other(sh
     assert three in listed
 
 
-async def test_a_purge_or_a_merge_of_nobody_is_refused(box: Sandbox) -> None:
+async def test_an_invalid_purge_or_merge_is_refused(box: Sandbox) -> None:
     """Nothing changes."""
     first = box.customers.ids()[0]
     with pytest.raises(KeyError):

@@ -19,7 +19,7 @@ def texts(value: Any) -> list[str]:
 
 @pytest.mark.parametrize("seed", [0, 1, -5, 10**12])
 def test_ids_are_unique_and_lead_back_to_their_index(seed: int) -> None:
-    """A name leads back to its index, and no two are alike."""
+    """`index_of` returns the index of an id."""
     names = [sample.name_of(seed, index) for index in range(2000)]
 
     assert [sample.index_of(seed, name) for name in names] == list(range(2000))
@@ -28,20 +28,20 @@ def test_ids_are_unique_and_lead_back_to_their_index(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "short", "x" * 17, "äbcdefghijklmnop", "abc-efghijklmnop"])
-def test_what_can_be_no_id_has_no_index(name: str) -> None:
-    """A text of the wrong length or letters is no id."""
+def test_an_invalid_id_has_no_index(name: str) -> None:
+    """A text of a wrong length, or with wrong letters, is no id."""
     assert sample.index_of(0, name) is None
 
 
-def test_the_same_seed_and_index_are_the_same_person() -> None:
-    """People follow from seed and index alone."""
+def test_the_same_seed_and_index_give_the_same_person() -> None:
+    """Another seed gives another person."""
     assert sample.attributes_of(3, 77) == sample.attributes_of(3, 77)
     assert sample.attributes_of(3, 77) != sample.attributes_of(4, 77)
     assert sample.name_of(3, 77) != sample.name_of(4, 77)
     assert sample.notes_of(3, 77) == sample.notes_of(3, 77)
 
 
-def test_the_people_are_as_awkward_as_real_ones() -> None:
+def test_the_sample_people_have_awkward_values() -> None:
     """There are accents, apostrophes, nulls, empty and long values, line breaks, commas and formulas among them."""
     everything = [text for person in PEOPLE for text in texts(person)]
 
@@ -58,15 +58,15 @@ def test_the_people_are_as_awkward_as_real_ones() -> None:
         assert {person["consent"][way] for person in PEOPLE} == {True, False}
 
 
-def test_nobody_can_be_written_to_or_called() -> None:
-    """Addresses are on domains for examples, numbers from the ranges for drama."""
+def test_sample_emails_and_telephones_reach_no_real_person() -> None:
+    """The domains are reserved for examples, and the numbers for drama."""
     for person in PEOPLE:
         assert re.fullmatch(r"[a-z.-]+\.\d+@example\.(com|org|net)", person["email"] or "a.1@example.com")
         digits = re.sub(r"\D", "", person["telephone"] or "").removeprefix("44").removeprefix("0")
         assert re.fullmatch(r"(1632960\d{3}|7700900\d{3}|2079460\d{3})?", digits)
 
 
-def test_times_have_their_offset_and_days_are_days() -> None:
+def test_times_have_an_offset_and_memberships_have_days() -> None:
     """Times end in +00:00, memberships begin and end on days."""
     for person in PEOPLE:
         assert person["created_at"].endswith("+00:00")
@@ -75,7 +75,7 @@ def test_times_have_their_offset_and_days_are_days() -> None:
             assert day is None or re.fullmatch(r"\d{4}-\d\d-\d\d", day)
 
 
-def test_some_have_notes() -> None:
+def test_some_sample_people_have_notes() -> None:
     """Most people have no note, some have one or two."""
     counts = [len(sample.notes_of(0, index)) for index in range(500)]
 
@@ -83,8 +83,8 @@ def test_some_have_notes() -> None:
     assert counts.count(0) > 400
 
 
-def test_every_field_that_can_be_null_sometimes_is() -> None:
-    """Nulls turn up in each nullable field, and most of the time there is something."""
+def test_every_nullable_field_is_sometimes_null() -> None:
+    """Each of these fields has a value in other records."""
     people: list[dict[str, Any]] = [sample.attributes_of(0, index) for index in range(3_000)]
     for name in ("first_name", "last_name", "address", "telephone", "email", "membership", "updated_at"):
         assert {person[name] is None for person in people} == {True, False}
@@ -96,8 +96,8 @@ def test_every_field_that_can_be_null_sometimes_is() -> None:
             assert {person[part][name] is None for person in people if person[part]} == {True, False}
 
 
-def test_names_may_start_like_formulas_and_people_came_over_years() -> None:
-    """Both marks that spreadsheets take for formulas begin some name; a thousand people came over many years."""
+def test_some_surnames_start_like_formulas_and_customers_have_several_years() -> None:
+    """Surnames may begin with = or @. The first thousand customers were created in more than five years."""
     people: list[dict[str, Any]] = [sample.attributes_of(0, index) for index in range(3_000)]
 
     assert {"=", "@"} <= {person["last_name"][:1] for person in people if person["last_name"]}

@@ -1,4 +1,4 @@
-"""The sandbox over HTTP, asked with a plain client: what it answers and how it fails on demand."""
+"""The answers of the sandbox to a plain HTTP client, and its failures on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ async def ask(http: aiohttp.ClientSession, method: str, path: str, body: object 
         return response.status, await response.json() if await response.read() else None
 
 
-async def test_a_page_has_the_guides_shape(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Data, links and meta have the guide's keys, and links carry the page alone."""
+async def test_a_page_has_the_shape_of_the_guide(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """Data, links and meta have the guide's keys. The query of a link is only the page."""
     status, first = await ask(http, "GET", "/customers")
     _, last = await ask(http, "GET", "/customers?page=3&per_page=10")
     _, past = await ask(http, "GET", "/customers?page=4&per_page=10")
@@ -48,8 +48,8 @@ async def test_a_page_has_the_guides_shape(http: aiohttp.ClientSession, box: San
     assert list(row["links"]) == list(KARL["links"])
 
 
-async def test_links_can_be_told_to_keep_the_query() -> None:
-    """With `next_keeps_query` a link repeats what was asked."""
+async def test_next_links_can_keep_the_query() -> None:
+    """With `next_keeps_query`, a link repeats the query of the request."""
     async with Sandbox(customers=5, next_keeps_query=True) as box, aiohttp.ClientSession(box.url) as http:
         _, page = await ask(http, "GET", "/customers?per_page=2", headers={"Authorization": "Bearer skl-sandbox"})
 
@@ -58,13 +58,13 @@ async def test_links_can_be_told_to_keep_the_query() -> None:
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "per_page=101", "per_page=0", "per_page=-1", "page="])
 async def test_a_page_out_of_bounds_is_a_validation_error(http: aiohttp.ClientSession, query: str) -> None:
-    """A page or size that cannot be is refused."""
+    """An invalid page number or page size is refused."""
     status, document = await ask(http, "GET", f"/customers?{query}")
 
     assert (status, document["errors"][0]["code"]) == (400, "validation_failed")
 
 
-async def test_the_guides_examples_are_answered_as_in_the_guide(http: aiohttp.ClientSession) -> None:
+async def test_the_examples_of_the_guide_are_answered_as_in_the_guide(http: aiohttp.ClientSession) -> None:
     """Create, update and delete answer what the guide shows."""
     status, made = await ask(http, "POST", "/customers", KARL_SENT)
     path = f"/customers/{made['data']['id']}"
@@ -92,14 +92,14 @@ async def test_the_guides_examples_are_answered_as_in_the_guide(http: aiohttp.Cl
     ],
 )
 async def test_a_wrong_envelope_is_refused(http: aiohttp.ClientSession, data: object, detail: str) -> None:
-    """What is wrong with the envelope is said."""
+    """The error says what is wrong."""
     status, document = await ask(http, "POST", "/customers", {"data": data})
 
     assert (status, document["errors"][0]["detail"]) == (400, detail)
 
 
-async def test_all_that_is_wrong_is_told_at_once(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Several mistakes are several error objects; an update needs its own id."""
+async def test_all_mistakes_of_a_request_are_reported_together(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """Each mistake has an error object. The id in the body of an update must be that of its path."""
     attributes = {"email": "x", "consent": {"sms": "no"}}
     _, created = await ask(http, "POST", "/customers", {"data": {"type": "customer", "attributes": attributes}})
     [customer_id] = box.customers.ids(0, 1)
@@ -111,8 +111,10 @@ async def test_all_that_is_wrong_is_told_at_once(http: aiohttp.ClientSession, bo
     assert (status, updated["errors"][0]["detail"]) == (400, "The data.id must match the id of the request.")
 
 
-async def test_unknown_paths_methods_and_bodies_are_told_apart(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """404, 405 and 400 come as JSON with their codes."""
+async def test_unknown_paths_methods_and_bodies_have_different_errors(
+    http: aiohttp.ClientSession, box: Sandbox
+) -> None:
+    """404, 405 and 400 are answered as JSON."""
     [somebody] = box.customers.ids(0, 1)
     note = {"data": {"type": "customer_note", "attributes": {"description": "x"}}}
 
@@ -136,8 +138,8 @@ async def test_unknown_paths_methods_and_bodies_are_told_apart(http: aiohttp.Cli
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer skl-wrong", "Basic skl-sandbox", "skl-sandbox"])
-async def test_without_the_key_nobody_is_let_in(box: Sandbox, authorization: str) -> None:
-    """Anything but the key is 401, as the API says it."""
+async def test_a_request_without_the_key_is_refused(box: Sandbox, authorization: str) -> None:
+    """The error is that of the API."""
     async with aiohttp.ClientSession(box.url, headers={"Authorization": authorization}) as http:
         status, document = await ask(http, "GET", "/customers")
 
@@ -153,7 +155,7 @@ async def test_without_the_key_nobody_is_let_in(box: Sandbox, authorization: str
 
 
 async def test_the_rate_limit_is_a_fixed_window_with_laravels_headers() -> None:
-    """The window starts with the first request; over it is 429 with whole seconds, rounded down; then all is new."""
+    """It starts with the first request. A request over the limit gets 429 with whole seconds, rounded down."""
     now = [1000.0]
     key = {"Authorization": "Bearer skl-sandbox"}
     async with Sandbox(3, rate_limit=(2, 60), clock=lambda: now[0]) as box, aiohttp.ClientSession(box.url) as http:
@@ -176,8 +178,8 @@ async def test_the_rate_limit_is_a_fixed_window_with_laravels_headers() -> None:
     ]
 
 
-async def test_a_fault_strikes_the_requests_it_is_meant_for(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Method, path, page, `after` and `times` choose; faults wait in order; the rest goes on as usual."""
+async def test_a_fault_affects_only_the_requests_that_it_matches(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """Method, path, page, `after` and `times` choose the requests. The first fault that matches is used."""
     box.fail(method="POST", status=500)
     box.fail(page=2, after=1, times=2, status=503, headers={"X-Why": "test"})
     box.fail(path="/customers", status=418)
@@ -190,8 +192,8 @@ async def test_a_fault_strikes_the_requests_it_is_meant_for(http: aiohttp.Client
     assert [r.status for r in box.requests] == [418, 503, 503, 200, 200]
 
 
-async def test_a_fault_may_last_for_ever(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """`times=None` does not wear out."""
+async def test_a_fault_can_last_for_ever(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """`times=None` has no end."""
     box.fail(times=None, body=b"\xff", status=200)
 
     for _ in range(3):
@@ -199,8 +201,8 @@ async def test_a_fault_may_last_for_ever(http: aiohttp.ClientSession, box: Sandb
             assert await response.read() == b"\xff"
 
 
-async def test_a_wall_answers_html(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """`html` is a page with the type of one; with 403 it says that it is Cloudflare's."""
+async def test_a_fault_can_answer_with_the_html_of_a_wall(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """`html` is a page with the type of HTML. With 403, it has the header of Cloudflare."""
     box.fail(html=True, status=403)
     box.fail(html=True)
 
@@ -211,8 +213,8 @@ async def test_a_wall_answers_html(http: aiohttp.ClientSession, box: Sandbox) ->
         assert (page.status, "cf-mitigated" in page.headers) == (200, False)
 
 
-async def test_a_connection_is_cut_where_told(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Before anything is done, after it is done, or in the middle of the body."""
+async def test_a_connection_is_cut_at_the_given_point(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """The points are before the write, after it, and in the middle of the body."""
     box.fail(cut="before", method="POST")
     with pytest.raises(aiohttp.ClientConnectionError):
         await ask(http, "POST", "/customers", KARL_SENT)
@@ -229,8 +231,8 @@ async def test_a_connection_is_cut_where_told(http: aiohttp.ClientSession, box: 
     assert [r.status for r in box.requests] == [None, None, 200]
 
 
-async def test_a_slow_body_comes_whole(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Pieces with pauses make up the true answer."""
+async def test_a_slow_body_is_complete(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """It is sent in pieces."""
     box.fail(slow=0)
 
     status, document = await ask(http, "GET", "/customers?per_page=100")
@@ -238,8 +240,8 @@ async def test_a_slow_body_comes_whole(http: aiohttp.ClientSession, box: Sandbox
     assert (status, len(document["data"])) == (200, 25)
 
 
-async def test_next_can_be_led_astray(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Each kind of bad `next` is what it says; a single record is left alone."""
+async def test_a_fault_can_make_the_next_link_relative(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """A single record is answered as usual."""
     box.fail(next="relative", times=None)
     _, page = await ask(http, "GET", "/customers?page=1")
     single, _ = await ask(http, "GET", f"/customers/{page['data'][0]['id']}")
@@ -248,8 +250,8 @@ async def test_next_can_be_led_astray(http: aiohttp.ClientSession, box: Sandbox)
     assert single == 200
 
 
-async def test_a_fault_of_lists_waits_for_a_list(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """A bad `next` or a fault of a page is not used up by writes or single records."""
+async def test_a_fault_of_a_list_is_not_used_up_by_other_requests(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """A wrong `next` and a fault of a page wait for the next list."""
     box.fail(next="loop")
     box.fail(page=1, status=503)
     made_status, made = await ask(http, "POST", "/customers", KARL_SENT)
@@ -261,8 +263,8 @@ async def test_a_fault_of_lists_waits_for_a_list(http: aiohttp.ClientSession, bo
     assert listed["links"]["next"] == f"{box.url}/customers?page=1"
 
 
-async def test_rows_shift_while_one_reads(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """A fault puts new customers at the front or takes some away, and answers as usual."""
+async def test_a_fault_can_insert_and_delete_customers(http: aiohttp.ClientSession, box: Sandbox) -> None:
+    """It inserts or deletes them at the front of the list, and the answer is as usual."""
     before = box.customers.ids()
     box.fail(insert=2)
     box.fail(delete=3)
@@ -291,8 +293,8 @@ async def test_rows_shift_while_one_reads(http: aiohttp.ClientSession, box: Sand
         {"headers": {"X": "y"}, "cut": "before"},
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(nonsense: Any) -> None:
-    """A fault that could not strike as told raises ValueError."""
+def test_an_invalid_fault_is_refused(nonsense: Any) -> None:
+    """It raises ValueError."""
     with pytest.raises(ValueError, match=r"\w"):
         Fault(**nonsense)
 
@@ -301,14 +303,14 @@ def test_a_fault_that_makes_no_sense_is_refused(nonsense: Any) -> None:
     "nonsense",
     [{"customers": -1}, {"latency": -1.0}, {"api_key": ""}, {"rate_limit": (0, 60)}, {"nested": "shake"}],
 )
-def test_a_sandbox_that_makes_no_sense_is_refused(nonsense: Any) -> None:
-    """An option out of bounds raises ValueError."""
+def test_an_invalid_option_of_a_sandbox_is_refused(nonsense: Any) -> None:
+    """Its value is out of bounds."""
     with pytest.raises(ValueError, match=r"\w"):
         Sandbox(**nonsense)
 
 
-async def test_stop_does_not_wait_for_slow_answers_and_may_come_twice() -> None:
-    """An answer under way is cut, and the port is free."""
+async def test_stop_does_not_wait_for_slow_answers_and_can_be_called_twice() -> None:
+    """It cuts an answer that is being sent, and frees the port."""
     box = Sandbox(customers=3)
     with pytest.raises(RuntimeError, match="before it is started"):
         _ = box.url
@@ -325,8 +327,8 @@ async def test_stop_does_not_wait_for_slow_answers_and_may_come_twice() -> None:
         assert again.url == box.url
 
 
-async def test_two_boxes_with_one_seed_are_the_same_box_office() -> None:
-    """Seed and size make the people; another seed makes others."""
+async def test_two_sandboxes_with_one_seed_have_the_same_customers() -> None:
+    """Another seed gives other customers."""
     async with Sandbox(5, 1) as one, Sandbox(5, 1) as two, Sandbox(5, 2) as other:
         assert one.customers.ids() == two.customers.ids() != other.customers.ids()
 
@@ -337,8 +339,8 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
         ticketsource_async.sandbox.Sandpit  # noqa: B018
 
 
-async def test_the_limits_first_window_is_whole_whatever_the_clock_counts_from() -> None:
-    """A clock that counts from nought gives the first window its whole length."""
+async def test_the_first_window_has_its_full_length_with_any_clock() -> None:
+    """The clock may begin near zero."""
     now = 10.0
     key = {"Authorization": "Bearer skl-sandbox"}
     async with (
@@ -352,7 +354,7 @@ async def test_the_limits_first_window_is_whole_whatever_the_clock_counts_from()
 
 
 async def test_a_link_that_keeps_the_query_encodes_it() -> None:
-    """What was asked with odd characters can be followed."""
+    """Odd characters of the request are encoded in the link."""
     key = {"Authorization": "Bearer skl-sandbox"}
     async with Sandbox(5, next_keeps_query=True) as box, aiohttp.ClientSession(box.url, headers=key) as http:
         _, page = await ask(http, "GET", "/customers?per_page=2&q=a%26b%20c")
@@ -363,21 +365,21 @@ async def test_a_link_that_keeps_the_query_encodes_it() -> None:
 @pytest.mark.parametrize(
     "data", [b"[" * 100_000, b'{"data": {"type": "customer", "attributes": {"first_name": "\\ud800"}}}']
 )
-async def test_json_that_cannot_be_read_or_told_again_is_refused(http: aiohttp.ClientSession, data: bytes) -> None:
-    """Neither bottomless lists nor half a surrogate pair bring the server down."""
+async def test_json_that_cannot_be_parsed_or_encoded_is_refused(http: aiohttp.ClientSession, data: bytes) -> None:
+    """Neither deeply nested lists nor half a surrogate pair crash the server."""
     async with http.post("/customers", data=data) as response:
         assert (response.status, (await response.json())["errors"][0]["detail"]) == (400, "The body is not JSON.")
 
 
 @pytest.mark.parametrize("nonsense", [{"port": -1}, {"port": 65_536}, {"host": ""}])
-def test_an_address_that_cannot_be_is_refused(nonsense: Any) -> None:
+def test_an_invalid_host_or_port_is_refused(nonsense: Any) -> None:
     """Host and port are checked before the start."""
     with pytest.raises(ValueError, match="host must not be empty, and port must be"):
         Sandbox(**nonsense)
 
 
-async def test_a_sandbox_starts_once_at_a_time(box: Sandbox) -> None:
-    """A second start is refused, and a failed one may be repeated."""
+async def test_a_running_sandbox_cannot_be_started_again(box: Sandbox) -> None:
+    """A start that has failed can be repeated."""
     with pytest.raises(RuntimeError, match="started already"):
         await box.start()
     second = Sandbox(port=int(box.url.rpartition(":")[2]))
@@ -389,7 +391,7 @@ async def test_a_sandbox_starts_once_at_a_time(box: Sandbox) -> None:
 
 
 async def test_a_note_is_written_listed_read_and_deleted(http: aiohttp.ClientSession, box: Sandbox) -> None:
-    """Notes live under their customer, newest last, and are gone when the customer is."""
+    """The newest note is the last of the list. A customer's notes are deleted with the customer."""
     _, made = await ask(http, "POST", "/customers", KARL_SENT)
     customer = f"/customers/{made['data']['id']}"
     sent = {"data": {"type": "customer_note", "attributes": {"description": "Leg room", "created_by": "Staff"}}}
@@ -408,8 +410,8 @@ async def test_a_note_is_written_listed_read_and_deleted(http: aiohttp.ClientSes
     assert (await ask(http, "GET", f"{customer}/notes"))[0] == 404
 
 
-async def test_latency_comes_before_a_true_answer() -> None:
-    """An answer that is late is the same answer."""
+async def test_latency_does_not_change_the_answer() -> None:
+    """The list has all customers."""
     key = {"Authorization": "Bearer skl-sandbox"}
     async with Sandbox(5, latency=0.001) as box, aiohttp.ClientSession(box.url, headers=key) as http:
         _, page = await ask(http, "GET", "/customers")

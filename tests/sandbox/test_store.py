@@ -1,4 +1,4 @@
-"""What the sandbox remembers and refuses."""
+"""What the sandbox stores and refuses."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ def customers(count: int = 5, *, nested: Nested = "merge") -> Customers:
     return Customers(count, 0, nested=nested, base_url=lambda: "http://box")
 
 
-def test_a_large_box_office_is_not_built_up_front() -> None:
-    """The last of two hundred thousand is there at once, and nobody was written down."""
+def test_a_large_box_office_is_not_built_in_advance() -> None:
+    """The last of 200,000 customers can be read, and no record was stored."""
     store = customers(200_000)
     [last] = store.ids(199_999)
 
@@ -23,7 +23,7 @@ def test_a_large_box_office_is_not_built_up_front() -> None:
 
 
 def test_inserted_and_deleted_customers_shift_the_list() -> None:
-    """New customers come where they are put, deleted ones are gone for good."""
+    """New customers are at the given place. Deleted ones cannot be deleted again."""
     store = customers(3)
     before = store.ids()
 
@@ -39,8 +39,8 @@ def test_inserted_and_deleted_customers_shift_the_list() -> None:
 
 
 @pytest.mark.parametrize("customer_id", ["", "cst-", "cst-nobody", "csn-0000000000000000", "cst-zzzzzzzzzzzzzzzz"])
-def test_there_is_nobody_under_an_unknown_id(customer_id: str) -> None:
-    """An id of nobody finds nobody and changes nobody."""
+def test_an_unknown_id_finds_no_customer(customer_id: str) -> None:
+    """An update with such an id raises KeyError."""
     store = customers()
 
     assert store.get(customer_id) is None
@@ -48,8 +48,8 @@ def test_there_is_nobody_under_an_unknown_id(customer_id: str) -> None:
         store.update(customer_id, {"first_name": "x"})
 
 
-def test_a_new_customer_has_null_for_what_was_not_sent_and_no_consent() -> None:
-    """What is not sent is null, consent false; empty texts become null; unknown attributes are ignored."""
+def test_a_new_customer_has_null_for_missing_attributes_and_no_consent() -> None:
+    """Empty texts become null, and unknown attributes are ignored."""
     made: Any = customers().create({"first_name": "Ann", "phone": "01632 960001", "last_name": "", "shoe_size": 7})
 
     attributes = made["attributes"]
@@ -67,8 +67,8 @@ def test_a_new_customer_has_null_for_what_was_not_sent_and_no_consent() -> None:
 @pytest.mark.parametrize(
     ("nested", "consent", "line_1"), [("merge", {"email": True, "post": True}, "1 High Street"), ("replace", {}, None)]
 )
-def test_a_nested_object_sent_in_part_is_merged_or_replaced(nested: Nested, consent: Any, line_1: Any) -> None:
-    """The setting decides what becomes of the parts that were not sent."""
+def test_a_partly_sent_nested_object_is_merged_or_replaced(nested: Nested, consent: Any, line_1: Any) -> None:
+    """The option `nested` decides between the two."""
     store = customers(nested=nested)
     made: Any = store.create({"address": {"line_1": "1 High Street"}, "consent": {"email": True, "post": True}})
 
@@ -79,7 +79,7 @@ def test_a_nested_object_sent_in_part_is_merged_or_replaced(nested: Nested, cons
 
 
 def test_null_clears_and_a_cleared_object_can_be_filled_again() -> None:
-    """An explicit null clears a text or an object; the next parts start from nothing."""
+    """Null clears a text or an object. Parts that are sent later start with an empty object."""
     store = customers()
     made: Any = store.create({"email": "ann@example.com", "address": {"line_1": "1 High Street"}})
 
@@ -112,8 +112,8 @@ def test_null_clears_and_a_cleared_object_can_be_filled_again() -> None:
         ({"consent": {"sms": None}}, "The consent.sms must be true or false."),
     ],
 )
-def test_what_breaks_the_rules_is_refused_and_nothing_changes(sent: dict[str, Any], detail: str) -> None:
-    """Each broken rule is told, for creates and updates alike."""
+def test_an_invalid_attribute_is_refused_and_nothing_changes(sent: dict[str, Any], detail: str) -> None:
+    """Create and update report the same mistake."""
     store = customers()
     [somebody] = store.ids(0, 1)
     before = store.get(somebody)
@@ -128,8 +128,8 @@ def test_what_breaks_the_rules_is_refused_and_nothing_changes(sent: dict[str, An
     assert len(store) == 5
 
 
-def test_notes_come_and_go_with_their_customer() -> None:
-    """A note is kept under its customer, and is gone with them."""
+def test_notes_are_deleted_with_their_customer() -> None:
+    """A note links to its customer."""
     store = customers()
     notes = Notes(0, store, base_url=lambda: "http://box")
     made: Any = store.create({"first_name": "Ann"})
@@ -146,14 +146,14 @@ def test_notes_come_and_go_with_their_customer() -> None:
 
 @pytest.mark.parametrize("sent", [{}, {"description": ""}, {"description": 5}, {"description": "x", "created_by": 5}])
 def test_a_note_needs_a_description(sent: dict[str, Any]) -> None:
-    """A note without words, or with something else in their place, is refused."""
+    """An empty text, or a value that is not a text, is refused."""
     store = customers()
     with pytest.raises(Refused):
         Notes(0, store, base_url=lambda: "http://box").create(store.ids()[0], sent)
 
 
-def test_sample_customers_have_their_notes_at_every_look() -> None:
-    """The notes of a sample customer are the same each time, each with an id of its own."""
+def test_sample_customers_have_the_same_notes_at_every_call() -> None:
+    """Each note has its own id."""
     store = customers(200)
     notes = Notes(0, store, base_url=lambda: "http://box")
 
@@ -164,8 +164,8 @@ def test_sample_customers_have_their_notes_at_every_look() -> None:
     assert len(ids) == len(set(ids)) > 5
 
 
-def test_a_look_at_a_customer_cannot_change_it() -> None:
-    """What `get` gives is a copy, down to the nested objects, of a written customer too."""
+def test_changing_a_returned_customer_does_not_change_the_store() -> None:
+    """`get` returns a deep copy, even of a customer who was updated."""
     customers = Customers(1, 0, nested="merge", base_url=lambda: "http://box")
     [one] = customers.ids()
     customers.update(one, {"address": {"line_1": "1 A Street"}})
@@ -176,8 +176,8 @@ def test_a_look_at_a_customer_cannot_change_it() -> None:
     assert again["attributes"]["address"]["line_1"] == "1 A Street"
 
 
-def test_fewer_than_no_customers_cannot_be_inserted() -> None:
-    """A negative count is refused, and nobody is lost by it."""
+def test_a_negative_number_of_customers_cannot_be_inserted() -> None:
+    """All customers remain."""
     customers = Customers(2, 0, nested="merge", base_url=lambda: "http://box")
     with pytest.raises(ValueError, match="count"):
         customers.insert(-1)
@@ -185,8 +185,8 @@ def test_fewer_than_no_customers_cannot_be_inserted() -> None:
     assert all(customers.get(one) for one in customers.ids())
 
 
-def test_sample_notes_do_not_depend_on_who_is_looked_at_first() -> None:
-    """The same customers have the same notes with the same ids, in whatever order they are read."""
+def test_sample_notes_do_not_depend_on_the_order_of_the_calls() -> None:
+    """The ids are the same in both orders, and differ from those of new notes."""
     customers = Customers(300, 0, nested="merge", base_url=lambda: "http://box")
     forwards, backwards = (Notes(0, customers, base_url=lambda: "http://box") for _ in range(2))
 

@@ -1,4 +1,4 @@
-"""What is yielded again, what is acknowledged, and what is taken back."""
+"""Which changes are yielded again, which are acknowledged, and which are reversed."""
 
 import asyncio
 import json
@@ -22,10 +22,8 @@ from ticketsource_async.sync import store as sync_store
 from ticketsource_async.sync._packing import unpack
 
 
-async def test_a_second_sync_yields_what_changed_and_nothing_else(
-    box: Sandbox, ts: TicketSource, store: CustomerStore
-) -> None:
-    """First everybody is created; then comes who is new, who differs and in what, and who is gone."""
+async def test_a_second_sync_yields_only_the_changes(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+    """The first sync yields each customer as created. The second yields a new, an updated and a deleted one."""
     first = await sync(ts, store)
     assert [change.id for change in first] == box.customers.ids()
     assert {type(change) for change in first} == {Created}
@@ -47,10 +45,10 @@ async def test_a_second_sync_yields_what_changed_and_nothing_else(
 
 
 @pytest.mark.parametrize("how", ["error", "break", "cancel"])
-async def test_a_consumer_that_ends_early_sees_the_rest_again(
+async def test_a_loop_that_ends_early_yields_the_unacknowledged_changes_again(
     box: Sandbox, ts: TicketSource, store: CustomerStore, how: str
 ) -> None:
-    """A change is acknowledged when the next is asked for. The one in hand, and all after it, come again."""
+    """A change is acknowledged when the next is asked for. The change in hand and all later ones are yielded again."""
     seen: list[str] = []
     holding = asyncio.Event()
 
@@ -79,7 +77,7 @@ async def test_a_consumer_that_ends_early_sees_the_rest_again(
 
 
 async def test_changes_can_be_acknowledged_by_hand(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
-    """With `acknowledge=False` only a change for which `acknowledge` was called does not come again, in any order."""
+    """With `acknowledge=False`, a change is yielded again until `acknowledge` is called for it, in any order."""
     yielded = await sync(ts, store, acknowledge=False)
     for change in reversed(yielded[5:]):
         await store.acknowledge(change)
@@ -88,10 +86,10 @@ async def test_changes_can_be_acknowledged_by_hand(box: Sandbox, ts: TicketSourc
     assert await sync(ts, store) == []
 
 
-async def test_all_changes_that_were_yielded_are_acknowledged_at_once(
+async def test_acknowledge_all_acknowledges_only_the_yielded_changes(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """`acknowledge_all` is for the changes that the loop has yielded, deletions too, and for no other of the page."""
+    """Deletions are acknowledged too. The other changes of the same page are not."""
     gone, *others = box.customers.ids()
     await sync(ts, store)
     box.customers.delete([gone])
@@ -101,7 +99,7 @@ async def test_all_changes_that_were_yielded_are_acknowledged_at_once(
         assert [(await anext(changes)).id for _ in range(3)] == others[:3]
         await store.acknowledge_all()
         await anext(changes)
-        await anext(changes)  # neither of which is dealt with
+        await anext(changes)  # neither is acknowledged
 
     async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
         in_hand = await anext(changes)
@@ -109,16 +107,16 @@ async def test_all_changes_that_were_yielded_are_acknowledged_at_once(
     assert in_hand.id == others[3]
     assert [change.id for change in await sync(ts, store, acknowledge=False)] == [*others[4:], gone]
     async with aclosing(ts.customers.changes(store, acknowledge=False)):
-        pass  # not begun, so the one before is the latest
+        pass  # this loop is never started, so the one before is the latest
     await store.acknowledge_all()
     assert await sync(ts, store) == []
 
 
 @pytest.mark.parametrize("acknowledge", [True, False])
-async def test_a_change_that_was_not_acknowledged_is_taken_back(
+async def test_the_reversal_of_an_unacknowledged_change_is_yielded(
     box: Sandbox, ts: TicketSource, store: CustomerStore, acknowledge: bool
 ) -> None:
-    """A consumer that died with changes in hand may have dealt with them: who is gone or as before comes again."""
+    """The consumer may have processed the change: so a deletion and a return to the old consent are yielded."""
     [wavering] = box.customers.insert(1, at=0)
     box.customers.update(wavering, {"consent": {"email": False}})
     await sync(ts, store)
@@ -144,7 +142,7 @@ async def test_a_change_that_was_not_acknowledged_is_taken_back(
 async def test_a_withdrawal_is_marked_until_it_is_acknowledged(
     box: Sandbox, ts: TicketSource, store: CustomerStore, known: bool
 ) -> None:
-    """It is marked each time: the consumer may have dealt with the yes before it, and with nothing since."""
+    """The consumer may have processed the consent before it, and nothing since."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": not known}})
     await sync(ts, store, acknowledge=known)
@@ -162,10 +160,10 @@ async def test_a_withdrawal_is_marked_until_it_is_acknowledged(
     assert await sync(ts, store) == []
 
 
-async def test_a_customer_who_was_deleted_and_is_there_again_is_created_until_that_is_acknowledged(
+async def test_a_customer_who_reappears_is_yielded_as_created_until_acknowledged(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """A consumer that has dealt with the deletion, and died with the return in hand, has nothing to update."""
+    """A consumer that processed the deletion has no record to update."""
     await sync(ts, store)
     zoe = box.customers.ids()[0]
     shown = [row for row in box.customers.rows(0, 25) if row["id"] != zoe]
@@ -181,7 +179,7 @@ async def test_a_customer_who_was_deleted_and_is_there_again_is_created_until_th
     assert await sync(ts, store) == []
 
 
-async def test_a_change_in_hand_that_failed_is_not_acknowledged_with_all_others(
+async def test_acknowledge_all_leaves_the_change_in_hand_of_an_acknowledging_loop(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
     """`acknowledge_all` is for loops that acknowledge nothing themselves."""
@@ -192,10 +190,10 @@ async def test_a_change_in_hand_that_failed_is_not_acknowledged_with_all_others(
     assert in_hand.id in {change.id for change in await sync(ts, store)}
 
 
-async def test_a_customer_who_is_created_again_shows_a_withdrawal(
+async def test_a_customer_who_is_yielded_as_created_again_marks_a_withdrawal(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The first time it was another consent, and may have been dealt with. Else a new customer changes no consent."""
+    """The consumer may have processed the first change, which had the consent. A new customer marks none."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}})
     first = await sync(ts, store, acknowledge=False)
@@ -209,10 +207,10 @@ async def test_a_customer_who_is_created_again_shows_a_withdrawal(
     assert again[0].to_dict()["consent_changed"] is True
 
 
-async def test_a_customer_who_is_erased_at_the_end_of_a_loop_is_not_yielded(
+async def test_a_customer_erased_from_the_store_during_a_loop_is_not_yielded(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Not even if the list has missed them, and they are asked for by id."""
+    """The list lacks the customers, so the loop asks for them by id. Even then it does not yield them."""
     await sync(ts, store)
     gone, *hidden = sorted(box.customers.ids())[:3]
     box.customers.delete([gone])
@@ -229,8 +227,8 @@ async def test_a_customer_who_is_erased_at_the_end_of_a_loop_is_not_yielded(
     assert [change.id for change in await sync(ts, store)] == [i for i in box.customers.ids() if i in hidden]
 
 
-async def test_nobody_comes_twice_though_rows_shift(store: CustomerStore) -> None:
-    """A customer who is inserted further up pushes a row on, which comes again: it is yielded once, by hand too."""
+async def test_no_customer_is_yielded_twice_when_rows_shift(store: CustomerStore) -> None:
+    """Customers who are inserted further up move a row to the next page, where it is listed again."""
     async with Sandbox(customers=1500, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         box.fail(page=14, insert=1400)
         yielded = await sync(ts, store, acknowledge=False)
@@ -238,10 +236,10 @@ async def test_nobody_comes_twice_though_rows_shift(store: CustomerStore) -> Non
     assert max(Counter(change.id for change in yielded).values()) == 1
 
 
-async def test_a_change_that_comes_again_names_no_field_that_cannot_be_read_by_now(
+async def test_a_repeated_change_does_not_name_a_field_that_became_unreadable(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The consumer would clear it; once it can be read again, it is named."""
+    """The consumer would clear the field. When it can be read again, the change names it."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"membership": {"end_date": D}})
     await sync(ts, store)
@@ -259,10 +257,10 @@ async def test_a_change_that_comes_again_names_no_field_that_cannot_be_read_by_n
         assert "last_name" in change.fields
 
 
-async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
+async def test_a_record_that_differs_only_in_links_is_no_change_and_is_unpacked_once(
     box: Sandbox, ts: TicketSource, store: CustomerStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only its links have moved: there is no change, and the record is unpacked once."""
+    """The store keeps the new form, so the second sync unpacks no record."""
     await sync(ts, store)
     unpacked: list[bytes] = []
 
@@ -282,10 +280,10 @@ async def test_a_record_that_is_as_it_was_is_written_anew_in_the_form_of_today(
     assert len(unpacked) == 25
 
 
-async def test_what_a_loop_yields_while_all_is_acknowledged_is_acknowledged_next(
+async def test_changes_yielded_during_acknowledge_all_are_acknowledged_by_the_next_call(
     ts: TicketSource, store: CustomerStore, box: Sandbox
 ) -> None:
-    """No change is acknowledged before it is yielded. The next call acknowledges the changes that came later."""
+    """No change is acknowledged before it is yielded."""
     async with aclosing(ts.customers.changes(store, acknowledge=False)) as changes:
         await anext(changes)
         acknowledging = asyncio.create_task(store.acknowledge_all())
@@ -298,8 +296,10 @@ async def test_what_a_loop_yields_while_all_is_acknowledged_is_acknowledged_next
     assert await sync(ts, store) == []
 
 
-async def test_an_old_change_brings_nobody_back(ts: TicketSource, store: CustomerStore, box: Sandbox) -> None:
-    """Neither a customer whose deletion was acknowledged, nor one who was erased."""
+async def test_acknowledging_an_old_change_restores_no_deleted_or_erased_customer(
+    ts: TicketSource, store: CustomerStore, box: Sandbox
+) -> None:
+    """The deletion of the first customer was acknowledged. The second was erased from the store."""
     first, second, *_ = await sync(ts, store)
     box.customers.delete([first.id])
     await sync(ts, store)

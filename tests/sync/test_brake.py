@@ -29,15 +29,15 @@ async def _ts(thousand: Sandbox) -> AsyncIterator[TicketSource]:
         yield ts
 
 
-def asked(box: Sandbox) -> int:
-    """Return how many customers were asked for by id."""
+def calls_by_id(box: Sandbox) -> int:
+    """Return how many calls asked for a customer by id."""
     return sum(request.path != "/customers" for request in box.requests)
 
 
-async def test_an_empty_list_stops_the_run_before_anybody_is_asked_for(
+async def test_an_empty_list_stops_the_run_before_any_call_by_id(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The error says the numbers and how to allow it; the next run, with a good answer, is as any other."""
+    """The error gives the numbers and the option that allows it. The next run, with a good answer, succeeds."""
     await sync(ts, store)
     thousand.fail(page=1, body='{"data": []}', status=200)
 
@@ -47,15 +47,15 @@ async def test_an_empty_list_stops_the_run_before_anybody_is_asked_for(
     assert isinstance(caught.value, TooManyRemoved)
     assert "max_removed=1000 (the command: --max-removed 1000)" in str(caught.value)
     assert (caught.value.remembered, caught.value.missing, caught.value.removed) == (1000, 1000, 0)
-    assert asked(thousand) == 0
+    assert calls_by_id(thousand) == 0
     assert await sync(ts, store) == []
 
 
 @pytest.mark.parametrize("there", [499, 500])
-async def test_a_list_with_fewer_than_half_stops_the_run_and_one_with_half_does_not(
+async def test_a_list_with_less_than_half_of_the_customers_stops_the_run(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore, there: int
 ) -> None:
-    """Who is new in the list does not count: it may be that of another box office."""
+    """New customers do not count: the list may be that of another box office."""
     await sync(ts, store)
     rows = thousand.customers.rows(0, there)
     thousand.customers.insert(600)
@@ -66,14 +66,14 @@ async def test_a_list_with_fewer_than_half_stops_the_run_and_one_with_half_does_
 
     assert isinstance(error, TooManyRemoved) is (there < 500)
     assert not [change for change in changes if isinstance(change, Deleted)]
-    assert asked(thousand) == (0 if there < 500 else 500)
+    assert calls_by_id(thousand) == (0 if there < 500 else 500)
     assert len(changes) == 600
 
 
-async def test_a_mass_404_stops_the_run_before_anybody_is_yielded_as_deleted(
+async def test_many_404s_stop_the_run_before_any_deletion_is_yielded(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """More than 5 % are gone, as far as the API says. No more of them are asked for than it takes to know that."""
+    """More than 5 % of the customers answer 404. The run asks for no more of them than it needs to know that."""
     await sync(ts, store)
     everybody = thousand.customers.ids()
     thousand.customers.update(everybody[0], {"consent": {"email": True, "post": True, "sms": True}})
@@ -86,16 +86,16 @@ async def test_a_mass_404_stops_the_run_before_anybody_is_yielded_as_deleted(
     assert "max_removed=400 " in str(error)
     assert (error.remembered, error.missing, error.removed, error.allowed) == (1000, 400, 51, 50)
     assert [(type(change), change.id) for change in changes] == [(Updated, everybody[0])]
-    assert 51 <= asked(thousand) <= 51 + 8
+    assert 51 <= calls_by_id(thousand) <= 51 + 8
 
 
 @pytest.mark.parametrize(
     ("customers", "gone", "stops"), [(1000, 50, False), (1000, 51, True), (100, 20, False), (100, 21, True)]
 )
-async def test_twenty_may_be_gone_or_one_in_twenty(
+async def test_twenty_customers_or_five_percent_may_be_deleted(
     store: CustomerStore, customers: int, gone: int, stops: bool
 ) -> None:
-    """An honest clean-up of so many is yielded whole."""
+    """All deletions of such a clean-up are yielded."""
     async with Sandbox(customers=customers, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids(0, gone))
@@ -107,10 +107,10 @@ async def test_twenty_may_be_gone_or_one_in_twenty(
 
 
 @pytest.mark.parametrize(("max_removed", "stops"), [(0, True), (599, True), (600, False), (10_000, False)])
-async def test_max_removed_says_how_many_may_be_gone(
+async def test_max_removed_sets_how_many_customers_may_be_deleted(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore, max_removed: int, stops: bool
 ) -> None:
-    """It counts instead of both limits, also if it is less."""
+    """It replaces both limits, even if it is smaller."""
     await sync(ts, store)
     thousand.customers.delete(thousand.customers.ids(0, 600))
 
@@ -121,29 +121,29 @@ async def test_max_removed_says_how_many_may_be_gone(
 
 
 @pytest.mark.parametrize("max_removed", [-1, 1.5, True, "20"])
-async def test_a_max_removed_that_is_no_number_is_refused_at_once(
+async def test_an_invalid_max_removed_is_refused_before_any_request(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore, max_removed: object
 ) -> None:
-    """Nothing is sent."""
+    """It must be a whole number, and 0 or more."""
     with pytest.raises(ValueError, match="max_removed must be a whole number, 0 or more"):
         ts.customers.changes(store, max_removed=max_removed)  # type: ignore[arg-type]  # on purpose
     assert not thousand.requests
 
 
-async def test_customers_whom_the_list_hides_trip_no_brake_if_they_are_there(
+async def test_customers_missing_from_the_list_but_found_by_id_do_not_stop_the_run(
     thousand: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Rows that moved to a page that was read already: asked for by id, all are found."""
+    """Their rows may have moved to a page that was already read."""
     await sync(ts, store)
     rows = thousand.customers.rows(0, 1000)
     thousand.fail(page=1, status=200, body=json.dumps({"data": rows[:700], "links": {}}))
 
     assert await sync(ts, store) == []
-    assert asked(thousand) == 300
+    assert calls_by_id(thousand) == 300
 
 
-def test_the_error_survives_pickle() -> None:
-    """As every error does, with its numbers."""
+def test_the_error_keeps_its_numbers_through_pickle() -> None:
+    """A worker process passes its errors on with pickle."""
     error = TooManyRemoved("too many", "customers.db", "", 1000, 400, 51, 50)
 
     again = pickle.loads(pickle.dumps(error))
@@ -152,8 +152,8 @@ def test_the_error_survives_pickle() -> None:
     assert (again.remembered, again.missing, again.removed, again.allowed) == (1000, 400, 51, 50)
 
 
-async def test_the_command_writes_the_changes_of_all_others_and_ends_with_1(many: Sandbox, tmp_path: Path) -> None:
-    """A withdrawal of consent does not wait until somebody has looked; `--max-removed` allows the deletions."""
+async def test_the_command_writes_the_other_changes_and_exits_with_1(many: Sandbox, tmp_path: Path) -> None:
+    """A withdrawal of consent does not wait for the deletions, which `--max-removed` allows."""
     target = tmp_path / "changes.jsonl"
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=many)

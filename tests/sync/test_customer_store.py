@@ -51,34 +51,34 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "customers.db"
 
 
-async def deal_with(store: CustomerStore, change: Change) -> None:
+async def mark_and_acknowledge(store: CustomerStore, change: Change) -> None:
     """Mark a change as pending and acknowledge it, as a loop does."""
     await store.mark_pending([(change, ())])
     await store.acknowledge(change)
 
 
-async def known(store: CustomerStore) -> list[Customer]:
+async def stored_customers(store: CustomerStore) -> list[Customer]:
     """Return all customers in a store."""
     return [customer async for customer in store.not_seen(await store.start_sync_run())]
 
 
-async def test_a_customer_is_stored_to_the_last_digit_and_beyond_the_end_of_the_process(path: Path) -> None:
-    """What is read from the file, opened again, is equal to what was acknowledged, unknown attributes included."""
+async def test_a_reopened_store_has_every_field_of_a_customer(path: Path) -> None:
+    """The record equals the acknowledged one, with all digits and unknown attributes."""
     async with CustomerStore(path) as store:
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
     async with CustomerStore(path) as store:
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
         assert await store.differing([ZOE]) == []
         moved = attrs.evolve(ZOE, email="zoe@example.com")
         assert await store.differing([moved]) == [Stored(moved, ZOE, None, deleted=False)]
-        await deal_with(store, Updated(ZOE, moved, ("email",)))
-        assert await known(store) == [moved]
-        await deal_with(store, Deleted(moved))
-        assert await known(store) == []
+        await mark_and_acknowledge(store, Updated(ZOE, moved, ("email",)))
+        assert await stored_customers(store) == [moved]
+        await mark_and_acknowledge(store, Deleted(moved))
+        assert await stored_customers(store) == []
 
 
-async def test_a_customer_is_found_by_id_as_the_last_loop_found_them(path: Path) -> None:
-    """Acknowledged or not; one who is gone, or whom the store never had, is None."""
+async def test_get_returns_the_latest_record_of_a_customer(path: Path) -> None:
+    """It does so before and after acknowledgement. It returns None for a deleted or unknown customer."""
     moved = attrs.evolve(ZOE, email="zoe@example.com")
     async with CustomerStore(path) as store:
         never = await store.get(ZOE.id)
@@ -99,10 +99,10 @@ def contents(folder: Path) -> bytes:
     return subprocess.run(["cat", *folder.iterdir()], capture_output=True, check=True).stdout
 
 
-async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
-    """After `erase`, neither the file nor its journal has a word of the record, while the store is still open.
+async def test_erase_leaves_no_trace_of_a_customer_in_the_files(path: Path) -> None:
+    """Neither the file nor its journal has a word of the record, even while the store is open.
 
-    Ids in no order and records of any length let pages of the file be split, which leaves copies behind.
+    Unordered ids and records of many lengths make SQLite split pages of the file, which leaves copies.
     """
     chance = random.Random(1)
     people = [
@@ -112,10 +112,10 @@ async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
     erased = people[:300]
     async with CustomerStore(path) as store:
         for person in people:
-            await deal_with(store, Created(person))
+            await mark_and_acknowledge(store, Created(person))
         assert {await store.erase(person.id) for person in erased} == {True}
         assert not await store.erase("cst-nobody")
-        assert {person.id for person in await known(store)} == {person.id for person in people[300:]}
+        assert {person.id for person in await stored_customers(store)} == {person.id for person in people[300:]}
         in_files = await asyncio.to_thread(contents, path.parent)
 
     for text in (in_files, path.read_bytes()):
@@ -124,8 +124,8 @@ async def test_a_store_can_forget_people_without_a_trace(path: Path) -> None:
         assert people[300].id.encode() in text
 
 
-async def test_a_customer_who_is_erased_while_a_loop_is_open_is_not_stored_by_it(path: Path, many: Sandbox) -> None:
-    """Neither the change in hand nor one of this page brings them back; on a later page they are not yielded."""
+async def test_a_customer_erased_during_a_loop_is_not_stored_again_by_it(path: Path, many: Sandbox) -> None:
+    """Neither the change in hand nor one of the same page restores them. A later page does not yield them."""
     everybody = many.customers.ids()
     erased = [everybody[0], everybody[1], everybody[250]]
     async with CustomerStore(path) as store, TicketSource(many.api_key, base_url=many.url) as ts:
@@ -134,7 +134,7 @@ async def test_a_customer_who_is_erased_while_a_loop_is_open_is_not_stored_by_it
             for customer_id in erased:
                 await store.erase(customer_id)
             assert [change.id async for change in changes] == [i for i in everybody[1:] if i != erased[2]]
-        assert {customer.id for customer in await known(store)} == set(everybody) - set(erased)
+        assert {customer.id for customer in await stored_customers(store)} == set(everybody) - set(erased)
         assert [change.id async for change in ts.customers.changes(store)] == erased
         assert [change async for change in ts.customers.changes(store)] == []
 
@@ -142,26 +142,26 @@ async def test_a_customer_who_is_erased_while_a_loop_is_open_is_not_stored_by_it
 async def test_a_store_is_readable_by_its_owner_alone(path: Path) -> None:
     """The file and its journal hold people's addresses."""
     async with CustomerStore(path) as store:
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
         assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
         assert len(list(path.parent.iterdir())) == 2  # the file and its write-ahead log
 
 
-async def test_a_file_that_is_there_becomes_private_and_a_link_is_followed(path: Path) -> None:
-    """An empty file that others can read, and a link to none, are made stores as a new one."""
+async def test_an_existing_empty_file_becomes_private_and_a_link_is_followed(path: Path) -> None:
+    """An empty file that others can read, and a link to a missing file, become private stores."""
     path.touch(mode=0o644)
     link = path.with_name("link.db")
     link.symlink_to(path.with_name("real.db"))
     for file in (path, link):
         async with CustomerStore(file) as store:
-            await deal_with(store, Created(ZOE))
+            await mark_and_acknowledge(store, Created(ZOE))
 
     assert link.is_symlink()
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 
 
-async def test_one_process_at_a_time_uses_a_store(path: Path) -> None:
-    """A second one, in this process or another, gets the error at once, and the store when the first has ended."""
+async def test_only_one_process_at_a_time_can_use_a_store(path: Path) -> None:
+    """A second opening, in this process or another, raises at once. It succeeds when the first has ended."""
     code = f"""
 import asyncio
 from ticketsource_async import CustomerStore, StoreInUse
@@ -180,12 +180,12 @@ asyncio.run(main())
         return await asyncio.to_thread(subprocess.check_output, [sys.executable, "-W", "error", "-c", code], text=True)
 
     async with CustomerStore(path) as store:
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
         assert "is in use, by another process" in await other()
         assert (await other()).endswith(f"{path}\n")
         with pytest.raises(StoreInUse):
             await CustomerStore(path).__aenter__()
-        assert "is in use" in await other()  # which the failure before has not changed
+        assert "is in use" in await other()  # the failed opening has not released the lock
     assert await other() == "opened\n"
 
 
@@ -220,7 +220,7 @@ def other_version(form: int, path: Path) -> None:
         (lambda path: os.mkfifo(path, 0o644), "is not a regular file"),
     ],
 )
-def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(path: Path, make: object, said: str) -> None:
+def test_a_file_that_is_not_a_store_is_refused_and_unchanged(path: Path, make: object, said: str) -> None:
     """The error names the file and what it is instead."""
     make(path)  # type: ignore[operator]  # a table of functions
     before, mode = path.read_bytes() if path.is_file() else None, path.stat().st_mode
@@ -236,17 +236,17 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(path: Path, make: 
     assert path.stat().st_mode == mode
 
 
-async def test_a_missing_folder_is_said(path: Path) -> None:
-    """The store is not made where there is no folder."""
+async def test_a_missing_folder_is_reported(path: Path) -> None:
+    """The store does not create the folder."""
     with pytest.raises(StoreError, match="No such file or directory"):
         await CustomerStore(path / "deeper").__aenter__()
 
 
-async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
-    """Before and after, and for a second opening, a `StoreError` says what to do; closing twice is fine."""
+async def test_a_store_can_be_used_only_while_it_is_open(path: Path) -> None:
+    """Before, afterwards and at a second opening, a `StoreError` says what to do. Closing twice is allowed."""
     store = CustomerStore(path)
     with pytest.raises(StoreError, match="not open: use `async with`"):
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
     assert repr(store) == f"<CustomerStore {path} not opened>"
     async with store:
         assert repr(store) == f"<CustomerStore {path} open>"
@@ -255,13 +255,13 @@ async def test_a_store_is_used_while_it_is_open(path: Path) -> None:
     await store.aclose()
     assert repr(store) == f"<CustomerStore {path} closed>"
     with pytest.raises(StoreError, match="is closed"):
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
     with pytest.raises(StoreError, match="was opened before"):
         await store.__aenter__()
 
 
-async def test_a_cancelled_acknowledge_has_acknowledged(path: Path) -> None:
-    """What is dealt with does not come again because its consumer is cancelled in the very moment."""
+async def test_a_cancelled_acknowledge_still_takes_effect(path: Path) -> None:
+    """A processed change is not yielded again because its consumer is cancelled at this moment."""
     async with CustomerStore(path) as store:
         await store.mark_pending([(Created(ZOE), ())])
         acknowledging = asyncio.create_task(store.acknowledge(Created(ZOE)))
@@ -269,11 +269,13 @@ async def test_a_cancelled_acknowledge_has_acknowledged(path: Path) -> None:
         acknowledging.cancel()
         with pytest.raises(asyncio.CancelledError):
             await acknowledging
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
 
 
-async def test_a_cancelled_beginning_leaves_no_loop_open(path: Path, box: Sandbox, ts: TicketSource) -> None:
-    """A loop that is cancelled before its first page does not stand in the way of `rebind`."""
+async def test_a_loop_that_is_cancelled_before_its_first_page_is_closed(
+    path: Path, box: Sandbox, ts: TicketSource
+) -> None:
+    """It does not block `rebind`."""
     async with CustomerStore(path) as store:
         for turns in range(6):
             beginning = asyncio.ensure_future(anext(ts.customers.changes(store)))
@@ -285,22 +287,22 @@ async def test_a_cancelled_beginning_leaves_no_loop_open(path: Path, box: Sandbo
         await ts.customers.rebind(store)
 
 
-async def test_an_older_change_is_not_acknowledged_over_a_newer_one(path: Path) -> None:
-    """Neither an update nor a deletion that was followed by something else."""
+async def test_acknowledging_an_older_change_keeps_the_newer_one(path: Path) -> None:
+    """This holds for an older update and for an older deletion."""
     moved = attrs.evolve(ZOE, email="moved@example.com")
     async with CustomerStore(path) as store:
-        await deal_with(store, Created(ZOE))
-        await deal_with(store, Updated(ZOE, moved, ("email",)))
+        await mark_and_acknowledge(store, Created(ZOE))
+        await mark_and_acknowledge(store, Updated(ZOE, moved, ("email",)))
         await store.mark_pending([(Deleted(moved), ())])
-        await deal_with(store, Created(ZOE))
+        await mark_and_acknowledge(store, Created(ZOE))
         await store.acknowledge(Deleted(moved))
         await store.acknowledge(Updated(ZOE, moved, ("email",)))
-        assert await known(store) == [ZOE]
+        assert await stored_customers(store) == [ZOE]
         assert await store.differing([ZOE]) == []
 
 
 async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: TicketSource) -> None:
-    """What the older one has in hand is of the past, so it neither goes on nor is acknowledged over what is newer."""
+    """The older loop raises. If its change is acknowledged later, that does not overwrite the newer change."""
     [zoe] = box.customers.insert(1, at=0)
     box.customers.update(zoe, {"consent": {"email": True}})
     async with CustomerStore(path) as store:
@@ -322,8 +324,8 @@ async def test_a_newer_loop_ends_an_older_one(path: Path, box: Sandbox, ts: Tick
     assert [(change.id, change.consent_changed) for change in again] == [(zoe, True)]
 
 
-async def test_a_new_key_is_taken_only_if_it_finds_somebody_in_the_store(path: Path, box: Sandbox) -> None:
-    """A rotated key is bound by `rebind`; one of another box office is not, nor one that the API does not accept."""
+async def test_a_new_key_is_accepted_only_if_it_finds_a_stored_customer(path: Path, box: Sandbox) -> None:
+    """`rebind` accepts a rotated key. It refuses that of another box office, and one that the API refuses."""
     async with CustomerStore(path) as store, TicketSource(box.api_key, base_url=box.url) as ts:
         assert len([change async for change in ts.customers.changes(store)]) == 25
         async with (
@@ -348,8 +350,8 @@ async def test_a_new_key_is_taken_only_if_it_finds_somebody_in_the_store(path: P
     assert b"skl-rotated" not in path.read_bytes()
 
 
-async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: Path, box: Sandbox) -> None:
-    """A first run with a wrong key does not bind the store; an open loop, or what was yielded, does."""
+async def test_a_new_store_is_bound_by_the_first_answer_of_a_box_office(path: Path, box: Sandbox) -> None:
+    """A first run with a wrong key does not bind the store. An open loop or a yielded change does."""
     async with (
         Sandbox(customers=2, seed=9) as other,
         TicketSource(other.api_key, base_url=other.url) as elsewhere,
@@ -371,8 +373,8 @@ async def test_a_store_of_nobody_is_free_until_a_box_office_has_answered(path: P
             assert len([change async for change in same.customers.changes(store)]) == 25
 
 
-async def test_of_two_box_offices_that_begin_at_once_one_is_refused(path: Path, box: Sandbox) -> None:
-    """They are yielded apart when both have answered, and nobody of the refused one is noted."""
+async def test_one_of_two_box_offices_that_start_at_once_is_refused(path: Path, box: Sandbox) -> None:
+    """The store has no customer of the refused box office."""
     async with (
         Sandbox(customers=2, seed=9) as other,
         TicketSource(other.api_key, base_url=other.url) as elsewhere,
@@ -382,13 +384,13 @@ async def test_of_two_box_offices_that_begin_at_once_one_is_refused(path: Path, 
         loops = [aiter(client.customers.changes(store)) for client in (ts, elsewhere)]
         first = await asyncio.gather(*map(anext, loops), return_exceptions=True)
         refused = [type(outcome) for outcome in first]
-        assert StoreError in refused  # the other has its first change, or is the older loop of the two
+        assert StoreError in refused  # the other has its first change, or is the older of the two loops
         there = other if refused[0] is StoreError else box
-        assert {customer.id for customer in await known(store)} <= set(there.customers.ids())
+        assert {customer.id for customer in await stored_customers(store)} <= set(there.customers.ids())
 
 
-async def test_a_page_of_any_number_of_customers_is_compared(path: Path) -> None:
-    """An API that sends its whole list at once sends more than one query of SQLite can name."""
+async def test_a_page_larger_than_one_sqlite_query_is_compared(path: Path) -> None:
+    """An API may send its whole list on one page. One query of SQLite can name fewer ids."""
     ids = [f"cst-{number}" for number in range(260_000)]
     async with CustomerStore(path) as store:
         await store.mark_pending([(Created(Customer(ids[-1])), ())])

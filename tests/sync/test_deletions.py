@@ -1,4 +1,4 @@
-"""Who counts as deleted: nobody but those whom the API, asked by id, does not know."""
+"""A customer counts as deleted only if the API, asked by id, does not know them."""
 
 from contextlib import aclosing
 from pathlib import Path
@@ -24,8 +24,8 @@ from ticketsource_async import (
 from ticketsource_async.sandbox import Sandbox
 
 
-async def test_a_customer_who_is_hidden_by_a_deletion_is_not_deleted(store: CustomerStore) -> None:
-    """Whom the list misses because rows moved is asked for by id, and found; one who is gone is not."""
+async def test_a_customer_missing_from_the_list_but_found_by_id_is_not_deleted(store: CustomerStore) -> None:
+    """Rows moved to a page that was already read, so the list lacks them. The next run yields the real deletions."""
     async with Sandbox(customers=350, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         everybody = box.customers.ids()
         await sync(ts, store)
@@ -48,10 +48,10 @@ async def test_a_customer_who_is_hidden_by_a_deletion_is_not_deleted(store: Cust
         {"status": 404, "body": '{"errors": [{"status": 404, "code": "no_route"}]}'},
     ],
 )
-async def test_a_404_that_is_not_the_apis_own_deletes_nobody(
+async def test_a_404_without_the_error_code_of_the_api_deletes_no_customer(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any]
 ) -> None:
-    """A gateway's 404 is a failure, and the customer comes as deleted only when the API says so."""
+    """A gateway's 404 is an error. The customer is yielded as deleted only when the API says so."""
     await sync(ts, store)
     gone = box.customers.ids()[0]
     box.customers.delete([gone])
@@ -63,10 +63,10 @@ async def test_a_404_that_is_not_the_apis_own_deletes_nobody(
 
 
 @pytest.mark.parametrize("fault", [{"status": 404, "html": True}, {"status": 500}, {"body": "[]", "status": 200}])
-async def test_a_customer_who_cannot_be_asked_for_delays_nobody_else(
+async def test_a_failed_call_for_one_customer_does_not_delay_the_other_deletions(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any]
 ) -> None:
-    """The others are yielded as deleted first, then the loop ends with the error; next time it is only the one."""
+    """The loop yields the other deletions and ends with the error. The next run yields the last deletion."""
     await sync(ts, store)
     gone = box.customers.ids(0, 9)
     box.customers.delete(gone)
@@ -84,10 +84,10 @@ async def test_a_customer_who_cannot_be_asked_for_delays_nobody_else(
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, gone[0])]
 
 
-async def test_a_server_that_fails_for_many_is_not_asked_for_all(
+async def test_many_server_errors_stop_the_calls_by_id_and_gateway_404s_do_not(
     box: Sandbox, ts: TicketSource, store: CustomerStore, tmp_path: Path
 ) -> None:
-    """It says so; but any number of 404s that are a gateway's hold nobody else up."""
+    """The error says that the other customers were not asked for."""
     await sync(ts, store)
     everybody = sorted(box.customers.ids())  # they are asked for in the order of their ids
     box.customers.delete(everybody)
@@ -116,10 +116,10 @@ async def test_a_server_that_fails_for_many_is_not_asked_for_all(
     assert sorted(yielded) == everybody[22:]
 
 
-async def test_a_refused_key_while_asking_ends_the_loop_at_once(
+async def test_a_refused_key_during_the_calls_by_id_ends_the_loop(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Whoever is left is not asked for in vain."""
+    """The remaining customers are not asked for."""
     await sync(ts, store)
     box.fail(path=f"/customers/{min(box.customers.ids())}", status=401)  # they are asked for in the order of their ids
     box.customers.delete(box.customers.ids(0, 25))
@@ -130,8 +130,8 @@ async def test_a_refused_key_while_asking_ends_the_loop_at_once(
     assert len(box.requests) < 1 + 25
 
 
-async def test_a_deletion_in_hand_comes_again_and_many_are_yielded(store: CustomerStore) -> None:
-    """Leaving the loop there loses none of them, and what the loop has met is forgotten."""
+async def test_a_loop_that_ends_at_the_first_of_many_deletions_loses_none(store: CustomerStore) -> None:
+    """The next run yields them all. The store has forgotten which customers the ended loop saw."""
     async with (
         Sandbox(customers=1200, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts,
@@ -155,10 +155,10 @@ async def test_a_deletion_in_hand_comes_again_and_many_are_yielded(store: Custom
     ("fault", "error"),
     [({"page": 1, "status": 500}, ServerError), ({"next": "cursor", "times": 2}, PaginationError)],
 )
-async def test_a_sync_run_that_does_not_reach_its_end_deletes_nobody(
+async def test_a_sync_run_whose_list_fails_asks_for_no_customer_by_id(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any], error: type[Exception]
 ) -> None:
-    """If a page fails, no customer is asked for by id, and none is yielded as deleted."""
+    """A customer who is missing from an incomplete list may still exist."""
     await sync(ts, store)
     box.customers.delete(box.customers.ids(0, 3))
     box.requests.clear()
@@ -169,8 +169,8 @@ async def test_a_sync_run_that_does_not_reach_its_end_deletes_nobody(
     assert {request.path for request in box.requests} == {"/customers"}
 
 
-async def test_an_empty_list_deletes_nobody_who_is_there(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
-    """If the API shows nobody for once, and that is allowed, everybody is asked for by id, and found."""
+async def test_an_empty_list_deletes_no_existing_customer(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+    """If `max_removed` allows the empty list, the run asks for all customers by id and finds them."""
     await sync(ts, store)
     box.fail(page=1, body='{"data": []}', status=200)
 
@@ -178,8 +178,10 @@ async def test_an_empty_list_deletes_nobody_who_is_there(box: Sandbox, ts: Ticke
     assert len(box.requests) == 1 + 1 + 25
 
 
-async def test_a_row_that_cannot_be_read_is_neither_a_change_nor_deleted(api: MockedAPI, store: CustomerStore) -> None:
-    """With `on_invalid` it is handed over once, and the store does not change; without it, the loop ends."""
+async def test_a_row_that_cannot_be_read_is_neither_a_change_nor_a_deletion(
+    api: MockedAPI, store: CustomerStore
+) -> None:
+    """`on_invalid` gets it once, and the store does not change. Without `on_invalid` the loop raises."""
     odd = {**customer_row(1), "attributes": None}
     async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
         api.answer("GET", "/customers?page=1&per_page=100", page([customer_row(1), customer_row(2)]))

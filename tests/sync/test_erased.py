@@ -1,4 +1,4 @@
-"""Who is erased in TicketSource, or merged with another: what a sync yields, and what the store keeps."""
+"""Customers who are erased or merged in TicketSource: what a sync yields, and what the store keeps."""
 
 import asyncio
 import json
@@ -40,8 +40,8 @@ FULL = {
 }
 
 
-def shows(box: Sandbox, customer_id: str, attributes: object, *, by_id: object = None) -> None:
-    """Let the list show these attributes of a customer for once, and if they are given, the call by id others."""
+def show(box: Sandbox, customer_id: str, attributes: object, *, by_id: object = None) -> None:
+    """Let the next list show `attributes` of a customer, and the next call by id `by_id`, if it is given."""
     rows = box.customers.rows(0, 25)
     next(row for row in rows if row["id"] == customer_id)["attributes"] = attributes
     box.fail(path="/customers", status=200, body=json.dumps({"data": rows, "links": {}}))
@@ -61,7 +61,7 @@ def _zoe(box: Sandbox) -> str:
 async def test_a_purged_customer_is_erased_once(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, form: str
 ) -> None:
-    """The change has both records, and counts as one of a consent. After it, the blank record is nothing new."""
+    """The change has both records and marks a changed consent. The blank record is no further change."""
     before = await ts.customers.get(zoe)
     await sync(ts, store)
     box.customers.purge(zoe, form=form)  # type: ignore[arg-type]  # a parameter
@@ -92,12 +92,12 @@ async def test_a_purged_customer_is_erased_once(
         {**{k: v for k, v in BLANK.items() if k != "telephone"}, "phone": None},
     ],
 )
-async def test_each_form_of_nothing_is_erased(
+async def test_every_form_of_an_empty_customer_is_erased(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, blank: object
 ) -> None:
-    """Null, an empty text, an address of these; the title and the consents do not matter."""
+    """Null, an empty text and an address of these are empty. The title and the consents do not matter."""
     await sync(ts, store)
-    shows(box, zoe, blank, by_id=blank)
+    show(box, zoe, blank, by_id=blank)
 
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Erased, zoe)]
 
@@ -117,21 +117,21 @@ async def test_each_form_of_nothing_is_erased(
         {**BLANK, "phone": "01632 960001"},
     ],
 )
-async def test_who_is_not_empty_without_doubt_is_not_erased(
+async def test_a_customer_who_may_have_data_left_is_not_erased(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, odd: object
 ) -> None:
-    """An attribute that is left out or cannot be read may be there: it is an update, at most."""
+    """An attribute that is left out or cannot be read may still have data. The change is an update."""
     await sync(ts, store)
-    shows(box, zoe, odd, by_id=odd)
+    show(box, zoe, odd, by_id=odd)
 
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Updated, zoe)]
 
 
 @pytest.mark.parametrize("odd", [{"email": ["x"]}, {"address": "1 High Street"}, {"address": {"postcode": ["x"]}}])
-async def test_values_that_cannot_be_read_stop_no_run(
+async def test_values_that_cannot_be_read_do_not_stop_a_run(
     ts: TicketSource, store: CustomerStore, box: Sandbox, odd: dict[str, Any]
 ) -> None:
-    """They are not nothing: each customer comes as updated, so that a withdrawal of consent does not wait."""
+    """They do not count as empty: each customer is updated, so that a withdrawal of consent does not wait."""
     await sync(ts, store)
     for customer_id in box.customers.ids():
         box.customers.overwrite(customer_id, {**BLANK, **odd, "consent": {"email": False}})
@@ -146,10 +146,10 @@ async def test_values_that_cannot_be_read_stop_no_run(
 
 
 @pytest.mark.parametrize(("one", "other"), [(None, ""), ("", None)])
-async def test_who_was_erased_is_not_told_of_again_when_null_becomes_an_empty_text(
+async def test_an_erased_customer_is_not_yielded_again_when_null_becomes_an_empty_text(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, one: object, other: object
 ) -> None:
-    """Both are nothing. What is not a person's data still comes."""
+    """Both count as empty. A new membership is still yielded."""
     await sync(ts, store)
     box.customers.overwrite(zoe, dict.fromkeys(BLANK, one))
     assert [type(change) for change in await sync(ts, store)] == [Erased]
@@ -161,29 +161,29 @@ async def test_who_was_erased_is_not_told_of_again_when_null_becomes_an_empty_te
 
 
 @pytest.mark.parametrize("listed", [BLANK, {}])
-async def test_who_is_empty_in_the_list_alone_is_neither_erased_nor_updated(
+async def test_the_call_by_id_replaces_a_customer_who_is_empty_in_the_list(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, listed: object
 ) -> None:
-    """The call by id counts: as they were, with another name, or gone."""
+    """By id the customer is unchanged, has another name, or does not exist."""
     await sync(ts, store)
-    shows(box, zoe, listed)
+    show(box, zoe, listed)
     assert await sync(ts, store) == []
 
     box.customers.update(zoe, {"last_name": "New"})
-    shows(box, zoe, listed)
+    show(box, zoe, listed)
     (updated,) = await sync(ts, store)
     assert isinstance(updated, Updated)
     assert updated.fields in (("last_name",), ("last_name", "updated_at"))  # if both are of one second
 
-    shows(box, zoe, listed)
+    show(box, zoe, listed)
     box.fail(path=f"/customers/{zoe}", status=404, body='{"errors": [{"code": "not_found"}]}')
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Deleted, zoe)]
 
 
-async def test_who_has_data_in_the_list_is_not_asked_for_by_id_and_not_erased(
+async def test_a_customer_with_data_in_the_list_is_not_asked_for_by_id(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
-    """An old page may be shown for a while: the erasure comes when the list has it too."""
+    """The API may show an old page for a while. The erasure is yielded when the list has it too."""
     await sync(ts, store)
     rows = box.customers.rows(0, 25)
     box.customers.purge(zoe)
@@ -195,10 +195,10 @@ async def test_who_has_data_in_the_list_is_not_asked_for_by_id_and_not_erased(
     assert [type(change) for change in await sync(ts, store)] == [Erased]
 
 
-async def test_who_is_not_in_the_list_and_empty_by_id_is_erased(
+async def test_a_customer_missing_from_the_list_and_empty_by_id_is_erased(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
-    """The list may hide them. If they are there again with their data, all of these come."""
+    """If the data return, the update names all of their fields."""
     await sync(ts, store)
     hidden = json.dumps({"data": [row for row in box.customers.rows(0, 25) if row["id"] != zoe], "links": {}})
     row = {**(box.customers.get(zoe) or {}), "attributes": BLANK}
@@ -222,17 +222,17 @@ async def test_who_is_not_in_the_list_and_empty_by_id_is_erased(
         ({**BLANK, "email": ["zoe@example.com"]}, BLANK, Updated),
     ],
 )
-async def test_the_call_by_id_decides_whether_somebody_is_erased(
+async def test_the_call_by_id_decides_whether_a_customer_is_erased(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, listed: object, by_id: object, kind: type[Change]
 ) -> None:
-    """It must have all attributes; the list may leave some out. What cannot be read is not empty in either."""
+    """It must have all attributes, the list may leave some out. A value that cannot be read is not empty."""
     await sync(ts, store)
-    shows(box, zoe, listed, by_id=by_id)
+    show(box, zoe, listed, by_id=by_id)
 
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(kind, zoe)]
 
 
-async def test_an_erasure_that_cannot_be_confirmed_comes_at_the_next_run(
+async def test_an_erasure_that_cannot_be_confirmed_is_yielded_by_the_next_run(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
     """The changes of the others come first."""
@@ -252,7 +252,7 @@ async def test_an_erasure_that_cannot_be_confirmed_comes_at_the_next_run(
 async def test_an_erasure_is_yielded_until_it_is_acknowledged(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str, told: str
 ) -> None:
-    """Also if what was yielded before it was not acknowledged: the consumer may have the person's data."""
+    """This holds even if the change before was not acknowledged: the consumer may have the person's data."""
     if told != "created":
         await sync(ts, store)
     if told == "updated":
@@ -284,10 +284,10 @@ async def test_a_customer_who_was_always_empty_is_created_and_not_erased(
     assert {type(change) for change in await sync(ts, store)} == {Created}
 
 
-async def test_a_taken_back_erasure_is_an_update(
+async def test_a_customer_whose_data_return_after_an_erasure_is_updated(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
-    """The consumer may have removed the person, so all that was empty is among the fields."""
+    """The consumer may have removed the person, so the change names all fields that were empty."""
     await sync(ts, store)
     box.customers.purge(zoe)
     assert [type(change) for change in await sync(ts, store, acknowledge=False)] == [Erased]
@@ -307,13 +307,13 @@ def in_files(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("how", ["by itself", "all at once", "by hand", "killed"])
 @pytest.mark.parametrize("form", ["null", "gone"])
-async def test_no_trace_of_who_was_erased_or_deleted_is_left_in_the_store(tmp_path: Path, how: str, form: str) -> None:
-    """Neither in rows nor in free pages.
+async def test_the_store_keeps_no_trace_of_erased_and_deleted_customers(tmp_path: Path, how: str, form: str) -> None:
+    """It keeps none in rows and none in free pages.
 
-    It is so when the loop has ended, or `acknowledge_all`. If all were acknowledged by hand, or the process was killed
-    then, it is so when the store is closed the next time.
+    The traces are removed at the end of the loop or by `acknowledge_all`. If each change was acknowledged by hand, or
+    the process was killed, they are removed when the store is closed the next time.
     """
-    path, kept = tmp_path / "customers.db", 3000
+    path, kept = tmp_path / "customers.db", 800
     async with (
         Sandbox(customers=kept, rate_limit=None) as box,
         TicketSource(box.api_key, base_url=box.url, rate_limit=None) as ts,
@@ -367,10 +367,10 @@ def _left(text: bytes, gone: list[str]) -> list[str]:
     return [customer_id for customer_id in gone if f"<{customer_id}>".encode() in text]
 
 
-async def test_mass_erasures_stop_the_run_before_any_is_yielded(
+async def test_too_many_erasures_stop_the_run_before_any_is_yielded(
     ts: TicketSource, store: CustomerStore, box: Sandbox
 ) -> None:
-    """An API that shows everybody as empty erases nobody downstream; nobody is asked for by id."""
+    """The list shows all customers as empty. None is yielded as erased or asked for by id."""
     await sync(ts, store)
     rows = box.customers.rows(0, 25)
     box.requests.clear()
@@ -384,7 +384,7 @@ async def test_mass_erasures_stop_the_run_before_any_is_yielded(
 
 
 async def test_erasures_and_deletions_count_together(store: CustomerStore) -> None:
-    """Eleven and ten are more than twenty."""
+    """Eleven deletions and ten erasures are more than twenty."""
     async with Sandbox(customers=100, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         for number, customer_id in enumerate(box.customers.ids(0, 21)):
@@ -397,10 +397,10 @@ async def test_erasures_and_deletions_count_together(store: CustomerStore) -> No
     assert sorted(change.kind for change in allowed) == ["deleted"] * 11 + ["erased"] * 10
 
 
-async def test_a_deleted_customer_names_those_with_the_same_contact(
+async def test_a_deletion_names_the_customers_with_the_same_contact(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The same e-mail in other capitals, or the number in another form with the surname; the number alone is not it."""
+    """They have the same e-mail, or the same telephone and surname. The telephone alone is not enough."""
     gone, email, number, number_alone, name, other, also_gone = box.customers.ids(0, 7)
     nobody = {"email": None, "telephone": None, "first_name": "A", "last_name": "B"}
     for customer_id in (email, number, number_alone, name, other):
@@ -424,10 +424,10 @@ async def test_a_deleted_customer_names_those_with_the_same_contact(
     assert set(deleted[0].to_dict()["same_contact"]) == {email, number}  # type: ignore[call-overload]  # it is JSON
 
 
-async def test_a_contact_that_many_customers_have_is_ignored_and_counted(
+async def test_a_contact_shared_by_many_customers_is_ignored_and_counted(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Ten may be a family and their friends; of eleven it is the e-mail of a venue, or the box office's telephone."""
+    """Ten customers may be a family with friends. Eleven have the contact of a venue or of the box office."""
     everybody = box.customers.ids()
     nobody = {"email": None, "telephone": None, "last_name": None}
     for number, customer_id in enumerate(everybody):
@@ -459,7 +459,7 @@ async def test_a_contact_that_many_customers_have_is_ignored_and_counted(
     assert (third.same_contact, third.ignored_contacts) == (tuple(sorted(everybody[3:11])), 1)
 
 
-async def test_a_telephone_of_one_digit_repeated_is_nobodys(
+async def test_a_telephone_of_one_repeated_digit_is_no_shared_contact(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
     """Box offices write 00000000000 where they have none."""
@@ -476,7 +476,7 @@ async def test_a_telephone_of_one_digit_repeated_is_nobodys(
 
 
 async def test_the_command_counts_and_writes_erasures(box: Sandbox, tmp_path: Path, zoe: str) -> None:
-    """With --order safe they are before the others, whose order stays."""
+    """With `--order safe`, erasures and withdrawals come before the other changes, which keep their order."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"))
     await run(*follow, box=box)
     ids = box.customers.ids()
@@ -500,8 +500,8 @@ async def test_the_command_counts_and_writes_erasures(box: Sandbox, tmp_path: Pa
     assert nothing.out == ""
 
 
-async def test_with_order_safe_a_failure_comes_after_all_changes(box: Sandbox, tmp_path: Path, zoe: str) -> None:
-    """As without it: the others are written and acknowledged."""
+async def test_with_order_safe_a_failure_comes_after_the_other_changes(box: Sandbox, tmp_path: Path, zoe: str) -> None:
+    """It is the same without the option."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "--order", "safe")
     await run(*follow, box=box)
     box.customers.delete([zoe])
@@ -513,10 +513,10 @@ async def test_with_order_safe_a_failure_comes_after_all_changes(box: Sandbox, t
     assert (failed.code, [json.loads(line)["id"] for line in failed.out.splitlines()]) == (1, box.customers.ids(0, 1))
 
 
-async def test_an_error_type_that_is_not_the_apis_own_erases_nobody(
+async def test_a_404_of_a_gateway_erases_no_customer(
     box: Sandbox, ts: TicketSource, store: CustomerStore, zoe: str
 ) -> None:
-    """A gateway's 404 for who is empty in the list is a failure."""
+    """The customer is empty in the list, and the call by id fails."""
     await sync(ts, store)
     box.customers.purge(zoe)
     box.fail(path=f"/customers/{zoe}", status=404, html=True)
@@ -526,6 +526,6 @@ async def test_an_error_type_that_is_not_the_apis_own_erases_nobody(
     assert (changes, type(error)) == ([], NotFound)
 
 
-def test_a_customer_knows_their_attributes_only_when_read() -> None:
-    """A record that a program has made is equal to one that was read."""
+def test_a_record_made_by_a_program_equals_one_that_was_read() -> None:
+    """The names of the attributes that came do not count."""
     assert Customer("cst-1") == Customer.from_dict({"id": "cst-1", "links": {}})

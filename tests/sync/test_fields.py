@@ -22,7 +22,7 @@ from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.sync import changes as sync_changes
 
 
-async def test_a_withdrawn_consent_is_marked(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+async def test_a_changed_consent_is_marked(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
     """`consent_changed` is true if a consent differs, and only then; the field says which."""
     await sync(ts, store)
     first, second = box.customers.ids(0, 2)
@@ -72,17 +72,17 @@ def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         ({"telephone": "1"}, {"telephone": None, "phone": ["1"]}, []),
     ],
 )
-def test_a_field_that_cannot_be_read_is_no_change_but_a_consent_is(
+def test_a_field_that_becomes_unreadable_is_no_change_unless_it_is_a_consent(
     before: dict[str, Any], after: dict[str, Any], fields: list[str]
 ) -> None:
-    """What a consumer has stays, since nobody knows better; a yes that cannot be read any more is no yes."""
+    """The consumer keeps its value of the field. A consent that cannot be read counts as no consent."""
     assert differing(before, after) == fields
 
 
-async def test_a_withdrawal_is_yielded_though_another_field_cannot_be_read(
+async def test_a_withdrawal_is_yielded_even_if_another_field_cannot_be_read(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """The change names the consent alone, `after.invalid` has the other field; its next good value is a change."""
+    """The change names only the consent. `after.invalid` has the other field, whose next good value is a change."""
     zoe = box.customers.ids()[0]
     box.customers.update(zoe, {"consent": {"email": True}, "membership": {"end_date": D}})
     await sync(ts, store)
@@ -105,7 +105,7 @@ async def test_a_withdrawal_is_yielded_though_another_field_cannot_be_read(
 
 
 async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStore) -> None:
-    """Parts are named field by field, or whole where one comes or goes; unknown attributes are named, links are not."""
+    """A part is named by its fields, or as a whole if it comes or goes. Unknown attributes are named, links are not."""
     old = customer_row(1, membership=None, vip=True, old="x")
     new = customer_row(
         1, address=None, membership={"identifier": "M1"}, consent={"email": False, "post": False}, vip=False, new=None
@@ -133,8 +133,8 @@ async def test_each_differing_field_is_named(api: MockedAPI, store: CustomerStor
     assert runs[2:] == [[], []]
 
 
-def test_thousands_of_unknown_attributes_that_differ_are_named_at_once() -> None:
-    """Each is named once, also one whose name begins like another's."""
+def test_thousands_of_differing_unknown_attributes_are_all_named() -> None:
+    """Each is named once, even if its name begins like another one."""
     names = [*(f"n{number}" for number in range(30_000)), "n1.x"]
 
     assert differing({}, dict.fromkeys(names, True)) == [f"extra.{name}" for name in names]
@@ -152,22 +152,22 @@ def test_thousands_of_unknown_attributes_that_differ_are_named_at_once() -> None
         ({"address": {"line_2": ["x"]}}, {"address": {"line_1": ["x"], "line_2": "2"}}, ["address.line_2"]),
     ],
 )
-def test_of_a_part_that_can_be_read_again_in_part_the_readable_fields_are_named(
+def test_the_readable_fields_of_a_partly_readable_part_are_named(
     before: dict[str, Any], after: dict[str, Any], fields: list[str]
 ) -> None:
-    """Else a line that was cleared meanwhile would stay for ever in the other system."""
+    """Otherwise a line that was cleared meanwhile would stay for ever in the other system."""
     assert differing(before, after) == fields
 
 
 def test_links_that_could_not_be_read_are_no_change() -> None:
-    """Links are not compared, whatever they were."""
+    """Links are never compared."""
     odd, even = ({**customer_row(1), "links": {"self": link}} for link in (7, "https://elsewhere/1"))
 
     assert list(sync_changes._differing(read_row(odd, Customer), read_row(even, Customer))) == []
 
 
 def test_a_change_has_a_json_form() -> None:
-    """`to_dict` says what happened, to whom, and has the records whole."""
+    """`to_dict` has the kind of the change, the id, and the complete records."""
     zoe = Customer(id="cst-1", first_name="Zoë")
     changed = attrs.evolve(zoe, first_name="Zoe")
 

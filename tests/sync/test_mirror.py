@@ -1,4 +1,4 @@
-"""A mirror that is kept in step equals the box office, also after kills and with many customers."""
+"""A mirror that applies all changes equals the box office, even after kills and with many customers."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Mirror(RuleBasedStateMachine):
-    """Another system, kept in step with a box office where people come, change and go while it is read."""
+    """Another system that follows a box office, whose customers change while the list is read."""
 
     folder: ClassVar[Path]
     numbers = count(1)
@@ -55,7 +55,7 @@ class Mirror(RuleBasedStateMachine):
         self.store = self.loop.run(CustomerStore(self.path).__aenter__())
         self.known: dict[str, Customer] = {}
         self.purged: set[str] = set()
-        self.told_gone = 0
+        self.removals_yielded = 0
         self.merged = False
         self.changes: AsyncGenerator[Change, None] | None = None
 
@@ -64,63 +64,63 @@ class Mirror(RuleBasedStateMachine):
         await self.box.start()
         return TicketSource(self.box.api_key, base_url=self.box.url, retry=ONCE, rate_limit=None)
 
-    def somebody(self, number: int) -> list[str]:
-        """Return the id of somebody who is there, if anybody is."""
+    def one_customer(self, number: int) -> list[str]:
+        """Return the id of one customer, or no id if there is no customer."""
         ids = self.box.customers.ids()
         return [ids[number % len(ids)]] if ids else []
 
     @rule(place=st.integers(0, 40), people=st.integers(1, 6))
-    def people_come(self, place: int, people: int) -> None:
+    def customers_are_inserted(self, place: int, people: int) -> None:
         """New rows may appear anywhere in the list."""
         self.box.customers.insert(people, at=min(place, len(self.box.customers)))
 
     @rule(number=st.integers(0, 40), people=st.integers(1, 8))
-    def people_go(self, number: int, people: int) -> None:
-        """Rows before the place that is read now may vanish too."""
+    def customers_are_deleted(self, number: int, people: int) -> None:
+        """Rows before the page that is being read may disappear too."""
         for _ in range(people):
-            self.box.customers.delete(self.somebody(number))
+            self.box.customers.delete(self.one_customer(number))
 
     @rule(number=st.integers(0, 40), email=st.booleans(), sms=st.booleans())
-    def somebody_changes_their_mind(self, number: int, email: bool, sms: bool) -> None:
+    def a_consent_changes(self, number: int, email: bool, sms: bool) -> None:
         """A consent is given or withdrawn."""
-        for customer_id in self.somebody(number):
+        for customer_id in self.one_customer(number):
             self.box.customers.update(customer_id, {"consent": {"email": email, "sms": sms}})
 
     @rule(number=st.integers(0, 40), name=st.sampled_from(["Zoë", "", "O'Neill"]))
-    def somebody_changes_their_name(self, number: int, name: str) -> None:
-        """An attribute changes, and perhaps back."""
-        for customer_id in self.somebody(number):
+    def a_name_changes(self, number: int, name: str) -> None:
+        """An attribute changes, and may change back."""
+        for customer_id in self.one_customer(number):
             self.box.customers.update(customer_id, {"last_name": name})
 
     @rule(number=st.integers(0, 40), people=st.integers(1, 8), form=st.sampled_from(["null", "empty", "gone"]))
-    def people_are_purged(self, number: int, people: int, form: Any) -> None:
-        """Their data are erased. If somebody writes them again later, they return."""
+    def customers_are_purged(self, number: int, people: int, form: Any) -> None:
+        """Their data are erased. A later update may write them again."""
         for place in range(people):
-            for customer_id in self.somebody(number + place):
+            for customer_id in self.one_customer(number + place):
                 self.box.customers.purge(customer_id, form=form)
                 self.purged.add(customer_id)
 
     @rule(kept=st.integers(0, 40), gone=st.integers(0, 40), form=st.sampled_from(["gone", "survivor"]))
-    def two_are_merged(self, kept: int, gone: int, form: Any) -> None:
-        """One of them goes, also while the list is read. A call for that one may be answered with the other."""
-        if self.somebody(kept) != self.somebody(gone):
-            self.box.customers.merge(*self.somebody(kept), *self.somebody(gone), form=form)
+    def two_customers_are_merged(self, kept: int, gone: int, form: Any) -> None:
+        """One of them is deleted, even while the list is read. A call by its id may return the other."""
+        if self.one_customer(kept) != self.one_customer(gone):
+            self.box.customers.merge(*self.one_customer(kept), *self.one_customer(gone), form=form)
 
     @rule(number=st.integers(0, 40), value=st.sampled_from([["odd"], {"a": 1}, "zoe@example.com", None]))
-    def a_value_is_odd_or_returns(self, number: int, value: object) -> None:
-        """An e-mail that cannot be read, or can be again."""
-        for customer_id in self.somebody(number):
+    def an_email_is_overwritten(self, number: int, value: object) -> None:
+        """The new e-mail may or may not be readable."""
+        for customer_id in self.one_customer(number):
             self.box.customers.overwrite(customer_id, {"email": value})
 
     @rule(number=st.integers(0, 40), value=st.sampled_from([1, "true", True, False, None]))
-    def a_consent_is_odd_or_returns(self, number: int, value: object) -> None:
-        """A consent that cannot be read is none."""
-        for customer_id in self.somebody(number):
+    def a_consent_is_overwritten(self, number: int, value: object) -> None:
+        """A consent that cannot be read counts as no consent."""
+        for customer_id in self.one_customer(number):
             self.box.customers.overwrite(customer_id, {"consent": {"email": value, "post": True, "sms": False}})
 
     @rule(kind=st.sampled_from(["no rows", "one row", "all empty", "nothing in them"]), by_hand=st.booleans())
-    def the_list_is_faulty_for_once(self, kind: str, by_hand: bool) -> None:
-        """A run with it deletes and erases nobody who is there."""
+    def one_list_is_faulty(self, kind: str, by_hand: bool) -> None:
+        """A run with this list deletes and erases no existing customer."""
         rows = {"no rows": [], "one row": self.box.customers.rows(0, 1)}.get(kind, self.box.customers.rows(0, 100))
         if kind in ("all empty", "nothing in them"):
             names = ("first_name", "last_name", "address", "telephone", "email") if kind == "all empty" else ()
@@ -130,32 +130,32 @@ class Mirror(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 30), by_hand=st.booleans(), max_removed=st.sampled_from([None, 0, 3]))
     def the_mirror_follows(self, most: int, by_hand: bool, max_removed: int | None) -> None:
-        """It takes some changes, and may leave the loop standing while more happens."""
+        """It processes some changes, and may leave the loop open while more happens."""
         self.loop.run(self.follow(most, by_hand=by_hand, max_removed=max_removed))
 
     async def follow(self, most: int, *, by_hand: bool = False, max_removed: int | None = None) -> None:
-        """Deal with so many changes at most."""
+        """Process at most `most` changes."""
         if self.changes is None:
             self.changes = self.ts.customers.changes(self.store, acknowledge=not by_hand, max_removed=max_removed)
-            self.told_gone = 0
+            self.removals_yielded = 0
         for _ in range(most):
             try:
                 change = await anext(self.changes, None)
             except TooManyRemoved as stopped:
                 self.changes = None
-                self.expect_the_brake(stopped)
+                self.expect_too_many_removed(stopped)
                 return
             except InvalidResponse as odd:
                 self.changes = None
-                await self.forget_who_was_merged(odd)
+                await self.forget_the_merged_customer(odd)
                 return
             if change is None:
                 self.changes = None
                 return
-            self.deal_with(change)
+            self.apply_change(change)
 
-    async def forget_who_was_merged(self, odd: InvalidResponse) -> None:
-        """Do what the error says: remove in the mirror who was merged, and erase them from the store."""
+    async def forget_the_merged_customer(self, odd: InvalidResponse) -> None:
+        """Do what the error says: remove the merged customer from the mirror and from the store."""
         (note,) = odd.__notes__
         (merged,) = re.findall(r"call store\.erase\('(.+?)'\)", note)
         assert merged not in self.box.customers.ids(), "a false merge"
@@ -163,14 +163,14 @@ class Mirror(RuleBasedStateMachine):
         self.known.pop(merged, None)
         await self.store.erase(merged)
 
-    def expect_the_brake(self, stopped: TooManyRemoved) -> None:
-        """Check that so many were missing, or gone, as its error says, and that none of them was yielded."""
+    def expect_too_many_removed(self, stopped: TooManyRemoved) -> None:
+        """Check the numbers of the error, and that no deletion or erasure was yielded."""
         assert 2 * stopped.missing > stopped.remembered or stopped.removed > stopped.allowed
         assert stopped.allowed in (0, 3, 20)
-        assert self.told_gone == 0
+        assert self.removals_yielded == 0
 
     async def follow_to_the_end(self, **options: Any) -> None:
-        """Begin anew, and deal with all changes."""
+        """Start a new loop and process all changes."""
         if self.changes is not None:
             await self.changes.aclose()
             self.changes = None
@@ -179,9 +179,9 @@ class Mirror(RuleBasedStateMachine):
 
     @staticmethod
     def readable(customer: Customer, known: Customer) -> Customer:
-        """Return a customer with what the mirror knows in the place of an e-mail that cannot be read.
+        """Return a customer, with the e-mail that the mirror knows if the new one cannot be read.
 
-        A part with nothing in it is none: that is no change.
+        An empty part counts as None: that is no change.
         """
         parts = {name: getattr(customer, name) for name in ("address", "membership", "consent")}
         parts = {name: None if part is None or part == type(part)() else part for name, part in parts.items()}
@@ -189,13 +189,13 @@ class Mirror(RuleBasedStateMachine):
         return attrs.evolve(customer, invalid={}, email=email, **parts)
 
     @rule()
-    def what_is_done_is_acknowledged_by_hand(self) -> None:
-        """All changes that it took from loops with `acknowledge=False` are acknowledged at once."""
+    def all_changes_are_acknowledged_by_hand(self) -> None:
+        """All changes from loops with `acknowledge=False` are acknowledged at once."""
         self.loop.run(self.store.acknowledge_all())
 
-    def deal_with(self, change: Change) -> None:
-        """Do in the mirror what a change says; a second time it does no harm."""
-        self.told_gone += isinstance(change, Deleted | Erased)
+    def apply_change(self, change: Change) -> None:
+        """Apply a change to the mirror. A second time has no further effect."""
+        self.removals_yielded += isinstance(change, Deleted | Erased)
         if isinstance(change, Erased):
             assert change.id in self.purged, "a false erasure"
             assert change.after.email in (None, "")
@@ -206,7 +206,7 @@ class Mirror(RuleBasedStateMachine):
             self.known.pop(change.id, None)
         elif isinstance(change, Created):
             self.known[change.id] = change.after
-        else:  # as a mirror does that writes what is said to differ, and nothing else
+        else:  # a mirror may write only the fields that the change names
             names = {field.partition(".")[0] for field in change.fields}
             differing = {name: getattr(change.after, name) for name in names}
             self.known[change.id] = attrs.evolve(self.known[change.id], **differing)
@@ -214,12 +214,12 @@ class Mirror(RuleBasedStateMachine):
     @precondition(lambda self: self.changes is not None)
     @rule(in_hand=st.booleans())
     def the_mirror_crashes(self, in_hand: bool) -> None:
-        """It dies, perhaps with a change in hand that it has not dealt with, and starts again."""
+        """It crashes, perhaps with an unprocessed change in hand, and starts again."""
 
         async def crash() -> None:
             assert self.changes is not None
             if in_hand:
-                with suppress(TooManyRemoved, InvalidResponse):  # it may end in the brake, or with who was merged
+                with suppress(TooManyRemoved, InvalidResponse):  # the loop may end with either error
                     await anext(self.changes, None)
             await self.changes.aclose()
             self.changes = None
@@ -229,13 +229,13 @@ class Mirror(RuleBasedStateMachine):
         self.loop.run(crash())
 
     def shown(self, customer: Customer, known: Customer) -> Customer | None:
-        """Return what can be read of a customer; None if nothing is left, since null and "" are both nothing."""
+        """Return the readable data of a customer, or None if there are none: null and "" both count as empty."""
         read = self.readable(customer, known)
         return None if _is_empty(read) else read
 
     @rule()
-    def all_is_quiet(self) -> None:
-        """When nothing happens for the length of a sync, the mirror is as the box office."""
+    def nothing_changes_during_a_sync(self) -> None:
+        """If nothing changes during a sync, the mirror equals the box office afterwards."""
 
         async def check() -> None:
             await self.follow_to_the_end(max_removed=sys.maxsize)
@@ -244,7 +244,7 @@ class Mirror(RuleBasedStateMachine):
                 await self.follow_to_the_end(max_removed=sys.maxsize)
             truth = [customer async for customer in self.ts.customers.list()]
             there = {customer.id for customer in truth}
-            # Of somebody who was erased nothing is left to delete, so that deletion is not told.
+            # The deletion of an erased customer is not yielded: the consumer has no data left to delete.
             mirror = {i: c for i, c in self.known.items() if i in there or not _is_empty(c)}
             assert {i: self.shown(c, c) for i, c in mirror.items()} == {
                 customer.id: self.shown(customer, self.known[customer.id]) for customer in truth
@@ -254,8 +254,8 @@ class Mirror(RuleBasedStateMachine):
         self.loop.run(check())
 
     def teardown(self) -> None:
-        """End with a quiet run, and leave nothing open."""
-        self.all_is_quiet()
+        """End with a run in which nothing changes, and close everything."""
+        self.nothing_changes_during_a_sync()
 
         async def end() -> None:
             await self.store.aclose()
@@ -266,8 +266,10 @@ class Mirror(RuleBasedStateMachine):
         self.loop.close()
 
 
-def test_a_mirror_equals_the_box_office_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any sequence of edits, syncs and crashes, a quiet run makes the mirror true, and nobody is deleted falsely.
+def test_a_mirror_equals_the_box_office_after_any_sequence_of_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events are edits, syncs and crashes. No existing customer is ever deleted.
 
     Pages have four rows here, so that there are many.
     """
@@ -292,7 +294,7 @@ async def main():
                     print(json.dumps(change.to_dict()), file=journal, flush=True)
             except TooManyRemoved:
                 sys.exit(3)
-    # Not ru_maxrss, which begins with what the process that started this one takes.
+    # Not ru_maxrss, which includes the memory of the parent process.
     print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
 
 asyncio.run(main())
@@ -317,12 +319,12 @@ def lines_of(journal: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.ticketsource_sandbox(customers=1500, rate_limit=None)
-def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
+def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_no_change(
     ticketsource_sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """What was finished before a kill -9 never comes again, and all that was not does: deletions and erasures too.
+    """A change that was finished before a kill -9 is never yielded again. Every other change is.
 
-    Between two kills a faulty answer without rows stops a run, in which nobody is deleted or erased.
+    Between two kills a faulty answer without rows stops a run, which deletes and erases no customer.
     """
     box, chance, store = ticketsource_sandbox, random.Random(7), tmp_path / "customers.db"
     mirror: dict[str, Any] = {}
@@ -369,7 +371,7 @@ def test_a_sync_that_is_killed_twenty_times_loses_and_repeats_nothing(
 
 
 def apply(changes: list[dict[str, Any]], mirror: dict[str, Any], finished: dict[str, dict[str, Any]]) -> None:
-    """Do in a mirror what changes say, none of which may be the last that was finished of its customer."""
+    """Apply changes to a mirror. None may repeat the last finished change of its customer."""
     for change in changes:
         assert change != finished.get(change["id"])
         finished[change["id"]] = change
@@ -381,10 +383,10 @@ def apply(changes: list[dict[str, Any]], mirror: dict[str, Any], finished: dict[
 
 @pytest.mark.slow
 @pytest.mark.ticketsource_sandbox(customers=100_000, rate_limit=None)
-def test_a_hundred_thousand_customers_take_no_more_memory_than_a_few(
+def test_a_sync_of_a_hundred_thousand_customers_takes_less_than_80_mb(
     ticketsource_sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The first sync and one without changes stay within 80 MB, of which a sync of nobody takes half."""
+    """This holds for the first sync and for one without changes. A sync without customers takes half of it."""
     first = start_sync(ticketsource_sandbox, tmp_path / "customers.db", tmp_path / "first.jsonl")
     most, _ = first.communicate()
     second = start_sync(ticketsource_sandbox, tmp_path / "customers.db", tmp_path / "second.jsonl")

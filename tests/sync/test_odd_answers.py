@@ -1,4 +1,4 @@
-"""Customers who are gone or empty, where one odd answer, row or disk must not stop the sync of all others."""
+"""One odd answer, odd row or full disk must not stop the sync of all other customers."""
 
 import json
 import logging
@@ -35,16 +35,16 @@ from ticketsource_async.sandbox import Sandbox
 BLANK: dict[str, Any] = {"first_name": None, "last_name": None, "email": None, "telephone": None, "address": None}
 
 
-def lists(box: Sandbox, *hidden: str) -> None:
-    """Let the next list leave these out."""
+def hide_in_next_list(box: Sandbox, *hidden: str) -> None:
+    """Let the next list leave out these customers."""
     rows = [row for row in box.customers.rows(0, 1000) if row["id"] not in hidden]
     box.fail(page=1, status=200, body=json.dumps({"data": rows, "links": {}}))
 
 
-async def test_who_was_erased_and_is_hidden_by_the_list_is_neither_missing_nor_asked_for(
+async def test_an_erased_customer_missing_from_the_list_is_not_asked_for_by_id(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Of 25 all but two were erased and acknowledged: the list that leaves them out is as good as any other."""
+    """23 of 25 customers were erased, and the erasures acknowledged. A list without them is not faulty."""
     await sync(ts, store)
     erased, kept = box.customers.ids(0, 23), box.customers.ids()[23]
     for customer_id in erased:
@@ -52,37 +52,37 @@ async def test_who_was_erased_and_is_hidden_by_the_list_is_neither_missing_nor_a
     assert {type(change) for change in await sync(ts, store, max_removed=23)} == {Erased}
     box.requests.clear()
 
-    lists(box, *erased)
+    hide_in_next_list(box, *erased)
     assert await sync(ts, store, max_removed=0) == []
     box.customers.update(kept, {"last_name": "Changed"})
-    lists(box, *erased)
+    hide_in_next_list(box, *erased)
     assert [change.id for change in await sync(ts, store)] == [kept]
 
     assert {request.path for request in box.requests} == {"/customers"}
     box.customers.update(erased[0], {"first_name": "Zoë"})
     assert [type(change) for change in await sync(ts, store)] == [Updated]
-    lists(box, erased[0])
+    hide_in_next_list(box, erased[0])
     assert await sync(ts, store) == []
     assert box.requests[-1].path == f"/customers/{erased[0]}"
 
 
-async def test_who_was_erased_and_not_acknowledged_is_still_asked_for(
+async def test_a_customer_whose_erasure_is_not_acknowledged_is_asked_for_by_id(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """Else the consumer would keep the data."""
+    """Otherwise the consumer would keep the data."""
     await sync(ts, store)
     gone = box.customers.ids()[0]
     box.customers.overwrite(gone, BLANK)
     await sync(ts, store, acknowledge=False)
-    lists(box, gone)
+    hide_in_next_list(box, gone)
 
     assert [(type(change), change.id) for change in await sync(ts, store)] == [(Erased, gone)]
 
 
-async def test_a_410_of_the_api_is_a_deletion_and_that_of_a_proxy_is_not(
+async def test_a_410_of_the_api_is_a_deletion_and_a_410_of_a_proxy_is_not(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
-    """It says that the customer is gone, as a 404 does."""
+    """A 410 of the API means the same as its 404."""
     await sync(ts, store)
     one, other = box.customers.ids(0, 2)
     box.customers.delete([one, other])
@@ -97,10 +97,10 @@ async def test_a_410_of_the_api_is_a_deletion_and_that_of_a_proxy_is_not(
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 418])
-async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
+async def test_a_refused_call_for_one_customer_does_not_stop_the_other_deletions(
     box: Sandbox, ts: TicketSource, store: CustomerStore, status: int
 ) -> None:
-    """The loop ends with it, after the deletions."""
+    """The loop yields the deletions, and then raises the refusal."""
     await sync(ts, store)
     gone = sorted(box.customers.ids())
     box.customers.delete(gone[:3])
@@ -116,10 +116,10 @@ async def test_a_refusal_of_one_customer_holds_back_no_deletion_of_others(
 
 
 @pytest.mark.parametrize("status", [400, 403, 501])
-async def test_an_api_that_refuses_many_customers_is_not_asked_for_all(
+async def test_the_calls_by_id_stop_after_many_refusals(
     box: Sandbox, ts: TicketSource, store: CustomerStore, status: int
 ) -> None:
-    """The twenty-first ends the loop, before any deletion: it is no matter of single customers."""
+    """The twenty-first refusal ends the loop before any deletion: single customers are not the cause."""
     await sync(ts, store)
     everybody = sorted(box.customers.ids())  # they are asked for in the order of their ids
     box.customers.delete(everybody)
@@ -135,14 +135,14 @@ async def test_an_api_that_refuses_many_customers_is_not_asked_for_all(
 
 
 @pytest.mark.parametrize("fault", [{"cut": "before"}, {"cut": "body"}])
-async def test_a_connection_that_one_customer_breaks_holds_back_no_deletion_of_others(
+async def test_a_lost_connection_for_one_customer_does_not_stop_the_other_deletions(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any]
 ) -> None:
-    """A row that makes the server die is a matter of this customer."""
+    """The row of this one customer may crash the server."""
     await sync(ts, store)
     gone = sorted(box.customers.ids())[:3]
     box.fail(path=f"/customers/{gone[0]}", **fault)
-    lists(box, *gone)
+    hide_in_next_list(box, *gone)
     box.customers.delete(gone[1:])
 
     changes, error = await read_until_it_raises(ts.customers.changes(store))
@@ -165,8 +165,8 @@ async def test_a_connection_that_one_customer_breaks_holds_back_no_deletion_of_o
         (KeyError(), True),
     ],
 )
-def test_a_call_that_takes_too_long_concerns_all_if_it_was_not_sent(error: Exception, all_of_them: bool) -> None:
-    """Such as one that waited for the rate limit."""
+def test_an_error_concerns_all_customers_if_the_request_was_not_sent(error: Exception, all_of_them: bool) -> None:
+    """An example is a call that waited too long for the rate limit."""
     assert concerns_all(error) is all_of_them
 
 
@@ -178,10 +178,10 @@ def test_a_call_that_takes_too_long_concerns_all_if_it_was_not_sent(error: Excep
         ({"status": 403, "html": True}, AccessBlocked),
     ],
 )
-async def test_what_concerns_all_ends_the_loop_at_the_first_customer(
+async def test_an_error_that_concerns_all_customers_ends_the_loop(
     box: Sandbox, ts: TicketSource, store: CustomerStore, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """A refused key, a limit or a wall: the changes in the list came before, the deletions come at the next run."""
+    """The changes in the list are yielded before the error, the deletions by the next run."""
     await sync(ts, store)
     gone, moved = sorted(box.customers.ids())[:8], box.customers.ids()[-1]
     box.customers.delete([customer_id for customer_id in gone if customer_id != moved])
@@ -196,10 +196,10 @@ async def test_what_concerns_all_ends_the_loop_at_the_first_customer(
 
 
 @pytest.mark.parametrize("told", [True, False])
-async def test_a_record_of_another_customer_is_no_proof_that_somebody_is_there_or_gone(
+async def test_a_merged_customer_is_reported_until_they_are_erased_from_the_store(
     box: Sandbox, ts: TicketSource, store: CustomerStore, told: bool
 ) -> None:
-    """TicketSource may answer so for who was merged. The error says what to do, and comes until it is done."""
+    """TicketSource may answer with the record of the other customer. The error says what to do."""
     await sync(ts, store)
     kept, merged, gone = box.customers.ids(0, 3)
     box.customers.merge(kept, merged, form="survivor")
@@ -222,13 +222,13 @@ async def test_a_record_of_another_customer_is_no_proof_that_somebody_is_there_o
     assert await sync(ts, store) == []
 
 
-async def test_a_record_that_is_none_says_nothing_of_a_merge(
+async def test_an_answer_without_a_customer_id_is_not_reported_as_a_merge(
     box: Sandbox, ts: TicketSource, store: CustomerStore
 ) -> None:
     """It has no id, or the id of another kind of record."""
     await sync(ts, store)
     one, other = box.customers.ids(0, 2)
-    lists(box, one, other)
+    hide_in_next_list(box, one, other)
     for customer_id, given in ((one, None), (other, "evt-1")):
         row = {**(box.customers.get(customer_id) or {}), "id": given}
         box.fail(path=f"/customers/{customer_id}", status=200, body=json.dumps({"data": row}))
@@ -239,10 +239,8 @@ async def test_a_record_that_is_none_says_nothing_of_a_merge(
     assert [getattr(error, "__notes__", []) for error in skipped] == [[], []]
 
 
-async def test_one_merged_customer_does_not_stand_in_the_way_of_a_new_key(
-    box: Sandbox, ts: TicketSource, store: CustomerStore
-) -> None:
-    """The others are found; if nobody is, the odd answer is the error."""
+async def test_merged_customers_do_not_stop_rebind(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
+    """One customer who is found is enough. If none is found, the odd answer is the error."""
     await sync(ts, store)
     everybody = box.customers.ids()
     for merged in everybody[1:]:
@@ -254,8 +252,10 @@ async def test_one_merged_customer_does_not_stand_in_the_way_of_a_new_key(
         await ts.customers.rebind(store)
 
 
-async def test_an_id_that_is_none_stops_no_deletion(box: Sandbox, ts: TicketSource, store: CustomerStore) -> None:
-    """A row that an older version has stored under it, and that the list still has, has no contact to compare."""
+async def test_an_invalid_id_in_the_store_does_not_stop_a_deletion(
+    box: Sandbox, ts: TicketSource, store: CustomerStore
+) -> None:
+    """An older version has stored a row under this id, and the list still has it."""
     await sync(ts, store)
     gone = box.customers.ids()[3]
     record = {**(await ts.customers.get(gone)).to_dict(), "id": "cst-1/2"}
@@ -276,8 +276,10 @@ async def test_an_id_that_is_none_stops_no_deletion(box: Sandbox, ts: TicketSour
     assert len(skipped) == 1
 
 
-async def test_who_was_emptied_in_part_leaves_no_trace(box: Sandbox, ts: TicketSource, tmp_path: Path) -> None:
-    """An attribute that is left out makes it an update; once it is acknowledged, the data are gone all the same."""
+async def test_a_partly_emptied_customer_leaves_no_trace_in_the_store(
+    box: Sandbox, ts: TicketSource, tmp_path: Path
+) -> None:
+    """One attribute is left out, so the change is an update. Once acknowledged, it leaves no data behind."""
     path, zoe = tmp_path / "customers.db", box.customers.ids()[3]
     box.customers.update(zoe, {"first_name": "Zoë", "address": {"line_1": "<a trace of Zoe>", "line_2": "x" * 900}})
     async with CustomerStore(path) as store:
@@ -293,10 +295,10 @@ async def test_who_was_emptied_in_part_leaves_no_trace(box: Sandbox, ts: TicketS
     assert b"<a trace of Zoe>" not in path.read_bytes()
 
 
-async def test_a_disk_that_is_full_hides_no_error_and_the_traces_go_at_the_next_time(
+async def test_a_failed_clean_up_hides_no_error_and_is_repeated_by_the_next_opening(
     box: Sandbox, ts: TicketSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There is no room to write the file anew at the end of the loop: it is logged."""
+    """The file cannot be rewritten at the end of the loop, as on a full disk. A warning is logged."""
     path, zoe = tmp_path / "customers.db", box.customers.ids()[3]
     box.customers.update(zoe, {"address": {"line_1": "<a trace of Zoe>"}})
     store = CustomerStore(path)
@@ -338,10 +340,10 @@ def _no_vacuum(action: int, *_: object) -> int:
 
 
 @pytest.mark.parametrize(("customers", "gone", "stops"), [(3, 3, False), (20, 20, False), (21, 21, True)])
-async def test_a_small_box_office_may_lose_all_its_customers(
+async def test_a_sync_may_delete_all_customers_of_a_small_box_office(
     store: CustomerStore, customers: int, gone: int, stops: bool
 ) -> None:
-    """Up to twenty, half of them or not."""
+    """Up to twenty customers may be deleted, whatever their share is."""
     async with Sandbox(customers=customers, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids(0, gone))
@@ -351,8 +353,8 @@ async def test_a_small_box_office_may_lose_all_its_customers(
     assert len(changes) == (0 if stops else gone)
 
 
-async def test_the_error_counts_one_customer_as_one(store: CustomerStore) -> None:
-    """And says "at most", since some of those who are not in the list may be there."""
+async def test_the_error_uses_the_singular_for_one_customer(store: CustomerStore) -> None:
+    """It says "at most", since some customers who are missing from the list may still exist."""
     async with Sandbox(customers=1, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids())
@@ -360,9 +362,7 @@ async def test_the_error_counts_one_customer_as_one(store: CustomerStore) -> Non
             await sync(ts, store, max_removed=0)
 
 
-async def test_with_order_safe_a_withdrawal_of_a_consent_that_this_version_does_not_know_comes_first(
-    box: Sandbox, tmp_path: Path
-) -> None:
+async def test_with_order_safe_the_withdrawal_of_an_unknown_consent_comes_first(box: Sandbox, tmp_path: Path) -> None:
     """TicketSource may add a way to contact people."""
     follow = ("customers", "changes", "--store", str(tmp_path / "customers.db"), "--order", "safe")
     first, second, third = box.customers.ids(0, 3)
@@ -380,10 +380,10 @@ async def test_with_order_safe_a_withdrawal_of_a_consent_that_this_version_does_
 
 
 @pytest.mark.parametrize("listed", [True, False])
-async def test_who_is_empty_in_an_older_store_is_asked_for_once_at_most(
+async def test_an_empty_customer_in_an_older_store_is_asked_for_at_most_once(
     box: Sandbox, ts: TicketSource, store: CustomerStore, listed: bool
 ) -> None:
-    """It does not say who was erased. They are told of at no run."""
+    """An older store does not say who was erased. No run yields these customers."""
     for customer_id in box.customers.ids(0, 3):
         box.customers.purge(customer_id)
     await sync(ts, store)
@@ -396,7 +396,7 @@ async def test_who_is_empty_in_an_older_store_is_asked_for_once_at_most(
         assert await older.count() == 25
         for hidden in (False, True, True) if listed else (True, True, True):
             if hidden:
-                lists(box, *box.customers.ids(0, 3))
+                hide_in_next_list(box, *box.customers.ids(0, 3))
             assert await sync(ts, older) == []
         assert await older.count() == 22
 

@@ -1,4 +1,4 @@
-"""Ids in a store that are of another form than those of the documentation."""
+"""Ids in a store whose form differs from that in the documentation."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ NOT_FOUND = {"errors": [{"status": 404, "code": "not_found", "title": "Not found
 LIST = "/customers?page=1&per_page=100"
 
 
-def remember(path: Path, customer_id: str, **changed: object) -> None:
+def change_stored_record(path: Path, customer_id: str, **changed: object) -> None:
     """Change the record of a customer in a store, as another version may have written it."""
     database = sqlite3.connect(path)
     with database:
@@ -44,10 +44,10 @@ async def filled(box: Sandbox, path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("customer_id", [12345, "12345", "00012", "-3", "CST-1", "cst_1", "cst-ab-cd", "a.b~c"])
-async def test_an_id_of_another_form_is_asked_for_like_any_other(
+async def test_a_customer_with_an_unusual_id_is_asked_for_like_any_other(
     api: MockedAPI, store: CustomerStore, customer_id: object
 ) -> None:
-    """A customer with such an id who is gone from the list is asked for: there, there no more, or failing for once."""
+    """The customer is missing from the list. The call by id finds them once, and then does not know them."""
     odd = {**customer_row(2), "id": customer_id}
     async with TicketSource(KEY, retry=ONCE, rate_limit=None) as ts:
         api.answer("GET", LIST, page([customer_row(1), odd]))
@@ -66,13 +66,13 @@ async def test_an_id_of_another_form_is_asked_for_like_any_other(
 
 
 @pytest.mark.parametrize("customer_id", ["a b", "a/b", "..", "é", "evt-1", "cst-", "a%2Fb", "x" * 201])
-async def test_an_id_that_cannot_be_asked_for_is_told_after_the_changes_of_all_others(
+async def test_an_invalid_id_is_reported_after_the_changes_of_all_others(
     box: Sandbox, ts: TicketSource, tmp_path: Path, customer_id: str
 ) -> None:
-    """The error names the id, the store and the way out, at every run until it is taken."""
+    """The error names the id, the store and what to do. Every run raises it until that is done."""
     path = tmp_path / "customers.db"
     ids = await filled(box, path)
-    remember(path, ids[0], id=customer_id)
+    change_stored_record(path, ids[0], id=customer_id)
     box.customers.delete([ids[0], ids[9]])
 
     async with CustomerStore(path) as store:
@@ -89,11 +89,11 @@ async def test_an_id_that_cannot_be_asked_for_is_told_after_the_changes_of_all_o
     assert changes == [(Deleted, ids[9])]
 
 
-async def test_an_id_that_cannot_be_asked_for_keeps_no_file_of_the_command_back(box: Sandbox, tmp_path: Path) -> None:
-    """The file has the changes of all others; stderr says what to do, and it helps."""
+async def test_the_command_writes_its_file_despite_an_invalid_id(box: Sandbox, tmp_path: Path) -> None:
+    """The file has the changes of all other customers. The advice on stderr solves the problem."""
     path, target = tmp_path / "customers.db", tmp_path / "changes.jsonl"
     ids = await filled(box, path)
-    remember(path, ids[0], id="a b")
+    change_stored_record(path, ids[0], id="a b")
     box.customers.delete([ids[0], ids[9]])
     follow = ("customers", "changes", "--store", str(path), "-o", str(target))
 
@@ -110,13 +110,11 @@ async def test_an_id_that_cannot_be_asked_for_keeps_no_file_of_the_command_back(
     assert (done.code, target.read_text()) == (0, "")
 
 
-async def test_a_store_with_nothing_but_ids_that_cannot_be_asked_for_is_of_no_box_office(
-    box: Sandbox, ts: TicketSource, tmp_path: Path
-) -> None:
+async def test_rebind_refuses_a_store_with_only_invalid_ids(box: Sandbox, ts: TicketSource, tmp_path: Path) -> None:
     """`rebind` needs one customer who is found."""
     path = tmp_path / "customers.db"
     for number, customer_id in enumerate(await filled(box, path)):
-        remember(path, customer_id, id=f"a {number}")
+        change_stored_record(path, customer_id, id=f"a {number}")
 
     async with CustomerStore(path) as store:
         with pytest.raises(StoreError, match="none of 25 customers in it is found"):

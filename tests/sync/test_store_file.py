@@ -1,4 +1,4 @@
-"""A store whose file is damaged, open to others, or no file: a sync is right, or a `StoreError` says what to do."""
+"""A damaged or readable store, or one that is no file: the sync is correct, or a `StoreError` says what to do."""
 
 import errno
 import logging
@@ -173,10 +173,10 @@ def _damaged(chance: random.Random, damage: Damage, sound: Path, path: Path) -> 
 
 
 @pytest.mark.parametrize(("seed", "times"), [(1, 13), pytest.param(2, 40, marks=pytest.mark.slow, id="slow")])
-async def test_a_sync_over_a_damaged_store_is_right_or_a_store_error_and_deletes_nobody(
+async def test_a_sync_with_a_damaged_store_is_correct_or_raises_a_store_error(
     tmp_path: Path, seed: int, times: int
 ) -> None:
-    """The other system, which does as the changes say, is in step afterwards; or the error says what to do."""
+    """It deletes no existing customer. The error says what to do."""
     sound, path = tmp_path / "sound.db", tmp_path / "customers.db"
     chance, outcomes = random.Random(seed), Counter[bool]()
     async with (
@@ -208,8 +208,8 @@ async def test_a_sync_over_a_damaged_store_is_right_or_a_store_error_and_deletes
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_the_command_tells_of_a_damaged_store_in_one_line(tmp_path: Path, box: Sandbox, damage: Damage) -> None:
-    """No exception leaves it, and nobody is deleted."""
+async def test_the_command_reports_a_damaged_store_in_one_line(tmp_path: Path, box: Sandbox, damage: Damage) -> None:
+    """It shows no traceback, and deletes no customer."""
     sound, path = tmp_path / "sound.db", tmp_path / "customers.db"
     chance = random.Random(4)
     await run("customers", "changes", "--store", str(sound), box=box)
@@ -241,8 +241,10 @@ async def test_a_damaged_row_is_named_and_can_be_erased(box: Sandbox, ts: Ticket
         assert [(change.kind, change.id) for change in await sync(ts, store)] == [("created", odd)]
 
 
-async def test_an_id_that_is_none_is_not_repeated_in_the_error(box: Sandbox, ts: TicketSource, tmp_path: Path) -> None:
-    """It may have people's data, or what a terminal obeys."""
+async def test_an_invalid_id_in_the_store_is_not_shown_in_the_error(
+    box: Sandbox, ts: TicketSource, tmp_path: Path
+) -> None:
+    """It may contain personal data or escape sequences."""
     path = tmp_path / "customers.db"
     async with CustomerStore(path) as store:
         await sync(ts, store)
@@ -256,7 +258,7 @@ async def test_an_id_that_is_none_is_not_repeated_in_the_error(box: Sandbox, ts:
     assert "zoe" not in str(caught.value)
 
 
-async def test_a_store_that_does_not_say_whose_it_is_finds_nobody_deleted(
+async def test_a_store_without_its_box_office_is_refused_until_rebind(
     box: Sandbox, ts: TicketSource, tmp_path: Path
 ) -> None:
     """With the key of another box office, all customers would count as deleted."""
@@ -278,8 +280,8 @@ async def test_a_store_that_does_not_say_whose_it_is_finds_nobody_deleted(
         assert await sync(ts, store) == []
 
 
-async def test_a_store_that_others_could_read_is_private_again(tmp_path: Path) -> None:
-    """The journal that a killed program left is so too."""
+async def test_a_store_that_others_could_read_becomes_private(tmp_path: Path) -> None:
+    """So does the journal that a killed program has left."""
     path, journal = tmp_path / "customers.db", tmp_path / "customers.db-wal"
     async with CustomerStore(path):
         pass
@@ -294,8 +296,8 @@ async def test_a_store_that_others_could_read_is_private_again(tmp_path: Path) -
         }
 
 
-def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As vfat and some network mounts do; the store can be used."""
+def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Some file systems do so, such as vfat. The store can be used."""
     path = tmp_path / "customers.db"
     path.touch(0o644)
 
@@ -315,10 +317,10 @@ def test_a_file_system_that_forbids_chmod_costs_a_warning(tmp_path: Path, caplog
 
 @pytest.mark.parametrize("kind", NODES)
 @pytest.mark.parametrize("name", ["customers.db", "customers.db-wal", "customers.db-journal", "customers.db-shm"])
-async def test_what_is_no_regular_file_is_refused_and_left_as_it_is(
+async def test_a_path_that_is_not_a_regular_file_is_refused_and_unchanged(
     box: Sandbox, tmp_path: Path, name: str, kind: str
 ) -> None:
-    """Neither the store nor a file that SQLite makes beside it; no other file is made."""
+    """This holds for the store and for the files that SQLite makes beside it. No other file is made."""
     NODES[kind](tmp_path / name)
     before = (tmp_path / name).stat()
 

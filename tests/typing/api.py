@@ -137,7 +137,7 @@ async def many(ts: TicketSource, pairs: list[tuple[Customer, CustomerDraft]], id
 
 
 async def listings(ts: TicketSource) -> None:
-    """Read what is on and what was sold."""
+    """Read the programme, bookings and a door list."""
     failed: list[FailedBranch] = []
     door_list = await ts.reports.door_list("dat-1", notes=True, on_progress=print)
     assert_type(door_list, DoorList)
@@ -153,7 +153,7 @@ async def listings(ts: TicketSource) -> None:
 
 
 async def reports(ts: TicketSource, tally: Tally) -> None:
-    """Report what was sold, also with a report of the user's own."""
+    """Report sales, also with a report of the user's own."""
     sales = await ts.reports.sales(by="month", events=["evt-1"], payment_methods=True)
     assert_type(sales.total, SalesRow)
     assert_type(sales.rows[0].gross, Decimal | None)
@@ -179,7 +179,7 @@ async def writing(ts: TicketSource, before: Customer, after: Customer) -> None:
 
 
 def fields(customer: Customer, draft: CustomerDraft) -> None:
-    """Look at what a record and a draft hold."""
+    """Look at the fields of a record and a draft."""
     assert_type(customer.id, str)
     assert_type(customer.created_at, datetime | None)
     assert_type(customer.links, Links)
@@ -190,8 +190,8 @@ def fields(customer: Customer, draft: CustomerDraft) -> None:
         assert_type(draft.first_name, str | None)
 
 
-def tell(event: CallEvent) -> None:
-    """Look at what an event holds."""
+def look(event: CallEvent) -> None:
+    """Look at the fields of an event."""
     match event:
         case AttemptEvent():
             assert_type(event.status, int | None)
@@ -220,15 +220,15 @@ class OwnLimiter:
 
 
 def settings(own: OwnLimiter) -> None:
-    """Set a client up."""
+    """Build clients with settings."""
     limiter: RateLimiter = LocalRateLimiter(RateLimit(120, per=60))
-    TicketSource("skl-test", limiter=limiter, on_event=tell, timeouts=Timeouts(total=90), retry=RetryPolicy(deadline=9))
+    TicketSource("skl-test", limiter=limiter, on_event=look, timeouts=Timeouts(total=90), retry=RetryPolicy(deadline=9))
     TicketSource("skl-test", limiter=own, max_body=1_000_000)
     TicketSource.from_env(rate_limit=None)
 
 
 def failures(error: APIError | InvalidResponse | OutcomeUnknown) -> None:
-    """Look at what an error holds."""
+    """Look at the fields of an error."""
     match error:
         case RateLimited():
             assert_type(error.retry_after, float | None)
@@ -241,7 +241,7 @@ def failures(error: APIError | InvalidResponse | OutcomeUnknown) -> None:
 
 
 def mistakes(ts: TicketSource) -> None:
-    """Let the checkers find what cannot work."""
+    """Make mistakes that the type checkers must find."""
     TicketSource("skl-test", auth="digest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ts.paginate("/vouchers", model=list)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     ts.paginate("/vouchers", limit=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
