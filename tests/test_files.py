@@ -162,7 +162,7 @@ def test_json_lines_have_one_whole_customer_in_each_line() -> None:
 @pytest.mark.parametrize("name", ["xml", "", " csv", "jsonlines"])
 def test_an_unknown_format_is_refused(name: str) -> None:
     """The error names the known formats."""
-    with pytest.raises(ConfigurationError, match="choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
+    with pytest.raises(ConfigurationError, match="Choose one of csv, tsv, json, jsonl, parquet, xlsx, html"):
         format_named(name)
 
 
@@ -249,7 +249,7 @@ async def test_as_text_returns_the_text_of_the_file(tmp_path: Path, name: str) -
     await files.write(people(3), CUSTOMERS, tmp_path / f"people.{name}")
 
     if FORMATS[name].is_binary:
-        with pytest.raises(ConfigurationError, match=f"{name} is no text"):
+        with pytest.raises(ConfigurationError, match=f"{name} is not a text"):
             files.as_text(people(3), CUSTOMERS, name)
     else:
         written = (tmp_path / f"people.{name}").read_bytes().decode()
@@ -374,7 +374,7 @@ async def test_the_format_option_overrides_the_ending_of_the_file(tmp_path: Path
 @pytest.mark.parametrize("name", ["json", "jsonl", "parquet", "xlsx"])
 async def test_a_byte_order_mark_is_refused_in_json_parquet_and_xlsx(tmp_path: Path, name: str) -> None:
     """Few programs can read JSON that begins with one."""
-    with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv, and this is {name}"):
+    with pytest.raises(ConfigurationError, match=f"byte_order_mark is for csv and tsv only. For {name}, leave it out"):
         await files.write(people(1), CUSTOMERS, tmp_path / f"people.{name}", byte_order_mark=True)
 
     assert not list(tmp_path.iterdir())

@@ -145,5 +145,5 @@ def test_the_error_names_the_missing_extra_for_html() -> None:
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
-    assert done.stderr.rstrip().endswith("HTML needs an extra: pip install 'ticketsource-async[html]'")
+    assert done.stderr.rstrip().endswith("To write HTML, install an extra: pip install 'ticketsource-async[html]'")
     assert done.stdout == ""

@@ -210,7 +210,7 @@ def test_a_cell_that_is_too_long_is_cut_counted_and_reported() -> None:
 
     assert names_in(book) == [fits, fits, "a" + "\U0001f3ad" * 16_383]
     assert warnings == [
-        "XLSX holds 32,767 characters in a cell, so longer cells were cut: 2 of first_name, 1 of last_name."
+        "A cell in XLSX has at most 32,767 characters, so longer cells were cut: 2 of first_name, 1 of last_name."
     ]
 
 

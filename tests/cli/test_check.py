@@ -581,7 +581,7 @@ async def test_without_a_key_the_check_says_how_to_set_one() -> None:
     done = await run("check")
 
     assert (done.code, done.out) == (4, "")
-    assert "set TICKETSOURCE_API_KEY" in done.err
+    assert "Set the environment variable TICKETSOURCE_API_KEY" in done.err
 
 
 async def test_a_check_of_the_sandbox_needs_no_key() -> None:
@@ -627,7 +627,7 @@ async def test_the_user_is_asked_for_the_local_time_of_a_date_in_summer(
     assert code == 0
     asked = re.search(
         r"as 2026-0[4-9]-[0-9]{2}T([0-9]{2}):30:00\+00:00\.\r?\n'[^']+' on [0-9]{1,2} [A-Z][a-z]+ 2026: at which local "
-        r"time does it start\? \(1: ([0-9]{2}):30, 2: ([0-9]{2}):30, \?: neither, or not known\)",
+        r"time does it start\? Type 1 for ([0-9]{2}):30, 2 for ([0-9]{2}):30, or \? if neither",
         shown,
     )
     assert asked is not None, shown
@@ -648,7 +648,7 @@ async def test_no_question_is_asked_if_stdin_is_not_a_terminal(box: Sandbox) -> 
 
 async def test_ctrl_c_at_the_question_ends_the_check(box: Sandbox) -> None:
     """The lines were printed before."""
-    code, shown = await on_terminal("check", box=box, stdin=True, interrupt_at=b"not known) [?]: ")
+    code, shown = await on_terminal("check", box=box, stdin=True, interrupt_at=b"do not know [?]: ")
 
     assert code == 130
     assert "customers: About 25." in shown

@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import pytest
 from aiohttp import web
-from command import EXPORT, run, run_with_streams, start, table
+from command import EXPORT, on_terminal, run, run_with_streams, start, table
 from lists import Query, ordinary, people, serving
 from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
-from ticketsource_async.cli.common import COMMANDS
+from ticketsource_async.cli.options import COMMANDS
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
 
@@ -166,7 +166,7 @@ async def test_a_command_says_which_call_it_waits_for_and_how_long(tmp_path: Pat
 
     assert (said.code, quiet.code) == (0, 0)
     assert said.err == (
-        "ticketsource: waiting: GET /customers ended in RateLimited (429). The next attempt is in 10 s.\n"
+        "ticketsource: waiting: GET /customers failed (429 RateLimited). The next attempt is in 10 s.\n"
     )
     assert quiet.err == ""
 
@@ -262,7 +262,7 @@ async def test_an_ignored_sighup_does_not_end_the_command(many: Sandbox, tmp_pat
         (">&-", ("customers", "export", "-o", "FILE"), 0, ""),
         ("2>&-", ("customers", "export", "--consent", "email"), 0, ""),
         ("2>&-", ("customers", "get", "cst-nobody"), 1, ""),
-        ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so nobody can be asked: add --yes."),
+        ("<&-", ("customers", "delete", "ID"), 2, "stdin is closed, so the command cannot ask. Add --yes"),
     ],
 )
 async def test_a_closed_stream_causes_no_traceback(
@@ -283,9 +283,9 @@ async def test_a_closed_stream_causes_no_traceback(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("customers", "create", "--last-name", "X"), "the customer is created."),
-        (("customers", "update", "ID", "--last-name", "X"), "the update is done."),
-        (("notes", "create", "ID", "X"), "the note is created."),
+        (("customers", "create", "--last-name", "X"), "The customer is created."),
+        (("customers", "update", "ID", "--last-name", "X"), "The update is done."),
+        (("notes", "create", "ID", "X"), "The note is created."),
     ],
 )
 async def test_a_write_is_reported_even_if_nobody_reads_the_printed_record(
@@ -301,7 +301,10 @@ async def test_a_write_is_reported_even_if_nobody_reads_the_printed_record(
     process.stdout._transport.close()  # type: ignore[attr-defined]  # as a reader that dies
     err = await process.stderr.read()
 
-    assert (await process.wait(), err.decode()) == (1, f"ticketsource: nobody reads what is printed: {said}\n")
+    assert (await process.wait(), err.decode()) == (
+        1,
+        f"ticketsource: the program that reads the output ended early. {said}\n",
+    )
 
 
 @pytest.mark.parametrize(("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
@@ -311,6 +314,46 @@ async def test_a_write_is_reported_even_if_its_record_cannot_be_printed(box: San
 
     assert len(box.customers) == 26
     assert (done.code, done.err) == (1, f"ticketsource: stdout cannot be written: {why}. The customer is created.\n")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("customers", "export", "--help"), ("completion", "bash")])
+async def test_help_that_cannot_be_printed_ends_in_one_line(box: Sandbox, arguments: tuple[str, ...]) -> None:
+    """A full disk is no reason for a traceback."""
+    done = await run_with_streams(">/dev/full", *arguments, box=box)
+
+    assert (done.code, done.err) == (1, "ticketsource: stdout cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sandbox", "customers", "export"), "No such option '--sandbox'. Put options after the command, such as "),
+        (("customers", "--sandbox", "export"), "No such option '--sandbox'. Put options after the command, such as "),
+        ((*EXPORT, "a.xlsx"), "'a.xlsx' is one argument too many. To write to this file, use -o a.xlsx."),
+        (("customers", "get", "Ann", "Lee"), "'Lee' is one argument too many. Put a text that has spaces in quotes"),
+        (("programme", "export", "--format", "table"), "This command prints no table. To see one in Excel, write a "),
+        ((*EXPORT, "--format", "excel"), "'excel' is not one of csv, tsv, json, jsonl, parquet, xlsx, html. For Excel"),
+        (("events", "list", "--format", "xlsx"), "This command only prints, and xlsx cannot be printed. For Excel, "),
+        ((*EXPORT, "--limit", "many"), "'many' is not a whole number of 1 or more."),
+        ((*EXPORT, "--limit", "0"), "'0' is not a whole number of 1 or more."),
+        (("sandbox", "--port", "65536"), "'65536' is not a whole number from 0 to 65535."),
+        (("customers", "find", "ann", "--store", "x.db"), "To make it, run `customers changes --store x.db`."),
+    ],
+)
+async def test_wrong_use_is_answered_with_what_to_do(arguments: tuple[str, ...], said: str) -> None:
+    """The exit code is 2, and the text names the right option, format or command."""
+    done = await run(*arguments)
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+async def test_a_group_explains_itself_with_an_example_before_its_options() -> None:
+    """So does the command as a whole, whose help also says where to put options."""
+    whole, group = (await run("--help")).out, (await run("customers", "--help")).out
+
+    assert whole.index("Examples:\n  ticketsource customers export --sandbox") < whole.index("\nOptions:")
+    assert group.index("Example:\n  ticketsource customers export") < group.index("\nOptions:")
 
 
 async def test_dev_stdout_is_written_to_like_a_pipe(many: Sandbox) -> None:
@@ -339,6 +382,15 @@ async def test_ctrl_c_at_a_question_ends_with_130(box: Sandbox) -> None:
     assert [request.method for request in box.requests] == ["GET", "GET"]  # to ask by name
 
 
+async def test_no_at_the_question_deletes_nothing(box: Sandbox) -> None:
+    """The command says so, and ends with 1."""
+    code, shown = await on_terminal("customers", "delete", box.customers.ids()[0], box=box, answer=b"n\n", stdin=True)
+
+    assert code == 1
+    assert shown.endswith("Nothing was deleted.\n")
+    assert len(box.customers) == 25
+
+
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     """It prints the two variables to set, serves with them, and ends with 130 after Ctrl-C."""
     server = await start("sandbox", "--customers", "7", "--seed", "3", "--api-key", "skl-mine", "--rate-limit", "0")
@@ -357,7 +409,7 @@ async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     assert len(table(out.decode())) == 7
     assert settings["TICKETSOURCE_API_KEY"] == "skl-mine"
     assert server.returncode == 130
-    assert err.decode() == "Serving 7 sample customers; Ctrl-C stops.\n"
+    assert err.decode() == "The sample box office has 7 customers. Press Ctrl-C to stop it.\n"
 
 
 async def test_a_port_in_use_is_reported_in_one_line(box: Sandbox) -> None:
@@ -365,7 +417,7 @@ async def test_a_port_in_use_is_reported_in_one_line(box: Sandbox) -> None:
     done = await run("sandbox", "--port", box.url.rpartition(":")[2])
 
     assert (done.code, done.out) == (1, "")
-    assert "address already in use" in done.err
+    assert "is in use by another program. Choose another --port" in done.err
     assert done.err.count("\n") == 1
 
 

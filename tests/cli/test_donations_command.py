@@ -141,7 +141,7 @@ async def test_a_sum_with_a_missing_amount_is_not_known() -> None:
     assert (done.code, strict.code) == (0, 1)
     assert rows_of(done.out, "amount", "remark") == [("5", ""), ("", "its amount could not be read")]
     assert "2 donations and 0 refunds: the sum is not known, because of 1 unclear amount." in done.err
-    assert "lines[].amount of 1 booking could not be read, the cells are empty: bkg-1" in done.err
+    assert "lines[].amount of 1 booking could not be read, so the cells are empty: bkg-1" in done.err
 
 
 async def test_a_sum_with_a_line_that_may_be_a_refund_is_not_known() -> None:
@@ -329,7 +329,7 @@ async def test_more_rows_than_hmrc_accepts_are_reported() -> None:
         (("--gift-aid", "-o", "b/new.csv", "--to-complete", "c/new.csv"), "name the same file"),
         (("--to", "2025-12-31"), "--to is before --from."),
         (("--from", "1 January"), "'1 January' is not a day. Write the year"),
-        (("--format", "table", "-o", "a.csv"), "--format table is for stdout"),
+        (("--format", "table", "-o", "a.csv"), "--format table cannot be written to a file"),
         (("-o", "a.xls"), "Invalid value for --output: a.xls ends in .xls"),
         (("--gift-aid", "--to-complete", "a.xls"), "Invalid value for --to-complete: a.xls ends in .xls"),
     ],

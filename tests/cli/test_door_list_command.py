@@ -226,8 +226,8 @@ async def test_a_date_without_bookings_gives_a_page(hall: Sandbox, date: str, tm
     [
         (("evt-1",), 2, "'evt-1' is not the id of a date"),
         (("dat-nothing",), 1, "was answered 404"),
-        (("dat-1", "--format", "table", "-o", "x.txt"), 2, "--format table is for stdout"),
-        (("dat-1", "-o", "x.pdf"), 2, "which cannot be written"),
+        (("dat-1", "--format", "table", "-o", "x.txt"), 2, "--format table cannot be written to a file"),
+        (("dat-1", "-o", "x.pdf"), 2, "x.pdf ends in .pdf, which is not a format"),
         ((), 2, "DATE_ID"),
     ],
 )

@@ -164,7 +164,7 @@ async def test_a_table_has_a_row_for_each_duplicate_and_goes_to_stdout(
     assert shown.code == 0
     assert all(customer_id in shown.out for customer_id in people[:6])
     assert people[6] not in shown.out
-    assert (file.code, "--format table is for stdout" in file.err) == (2, True)
+    assert (file.code, "--format table cannot be written to a file" in file.err) == (2, True)
     assert shown.out.split()[:3] == ["group", "same", "id"]
 
 

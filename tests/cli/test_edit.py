@@ -72,7 +72,7 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("create",), "give at least one field"),
         (("create", "--last-name", ""), "give at least one field"),
         (("create", "--consent-email", "yes"), "'yes' is not one of"),
-        (("create", "--membership-end-date", "31/01/2026"), "is a day such as 2026-01-31"),
+        (("create", "--membership-end-date", "31/01/2026"), "must be a day such as 2026-01-31"),
         (("update", "cst-1"), "give at least one field"),
         (("update", "bkg-1", "--title", "x"), "is not the id of a customer, which begins with cst-: `"),
         (("delete", "bkg-1", "--yes"), "is not the id of a customer, which begins with cst-: `"),

@@ -157,7 +157,9 @@ async def test_for_a_missing_extra_the_error_says_what_to_install(
     )
 
     assert without.returncode == 2
-    assert without.stderr == f"ticketsource: {name} needs an extra: pip install 'ticketsource-async[{kind}]'\n"
+    assert (
+        without.stderr == f"ticketsource: To write {name}, install an extra: pip install 'ticketsource-async[{kind}]'\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +181,10 @@ async def test_a_binary_format_is_refused_on_a_terminal_and_written_to_a_pipe(
     target.write_bytes(piped.stdout)
 
     assert (refused.returncode, asked) == (2, 0)
-    assert refused.stderr == f"ticketsource: A terminal cannot show {kind}: name a file, or another format.\n"
+    assert (
+        refused.stderr
+        == f"ticketsource: A terminal cannot show {kind}. Write it to a file, or choose another format.\n"
+    )
     assert piped.stderr == b""
     assert len(rows_in(target, kind)) == 300
 

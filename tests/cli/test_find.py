@@ -151,7 +151,7 @@ async def test_a_scan_reads_all_pages_or_stops_at_the_limit(many: Sandbox) -> No
     assert len(ids(everybody.out)) > 200
     assert everybody.err == f"{len(ids(everybody.out))} found among 300 customers.\n"
     assert ids(limited.out) == ids(everybody.out)[:3]
-    assert limited.err.endswith(" customers. There may be more: raise --limit.\n")
+    assert limited.err.endswith(" customers. There may be more. To see them, give a larger --limit.\n")
     assert len(many.requests) - asked < 2 * asked
     assert (quiet.out, quiet.err) == (limited.out, "")
 
@@ -193,7 +193,7 @@ async def test_an_empty_cell_of_an_unreadable_value_is_reported(box: Sandbox) ->
     as_csv = await run("customers", "find", "jose", "--format", "csv", "-q", box=box)
     as_json = await run("customers", "find", "jose", "-q", box=box)
 
-    assert as_csv.err == "title of 1 customer could not be read, the cells are empty: cst-0\n"
+    assert as_csv.err == "title of 1 customer could not be read, so the cells are empty: cst-0\n"
     assert as_json.err == "title of 1 customer could not be read: cst-0\n"
 
 
@@ -339,7 +339,7 @@ async def test_get_finds_a_customer_by_the_complete_e_mail(box: Sandbox) -> None
     quiet = await run("customers", "get", "JOSE.NUNEZ@example.com", "--quiet", box=box)
 
     assert (done.code, json.loads(done.out)["id"]) == (0, "cst-1")
-    assert done.err == "The API has no search, so this reads all customers, 100 a request.\n"
+    assert done.err == "The API has no search, so the command reads all customers, 100 with each request.\n"
     assert (quiet.code, quiet.out, quiet.err) == (0, done.out, "")
 
 

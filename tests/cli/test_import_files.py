@@ -82,7 +82,7 @@ async def test_a_workbook_is_imported_with_its_numbers_and_consents(
     assert (refused["row"], refused["id"]) == (3, zoe.id)
     assert refused["reason"] == (
         "last_name is '#N/A', an error of a spreadsheet: correct or empty the cell; "
-        "consent_sms must be true or false, yes or no, 1 or 0; it is '2'"
+        "consent_sms must be true or false, yes or no, 1 or 0, not '2'"
     )
 
 
@@ -99,7 +99,7 @@ async def test_the_sheet_of_a_workbook_can_be_named(box: Sandbox, tmp_path: Path
     _, (outcome,) = await import_(file, "--match", "email", "--sheet", "New", box=box)
 
     assert refused.code == 2
-    assert 'several sheets with rows: "Old", "New". Name one (--sheet).' in refused.err
+    assert 'several sheets with rows: "Old", "New". Choose one with --sheet.' in refused.err
     assert outcome["values"] == {"email": "new@example.com"}
 
 
@@ -314,7 +314,7 @@ async def test_corrected_surnames_are_accepted_even_if_the_telephones_lost_their
     assert done.code == 0
     assert Counter(outcome["outcome"] for outcome in outcomes) == {"would update": 300}
     assert {tuple(outcome["changes"]) for outcome in outcomes} == {("last_name",)}
-    assert "left as stored: 300 in telephone.\n" in done.err
+    assert "The stored values stay: 300 in telephone.\n" in done.err
 
 
 ODD_TEXTS = (

@@ -121,7 +121,7 @@ async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
     _, both = await on_terminal(str(file), "--match", "email", "--changes", str(target), box=box)
     done, _ = await import_(file, "--match", "email", "--apply", "--changes", str(target), box=box)
 
-    assert "21 more: --changes changes.xlsx writes all of them to a file." in shown
+    assert "21 more: add --changes changes.xlsx to write all of them to a file." in shown
     assert f"21more:{target}hasall." in "".join(both.split())  # the terminal folds the line
     assert f"{target}: 61 changes.\n" in done.err
     written = table(target.read_text("utf-8-sig"))
@@ -179,7 +179,7 @@ async def test_a_terminal_shows_a_part_of_many_refused_rows(box: Sandbox, file: 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
 
     assert shown.count("is not an e-mail address") == 40
-    assert "60 more: --refused refused.xlsx writes all of them to a file." in shown
+    assert "60 more: add --refused refused.xlsx to write all of them to a file." in shown
 
 
 async def test_progress_is_shown_while_rows_are_written_and_stdout_is_a_file(
@@ -285,7 +285,7 @@ async def test_all_reasons_for_a_refused_row_are_reported(box: Sandbox, file: Pa
         "email 'n/a'",
         "last_name is '#N/A'",
         "consent_post must be true or false",
-        "membership_end_date is a day",
+        "membership_end_date must be a day",
     ):
         assert said in outcome["reason"]
 
@@ -416,4 +416,4 @@ async def test_the_option_for_the_order_of_days_is_suggested_only_if_it_helps(
 
     _, (outcome,) = await import_(file, "--match", "email", box=box)
 
-    assert outcome["reason"] == f"membership_start_date is a day such as 2026-01-31, not {cell!r}{hint}"
+    assert outcome["reason"] == f"membership_start_date must be a day such as 2026-01-31, not {cell!r}{hint}"

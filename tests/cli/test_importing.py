@@ -63,7 +63,7 @@ async def test_a_dry_run_announces_what_the_import_then_does(box: Sandbox, ts: T
     assert dry.code == 0
     assert dry.err.splitlines() == [
         f'{file}: UTF-8, ","',
-        "1 would create, 1 would update. Writing takes 3 requests. Nothing was written: --apply writes.",
+        "1 would create, 1 would update. Writing takes 3 requests. Nothing was written. To write, add --apply.",
         "Consents: 1 given (row 3), 0 withdrawn.",
     ]
     assert done[1] == {"row": 2, "outcome": "updated", "id": zoe.id, "changes": changes}
@@ -315,7 +315,7 @@ async def test_a_cell_that_became_a_number_is_ignored_and_its_row_is_written(
 
     assert (done.code, outcome["outcome"], outcome["as_stored"]) == (0, "updated", [column])
     assert outcome["changes"] == {"last_name": ["Smth", "Smith"]}
-    assert f"Cells that a spreadsheet turned into numbers, left as stored: 1 in {column}.\n" in done.err
+    assert f"A spreadsheet has turned cells into numbers. The stored values stay: 1 in {column}.\n" in done.err
     assert (again["outcome"], again["as_stored"]) == ("unchanged", [column])
     assert other["changes"] == {column: [before, "01632 960"]}
 
@@ -338,11 +338,11 @@ async def test_only_ascii_letters_are_compared_without_capitals(
     ("content", "said"),
     [
         (b"email,nickname\n", "- 'nickname' is not known."),
-        (b"email,email\n", "- 'email' and 'email' are both email"),
-        (b"last_name\n", "The file has no column 'email'. --match email needs it."),
+        (b"email,email\n", "- 'email' and 'email' both mean email"),
+        (b"last_name\n", "The file has no column 'email', and --match email needs it."),
         (b"", "has no rows"),
-        (b"email\nx\x81\n", "has no byte 81: look at line 2"),
-        (b'email\n"x"y\n', "is not a CSV: row 2"),
+        (b"email\nx\x81\n", "line 2 has the byte 81"),
+        (b'email\n"x"y\n', "cannot be read as CSV: row 2"),
     ],
 )
 async def test_an_unusable_file_is_wrong_use(box: Sandbox, file: Path, content: bytes, said: str) -> None:

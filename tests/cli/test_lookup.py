@@ -63,7 +63,18 @@ async def test_a_wrong_id_of_any_kind_is_wrong_use(shows: Sandbox) -> None:
         done = await run(*arguments, box=shows)
 
         assert done.code == 2
-        assert "such an id is" in done.err
+        assert "Such an id begins with " in done.err
+
+
+async def test_help_says_where_to_find_each_id() -> None:
+    """With the command that prints it."""
+    event, note = [
+        " ".join((await run(*name, "--help")).out.split()) for name in (("events", "dates"), ("notes", "get"))
+    ]
+
+    assert "ID is the id of an event. Such an id begins with evt-. To find it, run `events list`." in event
+    assert "CUSTOMER_ID is the id of a customer. Such an id begins with cst-. To find it, run `customers find " in note
+    assert "NOTE_ID is the id of a note. Such an id begins with csn-. To find it, run `notes list CUSTOMER_ID`." in note
 
 
 async def test_every_kind_of_record_is_printed_in_every_format(shows: Sandbox) -> None:
@@ -137,7 +148,7 @@ async def test_an_unreadable_row_of_a_list_is_left_out_and_named(shows: Sandbox)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("csv", "name of 1 event could not be read, the cells are empty"),
+        ("csv", "name of 1 event could not be read, so the cells are empty"),
         ("table", "name of 1 event could not be read"),
     ],
 )

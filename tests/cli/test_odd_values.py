@@ -41,19 +41,22 @@ def odd_day(number: int, attributes: dict[str, Any]) -> None:
         (lambda n, a: a.update(telephone=1632960001 if n == 4 else None), ""),
         (
             lambda n, a: a.update(membership={"start_date": "31.12.2020"}),
-            "membership.start_date of 25 customers could not be read, the cells are empty: ID0, ID1, ID2 and 22 more\n",
+            (
+                "membership.start_date of 25 customers could not be read, so the cells are empty: ID0, ID1, ID2 and 22 "
+                "more\n"
+            ),
         ),
-        (odd_day, "membership.start_date of 1 customer could not be read, the cells are empty: ID3\n"),
+        (odd_day, "membership.start_date of 1 customer could not be read, so the cells are empty: ID3\n"),
         (
             lambda n, a: a.update(consent={"email": n % 2, "post": None, "sms": "1"}),
             "".join(
-                f"consent.{way} of 25 customers could not be read, the cells are empty: ID0, ID1, ID2 and 22 more\n"
+                f"consent.{way} of 25 customers could not be read, so the cells are empty: ID0, ID1, ID2 and 22 more\n"
                 for way in ("email", "sms")
             ),
         ),
         (
             lambda n, a: a.update(first_name="\ud800" if n == 3 else "Zoë"),
-            "first_name of 1 customer could not be read, the cells are empty: ID3\n",
+            "first_name of 1 customer could not be read, so the cells are empty: ID3\n",
         ),
     ],
 )
@@ -72,7 +75,7 @@ async def test_an_export_has_every_row_and_reports_empty_cells(
     assert (done.code, done.err) == (0, said)
     assert (strict.code, strict.err) == (1 if said else 0, said)
     assert lines.code == 0
-    assert lines.err == said.replace(", the cells are empty", "")
+    assert lines.err == said.replace(", so the cells are empty", "")
     ids = [row["id"] for row in rows]
     assert [row["id"] for row in table(target.read_text("utf-8"))] == ids
     assert [json.loads(line)["id"] for line in lines.out.splitlines()] == ids
@@ -125,7 +128,7 @@ async def test_money_as_text_is_read_and_an_unreadable_amount_is_named_by_its_pa
     assert [row["gross"] for row in table(done.out)] == ["12.50", ""] * 8
     ids = [row["id"] for row in rows]
     assert done.err == (
-        f"lines[].amount.net of 8 bookings could not be read, the cells are empty: {', '.join(ids[:3])} and 5 more\n"
+        f"lines[].amount.net of 8 bookings could not be read, so the cells are empty: {', '.join(ids[:3])} and 5 more\n"
     )
 
 
@@ -268,7 +271,7 @@ async def test_stderr_has_one_line_for_an_unreadable_value(box: Sandbox) -> None
     done = await run_with_streams("", *EXPORT, box=box)
 
     assert done.err == (
-        f"membership.start_date of 1 customer could not be read, the cells are empty: {rows[3]['id']}\n"
+        f"membership.start_date of 1 customer could not be read, so the cells are empty: {rows[3]['id']}\n"
     )
 
 
@@ -347,7 +350,7 @@ async def test_a_command_that_fails_reports_the_unreadable_values_before(box: Sa
 
     assert done.code == 75
     assert done.err.startswith(
-        f"created_at of 1 customer could not be read, the cells are empty: {rows[0]['id']}\nticketsource: "
+        f"created_at of 1 customer could not be read, so the cells are empty: {rows[0]['id']}\nticketsource: "
     )
 
 

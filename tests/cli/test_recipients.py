@@ -286,8 +286,8 @@ async def test_bookings_get_their_customers_from_a_store_without_a_request(regul
     assert not any(request.path.startswith("/customers/") for request in list(regulars.requests)[before:])
     assert {row["customer_id"] for row in table(done.out) if not row["customer_last_name"]} == {gone}
     assert done.err == (
-        f"1 customer of these bookings cannot be found in {store[1]}, so their cells are empty: {gone}. Run `customers "
-        "changes` first to have those who are new.\n"
+        f"1 customer of these bookings cannot be found in {store[1]}, so their cells are empty: {gone}. If they "
+        "are new, run `customers changes` first: it adds them to the store.\n"
     )
 
 

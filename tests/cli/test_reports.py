@@ -36,6 +36,6 @@ async def test_a_missing_extra_is_reported_before_the_first_request(
     done = await asyncio.to_thread(subprocess.run, program, capture_output=True, text=True, env=pointed_at(box))
 
     assert done.returncode == 2
-    assert done.stderr.endswith(f"needs an extra: pip install 'ticketsource-async[{kind}]'\n")
+    assert done.stderr.endswith(f"install an extra: pip install 'ticketsource-async[{kind}]'\n")
     assert done.stderr.count("\n") == 1
     assert [*tmp_path.iterdir(), *box.requests] == []

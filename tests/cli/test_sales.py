@@ -197,7 +197,9 @@ async def test_unreadable_values_empty_their_sums_and_are_reported(hall: Sandbox
     assert {row[name] for name in SUMS} == {""}
     assert row["missing"] == "1 line without a type; 1 line without gross"
     assert row["other_types"].startswith("GIFT")
-    assert done.err == (f"lines[].amount.gross of 1 booking could not be read, the cells are empty: {rows[0]['id']}\n")
+    assert done.err == (
+        f"lines[].amount.gross of 1 booking could not be read, so the cells are empty: {rows[0]['id']}\n"
+    )
     assert "\x1b" not in shown
     assert "The Lighthouse, 2026-01-03 19:30: 1 line without a type; 1 line without gross.\nTotal: 1 line" in shown
 

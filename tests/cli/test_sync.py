@@ -50,7 +50,9 @@ async def test_a_closed_pipe_ends_the_changes_with_1(many: Sandbox, tmp_path: Pa
     again = await run(*follow, box=many)
 
     assert await process.wait() == 1
-    assert err.startswith("ticketsource: nobody reads what is printed: the last changes may be acknowledged ")
+    assert err.startswith(
+        "ticketsource: the program that reads the output ended early. The last changes may be acknowledged "
+    )
     yielded = {json.loads(line)["id"] for line in again.out.splitlines()}
     assert json.loads(first)["id"] not in yielded
     assert len(yielded) >= 100  # at least those of the page that was slow
@@ -80,7 +82,10 @@ async def test_changes_in_a_file_are_acknowledged_when_the_file_is_complete(many
     assert [json.loads(line)["id"] for line in lines] == list(many.customers.ids())
     assert (kept.code, kept.err) == (
         1,
-        f"ticketsource: {target} exists already. Deal with its changes, remove it, and run this again.\n",
+        (
+            f"ticketsource: {target} already has changes of an earlier run. Copy them to your other system, delete the "
+            "file, and run the command again.\n"
+        ),
     )
     assert (nothing.code, target.read_text()) == (0, "")
 
@@ -187,7 +192,7 @@ async def test_a_merged_customer_is_reported_with_what_to_do(box: Sandbox, tmp_p
     assert (odd.code, odd.out) == (1, "")
     assert f"The record may have been merged into {kept}." in odd.err
     assert "(the command: customers forget)" in odd.err
-    assert "1 of the customers could not be read. Their changes are missing." in odd.err
+    assert "1 customer could not be read. Their changes are missing." in odd.err
     assert (forgotten.code, after) == (0, (0, "", ""))
 
 
@@ -214,7 +219,7 @@ async def test_an_unreadable_row_ends_the_changes_with_1_after_the_others(box: S
 
     assert done.code == 1
     assert odd in done.err
-    assert done.err.endswith("ticketsource: 1 of the customers could not be read. Their changes are missing.\n")
+    assert done.err.endswith("ticketsource: 1 customer could not be read. Their changes are missing.\n")
     assert odd not in done.out
     assert [json.loads(line)["id"] for line in (*done.out.splitlines(), *again.out.splitlines())][-1] == odd
     assert (again.code, len(again.out.splitlines()), len(done.out.splitlines())) == (0, 1, 24)
@@ -238,7 +243,7 @@ async def test_rebind_accepts_a_new_key_and_forget_erases_a_customer(box: Sandbo
     assert (none.code, refused.code, taken.code, taken.out) == (4, 1, 0, "")
     assert "--rebind" in refused.err
     assert (forgot, nobody.code, missing.code) == ((0, "", ""), 0, 2)
-    assert f"has nobody with the id {someone}" in nobody.err
+    assert f"has no customer with the id {someone}" in nobody.err
     assert [json.loads(line)["id"] for line in again.out.splitlines()] == [someone]
 
 

@@ -43,14 +43,14 @@ def value_of(column: str, cell: str, order: Order | None = None) -> str | bool |
     """
     if WRITABLE[column].kind == "yes":
         if (consent := _CONSENTS.get(cell.lower())) is None:
-            raise ValueError(f"{column} must be true or false, yes or no, 1 or 0; it is {cell!r}")
+            raise ValueError(f"{column} must be true or false, yes or no, 1 or 0, not {cell!r}")
         return consent
     if WRITABLE[column].kind != "day":
         return cell
     if (day := day_of(cell, order)) is None:
-        raise ValueError(f"{column} is a day such as 2026-01-31, not {cell!r}")
+        raise ValueError(f"{column} must be a day such as 2026-01-31, not {cell!r}")
     if day[0] < 100:
-        raise ValueError(f"{column} {cell!r} has a year of two digits: write all four")
+        raise ValueError(f"{column} {cell!r} has a year of two digits: write all four digits")
     return date(*day)
 
 

@@ -17,15 +17,13 @@ from ticketsource_async.cli.common import (
     NOT_AUTHENTICATED,
     TRY_AGAIN_LATER,
     box_office,
-    command,
-    ending_as_told,
     exit_code,
     progress,
-    quiet_option,
+    reporting_errors,
     run,
-    sandbox_option,
     say,
 )
+from ticketsource_async.cli.options import command, quiet_option, sandbox_option
 from ticketsource_async.output import check_writable, opened
 
 if TYPE_CHECKING:
@@ -43,38 +41,46 @@ _SUMMER: Final = "summer"  # the finding that needs the user's answer
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a report to this file. You can send it to others: it has no value, no id and no key.",
+    help="Also write a report to this file. You can send it to others: it contains no values of your records, no ids "
+    "and no key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs, not lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs, in place of the lines.")
 @sandbox_option
 @quiet_option
 def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> None:
     """Check how the API behaves for your key: run this first.
 
-    The command makes at most 30 requests. They change nothing. Each line has one of four results. ok: as documented.
-    odd: different, but this library can use it. open: this check could not find it out. failed: it does not work. If
-    nothing failed, the exit code is 0. On a terminal the command asks one question.
+    The command makes at most 30 requests. They change nothing. On a terminal the command asks one question. Each line
+    of the output has one of four results:
 
-    The output and the report have no value, no id and no key. They have the names of attributes that many records
-    share.
-    """
+    \b
+    ok      it is as documented
+    odd     it is different, but this library can use it
+    open    this check could not find it out
+    failed  it does not work
+
+    If nothing failed, the exit code is 0.
+
+    The output and the report contain no values of your records, no ids and no key. They contain names of attributes
+    that many records have.
+    """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(report) == "-":
         raise click.BadParameter("it must be the name of a file.", param_hint="--report")
     from ticketsource_async.files.json import json_text  # noqa: PLC0415 - help can do without
 
-    checking = _Checking(quiet=quiet, as_json=as_json)
-    with ending_as_told():
+    checking = _Check(quiet=quiet, as_json=as_json)
+    with reporting_errors():
         if report is not None:
             check_writable(report)
     run(checking.work(sandbox=sandbox))
-    with ending_as_told():
+    with reporting_errors():
         summer = checking.found.summer() if _can_ask() else None
         result = checking.result()
         if summer is not None:
-            checking.tell(line for line in result.findings if line.name != _SUMMER)
+            checking.print_findings(line for line in result.findings if line.name != _SUMMER)
             result = checking.result(same=_ask(summer))
-        checking.tell(line for line in result.findings if summer is None or line.name == _SUMMER)
-        checking.tell_end(result)
+        checking.print_findings(line for line in result.findings if summer is None or line.name == _SUMMER)
+        checking.print_end(result)
         if as_json:
             with opened(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(result.to_dict(), indent=2) + "\n")
@@ -85,10 +91,10 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
                 say(f"The report is in {report}.")
         for failed in checking.found.failures():
             say(f"ticketsource: {failed.error}")
-    raise click.exceptions.Exit(_code(checking.found, result.findings))
+    raise click.exceptions.Exit(_exit_code(checking.found, result.findings))
 
 
-class _Checking:
+class _Check:
     """One run of the check: its calls so far, and the printing of the result."""
 
     found: "Examined"
@@ -125,8 +131,8 @@ class _Checking:
                 except asyncio.CancelledError:
                     bar.close()
                     self.found.interrupted = True
-                    self.tell(self.result().findings)
-                    self.tell_end(self.result(), counts=False)
+                    self.print_findings(self.result().findings)
+                    self.print_end(self.result(), counts=False)
                     raise
 
     def result(self, *, same: bool | None = None) -> "Checked":
@@ -138,7 +144,7 @@ class _Checking:
         way = Connection(self._base_url, self._proxied, own_user_agent, tuple(self._statuses))
         return checked(self.found, way, same=same)
 
-    def tell(self, findings: "Iterable[Finding]") -> None:
+    def print_findings(self, findings: "Iterable[Finding]") -> None:
         """Print findings for people."""
         if self._as_json:
             return
@@ -152,7 +158,7 @@ class _Checking:
                         text = textwrap.fill(text, width, subsequent_indent=" " * 10, break_long_words=False)
                     stdout.write(f"{text}\n")
 
-    def tell_end(self, result: "Checked", *, counts: bool = True) -> None:
+    def print_end(self, result: "Checked", *, counts: bool = True) -> None:
         """Print whether the check ended early, and the number of lines of each state."""
         from ticketsource_async.checking.report import NOTHING_ELSE  # noqa: PLC0415 - help can do without
 
@@ -186,8 +192,8 @@ def _ask(summer: "Summer") -> bool | None:
     say(f"The API writes the start of a date as {summer.written}.")
     with asking():
         given: str = click.prompt(
-            f"{what} on {start.day} {start:%B %Y}: at which local time does it start? (1: {start:%H:%M}, "
-            f"2: {other:%H:%M}{next_day}, ?: neither, or not known)",
+            f"{what} on {start.day} {start:%B %Y}: at which local time does it start? Type 1 for {start:%H:%M}, 2 for "
+            f"{other:%H:%M}{next_day}, or ? if neither is right or you do not know",
             type=click.Choice(["1", "2", "?"]),
             default="?",
             show_choices=False,
@@ -196,7 +202,7 @@ def _ask(summer: "Summer") -> bool | None:
     return {"1": True, "2": False}.get(given)
 
 
-def _code(found: "Examined", findings: "Iterable[Finding]") -> int:
+def _exit_code(found: "Examined", findings: "Iterable[Finding]") -> int:
     """Return the exit code for the failed calls and the failed lines."""
     if found.stopped_by is not None:
         return exit_code(found.stopped_by)

@@ -22,7 +22,7 @@ REASON: Final = "refused_because"
 """The column that `--refused` adds. An import leaves it out."""
 
 _SKIP: Final = str.maketrans("", "", " _-.:*\u00a0\t\n")
-_ALIKE: Final = 0.6
+_LEAST_LIKENESS: Final = 0.6
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -36,8 +36,8 @@ def is_reason(name: str) -> bool:
     return plain(name) == plain(REASON)
 
 
-_OWN: Final = {plain(name): name for name in CUSTOMERS.names}
-_OTHER: Final[Mapping[str, str]] = {
+_OWN_NAMES: Final = {plain(name): name for name in CUSTOMERS.names}
+_USUAL_NAMES: Final[Mapping[str, str]] = {
     plain(other): column
     for column, others in {
         "first_name": "forename, forenames, first names, given name, fname",
@@ -58,12 +58,12 @@ _OTHER: Final[Mapping[str, str]] = {
     for other in others.split(",")
 }
 """Other usual names of columns. None of them is a consent: it is not known what "Opt in" covers."""
-_SORTED: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
+_SORTED_NAMES: Final = {"".join(sorted(name.split("_"))): name for name in CUSTOMERS.names}
 
 
 def known(name: str) -> str | None:
     """Return the column that a name means without --column, None if there is none."""
-    return _OWN.get(plain(name)) or _OTHER.get(plain(name))
+    return _OWN_NAMES.get(plain(name)) or _USUAL_NAMES.get(plain(name))
 
 
 class Columns:
@@ -84,16 +84,19 @@ class Columns:
         problems = [*self._mapped(mapping), *self._found(mapping, ignore_unknown=ignore_unknown)]
         problems += self._unnamed(file, ignore_unknown=ignore_unknown)
         if needed not in self.at.values():
-            problems.append(f"The file has no column {needed!r}. --match {match} needs it.")
+            problems.append(f"The file has no column {needed!r}, and --match {match} needs it.")
             if file.delimiter and self.width == 1:
-                problems.append(f"The header has one cell, with {file.taken}: name the --delimiter if that is another.")
+                problems.append(
+                    f"The header has only one cell. The file was read as {file.taken}. If another character "
+                    "separates the cells, give it as --delimiter."
+                )
         if problems:
             listed = "".join(f"\n- {problem}" for problem in problems)
             raise click.UsageError(
                 f"The header in row {file.header.number} cannot be used:{listed}\n"
                 f"The columns are {', '.join(CUSTOMERS.names)}.\n"
-                'Say what a column is with --column "NAME=COLUMN", leave one out with --column "NAME=", or all that '
-                "are unknown with --ignore-unknown."
+                'To say which of these a column is, add --column "NAME=COLUMN". To leave a column out, add --column '
+                '"NAME=". To leave out all columns that are not known, add --ignore-unknown.'
             )
 
     def repeats_header(self, cells: Mapping[int, str]) -> bool:
@@ -116,13 +119,13 @@ class Columns:
         for name, column in mapping.items():
             places = [place for place, found in enumerate(self._names) if found and plain(found) == plain(name)]
             if not places:
-                yield f"There is no column {name!r}, which --column names."
-            elif column and plain(column) not in _OWN:
-                yield f"--column leads {name!r} to {column!r}, which is no column.{_nearest(column)}"
+                yield f"--column says what {name!r} is, but the file has no column {name!r}."
+            elif column and plain(column) not in _OWN_NAMES:
+                yield f"--column says that {name!r} is {column!r}, but that is not a column.{_nearest(column)}"
             elif not column:
                 self.left_out += [self._names[place] for place in places]
             else:
-                self.at |= dict.fromkeys(places, _OWN[plain(column)])
+                self.at |= dict.fromkeys(places, _OWN_NAMES[plain(column)])
 
     def _found(self, mapping: Mapping[str, str], *, ignore_unknown: bool) -> Iterator[str]:
         """Use the columns with known names, and yield the errors in the others."""
@@ -134,20 +137,26 @@ class Columns:
             column = known(name)
             if column and column not in chosen:
                 self.at[place] = column
-            elif plain(name) in _OWN:
+            elif plain(name) in _OWN_NAMES:
                 # The file's own column, such as a consent, is never silently replaced by another.
-                yield f'{name!r} is there, and --column names another for it: leave one out, as --column "{name}="'
+                yield (
+                    f"{name!r} is in the file, but --column says that another column is {column}. Leave one of them "
+                    f'out, such as --column "{name}=".'
+                )
             elif ignore_unknown:
                 self.left_out.append(name)
             elif column:
-                yield f"{name!r} is {column} as well, for which --column names another."
+                yield (
+                    f"{name!r} means {column}, but --column says that another column is {column}. Leave one of them "
+                    f'out, such as --column "{name}=".'
+                )
             else:
                 yield f"{name!r} is not known.{_nearest(name)}"
         for column, names in self._names_by_column().items():
             if len(set(map(plain, names))) < len(names):
-                yield f"{' and '.join(map(repr, names))} are both {column}: rename one in the file."
+                yield f"{' and '.join(map(repr, names))} both mean {column}. Rename one of them in the file."
             elif len(names) > 1:
-                yield f"{' and '.join(map(repr, names))} are both {column}: choose one with --column."
+                yield f"{' and '.join(map(repr, names))} both mean {column}. Choose one of them with --column."
 
     def _names_by_column(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = defaultdict(list)
@@ -169,7 +178,7 @@ class Columns:
             if row is not None and ignore_unknown:
                 self.left_out.append(f"column {place + 1}, which has no name")
             elif row is not None:
-                yield f"Column {place + 1} has no name, but cells, such as {row.cells[place]!r} in row {row.number}."
+                yield f"Column {place + 1} has cells, such as {row.cells[place]!r} in row {row.number}, but no name."
 
 
 def _nearest(name: str) -> str:
@@ -179,8 +188,8 @@ def _nearest(name: str) -> str:
     """
     forms = {plain(name), "".join(sorted(_WORD.findall(name.lower())))}
     ratios: dict[str, float] = {}
-    for other, column in {**_OTHER, **_OWN, **_SORTED}.items():
+    for other, column in {**_USUAL_NAMES, **_OWN_NAMES, **_SORTED_NAMES}.items():
         if column not in WRITABLE or not is_consent(column) or column.rpartition("_")[2] in plain(name):
             ratios[column] = max(ratios.get(column, 0), *(SequenceMatcher(None, other, form).ratio() for form in forms))
     column, likeness = max(ratios.items(), key=lambda it: it[1])
-    return f" Did you mean {column}?" if likeness >= _ALIKE else ""
+    return f" Did you mean {column}?" if likeness >= _LEAST_LIKENESS else ""

@@ -1,4 +1,4 @@
-"""The shared parts of the commands: options, the client, output and the handling of failures.
+"""How a command runs: its client, its messages and its exit code.
 
 The library and the sandbox are imported inside the functions, so that help and completion are quick.
 """
@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 import click
 
 from ticketsource_async._signals import Ending, asking
-from ticketsource_async.cli.help import Command
+from ticketsource_async.cli.options import NO_PROXY
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ticketsource_async import CallEvent, Customer, FailedBranch, RetryEvent, TicketSource, TicketSourceError
     from ticketsource_async.client import ClientOptions
-    from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record
 
 FAILED: Final = 1
@@ -39,128 +38,17 @@ _LONG_WAIT: Final = 10.0
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    done; also if the program that reads the output stops early
-  1    not all is done, and stderr says why: something could not be read or
-       written, the API or an import refused something, nobody was found, or
-       a check failed
-  2    the command or a setting is wrong, and stderr says how
+  0    done, also if the program that reads the output stops early
+  1    not everything is done, and a message says why: something could not be
+       read or written, the API or an import refused something, nobody was
+       found, or a check failed
+  2    the command or a setting is wrong, and a message says how
   4    there is no API key, the API refuses it, or it does not allow this
   75   try again later: rate limit, server error, no connection, store in use
   130  you pressed Ctrl-C; 143 or 129: SIGTERM or SIGHUP ended the command"""
 
 
-class _Text(click.types.StringParamType):
-    """A text that can be sent. An argument that is not in UTF-8 is refused."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text: str = super().convert(value, param, ctx)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            self.fail("it is not in UTF-8.", param, ctx)
-        return text
-
-
-TEXT: Final = _Text()
-
-SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
-SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
-
 _INCOMPLETE: Final = "ticketsource_async.incomplete"
-_NO_PROXY: Final = "--no-proxy"
-
-COMMANDS: Final[dict[str, dict[str, click.Command]]] = {}
-"""The loaded commands, by group and name."""
-
-
-def command(
-    name: str, *, calls_api: bool = True, cls: type[Command] = Command, **options: Any
-) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command from a function: `@command("customers export")`, or `@command("check")` without a group."""
-    group, _, last = name.rpartition(" ")
-
-    def make(function: Callable[..., None]) -> click.Command:
-        made = click.command(last, cls, **options)(function)
-        if calls_api:
-            made.params.append(
-                click.Option(
-                    [_NO_PROXY],
-                    is_flag=True,
-                    expose_value=False,
-                    callback=lambda ctx, _, chosen: ctx.meta.update({_NO_PROXY: chosen}),
-                    help="Do not use the proxy that HTTPS_PROXY names.",
-                )
-            )
-        return COMMANDS.setdefault(group, {}).setdefault(last, made)
-
-    return make
-
-
-class Lazy:
-    """The base of click classes that compute an attribute in a property. Click's assignment to it is ignored."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not isinstance(getattr(type(self), name, None), property):
-            super().__setattr__(name, value)
-
-
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    default="-",
-    help="Write to this file. An old file stays until the new one is complete. Without this option, or with -, the "
-    "output is printed.",
-)
-
-
-class FormatChoice(Lazy, click.Choice[str]):
-    """The name of a format, in any case. The formats are loaded when they are needed."""
-
-    def __init__(self, suits: "Callable[[Format], bool]" = lambda _: True, *besides: str) -> None:
-        self._suits = suits
-        self._besides = besides
-        super().__init__([], case_sensitive=False)
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there
-        """The extra names, then the names of the suitable formats."""
-        from ticketsource_async.files import FORMATS  # noqa: PLC0415 - help of a group can do without
-
-        return (*self._besides, *(name for name, kind in FORMATS.items() if self._suits(kind)))
-
-
-def format_option(default: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option --format; `chosen_format` returns the format for its value."""
-    return click.option(
-        "--format",
-        type=FormatChoice(),
-        help=f"The format of the file.  [default: by the ending of --output, such as .xlsx; else {default}]  "
-        f"{explained}",
-    )
-
-
-def chosen_format(output: Path, named: str | None, default: str, option: str = "--output") -> "Format":
-    """Return the named format, else the format of the output's ending, else the default. `option` is for the error."""
-    from ticketsource_async.errors import ConfigurationError  # noqa: PLC0415 - as above
-    from ticketsource_async.files import FORMATS, format_of  # noqa: PLC0415
-
-    if named is not None:
-        return FORMATS[named]
-    try:
-        return format_of(output, default)
-    except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
-
-
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show only errors and warnings, no progress.")
-strict_option = click.option(
-    "--strict", is_flag=True, help="End with exit code 1 if a value could not be read, even if all rows are written."
-)
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before the deletion.")
-sandbox_option = click.option(
-    "--sandbox", is_flag=True, help="Use a sample box office. You need no account and no API key."
-)
 
 
 @asynccontextmanager
@@ -172,7 +60,7 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
     from ticketsource_async import TicketSource  # noqa: PLC0415
     from ticketsource_async._environment import has_api_key  # noqa: PLC0415
 
-    options |= {"on_event": _telling(options.get("on_event")), "priority": "bulk"}
+    options |= {"on_event": _reporting_events(options.get("on_event")), "priority": "bulk"}
     if sandbox:
         from ticketsource_async.sandbox import Sandbox  # noqa: PLC0415
 
@@ -181,32 +69,33 @@ async def box_office(*, sandbox: bool = False, **options: "Unpack[ClientOptions]
             async with TicketSource(box.api_key, **options) as ts:  # pyright: ignore[reportArgumentType]  # as in from_env
                 yield ts
     elif not has_api_key():
+        takes_sandbox = "sandbox" in click.get_current_context().params
         fail(
-            "no API key: set TICKETSOURCE_API_KEY to the key of your box office. To try the command without a key, add "
-            "--sandbox to an export, an import, a look-up or `check`, or run `ticketsource sandbox`.",
+            "there is no API key. Set the environment variable TICKETSOURCE_API_KEY to the key of your box office. To "
+            f"try this command without a key, {'add --sandbox' if takes_sandbox else 'run `ticketsource sandbox`'}.",
             NOT_AUTHENTICATED,
         )
     else:
-        direct = click.get_current_context().meta.get(_NO_PROXY, False)
+        direct = click.get_current_context().meta.get(NO_PROXY, False)
         options["trust_env"] = not direct
         async with TicketSource.from_env(**options) as ts:
             yield ts
 
 
-def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
+def _reporting_events(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallEvent], None]":
     """Return a function that prints events for the user, and passes all events on."""
     from ticketsource_async import ListEndedEvent, RetryEvent  # noqa: PLC0415 - as above
 
     context = click.get_current_context()
     quiet = context.params.get("quiet", False)
-    told_at = -inf
+    reported_at = -inf
 
-    def tell(event: "CallEvent") -> None:
-        nonlocal told_at
+    def report(event: "CallEvent") -> None:
+        nonlocal reported_at
         if isinstance(event, RetryEvent) and not quiet and event.failing_for + event.wait >= _LONG_WAIT:
-            if time.monotonic() - told_at >= _LONG_WAIT:
-                told_at = time.monotonic()
-                _write_line(_waiting(event))
+            if time.monotonic() - reported_at >= _LONG_WAIT:
+                reported_at = time.monotonic()
+                _write_line(_waiting_text(event))
         elif isinstance(event, ListEndedEvent):
             where = f"the list at {event.path} was not read beyond page {event.page}"
             _write_line(f"ticketsource: {where}: {event.reason}. Rows may be missing.")
@@ -214,17 +103,20 @@ def _telling(on_event: "Callable[[CallEvent], None] | None") -> "Callable[[CallE
         if on_event is not None:
             on_event(event)
 
-    return tell
+    return report
 
 
-def _waiting(event: "RetryEvent") -> str:
+def _waiting_text(event: "RetryEvent") -> str:
     """Return a text that says what the command waits for, and until when."""
-    what = f"{event.method} {event.path} ended in {event.error}" + (f" ({event.status})" if event.status else "")
-    since = f", for {event.failing_for:.0f} s now" if event.failing_for >= 1 else ""
+    error = f"{event.status} {event.error}" if event.status else event.error
+    failed = f"has failed for {event.failing_for:.0f} s" if event.failing_for >= 1 else "failed"
     until = ""
     if event.patience is not None:
         until = f" The command gives up at {datetime.now() + timedelta(seconds=event.patience):%H:%M:%S}."  # noqa: DTZ005 - people's own time
-    return f"ticketsource: waiting: {what}{since}. The next attempt is in {event.wait:.0f} s.{until}"
+    return (
+        f"ticketsource: waiting: {event.method} {event.path} {failed} ({error}). The next attempt is in "
+        f"{event.wait:.0f} s.{until}"
+    )
 
 
 def _write_line(line: str) -> None:
@@ -252,7 +144,7 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
         yield note
     finally:  # also if the command fails later on
         for (path, kind), ids in found.items():
-            empty = ", the cells are empty" if in_cells else ""
+            empty = ", so the cells are empty" if in_cells else ""
             whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
             say(f"{path} of {whose} could not be read{empty}: {first_few(ids)}")
     if strict and found:
@@ -324,7 +216,7 @@ def confirm_deletion(
     if yes:
         return
     if sys.stdin is None:
-        raise click.UsageError("stdin is closed, so nobody can be asked: add --yes.")
+        raise click.UsageError("stdin is closed, so the command cannot ask. Add --yes to delete without a question.")
     from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 
     what = ""
@@ -337,7 +229,10 @@ def confirm_deletion(
 
     run(look_up())
     with asking():
-        click.confirm(f"Delete the {visible(what)} for good?", abort=True, err=True)
+        confirmed = click.confirm(f"Delete the {visible(what)} for good?", err=True)
+    if not confirmed:
+        say("Nothing was deleted.")
+        raise click.exceptions.Exit(FAILED)
 
 
 def on_terminal(stream: TextIO | None) -> bool:
@@ -360,8 +255,8 @@ def progress(of_what: str, *, quiet: bool, rows_to: Path | None = None, total: i
 def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     """Do the work of a command. If it fails, end as `EXIT_CODES` says.
 
-    If the reader of a pipe ends early, that is an ordinary end, unless `unread` says what is missing then. The same
-    text is added to the error if the command cannot print at all.
+    If the program that reads the output ends early, that is an ordinary end, unless `unread` says what the user must
+    know then. The same sentence is added to the error if the command cannot print at all.
     """
     import asyncio  # noqa: PLC0415 - help can do without
 
@@ -371,7 +266,7 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
     reading.disabled = True  # the command itself reports the unreadable values and their records
     ending = Ending()
     try:
-        with ending_as_told(unread=unread), showing_log(_write_line), ending:
+        with reporting_errors(unread=unread), showing_log(_write_line), ending:
             asyncio.run(ending.cancelling(work))
         context = click.get_current_context(silent=True)
         if context is not None and context.meta.get(_INCOMPLETE):
@@ -385,21 +280,21 @@ def run(work: Coroutine[None, None, None], *, unread: str = "") -> None:
 
 
 @contextmanager
-def ending_as_told(*, unread: str = "") -> Iterator[None]:
+def reporting_errors(*, unread: str = "") -> Iterator[None]:
     """Turn a failure into one line on stderr and an exit code of `EXIT_CODES`; `unread` is as in `run`."""
     from ticketsource_async import errors  # noqa: PLC0415 - as above
 
+    unread = unread[:1].upper() + unread[1:]
     try:
         yield
     except BrokenPipeError:
         # Else the interpreter prints an error when it flushes stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if unread:
-            fail(f"nobody reads what is printed: {unread}", FAILED)
+            fail(f"the program that reads the output ended early. {unread}", FAILED)
     except OSError as error:
         what = f"{error.filename} cannot be written: " if error.filename else ""
-        done = f" {unread[0].upper()}{unread[1:]}" if unread else ""
-        fail(with_notes(error, f"{what}{error.strerror or error}.{done}"), FAILED)
+        fail(with_notes(error, f"{what}{error.strerror or error}. {unread}".rstrip()), FAILED)
     except errors.TicketSourceError as error:
         fail(with_notes(error, str(error)), exit_code(error))
 
@@ -432,10 +327,14 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def saying_what_is_wrong() -> Iterator[None]:
-    """Remove control characters from the errors of click."""
+def reporting_click_errors() -> Iterator[None]:
+    """Remove control characters from the errors of click, and report in one line that click cannot print."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # click ends the command
+    except OSError as error:
+        fail(f"stdout cannot be written: {error.strerror or error}.", FAILED)
     except click.ClickException as error:
         from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
 

@@ -13,20 +13,22 @@ from ticketsource_async.cli.common import (
     FAILED,
     LeftOut,
     box_office,
-    chosen_format,
-    command,
     first_few,
     not_written,
-    output_option,
     progress,
-    quiet_option,
     reporting_unreadable,
     run,
-    sandbox_option,
     say,
+)
+from ticketsource_async.cli.options import (
+    Day,
+    chosen_format,
+    command,
+    output_option,
+    quiet_option,
+    sandbox_option,
     strict_option,
 )
-from ticketsource_async.cli.export import Day
 from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import pounds, print_rows, table_or_file_option, table_or_format
 from ticketsource_async.output import is_same_file

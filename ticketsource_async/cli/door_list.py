@@ -9,21 +9,16 @@ import click
 
 from ticketsource_async._words import counted
 from ticketsource_async.cli.common import (
-    TEXT,
     LeftOut,
     box_office,
     checked_ids,
-    command,
     first_few,
-    output_option,
     progress,
-    quiet_option,
     reporting_unreadable,
     run,
-    sandbox_option,
     say,
-    strict_option,
 )
+from ticketsource_async.cli.options import TEXT, command, output_option, quiet_option, sandbox_option, strict_option
 from ticketsource_async.cli.terminal import print_rows, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:

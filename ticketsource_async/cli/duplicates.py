@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ticketsource_async.cli.common import (
-    LeftOut,
+from ticketsource_async.cli.common import LeftOut, progress, reporting_unreadable, run, say
+from ticketsource_async.cli.find import all_customers
+from ticketsource_async.cli.options import (
     command,
     output_option,
-    progress,
     quiet_option,
-    reporting_unreadable,
-    run,
     sandbox_option,
-    say,
+    stored_customers_option,
     strict_option,
 )
-from ticketsource_async.cli.find import everybody
-from ticketsource_async.cli.terminal import TABLE, Printing, limited, table_or_file_option, table_or_format
+from ticketsource_async.cli.terminal import TABLE, Printing, limit_option_with, table_or_file_option, table_or_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,14 +31,10 @@ if TYPE_CHECKING:
 @sandbox_option
 @strict_option
 @quiet_option
-@click.option(
-    "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this store of `customers changes` and make no request. It has the customers as of the last `changes`.",
-)
+@stored_customers_option("Read the customers from this store, and make no request.")
 @output_option
 @table_or_file_option
-@limited("Stop after N rows, at the end of a group.")
+@limit_option_with("Stop after N rows, at the end of a group.")
 def list_duplicates(
     *,
     limit: int | None,
@@ -55,16 +48,16 @@ def list_duplicates(
     """List customers who may be the same person.
 
     They have the same e-mail, the same name and postcode, or the same telephone and surname. Capitals, accents and
-    spaces make no difference, and +44 counts as 0. Each customer has one row. Customers who are linked by matches form
-    one group. Groups with the most in common come first, then the largest groups.
+    spaces make no difference, and +44 counts as 0. Each customer has one row. If A may be B, and B may be C, all three
+    form one group. Groups with the most in common come first, then the largest groups.
 
     The command ignores an e-mail or a telephone that more than 10 customers have, such as that of a venue. It also
     ignores values such as Unknown, N/A or 0123456789.
 
     Look before you merge: they may be a family with one telephone. Never copy a consent from one record to another.
 
-    The command reads all customers, 100 a request. With --store it makes no request. While it runs, it keeps the
-    customers in a temporary file without a name.
+    The command reads all customers, 100 with each request. With --store it makes no request. While it runs, it keeps
+    the customers in a temporary file without a name.
     """
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
@@ -98,7 +91,7 @@ async def _list(reading: _Reading, kind: "Format | None", output: Path, limit: i
     ):
         alike, places = DuplicateSearch(), list[int]()
         with progress("customers", quiet=reading.quiet) as shown:
-            async with everybody(reading.store, left_out, sandbox=reading.sandbox) as customers:
+            async with all_customers(reading.store, left_out, sandbox=reading.sandbox) as customers:
                 async for customer in customers:
                     shown.update()
                     note(customer)
@@ -137,4 +130,6 @@ def _summarize(groups: "list[list[Member]]", read: int, ignored: int, store: Pat
     contacts = f"{ignored:,} contact{'s' * (ignored != 1)} {were} ignored"
     many = f" {contacts}, since more than {SHARED_AT_MOST} customers have {them}."
     found = f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {in_groups}."
+    if not groups:
+        found = f"No duplicates were found among {read:,} customers{where}."
     say(found + many * bool(ignored))

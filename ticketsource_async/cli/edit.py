@@ -4,21 +4,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ticketsource_async.cli.common import (
-    FAILED,
-    SAMPLE_CUSTOMER,
-    SAMPLE_NOTE,
-    TEXT,
-    box_office,
-    called,
-    checked_ids,
-    command,
-    confirm_deletion,
-    fail,
-    run,
-    yes_option,
-)
+from ticketsource_async.cli.common import FAILED, box_office, called, checked_ids, confirm_deletion, fail, run
 from ticketsource_async.cli.help import Command
+from ticketsource_async.cli.options import SAMPLE_CUSTOMER, SAMPLE_NOTE, TEXT, command, yes_option
 from ticketsource_async.cli.terminal import Printing, print_format_option
 
 if TYPE_CHECKING:

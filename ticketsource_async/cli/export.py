@@ -3,31 +3,33 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, fields  # not attrs, which help would have to load
-from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import (
+from ticketsource_async.cli.common import LeftOut, box_office, not_written, progress, reporting_unreadable, run, say
+from ticketsource_async.cli.options import (
     TEXT,
-    LeftOut,
-    box_office,
+    WholeNumber,
     chosen_format,
     command,
+    days_options,
     format_option,
-    not_written,
     output_option,
-    progress,
     quiet_option,
-    reporting_unreadable,
-    run,
     sandbox_option,
-    say,
+    stored_customers_option,
     strict_option,
 )
-from ticketsource_async.cli.recipients import Recipients, by_request, from_store, recipient_options, who_booked
+from ticketsource_async.cli.recipients import (
+    Recipients,
+    recipient_options,
+    who_booked,
+    with_requested_customers,
+    with_stored_customers,
+)
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
@@ -60,8 +62,9 @@ class Options:
     sandbox: bool
 
 
-_FORMAT = format_option(
-    "csv", "For customers, json and jsonl contain the whole record. All other files have one column for each field."
+_FORMAT = format_option("csv", "For Excel, use xlsx.")
+_CUSTOMERS_FORMAT = format_option(
+    "csv", "For Excel, use xlsx. json and jsonl contain the whole record, all others have one column for each field."
 )
 
 
@@ -89,7 +92,8 @@ def export_options(
         click.option(
             "--excel",
             is_flag=True,
-            help="In csv and tsv, mark the text as UTF-8. Excel needs this to show letters such as é.",
+            help="For a csv or tsv that you open in Excel: mark it as UTF-8. If not, Excel shows letters such as é "
+            "wrongly.",
         ),
         output_option,
         with_format,
@@ -101,7 +105,9 @@ def export_options(
 def check_options(options: Options, format_name: str, *, guards_formulas: bool) -> None:
     """Refuse the options of csv and tsv for another format."""
     if not guards_formulas and (options.excel or not options.escape_formulas):
-        raise click.UsageError(f"--excel and --no-escape-formulas are for csv and tsv, and this is {format_name}.")
+        raise click.UsageError(
+            f"--excel and --no-escape-formulas are for csv and tsv only. For {format_name}, leave them out."
+        )
 
 
 def _export(
@@ -162,8 +168,9 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this event. Each customer has one row. May be repeated, also together with "
-    "--date: a booking for one of them is enough. Refunded bookings and cancelled performances count too.",
+    help="Only customers with a booking for this event. `events list` prints the ids. Each customer has one row. May "
+    "be repeated, also together with --date: a booking for one of them is enough. Refunded bookings and cancelled "
+    "performances count too.",
 )
 @click.option(
     "--date",
@@ -171,11 +178,11 @@ def _export(
     metavar="ID",
     type=TEXT,
     multiple=True,
-    help="Only customers with a booking for this performance. ID is the id of one date of an event. Each customer has "
-    "one row. May be repeated. Refunded bookings count too.",
+    help="Only customers with a booking for this performance, which is one date of an event. `events dates EVENT_ID` "
+    "and `programme export` print the ids. Each customer has one row. May be repeated. Refunded bookings count too.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N customers.")
-@export_options
+@click.option("--limit", type=WholeNumber(1), metavar="N", help="Stop after N customers.")
+@partial(export_options, with_format=_CUSTOMERS_FORMAT)
 def export_customers(
     options: Options,
     *,
@@ -187,9 +194,10 @@ def export_customers(
 ) -> None:
     """Export all customers, or those you choose.
 
-    If a value cannot be read, its cell is empty, and stderr lists it at the end. A consent that cannot be read does not
-    count as consent. If a whole customer cannot be read, the file does not have the row, stderr names the customer, and
-    the exit code is 1. A customer can be missing if somebody deletes other customers in TicketSource during the export.
+    If a value cannot be read, its cell is empty, and a message at the end says so. A consent that cannot be read does
+    not count as consent. If a whole customer cannot be read, the file has no row for the customer, a message names the
+    customer, and the exit code is 1. A customer can also be missing if somebody deletes other customers in TicketSource
+    during the export.
 
     With --event or --date, the command makes one request for each customer with a booking. It first says how many.
     """
@@ -218,44 +226,11 @@ def export_customers(
                 if written == limit:
                     break
 
-    def say_who_is_not() -> None:
+    def report_left_out() -> None:
         if not options.quiet:
-            recipients.say_who_is_not()
+            recipients.report_left_out()
 
-    _export(options, CUSTOMERS, "customers", customers, say_who_is_not)
-
-
-class Day(click.DateTime):
-    """A day, such as 2026-01-31."""
-
-    def __init__(self) -> None:
-        super().__init__(["%Y-%m-%d"])
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the day, or fail with a text that says how to write a day."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is not a day. Write the year, the month and the day, such as 2026-01-31.", param, ctx)
-
-
-def days_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add --from and --to; the function gets them as `start`, None for all."""
-
-    @wraps(function)  # as above
-    def with_days(*arguments: object, first: datetime | None, last: datetime | None, **given: object) -> None:
-        from ticketsource_async import StartFilter  # noqa: PLC0415 - as above
-
-        if first and last and last < first:
-            raise click.UsageError("--to is before --from.")
-        start = StartFilter(first and first.date(), last and last.date()) if first or last else None
-        function(*arguments, start=start, **given)
-
-    made: Callable[..., None] = with_days
-    for option, name, side in (("--to", "last", "earlier"), ("--from", "first", "later")):
-        explained = f"Only performances on this day or {side}, such as 2026-01-31."
-        made = click.option(option, name, type=Day(), metavar="DAY", help=explained)(made)
-    return made
+    _export(options, CUSTOMERS, "customers", customers, report_left_out)
 
 
 async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
@@ -278,29 +253,26 @@ async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
     help="Add the name, the e-mail and the telephone of the customer. This makes one request for each customer. The "
     "command first says how many. It keeps all bookings in memory. With --store it makes no such request.",
 )
-@click.option(
-    "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For --with-customer: take the customers from this store. `customers changes` writes it, with the customers "
-    "as of that run.",
-)
+@stored_customers_option("With --with-customer: take the customers from this store.")
 def export_bookings(options: Options, *, start: "StartFilter | None", with_customer: bool, store: Path | None) -> None:
     """Export all bookings, with one row for each line of a booking.
 
-    If an event or a performance cannot be read, all other rows are written, stderr names it, and the exit code is 1.
+    If an event or a performance cannot be read, all other rows are written, a message names it, and the exit code is 1.
     """
     from ticketsource_async.tables import BOOKINGS, BOOKINGS_WITH_CUSTOMER, sold_lines  # noqa: PLC0415 - as above
 
     if store is not None and not with_customer:
-        raise click.UsageError("--store needs --with-customer.")
+        raise click.UsageError("--store works only together with --with-customer.")
 
     async def lines(ts: "TicketSource", hooks: Hooks) -> "AsyncGenerator[SoldLine, None]":
         async with aclosing(ts.all_bookings(start=start, on_branch_error=hooks.left_out)) as listed:
             bookings = _noted(listed, hooks)
             if store is not None:
-                sold = from_store(ts, bookings, store, hooks.left_out)
+                sold = with_stored_customers(ts, bookings, store, hooks.left_out)
             elif with_customer:
-                sold = by_request(ts, bookings, hooks.left_out, output=options.output, quiet=options.quiet)
+                sold = with_requested_customers(
+                    ts, bookings, hooks.left_out, output=options.output, quiet=options.quiet
+                )
             else:
                 sold = ((*booking, None) async for booking in bookings)
             async with aclosing(bookings), aclosing(sold):
@@ -324,7 +296,7 @@ def export_programme(options: Options, *, start: "StartFilter | None") -> None:
 
     A performance is one date of an event.
 
-    If an event or a venue cannot be read, all other rows are written, stderr names it, and the exit code is 1.
+    If an event or a venue cannot be read, all other rows are written, a message names it, and the exit code is 1.
     """
     from ticketsource_async.tables import PROGRAMME, Performance  # noqa: PLC0415 - as above
 

@@ -11,20 +11,23 @@ import click
 from ticketsource_async.cli.common import (
     FAILED,
     MOST_NAMED,
-    SAMPLE_CUSTOMER,
-    TEXT,
     LeftOut,
     box_office,
     called,
     checked_ids,
-    command,
     fail,
     progress,
-    quiet_option,
     reporting_unreadable,
     run,
-    sandbox_option,
     say,
+)
+from ticketsource_async.cli.options import (
+    SAMPLE_CUSTOMER,
+    TEXT,
+    command,
+    quiet_option,
+    sandbox_option,
+    stored_customers_option,
     strict_option,
 )
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
@@ -92,11 +95,7 @@ _BY_NAME: Final = "To find a customer by name, telephone or membership number: `
 @sandbox_option
 @strict_option
 @quiet_option
-@click.option(
-    "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Search this store and make no request. `customers changes` writes it, with the customers as of that run.",
-)
+@stored_customers_option("Search in this store, and make no request.")
 @print_format_option("jsonl")
 @limit_option
 def find_customers(
@@ -111,19 +110,19 @@ def find_customers(
 ) -> None:
     """Find customers by a part of their name, e-mail or telephone.
 
-    You can also give a part of the membership number, or the id.
+    You can also give a part of the membership number, or the whole id.
 
     Capital letters and accents make no difference: jose finds José. The words of a name may come in any order. You can
-    write a telephone with 0 or with +44, and with any spaces. Give at least three digits.
+    write a telephone with 0 or with +44, and with any spaces. Give at least three digits of it.
 
-    The API has no search, so the command reads all customers, 100 a request, and stops at --limit. With --store it
-    makes no request.
+    The API has no search. So the command reads all customers, 100 with each request, and stops at --limit. With --store
+    it makes no request.
 
     If nobody is found, the exit code is 1.
     """
     text = _as_stored(" ".join(texts))
     if not folded(text).strip():
-        raise click.UsageError("TEXT is empty.")
+        raise click.UsageError("TEXT is empty. Give a part of a name, an e-mail or a telephone.")
     if store is not None and sandbox:
         raise click.UsageError("Use --store or --sandbox, not both.")
     printing, matches = Printing(format, limit), matcher(text)
@@ -137,7 +136,7 @@ def find_customers(
                 printing.records(Customer, no_rows="No rows." if quiet else "") as write,
                 progress("customers", quiet=quiet, rows_to=None if printing.is_table else Path("-")) as shown,
             ):
-                async with everybody(store, left_out, sandbox=sandbox) as customers:
+                async with all_customers(store, left_out, sandbox=sandbox) as customers:
                     async for customer in customers:
                         read += 1
                         shown.update()
@@ -151,7 +150,7 @@ def find_customers(
                             break
             if not quiet:
                 where = f" in {store}" if store else ""
-                more = " There may be more: raise --limit." if found == printing.most else ""
+                more = " There may be more. To see them, give a larger --limit." if found == printing.most else ""
                 say(f"{found:,} found among {read:,} customers{where}.{more}")
         if not found:
             raise click.exceptions.Exit(FAILED)
@@ -160,7 +159,7 @@ def find_customers(
 
 
 @asynccontextmanager
-async def everybody(
+async def all_customers(
     store: Path | None, left_out: LeftOut, *, sandbox: bool
 ) -> AsyncIterator["AsyncGenerator[Customer, None]"]:
     """Yield all customers of the store, or of the box office if there is no store."""
@@ -204,8 +203,9 @@ def get_customer(
 ) -> None:
     """Print one customer, by the id or by the whole e-mail.
 
-    For an e-mail the command reads all customers, 100 a request, since the API has no search. Capital letters make no
-    difference. If several customers have the e-mail, stderr names them, nothing is printed, and the exit code is 1.
+    The API has no search. So for an e-mail the command reads all customers, 100 with each request. Capital letters make
+    no difference. If several customers have the e-mail, a message names them, no record is printed, and the exit code
+    is 1.
     """
     printing, wanted = Printing(format), _as_stored(customer)
 
@@ -239,11 +239,11 @@ async def _with_email(
 ) -> "Customer":
     """Return the customer with an e-mail; if there is not exactly one, end the command with an error."""
     if not quiet:
-        say("The API has no search, so this reads all customers, 100 a request.")
+        say("The API has no search, so the command reads all customers, 100 with each request.")
     wanted, read = comparable_email(email), 0
     found: list[Customer] = []
     with progress("customers", quiet=quiet) as shown:
-        async with everybody(None, left_out, sandbox=sandbox) as customers:
+        async with all_customers(None, left_out, sandbox=sandbox) as customers:
             async for customer in customers:
                 read += 1
                 shown.update()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ticketsource_async.cli.common import TEXT, command, quiet_option, sandbox_option
+from ticketsource_async.cli.options import TEXT, command, quiet_option, sandbox_option
 
 
 def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:

@@ -2,23 +2,12 @@
 
 from contextlib import aclosing
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ticketsource_async.cli.common import (
-    SAMPLE_CUSTOMER,
-    SAMPLE_NOTE,
-    TEXT,
-    LeftOut,
-    box_office,
-    checked_ids,
-    command,
-    reporting_unreadable,
-    run,
-    sandbox_option,
-    strict_option,
-)
+from ticketsource_async.cli.common import LeftOut, box_office, checked_ids, reporting_unreadable, run
+from ticketsource_async.cli.options import IDS, TEXT, IdArgument, about_ids, command, sandbox_option, strict_option
 from ticketsource_async.cli.terminal import Printing, limit_option, print_format_option
 
 if TYPE_CHECKING:
@@ -36,7 +25,7 @@ def _add_getter(group: str, explained: str, *ids: str) -> None:
         async def work() -> None:
             with reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
                 async with box_office(sandbox=sandbox) as ts:
-                    with checked_ids(*ids):
+                    with checked_ids(*ids, explained=about_ids(*_arguments(group, ids))):
                         record = await attrgetter(f"{group}.get")(ts)(*(given[metavar.lower()] for metavar in ids))
                 note(record)
                 printing.record(record)
@@ -48,6 +37,7 @@ def _add_getter(group: str, explained: str, *ids: str) -> None:
 
 def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) -> None:
     """Add a command that lists the records that a method of the client returns."""
+    group = name.partition(" ")[0]
 
     def list_all(
         *,
@@ -64,7 +54,7 @@ def _add_lister(name: str, explained: str, method: str, kind: str, *ids: str) ->
 
             with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=printing.has_cells) as note:
                 async with box_office(sandbox=sandbox) as ts:
-                    with checked_ids(*ids):
+                    with checked_ids(*ids, explained=about_ids(*_arguments(group, ids))):
                         values = [given[metavar.lower()] for metavar in ids]
                         listed: Pager[Any] = attrgetter(method)(ts)(*values, on_invalid=left_out)
                     with printing.records(getattr(models, kind)) as wants_more:
@@ -83,19 +73,17 @@ def _add(function: "Callable[..., None]", name: str, explained: str, ids: tuple[
     made = sandbox_option(strict_option(function))
     for metavar in reversed(ids):
         made = click.argument(metavar.lower(), metavar=metavar, type=TEXT)(made)
-    example = " ".join(["Example: ticketsource", name, *_EXAMPLES[name.partition(" ")[0]][: len(ids)]])
-    command(name, help=explained, epilog=example)(made)
+    arguments = _arguments(name.partition(" ")[0], ids)
+    example = " ".join(["Example: ticketsource", name, *(argument.sample for argument in arguments)])
+    sources = [
+        f"{metavar} is the id of {about_ids(argument)}" for metavar, argument in zip(ids, arguments, strict=True)
+    ]
+    command(name, help="\n\n".join([explained, *sources]), epilog=example)(made)
 
 
-_EXAMPLES: Final = {
-    "customers": (SAMPLE_CUSTOMER,),
-    "events": ("evt-dQyWKER4Orw5glVX",),
-    "venues": ("ven-dQyWKER4Orw5glVX",),
-    "dates": ("dat-dQyWKER4Orw5glVX",),
-    "bookings": ("bkg-dQyWKER4Orw5glVX",),
-    "seats": ("sea-dQyWKER4Orw5glVX",),
-    "notes": (SAMPLE_CUSTOMER, SAMPLE_NOTE),
-}
+def _arguments(group: str, metavars: tuple[str, ...]) -> list[IdArgument]:
+    return [IDS["customers" if metavar == "CUSTOMER_ID" else group] for metavar in metavars]
+
 
 _add_lister("customers bookings", "List the bookings of a customer.", "customers.list_bookings", "Booking", "ID")
 _add_lister("events list", "List all events.", "events.list", "Event")

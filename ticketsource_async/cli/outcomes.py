@@ -114,7 +114,7 @@ class Outcomes:
     def summary(self, *, applied: bool) -> Iterator[str]:
         """Yield the sums as lines."""
         counted = ", ".join(f"{count:,} {kind}" for kind, count in self._counts.items()) or "no rows"
-        yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written: --apply writes."
+        yield f"{counted}." if applied else f"{counted}. {self._cost()}Nothing was written. To write, add --apply."
         if any(self._consents.values()):
             counts = [f"{len(rows):,} {what}{_in_rows(rows)}" for what, rows in self._consents.items()]
             yield f"Consents: {', '.join(counts)}."
@@ -123,7 +123,7 @@ class Outcomes:
         """Yield lines about cells that are left as stored, and about values that look odd."""
         if self._as_stored:
             columns = ", ".join(f"{count:,} in {name}" for name, count in self._as_stored.items())
-            yield f"Cells that a spreadsheet turned into numbers, left as stored: {columns}."
+            yield f"A spreadsheet has turned cells into numbers. The stored values stay: {columns}."
         for (column, what), rows in self._odd.items():
             yield f"{column} {what}: {_rows(rows)}."
 
@@ -153,7 +153,7 @@ def _show(table: Table[T], rows: list[T], all_in: Path | None, option: str) -> N
 
     below = [""]
     if (more := len(rows) - _MOST_SHOWN) > 0:
-        where = f"{visible(str(all_in))} has all" if all_in else f"{option} writes all of them to a file"
+        where = f"{visible(str(all_in))} has all" if all_in else f"add {option} to write all of them to a file"
         below = [f"{more:,} more: {where}.", ""]
     print_rows(table, rows[:_MOST_SHOWN], below, instead="--json")
 

@@ -11,6 +11,7 @@ import click
 
 from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, checked_ids, first_few, progress, say
+from ticketsource_async.cli.options import IDS, about_ids
 from ticketsource_async.errors import NotFound, StoreError, TicketSourceError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_A_MINUTE: Final = 240
+_REQUESTS_A_MINUTE: Final = 240
 _AT_A_TIME: Final = 8
 
 
@@ -45,7 +46,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, Callable[["Customer"], bool]]]] = {
     "post-address": ("post address", _has_post_address),
     "telephone": ("telephone number", _has_telephone),
 }
-_NEEDED: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
+_NEEDED_FIELD: Final = {"email": "email", "post": "post-address", "sms": "telephone"}
 """The field that each way of contact needs."""
 
 
@@ -55,16 +56,17 @@ def recipient_options(function: Callable[..., None]) -> Callable[..., None]:
         "--require",
         type=click.Choice(tuple(_REQUIRED)),
         multiple=True,
-        help="Only customers who have this. If repeated, they must have all of these. An e-mail must have an @, a post "
-        "address a line and a postcode, a telephone a digit other than 0.",
+        help="Only customers with an e-mail address (it has an @), a post address (it has a line and a postcode) or a "
+        "telephone number (it has a digit other than 0). Give the option more than once for customers who have "
+        "all of these.",
     )
     consent = click.option(
         "--consent",
-        type=click.Choice(tuple(_NEEDED)),
+        type=click.Choice(tuple(_NEEDED_FIELD)),
         multiple=True,
-        help="Only customers who consent to be contacted this way. If repeated, they must consent to all of these. Use "
-        "it for one mailing, not to update a mailing list: customers who withdraw consent silently drop out of the "
-        "file, so they would stay on the list.",
+        help="Only customers who agree to contact by e-mail, by post or by text message (sms). Give the option more "
+        "than once for customers who agree to all of these. Use the file for one mailing. Do not add it to an older "
+        "mailing list: that list keeps customers who have withdrawn their consent since then.",
     )
     return consent(require(function))
 
@@ -93,17 +95,17 @@ class Recipients:
             self._lacking[missing[0]] += 1
             return False
         self._taken += 1
-        self._unreachable.update(way for way in self._consent if _NEEDED[way] in lacking)
+        self._unreachable.update(way for way in self._consent if _NEEDED_FIELD[way] in lacking)
         return True
 
-    def say_who_is_not(self) -> None:
+    def report_left_out(self) -> None:
         """Print how many were left out, and how many consent to a way of contact but have no address for it."""
         if self._consent:
             say(f"{self._no_consent:,} left out: no consent to {' and '.join(self._consent)}.")
         for name in self._require:
             say(f"{self._lacking[name]:,} left out: no {_REQUIRED[name][0]}.")
         for way, count in self._unreachable.items():
-            name = _NEEDED[way]
+            name = _NEEDED_FIELD[way]
             say(
                 f"{count:,} of {self._taken:,} with consent to {way} {'has' if count == 1 else 'have'} no "
                 f"{_REQUIRED[name][0]}: --require {name} leaves them out."
@@ -124,9 +126,9 @@ async def who_booked(
     It first prints how many requests it makes. A `limit` may save some of them. An event or a date that cannot be read
     is left out.
     """
-    with checked_ids("--event", explained="an event: `events list` prints them."):
+    with checked_ids("--event", explained=about_ids(IDS["events"])):
         lists = [ts.events.list_dates(event, on_invalid=left_out) for event in dict.fromkeys(events)]
-    with checked_ids("--date", explained="a date: `events dates EVENT_ID` prints them."):
+    with checked_ids("--date", explained=about_ids(IDS["dates"])):
         to_read = {date: ts.dates.list_bookings(date, on_invalid=left_out) for date in dates}
     async with aclosing(_rows_of(lists, left_out)) as found:
         to_read |= {date.id: ts.dates.list_bookings(date, on_invalid=left_out) async for date in found}
@@ -141,7 +143,7 @@ async def who_booked(
             else:
                 nobody += 1
     if nobody:
-        say(f"No customer is named in {counted(nobody, 'booking')}.")
+        say(f"{counted(nobody, 'booking')} {'names' if nobody == 1 else 'name'} no customer.")
     elif not ids and not left_out.count and not quiet:
         say("Nobody has booked.")
     async with aclosing(customers_with(ts, ids, left_out, limit=limit, quiet=quiet)) as customers:
@@ -203,7 +205,7 @@ async def customers_with(
         say(f"{whose} can no longer be found in TicketSource: {first_few(gone)}")
 
 
-async def by_request(
+async def with_requested_customers(
     ts: "TicketSource", bookings: "Bookings", left_out: LeftOut, *, output: Path, quiet: bool
 ) -> "BookingsWithCustomer":
     """Read all bookings, request each customer once, then yield each booking with its customer."""
@@ -219,7 +221,7 @@ async def by_request(
         yield event, date, booking, customers.get(booking.customer_id or "")
 
 
-async def from_store(
+async def with_stored_customers(
     ts: "TicketSource", bookings: "Bookings", store: Path, left_out: LeftOut
 ) -> "BookingsWithCustomer":
     """Yield each booking with its customer from a store, and print at the end which customers the store does not have.
@@ -247,11 +249,11 @@ async def from_store(
     if missing:
         say(
             f"{counted(len(missing), 'customer')} of these bookings cannot be found in {store}, so their cells are "
-            f"empty: {first_few(missing)}. Run `customers changes` first to have those who are new."
+            f"empty: {first_few(missing)}. If they are new, run `customers changes` first: it adds them to the store."
         )
 
 
 def requests_taken(number: int) -> str:
     """Return a text with the number of requests, and the time if it is more than the rate limit allows at once."""
-    minutes = (number - 1) // _A_MINUTE
+    minutes = (number - 1) // _REQUESTS_A_MINUTE
     return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

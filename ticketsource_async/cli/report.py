@@ -12,20 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ticketsource_async.cli.common import (
-    LeftOut,
-    box_office,
+from ticketsource_async.cli.common import LeftOut, box_office, on_terminal, reporting_unreadable, run, say
+from ticketsource_async.cli.options import (
     command,
-    on_terminal,
+    days_options,
     output_option,
     quiet_option,
-    reporting_unreadable,
-    run,
     sandbox_option,
-    say,
     strict_option,
 )
-from ticketsource_async.cli.export import days_options
 from ticketsource_async.cli.sales import Hooks, check_any_read, events_option, read_sales
 
 if TYPE_CHECKING:

@@ -10,18 +10,17 @@ import click
 
 from ticketsource_async._words import counted, counted_once
 from ticketsource_async.cli.common import (
-    TEXT,
     LeftOut,
     box_office,
     checked_ids,
-    command,
     not_written,
     progress,
     reporting_unreadable,
     run,
     say,
 )
-from ticketsource_async.cli.export import Options, check_options, days_options, export_options
+from ticketsource_async.cli.export import Options, check_options, export_options
+from ticketsource_async.cli.options import TEXT, command, days_options
 from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
 

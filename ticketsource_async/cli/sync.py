@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ticketsource_async.cli.common import (
-    FAILED,
+from ticketsource_async._words import counted
+from ticketsource_async.cli.common import FAILED, box_office, fail, progress, reporting_unreadable, run, say, with_notes
+from ticketsource_async.cli.options import (
     TEXT,
-    box_office,
+    StoreFile,
+    WholeNumber,
     chosen_format,
     command,
-    fail,
     format_option,
     output_option,
-    progress,
     quiet_option,
-    reporting_unreadable,
-    run,
-    say,
-    with_notes,
 )
 from ticketsource_async.errors import (
     APIError,
@@ -43,10 +39,10 @@ if TYPE_CHECKING:
 def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         "--store",
-        type=click.Path(exists=exists, dir_okay=False, path_type=Path),
+        type=StoreFile() if exists else click.Path(dir_okay=False, path_type=Path),
         required=True,
         help="The file that keeps the customers as of the last run."
-        + ("" if exists else " It is created if it does not exist. Use one for each box office."),
+        + ("" if exists else " The first run creates it. Use one file for each box office."),
     )
 
 
@@ -66,19 +62,19 @@ def _store_option(*, exists: bool) -> Callable[[Callable[..., None]], Callable[.
 )
 @click.option(
     "--max-removed",
-    type=click.IntRange(min=0),
+    type=WholeNumber(),
     metavar="N",
     help="Allow at most N deletions and erasures in this run. If there are more, the command writes none of them and "
-    "ends with exit code 1.  [default: 20 or 5 % of the store, whichever is more; and at most 20 or half of the store "
-    "may be missing from the list]",
+    "ends with exit code 1.  [default: 5 % of the customers in the store, or 20 if that is more. At most half of them, "
+    "or 20 if that is more, may be missing from the list]",
 )
 @click.option(
     "--order",
     type=click.Choice(["found", "safe"]),
     default="found",
     show_default=True,
-    help="safe writes deletions, erasures and withdrawn consents first. The other changes wait in a temporary file. "
-    "All changes are acknowledged at the end.",
+    help="found: write each change when it is found. safe: write deletions, erasures and withdrawn consents first. The "
+    "other changes wait in a temporary file, and all changes are acknowledged at the end.",
 )
 @quiet_option
 def follow_customers(
@@ -93,8 +89,8 @@ def follow_customers(
 ) -> None:
     """Write which customers changed since the last run.
 
-    In the first run every customer is "created". A customer whose name, e-mail, telephone and address are all empty now
-    is "erased". A line of JSON has "change", "id" and:
+    In the first run every customer is "created". A customer is "erased" if the name, e-mail, telephone and address are
+    all empty now. In json and jsonl, each change has "change", "id" and these fields:
 
     \b
     created  customer, consent_changed
@@ -102,13 +98,13 @@ def follow_customers(
     erased   before, after, consent_changed
     deleted  before, same_contact, ignored_contacts
 
-    A change that is acknowledged does not come again. With --output all changes are acknowledged when the file is
-    complete. On stdout each line is acknowledged when it is written, so a line that nobody reads is lost; with json,
-    parquet and xlsx all changes are acknowledged at the end. A deletion that comes again counts again for
-    --max-removed. Customers who cannot be read are named on stderr.
+    A change comes again in each run until it is acknowledged. With --output, all changes are acknowledged when the file
+    is complete. Without --output, each line is acknowledged when it is printed: if no program reads the line, the
+    change is lost. With json, parquet, xlsx and html, all changes are acknowledged at the end. A deletion that comes
+    again counts again for --max-removed. If a customer cannot be read, a message names the customer.
     """  # noqa: D301 - click wants a real \b above lines that it must not join
     if str(output) != "-" and os.path.realpath(output) == os.path.realpath(store):
-        raise click.UsageError("--output and --store are the same file.")
+        raise click.UsageError("--output and --store are the same file. Give them different names.")
     kind = chosen_format(output, format, "jsonl")
     a_line_each = str(output) == "-" and kind.by_line and order == "found"
     counts: Counter[str] = Counter()
@@ -120,7 +116,7 @@ def follow_customers(
 
         _check_is_free(output)
         with progress("customers", quiet=quiet, rows_to=output) as shown:
-            async with box_office(on_event=_counting(shown)) as ts, CustomerStore(store) as in_store:
+            async with box_office(on_event=_counting_rows(shown)) as ts, CustomerStore(store) as in_store:
                 if rebind:
                     await ts.customers.rebind(in_store)
                 skip = _counting_skipped(counts)
@@ -129,14 +125,16 @@ def follow_customers(
                 )
                 with reporting_unreadable(strict=False, in_cells=kind.has_cells) as note:
                     found = _safest_first(changes) if order == "safe" else changes
-                    rows = _counted(found, counts, note, failures)
+                    rows = _counting_changes(found, counts, note, failures)
                     await files.write(rows, CHANGES, output, format=kind.name, on_warning=say)
                 await in_store.acknowledge_all()  # the file is complete and has its name
         _conclude(counts, failures, quiet=quiet)
 
     run(
         follow(),
-        unread="the last changes may be acknowledged and not read. Use --output." if a_line_each else "",
+        unread="The last changes may be acknowledged although no program read them. Use --output."
+        if a_line_each
+        else "",
     )
 
 
@@ -151,7 +149,7 @@ def _conclude(counts: Counter[str], failures: list[TicketSourceError], *, quiet:
     for failure in failures:
         raise failure
     if counts["unreadable"]:
-        fail(f"{counts['unreadable']:,} of the customers could not be read. Their changes are missing.", FAILED)
+        fail(f"{counted(counts['unreadable'], 'customer')} could not be read. Their changes are missing.", FAILED)
 
 
 async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenerator[Change, None]":
@@ -163,7 +161,7 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
         try:
             async with aclosing(changes):
                 async for change in changes:
-                    if _forbids(change):
+                    if _may_forbid_contact(change):
                         yield change
                     else:
                         others.add(change)
@@ -175,7 +173,7 @@ async def _safest_first(changes: "AsyncGenerator[Change, None]") -> "AsyncGenera
         raise failure
 
 
-def _forbids(change: "Change") -> bool:
+def _may_forbid_contact(change: "Change") -> bool:
     """Say whether a change may forbid contact with a person."""
     if change.kind != "updated":
         return change.consent_changed or change.kind == "deleted"
@@ -196,10 +194,14 @@ def _consents(customer: "Customer") -> dict[str, object]:
 
 def _check_is_free(output: Path) -> None:
     if output.is_file() and output.stat().st_size:
-        fail(f"{output} exists already. Deal with its changes, remove it, and run this again.", FAILED)
+        fail(
+            f"{output} already has changes of an earlier run. Copy them to your other system, delete the file, and run "
+            "the command again.",
+            FAILED,
+        )
 
 
-async def _counted(
+async def _counting_changes(
     changes: "AsyncGenerator[Change, None]",
     counts: Counter[str],
     note: "Callable[[Customer], None]",
@@ -214,7 +216,7 @@ async def _counted(
         async with aclosing(changes):
             async for change in changes:
                 yield change
-                _note_new(change, note)
+                _note_newly_unreadable(change, note)
                 counts[type(change).__name__] += 1
                 counts["consents"] += change.consent_changed and change.kind != "erased"
     except (InvalidID, TooManyRemoved) as error:
@@ -228,7 +230,7 @@ async def _counted(
         failures.append(error)
 
 
-def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
+def _note_newly_unreadable(change: "Change", note: "Callable[[Customer], None]") -> None:
     """Note the values of a customer that cannot be read now and could be read before."""
     from attrs import evolve  # noqa: PLC0415 - help can do without
 
@@ -239,7 +241,7 @@ def _note_new(change: "Change", note: "Callable[[Customer], None]") -> None:
         note(evolve(change.after, invalid=new))
 
 
-def _counting(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
+def _counting_rows(shown: "tqdm[Any]") -> "Callable[[CallEvent], None]":
     from ticketsource_async import PageEvent  # noqa: PLC0415
 
     def count(event: "CallEvent") -> None:
@@ -267,8 +269,8 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
 def forget_customer(*, customer_id: str, store: Path) -> None:
     """Erase a customer from the store of `customers changes`.
 
-    The store keeps no trace of the person. The customer stays in TicketSource: delete them there first, or the next
-    `customers changes` has them as created.
+    The store keeps no trace of the person. The customer stays in TicketSource. So delete the customer there first: if
+    not, the next `customers changes` adds the customer to the store again, as created.
     """
 
     async def forget() -> None:
@@ -276,6 +278,6 @@ def forget_customer(*, customer_id: str, store: Path) -> None:
 
         async with CustomerStore(store) as in_store:
             if not await in_store.erase(customer_id):
-                say(f"{store} has nobody with the id {customer_id}.")
+                say(f"Nothing was erased: {store} has no customer with the id {customer_id}.")
 
     run(forget())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ticketsource_async.cli.common import FormatChoice, chosen_format, on_terminal
+from ticketsource_async.cli.common import on_terminal
+from ticketsource_async.cli.options import FormatChoice, WholeNumber, chosen_format
 from ticketsource_async.output import opened
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ _INSTEAD: Final = "--format json"
 table_or_file_option = click.option(
     "--format",
     type=FormatChoice(lambda _: True, TABLE),
-    help="The format.  [default: by the ending of --output, such as .xlsx; else a table on a terminal, csv elsewhere]",
+    help="The format. For Excel, use xlsx.  [default: by the ending of --output, such as .xlsx; else a table on a "
+    "terminal, csv elsewhere]",
 )
 
 
@@ -57,7 +59,7 @@ def table_or_format(output: Path, named: str | None) -> "Format | None":
     if named != TABLE and (named is not None or str(output) != "-" or not on_terminal(sys.stdout)):
         return chosen_format(output, named, "csv")
     if str(output) != "-":
-        raise click.UsageError("--format table is for stdout: leave --output out.")
+        raise click.UsageError("--format table cannot be written to a file. Leave --output or --format out.")
     return None
 
 
@@ -67,13 +69,13 @@ def print_format_option(default: str) -> Callable[[Callable[..., None]], Callabl
     return click.option("--format", type=FormatChoice(lambda kind: not kind.is_binary, TABLE), help=explained)
 
 
-def limited(stops: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def limit_option_with(stops: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option --limit; `stops` is its help."""
     explained = f"{stops}  [default: {MOST_ROWS} in a table, else all]"
-    return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=explained)
+    return click.option("--limit", type=WholeNumber(1), metavar="N", help=explained)
 
 
-limit_option = limited("Stop after N rows.")
+limit_option = limit_option_with("Stop after N rows.")
 
 
 @dataclass(frozen=True)  # not attrs, which help would have to load
@@ -140,11 +142,11 @@ class Printing:
             yield keep
         except (TicketSourceError, CancelledError) as error:
             if rows:
-                ended = ["... ended before all were read."] if isinstance(error, CancelledError) else []
-                _print([*_list(table, rows[: self.most]), *ended])
+                ended = ["... The list ended early. Rows are missing."] if isinstance(error, CancelledError) else []
+                _print([*_table_of_rows(table, rows[: self.most]), *ended])
             raise
         if rows or no_rows:
-            _print(_list(table, rows[: self.most]) if rows else [no_rows])
+            _print(_table_of_rows(table, rows[: self.most]) if rows else [no_rows])
         if self.most is not None and len(rows) > self.most:
             _print(["... more rows: use --limit N or --format csv"])
 
@@ -154,7 +156,7 @@ class Printing:
         from ticketsource_async.record_tables import TABLES  # noqa: PLC0415
 
         if self.is_table:
-            _print(_record(TABLES[type(record)], record))
+            _print(_table_of_record(TABLES[type(record)], record))
         elif self.format in (None, "json"):
             with opened(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(record.to_dict(), indent=2) + "\n")
@@ -165,13 +167,13 @@ class Printing:
 
 def print_rows(table: "Table[T]", rows: Sequence[T], below: Sequence[str] = (), *, instead: str = _INSTEAD) -> None:
     """Print a table of rows that are no records, and lines below it. `instead` is the option that shows all columns."""
-    _print([*_list(table, rows, [{} for _ in rows], instead=instead), *below])
+    _print([*_table_of_rows(table, rows, [{} for _ in rows], instead=instead), *below])
 
 
 # The text of a cell
 
 
-def _words(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bool = False) -> str:
+def _value_text(column: "Column[Any]", value: "Value", *, offset: str = "", exact: bool = False) -> str:
     """Return a value as text for people.
 
     An `offset` from UTC that is in the heading is left out. `exact` shows an empty text, which is not None, as "".
@@ -227,7 +229,7 @@ def _cell(
 ) -> "Text":
     """Return the text of a cell: the values of these columns, with `between` between them.
 
-    A value that could not be read is marked as unreadable; `exact` adds the raw value. `offset` is as in `_words`.
+    A value that could not be read is marked as unreadable; `exact` adds the raw value. `offset` is as in `_value_text`.
     """
     from rich.text import Text  # noqa: PLC0415 - only here is a table drawn
 
@@ -244,7 +246,7 @@ def _cell(
         elif len(columns) > 1 and (value is None or not str(value).strip()):
             continue
         else:
-            said = Text(_printable(_words(column, value, offset=offset, exact=exact)))
+            said = Text(_printable(_value_text(column, value, offset=offset, exact=exact)))
         cell = Text.assemble(cell, between if cell else "", said)
     return cell
 
@@ -265,7 +267,7 @@ def _encoding() -> str:
 # Tables
 
 
-def _list(
+def _table_of_rows(
     table: "Table[Any]",
     rows: Sequence[Any],
     invalid: Sequence[Mapping[str, object]] | None = None,
@@ -293,7 +295,7 @@ def _list(
             ]
         )
         whole.append(columns[0].name == "id" or columns[0].kind == "moment")
-    widths = _fit(headings, cells, whole)
+    widths = _column_widths(headings, cells, whole)
     drawn: list[RenderableType] = [_draw(headings, cells, widths)]
     if left_out := [shown.heading for shown in table.shown[len(widths) :]]:
         drawn.append(f"Not shown: {', '.join(left_out)}. Use a wider window or {instead}.")
@@ -312,7 +314,7 @@ def _justify(columns: "Sequence[Column[Any]]") -> "JustifyMethod":
     return "right" if columns[0].kind in ("money", "number") else "left"
 
 
-def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
+def _table_of_record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
     """Return the table of one record, with a line for each column and unknown attribute, and the table of the parts."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -331,7 +333,7 @@ def _record(table: "Table[Any]", record: Any) -> "list[RenderableType]":
             {path.partition("]")[2].lstrip("."): raw for path, raw in record.invalid.items() if f"[{number}]" in path}
             for number in range(len(items))
         ]
-        drawn += ["", *_list(table.parts[0], items, flags)]
+        drawn += ["", *_table_of_rows(table.parts[0], items, flags)]
     return drawn
 
 
@@ -344,7 +346,7 @@ def _unknown(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, objec
             yield from _unknown(value, f"{at}{key} ")
 
 
-def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
+def _column_widths(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: Sequence[bool]) -> list[int]:
     """Return the widths of the first columns that fit on the terminal, at least one.
 
     A column that is `whole`, such as the ids, is as wide as its cells. More than `_ENOUGH` columns are shown only if
@@ -364,7 +366,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
     for folded in _FOLDED:
         least = [min(word, _FOLDED[0] if one else folded) for word, one in zip(words, whole, strict=True)]
         for count in range(len(cells), 0, -1):
-            widths = _shared(least[:count], wanted)
+            widths = _widths_that_fill(least[:count], wanted)
             in_one_line = [all(map(le, row, widths)) for row in zip(*lengths[:count], strict=True)]
             if widths and (count <= _ENOUGH or sum(in_one_line) * 2 > len(in_one_line)):
                 break
@@ -373,7 +375,7 @@ def _fit(headings: "Sequence[Text]", cells: "Sequence[Sequence[Text]]", whole: S
     return best
 
 
-def _shared(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
+def _widths_that_fill(least: Sequence[int], wanted: Sequence[int]) -> list[int]:
     """Return widths that fill the terminal, each at least as given; an empty list if the terminal is too narrow."""
     room = _width() - _GAP * (len(least) - 1)
     if len(least) > 1 and sum(least) > room:

@@ -87,7 +87,7 @@ FORMATS: Final[dict[str, Format]] = {
 def format_named(name: str) -> Format:
     """Return the format with this name, in any case; raise `ConfigurationError` if there is none."""
     if (found := FORMATS.get(name.lower())) is None:
-        raise ConfigurationError(f"There is no format {name!r}: choose one of {', '.join(FORMATS)}.")
+        raise ConfigurationError(f"There is no format {name!r}. Choose one of {', '.join(FORMATS)}.")
     return found
 
 
@@ -109,8 +109,8 @@ def format_of(path: str | os.PathLike[str], default: str = "csv") -> Format:
         works = ", ".join(f".{name}" for name in FORMATS)
         name = Path(path).name
         raise ConfigurationError(
-            f"{name} ends in {name[-len(ending) - 1 :]}, which cannot be written. End the name in one of {works}, or "
-            "add --format (in a program: format=)."
+            f"{name} ends in {name[-len(ending) - 1 :]}, which is not a format. End the name in one of {works}, or add "
+            "--format (in a program: format=)."
         )
     return FORMATS[ending or default]
 
@@ -127,7 +127,7 @@ def check_can_write(path: str | os.PathLike[str], *, format: str | None = None) 
 def _check_shows(kind: Format) -> None:
     """Raise `ConfigurationError` if a terminal cannot show a format."""
     if kind.is_binary:
-        raise ConfigurationError(f"A terminal cannot show {kind.name}: name a file, or another format.")
+        raise ConfigurationError(f"A terminal cannot show {kind.name}. Write it to a file, or choose another format.")
 
 
 async def write(
@@ -152,7 +152,7 @@ async def write(
     """
     kind = format_of(path) if format is None else format_named(format)
     if byte_order_mark and not kind.guards_formulas:
-        raise ConfigurationError(f"byte_order_mark is for csv and tsv, and this is {kind.name}.")
+        raise ConfigurationError(f"byte_order_mark is for csv and tsv only. For {kind.name}, leave it out.")
     path = Path(path)
     at_once = not is_replaced(path)  # a reader of a pipe may wait for each row
     written = 0
@@ -185,7 +185,7 @@ def as_text(rows: Iterable[T], table: Table[T], format: str) -> str:  # noqa: A0
     """
     kind = format_named(format)
     if kind.is_binary:
-        raise ConfigurationError(f"{kind.name} is no text: write it to a file.")
+        raise ConfigurationError(f"{kind.name} is not a text. Write it to a file.")
     stream = StringIO(newline="")
     with kind.open(stream, table) as write_row:
         for row in rows:

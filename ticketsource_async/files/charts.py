@@ -127,7 +127,9 @@ def check_extra() -> None:
     try:
         import matplotlib as mpl  # noqa: F401, PLC0415 - an extra
     except ModuleNotFoundError:
-        raise ConfigurationError("A chart needs an extra: pip install 'ticketsource-async[report]'") from None
+        raise ConfigurationError(
+            "To draw a chart, install an extra: pip install 'ticketsource-async[report]'"
+        ) from None
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def environment() -> "Environment":
         from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
         from markupsafe import Markup  # noqa: PLC0415 - of jinja2
     except ModuleNotFoundError:
-        raise ConfigurationError("HTML needs an extra: pip install 'ticketsource-async[html]'") from None
+        raise ConfigurationError("To write HTML, install an extra: pip install 'ticketsource-async[html]'") from None
 
     def breakable(text: str) -> str:
         """Return a text whose long words can break, so that they do not make a page too wide."""

@@ -18,7 +18,9 @@ def check_extra() -> None:
     try:
         import pyarrow.parquet  # noqa: F401, PLC0415 - an extra
     except ModuleNotFoundError:
-        raise ConfigurationError("Parquet needs an extra: pip install 'ticketsource-async[parquet]'") from None
+        raise ConfigurationError(
+            "To write Parquet, install an extra: pip install 'ticketsource-async[parquet]'"
+        ) from None
 
 
 @contextmanager

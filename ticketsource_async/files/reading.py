@@ -44,6 +44,9 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _DURATION: Final = re.compile(r"PT([0-9]+)H([0-9]{2})M([0-9]{2})S")  # a time of 24 hours or more in OpenDocument
 _EMAIL_CELL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _UTF_8_LETTER: Final = re.compile(rb"\xc3[\x80-\xbf]|\xe2\x80[\x90-\xa6]")  # accents and curly quotes
+_SAVE_AS_UTF_8: Final = (
+    "If you know its encoding, give it as --encoding. Else save the file as xlsx or as CSV in UTF-8."
+)
 _MARKUP: Final = re.compile(r"\s*(?:<|\{|\[\s*[{\[])")
 
 
@@ -102,12 +105,14 @@ def read(
     if data.startswith(_SPREADSHEETS):
         for option, value in (("encoding", encoding), ("delimiter", delimiter)):
             if value is not None:
-                raise ConfigurationError(f"{name} is a spreadsheet: --{option} is for text files only.")
+                raise ConfigurationError(
+                    f"{name} is a spreadsheet, and --{option} is for text files only. Leave it out."
+                )
         taken, rows = _of_spreadsheet(data, name, sheet)
         delimiter = ""
     else:
         if sheet is not None:
-            raise ConfigurationError(f"{name} is a text file: --sheet is for spreadsheets only.")
+            raise ConfigurationError(f"{name} is a text file, and --sheet is for spreadsheets only. Leave it out.")
         taken, rows, delimiter = _of_text(data, name, encoding, delimiter, is_known or (lambda _: False))
     if not rows:
         raise UnreadableFile(f"{name} has no rows.", name)
@@ -122,18 +127,18 @@ def _of_text(
 ) -> tuple[str, list[Row], str]:
     text, used = _decoded(data, name, encoding)
     if _MARKUP.match(text):
-        raise UnreadableFile(f"{name} is no table, but HTML, XML or JSON: save it as xlsx or CSV.", name)
+        raise UnreadableFile(f"{name} is not a table. It is HTML, XML or JSON. Save the table as xlsx or CSV.", name)
     if (nul := text.find("\0")) >= 0:
         raise UnreadableFile(
-            f"{name} has a NUL character in line {_line_at(text, nul)}. If it is a text in UTF-16, name its encoding: "
-            "utf-16-le or utf-16-be.",
+            f"{name} cannot be read: line {_line_at(text, nul)} has a NUL character. It may be UTF-16. Try "
+            "--encoding utf-16-le, or save the file as xlsx or as CSV in UTF-8.",
             name,
         )
     sep = _SEP_LINE.match(text)
     if delimiter is not None:
         delimiter = _NAMED.get(delimiter.lower(), delimiter)
         if len(delimiter) != 1 or delimiter in '"\r\n ':
-            raise ConfigurationError(f"A delimiter is one character, such as ; or tab, not {delimiter!r}.")
+            raise ConfigurationError(f"A delimiter must be one character, such as ; or tab. It is {delimiter!r}.")
     elif sep:
         delimiter = sep[1]
     text = text[sep.end() :] if sep else text  # a spreadsheet does not show this line as a row either
@@ -153,10 +158,12 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             line = _line_at(data[: error.start].decode(codec, "replace"))
             raise UnreadableFile(
-                f"{name} is not in {codec}: look at line {line}, or name its encoding.", name
+                f"{name} is not in {codec}: line {line} cannot be read. {_SAVE_AS_UTF_8}", name
             ) from None
         except (LookupError, UnicodeError):  # odd codecs such as `idna` raise UnicodeError
-            raise ConfigurationError(f"There is no encoding {codec!r} that {name} can be in.") from None
+            raise ConfigurationError(
+                f"There is no encoding {codec!r} for text. Choose one such as utf-8, windows-1252 or utf-16-le."
+            ) from None
         return text.removeprefix("\ufeff"), encoding or codec.removesuffix("-le").removesuffix("-be").upper()
     try:
         return data.decode(), "UTF-8"
@@ -166,8 +173,8 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
         return data.decode("cp1252"), "Windows-1252"
     except UnicodeDecodeError as error:
         raise UnreadableFile(
-            f"{name} is neither in UTF-8 nor in Windows-1252, which has no byte {data[error.start]:02x}: look at line "
-            f"{_line_at(data[: error.start].decode('latin-1'))}, or name its encoding.",
+            f"{name} is neither in UTF-8 nor in Windows-1252: line {_line_at(data[: error.start].decode('latin-1'))} "
+            f"has the byte {data[error.start]:02x}. {_SAVE_AS_UTF_8}",
             name,
         ) from None
 
@@ -177,7 +184,7 @@ def _check_is_not_mixed(data: bytes, name: str, start: int) -> None:
     if _UTF_8_LETTER.search(data) or any(map(_is_utf_8_alone, data.splitlines())):
         line = _line_at(data[:start].decode("latin-1"))
         raise UnreadableFile(
-            f"{name} has parts in UTF-8 and others that are not: look at line {line}, or name its encoding.", name
+            f"{name} has parts in UTF-8 and parts in another encoding: see line {line}. {_SAVE_AS_UTF_8}", name
         )
 
 
@@ -221,14 +228,14 @@ def _rows_of(text: str, name: str, delimiter: str, *, lines_before: int) -> Iter
         except csv.Error as error:
             if "field limit" in str(error):
                 raise UnreadableFile(
-                    f"{name} has more than {csv.field_size_limit():,} characters in a cell of row {number}, which "
-                    f"begins in line {line}: look for a quote too many, or shorten the cell.",
+                    f"{name} has a cell of more than {csv.field_size_limit():,} characters in row {number}, which "
+                    f"begins in line {line}. Look there for a quote too many, or shorten the cell.",
                     name,
                 ) from None
             where = f"row {number}" if number == line else f"row {number}, which begins in line {line},"
             raise UnreadableFile(
-                f"{name} is not a CSV: {where} has a quote too many or too few ({error}). A quote within a cell is "
-                "written twice.",
+                f"{name} cannot be read as CSV: {where} has a quote too many or too few ({error}). Correct it there. A "
+                "quote within a cell is written twice.",
                 name,
             ) from None
         if cells is None:
@@ -259,9 +266,15 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
     try:
         import python_calamine as calamine  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise ConfigurationError("A spreadsheet needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+        raise ConfigurationError(
+            "To read a spreadsheet, install an extra: pip install 'ticketsource-async[xlsx]'"
+        ) from None
     if far := next((cell for cell in _last_cells(data) if _cells_up_to(*cell) > _MOST_CELLS), None):
-        raise UnreadableFile(f"{name} has a cell far from all others, {''.join(far)}: delete what is there.", name)
+        raise UnreadableFile(
+            f"{name} has too many cells to read: its last cell is {''.join(far)}. Delete the rows and columns after "
+            "your data, and save the file again.",
+            name,
+        )
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(with_errors_as_texts(data)))
         found = _chosen(book, name, sheet)
@@ -273,7 +286,7 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
             and type(error).__name__ != "PanicException"
         ):
             raise
-        said = f"{name} is no spreadsheet that can be read ({error}). If it has a password, save it without one."
+        said = f"{name} cannot be read as a spreadsheet ({error}). If it has a password, save it without one."
         raise UnreadableFile(said, name) from None
     rows = ((number, [_text_of(value) for value in row]) for number, row in enumerate(values, 1))
     named = f'sheet "{found.name}"' if found else "no sheet"
@@ -283,12 +296,12 @@ def _of_spreadsheet(data: bytes, name: str, sheet: str | None) -> tuple[str, lis
 def _chosen(book: "CalamineWorkbook", name: str, sheet: str | None) -> "CalamineSheet | None":
     """Return the sheet with this name, or the only sheet with rows; None if no sheet has rows."""
     if sheet is not None and sheet not in book.sheet_names:
-        raise ConfigurationError(f"{name} has no sheet {sheet!r}: it has {_listed(book.sheet_names)}.")
+        raise ConfigurationError(f"{name} has no sheet {sheet!r}. Its sheets are {_listed(book.sheet_names)}.")
     sheets = [book.get_sheet_by_name(found) for found in book.sheet_names if sheet in (None, found)]
     filled = [found for found in sheets if found.start is not None]
     if len(filled) > 1:
         names = _listed([found.name for found in filled])
-        raise ConfigurationError(f"{name} has several sheets with rows: {names}. Name one (--sheet).")
+        raise ConfigurationError(f"{name} has several sheets with rows: {names}. Choose one with --sheet.")
     return filled[0] if filled else None
 
 

@@ -51,7 +51,7 @@ def check_extra() -> None:
     try:
         import xlsxwriter  # noqa: F401, PLC0415 - an extra
     except ModuleNotFoundError:
-        raise ConfigurationError("XLSX needs an extra: pip install 'ticketsource-async[xlsx]'") from None
+        raise ConfigurationError("To write XLSX, install an extra: pip install 'ticketsource-async[xlsx]'") from None
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def writer(
             sheets.close()
     if sheets.cut:
         cells = ", ".join(f"{count:,} of {name}" for name, count in sheets.cut.items())
-        on_warning(f"XLSX holds {_MOST_CHARACTERS:,} characters in a cell, so longer cells were cut: {cells}.")
+        on_warning(f"A cell in XLSX has at most {_MOST_CHARACTERS:,} characters, so longer cells were cut: {cells}.")
 
 
 class _Sheets(Generic[T]):
