@@ -312,7 +312,10 @@ class CustomerStore:
         self._yielded[change.id] = change.after is None
 
     async def count(self) -> int:
-        """Return the number of customers whose data were not erased."""
+        """Return the number of customers in the store, acknowledged or not.
+
+        Customers whose deletion or erasure is acknowledged are not counted.
+        """
         return await self._do(self._opened.count)
 
     async def count_not_seen(self, sync_run: int) -> int:
