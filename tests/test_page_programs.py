@@ -1,18 +1,23 @@
 """The programs that people copy from the pages go on after a kill, an erasure, and false answers."""
 
 import asyncio
+import json
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 from processes import pointed_at
 
+from ticketsource_async import CustomerDraft, TicketSource, ValidationFailed
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.sandbox.faults import Cut
 
 PAGES = Path(__file__).parents[1] / "docs" / "pages" / "how-to"
 
@@ -42,8 +47,35 @@ exec(compile(source, sys.argv[0], "exec"), {"__name__": "__main__"})
 
 def file_of(page: str, name: str) -> str:
     """Return the file that a page writes by a shell block."""
-    (text,) = re.findall(rf"^cat > {re.escape(name)} <<'(\w+)'\n(.*?)^\1$", (PAGES / page).read_text(), re.M | re.S)
+    (text,) = re.findall(
+        rf"^cat > {re.escape(name)} <<'(\w+)'\n(.*?)^\1$", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL
+    )
     return str(text[1])
+
+
+# Create two people who wait in a database.
+CREATE_WAITING = """
+async def main():
+    database = sqlite3.connect("people.sqlite")
+    database.execute(TABLE)
+    people = [(1, "Karl", "Jenkins", "karl@b.example"), (2, "Ann", "Sample", "ann@b.example")]
+    with database:
+        database.executemany(
+            "INSERT OR IGNORE INTO new_people (id, first_name, last_name, email) VALUES (?, ?, ?, ?)", people
+        )
+    async with TicketSource.from_env() as ts:
+        known = {customer.id async for customer in ts.customers.list(max_items=10)}
+        await create_waiting(ts, database, known, wait=0)
+
+
+asyncio.run(main())
+"""
+
+
+def blocks_of(page: str, count: int, language: str = "python") -> str:
+    """Return the first blocks of a language of a page as one program."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL)
+    return "".join(found[:count])
 
 
 class Copy:
@@ -161,3 +193,136 @@ async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(t
         assert (after[early], after[late]) == (0, 0)
         assert (at_last[early], at_last[late]) == (0, 0)
         assert copy.rows() == copy.expected()
+
+
+@pytest.fixture(name="page")
+def _page() -> dict[str, Any]:
+    page: dict[str, Any] = {}
+    exec(blocks_of("lost-create.md", 1), page)
+    return page
+
+
+def an_empty_list(box: Sandbox) -> None:
+    """Let the list have nobody, without an error."""
+    box.fail(method="GET", path="/customers", times=None, status=200, body='{"data": [], "links": {"next": null}}')
+
+
+def a_list_that_ends_early(box: Sandbox) -> None:
+    """Let the third page be the last one."""
+    rows = box.customers.rows(200, 300)
+    body = json.dumps({"data": rows, "links": {"next": None}})
+    box.fail(method="GET", path="/customers", page=3, times=None, status=200, body=body)
+
+
+def a_list_of_empty_pages(box: Sandbox) -> None:
+    """Let the pages from the fourth on be empty, with a next page each."""
+    for page in range(4, 40):
+        body = json.dumps({"data": [], "links": {"next": f"{box.url}/customers?page={page + 1}"}})
+        box.fail(method="GET", path="/customers", page=page, times=None, status=200, body=body)
+
+
+def a_list_with_an_error(box: Sandbox) -> None:
+    """Let the second page not be there."""
+    box.fail(method="GET", path="/customers", page=2, times=None, status=501)
+
+
+def client_of(box: Sandbox) -> TicketSource:
+    """Return a client without a rate limit."""
+    return TicketSource(box.api_key, base_url=box.url, rate_limit=None)
+
+
+def posts(box: Sandbox) -> int:
+    """Count the creates that were sent."""
+    return sum(request.method == "POST" for request in box.requests)
+
+
+@pytest.mark.parametrize("spoil", [an_empty_list, a_list_that_ends_early, a_list_of_empty_pages, a_list_with_an_error])
+@pytest.mark.parametrize("cut", ["before", "after_write"])
+async def test_nobody_is_created_again_while_the_list_is_not_complete(
+    page: dict[str, Any], spoil: Callable[[Sandbox], None], cut: Cut
+) -> None:
+    """An empty list, and one that ends too early, look like lists in which the customer is not."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins", email="karl.jenkins@example.com")
+    async with Sandbox(640, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.fail(method="POST", path="/customers", cut=cut)
+        spoil(box)
+        with pytest.raises(page["PerhapsCreated"]):
+            await page["create_once"](ts, draft, known, wait=0)
+        with pytest.raises(page["PerhapsCreated"]):
+            await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert posts(box) == 1
+        assert len(box.customers) == (641 if cut == "after_write" else 640)
+
+
+async def test_a_customer_who_was_deleted_meanwhile_makes_no_list_incomplete(page: dict[str, Any]) -> None:
+    """They are asked for by id. Without any known customer nobody is created again."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.customers.delete(known[:3])
+        with pytest.raises(page["PerhapsCreated"], match="not complete"):
+            await page["create_once"](ts, draft, (), perhaps_created=True, wait=0)
+        created = await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert (created.last_name, len(box.customers)) == ("Jenkins", 38)
+
+
+async def test_a_create_that_is_refused_is_not_one_that_perhaps_took_effect(page: dict[str, Any]) -> None:
+    """The error of the second create says so, too."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        box.fail(method="POST", path="/customers", status=422, times=2)
+        for perhaps_created in (False, True):
+            with pytest.raises(ValidationFailed):
+                await page["create_once"](ts, draft, box.customers.ids(0), perhaps_created=perhaps_created, wait=0)
+
+
+@pytest.mark.parametrize("line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE'])
+@pytest.mark.parametrize("time", [1, 2])
+async def test_a_program_that_is_killed_creates_nobody_twice(line: str, time: int, tmp_path: Path) -> None:
+    """It is killed before a create, or when it has created somebody and not noted it. Then it runs to its end."""
+    program = blocks_of("lost-create.md", 2) + CREATE_WAITING
+    (tmp_path / "program.py").write_text(program)
+    async with Sandbox(40, rate_limit=None) as box:
+        for killed_at in ([line, str(time)], []):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *(["-c", KILLER, *killed_at] if killed_at else []), "program.py"),
+                cwd=tmp_path,
+                env=pointed_at(box),
+            )
+            await process.wait()
+
+        assert process.returncode == 0
+        assert sorted(row["attributes"]["email"] for row in box.customers.rows(40, 50)) == [
+            "ann@b.example",
+            "karl@b.example",
+        ]
+
+
+async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when they are erased, nor when a consent of the empty record changes later."""
+    program = blocks_of("crm.md", 1)
+    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(30, rate_limit=None) as box:
+        monkeypatch.setenv("TICKETSOURCE_API_KEY", box.api_key)
+        monkeypatch.setenv("TICKETSOURCE_BASE_URL", box.url)
+        (erased,) = box.customers.ids(0, 1)
+        written: list[Any] = []
+        definitions, loop = program.split("async with", 1)
+        page: dict[str, Any] = {}
+        exec(f"{definitions}\nasync def sync():\n" + indent(f"async with{loop}", "    "), page)
+        page["write_to_crm"] = lambda customer_id, values: written.append((customer_id, values))
+        box.customers.overwrite(erased, {"consent": yes})
+        await page["sync"]()
+        box.customers.purge(erased)
+        for consent in (yes, no, yes):
+            box.customers.overwrite(erased, {"consent": consent})
+            await page["sync"]()
+
+    values = [values for customer_id, values in written if customer_id == erased]
+    assert [each and each["consent"] for each in values] == [True, None, False, False]
