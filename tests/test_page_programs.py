@@ -13,9 +13,10 @@ from textwrap import indent
 from typing import Any
 
 import pytest
+from attrs import fields
 from processes import pointed_at
 
-from ticketsource_async import CustomerDraft, TicketSource, ValidationFailed
+from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, Timeouts, ValidationFailed
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.sandbox.faults import Cut
 
@@ -325,3 +326,16 @@ async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
 
     values = [values for customer_id, values in written if customer_id == erased]
     assert [each and each["consent"] for each in values] == [True, None, False, False]
+
+
+def test_the_page_about_timeouts_names_each_setting_with_its_default() -> None:
+    """A setting that is new, or has another default, needs another row."""
+    rows = re.findall(
+        r"^\| `(Timeouts|RetryPolicy)\.(\w+)` \| (\S+) \|", (PAGES / "timeouts.md").read_text(), re.MULTILINE
+    )
+    said = {(kind, name): None if value == "None" else float(value) for kind, name, value in rows}
+    settings = [
+        (kind.__name__, field.name, field.default) for kind in (Timeouts, RetryPolicy) for field in fields(kind)
+    ]
+
+    assert said == {(kind, name): default for kind, name, default in settings}

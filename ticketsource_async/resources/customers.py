@@ -100,8 +100,9 @@ class Customers(Resource):
     ) -> AsyncGenerator[Change, None]:
         """Return what changed since the last loop over this store: `Created`, `Updated`, `Deleted` and `Erased`.
 
-        A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again. If the
-        customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
+        A change is acknowledged when you ask for the next one. If the loop ends first, the next loop yields it again. If
+        the customer is as before by then, the next loop yields that too, because your system may have the change
+        already. With `acknowledge=False` you call
         `store.acknowledge(change)` or `store.acknowledge_all()`. So you can deal with many changes at once, or with
         deletions and withdrawn consents (`change.consent_changed`) first.
 
