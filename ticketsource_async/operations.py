@@ -103,7 +103,7 @@ class Operations:
         An error that concerns all events ends the listing after the rows before it:
 
         - The list of events cannot be read.
-        - The key is refused, a wall blocks the request, or the API answers 429.
+        - The key is refused, a firewall blocks the call, or the API answers 429.
         - There is no connection, no slot before the deadline, or no Redis that the limiter needs.
         - The client is closed, or a setting is wrong.
         - The error is no `TicketSourceError`.

@@ -312,10 +312,7 @@ class CustomerStore:
         self._yielded[change.id] = change.after is None
 
     async def count(self) -> int:
-        """Return the number of customers in the store, acknowledged or not.
-
-        Customers whose deletion or erasure is acknowledged are not counted.
-        """
+        """Count the customers, acknowledged or not, without those whose deletion or erasure is acknowledged."""
         return await self._do(self._opened.count)
 
     async def count_not_seen(self, sync_run: int) -> int:
