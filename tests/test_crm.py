@@ -286,6 +286,25 @@ async def test_customers_who_are_one_party_may_be_contacted_only_if_all_agree(
     assert await staff.active() == []
 
 
+async def test_an_erased_person_may_not_be_contacted_even_if_the_consents_say_yes(
+    staff: Staff, office: Sandbox, run: Example
+) -> None:
+    """Neither when they are erased, nor when a consent of the empty record changes later."""
+    first = a_person(office, "Ann Example", ALL, email="ann@example.com")
+    second = a_person(office, "Anna Example", {**ALL, "sms": False}, email="ann@example.com")
+    await run()
+    for who in (second, first):
+        office.customers.purge(who)
+        office.customers.overwrite(who, {"consent": ALL})
+    await run()
+    active = await staff.active()
+    for consent in (NONE, ALL):
+        office.customers.overwrite(first, {"consent": consent})
+        await run()
+
+    assert active == await staff.active() == []
+
+
 async def test_what_cannot_be_read_takes_a_consent_away_and_leaves_the_rest(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:

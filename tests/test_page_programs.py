@@ -154,6 +154,7 @@ async def test_a_copy_that_was_killed_in_its_first_run_is_made_by_the_next_run(
         assert copy.rows() == copy.expected()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["box_office.sqlite", "customers.db"])
 async def test_a_copy_of_which_one_file_is_lost_says_so_until_the_other_is_deleted(lost: str, tmp_path: Path) -> None:
     """A table that has only what changed since would look whole."""
@@ -170,6 +171,7 @@ async def test_a_copy_of_which_one_file_is_lost_says_so_until_the_other_is_delet
         assert copy.rows() == copy.expected()
 
 
+@pytest.mark.slow
 async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(tmp_path: Path) -> None:
     """The same holds for a record that was empty in the first run, and for a consent that changes afterwards."""
     yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
@@ -281,6 +283,7 @@ async def test_a_create_that_is_refused_is_not_one_that_perhaps_took_effect(page
                 await page["create_once"](ts, draft, box.customers.ids(0), perhaps_created=perhaps_created, wait=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE'])
 @pytest.mark.parametrize("time", [1, 2])
 async def test_a_program_that_is_killed_creates_nobody_twice(line: str, time: int, tmp_path: Path) -> None:
