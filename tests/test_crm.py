@@ -334,6 +334,25 @@ async def test_a_party_of_several_customers_has_only_the_consents_that_all_give(
     assert await staff.active() == []
 
 
+async def test_an_erased_person_may_not_be_contacted_even_if_the_consents_say_yes(
+    staff: Staff, office: Sandbox, run: Example
+) -> None:
+    """Neither when they are erased, nor when a consent of the empty record changes later."""
+    first = add_person(office, "Ann Example", ALL, email="ann@example.com")
+    second = add_person(office, "Anna Example", {**ALL, "sms": False}, email="ann@example.com")
+    await run()
+    for who in (second, first):
+        office.customers.purge(who)
+        office.customers.overwrite(who, {"consent": ALL})
+    await run()
+    active = await staff.active()
+    for consent in (NONE, ALL):
+        office.customers.overwrite(first, {"consent": consent})
+        await run()
+
+    assert active == await staff.active() == []
+
+
 async def test_an_unreadable_consent_is_withdrawn_and_other_unreadable_values_are_kept(
     staff: Staff, office: Sandbox, run: Example
 ) -> None:

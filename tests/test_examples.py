@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -19,6 +19,9 @@ from servers import free_port
 from ticketsource_async import Customer, TicketSource
 from ticketsource_async.models.reader import read_row
 from ticketsource_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from ticketsource_async.sandbox.faults import Cut
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 UVICORN = ("-m", "uvicorn", "--port", "{port}", "--log-level", "warning")
@@ -31,13 +34,15 @@ SERVICES = {
 }
 
 
+PAGE = Path(__file__).parents[1] / "docs" / "pages" / "how-to" / "web-service.md"
 UNKNOWN = ("cst-nobody", "evt-1", "a%20b", "cst-", "-é")
 MISSING = {"detail": "There is no such record."}
+NOT_READ = {"detail": "TicketSource could not be read."}
 
 
 def test_every_example_of_a_web_service_is_tested() -> None:
     """Each file of `examples/web` is in the tests below."""
-    assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == {*SERVICES, "door_list_with_fastapi"}
+    assert {path.stem for path in (EXAMPLES / "web").glob("*.py")} == {*SERVICES, "door_list_with_fastapi", "answers"}
 
 
 async def answer_of(url: str, process: asyncio.subprocess.Process) -> tuple[int, dict[str, object]]:
@@ -72,7 +77,7 @@ async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service
                 assert await answer_of(f"{url}/{customer_id}", process) == (200, expected)
             box.fail(path="/customers/cst-gone", status=404, html=True)
             statuses = {i: await answer_of(f"{url}/{i}", process) for i in ("cst-gone", *UNKNOWN)}
-            assert statuses == {"cst-gone": (502, MISSING), **dict.fromkeys(UNKNOWN, (404, MISSING))}
+            assert statuses == {"cst-gone": (502, NOT_READ), **dict.fromkeys(UNKNOWN, (404, MISSING))}
         finally:
             process.send_signal(signal.SIGTERM)
             _, err = await process.communicate()
@@ -82,28 +87,27 @@ async def test_a_web_service_starts_serves_and_stops_twice(box: Sandbox, service
 
 
 @asynccontextmanager
-async def door_lists(box: Sandbox) -> AsyncIterator[str]:
-    """Run the service of door lists, and yield its address when it answers."""
+async def served(box: Sandbox, service: str, folder: Path = EXAMPLES / "web") -> AsyncIterator[str]:
+    """Run a service, and yield the address of its records when it answers."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", *(word.format(port=port) for word in UVICORN), "door_list_with_fastapi:app"),
-        cwd=EXAMPLES / "web",
+        *(sys.executable, "-X", "dev", *(word.format(port=port) for word in SERVICES.get(service, UVICORN))),
+        *(() if service in SERVICES else (f"{service}:app",)),
+        cwd=folder,
         env=pointed_at(box),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     try:
-        url = f"http://127.0.0.1:{port}/dates"
-        assert await answer_of(f"{url}/cst-1/door-list", process) == (404, NO_DATE)
+        of_dates = service == "door_list_with_fastapi"
+        url = f"http://127.0.0.1:{port}/{'dates' if of_dates else 'customers'}"
+        assert await answer_of(f"{url}/{'cst-1/door-list' if of_dates else 'evt-1'}", process) == (404, MISSING)
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
         _, err = await process.communicate()
     assert re.findall("(?i)unclosed|never awaited|Traceback", err.decode()) == []
     assert box.api_key not in err.decode()
-
-
-NO_DATE = {"detail": "There is no such date."}
 
 
 async def test_a_door_list_is_served_as_a_page_and_simultaneous_requests_share_it(shows: Sandbox) -> None:
@@ -116,7 +120,10 @@ async def test_a_door_list_is_served_as_a_page_and_simultaneous_requests_share_i
     shows.fail(path=f"/bookings/{first.id}/seats", status=501)
     shows.requests.clear()
 
-    async with door_lists(shows) as url, aiohttp.ClientSession() as session:
+    async with (
+        served(shows, "door_list_with_fastapi") as url,
+        aiohttp.ClientSession() as session,
+    ):
 
         async def page(path: str) -> tuple[int, str, str]:
             async with session.get(f"{url}/{path}") as response:
@@ -138,27 +145,89 @@ async def test_a_door_list_is_served_as_a_page_and_simultaneous_requests_share_i
     assert "All or some of the seats of 1 booking could not be read." in incomplete[2]
 
 
+FAULTS: list[tuple[dict[str, Any], int]] = [
+    *[({"status": 404}, 404), ({"status": 404, "html": True}, 502), ({"status": 401}, 500), ({"status": 403}, 500)],
+    *[({"status": 403, "html": True}, 502), ({"status": 501}, 503)],
+    ({"status": 429, "headers": {"Retry-After": "3600"}}, 503),
+]
+
+
 async def test_each_error_of_a_door_list_has_a_fitting_http_status(shows: Sandbox) -> None:
     """The answer shows nothing else of the error. The next request gets the list."""
-    faults: list[tuple[dict[str, Any], int]] = [
-        *[({"status": 404}, 404), ({"status": 404, "html": True}, 502), ({"status": 401}, 500), ({"status": 403}, 500)],
-        *[({"status": 403, "html": True}, 502), ({"status": 501}, 502)],
-        ({"status": 429, "headers": {"Retry-After": "3600"}}, 503),
-    ]
     async with TicketSource(shows.api_key, base_url=shows.url, rate_limit=None) as ts:
         event = (await ts.events.list().collect())[0]
         date = (await ts.events.list_dates(event).collect())[0]
 
-    async with door_lists(shows) as url, aiohttp.ClientSession() as session:
-        for how, status in faults:
+    async with (
+        served(shows, "door_list_with_fastapi") as url,
+        aiohttp.ClientSession() as session,
+    ):
+        for how, status in FAULTS:
             shows.fail(path=f"/dates/{date.id}/bookings", **how)
             async with session.get(f"{url}/{date.id}/door-list") as response:
-                answer = await response.json()
-                assert response.status == status
-                assert response.headers.get("Retry-After") == ("3600" if status == 503 else None)
-            assert (answer == NO_DATE) == (status == 404)
+                assert (response.status, (await response.json() == MISSING)) == (status, status == 404)
+                assert ("Retry-After" in response.headers) == (status == 503)
         async with session.get(f"{url}/{date.id}/door-list") as response:
             assert response.status == 200
+
+
+def test_the_page_about_web_services_has_the_rule_of_the_examples() -> None:
+    """A program that is copied from the page has the same statuses."""
+    rule = (EXAMPLES / "web" / "answers.py").read_text().partition("\n\n\n")[2]
+
+    assert rule in PAGE.read_text()
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, service: str) -> Path:
+    if service != "app":
+        return EXAMPLES / "web"
+    (tmp_path / "app.py").write_text(PAGE.read_text().split("```python\n")[1].partition("```")[0])
+    return tmp_path
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "app"])
+async def test_an_error_is_the_same_http_status_in_each_web_service(box: Sandbox, service: str, folder: Path) -> None:
+    """A 503 says when to ask again."""
+    (who,) = box.customers.ids(0, 1)
+    async with served(box, service, folder) as url, aiohttp.ClientSession() as session:
+        for how, status in (*FAULTS, ({"status": 200, "body": "{}"}, 502)):
+            box.fail(path=f"/customers/{who}", **how)
+            async with session.get(f"{url}/{who}") as response:
+                assert (response.status, set(await response.json())) == (status, {"detail"})
+                assert ("Retry-After" in response.headers) == (status == 503)
+
+
+@pytest.mark.parametrize("service", ["with_fastapi", "app"])
+async def test_a_web_service_creates_a_customer_once_or_says_what_is_wrong(
+    box: Sandbox, service: str, folder: Path
+) -> None:
+    """If nobody knows whether the customer was created, the answer says to look first."""
+    known = len(box.customers)
+    karl = {"first_name": "Karl", "last_name": "Jenkins", "email": "karl@b.example"}
+    look_first = {"detail": "It may have been saved. Look before you send it again."}
+    async with served(box, service, folder) as url, aiohttp.ClientSession() as session:
+
+        async def post(values: dict[str, str]) -> tuple[int, Any]:
+            async with session.post(url, json=values) as response:
+                return response.status, await response.json()
+
+        status, created = await post(karl)
+        assert (status, created["last_name"], len(box.customers)) == (201, "Jenkins", known + 1)
+        assert (await post({}))[0] == 422
+        refused: list[tuple[dict[str, Any], int]] = [
+            *[({"status": 422}, 422), ({"status": 401}, 500)],
+            ({"status": 429, "headers": {"Retry-After": "3600"}}, 503),
+        ]
+        for how, expected in refused:
+            box.fail(method="POST", **how)
+            assert (await post(karl))[0] == expected
+        assert len(box.customers) == known + 1
+        cuts: tuple[Cut, ...] = ("before", "after_write")
+        for cut in cuts:
+            box.fail(method="POST", cut=cut)
+            assert await post(karl) == (504, look_first)
+        assert len(box.customers) == known + 2
 
 
 async def test_the_example_shows_calls_as_events_and_in_the_log() -> None:

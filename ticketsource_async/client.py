@@ -65,9 +65,11 @@ class ClientOptions(TypedDict, total=False):
     """A session of yours that the client uses. It does not change or close it. By default the client opens its own.
 
     Give its connector at least `max_connections`, because aiohttp counts the wait for a free connection as part of the
-    request. Give the session no `auth`. Its middlewares are not run. If the API or a proxy may answer one request
-    twice, make the connector with `force_close=True`. Otherwise aiohttp takes the second answer for that of the next
-    call. The client's own session needs no setting: its writes are safe from that.
+    request. Give the session no `auth`. Its middlewares are not run.
+
+    A faulty server or proxy can send two answers to one request. aiohttp then takes the second one for the answer to
+    the next call on that connection. If you cannot exclude that, make the connector with `force_close=True`: each
+    request then gets a new connection. The client's own session needs no setting: each write gets a new connection.
     """
     trust_env: bool
     """Whether the client's own session uses the proxies of HTTPS_PROXY, ALL_PROXY and NO_PROXY; default no.

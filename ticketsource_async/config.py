@@ -81,10 +81,11 @@ class RetryPolicy(ExplainsOptions):
     `deadline` is the most seconds that one call may take with all attempts and waits; None sets no such limit.
 
     The calls of a job go on for longer. These are the pages of a list after the first, bulk calls, listings, syncs, and
-    all calls of a client whose `priority` is "bulk". If the client has had an answer before, such a call goes on for
-    `patience` seconds after the first failure since the last good answer. It does so while the API cannot be reached or
-    answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530. Waits that the server asks for do not count, up to an
-    hour. After a 429 that names no time it waits for a minute. With `patience=None` it ends as a single call does.
+    all calls of a client whose `priority` is "bulk". If the client has had a good answer before, such a call goes on
+    while the API cannot be reached or answers 408, 425, 429, 500, 502 to 504, 520 to 527 or 530. It does so for
+    `patience` seconds. They are counted from the first failure after the last good answer to any call of the client.
+    Waits that the server asks for do not count, up to an hour. After a 429 that names no time it waits for a minute.
+    With `patience=None` it ends as a single call does.
     """
 
     attempts: int = field(default=4, validator=_whole)

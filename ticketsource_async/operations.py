@@ -100,11 +100,17 @@ class Operations:
         get each of these failures in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all
         rows and names them.
 
-        An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
-        events, a refused key, a firewall, the rate limit, no connection, a closed client, a wrong setting, any error
-        that is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts
-        that count, because it shows that the API works. The error has a note that names its event. If you may leave the
-        loop early, use `contextlib.aclosing`.
+        An error that concerns all events ends the listing after the rows before it:
+
+        - The list of events cannot be read.
+        - The key is refused, a firewall blocks the call, or the API answers 429.
+        - There is no connection, no slot before the deadline, or no Redis that the limiter needs.
+        - The client is closed, or a setting is wrong.
+        - The error is no `TicketSourceError`.
+        - A hundred calls have failed in a row. The count begins anew after a good answer, and after a 404 of the API
+          itself, because that shows that the API works.
+
+        The error has a note that names its event. If you may leave the loop early, use `contextlib.aclosing`.
 
         Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
         venues. GET /venues/{id} for each venue that is not among them.

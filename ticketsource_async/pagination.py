@@ -129,11 +129,12 @@ class Pager(Generic[T]):
     async def pages(self) -> AsyncGenerator[Page[T], None]:
         """Yield the pages to the end of the list, or until `max_items` rows were read.
 
-        The list ends with a `next` of null, or with a page without `next` that is not full. After a full page without
-        `next`, and after a page with a wrong `next`, the next page is requested by its number. If it has no new row,
-        the list has ended. If a list seems to be endless, reading stops, and `report.ended` says why. `max_items` also
-        counts rows that are dropped or whose error goes to `on_invalid`. With `verify` the pages of all passes are
-        yielded, each with its new rows only.
+        The list ends at a page whose `next` is null. It also ends at a page that has no `next` and is not full. If a
+        full page has no `next`, or if a `next` is wrong, the next page is requested by its number. If that page has no
+        new row, the list has ended. If a list seems to be endless, reading stops, and `report.ended` says why.
+
+        `max_items` also counts rows that are dropped or whose error goes to `on_invalid`. With `verify` the pages of
+        all passes are yielded, each with its new rows only.
 
         Raises `PaginationError`, after it has yielded the page, if `next` is wrong and the pages have no numbers.
         """

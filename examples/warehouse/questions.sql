@@ -33,10 +33,12 @@ HAVING count(DISTINCT d.id) >= 2
 ORDER BY dates DESC, c.id;
 
 -- 3. Lapsed members, without people who are members in another record with the same e-mail. Check their consent.
+-- Erased people are left out: their fields are empty, but a consent may still be yes.
 SELECT c.id, c.first_name, c.last_name, c.email, c.membership_identifier, c.membership_end_date, c.consent_email
 FROM customers AS c
 WHERE c._dlt_valid_to IS NULL
     AND c.membership_end_date < current_date
+    AND concat(c.first_name, c.last_name, c.email, c.telephone, c.address_line_1, c.address_postcode) <> ''
     AND NOT EXISTS (
         SELECT 1 FROM customers AS other
         WHERE other._dlt_valid_to IS NULL
@@ -45,14 +47,15 @@ WHERE c._dlt_valid_to IS NULL
     )
 ORDER BY c.membership_end_date DESC, c.id;
 
--- 4. The share of customers with consent, in per cent. An unknown consent is no consent.
+-- 4. The share of customers with consent, in per cent. An unknown consent is no consent. Erased people are left out.
 SELECT
     count(*) AS customers,
     round(100.0 * count(CASE WHEN consent_email THEN 1 END) / NULLIF(count(*), 0), 1) AS email,
     round(100.0 * count(CASE WHEN consent_post THEN 1 END) / NULLIF(count(*), 0), 1) AS post,
     round(100.0 * count(CASE WHEN consent_sms THEN 1 END) / NULLIF(count(*), 0), 1) AS sms
 FROM customers
-WHERE _dlt_valid_to IS NULL;
+WHERE _dlt_valid_to IS NULL
+    AND concat(first_name, last_name, email, telephone, address_line_1, address_postcode) <> '';
 
 -- 5. Seats sold and cancelled by price category, after a run with --seats.
 SELECT

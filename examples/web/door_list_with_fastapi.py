@@ -6,30 +6,17 @@ page says when it was read, and what is missing. An error that ends the list bec
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+from answers import answer_to
 from attrs import Factory, define, field
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from ticketsource_async import (
-    AuthenticationFailed,
-    ClientClosed,
-    ConfigurationError,
-    InvalidID,
-    LimiterUnavailable,
-    NotFound,
-    PermissionDenied,
-    RateLimited,
-    RequestTimedOut,
-    TicketSource,
-    TicketSourceError,
-    files,
-)
+from ticketsource_async import TicketSource, TicketSourceError, files
 from ticketsource_async.report_tables import door_list_table
 
 A_MINUTE = 60.0
@@ -68,30 +55,10 @@ def opened(request: Request) -> DoorLists:
 app = FastAPI(lifespan=lifespan)
 
 
-def status_of(error: TicketSourceError) -> int:
-    match error:
-        case InvalidID():
-            return 404
-        case NotFound():
-            return 404 if error.is_from_api else 502  # the 404 may be of a gateway
-        case RateLimited() | LimiterUnavailable():
-            return 503
-        case RequestTimedOut():
-            return 504
-        case AuthenticationFailed() | PermissionDenied() | ConfigurationError() | ClientClosed():
-            return 500  # the person at the door cannot solve this
-        case _:
-            return 502
-
-
 @app.exception_handler(TicketSourceError)
 async def failed(request: Request, error: TicketSourceError) -> JSONResponse:
-    status = status_of(error)
-    if status == 404:
-        return JSONResponse({"detail": "There is no such date."}, status)
-    logging.getLogger("door_lists").error("%s", error)  # it names the call, and never the key
-    headers = {"Retry-After": str(int(getattr(error, "retry_after", None) or A_MINUTE))} if status == 503 else None
-    return JSONResponse({"detail": "TicketSource could not be read. Try again later."}, status, headers)
+    status, detail, headers = answer_to(error)
+    return JSONResponse({"detail": detail}, status, headers)
 
 
 @app.get("/dates/{date_id}/door-list")

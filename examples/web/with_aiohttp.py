@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from answers import answer_to
 
-from ticketsource_async import InvalidID, NotFound, TicketSource
+from ticketsource_async import TicketSource, TicketSourceError
 
 TS = web.AppKey("TS", TicketSource)
 
@@ -21,16 +22,16 @@ async def customer(request: web.Request) -> web.Response:
 
 
 @web.middleware
-async def missing(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def failures(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (InvalidID, NotFound) as error:
-        known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
-        return web.json_response({"detail": "There is no such record."}, status=404 if known else 502)
+    except TicketSourceError as error:
+        status, detail, headers = answer_to(error)
+        return web.json_response({"detail": detail}, status=status, headers=headers)
 
 
 def make_app(arguments: list[str]) -> web.Application:
-    app = web.Application(middlewares=[missing])
+    app = web.Application(middlewares=[failures])
     app.cleanup_ctx.append(opened)
     app.router.add_get("/customers/{customer_id}", customer)
     return app

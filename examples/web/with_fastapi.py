@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from answers import answer_to
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from ticketsource_async import InvalidID, NotFound, TicketSource
+from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, TicketSourceError
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, TicketSource]]:
-    async with TicketSource.from_env() as ts:
+    async with TicketSource.from_env(retry=RetryPolicy(deadline=5)) as ts:
         yield {"ts": ts}
 
 
@@ -20,16 +22,30 @@ def opened(request: Request) -> TicketSource:
     return request.state.ts  # type: ignore[no-any-return]  # FastAPI's state is untyped
 
 
+TS = Annotated[TicketSource, Depends(opened)]
 app = FastAPI(lifespan=lifespan)
 
 
-@app.exception_handler(InvalidID)
-@app.exception_handler(NotFound)
-async def missing(request: Request, error: InvalidID | NotFound) -> JSONResponse:
-    known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
-    return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
+@app.exception_handler(TicketSourceError)
+async def failed(request: Request, error: TicketSourceError) -> JSONResponse:
+    status, detail, headers = answer_to(error)
+    return JSONResponse({"detail": detail}, status, headers)
 
 
 @app.get("/customers/{customer_id}")
-async def customer(customer_id: str, ts: Annotated[TicketSource, Depends(opened)]) -> dict[str, object]:
+async def customer(customer_id: str, ts: TS) -> dict[str, object]:
     return (await ts.customers.get(customer_id)).to_dict()
+
+
+class NewCustomer(BaseModel):
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+
+
+@app.post("/customers", status_code=201)
+async def create(new: NewCustomer, ts: TS) -> dict[str, object]:
+    try:
+        return (await ts.customers.create(CustomerDraft(**new.model_dump(exclude_none=True)))).to_dict()
+    except ValueError as error:  # nothing is filled in
+        raise HTTPException(422, str(error)) from error

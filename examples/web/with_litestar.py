@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from answers import answer_to
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from ticketsource_async import InvalidID, NotFound, TicketSource
+from ticketsource_async import TicketSource, TicketSourceError
 
 
 @asynccontextmanager
@@ -26,14 +27,14 @@ async def customer(customer_id: str, ts: TicketSource) -> dict[str, object]:
     return (await ts.customers.get(customer_id)).to_dict()
 
 
-def missing(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
-    known = not isinstance(error, NotFound) or error.is_from_api  # otherwise the 404 may be of a gateway
-    return Response({"detail": "There is no such record."}, status_code=404 if known else 502)
+def failed(request: Request[Any, Any, Any], error: TicketSourceError) -> Response[dict[str, object]]:
+    status, detail, headers = answer_to(error)
+    return Response({"detail": detail}, status_code=status, headers=headers)
 
 
 app = Litestar(
     [customer],
     lifespan=[lifespan],
     dependencies={"ts": Provide(opened, sync_to_thread=False)},
-    exception_handlers={InvalidID: missing, NotFound: missing},
+    exception_handlers={TicketSourceError: failed},
 )

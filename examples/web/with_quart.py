@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator
 
+from answers import answer_to
 from quart import Quart
 
-from ticketsource_async import InvalidID, NotFound, TicketSource
+from ticketsource_async import TicketSource, TicketSourceError
 
 app = Quart(__name__)
 
@@ -15,11 +16,10 @@ async def opened() -> AsyncGenerator[None, None]:
         yield
 
 
-@app.errorhandler(InvalidID)
-@app.errorhandler(NotFound)
-async def missing(error: InvalidID | NotFound) -> tuple[dict[str, object], int]:
-    known = isinstance(error, InvalidID) or error.is_from_api  # otherwise the 404 may be of a gateway
-    return {"detail": "There is no such record."}, 404 if known else 502
+@app.errorhandler(TicketSourceError)
+async def failed(error: TicketSourceError) -> tuple[dict[str, object], int, dict[str, str]]:
+    status, detail, headers = answer_to(error)
+    return {"detail": detail}, status, headers
 
 
 @app.get("/customers/<customer_id>")

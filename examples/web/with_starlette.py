@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from answers import answer_to
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ticketsource_async import InvalidID, NotFound, TicketSource
+from ticketsource_async import TicketSource, TicketSourceError
 
 
 @asynccontextmanager
@@ -22,13 +23,14 @@ async def customer(request: Request) -> JSONResponse:
     return JSONResponse(found.to_dict())
 
 
-async def missing(request: Request, error: Exception) -> JSONResponse:
-    known = not isinstance(error, NotFound) or error.is_from_api  # otherwise the 404 may be of a gateway
-    return JSONResponse({"detail": "There is no such record."}, 404 if known else 502)
+async def failed(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TicketSourceError)  # noqa: S101 - the app hands over no other
+    status, detail, headers = answer_to(error)
+    return JSONResponse({"detail": detail}, status, headers)
 
 
 app = Starlette(
     lifespan=lifespan,
     routes=[Route("/customers/{customer_id}", customer)],
-    exception_handlers={InvalidID: missing, NotFound: missing},
+    exception_handlers={TicketSourceError: failed},
 )

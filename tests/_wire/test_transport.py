@@ -298,6 +298,17 @@ async def test_a_proxy_of_the_environment_is_used_and_named(
     assert excepted == without
 
 
+async def test_a_borrowed_session_brings_its_own_proxy(no_proxies: pytest.MonkeyPatch) -> None:
+    """It is used for all calls, also to this machine."""
+    async with server(says(answer(b"", status=503))) as (url, seen), aiohttp.ClientSession(proxy=url) as session:
+        for base_url, kind in (("https://nowhere.invalid", ConnectFailed), ("http://127.0.0.1:9", ServerError)):
+            ts = TicketSource(KEY, base_url=base_url, session=session, retry=ONCE)
+            with pytest.raises(kind):
+                await ts.customers.list().first()
+
+    assert seen == ["CONNECT", "GET"]
+
+
 async def test_the_error_says_that_a_proxy_wants_a_password_or_is_unreachable(no_proxies: pytest.MonkeyPatch) -> None:
     """Neither is a fault of the API."""
     async with server(says(answer(b"", status=407))) as (url, _):

@@ -36,7 +36,7 @@ class LocalRateLimiter:
     Calls of one priority get slots in the order in which they ask. An interactive call takes the next free slot. Bulk
     calls leave one slot in 48 (5 of 240) free for interactive calls, and get at least one slot in ten. For ten minutes
     after an interactive call, bulk calls take half of the slots at once. They take the others at even intervals, until
-    used slots are free again. docs/pages/understand/rate-limit.md explains this.
+    used slots are free again. The page "The rate limit" of the site explains this.
 
     The limiter works in any number of event loops. It forgets a key that was not used for a window. `clock` returns
     seconds and never goes back.

@@ -98,8 +98,9 @@ class RedisRateLimiter:
     `on_unavailable` says what to do when Redis refuses, or twice does not answer within two seconds. "local" gives each
     process `local_share` of the limit until Redis is back. Choose at most 1 / the number of processes. "raise" raises
     `LimiterUnavailable`. A process on its local share observes only the pauses that it has seen itself.
-    In the window in which Redis fails, up to twice the limit can be used, and again when Redis comes back without its
-    data. The API then answers 429, which pauses all processes.
+    When Redis fails, the processes do not know which slots were used in the last window. So in that window they can use
+    up to twice the limit. The same can happen when Redis comes back without its data. The API then answers 429, and
+    that pauses all processes.
 
     `async with` or `aclose` closes the connections that the limiter made. A `redis.asyncio.Redis` of yours stays open.
     """

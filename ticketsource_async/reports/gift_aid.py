@@ -62,8 +62,8 @@ class GiftAidSchedule:
 
     The sums of `rows`, of `to_complete` and of `refunded` together are the sum of the donations with Gift Aid.
     `refunded` is the refunded amount. `no_answer` counts the donations without a yes or a no to Gift Aid. `titles` are
-    the titles that HMRC would refuse; they are left out of the rows. `earlier` are the bookings where a refund in the
-    period is, or may be, of a donation with Gift Aid outside the period.
+    the titles that HMRC would refuse; they are left out of the rows. `earlier` has the bookings with a refund in the
+    period that gives back, or may give back, a donation from outside the period. Only donations with Gift Aid count.
     """
 
     rows: tuple[GiftAidRow, ...] = ()

@@ -100,10 +100,10 @@ class Customers(Resource):
     ) -> AsyncGenerator[Change, None]:
         """Return what changed since the last loop over this store: `Created`, `Updated`, `Deleted` and `Erased`.
 
-        A change is acknowledged when you ask for the next one. If the loop ends first, it is yielded again. If the
-        customer was changed back meanwhile, the next loop yields that change. With `acknowledge=False` you call
-        `store.acknowledge(change)` or `store.acknowledge_all()`. So you can deal with many changes at once, or with
-        deletions and withdrawn consents (`change.consent_changed`) first.
+        A change is acknowledged when you ask for the next one. If the loop ends first, the next loop yields it again.
+        If the customer is as before by then, the next loop yields that too, because your system may have the change
+        already. With `acknowledge=False` you call `store.acknowledge(change)` or `store.acknowledge_all()`. So you can
+        deal with many changes at once, or with deletions and withdrawn consents (`change.consent_changed`) first.
 
         A customer who is not in the list is asked for by id. They are `Deleted` only if the API itself answers 404 or
         410. If that call fails for one customer, or is answered with the record of another, the changes of the others

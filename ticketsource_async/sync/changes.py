@@ -15,8 +15,9 @@ from ticketsource_async.sync.store import CustomerStore, Stored
 class Created:
     """A customer who is not in the store yet.
 
-    If it was not acknowledged, it is yielded again. The customer may then differ from the first time. `consent_changed`
-    says whether a consent differs.
+    If the change was not acknowledged, it is yielded again. The customer may then differ from the first time.
+    `consent_changed` says whether a consent is different from what an earlier loop has yielded. The first time it is
+    False.
     """
 
     customer: Customer
@@ -105,9 +106,11 @@ class Erased:
     the list.
 
     TicketSource erases a person for good when the retention period ends; the bookings stay. Remove the person's data
-    from your system too. If the answer lacks one of the fields at first, the customer is yielded as `Updated`. If that
-    field is there later, and empty, the customer is not yielded as `Erased`. An erased customer is not asked for again,
-    so a later deletion is not yielded.
+    from your system too. An erased customer is not asked for again, so a later deletion is not yielded.
+
+    An answer may lack one of these fields, and the field may have a value. Then the customer is yielded as `Updated`.
+    Once that is acknowledged, the customer is not yielded as `Erased` any more, even if a later answer has the field,
+    and it is empty.
 
     The API's documentation does not say how an erased customer looks. A placeholder such as "Anonymised" is not
     recognised: the customer is yielded as `Updated`. A customer whom the API does not know any more is yielded as

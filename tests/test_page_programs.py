@@ -1,0 +1,344 @@
+"""The programs that people copy from the pages go on after a kill, an erasure, and false answers."""
+
+import asyncio
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import pytest
+from attrs import fields
+from processes import pointed_at
+
+from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, Timeouts, ValidationFailed
+from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.sandbox.faults import Cut
+
+PAGES = Path(__file__).parents[1] / "docs" / "pages" / "how-to"
+
+# Run a program, and kill it when it begins a line with this text for the Nth time.
+KILLER = """
+import os, signal, sys
+
+text, left = sys.argv.pop(1), int(sys.argv.pop(1))
+del sys.argv[0]
+with open(sys.argv[0]) as file:
+    source = file.read()
+numbers = [number for number, line in enumerate(source.splitlines(), 1) if line.strip().startswith(text)]
+
+
+def in_program(frame, event, argument):
+    global left
+    left -= event == "line" and frame.f_lineno in numbers
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return in_program
+
+
+sys.settrace(lambda frame, event, argument: in_program if frame.f_code.co_filename == sys.argv[0] else None)
+exec(compile(source, sys.argv[0], "exec"), {"__name__": "__main__"})
+"""
+
+
+def file_of(page: str, name: str) -> str:
+    """Return the file that a page writes by a shell block."""
+    (text,) = re.findall(
+        rf"^cat > {re.escape(name)} <<'(\w+)'\n(.*?)^\1$", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(text[1])
+
+
+# Create two people who wait in a database.
+CREATE_WAITING = """
+async def main():
+    database = sqlite3.connect("people.sqlite")
+    database.execute(TABLE)
+    people = [(1, "Karl", "Jenkins", "karl@b.example"), (2, "Ann", "Sample", "ann@b.example")]
+    with database:
+        database.executemany(
+            "INSERT OR IGNORE INTO new_people (id, first_name, last_name, email) VALUES (?, ?, ?, ?)", people
+        )
+    async with TicketSource.from_env() as ts:
+        known = {customer.id async for customer in ts.customers.list(max_items=10)}
+        await create_waiting(ts, database, known, wait=0)
+
+
+asyncio.run(main())
+"""
+
+
+def blocks_of(page: str, count: int, language: str = "python") -> str:
+    """Return the first blocks of a language of a page as one program."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL)
+    return "".join(found[:count])
+
+
+class Copy:
+    """The program of "Copy customers into a database", in a folder of its own."""
+
+    def __init__(self, box: Sandbox, folder: Path) -> None:
+        self.box, self.folder = box, folder
+        (folder / "copy_customers.py").write_text(file_of("database.md", "copy_customers.py"))
+
+    async def run(self, *killed_at: str) -> tuple[int | None, str]:
+        """Run the program to its end, or kill it at a line; return the exit code and what it printed."""
+        program = ["-c", KILLER, *killed_at] if killed_at else []
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *program, "copy_customers.py"),
+            cwd=self.folder,
+            env=pointed_at(self.box),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        return process.returncode, out.decode()
+
+    def rows(self, what: str = "*") -> list[tuple[Any, ...]]:
+        """Return the rows of the table."""
+        database = sqlite3.connect(self.folder / "box_office.sqlite")
+        try:
+            return database.execute(f"SELECT {what} FROM customers ORDER BY id").fetchall()
+        finally:
+            database.close()
+
+    def expected(self) -> list[tuple[Any, ...]]:
+        """Return the rows that the table must have."""
+        found: list[tuple[Any, ...]] = []
+        rows: list[dict[str, Any]] = self.box.customers.rows(0, len(self.box.customers))
+        for row in rows:
+            of = row["attributes"]
+            may_mail = int((of["consent"] or {}).get("email") is True and bool(of["email"]))
+            postcode = (of["address"] or {}).get("postcode")
+            found.append((row["id"], of["first_name"], of["last_name"], of["email"], postcode, may_mail))
+        return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "time"),
+    [
+        ("await prepare(", 1),
+        ("database.execute(TABLE)", 1),
+        ("database.commit()", 1),
+        ("async for change", 1),
+        ("apply(database, change)", 1),
+        ("apply(database, change)", 300),
+        ("database.commit()", 2),
+        ("await store.acknowledge_all()", 1),
+        ("apply(database, change)", 900),
+        ("await store.acknowledge_all()", 3),
+        ("print(rows", 1),
+    ],
+)
+async def test_a_copy_that_was_killed_in_its_first_run_is_made_by_the_next_run(
+    line: str, time: int, tmp_path: Path
+) -> None:
+    """No change is lost, and those of the meantime are written, wherever the program was killed."""
+    async with Sandbox(customers=1100, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        killed = await copy.run(line, str(time))
+        first, second, third = box.customers.ids(0, 3)
+        box.customers.update(first, {"last_name": "Changed"})
+        box.customers.delete([second])
+        box.customers.purge(third)
+        done = await copy.run()
+
+        assert killed == (-signal.SIGKILL, "")
+        assert done == (0, "1099 customers\n")
+        assert copy.rows() == copy.expected()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["box_office.sqlite", "customers.db"])
+async def test_a_copy_of_which_one_file_is_lost_says_so_until_the_other_is_deleted(lost: str, tmp_path: Path) -> None:
+    """A table that has only what changed since would look whole."""
+    (other,) = {"box_office.sqlite", "customers.db"} - {lost}
+    async with Sandbox(customers=30, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        await copy.run()
+        (tmp_path / lost).unlink()
+        message = f"{lost} is lost: delete {other} too, and run this again.\n"
+
+        assert [await copy.run() for _ in range(2)] == [(1, message)] * 2
+        (tmp_path / other).unlink()
+        assert await copy.run() == (0, "30 customers\n")
+        assert copy.rows() == copy.expected()
+
+
+@pytest.mark.slow
+async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(tmp_path: Path) -> None:
+    """The same holds for a record that was empty in the first run, and for a consent that changes afterwards."""
+    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
+    async with Sandbox(customers=30, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        early, late = box.customers.ids(0, 2)
+        box.customers.purge(early)
+        box.customers.overwrite(early, {"consent": yes})
+        box.customers.overwrite(late, {"consent": yes})
+        await copy.run()
+        before = dict(copy.rows("id, may_mail"))
+        box.customers.purge(late)
+        box.customers.overwrite(late, {"consent": yes})
+        await copy.run()
+        after = dict(copy.rows("id, may_mail"))
+        for consent in (no, yes):
+            box.customers.overwrite(early, {"consent": consent})
+            box.customers.overwrite(late, {"consent": consent})
+            await copy.run()
+        at_last = dict(copy.rows("id, may_mail"))
+
+        assert (before[early], before[late]) == (0, 1)
+        assert (after[early], after[late]) == (0, 0)
+        assert (at_last[early], at_last[late]) == (0, 0)
+        assert copy.rows() == copy.expected()
+
+
+@pytest.fixture(name="page")
+def _page() -> dict[str, Any]:
+    page: dict[str, Any] = {}
+    exec(blocks_of("lost-create.md", 1), page)
+    return page
+
+
+def an_empty_list(box: Sandbox) -> None:
+    """Let the list have nobody, without an error."""
+    box.fail(method="GET", path="/customers", times=None, status=200, body='{"data": [], "links": {"next": null}}')
+
+
+def a_list_that_ends_early(box: Sandbox) -> None:
+    """Let the third page be the last one."""
+    rows = box.customers.rows(200, 300)
+    body = json.dumps({"data": rows, "links": {"next": None}})
+    box.fail(method="GET", path="/customers", page=3, times=None, status=200, body=body)
+
+
+def a_list_of_empty_pages(box: Sandbox) -> None:
+    """Let the pages from the fourth on be empty, with a next page each."""
+    for page in range(4, 40):
+        body = json.dumps({"data": [], "links": {"next": f"{box.url}/customers?page={page + 1}"}})
+        box.fail(method="GET", path="/customers", page=page, times=None, status=200, body=body)
+
+
+def a_list_with_an_error(box: Sandbox) -> None:
+    """Let the second page not be there."""
+    box.fail(method="GET", path="/customers", page=2, times=None, status=501)
+
+
+def client_of(box: Sandbox) -> TicketSource:
+    """Return a client without a rate limit."""
+    return TicketSource(box.api_key, base_url=box.url, rate_limit=None)
+
+
+def posts(box: Sandbox) -> int:
+    """Count the creates that were sent."""
+    return sum(request.method == "POST" for request in box.requests)
+
+
+@pytest.mark.parametrize("spoil", [an_empty_list, a_list_that_ends_early, a_list_of_empty_pages, a_list_with_an_error])
+@pytest.mark.parametrize("cut", ["before", "after_write"])
+async def test_nobody_is_created_again_while_the_list_is_not_complete(
+    page: dict[str, Any], spoil: Callable[[Sandbox], None], cut: Cut
+) -> None:
+    """An empty list, and one that ends too early, look like lists in which the customer is not."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins", email="karl.jenkins@example.com")
+    async with Sandbox(640, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.fail(method="POST", path="/customers", cut=cut)
+        spoil(box)
+        with pytest.raises(page["PerhapsCreated"]):
+            await page["create_once"](ts, draft, known, wait=0)
+        with pytest.raises(page["PerhapsCreated"]):
+            await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert posts(box) == 1
+        assert len(box.customers) == (641 if cut == "after_write" else 640)
+
+
+async def test_a_customer_who_was_deleted_meanwhile_makes_no_list_incomplete(page: dict[str, Any]) -> None:
+    """They are asked for by id. Without any known customer nobody is created again."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.customers.delete(known[:3])
+        with pytest.raises(page["PerhapsCreated"], match="not complete"):
+            await page["create_once"](ts, draft, (), perhaps_created=True, wait=0)
+        created = await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert (created.last_name, len(box.customers)) == ("Jenkins", 38)
+
+
+async def test_a_create_that_is_refused_is_not_one_that_perhaps_took_effect(page: dict[str, Any]) -> None:
+    """The error of the second create says so, too."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        box.fail(method="POST", path="/customers", status=422, times=2)
+        for perhaps_created in (False, True):
+            with pytest.raises(ValidationFailed):
+                await page["create_once"](ts, draft, box.customers.ids(0), perhaps_created=perhaps_created, wait=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE'])
+@pytest.mark.parametrize("time", [1, 2])
+async def test_a_program_that_is_killed_creates_nobody_twice(line: str, time: int, tmp_path: Path) -> None:
+    """It is killed before a create, or when it has created somebody and not noted it. Then it runs to its end."""
+    program = blocks_of("lost-create.md", 2) + CREATE_WAITING
+    (tmp_path / "program.py").write_text(program)
+    async with Sandbox(40, rate_limit=None) as box:
+        for killed_at in ([line, str(time)], []):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *(["-c", KILLER, *killed_at] if killed_at else []), "program.py"),
+                cwd=tmp_path,
+                env=pointed_at(box),
+            )
+            await process.wait()
+
+        created: list[dict[str, Any]] = box.customers.rows(40, 50)
+        assert process.returncode == 0
+        assert sorted(row["attributes"]["email"] for row in created) == ["ann@b.example", "karl@b.example"]
+
+
+async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when they are erased, nor when a consent of the empty record changes later."""
+    program = blocks_of("crm.md", 1)
+    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(30, rate_limit=None) as box:
+        monkeypatch.setenv("TICKETSOURCE_API_KEY", box.api_key)
+        monkeypatch.setenv("TICKETSOURCE_BASE_URL", box.url)
+        (erased,) = box.customers.ids(0, 1)
+        written: list[Any] = []
+        definitions, loop = program.split("async with", 1)
+        page: dict[str, Any] = {}
+        exec(f"{definitions}\nasync def sync():\n" + indent(f"async with{loop}", "    "), page)
+        page["write_to_crm"] = lambda customer_id, values: written.append((customer_id, values))
+        box.customers.overwrite(erased, {"consent": yes})
+        await page["sync"]()
+        box.customers.purge(erased)
+        for consent in (yes, no, yes):
+            box.customers.overwrite(erased, {"consent": consent})
+            await page["sync"]()
+
+    values = [values for customer_id, values in written if customer_id == erased]
+    assert [each and each["consent"] for each in values] == [True, None, False, False]
+
+
+def test_the_page_about_timeouts_names_each_setting_with_its_default() -> None:
+    """A setting that is new, or has another default, needs another row."""
+    rows = re.findall(
+        r"^\| `(Timeouts|RetryPolicy)\.(\w+)` \| (\S+) \|", (PAGES / "timeouts.md").read_text(), re.MULTILINE
+    )
+    said = {(kind, name): None if value == "None" else float(value) for kind, name, value in rows}
+    settings = [
+        (kind.__name__, field.name, field.default) for kind in (Timeouts, RetryPolicy) for field in fields(kind)
+    ]
+
+    assert said == {(kind, name): default for kind, name, default in settings}
