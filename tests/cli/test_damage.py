@@ -207,6 +207,21 @@ def test_a_line_break_is_accepted_only_in_an_address(column: str) -> None:
     assert breakage("address_line_1", "Old", "New\nb") == ""
 
 
+@pytest.mark.parametrize("new", ["02-Jan", "2-Jan-26", "Jan-26", "2026-01-02", "02/01/2026", "2026-01-02 00:00:00", "12:30"])
+@pytest.mark.parametrize("old", ["", "CF9 3BU"])
+def test_a_day_is_refused_in_columns_that_never_have_one(old: str, new: str) -> None:
+    """Excel makes a day of a postcode such as 2-JAN, and of a name such as May 1."""
+    for column in ("address_postcode", "title", "first_name", "last_name", "membership_identifier"):
+        assert "a day or a time" in breakage(column, old, new)
+    assert breakage("address_line_1", "Old", new) == ""
+
+
+@pytest.mark.parametrize("postcode", ["46054", "00-950", "1000-205", "100-0001", "AB12 3CD", "MA1 2RC", "D02 AF30"])
+def test_a_postcode_of_any_country_is_not_a_day(postcode: str) -> None:
+    """None of them is refused."""
+    assert breakage("address_postcode", "CF9 3BU", postcode) == ""
+
+
 @pytest.mark.parametrize(
     ("column", "new"),
     [

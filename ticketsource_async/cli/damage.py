@@ -257,6 +257,8 @@ def _is_with_marks(old: str, new: str) -> bool:
     return bool(reached >> len(new) & 1)
 
 
+_NAMES: Final = ("title", "first_name", "last_name")
+_NEVER_A_DAY: Final = (*_NAMES, "address_postcode", "membership_identifier")
 _TEXT_THERE: Final = "format the column as text in the spreadsheet, and correct the cell"
 _COMPUTE: Final = "Open the file in Excel, or in LibreOffice with Ctrl+Shift+F9, and save it"
 _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
@@ -284,7 +286,7 @@ _BROKEN: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
         f": a spreadsheet computed it as a formula; {_TEXT_THERE}",
     ),
     (
-        lambda column, new: column == "membership_identifier" and _DAY_OR_TIME.fullmatch(new),
+        lambda column, new: column in _NEVER_A_DAY and _DAY_OR_TIME.fullmatch(new),
         f", a day or a time: {_TEXT_THERE}",
     ),
 )
@@ -349,7 +351,6 @@ _MISREAD: Final = re.compile(f"[ÂÃÄÅÎÏÐÑ][{_SECOND_BYTES}]|â€|[√├
 _MARK_AT_A_LETTER: Final = re.compile(r"[^\W\d_]\?|\?[^\W\d_]")
 _MARK_IN_A_WORD: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 _HTML: Final = re.compile(r"&(?:[a-z]{2,8}[0-9]{0,2}|#[0-9]{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
-_NAMES: Final = ("title", "first_name", "last_name")
 _NOTHING: Final = ("nan", "NaN", "NaT", "None", "null", "NULL", "<NA>", "undefined")
 _A_NUMBER: Final = "looks like a number that a spreadsheet made of a text"
 _ODD: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
