@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pagination",
         "bulk",
         "sync",
+        "failed_branches",
         "reports",
         "resources",
         "listings",

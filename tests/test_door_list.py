@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from halls import Rows, answer_with, answer_without_end, desk_of, first_date, rows_of
 from loops import our_tasks
-from mocked import ONCE
 
 from ticketsource_async import (
     AccessBlocked,
@@ -31,12 +31,6 @@ async def _hall() -> AsyncIterator[Sandbox]:
         yield hall
 
 
-@pytest.fixture(name="desk")
-async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
-        yield desk
-
-
 @pytest.fixture(name="date")
 async def _date(hall: Sandbox, desk: TicketSource) -> str:
     """Return the id of a date."""
@@ -47,12 +41,9 @@ async def _date(hall: Sandbox, desk: TicketSource) -> str:
     raise AssertionError
 
 
-async def bookings_of(hall: Sandbox, desk: TicketSource, date: str) -> list[dict[str, Any]]:
+async def bookings_of(hall: Sandbox, date: str) -> Rows:
     """Return the rows of the bookings for a date as the API sends them."""
-    listed = await desk.paginate(f"/dates/{date}/bookings").collect()
-    hall.requests.clear()
-    rows: list[dict[str, Any]] = json.loads(json.dumps(listed, default=float))
-    return rows
+    return await rows_of(hall, f"/dates/{date}/bookings")
 
 
 def paths(hall: Sandbox) -> Counter[str]:
@@ -67,7 +58,7 @@ def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
 
 async def test_everybody_who_has_booked_is_there_with_their_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """A customer with several bookings is asked for once, and each booking has a row."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     made: list[tuple[int, int]] = []
 
     found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
@@ -108,7 +99,7 @@ async def test_notes_of_staff_come_with_every_booking_of_their_customer(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """If they are asked for."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     twice = hall.customers.ids()[0]
     await desk.notes.create(twice, NoteDraft(description="Wheelchair", created_by="Sam"))
 
@@ -150,10 +141,10 @@ async def test_more_than_a_hundred_failures_in_a_row_leave_everybody_on_the_list
     """Each has the reference, and says that seats and customer could not be read."""
     async with (
         Sandbox(customers=130, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
-        TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(hall) as desk,
     ):
         (date,) = [date.id async for event in desk.events.list() async for date in desk.events.list_dates(event)]
-        rows = await bookings_of(hall, desk, date)
+        rows = await bookings_of(hall, date)
         for row in rows:
             hall.fail(path=f"/bookings/{row['id']}/seats", status=500)
         for customer_id in hall.customers.ids():
@@ -186,7 +177,7 @@ async def test_odd_seats_are_told_in_the_row_of_their_booking(
     hall: Sandbox, desk: TicketSource, date: str, body: object, remark: str | None
 ) -> None:
     """All other rows are as they were."""
-    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    odd = (await bookings_of(hall, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", status=200, body=json.dumps(body), times=None)
 
     found = by_booking((await desk.reports.door_list(date)).entries)
@@ -198,8 +189,8 @@ async def test_odd_seats_are_told_in_the_row_of_their_booking(
 
 async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """What came before is there."""
-    odd = (await bookings_of(hall, desk, date))[3]["id"]
-    endless(
+    odd = (await bookings_of(hall, date))[3]["id"]
+    answer_without_end(
         hall,
         f"/bookings/{odd}/seats",
         [{"id": "sea-1", "type": "seat", "attributes": {"is_booked": True, "is_cancelled": False}}],
@@ -210,23 +201,10 @@ async def test_seats_whose_list_goes_on_for_ever_are_told(hall: Sandbox, desk: T
     assert (entry.lacking, entry.places, entry.seats_in_words) == (("seats",), None, "1 place")
 
 
-def endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
-    """Let a list have these rows, and then empty pages without end."""
-    for number in range(1, 20):
-        body = json.dumps({"data": rows if number == 1 else [], "links": {"next": f"?page={number + 1}"}})
-        hall.fail(path=path, status=200, body=body)
-
-
-async def served(hall: Sandbox, desk: TicketSource, date: str, rows: list[Any], **how: Any) -> None:
-    """Let the bookings for a date be these."""
-    body = json.dumps({"data": rows, "links": {"next": None}})
-    hall.fail(path=f"/dates/{date}/bookings", status=200, body=body, times=None, **how)
-
-
 async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """As when somebody books while the pages are read."""
-    rows = await bookings_of(hall, desk, date)
-    await served(hall, desk, date, [*rows[:3], rows[0], rows[2]])
+    rows = await bookings_of(hall, date)
+    answer_with(hall, f"/dates/{date}/bookings", [*rows[:3], rows[0], rows[2]])
 
     found = await desk.reports.door_list(date)
 
@@ -238,8 +216,9 @@ async def test_a_booking_that_cannot_be_read_is_counted_and_the_others_are_there
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The list says that people are missing."""
-    rows = await bookings_of(hall, desk, date)
-    await served(hall, desk, date, [rows[0], {"type": "booking", "id": None}, {**rows[1], "attributes": None}, rows[2]])
+    rows = await bookings_of(hall, date)
+    odd = [{"type": "booking", "id": None}, {**rows[1], "attributes": None}]
+    answer_with(hall, f"/dates/{date}/bookings", [rows[0], *odd, rows[2]])
 
     found = await desk.reports.door_list(date)
 
@@ -257,9 +236,9 @@ async def test_a_booking_whose_link_leads_to_no_customer_is_there(
     hall: Sandbox, desk: TicketSource, date: str, link: object, lacking: tuple[str, ...]
 ) -> None:
     """It has its reference and its seats."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     rows[0]["links"]["customer"] = link
-    await served(hall, desk, date, rows[:2])
+    answer_with(hall, f"/dates/{date}/bookings", rows[:2])
 
     entry = by_booking((await desk.reports.door_list(date, notes=True)).entries)[rows[0]["id"]]
 
@@ -273,8 +252,8 @@ async def test_a_list_of_bookings_that_goes_on_for_ever_is_told_as_incomplete(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The people on the pages before are there."""
-    rows = await bookings_of(hall, desk, date)
-    endless(hall, f"/dates/{date}/bookings", rows[:3])
+    rows = await bookings_of(hall, date)
+    answer_without_end(hall, f"/dates/{date}/bookings", rows[:3])
 
     found = await desk.reports.door_list(date)
 
@@ -310,7 +289,7 @@ async def test_a_performance_that_cannot_be_read_costs_nobody_their_row(
 
 async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall: Sandbox, date: str) -> None:
     """Which is complete."""
-    await served(hall, desk, date, [])
+    answer_with(hall, f"/dates/{date}/bookings", [])
     made: list[tuple[int, int]] = []
 
     found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
@@ -340,7 +319,7 @@ async def test_what_concerns_all_ends_the_list(
     hall: Sandbox, desk: TicketSource, date: str, how: dict[str, Any], error: type[Exception]
 ) -> None:
     """No task is left."""
-    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    odd = (await bookings_of(hall, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", **how)
     before = our_tasks()
 
@@ -356,6 +335,57 @@ async def test_bookings_that_cannot_be_listed_are_an_error(hall: Sandbox, desk: 
 
     with pytest.raises(ServerError):
         await desk.reports.door_list(date)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"body": "<html>"}, {"status": 404}])
+async def test_a_later_page_of_bookings_that_fails_costs_only_the_people_after_it(fault: dict[str, Any]) -> None:
+    """The others are on the list, with their seats. The list says that people may be missing."""
+    async with (
+        Sandbox(customers=20, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
+        desk_of(hall) as desk,
+    ):
+        _, date, rows = await first_date(hall)
+        hall.fail(path=f"/dates/{date}/bookings", page=2, times=None, **fault)
+
+        found = await desk.reports.door_list(date)
+
+    assert {entry.booking.id for entry in found.entries} == {row["id"] for row in rows[:100]}
+    assert all(entry.seats_in_words and entry.name for entry in found.entries)
+    assert (found.ended, found.missing_bookings, found.is_complete) == ("page 2 could not be read", 0, False)
+    assert found.warnings == (
+        "People may be missing: the list of bookings could not be read to its end (page 2 could not be read).",
+    )
+    assert [f"/dates/{date}/bookings" in str(error) for error in found.failures()] == [True]
+    assert "NOT COMPLETE" in found.reminder
+
+
+async def test_a_refused_key_ends_the_list_also_on_a_later_page() -> None:
+    """It would be refused for all calls."""
+    async with (
+        Sandbox(customers=20, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
+        desk_of(hall) as desk,
+    ):
+        _, date, _ = await first_date(hall)
+        hall.fail(path=f"/dates/{date}/bookings", page=2, status=401)
+
+        with pytest.raises(AuthenticationFailed):
+            await desk.reports.door_list(date)
+
+
+async def test_a_later_page_of_seats_that_fails_costs_only_the_seats_after_it(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """A group can have more seats than a page has rows."""
+    odd = (await bookings_of(hall, date))[3]["id"]
+    seat = {"id": "sea-1", "type": "seat", "attributes": {"is_booked": True, "is_cancelled": False}}
+    body = json.dumps({"data": [seat], "links": {"next": "?page=2"}})
+    hall.fail(path=f"/bookings/{odd}/seats", page=1, status=200, body=body, times=None)
+    hall.fail(path=f"/bookings/{odd}/seats", page=2, status=500)
+
+    entry = by_booking((await desk.reports.door_list(date)).entries)[odd]
+
+    assert (entry.lacking, entry.places, entry.seats_in_words) == (("seats",), None, "1 place")
+    assert entry.remarks[-1] == "some seats could not be read"
 
 
 async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: TicketSource, date: str) -> None:

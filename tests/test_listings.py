@@ -10,8 +10,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, cast
 
-import aiohttp
 import pytest
+from halls import answer_with, desk_of, rows_of
 from loops import our_tasks, read_until_it_raises, until
 from mocked import ONCE
 
@@ -47,12 +47,6 @@ START = StartFilter.between(date(2026, 1, 10), date(2026, 1, 20))
 async def _hall() -> AsyncIterator[Sandbox]:
     async with Sandbox(customers=30, events=12, dates_per_event=4, bookings_per_date=3, rate_limit=None) as hall:
         yield hall
-
-
-@pytest.fixture(name="desk")
-async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
-        yield desk
 
 
 def ids(row: tuple[Event, EventDate, Booking]) -> tuple[str, str, str]:
@@ -209,7 +203,7 @@ async def test_a_branch_that_fails_on_a_later_page_gives_none_of_its_rows() -> N
     """The rows of a branch are all there or none is: its first page is not taken for all of it."""
     async with (
         Sandbox(customers=30, events=3, dates_per_event=1, bookings_per_date=150, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         second = (await desk.events.list().collect())[1]
         (its_date,) = await desk.events.list_dates(second).collect()
@@ -227,7 +221,7 @@ async def test_an_error_of_many_branches_names_a_few_and_keeps_a_bounded_number(
     """Of 30 failed branches the message names 20 and counts the rest; the error itself has them all."""
     async with (
         Sandbox(customers=5, events=200, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         gone = [event.id for event in await desk.events.list().collect()][::6][:30]
         for event_id in gone:
@@ -248,7 +242,7 @@ async def test_the_error_stays_small_however_many_branches_fail_and_however_long
     story = {"code": "not_found", "detail": "x" * 400}
     async with (
         Sandbox(customers=5, events=1010, dates_per_event=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         for event in await desk.events.list().collect():
             box.fail(path=f"/events/{event.id}/dates", status=404, body=json.dumps({"errors": [story] * 20}))
@@ -374,23 +368,55 @@ async def test_an_error_of_somebody_elses_code_is_no_failure_of_a_branch() -> No
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
-async def test_a_list_of_events_that_fails_ends_the_listing_after_the_rows_of_what_had_begun(listing: str) -> None:
-    """The second page of events fails: the rows of the first page come, then that error, with what failed before."""
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [({"status": 500}, "ServerError"), ({"body": "<html>"}, "InvalidResponse"), ({"status": 404}, "NotFound")],
+)
+async def test_a_later_page_of_events_that_fails_costs_only_the_events_after_it(
+    listing: str, fault: dict[str, Any], kind: str
+) -> None:
+    """The rows of the first page come. Then one error names the rest of the list, and what failed before."""
     async with (
         Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         first = await desk.events.list().first()
         assert first is not None
         box.fail(path=f"/events/{first.id}/dates", status=404)
-        box.fail(path="/events", page=2, status=500)
+        box.fail(path="/events", page=2, times=None, **fault)
+        failed: list[FailedBranch] = []
 
         seen, error = await read_until_it_raises(getattr(desk, listing)())
+        box.fail(path=f"/events/{first.id}/dates", status=404)
+        taken = [row async for row in getattr(desk, listing)(on_branch_error=failed.append)]
 
-    assert isinstance(error, ServerError)
-    assert error.path == "/events"
-    assert len(seen) == 99
-    assert first.id in error.__notes__[0]
+    assert isinstance(error, BranchesFailed)
+    assert [branch["error"] for branch in error.branches] == ["NotFound", kind]
+    assert "the rest of the list of events could not be read: GET /events" in str(error)
+    assert len(seen) == len(taken) == 99
+    assert [(one.event, one.is_end, one.is_row) for one in failed] == [(first, False, False), (None, True, False)]
+
+
+@pytest.mark.parametrize("listing", ["programme", "all_bookings"])
+@pytest.mark.parametrize(
+    ("page", "fault", "kind", "rows"),
+    [(1, {"status": 500}, ServerError, 0), (2, {"status": 401}, AuthenticationFailed, 100)],
+)
+async def test_a_list_of_events_ends_the_listing_if_nothing_of_it_or_nothing_at_all_can_be_read(
+    listing: str, page: int, fault: dict[str, Any], kind: type[Exception], rows: int
+) -> None:
+    """If the first page fails, no event is known. A refused key is refused everywhere."""
+    async with (
+        Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
+        desk_of(box) as desk,
+    ):
+        box.fail(path="/events", page=page, **fault)
+        failed: list[FailedBranch] = []
+
+        seen, error = await read_until_it_raises(getattr(desk, listing)(on_branch_error=failed.append))
+
+    assert isinstance(error, kind)
+    assert (len(seen), failed) == (rows, [])
 
 
 @pytest.mark.parametrize(("listing", "concurrency"), [("programme", 1), ("all_bookings", 1), ("all_bookings", 8)])
@@ -398,7 +424,7 @@ async def test_a_hundred_failures_in_a_row_are_no_longer_of_one_branch(listing: 
     """A server under repair is not asked ten thousand times; what the API says is gone does not count."""
     async with (
         Sandbox(customers=5, events=300, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         events = await desk.events.list().collect()
         for event in events[20:180]:
@@ -547,13 +573,7 @@ async def test_one_row_that_cannot_be_read_costs_no_other(desk: TicketSource, ha
     event, event_date, _ = everything[0]
     odd = {"id": None, "type": "what", "attributes": None}
     for path in ("/events", f"/events/{event.id}/dates", f"/dates/{event_date.id}/bookings"):
-        url = f"{hall.url}{path}?page=1&per_page=100"
-        async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {hall.api_key}"}) as http,
-            http.get(url) as response,
-        ):
-            document = await response.json()
-        hall.fail(path=path, status=200, body=json.dumps({**document, "data": [odd, *document["data"]]}))
+        answer_with(hall, path, [odd, *await rows_of(hall, path)])
     failed: list[FailedBranch] = []
 
     rows = [row async for row in desk.all_bookings(concurrency=concurrency, on_branch_error=failed.append)]

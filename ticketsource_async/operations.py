@@ -15,7 +15,7 @@ from ticketsource_async._wire.sender import Sender
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.listings import FailedBranch
+from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.models import UNSET, Booking, Event, EventDate, Record, StartFilter, Unset, Venue
 from ticketsource_async.models.base import check_model
 from ticketsource_async.pagination import Pager
@@ -96,15 +96,15 @@ class Operations:
         """Return each date of the programme with its event and venue; the venue is None if the API names none.
 
         `concurrency` events are read at a time. If the dates of an event cannot be read, the event has no rows. If a
-        venue cannot be read, its dates have None as venue but still have their `venue_id`. Pass `on_branch_error` to
-        get each of these failures in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all
-        rows and names them.
+        venue cannot be read, its dates have None as venue but still have their `venue_id`. If a later page of the list
+        of events cannot be read, the events after it have no rows. Pass `on_branch_error` to get each of these failures
+        in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all rows and names them.
 
-        An error that concerns all events ends the listing after the rows before it. These are a failure of the list of
-        events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong setting, any error that
-        is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API itself restarts that
-        count, because it shows that the API works. The error has a note that names its event. If you may leave the loop
-        early, use `contextlib.aclosing`.
+        An error that concerns all events ends the listing after the rows before it. These are a failure of the first
+        page of the list of events, a refused key, a wall, the rate limit, no connection, a closed client, a wrong
+        setting, any error that is no `TicketSourceError`, and the last of a hundred failures in a row. A 404 of the API
+        itself restarts that count, because it shows that the API works. The error has a note that names its event. If
+        you may leave the loop early, use `contextlib.aclosing`.
 
         Requests: the pages of GET /events. For each event the pages of its dates and, if `start` keeps any date, of its
         venues. GET /venues/{id} for each venue that is not among them.

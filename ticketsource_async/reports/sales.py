@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import define, field, frozen
 
+from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.models import Booking, BookingLine, Event, EventDate, Venue
 from ticketsource_async.reports.lost import Lost, lost_by
 from ticketsource_async.reports.seating import state_of
 from ticketsource_async.reports.sums import Sums
 
 if TYPE_CHECKING:
-    from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
+    from ticketsource_async.listings import SeatsOfBooking, Sold
 
 By = Literal["date", "event", "day", "month", "sold-day"]
 """What a row stands for: a performance, an event, a day or a month of performances, or a day of sale."""
@@ -101,7 +102,7 @@ class Sales:
     rows: tuple[SalesRow, ...]
     method_totals: tuple[SalesRow, ...]
     total: SalesRow
-    failed: "tuple[FailedBranch, ...]"
+    failed: tuple[FailedBranch, ...]
     repeated: int
     categories: tuple[str | None, ...]
     """The price categories of all seats in alphabetical order. None, for seats without a category, is the last."""
@@ -167,8 +168,8 @@ def _as_written(moment: datetime) -> datetime:
 class SalesTally:
     """The sales that you add; `result` returns the rows.
 
-    `read` counts the performances that could be read. The tally keeps the sums of each row and the id of each booking,
-    but no booking.
+    `read` counts the performances whose bookings could be read. The tally keeps the sums of each row and the id of each
+    booking, but no booking.
     """
 
     def __init__(self, by: By = "date", *, payment_methods: bool = False, seats: bool = False) -> None:
@@ -195,7 +196,7 @@ class SalesTally:
 
     def add(self, sold: "Sold") -> None:
         """Add a performance with its bookings. A booking that was added before does not count again."""
-        self.read += 1
+        self.read += all(failed.is_end or lost_by(failed) != "performance" for failed in sold.failed)
         group = self._see(sold.event, sold.date, sold.venue)
         for booking in sold.bookings:
             if booking.id in self._bookings:
@@ -206,7 +207,7 @@ class SalesTally:
         for failed in sold.failed:
             self.add_failed(failed)
 
-    def add_failed(self, failed: "FailedBranch") -> None:
+    def add_failed(self, failed: FailedBranch) -> None:
         """Add a branch that could not be read. Sums that need it become None."""
         self._failed.append(failed)
         self._all.lost.add(failed)
