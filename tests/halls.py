@@ -50,3 +50,10 @@ def answer_without_end(hall: Sandbox, path: str, rows: list[Any]) -> None:
     for number in range(1, 15):
         body = json.dumps({"data": rows if number == 1 else [], "links": {"next": f"?page={number + 1}"}})
         hall.fail(path=path, page=number, status=200, body=body, times=None)
+
+
+def fail_after(hall: Sandbox, path: str, rows: list[Any], **fault: Any) -> None:
+    """Let a list have these rows on its first page from now on, and let its second page fail."""
+    body = json.dumps({"data": rows, "links": {"next": "?page=2"}})
+    hall.fail(path=path, page=1, status=200, body=body, times=None)
+    hall.fail(path=path, page=2, times=None, **fault)
