@@ -78,7 +78,7 @@ def sales(
 
     Gross, discounts, fees, VAT of fees and net are for tickets. Refunds are taken off. The column `refunds` shows them
     as negative amounts: do not take them off again. Donations and other sales, such as SUNDRY, have columns of their
-    own. Their refunds are taken off, too.
+    own. Their refunds are taken off, too. Their fees are in no column.
 
     If an amount is missing, or a refund has a positive amount, the sum is empty, and the column `missing` says why. If
     a performance or a booking cannot be read, the sums of its row and the total are empty, stderr names it, and the

@@ -41,7 +41,7 @@ class SalesRow:
     `gross`, `discounts`, `fees`, `fee_vat` and `net` are sums over the lines of type "TICKETS", after refunds.
     `refunds` is the gross of the refunds among these lines: it is negative, and `gross` includes it. `donations` is the
     gross of the lines of type "DONATION", and `other` of all other types, which `other_types` names. Both are after
-    refunds, too.
+    refunds, too. The fees of these lines are in no sum.
 
     A line is a refund if the API says so. If the API does not say whether a negative line is a refund, `refunds` is
     None. If it says that a positive line is one, every sum with this line is None.
