@@ -377,7 +377,7 @@ async def test_people_see_a_table_on_a_terminal(shows: Sandbox) -> None:
 
     assert (code, claimed) == (0, 0)
     assert "day         donor" in shown
-    assert "amount  gift aid  booking" in shown
+    assert "amount  gift aid  ref" in shown
     assert "donor" in schedule
     assert "postcode  date" in schedule
 

@@ -126,13 +126,13 @@ class _Group:
     seats: dict[str | None, SeatCount] = field(factory=dict)
     lost: Lost = field(factory=Lost)
 
-    def see_event(self, event: Event) -> None:
-        """Note an event of this row."""
+    def add_event(self, event: Event) -> None:
+        """Add an event of this row."""
         self.events[event.id] = event.name
         if self.archived is not True:
             self.archived = self.archived if event.archived is False else event.archived
 
-    def see_performance(self, event_date: EventDate, venue: Venue | None) -> None:
+    def add_performance(self, event_date: EventDate, venue: Venue | None) -> None:
         """Count a performance of this row."""
         self.performances += 1
         self.cancelled += event_date.cancelled is True
@@ -197,7 +197,7 @@ class SalesTally:
     def add(self, sold: "Sold") -> None:
         """Add a performance with its bookings. A booking that was added before does not count again."""
         self.read += all(failed.is_end or lost_by(failed) != "performance" for failed in sold.failed)
-        group = self._see(sold.event, sold.date, sold.venue)
+        group = self._group_of(sold.event, sold.date, sold.venue)
         for booking in sold.bookings:
             if booking.id in self._bookings:
                 self._repeated += 1
@@ -213,10 +213,10 @@ class SalesTally:
         self._all.lost.add(failed)
         if (kind := lost_by(failed)) is not None and failed.event is not None and self._by != "sold-day":
             if failed.date is not None:
-                self._see(failed.event, failed.date, None).lost.counts[kind] += 1
+                self._group_of(failed.event, failed.date, None).lost.counts[kind] += 1
             elif self._by == "event":
                 group = self._group(failed.event.id)
-                group.see_event(failed.event)
+                group.add_event(failed.event)
                 group.lost.counts[kind] += 1
 
     def add_seats(self, found: "SeatsOfBooking") -> None:
@@ -236,7 +236,7 @@ class SalesTally:
             found = self._groups[key] = _Group(day=key if isinstance(key, date) else None)
         return found
 
-    def _see(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
+    def _group_of(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
         """Count a performance once, and return the group of its row. By day of sale, all share one group."""
         key: object = event_date.id if self._by == "date" else event.id
         if self._by in ("day", "month"):
@@ -244,13 +244,13 @@ class SalesTally:
             key = key.replace(day=1) if isinstance(key, date) and self._by == "month" else key
         group = self._all if self._by == "sold-day" else self._group(key)
         if self._by == "event":
-            group.see_event(event)
+            group.add_event(event)
         if event_date.id not in self._dates:
             self._dates.add(event_date.id)
-            self._all.see_performance(event_date, None)
+            self._all.add_performance(event_date, None)
             if group is not self._all:
-                group.see_event(event)
-                group.see_performance(event_date, venue)
+                group.add_event(event)
+                group.add_performance(event_date, venue)
                 group.date_id = event_date.id if self._by == "date" else None
         return group
 
