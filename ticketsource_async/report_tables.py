@@ -157,6 +157,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
     seats = _seats(sales) if with_seats else []
+    of_all = seats[:3] if any(seats[2].get(row) for row in sales.rows if seats) else seats[:2]
     subject: tuple[Shown, ...] = {
         "date": (Shown("start"),),
         "event": (Shown("first start"),),
@@ -165,7 +166,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
         *subject,
         *((Shown("payment method"),) if methods else ()),
         Shown("bookings"),
-        *map(_shown_seats, seats[:2]),
+        *map(_shown_seats, of_all),
         *_SHOWN_SUMS[:3],
         *map(_shown_seats, seats[3:]),
         *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in sales.rows) else ()),
@@ -258,7 +259,7 @@ def _shortened(heading: str, number: int) -> str:
 
 
 def _shown_seats(column: Column[SalesRow]) -> Shown:
-    return Shown(column.name.removeprefix("seats_"), (column.name,))
+    return Shown(column.name.replace("seats_", "seats "), (column.name,))
 
 
 # Door lists
