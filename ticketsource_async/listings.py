@@ -143,14 +143,27 @@ class SeatsOfBooking:
 def seats_of_bookings(
     sender: Sender, booking_ids: Iterable[str], concurrency: int
 ) -> AsyncGenerator[SeatsOfBooking, None]:
-    """Return the seats of these bookings; `concurrency` lists are read at a time."""
+    """Return the seats of these bookings; `concurrency` lists are read at a time.
+
+    After a hundred failures in a row no more seats are requested: each of the other bookings is a failed branch.
+    """
     branches, bookings = _Branches(), Bookings(sender, "bulk")
+    may_request = True
 
     async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
-        found = await branches.rows(
-            lambda odd: bookings.list_seats(booking_id, on_invalid=odd), None, booking_id=booking_id
-        )
-        return [SeatsOfBooking(booking_id, *_or_nothing(found))]
+        nonlocal may_request
+        error = TicketSourceError(f"No request was made, since {_MOST_IN_A_ROW} lists before could not be read.")
+        if may_request:
+            try:
+                found = await branches.rows(
+                    lambda odd: bookings.list_seats(booking_id, on_invalid=odd), None, booking_id=booking_id
+                )
+                return [SeatsOfBooking(booking_id, *_or_nothing(found))]
+            except TicketSourceError as last:
+                if concerns_all(last):
+                    raise
+                may_request, error = False, last.with_traceback(None)
+        return [SeatsOfBooking(booking_id, (), [FailedBranch(None, None, None, error, booking_id)])]
 
     return in_order(_each(booking_ids), seats_of, concurrency)
 

@@ -11,6 +11,7 @@ import pytest
 from halls import answer_with, answer_without_end, fail_after, first_date, rows_of
 
 from ticketsource_async import (
+    AuthenticationFailed,
     Booking,
     BranchesFailed,
     InvalidID,
@@ -249,6 +250,37 @@ async def test_seats_that_cannot_be_read_are_named(desk: TicketSource, hall: San
     assert (sales.total.seats, sales.total.missing) == (None, "without the seats of 1 booking")
     assert sales.total.gross is not None
     assert f"the list of seats of booking {booking[2].id} could not be read" in str(sales.failed[0])
+
+
+async def test_seats_that_fail_a_hundred_times_in_a_row_cost_no_sum_and_are_not_requested_any_more(
+    desk: TicketSource, hall: Sandbox
+) -> None:
+    """A box office may have a hundred thousand bookings. The money was read before, and each booking is named."""
+    ids = [booking.id async for _, _, booking in desk.all_bookings()]
+    for booking_id in ids:
+        hall.fail(path=f"/bookings/{booking_id}/seats", status=501, times=None)
+    hall.requests.clear()
+
+    sales = await desk.reports.sales(seats=True, concurrency=1)
+
+    assert len(ids) == 42 * 3
+    assert sum("/seats" in request.path for request in hall.requests) == 100
+    assert sales.total.gross is not None
+    assert (sales.total.seats, sales.total.missing) == (None, "without the seats of 126 bookings")
+    assert [failed.booking_id for failed in sales.failed] == ids
+    assert str(sales.failed[-1]) == (
+        f"the list of seats of booking {ids[-1]} could not be read: "
+        "No request was made, since 100 lists before could not be read."
+    )
+
+
+async def test_a_refused_key_ends_the_sales_also_while_seats_are_read(desk: TicketSource, hall: Sandbox) -> None:
+    """It would be refused for all other calls."""
+    _, _, rows = await first_date(hall)
+    hall.fail(path=f"/bookings/{rows[0]['id']}/seats", status=401)
+
+    with pytest.raises(AuthenticationFailed):
+        await desk.reports.sales(seats=True)
 
 
 async def test_what_concerns_all_is_raised(desk: TicketSource, hall: Sandbox) -> None:

@@ -200,6 +200,8 @@ class Reports(Resource):
     ) -> None:
         """Read the seats of all bookings of a tally, and call `on_booking` with the seats of each.
 
+        Seats that cannot be read raise nothing. After a hundred failures in a row no more seats are requested.
+
         Requests: for each booking the pages of GET /bookings/{id}/seats.
         """
         check_whole("concurrency", concurrency, error=ValueError)
