@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from agency import WORKERS
+from halls import desk_of
 from loops import VirtualLoop
 from mocked import KEY, ONCE, MockedAPI
 from servers import PostgresServer, RabbitServer, RedisServer, TrytonServer
@@ -71,6 +72,13 @@ def _api() -> Iterator[MockedAPI]:
     api = MockedAPI()
     with api:
         yield api
+
+
+@pytest.fixture(name="desk")
+async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
+    """Yield a client for the sandbox that the test file has as `hall`."""
+    async with desk_of(hall) as desk:
+        yield desk
 
 
 @pytest.fixture(name="mocked")

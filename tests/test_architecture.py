@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pagination",
         "bulk",
         "sync",
+        "failed_branches",
         "reports",
         "resources",
         "listings",

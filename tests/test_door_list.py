@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from halls import Rows, answer_with, answer_without_end, desk_of, fail_after, rows_of
 from loops import our_tasks
-from mocked import ONCE
 
 from ticketsource_async import (
     AccessBlocked,
@@ -31,12 +31,6 @@ async def _hall() -> AsyncIterator[Sandbox]:
         yield hall
 
 
-@pytest.fixture(name="desk")
-async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
-        yield desk
-
-
 @pytest.fixture(name="date")
 async def _date(hall: Sandbox, desk: TicketSource) -> str:
     """Return the id of a date."""
@@ -47,12 +41,9 @@ async def _date(hall: Sandbox, desk: TicketSource) -> str:
     raise AssertionError
 
 
-async def bookings_of(hall: Sandbox, desk: TicketSource, date: str) -> list[dict[str, Any]]:
+async def bookings_of(hall: Sandbox, date: str) -> Rows:
     """Return the rows of the bookings for a date as the API sends them."""
-    listed = await desk.paginate(f"/dates/{date}/bookings").collect()
-    hall.requests.clear()
-    rows: list[dict[str, Any]] = json.loads(json.dumps(listed, default=float))
-    return rows
+    return await rows_of(hall, f"/dates/{date}/bookings")
 
 
 def paths(hall: Sandbox) -> Counter[str]:
@@ -67,7 +58,7 @@ def by_booking(entries: tuple[DoorEntry, ...]) -> dict[str, DoorEntry]:
 
 async def test_each_booking_is_listed_with_its_customer_and_seats(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """Each booking has a row, also if a customer has several."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     made: list[tuple[int, int]] = []
 
     found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
@@ -106,7 +97,7 @@ async def test_a_door_list_makes_one_request_for_each_booking_and_each_customer(
 
 async def test_a_note_is_shown_with_every_booking_of_its_customer(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """Notes are read only with `notes=True`."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     twice = hall.customers.ids()[0]
     await desk.notes.create(twice, NoteDraft(description="Wheelchair", created_by="Sam"))
 
@@ -148,10 +139,10 @@ async def test_more_than_a_hundred_failures_remove_no_booking_from_the_list() ->
     """Each row has its reference, and says that seats and customer could not be read."""
     async with (
         Sandbox(customers=130, events=1, dates_per_event=1, bookings_per_date=130, rate_limit=None) as hall,
-        TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(hall) as desk,
     ):
         (date,) = [date.id async for event in desk.events.list() async for date in desk.events.list_dates(event)]
-        rows = await bookings_of(hall, desk, date)
+        rows = await bookings_of(hall, date)
         for row in rows:
             hall.fail(path=f"/bookings/{row['id']}/seats", status=500)
         for customer_id in hall.customers.ids():
@@ -184,7 +175,7 @@ async def test_unreadable_seats_are_reported_in_the_row_of_their_booking(
     hall: Sandbox, desk: TicketSource, date: str, body: object, remark: str | None
 ) -> None:
     """The other rows are not affected."""
-    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    odd = (await bookings_of(hall, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", status=200, body=json.dumps(body), times=None)
 
     found = by_booking((await desk.reports.door_list(date)).entries)
@@ -198,8 +189,8 @@ async def test_an_endless_list_of_seats_is_reported_in_the_row_of_its_booking(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The row has the seats that were read before."""
-    odd = (await bookings_of(hall, desk, date))[3]["id"]
-    endless(
+    odd = (await bookings_of(hall, date))[3]["id"]
+    answer_without_end(
         hall,
         f"/bookings/{odd}/seats",
         [{"id": "sea-1", "type": "seat", "attributes": {"is_booked": True, "is_cancelled": False}}],
@@ -210,23 +201,10 @@ async def test_an_endless_list_of_seats_is_reported_in_the_row_of_its_booking(
     assert (entry.lacking, entry.places, entry.seats_in_words) == (("seats",), None, "1 place")
 
 
-def endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
-    """Let a list have these rows, and then many empty pages."""
-    for number in range(1, 20):
-        body = json.dumps({"data": rows if number == 1 else [], "links": {"next": f"?page={number + 1}"}})
-        hall.fail(path=path, status=200, body=body)
-
-
-async def served(hall: Sandbox, desk: TicketSource, date: str, rows: list[Any], **how: Any) -> None:
-    """Let the API answer with these bookings for a date."""
-    body = json.dumps({"data": rows, "links": {"next": None}})
-    hall.fail(path=f"/dates/{date}/bookings", status=200, body=body, times=None, **how)
-
-
 async def test_a_booking_that_comes_twice_has_one_row(hall: Sandbox, desk: TicketSource, date: str) -> None:
     """This happens if a booking is made while the pages are read."""
-    rows = await bookings_of(hall, desk, date)
-    await served(hall, desk, date, [*rows[:3], rows[0], rows[2]])
+    rows = await bookings_of(hall, date)
+    answer_with(hall, f"/dates/{date}/bookings", [*rows[:3], rows[0], rows[2]])
 
     found = await desk.reports.door_list(date)
 
@@ -238,8 +216,9 @@ async def test_an_unreadable_booking_is_counted_and_the_others_are_listed(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The list says that people are missing."""
-    rows = await bookings_of(hall, desk, date)
-    await served(hall, desk, date, [rows[0], {"type": "booking", "id": None}, {**rows[1], "attributes": None}, rows[2]])
+    rows = await bookings_of(hall, date)
+    odd = [{"type": "booking", "id": None}, {**rows[1], "attributes": None}]
+    answer_with(hall, f"/dates/{date}/bookings", [rows[0], *odd, rows[2]])
 
     found = await desk.reports.door_list(date)
 
@@ -257,9 +236,9 @@ async def test_a_booking_without_a_usable_customer_link_is_listed(
     hall: Sandbox, desk: TicketSource, date: str, link: object, lacking: tuple[str, ...]
 ) -> None:
     """Its row has its reference and its seats."""
-    rows = await bookings_of(hall, desk, date)
+    rows = await bookings_of(hall, date)
     rows[0]["links"]["customer"] = link
-    await served(hall, desk, date, rows[:2])
+    answer_with(hall, f"/dates/{date}/bookings", rows[:2])
 
     entry = by_booking((await desk.reports.door_list(date, notes=True)).entries)[rows[0]["id"]]
 
@@ -273,8 +252,8 @@ async def test_an_endless_list_of_bookings_is_reported_as_incomplete(
     hall: Sandbox, desk: TicketSource, date: str
 ) -> None:
     """The bookings of the pages before are listed."""
-    rows = await bookings_of(hall, desk, date)
-    endless(hall, f"/dates/{date}/bookings", rows[:3])
+    rows = await bookings_of(hall, date)
+    answer_without_end(hall, f"/dates/{date}/bookings", rows[:3])
 
     found = await desk.reports.door_list(date)
 
@@ -310,7 +289,7 @@ async def test_an_unreadable_performance_removes_no_row(
 
 async def test_a_date_without_bookings_is_an_empty_list(desk: TicketSource, hall: Sandbox, date: str) -> None:
     """The list is complete."""
-    await served(hall, desk, date, [])
+    answer_with(hall, f"/dates/{date}/bookings", [])
     made: list[tuple[int, int]] = []
 
     found = await desk.reports.door_list(date, on_progress=lambda *counts: made.append(counts))
@@ -340,7 +319,7 @@ async def test_a_refused_key_or_a_blocked_access_ends_the_list(
     hall: Sandbox, desk: TicketSource, date: str, how: dict[str, Any], error: type[Exception]
 ) -> None:
     """The list raises that error, and no task is left."""
-    odd = (await bookings_of(hall, desk, date))[2]["id"]
+    odd = (await bookings_of(hall, date))[2]["id"]
     hall.fail(path=f"/bookings/{odd}/seats", **how)
     before = our_tasks()
 
@@ -356,6 +335,48 @@ async def test_bookings_that_cannot_be_listed_are_an_error(hall: Sandbox, desk: 
 
     with pytest.raises(ServerError):
         await desk.reports.door_list(date)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"body": "<html>"}, {"status": 404}])
+async def test_a_later_page_of_bookings_that_fails_costs_only_the_people_after_it(
+    hall: Sandbox, desk: TicketSource, date: str, fault: dict[str, Any]
+) -> None:
+    """The others are on the list, with their seats. The list says that people may be missing."""
+    rows = await bookings_of(hall, date)
+    fail_after(hall, f"/dates/{date}/bookings", rows[:10], **fault)
+
+    found = await desk.reports.door_list(date)
+
+    assert {entry.booking.id for entry in found.entries} == {row["id"] for row in rows[:10]}
+    assert all(entry.seats_in_words and entry.name for entry in found.entries)
+    assert (found.ended, found.missing_bookings, found.is_complete) == ("page 2 could not be read", 0, False)
+    assert found.warnings == (
+        "People may be missing: the list of bookings could not be read to its end (page 2 could not be read).",
+    )
+    assert [f"/dates/{date}/bookings" in str(error) for error in found.failures()] == [True]
+    assert "NOT COMPLETE" in found.reminder
+
+
+async def test_a_refused_key_ends_the_list_also_on_a_later_page(hall: Sandbox, desk: TicketSource, date: str) -> None:
+    """It would be refused for all calls."""
+    fail_after(hall, f"/dates/{date}/bookings", await bookings_of(hall, date), status=401)
+
+    with pytest.raises(AuthenticationFailed):
+        await desk.reports.door_list(date)
+
+
+async def test_a_later_page_of_seats_that_fails_costs_only_the_seats_after_it(
+    hall: Sandbox, desk: TicketSource, date: str
+) -> None:
+    """A group can have more seats than a page has rows."""
+    odd = (await bookings_of(hall, date))[3]["id"]
+    seat = {"id": "sea-1", "type": "seat", "attributes": {"is_booked": True, "is_cancelled": False}}
+    fail_after(hall, f"/bookings/{odd}/seats", [seat], status=500)
+
+    entry = by_booking((await desk.reports.door_list(date)).entries)[odd]
+
+    assert (entry.lacking, entry.places, entry.seats_in_words) == (("seats",), None, "1 place")
+    assert entry.remarks[-1] == "some seats could not be read"
 
 
 async def test_a_list_that_is_cancelled_leaves_no_task(hall: Sandbox, desk: TicketSource, date: str) -> None:

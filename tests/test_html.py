@@ -1,21 +1,29 @@
 """Tables as pages."""
 
 import io
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
+from browser import browser
 from command import Rows, rows_in, run
+from pypdf import PdfReader
 from rows import ZOE
 
-from ticketsource_async import Customer
+from ticketsource_async import Customer, files
 from ticketsource_async.files import html
 from ticketsource_async.sandbox import Sandbox
-from ticketsource_async.tables import CUSTOMERS, Printed, Table
+from ticketsource_async.tables import CUSTOMERS, Column, Printed, Table
+
+if TYPE_CHECKING:
+    from ticketsource_async.models.reader import Kind
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -121,6 +129,72 @@ def test_a_long_word_may_break_and_keeps_its_text() -> None:
     assert f'<td dir="auto">Short {"&lt;" * 20}<wbr>{"&lt;" * 20}<wbr>{"&lt;" * 10}</td>' in page
     assert page.count("<wbr>") == 2
     assert Rows.of(page)[0]["last_name"] == f"Short {'<' * 50}"
+
+
+AMOUNTS = Table[str](
+    (
+        Column("gross", "money", Decimal),
+        Column("count", "number", len),
+    ),
+    name="amounts",
+)
+
+
+def test_an_amount_has_at_least_two_decimals_and_is_never_rounded() -> None:
+    """So that amounts stand below each other. A number of things has none."""
+    stream = io.StringIO()
+    with html.writer(stream, AMOUNTS) as write:
+        for amount in ("125.0", "7", "-2.5", "1.005", "1E+3"):
+            write(amount)
+
+    rows = [(row["gross"], row["count"]) for row in Rows.of(stream.getvalue())]
+    assert rows == [("125.00", "5"), ("7.00", "1"), ("-2.50", "4"), ("1.005", "5"), ("1000.00", "4")]
+
+
+def wide(number: int) -> Table[str]:
+    """Return a table with so many columns, of which some have long words, and the headings look like code."""
+    kinds: tuple[Kind, ...] = ("text", "number", "money", "yes", "day", "moment")
+    odd = ('"; } td { display: none } "', "</style><script>", "\\", "unbreakable" * 5, "")
+    columns = (
+        Column[str](odd[place] if place < len(odd) else f"column_{place}", kinds[place % 6], lambda text: text)
+        for place in range(number)
+    )
+    return Table(tuple(columns), name="wide")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 6, 12, 18, 24, 40, 600])
+async def test_a_table_with_any_number_of_columns_is_no_wider_than_the_paper(tmp_path: Path, number: int) -> None:
+    """It is printed on A4 on its side. Each value is there, and if a row is a paragraph, each with its heading."""
+    page = files.as_text(["x", "W" * 200, "short words " * 20, ""], table := wide(number), "html")
+    (tmp_path / "wide.html").write_text(page, "utf-8")
+
+    async with browser(tmp_path / "profile") as tab:
+        await tab.show(tmp_path / "wide.html", width=1054)  # A4 without its margins
+        await tab.call("Emulation.setEmulatedMedia", media="print")
+        widest = await tab.evaluate(
+            "Math.max(...[...document.querySelectorAll('th, td')].map(cell => cell.getBoundingClientRect().right))"
+        )
+        spilling = await tab.evaluate(
+            "[...document.querySelectorAll('td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+        )
+        shown = await tab.evaluate("[...document.querySelectorAll('td')].filter(cell => cell.clientWidth).length")
+        type_ = await tab.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+        labels = await tab.evaluate(
+            "[...document.querySelector('tbody tr').children].map(cell => getComputedStyle(cell, '::before').content)"
+        )
+        await tab.print(tmp_path / "wide.pdf")
+
+    sheet = PdfReader(tmp_path / "wide.pdf").pages[0]
+    assert (round(sheet.mediabox.width / 72 * 25.4), round(sheet.mediabox.height / 72 * 25.4)) == (297, 210)
+    assert widest <= 1054
+    assert spilling == 0
+    assert shown in (3 * number, 4 * number)  # an empty value takes no room in a paragraph
+    assert type_ >= 5.5 * 96 / 72
+    if labels[0] != "none":
+        assert [json.loads(label) for label in labels] == [f"{name.replace('_', ' ')}: " for name in table.names]
+    assert (labels[0] == "none") == (number <= 18)
+    assert tab.messages == []
 
 
 async def test_customers_can_be_exported_as_a_page(box: Sandbox, tmp_path: Path) -> None:

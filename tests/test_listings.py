@@ -10,8 +10,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, cast
 
-import aiohttp
 import pytest
+from halls import answer_with, desk_of, rows_of
 from loops import our_tasks, read_until_it_raises, until
 from mocked import ONCE
 
@@ -47,12 +47,6 @@ START = StartFilter.between(date(2026, 1, 10), date(2026, 1, 20))
 async def _hall() -> AsyncIterator[Sandbox]:
     async with Sandbox(customers=30, events=12, dates_per_event=4, bookings_per_date=3, rate_limit=None) as hall:
         yield hall
-
-
-@pytest.fixture(name="desk")
-async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
-        yield desk
 
 
 def ids(row: tuple[Event, EventDate, Booking]) -> tuple[str, str, str]:
@@ -211,7 +205,7 @@ async def test_a_branch_that_fails_on_a_later_page_yields_none_of_its_rows() -> 
     """A branch yields all of its rows or none."""
     async with (
         Sandbox(customers=30, events=3, dates_per_event=1, bookings_per_date=150, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         second = (await desk.events.list().collect())[1]
         (its_date,) = await desk.events.list_dates(second).collect()
@@ -229,7 +223,7 @@ async def test_the_error_names_twenty_failed_branches_and_counts_the_rest() -> N
     """The field `branches` has all of them."""
     async with (
         Sandbox(customers=5, events=200, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         gone = [event.id for event in await desk.events.list().collect()][::6][:30]
         for event_id in gone:
@@ -250,7 +244,7 @@ async def test_the_error_of_a_thousand_long_failures_stays_small() -> None:
     story = {"code": "not_found", "detail": "x" * 400}
     async with (
         Sandbox(customers=5, events=1010, dates_per_event=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         for event in await desk.events.list().collect():
             box.fail(path=f"/events/{event.id}/dates", status=404, body=json.dumps({"errors": [story] * 20}))
@@ -376,23 +370,55 @@ async def test_an_error_of_the_limiter_ends_the_listing() -> None:
 
 
 @pytest.mark.parametrize("listing", ["programme", "all_bookings"])
-async def test_a_failed_page_of_events_ends_the_listing_after_the_rows_before_it(listing: str) -> None:
-    """The error has a note about the branches that failed before."""
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [({"status": 500}, "ServerError"), ({"body": "<html>"}, "InvalidResponse"), ({"status": 404}, "NotFound")],
+)
+async def test_a_later_page_of_events_that_fails_costs_only_the_events_after_it(
+    listing: str, fault: dict[str, Any], kind: str
+) -> None:
+    """The rows of the first page come. Then one error names the rest of the list, and what failed before."""
     async with (
         Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         first = await desk.events.list().first()
         assert first is not None
         box.fail(path=f"/events/{first.id}/dates", status=404)
-        box.fail(path="/events", page=2, status=500)
+        box.fail(path="/events", page=2, times=None, **fault)
+        failed: list[FailedBranch] = []
 
         seen, error = await read_until_it_raises(getattr(desk, listing)())
+        box.fail(path=f"/events/{first.id}/dates", status=404)
+        taken = [row async for row in getattr(desk, listing)(on_branch_error=failed.append)]
 
-    assert isinstance(error, ServerError)
-    assert error.path == "/events"
-    assert len(seen) == 99
-    assert first.id in error.__notes__[0]
+    assert isinstance(error, BranchesFailed)
+    assert [branch["error"] for branch in error.branches] == ["NotFound", kind]
+    assert "the rest of the list of events could not be read: GET /events" in str(error)
+    assert len(seen) == len(taken) == 99
+    assert [(one.event, one.is_end, one.is_row) for one in failed] == [(first, False, False), (None, True, False)]
+
+
+@pytest.mark.parametrize("listing", ["programme", "all_bookings"])
+@pytest.mark.parametrize(
+    ("page", "fault", "kind", "rows"),
+    [(1, {"status": 500}, ServerError, 0), (2, {"status": 401}, AuthenticationFailed, 100)],
+)
+async def test_a_list_of_events_ends_the_listing_if_nothing_of_it_or_nothing_at_all_can_be_read(
+    listing: str, page: int, fault: dict[str, Any], kind: type[Exception], rows: int
+) -> None:
+    """If the first page fails, no event is known. A refused key is refused everywhere."""
+    async with (
+        Sandbox(customers=5, events=120, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
+        desk_of(box) as desk,
+    ):
+        box.fail(path="/events", page=page, **fault)
+        failed: list[FailedBranch] = []
+
+        seen, error = await read_until_it_raises(getattr(desk, listing)(on_branch_error=failed.append))
+
+    assert isinstance(error, kind)
+    assert (len(seen), failed) == (rows, [])
 
 
 @pytest.mark.parametrize(("listing", "concurrency"), [("programme", 1), ("all_bookings", 1), ("all_bookings", 8)])
@@ -400,7 +426,7 @@ async def test_a_hundred_failures_in_a_row_end_the_listing(listing: str, concurr
     """A broken server does not get thousands of requests. Branches that the API answers 404 do not count."""
     async with (
         Sandbox(customers=5, events=300, dates_per_event=1, bookings_per_date=1, rate_limit=None) as box,
-        TicketSource(box.api_key, base_url=box.url, retry=ONCE, rate_limit=None) as desk,
+        desk_of(box) as desk,
     ):
         events = await desk.events.list().collect()
         for event in events[20:180]:
@@ -551,13 +577,7 @@ async def test_an_unreadable_row_is_reported_and_all_others_come(
     event, event_date, _ = everything[0]
     odd = {"id": None, "type": "what", "attributes": None}
     for path in ("/events", f"/events/{event.id}/dates", f"/dates/{event_date.id}/bookings"):
-        url = f"{hall.url}{path}?page=1&per_page=100"
-        async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {hall.api_key}"}) as http,
-            http.get(url) as response,
-        ):
-            document = await response.json()
-        hall.fail(path=path, status=200, body=json.dumps({**document, "data": [odd, *document["data"]]}))
+        answer_with(hall, path, [odd, *await rows_of(hall, path)])
     failed: list[FailedBranch] = []
 
     rows = [row async for row in desk.all_bookings(concurrency=concurrency, on_branch_error=failed.append)]

@@ -10,8 +10,9 @@ from browser import browser
 from pypdf import PdfReader
 
 from ticketsource_async.errors import ServerError
+from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.files.report_page import html_of
-from ticketsource_async.listings import FailedBranch, Sold
+from ticketsource_async.listings import Sold
 from ticketsource_async.models import Amount, Booking, BookingLine, Discounts, Event, EventDate
 from ticketsource_async.reports.page import sales_page
 from ticketsource_async.reports.sales import SalesTally

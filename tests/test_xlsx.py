@@ -273,6 +273,33 @@ def test_a_table_to_print_has_a_page_setup() -> None:
     assert "oddHeader" not in plain
 
 
+def fonts_of(made: bytes) -> dict[str, str]:
+    """Return the font of each cell of the first sheet as XML, by the name of the cell."""
+    archive = zipfile.ZipFile(io.BytesIO(made))
+    styles = archive.read("xl/styles.xml").decode()
+    fonts = re.findall(r"<font>(.*?)</font>", styles)
+    formats = re.findall(r'<xf [^>]*fontId="([0-9]+)"', styles[styles.index("<cellXfs") :])
+    cells = re.findall(r'<c r="([A-Z]+[0-9]+)" s="([0-9]+)"', archive.read("xl/worksheets/sheet1.xml").decode())
+    return {name: fonts[int(formats[int(style)])] for name, style in cells}
+
+
+def test_a_sheet_to_print_has_boxes_to_tick_and_strikes_out_what_does_not_count() -> None:
+    """As the page in HTML has. A cell that is not ticked has no box."""
+    printed = evolve(PRINTED, of_row="id", is_void=lambda person: person.title == "gone")
+    people = [evolve(ZOE, title=None), evolve(ZOE, title="gone", last_name=None), evolve(ZOE, title="")]
+
+    made = written(evolve(CUSTOMERS, printed=printed), people, [])
+
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(made)).get_sheet_by_index(0).to_python()[1:]
+    fonts = fonts_of(made)
+    assert [row[COLUMN["title"]] for row in rows] == ["\N{BALLOT BOX}", "gone", "\N{BALLOT BOX}"]
+    assert [row[COLUMN["last_name"]] for row in rows][1] == ""
+    assert ["<strike/>" in fonts[f"A{row}"] for row in (2, 3, 4)] == [False, True, False]
+    assert ["<strike/>" in font for name, font in fonts.items() if name != "A3"].count(True) == 0
+    assert {"FF595959" in font for name, font in fonts.items() if name.endswith("3") and name != "B3"} == {True}
+    assert "<b/>" in fonts["B3"]
+
+
 def test_a_row_to_print_is_as_high_as_its_lines() -> None:
     """A spreadsheet does not set the height when it opens the file. A row cannot be higher than a page."""
     people = [evolve(ZOE, id=name) for name in ("short", "a word " * 8, "x" * 100, "a\nb\nc", "y " * 5_000)]

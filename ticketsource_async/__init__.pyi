@@ -58,11 +58,13 @@ from ticketsource_async.errors import (
     UnreadableValue as UnreadableValue,
     ValidationFailed as ValidationFailed,
 )
+from ticketsource_async.failed_branches import (
+    FailedBranch as FailedBranch,
+)
 from ticketsource_async.list_progress import (
     ListReport as ListReport,
 )
 from ticketsource_async.listings import (
-    FailedBranch as FailedBranch,
     SeatsOfBooking as SeatsOfBooking,
     Sold as Sold,
 )

@@ -2,7 +2,8 @@
 
 A listing reads several branches at a time and yields rows in the order of the lists. A branch is an event or a date.
 Its rows are yielded when all of them have been read, so a branch that fails yields none. If a single row cannot be
-read, the other rows are still yielded. No task outlives the loop, even if the loop ends early.
+read, the other rows are still yielded. If the list of events fails after its first page, the events before are read,
+and the rest of that list is a failed branch. No task outlives the loop, even if the loop ends early.
 """
 
 import asyncio
@@ -11,20 +12,13 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Seque
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.bulk import concerns_all
-from ticketsource_async.errors import (
-    BranchError,
-    BranchesFailed,
-    InvalidID,
-    InvalidResponse,
-    ListEnded,
-    NotFound,
-    TicketSourceError,
-)
+from ticketsource_async.errors import BranchesFailed, InvalidResponse, ListEnded, NotFound, TicketSourceError
+from ticketsource_async.failed_branches import FailedBranch, FailedBranches
 from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import OnInvalid, Pager
@@ -34,53 +28,7 @@ from ticketsource_async.resources.events import Dates, Events, Venues
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_MOST_NAMED: Final = 20
-_MOST_KEPT: Final = 1_000
 _MOST_IN_A_ROW: Final = 100
-_MOST_LETTERS: Final = 500  # letters of an error to show; an error may have many reasons
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else text[:_MOST_LETTERS] + "..."
-
-
-@frozen
-class FailedBranch:
-    """A branch of a listing that could not be read, and the error.
-
-    The branch is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates at
-    the venue have None as venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or,
-    without an `event`, of events. The other rows of that list were read. If `is_end`, it is the rest of such a list,
-    which was not read to its end. The rows before it were read. With a `booking_id` it is the seats of that booking.
-    """
-
-    event: Event | None
-    date: EventDate | None
-    venue_id: str | None
-    error: TicketSourceError
-    """The error that ended it."""
-    booking_id: str | None = None
-
-    @property
-    def is_row(self) -> bool:
-        """Whether the branch is one row of a list."""
-        return isinstance(self.error, InvalidResponse) and self.error.json_path.startswith("$.data[")
-
-    @property
-    def is_end(self) -> bool:
-        """Whether the branch is the rest of a list."""
-        return isinstance(self.error, ListEnded)
-
-    def __str__(self) -> str:
-        part = f"date {self.date.id} of " if self.date else f"venue {self.venue_id} of " if self.venue_id else ""
-        if isinstance(self.error, InvalidID):  # the id may have any characters; the error shows it escaped
-            part = "a venue of "
-        whose = f"event {self.event.id}" if self.event else "the list of events"
-        if self.booking_id is not None:
-            whose = f"the list of seats of booking {self.booking_id}"
-        row = "a row of " if self.is_row else "the rest of " if self.is_end else ""
-        return f"{row}{part}{whose} could not be read: {_shortened(str(self.error))}"
-
 
 OnBranchError = Callable[[FailedBranch], None]
 
@@ -131,7 +79,10 @@ _Performance = tuple[Event, EventDate, Venue | None]
 
 @frozen
 class Sold:
-    """A performance with its bookings, except for those in `failed`, which could not be read."""
+    """A performance with its bookings, except for those in `failed`, which could not be read.
+
+    If the list of its bookings could not be read, `bookings` is empty, and `failed` has this list.
+    """
 
     event: Event
     date: EventDate
@@ -151,8 +102,8 @@ def sold_by_date(
 ) -> AsyncGenerator[Sold | FailedBranch, None]:
     """Return every performance with its bookings, of all events or of `of_events`, and each failed branch.
 
-    A failed branch comes in its place in the order. `concurrency` lists are read at a time. Without `with_venues` the
-    venues are None.
+    A failed branch comes in its place in the order; those of the bookings for a performance are in its `Sold`.
+    `concurrency` lists are read at a time. Without `with_venues` the venues are None.
     """
     branches, events, dates = _Branches(), Events(sender, "bulk"), Dates(sender, "bulk")
     venues = _AllVenues(sender, branches)
@@ -173,15 +124,13 @@ def sold_by_date(
             ]
         return [*rows, *failures]
 
-    async def bookings_for(performance: _Performance) -> list[Sold] | FailedBranch:
+    async def bookings_for(performance: _Performance) -> list[Sold]:
         event, event_date, venue = performance
         async with limit:
             found = await branches.rows(
                 lambda invalid: dates.list_bookings(event_date, on_invalid=invalid), event, event_date
             )
-        if isinstance(found, FailedBranch):
-            return found
-        return [Sold(event, event_date, venue, *found)]
+        return [Sold(event, event_date, venue, *_or_nothing(found))]
 
     source = _all_events(events) if of_events is None else _given_events(events, branches, of_events, concurrency)
     return _in_branches(_in_branches(source, dates_of, concurrency), bookings_for, concurrency)
@@ -199,30 +148,60 @@ class SeatsOfBooking:
 def seats_of_bookings(
     sender: Sender, booking_ids: Iterable[str], concurrency: int
 ) -> AsyncGenerator[SeatsOfBooking, None]:
-    """Return the seats of these bookings; `concurrency` lists are read at a time."""
+    """Return the seats of these bookings; `concurrency` lists are read at a time.
+
+    After a hundred failures in a row no more seats are requested: each of the other bookings is a failed branch.
+    """
     branches, bookings = _Branches(), Bookings(sender, "bulk")
+    may_request = True
 
     async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
-        found = await branches.rows(
-            lambda invalid: bookings.list_seats(booking_id, on_invalid=invalid), None, booking_id=booking_id
-        )
-        return [SeatsOfBooking(booking_id, *(((), [found]) if isinstance(found, FailedBranch) else found))]
+        nonlocal may_request
+        error = TicketSourceError(f"No request was made, since {_MOST_IN_A_ROW} lists before could not be read.")
+        if may_request:
+            try:
+                found = await branches.rows(
+                    lambda invalid: bookings.list_seats(booking_id, on_invalid=invalid), None, booking_id=booking_id
+                )
+                return [SeatsOfBooking(booking_id, *_or_nothing(found))]
+            except TicketSourceError as last:
+                if concerns_all(last):
+                    raise
+                may_request, error = False, last.with_traceback(None)
+        return [SeatsOfBooking(booking_id, (), [FailedBranch(None, None, None, error, booking_id)])]
 
     return in_order(_each(booking_ids), seats_of, concurrency)
 
 
+def _or_nothing(found: tuple[list[Out], list[FailedBranch]] | FailedBranch) -> tuple[list[Out], list[FailedBranch]]:
+    """Return the rows of a list with its failures; no row if the list itself is the failure."""
+    return ([], [found]) if isinstance(found, FailedBranch) else found
+
+
 async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, None]:
-    """Yield all events, and a failed branch for each part of their list that cannot be read."""
+    """Yield all events, and a failed branch for each part of their list that cannot be read.
+
+    If a page after the first one cannot be read, the rest of the list is a failed branch. Raises the error of the first
+    page, and any error that concerns all branches.
+    """
     invalid: list[InvalidResponse] = []
     listed = events.list(on_invalid=invalid.append)
-    async with aclosing(listed.pages()) as pages:
-        async for page in pages:
-            for event in page.items:
-                yield event
-            for error in invalid:
-                yield FailedBranch(None, None, None, error)
-            invalid.clear()
-    for ended in _unread_rest(listed):
+    any_page = False
+    failed: TicketSourceError | None = None
+    try:
+        async with aclosing(listed.pages()) as pages:
+            async for page in pages:
+                any_page = True
+                for event in page.items:
+                    yield event
+                for error in invalid:
+                    yield FailedBranch(None, None, None, error)
+                invalid.clear()
+    except TicketSourceError as error:
+        if concerns_all(error) or not any_page:
+            raise
+        failed = error.with_traceback(None)
+    for ended in _unread_rest(listed) if failed is None else [failed]:
         yield FailedBranch(None, None, None, ended)
 
 
@@ -389,7 +368,7 @@ async def _yield_rows(
     found: AsyncGenerator[Out | FailedBranch, None], on_branch_error: OnBranchError | None
 ) -> AsyncGenerator[Out, None]:
     """Yield the rows; pass each failed branch to `on_branch_error`, or raise all of them in one error at the end."""
-    failed = _Failed()
+    failed = FailedBranches()
     try:
         async with aclosing(found):
             async for row in found:
@@ -409,33 +388,3 @@ async def _yield_rows(
             failed.branches,
             failed.count,
         )
-
-
-@define
-class _Failed:
-    """The number of failed branches, and those that the error at the end names."""
-
-    count: int = 0
-    named: list[str] = field(factory=list)
-    branches: list[BranchError] = field(factory=list)
-
-    def add(self, failed: FailedBranch) -> None:
-        """Count a branch and keep its description; beyond a bound only count it."""
-        self.count += 1
-        if len(self.named) < _MOST_NAMED:
-            self.named.append(str(failed))
-        if len(self.branches) < _MOST_KEPT:
-            self.branches.append(
-                {
-                    "event_id": failed.event.id if failed.event else None,
-                    "date_id": failed.date.id if failed.date else None,
-                    "venue_id": failed.venue_id,
-                    "error": type(failed.error).__name__,
-                    "message": _shortened(str(failed.error)),
-                }
-            )
-
-    def __str__(self) -> str:
-        more = f" {self.count - len(self.named):,} more could not be read." if self.count > len(self.named) else ""
-        branches = "branch" if self.count == 1 else "branches"
-        return f"{self.count:,} {branches} of the listing could not be read: {' '.join(self.named)}{more}"

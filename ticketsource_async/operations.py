@@ -15,7 +15,7 @@ from ticketsource_async._wire.sender import Sender
 from ticketsource_async.call_events import CallEvent
 from ticketsource_async.config import RateLimit, RetryPolicy, Timeouts, check_whole
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.listings import FailedBranch
+from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.models import UNSET, Booking, Event, EventDate, Record, StartFilter, Unset, Venue
 from ticketsource_async.models.base import check_model
 from ticketsource_async.pagination import Pager
@@ -96,13 +96,13 @@ class Operations:
         """Return each date of the programme with its event and venue; the venue is None if the API names none.
 
         `concurrency` events are read at a time. If the dates of an event cannot be read, the event has no rows. If a
-        venue cannot be read, its dates have None as venue but still have their `venue_id`. Pass `on_branch_error` to
-        get each of these failures in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all
-        rows and names them.
+        venue cannot be read, its dates have None as venue but still have their `venue_id`. If a later page of the list
+        of events cannot be read, the events after it have no rows. Pass `on_branch_error` to get each of these failures
+        in its place in the order of the rows. Otherwise `BranchesFailed` is raised after all rows and names them.
 
         An error that concerns all events ends the listing after the rows before it:
 
-        - The list of events cannot be read.
+        - The first page of the list of events cannot be read.
         - The key is refused, a firewall blocks the call, or the API answers 429.
         - There is no connection, no slot before the deadline, or no Redis that the limiter needs.
         - The client is closed, or a setting is wrong.

@@ -45,8 +45,8 @@ DONATIONS: Final = Table[DonationRow](
         Shown("donor", ("customer_first_name", "customer_last_name")),
         Shown("amount"),
         Shown("gift aid"),
-        Shown("booking", ("ref",)),
-        Shown("event", ("event_name",)),
+        Shown("ref"),
+        Shown("event name"),
         Shown("remark"),
     ),
 )
@@ -160,20 +160,21 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
     methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
     seats = _seats(sales) if with_seats else []
+    of_all = seats[:3] if any(seats[2].get(row) for row in sales.rows if seats) else seats[:2]
     subject: tuple[Shown, ...] = {
         "date": (Shown("start"),),
-        "event": (Shown("first", ("first_start",)),),
+        "event": (Shown("first start"),),
     }.get(sales.by, ())
     shown = (
         *subject,
-        *((Shown("paid by", ("payment_method",)),) if methods else ()),
+        *((Shown("payment method"),) if methods else ()),
         Shown("bookings"),
-        *map(_shown_seats, seats[:2]),
+        *map(_shown_seats, of_all),
         *_SHOWN_SUMS[:3],
         *map(_shown_seats, seats[3:]),
         *((Shown("mark"),) if sales.by != "sold-day" and any(row.mark for row in sales.rows) else ()),
         *_SHOWN_SUMS[3:],
-        *((Shown("last", ("last_start",)),) if sales.by == "event" else ()),
+        *((Shown("last start"),) if sales.by == "event" else ()),
         *((Shown("venue"),) if sales.by in ("date", "event") else ()),
     )
     return Table(
@@ -193,7 +194,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
 def sales_on_terminal(sales: Sales) -> Table[SalesRow]:
     """Return the table of these sales for a terminal. One column says what each row is."""
     table = sales_table(sales)
-    heading = {"date": "event", "sold-day": "sold on"}.get(sales.by, sales.by)
+    heading = {"date": "event", "sold-day": "sold day"}.get(sales.by, sales.by)
     subject = {"date": "event", "sold-day": "sold_day"}.get(sales.by, sales.by)
     value = next(column.get for column in table.columns if column.name == subject)
     label = Column[SalesRow]("label", "text", lambda row: _label(row, value(row)))
@@ -261,7 +262,7 @@ def _shortened(heading: str, number: int) -> str:
 
 
 def _shown_seats(column: Column[SalesRow]) -> Shown:
-    return Shown(column.name.removeprefix("seats_"), (column.name,))
+    return Shown(column.name.replace("seats_", "seats "), (column.name,))
 
 
 # Door lists
@@ -298,7 +299,7 @@ DOOR_LIST: Final = Table[DoorEntry](
         Shown("name"),
         Shown("ref"),
         Shown("seats"),
-        Shown("mark", ("arrived",)),
+        Shown("arrived"),
         Shown("remarks"),
         Shown("telephone"),
         Shown("attendees"),

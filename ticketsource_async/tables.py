@@ -168,6 +168,12 @@ def text_of(value: Value) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+def money_text(amount: Decimal) -> str:
+    """Return an amount for people, with at least two decimals. It is never rounded."""
+    whole, _, part = f"{amount:f}".partition(".")
+    return f"{whole}.{part:0<2}"
+
+
 def to_json(value: Value) -> str | bool | int | None:
     """Return a value for JSON. Days, times and money are texts."""
     return value if isinstance(value, str | bool | int | None) else text_of(value)

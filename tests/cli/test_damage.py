@@ -207,7 +207,9 @@ def test_a_line_break_is_accepted_only_in_an_address(column: str) -> None:
     assert breakage("address_line_1", "Old", "New\nb") == ""
 
 
-@pytest.mark.parametrize("new", ["02-Jan", "2-Jan-26", "Jan-26", "2026-01-02", "02/01/2026", "2026-01-02 00:00:00", "12:30"])
+@pytest.mark.parametrize(
+    "new", ["02-Jan", "2-Jan-26", "Jan-26", "2026-01-02", "02/01/2026", "2026-01-02 00:00:00", "12:30"]
+)
 @pytest.mark.parametrize("old", ["", "CF9 3BU"])
 def test_a_day_is_refused_in_columns_that_never_have_one(old: str, new: str) -> None:
     """Excel makes a day of a postcode such as 2-JAN, and of a name such as May 1."""

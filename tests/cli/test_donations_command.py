@@ -377,7 +377,7 @@ async def test_a_terminal_shows_a_table(shows: Sandbox) -> None:
 
     assert (code, claimed) == (0, 0)
     assert "day         donor" in shown
-    assert "amount  gift aid  booking" in shown
+    assert "amount  gift aid  ref" in shown
     assert "donor" in schedule
     assert "postcode  date" in schedule
 

@@ -1,18 +1,17 @@
 """`ts.reports.sales` over HTTP: complete, with few requests, and with a report of every failure."""
 
 import gc
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
-import aiohttp
 import pytest
-from mocked import ONCE
+from halls import answer_with, answer_without_end, fail_after, first_date, rows_of
 
 from ticketsource_async import (
+    AuthenticationFailed,
     Booking,
     BranchesFailed,
     InvalidID,
@@ -24,6 +23,7 @@ from ticketsource_async import (
     TicketSourceError,
 )
 from ticketsource_async.errors import ListEnded
+from ticketsource_async.reports.sales import By
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -33,35 +33,21 @@ async def _hall() -> AsyncIterator[Sandbox]:
         yield hall
 
 
-@pytest.fixture(name="desk")
-async def _desk(hall: Sandbox) -> AsyncIterator[TicketSource]:
-    async with TicketSource(hall.api_key, base_url=hall.url, retry=ONCE, rate_limit=None) as desk:
-        yield desk
-
-
-async def raw(hall: Sandbox, path: str) -> list[dict[str, Any]]:
-    """Return the rows of a list as the API sends them, its amounts as texts."""
-    headers = {"Authorization": f"Bearer {hall.api_key}"}
-    async with aiohttp.ClientSession() as http, http.get(f"{hall.url}{path}?per_page=100", headers=headers) as answer:
-        rows: list[dict[str, Any]] = json.loads(await answer.text(), parse_float=str)["data"]
-        return rows
-
-
 async def test_the_sales_equal_the_sums_computed_from_the_json(desk: TicketSource, hall: Sandbox) -> None:
     """Every sum of every performance and the seats by price category are computed from the answers."""
     sales = await desk.reports.sales(seats=True)
     total = Counter[str]()
     rows = {row.date_id: row for row in sales.rows}
 
-    for event in await raw(hall, "/events"):
-        for one in await raw(hall, f"/events/{event['id']}/dates"):
+    for event in await rows_of(hall, "/events"):
+        for one in await rows_of(hall, f"/events/{event['id']}/dates"):
             expected = Counter[str]()
             seats = Counter[tuple[str, bool]]()
-            for booking in await raw(hall, f"/dates/{one['id']}/bookings"):
+            for booking in await rows_of(hall, f"/dates/{one['id']}/bookings"):
                 expected["bookings"] += 1
                 for line in booking["attributes"]["lines"]:
                     add(expected, line)
-                for seat in await raw(hall, f"/bookings/{booking['id']}/seats"):
+                for seat in await rows_of(hall, f"/bookings/{booking['id']}/seats"):
                     at = seat["attributes"]
                     seats[at["price_category"], at["is_cancelled"]] += at["is_booked"] or at["is_cancelled"]
             row = rows[one["id"]]
@@ -161,30 +147,14 @@ async def test_an_event_that_does_not_exist_is_a_failed_branch(desk: TicketSourc
     assert (sales.total.gross, sales.total.missing) == (None, said)
 
 
-def empty_pages(number: int) -> str:
-    """Return a page without a row that has a page after it."""
-    return json.dumps({"data": [], "links": {"next": f"?page={number + 1}"}})
-
-
-def make_endless(hall: Sandbox, path: str, rows: list[dict[str, Any]]) -> None:
-    """Let a list have these rows, and then only empty pages."""
-    first = json.dumps({"data": rows, "links": {"next": "?page=2"}})
-    hall.fail(path=path, page=1, status=200, body=first, times=None)
-    for number in range(2, 15):
-        hall.fail(path=path, page=number, status=200, body=empty_pages(number), times=None)
-
-
 async def test_the_sums_of_an_incomplete_list_are_empty(desk: TicketSource, hall: Sandbox) -> None:
     """The bookings of its performance are not counted."""
-    first = await desk.events.list().first()
-    assert first is not None
-    (event_date, *_) = await desk.events.list_dates(first).collect()
-    path = f"/dates/{event_date.id}/bookings"
-    make_endless(hall, path, await raw(hall, path))
+    _, date_id, rows = await first_date(hall)
+    answer_without_end(hall, f"/dates/{date_id}/bookings", rows)
 
     sales = await desk.reports.sales()
 
-    row = next(row for row in sales.rows if row.date_id == event_date.id)
+    row = next(row for row in sales.rows if row.date_id == date_id)
     assert (row.gross, row.bookings, row.missing) == (None, None, "without 1 performance")
     assert (sales.total.gross, sales.total.missing) == (None, "without 1 performance")
     assert [(failed.is_end, failed.is_row) for failed in sales.failed] == [(True, False)]
@@ -198,9 +168,9 @@ async def test_a_listing_with_an_incomplete_list_yields_its_rows_and_then_raises
     """The programme raises too, except for a list of bookings, which it does not read."""
     whole = [booking.id async for _, _, booking in desk.all_bookings()]
     dates = [event_date.id async for _, event_date, _ in desk.programme()]
-    event = (await raw(hall, "/events"))[0]["id"]
-    at = path.format(event=event, date=(await raw(hall, f"/events/{event}/dates"))[0]["id"])
-    make_endless(hall, at, await raw(hall, at))
+    event = (await rows_of(hall, "/events"))[0]["id"]
+    at = path.format(event=event, date=(await rows_of(hall, f"/events/{event}/dates"))[0]["id"])
+    answer_without_end(hall, at, await rows_of(hall, at))
     found = list[str]()
 
     async def read(listed: Any, key: Callable[[Any], str]) -> BranchesFailed | None:
@@ -222,19 +192,49 @@ async def test_a_listing_with_an_incomplete_list_yields_its_rows_and_then_raises
     assert (of_dates is None) == ("bookings" in path)
 
 
+async def test_a_later_page_of_events_that_fails_costs_only_the_events_after_it(
+    desk: TicketSource, hall: Sandbox
+) -> None:
+    """The rows of the events before it are there. The total is empty and says what is missing."""
+    fail_after(hall, "/events", (await rows_of(hall, "/events"))[:3], status=500)
+
+    sales = await desk.reports.sales(by="event")
+    donations = await desk.reports.donations(on_error=lambda _: None)
+
+    assert len(sales.rows) == 3
+    assert {(row.gross is None, row.missing) for row in sales.rows} == {(False, "")}
+    assert (sales.total.gross, sales.total.missing) == (None, "without further events")
+    assert [str(failed).partition(": ")[0] for failed in sales.failed] == [
+        "the rest of the list of events could not be read"
+    ]
+    assert donations.lost.words() == "further events"
+
+
+@pytest.mark.parametrize("by", ["date", "event", "day", "month"])
+async def test_a_performance_whose_bookings_fail_has_its_venue(desk: TicketSource, hall: Sandbox, by: By) -> None:
+    """The venue is known from its own list."""
+    whole = await desk.reports.sales(by=by)
+    dates = [row.date_id for row in (await desk.reports.sales()).rows]
+    for date_id in dates:
+        hall.fail(path=f"/dates/{date_id}/bookings", status=501)
+
+    without = await desk.reports.sales(by=by)
+
+    assert [row.venue for row in without.rows] == [row.venue for row in whole.rows]
+    assert None not in {row.venue for row in whole.rows}
+    assert {row.gross for row in without.rows} == {None}
+    assert len(without.failed) == len(dates) == 42
+
+
 async def test_a_booking_that_cannot_be_read_empties_its_row_and_the_total(desk: TicketSource, hall: Sandbox) -> None:
     """All other rows are complete."""
-    first = await desk.events.list().first()
-    assert first is not None
-    (event_date, *_) = await desk.events.list_dates(first).collect()
-    path = f"/dates/{event_date.id}/bookings"
-    rows = await raw(hall, path)
+    _, date_id, rows = await first_date(hall)
     rows[1]["id"] = "../x"
-    hall.fail(path=path, status=200, body=json.dumps({"data": rows, "links": {}}))
+    answer_with(hall, f"/dates/{date_id}/bookings", rows)
 
     sales = await desk.reports.sales()
 
-    assert [(row.date_id, row.missing) for row in sales.rows if row.missing] == [(event_date.id, "without 1 booking")]
+    assert [(row.date_id, row.missing) for row in sales.rows if row.missing] == [(date_id, "without 1 booking")]
     assert (sales.total.bookings, sales.total.missing) == (None, "without 1 booking")
     assert [failed.is_row for failed in sales.failed] == [True]
 
@@ -250,6 +250,37 @@ async def test_seats_that_cannot_be_read_are_named(desk: TicketSource, hall: San
     assert (sales.total.seats, sales.total.missing) == (None, "without the seats of 1 booking")
     assert sales.total.gross is not None
     assert f"the list of seats of booking {booking[2].id} could not be read" in str(sales.failed[0])
+
+
+async def test_seats_that_fail_a_hundred_times_in_a_row_cost_no_sum_and_are_not_requested_any_more(
+    desk: TicketSource, hall: Sandbox
+) -> None:
+    """A box office may have a hundred thousand bookings. The money was read before, and each booking is named."""
+    ids = [booking.id async for _, _, booking in desk.all_bookings()]
+    for booking_id in ids:
+        hall.fail(path=f"/bookings/{booking_id}/seats", status=501, times=None)
+    hall.requests.clear()
+
+    sales = await desk.reports.sales(seats=True, concurrency=1)
+
+    assert len(ids) == 42 * 3
+    assert sum("/seats" in request.path for request in hall.requests) == 100
+    assert sales.total.gross is not None
+    assert (sales.total.seats, sales.total.missing) == (None, "without the seats of 126 bookings")
+    assert [failed.booking_id for failed in sales.failed] == ids
+    assert str(sales.failed[-1]) == (
+        f"the list of seats of booking {ids[-1]} could not be read: "
+        "No request was made, since 100 lists before could not be read."
+    )
+
+
+async def test_a_refused_key_ends_the_sales_also_while_seats_are_read(desk: TicketSource, hall: Sandbox) -> None:
+    """It would be refused for all other calls."""
+    _, _, rows = await first_date(hall)
+    hall.fail(path=f"/bookings/{rows[0]['id']}/seats", status=401)
+
+    with pytest.raises(AuthenticationFailed):
+        await desk.reports.sales(seats=True)
 
 
 async def test_a_failure_of_the_list_of_events_is_raised(desk: TicketSource, hall: Sandbox) -> None:

@@ -1,13 +1,15 @@
 """The table of sales: every format takes any names of price categories."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from command import rows_in
 from selling import booking, line, performance
 
 from ticketsource_async import Sales, SalesTally, Seat, SeatsOfBooking, files
-from ticketsource_async.report_tables import sales_on_terminal, sales_table
+from ticketsource_async.report_tables import DONATIONS, DOOR_LIST, sales_on_terminal, sales_table
+from ticketsource_async.reports.sales import By
 
 HOSTILE = ("=cmd|' /C calc'!A0", "a\nb\x00\x1b[31m", "\u202e", "Adult", "ADULT", "category not known", "B" * 40_000)
 
@@ -39,6 +41,32 @@ async def test_every_format_takes_price_categories_of_any_name(kind: str, tmp_pa
     assert [float(first[name]) for name in sold] == [float(total[name]) for name in sold]
     assert float(first["sold, category not known"]) == 2
     assert float(first["seats_sold"]) == len(HOSTILE) + 3
+
+
+def test_a_terminal_heads_each_column_of_a_report_by_its_own_name() -> None:
+    """People find the same word in a file. A heading that joins several columns has a word of its own."""
+    all_shown = [*DOOR_LIST.shown, *DONATIONS.shown, *sales_on_terminal(sales_with("Adult", booked=None)).shown]
+    for by in get_args(By):
+        all_shown += sales_on_terminal(SalesTally(by, payment_methods=True).result()).shown
+
+    differing = {
+        shown.heading: shown.names
+        for shown in all_shown
+        if shown.names not in ((shown.heading,), (shown.heading.replace(" ", "_"),))
+    }
+
+    assert differing == {
+        "donor": ("customer_first_name", "customer_last_name"),
+        **dict.fromkeys(("event", "day", "month", "sold day"), ("label",)),  # the first column, which also says Total
+    }
+
+
+def test_seats_whose_state_is_not_known_are_on_a_terminal_where_there_are_some() -> None:
+    """Else their number would be in no column."""
+    known, unknown = (sales_on_terminal(sales_with("Adult", booked=booked)) for booked in (True, None))
+
+    assert "seats unknown" in [shown.heading for shown in unknown.shown]
+    assert "seats unknown" not in [shown.heading for shown in known.shown]
 
 
 def test_price_categories_after_the_first_two_hundred_share_a_column() -> None:

@@ -20,17 +20,14 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
+from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
 from ticketsource_async.cli.options import (
     Day,
     chosen_format,
     command,
-    output_option,
-    quiet_option,
-    sandbox_option,
-    strict_option,
 )
 from ticketsource_async.cli.recipients import requests_taken
-from ticketsource_async.cli.terminal import pounds, print_rows, table_or_file_option, table_or_format
+from ticketsource_async.cli.terminal import print_rows, table_or_format
 from ticketsource_async.output import is_same_file
 
 if TYPE_CHECKING:
@@ -72,23 +69,15 @@ def _day_option(option: str, name: str, explained: str) -> Callable[[Callable[..
     metavar="FILE",
     help="With --gift-aid: write the donations that are not ready for the schedule to this file, with the reason.",
 )
-@output_option
-@table_or_file_option
-@strict_option
-@quiet_option
-@sandbox_option
+@table_or_file_options
 def list_donations(
+    options: Options,
     *,
     first: datetime | None,
     last: datetime | None,
     performances_from: datetime | None,
     gift_aid: bool,
     to_complete: Path | None,
-    output: Path,
-    format: str | None,  # noqa: A002 - as the option is called
-    strict: bool,
-    quiet: bool,
-    sandbox: bool,
 ) -> None:
     """List donations, or write the Gift Aid schedule for HMRC.
 
@@ -113,20 +102,20 @@ def list_donations(
         raise click.UsageError("--to is before --from.")
     if to_complete is not None and not gift_aid:
         raise click.UsageError("--to-complete needs --gift-aid.")
-    if to_complete is not None and is_same_file(output, to_complete):
+    if to_complete is not None and is_same_file(options.output, to_complete):
         raise click.UsageError("--output and --to-complete name the same file: one would replace the other.")
+    kind = table_or_format(options.output, options.format)
+    to_complete_kind = chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None
+    check_options(options, kind, *([to_complete_kind] if to_complete_kind else []))
     wanted = _Wanted(
+        options=options,
         first=first.date() if first else None,
         last=last.date() if last else None,
         performances_from=performances_from.date() if performances_from else None,
         gift_aid=gift_aid,
-        output=output,
-        kind=table_or_format(output, format),
+        kind=kind,
         to_complete=to_complete,
-        to_complete_kind=chosen_format(to_complete, None, "csv", "--to-complete") if to_complete else None,
-        strict=strict,
-        quiet=quiet,
-        sandbox=sandbox,
+        to_complete_kind=to_complete_kind,
     )
     run(wanted.write())
 
@@ -135,26 +124,23 @@ def list_donations(
 class _Wanted:
     """The options of one run, and its work."""
 
+    options: Options
     first: date | None
     last: date | None
     performances_from: date | None
     gift_aid: bool
-    output: Path
     kind: "Format | None"  # None for a table on a terminal
     to_complete: Path | None
     to_complete_kind: "Format | None"
-    strict: bool
-    quiet: bool
-    sandbox: bool
 
     async def write(self) -> None:
         """Read the donations, write them, and report on them."""
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
 
-        for output, kind in ((self.output, self.kind), (self.to_complete, self.to_complete_kind)):
+        for output, kind in ((self.options.output, self.kind), (self.to_complete, self.to_complete_kind)):
             if output is not None and kind is not None:
                 files.check_can_write(output, format=kind.name)
-        with LeftOut() as left_out, reporting_unreadable(strict=self.strict, in_cells=True) as note:
+        with LeftOut() as left_out, reporting_unreadable(strict=self.options.strict, in_cells=True) as note:
             donations = await self._read(left_out)
             _note(donations, note)
             is_all = await (self._write_schedule if self.gift_aid else self._write_list)(donations)
@@ -167,23 +153,24 @@ class _Wanted:
     async def _read(self, left_out: LeftOut) -> "Donations":
         from ticketsource_async import AttemptEvent  # noqa: PLC0415 - help can do without
 
-        if not self.quiet:
-            which = f" on {self.performances_from} or later" if self.performances_from else ""
-            say(f"Reading the bookings for all performances{which}, since each can have a donation.")
+        quiet = self.options.quiet
         made = 0
-        with progress("requests", quiet=self.quiet) as shown:
 
-            def count(event: "CallEvent") -> None:
-                nonlocal made
-                if isinstance(event, AttemptEvent):
-                    made += 1
-                    shown.update()
+        def count(event: "CallEvent") -> None:
+            nonlocal made
+            if isinstance(event, AttemptEvent):
+                made += 1
+                shown.update()
 
-            def say_donors(number: int) -> None:
-                if number and not self.quiet:
-                    say(f"Reading {counted(number, 'donor')}: {requests_taken(number)}.")
+        def say_donors(number: int) -> None:
+            if number and not quiet:
+                say(f"Reading {counted(number, 'donor')}: {requests_taken(number)}.")
 
-            async with box_office(sandbox=self.sandbox, on_event=count) as ts:
+        async with box_office(sandbox=self.options.sandbox, on_event=count) as ts:
+            if not quiet:
+                which = f" on {self.performances_from} or later" if self.performances_from else ""
+                say(f"Reading the bookings for all performances{which}, since each can have a donation.")
+            with progress("requests", quiet=quiet) as shown:
                 donations = await ts.reports.donations(
                     first=self.first,
                     last=self.last,
@@ -192,7 +179,7 @@ class _Wanted:
                     on_error=left_out,
                     on_donors=say_donors,
                 )
-        if not self.quiet:
+        if not quiet:
             say(f"The command made {counted(made, 'request')}.")
         return donations
 
@@ -202,8 +189,8 @@ class _Wanted:
 
         rows = donations.rows()
         self._check_any(rows, donations)
-        await _write_rows(rows, DONATIONS, self.output, self.kind)
-        if not self.quiet or donations.lost:
+        await self._write_rows(rows, DONATIONS, self.options.output, self.kind)
+        if not self.options.quiet or donations.lost:
             say(_summary(rows, donations))
         if (without_day := sum(row.line.day is None for row in rows)) and (self.first or self.last):
             say(f"The list has {counted(without_day, 'row')} whose day is not known.")
@@ -220,14 +207,21 @@ class _Wanted:
         schedule = gift_aid_schedule(donations, date.today())  # noqa: DTZ011 - the claimant's own day
         self._check_any([*schedule.rows, *schedule.to_complete], donations)
         if self.to_complete is not None:  # first, so that there is never a new schedule without its list
-            await _write_rows(schedule.to_complete, GIFT_AID_TO_COMPLETE, self.to_complete, self.to_complete_kind)
-        await _write_rows(schedule.rows, GIFT_AID_SCHEDULE, self.output, self.kind)
-        if not self.quiet or donations.lost:
+            await self._write_rows(schedule.to_complete, GIFT_AID_TO_COMPLETE, self.to_complete, self.to_complete_kind)
+        await self._write_rows(schedule.rows, GIFT_AID_SCHEDULE, self.options.output, self.kind)
+        if not self.options.quiet or donations.lost:
             say(_total_of(schedule, donations))
         self._say_what_is_to_complete(schedule)
-        if not self.quiet:
+        if not self.options.quiet:
             _say_what_else(schedule)
         return self.to_complete is not None or not schedule.to_complete
+
+    async def _write_rows(self, rows: Sequence[T], table: "Table[T]", output: Path, kind: "Format | None") -> None:
+        """Write rows in a format of files, or as a table for None."""
+        if kind is not None:
+            await write_file(rows, table, output, kind, self.options)
+        elif rows:
+            print_rows(table, rows)
 
     def _check_any(self, rows: Sequence[object], donations: "Donations") -> None:
         """Raise if there are no rows because they could not be read. A file then keeps its old contents."""
@@ -235,7 +229,7 @@ class _Wanted:
 
         if donations.lost and not rows:
             what = f"no donation was found, but {donations.lost.words()} could not be read"
-            raise TicketSourceError(f"{what}{not_written(self.output)}.")
+            raise TicketSourceError(f"{what}{not_written(self.options.output)}.")
 
     def _say_what_is_to_complete(self, schedule: "GiftAidSchedule") -> None:
         if not (rows := schedule.to_complete):
@@ -243,7 +237,7 @@ class _Wanted:
         amount = _sum([row.amount for row in rows])
         what = f"{counted(len(rows), 'donation')} ({amount}) cannot be in the schedule yet"
         if self.to_complete is not None:
-            if not self.quiet:
+            if not self.options.quiet:
                 say(f"{what}: see {'stdout' if str(self.to_complete) == '-' else self.to_complete}.")
             return
         named = first_few([f"{row.booking.called} ({row.to_complete})" for row in rows])
@@ -264,16 +258,6 @@ def _say_what_is_not_known(donations: "Donations") -> bool:
     return bool(unread) or any(line.is_likely for _, line in lines)
 
 
-async def _write_rows(rows: Sequence[T], table: "Table[T]", output: Path, kind: "Format | None") -> None:
-    """Write rows in a format of files, or as a table for None."""
-    from ticketsource_async import files  # noqa: PLC0415 - as above
-
-    if kind is not None:
-        await files.write(rows, table, output, format=kind.name, on_warning=say)
-    elif rows:
-        print_rows(table, rows)
-
-
 def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
     """Note the unreadable values of the fields in the rows."""
     from ticketsource_async import Booking  # noqa: PLC0415 - as above
@@ -290,10 +274,11 @@ def _note(donations: "Donations", note: "Callable[[Record], None]") -> None:
 def _sum(amounts: Sequence[Any]) -> str:
     """Return the sum in words."""
     from ticketsource_async.reports.sums import total  # noqa: PLC0415 - as above
+    from ticketsource_async.tables import money_text  # noqa: PLC0415
 
     found = total(amounts)
     if found is not None:
-        return pounds(found)
+        return money_text(found)
     return f"the sum is not known, because of {counted(amounts.count(None), 'unclear amount')}"
 
 
@@ -314,8 +299,10 @@ def _summary(rows: "Sequence[DonationRow]", donations: "Donations") -> str:
 
 def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
     """Return the text about the whole schedule."""
+    from ticketsource_async.tables import money_text  # noqa: PLC0415 - as above
+
     without = f", WITHOUT {donations.lost.words()}: it is not complete" if donations.lost else ""
-    total = f"The schedule has {counted(len(schedule.rows), 'donation')}, {pounds(schedule.sum)} in all{without}."
+    total = f"The schedule has {counted(len(schedule.rows), 'donation')}, {money_text(schedule.sum)} in all{without}."
     earliest = schedule.earliest
     return f"{total} The earliest was made on {earliest.donation_date}." if earliest else total
 
@@ -323,9 +310,10 @@ def _total_of(schedule: "GiftAidSchedule", donations: "Donations") -> str:
 def _say_what_else(schedule: "GiftAidSchedule") -> None:
     """Report what a person who sends the schedule should know."""
     from ticketsource_async.reports.gift_aid import MOST_ROWS  # noqa: PLC0415 - as above
+    from ticketsource_async.tables import money_text  # noqa: PLC0415
 
     if schedule.refunded:
-        say(f"Refunds of {pounds(schedule.refunded)} were taken off.")
+        say(f"Refunds of {money_text(schedule.refunded)} were taken off.")
     if schedule.no_answer:
         say(f"Left out: {counted(schedule.no_answer, 'donation')} without an answer about Gift Aid.")
     if schedule.titles:

@@ -1,8 +1,6 @@
 """The command that makes a door list."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,8 +16,9 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.cli.options import TEXT, command, output_option, quiet_option, sandbox_option, strict_option
-from ticketsource_async.cli.terminal import print_rows, table_or_file_option, table_or_format
+from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
+from ticketsource_async.cli.options import TEXT, command
+from ticketsource_async.cli.terminal import print_rows, table_or_format
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -27,42 +26,17 @@ if TYPE_CHECKING:
     from ticketsource_async.reports.door_list import DoorList
 
 
-@dataclass(frozen=True)  # not attrs, which help would have to load
-class _Options:
-    """The options of a door list."""
-
-    seats: bool
-    notes: bool
-    output: Path
-    quiet: bool
-    sandbox: bool
-
-
 @command(
     "door-list",
     epilog="Example: ticketsource door-list dat-dQyWKER4Orw5glVX -o door.html",
 )
 @click.argument("date", metavar="DATE_ID", type=TEXT)
-@sandbox_option
-@strict_option
-@quiet_option
 @click.option("--fast", is_flag=True, help="Leave out seats and attendees. This saves a request for each booking.")
 @click.option(
     "--notes", is_flag=True, help="Add the staff notes on each customer. This makes one more request for each customer."
 )
-@output_option
-@table_or_file_option
-def door_list(
-    *,
-    date: str,
-    format: str | None,  # noqa: A002 - as the option is called
-    output: Path,
-    notes: bool,
-    fast: bool,
-    quiet: bool,
-    strict: bool,
-    sandbox: bool,
-) -> None:
+@table_or_file_options
+def door_list(options: Options, *, date: str, notes: bool, fast: bool) -> None:
     """List who has booked for a performance, by surname.
 
     A performance is one date of an event. DATE_ID is its id: `programme export` and `events dates EVENT_ID` print it.
@@ -75,21 +49,21 @@ def door_list(
     headings. Every booking has a box to tick.
 
     The command makes at least 4 requests, then one for each booking and one for each customer. It first says how many,
-    and how long they take. If a part of a booking cannot be read, its row says so, stderr says why, and the exit code
-    is 1. Times are as TicketSource writes them.
+    and how long they take. If a booking or a part of one cannot be read, the list says so, stderr says why, and the
+    exit code is 1. Times are as TicketSource writes them.
     """
-    kind = table_or_format(output, format)
-    options = _Options(not fast, notes, output, quiet, sandbox)
+    kind = table_or_format(options.output, options.format)
+    check_options(options, kind)
 
     async def work() -> None:
         from ticketsource_async import files  # noqa: PLC0415 - help can do without
         from ticketsource_async.report_tables import door_list_table  # noqa: PLC0415 - as above
 
         if kind is not None:
-            files.check_can_write(output, format=kind.name)
+            files.check_can_write(options.output, format=kind.name)
         # The cells of the list say what could not be read.
-        with LeftOut() as left_out, reporting_unreadable(strict=strict, in_cells=False) as note:
-            found = await _read(date, options)
+        with LeftOut() as left_out, reporting_unreadable(strict=options.strict, in_cells=False) as note:
+            found = await _read(date, options, seats=not fast, notes=notes)
             for record in found.records():
                 note(record)
             for error in found.failures():
@@ -98,13 +72,13 @@ def door_list(
             if kind is None:
                 print_rows(table, found.entries, [found.title, *found.lines, *found.warnings])
             else:
-                await files.write(found.entries, table, output, format=kind.name, on_warning=say)
-            _tell(found, is_shown=kind is None, quiet=quiet)
+                await write_file(found.entries, table, options.output, kind, options)
+            _tell(found, is_shown=kind is None, quiet=options.quiet)
 
     run(work())
 
 
-async def _read(date: str, options: _Options) -> "DoorList":
+async def _read(date: str, options: Options, *, seats: bool, notes: bool) -> "DoorList":
     """Print how many requests the door list takes, then return it."""
     from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
 
@@ -116,8 +90,8 @@ async def _read(date: str, options: _Options) -> "DoorList":
                 shown[0].update(done - shown[0].n)
                 return
             if total and not options.quiet:
-                what = "seats, customers and notes" if options.notes else "seats and customers"
-                what = what if options.seats else what.removeprefix("seats, ").removeprefix("seats and ")
+                what = "seats, customers and notes" if notes else "seats and customers"
+                what = what if seats else what.removeprefix("seats, ").removeprefix("seats and ")
                 say(f"Reading {what}: {requests_taken(total)}.")
             shown.append(
                 closing.enter_context(progress("requests", quiet=options.quiet, rows_to=options.output, total=total))
@@ -125,7 +99,7 @@ async def _read(date: str, options: _Options) -> "DoorList":
 
         async with box_office(sandbox=options.sandbox) as ts:
             with checked_ids("DATE_ID", explained="a date: `programme export` and `events dates EVENT_ID` print them."):
-                return await ts.reports.door_list(date, seats=options.seats, notes=options.notes, on_progress=count)
+                return await ts.reports.door_list(date, seats=seats, notes=notes, on_progress=count)
 
 
 def _tell(found: "DoorList", *, is_shown: bool, quiet: bool) -> None:

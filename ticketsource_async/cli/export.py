@@ -1,6 +1,6 @@
 """The commands that export customers, bookings and the programme to a file."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, fields  # not attrs, which help would have to load
 from functools import partial, wraps
@@ -30,10 +30,12 @@ from ticketsource_async.cli.recipients import (
     with_requested_customers,
     with_stored_customers,
 )
+from ticketsource_async.cli.terminal import TABLE, table_or_file_option
 
 if TYPE_CHECKING:
     from ticketsource_async import Customer, StartFilter, TicketSource
     from ticketsource_async.cli.recipients import Bookings
+    from ticketsource_async.files import Format
     from ticketsource_async.models.base import Record
     from ticketsource_async.tables import Performance, SoldLine, Table
 
@@ -102,12 +104,34 @@ def export_options(
     return made
 
 
-def check_options(options: Options, format_name: str, *, guards_formulas: bool) -> None:
-    """Refuse the options of csv and tsv for another format."""
-    if not guards_formulas and (options.excel or not options.escape_formulas):
+table_or_file_options = partial(export_options, with_format=table_or_file_option)
+"""Add the options of all exports to a command that prints a table on a terminal."""
+
+
+def check_options(options: Options, *kinds: "Format | None") -> None:
+    """Refuse the options of csv and tsv if no output has such a format; None is a table on a terminal."""
+    if (options.excel or not options.escape_formulas) and not any(kind and kind.guards_formulas for kind in kinds):
+        names = " and ".join(dict.fromkeys(kind.name if kind else TABLE for kind in kinds))
         raise click.UsageError(
-            f"--excel and --no-escape-formulas are for csv and tsv only. For {format_name}, leave them out."
+            f"--excel and --no-escape-formulas are for csv and tsv only. For {names}, leave them out."
         )
+
+
+async def write_file(
+    rows: "AsyncIterable[T] | Iterable[T]", table: "Table[T]", output: Path, kind: "Format", options: Options
+) -> None:
+    """Write rows to a file in a format, as the options say."""
+    from ticketsource_async import files  # noqa: PLC0415 - help can do without
+
+    await files.write(
+        rows,
+        table,
+        output,
+        format=kind.name,
+        escape_formulas=options.escape_formulas,
+        byte_order_mark=options.excel and kind.guards_formulas,
+        on_warning=say,
+    )
 
 
 def _export(
@@ -121,11 +145,10 @@ def _export(
 
     If branches are left out and there is no item at all, the file keeps its old contents.
     """
-    from ticketsource_async import files  # noqa: PLC0415 - help can do without
-    from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - as below
+    from ticketsource_async.errors import TicketSourceError  # noqa: PLC0415 - help can do without
 
     kind = chosen_format(options.output, options.format, "csv")
-    check_options(options, kind.name, guards_formulas=kind.guards_formulas)
+    check_options(options, kind)
 
     async def export() -> None:
         with (
@@ -144,15 +167,7 @@ def _export(
                 if left_out.count and not any_row:
                     raise TicketSourceError(f"no row could be read{not_written(options.output)}.")
 
-            await files.write(
-                rows(),
-                table,
-                options.output,
-                format=kind.name,
-                escape_formulas=options.escape_formulas,
-                byte_order_mark=options.excel,
-                on_warning=say,
-            )
+            await write_file(rows(), table, options.output, kind, options)
             at_end()
 
     run(export())

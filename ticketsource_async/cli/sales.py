@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass  # not attrs, which help would have to load
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +18,10 @@ from ticketsource_async.cli.common import (
     run,
     say,
 )
-from ticketsource_async.cli.export import Options, check_options, export_options
+from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
 from ticketsource_async.cli.options import TEXT, command, days_options
 from ticketsource_async.cli.recipients import requests_taken
-from ticketsource_async.cli.terminal import TABLE, print_rows, table_or_file_option, table_or_format
+from ticketsource_async.cli.terminal import print_rows, table_or_format
 
 if TYPE_CHECKING:
     from ticketsource_async import FailedBranch, Sales, SalesTally, SeatsOfBooking, Sold, StartFilter, TicketSource
@@ -46,7 +45,7 @@ events_option = click.option(
     "sales",
     epilog="Example: ticketsource sales --from 2026-01-01 --to 2026-01-31 --by event -o sales.xlsx",
 )
-@partial(export_options, with_format=table_or_file_option)
+@table_or_file_options
 @days_options
 @events_option
 @click.option(
@@ -78,7 +77,7 @@ def sales(
 
     Gross, discounts, fees, VAT of fees and net are for tickets. Refunds are taken off. The column `refunds` shows them
     as negative amounts: do not take them off again. Donations and other sales, such as SUNDRY, have columns of their
-    own. Their refunds are taken off, too.
+    own. Their refunds are taken off, too. Their fees are in no column.
 
     If an amount is missing, or a refund has a positive amount, the sum is empty, and the column `missing` says why. If
     a performance or a booking cannot be read, the sums of its row and the total are empty, stderr names it, and the
@@ -98,7 +97,7 @@ def sales(
             "--by sold-day."
         )
     kind = table_or_format(options.output, options.format)
-    check_options(options, kind.name if kind else TABLE, guards_formulas=kind is not None and kind.guards_formulas)
+    check_options(options, kind)
 
     async def report() -> None:
         from ticketsource_async import SalesTally, files  # noqa: PLC0415 - help can do without
@@ -193,7 +192,6 @@ def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None
 
 async def _write(sales: "Sales", kind: "Format | None", options: Options) -> None:
     """Write the sales in a format of files, or print a table for None."""
-    from ticketsource_async import files  # noqa: PLC0415 - help can do without
     from ticketsource_async.report_tables import missing_lines, sales_on_terminal, sales_table  # noqa: PLC0415 - as above
 
     rows = (*sales.rows, *sales.method_totals, sales.total)
@@ -202,14 +200,6 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
 
         print_rows(sales_on_terminal(sales), rows, list(map(visible, missing_lines(sales))))
     else:
-        await files.write(
-            rows,
-            sales_table(sales),
-            options.output,
-            format=kind.name,
-            escape_formulas=options.escape_formulas,
-            byte_order_mark=options.excel,
-            on_warning=say,
-        )
+        await write_file(rows, sales_table(sales), options.output, kind, options)
     if sales.repeated:
         say(counted_once(sales.repeated))

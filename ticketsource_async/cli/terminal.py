@@ -178,12 +178,14 @@ def _value_text(column: "Column[Any]", value: "Value", *, offset: str = "", exac
 
     An `offset` from UTC that is in the heading is left out. `exact` shows an empty text, which is not None, as "".
     """
+    from ticketsource_async.tables import money_text  # noqa: PLC0415 - help can do without
+
     if value is None:
         return "unknown" if column.kind == "yes" and column.name.startswith("consent") else ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
-        return pounds(value)
+        return money_text(value)
     if isinstance(value, datetime):
         day_and_time, its_offset = _split(value)
         return day_and_time if offset else f"{day_and_time} {its_offset}"
@@ -192,12 +194,6 @@ def _value_text(column: "Column[Any]", value: "Value", *, offset: str = "", exac
     text = str(value)
     shows = (not text and not exact) or any(character.isprintable() and not character.isspace() for character in text)
     return text if shows else f'"{text}"'  # else it would be invisible
-
-
-def pounds(amount: Decimal) -> str:
-    """Return money with at least two decimals. It is never rounded."""
-    whole, _, part = f"{amount:f}".partition(".")
-    return f"{whole}.{part:0<2}"
 
 
 def _split(moment: datetime) -> tuple[str, str]:

@@ -37,9 +37,15 @@ _MOST_OF_A_HEADER: Final = 255  # in UTF-16, with its codes
 _HEADER_BEGINS: Final = "&L&12 "  # without the space, following digits would be part of the size
 _MORE: Final = "..."
 _LINE: Final = 15  # the height, in points
+_LEAST: Final = 18  # the least height of a row to print, in points: room for a box
+_BOX_SIZE: Final = 14  # points
+_MARK_SIZE: Final = 9  # points; the usual size is 11
+_GREY: Final = "#f3f3f3"
+_DARK_GREY: Final = "#595959"
 _MOST_LINES: Final = 27  # a row can be 409 points high
 _ROOM: Final = 0.85  # the part of a column's width that text may fill, since fonts differ
 _INCHES: Final = {"left": 0.4, "right": 0.4, "top": 1.2, "bottom": 0.6}  # the header needs room for four lines
+_BOX: Final = "\N{BALLOT BOX}"
 _TEXT: Final = 49  # Excel's built-in format for text; what people type later stays text too
 
 _LOOKS: Final = {"day": "yyyy-mm-dd", "number": "0", "money": "0.00######", "yes": '"TRUE";"TRUE";"FALSE"'}
@@ -95,13 +101,8 @@ class _Sheets(Generic[T]):
         self._book = book
         self._table = table
         self._most_rows = most_rows
-        looks = [_LOOKS.get(column.kind, _TEXT) for column in table.columns]
-        top = {"valign": "top"} if table.printed else {}
-        formats = {look: book.add_format({"num_format": look, **top}) for look in {*looks, _TEXT}}
-        self._formats: list[Format] = [formats[look] for look in looks]
-        # Without the wrap, a cell shows its lines on top of each other.
-        self._lines = book.add_format({"num_format": _TEXT, "text_wrap": True, **top})
-        self._text = self._lines if table.printed else formats[_TEXT]
+        self._formats: dict[tuple[int, bool, bool, bool], Format] = {}
+        self._box = book.add_format({"num_format": _TEXT, "valign": "top", "align": "center", "font_size": _BOX_SIZE})
         self._header = book.add_format({"num_format": _TEXT, "bold": True})
         self._widths = [_width(column.name) + _BUTTON for column in table.columns]
         self._widest = [
@@ -130,7 +131,7 @@ class _Sheets(Generic[T]):
         self._sheet.set_margins(**_INCHES)
         self._sheet.fit_to_pages(1, 0)
         self._sheet.repeat_rows(0)
-        self._sheet.hide_gridlines(0)  # 0 prints the grid lines, which make an empty cell a box to tick
+        self._sheet.hide_gridlines(0)  # 0 prints the grid lines
         self._sheet.set_header(header_of([printed.reminder or printed.title, *printed.warnings, *printed.lines]))
         self._sheet.set_footer("&R&P / &N")
 
@@ -140,11 +141,17 @@ class _Sheets(Generic[T]):
             self._end_sheet()
             self._begin_sheet()
         values = self._table.row(item)
-        if self._table.printed is not None:
-            _check(self._sheet.set_row(self._row, _LINE * self._lines_of(values)))
+        printed = self._table.printed
+        is_void = printed is not None and printed.is_void(item)
+        if printed is not None:
+            _check(self._sheet.set_row(self._row, max(_LEAST, _LINE * self._lines_of(values))))
         for index, value in enumerate(values):
-            if value is not None:
-                self._write_cell(index, value)
+            if value is not None and value != "":
+                self._write_cell(index, value, is_void=is_void)
+            elif printed is not None and self._table.columns[index].name == printed.ticked:
+                _check(self._sheet.write_string(self._row, index, _BOX, self._box))
+            elif is_void:
+                _check(self._sheet.write_blank(self._row, index, None, self._format(index, is_void=True)))
         if self._measured < _ROWS_MEASURED:
             self._measured += 1
             for index, value in enumerate(values):
@@ -161,8 +168,31 @@ class _Sheets(Generic[T]):
         ]
         return min(max(lines, default=1), _MOST_LINES)
 
-    def _write_cell(self, index: int, value: Value) -> None:
-        kind = self._formats[index]
+    def _format(self, index: int, *, is_void: bool = False, is_text: bool = False, wraps: bool = False) -> "Format":
+        """Return the format of a cell of a column. Each is made once."""
+        key = (index, is_void, is_text, wraps)
+        if key not in self._formats:
+            self._formats[key] = self._book.add_format(self._look(*key))
+        return self._formats[key]
+
+    def _look(self, index: int, is_void: bool, is_text: bool, wraps: bool) -> dict[str, object]:
+        column, printed = self._table.columns[index], self._table.printed
+        look: dict[str, object] = {"num_format": _TEXT if is_text else _LOOKS.get(column.kind, _TEXT)}
+        if wraps or (is_text and printed is not None):
+            look["text_wrap"] = True  # else a cell shows its lines on top of each other
+        if printed is None:
+            return look
+        look["valign"] = "top"
+        if is_void:
+            look |= {"bg_color": _GREY, "font_color": _DARK_GREY}
+        if column.name == printed.ticked:
+            look |= {"align": "center", "bold": True, "font_size": _MARK_SIZE, "font_color": "black"}
+        if column.name == printed.of_row:
+            look |= {"bold": True, "font_strikeout": is_void}
+        return look
+
+    def _write_cell(self, index: int, value: Value, *, is_void: bool) -> None:
+        kind = self._format(index, is_void=is_void)
         if isinstance(value, bool):
             _check(self._sheet.write_boolean(self._row, index, value, kind))
         elif (number := _as_number(value)) is not None:
@@ -170,13 +200,13 @@ class _Sheets(Generic[T]):
         elif isinstance(value, date) and not isinstance(value, datetime) and value >= _FIRST_DAY:
             _check(self._sheet.write_datetime(self._row, index, datetime.combine(value, time()), kind))
         elif text := text_of(value):
-            self._write_text(index, text)
+            self._write_text(index, text, is_void=is_void)
 
-    def _write_text(self, index: int, text: str) -> None:
+    def _write_text(self, index: int, text: str, *, is_void: bool) -> None:
         if len(text) > _MOST_CHARACTERS // 2 and len(units := text.encode("utf-16-le")) > 2 * _MOST_CHARACTERS:
             text = units[: 2 * _MOST_CHARACTERS].decode("utf-16-le", "ignore")  # drops half a character at the end
             self.cut[self._table.columns[index].name] += 1
-        look = self._lines if "\n" in text else self._text
+        look = self._format(index, is_void=is_void, is_text=True, wraps="\n" in text)
         if text.startswith("<r>") and text.endswith("</r>"):
             # xlsxwriter would write this text as raw markup. It does not do so with a text in two parts.
             _check(self._sheet.write_rich_string(self._row, index, "<", "r", text[2:], look))
@@ -184,8 +214,8 @@ class _Sheets(Generic[T]):
             _check(self._sheet.write_string(self._row, index, text, look))
 
     def _end_sheet(self) -> None:
-        for index, (width, kind) in enumerate(zip(self._widths, self._formats, strict=True)):
-            _check(self._sheet.set_column(index, index, width, kind))
+        for index, width in enumerate(self._widths):
+            _check(self._sheet.set_column(index, index, width, self._format(index)))
         _check(self._sheet.autofilter(0, 0, self._row - 1, len(self._table.columns) - 1))
         if self._table.printed is not None:
             _check(self._sheet.print_area(0, 0, self._row - 1, len(self._table.printed.widths) - 1))

@@ -33,8 +33,8 @@ _LACKING: Final[dict[Part, str]] = {
 class Fetched(Generic[T_co]):
     """The result of a call: its `value`, None if it failed.
 
-    `errors` says why, or has the errors of rows of a list that could not be read. `ended` says why a list was not read
-    to its end.
+    `errors` says why, or has the errors of the parts of a list that could not be read. `ended` says why a list was not
+    read to its end.
     """
 
     value: T_co | None

@@ -1,21 +1,19 @@
 """Count the parts that a report lacks because they could not be read."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from attrs import define, field
 
 from ticketsource_async._words import counted
-
-if TYPE_CHECKING:
-    from ticketsource_async.listings import FailedBranch
+from ticketsource_async.failed_branches import FailedBranch
 
 Kind = Literal[
     "performance", "performance without a date", "booking", "dates", "further dates", "further events", "seats"
 ]
 
 
-def lost_by(failed: "FailedBranch") -> Kind | None:
+def lost_by(failed: FailedBranch) -> Kind | None:
     """Return what is missing because a branch failed; None for a venue, since no booking is missing then."""
     if failed.venue_id is not None:
         return None
@@ -35,7 +33,7 @@ class Lost:
     counts: Counter[Kind] = field(factory=Counter)
     """How many of each kind could not be read."""
 
-    def add(self, failed: "FailedBranch") -> None:
+    def add(self, failed: FailedBranch) -> None:
         """Count what is missing because a branch failed."""
         if (kind := lost_by(failed)) is not None:
             self.counts[kind] += 1

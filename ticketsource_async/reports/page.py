@@ -30,7 +30,7 @@ _MOST_NAMED: Final = 12  # of the events that you asked for
 _ALWAYS: Final = (
     "Gross, discounts, fees, VAT of fees and net are for tickets, after refunds.",
     "Refunds are for tickets. They are already taken off in gross and net.",
-    "Donations and other sales are not in gross. Their own refunds are taken off.",
+    "Donations and other sales are not in gross. Their own refunds are taken off, and their fees are not shown.",
     "A sale counts on the day when it was made. A refund counts on the day of the refund.",
     "Amounts have no currency sign, since the API does not name the currency.",
     "Times and days are as the API writes them. Their time zone is not known.",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import define, field, frozen
 
+from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.models import Booking, BookingLine, Event, EventDate, Venue
 from ticketsource_async.reports.lost import Lost, lost_by
 from ticketsource_async.reports.seating import state_of
 from ticketsource_async.reports.sums import Sums
 
 if TYPE_CHECKING:
-    from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold
+    from ticketsource_async.listings import SeatsOfBooking, Sold
 
 By = Literal["date", "event", "day", "month", "sold-day"]
 """What a row stands for: a performance, an event, a day or a month of performances, or a day of sale."""
@@ -40,7 +41,7 @@ class SalesRow:
     `gross`, `discounts`, `fees`, `fee_vat` and `net` are sums over the lines of type "TICKETS", after refunds.
     `refunds` is the gross of the refunds among these lines: it is negative, and `gross` includes it. `donations` is the
     gross of the lines of type "DONATION", and `other` of all other types, which `other_types` names. Both are after
-    refunds, too.
+    refunds, too. The fees of these lines are in no sum.
 
     A line is a refund if the API says so. If the API does not say whether a negative line is a refund, `refunds` is
     None. If it says that a positive line is one, every sum with this line is None.
@@ -112,7 +113,7 @@ class Sales:
     """The rows."""
     method_totals: tuple[SalesRow, ...]
     total: SalesRow
-    failed: "tuple[FailedBranch, ...]"
+    failed: tuple[FailedBranch, ...]
     repeated: int
     categories: tuple[str | None, ...]
     """The price categories of all seats in alphabetical order. None, for seats without a category, is the last."""
@@ -136,13 +137,13 @@ class _Group:
     seats: dict[str | None, SeatCount] = field(factory=dict)
     lost: Lost = field(factory=Lost)
 
-    def see_event(self, event: Event) -> None:
-        """Note an event of this row."""
+    def add_event(self, event: Event) -> None:
+        """Add an event of this row."""
         self.events[event.id] = event.name
         if self.archived is not True:
             self.archived = self.archived if event.archived is False else event.archived
 
-    def see_performance(self, event_date: EventDate, venue: Venue | None) -> None:
+    def add_performance(self, event_date: EventDate, venue: Venue | None) -> None:
         """Count a performance of this row."""
         self.performances += 1
         self.cancelled += event_date.cancelled is True
@@ -178,8 +179,8 @@ def _as_written(moment: datetime) -> datetime:
 class SalesTally:
     """The sales that you add; `result` returns the rows.
 
-    `read` counts the performances that could be read. The tally keeps the sums of each row and the id of each booking,
-    but no booking.
+    `read` counts the performances whose bookings could be read. The tally keeps the sums of each row and the id of each
+    booking, but no booking.
     """
 
     def __init__(self, by: By = "date", *, payment_methods: bool = False, seats: bool = False) -> None:
@@ -206,8 +207,8 @@ class SalesTally:
 
     def add(self, sold: "Sold") -> None:
         """Add a performance with its bookings. A booking that was added before does not count again."""
-        self.read += 1
-        group = self._see(sold.event, sold.date, sold.venue)
+        self.read += all(failed.is_end or lost_by(failed) != "performance" for failed in sold.failed)
+        group = self._group_of(sold.event, sold.date, sold.venue)
         for booking in sold.bookings:
             if booking.id in self._bookings:
                 self._repeated += 1
@@ -217,16 +218,16 @@ class SalesTally:
         for failed in sold.failed:
             self.add_failed(failed)
 
-    def add_failed(self, failed: "FailedBranch") -> None:
+    def add_failed(self, failed: FailedBranch) -> None:
         """Add a branch that could not be read. Sums that need it become None."""
         self._failed.append(failed)
         self._all.lost.add(failed)
         if (kind := lost_by(failed)) is not None and failed.event is not None and self._by != "sold-day":
             if failed.date is not None:
-                self._see(failed.event, failed.date, None).lost.counts[kind] += 1
+                self._group_of(failed.event, failed.date, None).lost.counts[kind] += 1
             elif self._by == "event":
                 group = self._group(failed.event.id)
-                group.see_event(failed.event)
+                group.add_event(failed.event)
                 group.lost.counts[kind] += 1
 
     def add_seats(self, found: "SeatsOfBooking") -> None:
@@ -246,7 +247,7 @@ class SalesTally:
             found = self._groups[key] = _Group(day=key if isinstance(key, date) else None)
         return found
 
-    def _see(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
+    def _group_of(self, event: Event, event_date: EventDate, venue: Venue | None) -> _Group:
         """Count a performance once, and return the group of its row. By day of sale, all share one group."""
         key: object = event_date.id if self._by == "date" else event.id
         if self._by in ("day", "month"):
@@ -254,13 +255,13 @@ class SalesTally:
             key = key.replace(day=1) if isinstance(key, date) and self._by == "month" else key
         group = self._all if self._by == "sold-day" else self._group(key)
         if self._by == "event":
-            group.see_event(event)
+            group.add_event(event)
         if event_date.id not in self._dates:
             self._dates.add(event_date.id)
-            self._all.see_performance(event_date, None)
+            self._all.add_performance(event_date, None)
             if group is not self._all:
-                group.see_event(event)
-                group.see_performance(event_date, venue)
+                group.add_event(event)
+                group.add_performance(event_date, venue)
                 group.date_id = event_date.id if self._by == "date" else None
         return group
 

@@ -12,8 +12,9 @@ from ticketsource_async import listings
 from ticketsource_async._mistakes import no_such_option
 from ticketsource_async.bulk import concerns_all
 from ticketsource_async.config import check_whole
-from ticketsource_async.errors import InvalidResponse, NotFound, TicketSourceError
-from ticketsource_async.listings import FailedBranch, SeatsOfBooking, Sold, check_plain, in_order
+from ticketsource_async.errors import NotFound, TicketSourceError
+from ticketsource_async.failed_branches import FailedBranch, is_of_row
+from ticketsource_async.listings import SeatsOfBooking, Sold, check_plain, in_order
 from ticketsource_async.models import Booking, Customer, Event, EventDate, StartFilter, Venue
 from ticketsource_async.models.ids import checked_id
 from ticketsource_async.pagination import Pager
@@ -199,6 +200,8 @@ class Reports(Resource):
     ) -> None:
         """Read the seats of all bookings of a tally, and call `on_booking` with the seats of each.
 
+        Seats that cannot be read raise nothing. After a hundred failures in a row no more seats are requested.
+
         Requests: for each booking the pages of GET /bookings/{id}/seats.
         """
         check_whole("concurrency", concurrency, error=ValueError)
@@ -222,9 +225,10 @@ class Reports(Resource):
     ) -> DoorList:
         """Return the bookings for a date by surname, with customers, seats and, with `notes`, the notes of staff.
 
-        If a part of one booking cannot be read, the entry lacks it, and the list has the error: see
-        `DoorList.is_complete`. Raises `NotFound` if there is no such date, and any error of the list of bookings.
-        Raises errors that concern all calls: a refused key, a firewall, the rate limit, no connection, a closed client.
+        If a part of one booking or a later page of the bookings cannot be read, the list lacks it and has the error:
+        see `DoorList.is_complete`. Raises `NotFound` if there is no such date, and any error of the first page of its
+        bookings. Raises errors that concern all calls: a refused key, a firewall, the rate limit, no connection, a
+        closed client.
 
         Requests: the date, its event, its venue and the pages of its bookings. Then for each booking its seats, and for
         each customer, once, the customer and the notes. `on_progress` is called before the first of these, and after
@@ -238,9 +242,10 @@ class Reports(Resource):
         found = Fetched(date) if isinstance(date, EventDate) else await _fetched(Dates(self._sender, "bulk").get(date))
         if any(isinstance(error, NotFound) for error in found.errors):
             raise found.errors[0]
-        odd: list[InvalidResponse] = []
-        pager = Dates(self._sender, "bulk").list_bookings(date_id, on_invalid=odd.append)
-        bookings = list({booking.id: booking for booking in await pager.collect()}.values())
+        listed = await _rows(Dates(self._sender, "bulk").list_bookings, date_id)
+        if listed.value is None:
+            raise listed.errors[-1]
+        bookings = list({booking.id: booking for booking in listed.value}.values())
         event, venue = await self._of_date(found.value)
         calls = dict(self._calls(bookings, seats=seats, notes=notes))
         answers = await _all(calls, concurrency, on_progress or (lambda _done, _total: None))
@@ -258,9 +263,9 @@ class Reports(Resource):
                 )
                 for booking in bookings
             ),
-            errors=(*odd, *found.errors, *event.errors, *venue.errors),
-            missing_bookings=len(odd),
-            ended=pager.report.ended,
+            errors=(*listed.errors, *found.errors, *event.errors, *venue.errors),
+            missing_bookings=sum(map(is_of_row, listed.errors)),
+            ended=listed.ended,
             has_seats=seats,
             has_notes=notes,
             read_at=datetime.now().astimezone(),
@@ -283,9 +288,9 @@ class Reports(Resource):
             if (customer := booking.customer_id) is not None:
                 yield f"customer {customer}", partial(_one, people.get, customer)
                 if notes:
-                    yield f"notes {customer}", partial(_whole, of_people.list, customer)
+                    yield f"notes {customer}", partial(_rows, of_people.list, customer)
             if seats:
-                yield f"seats {booking.id}", partial(_whole, sold.list_seats, booking.id)
+                yield f"seats {booking.id}", partial(_rows, sold.list_seats, booking.id)
 
 
 async def _fetched(reading: Coroutine[Any, Any, One]) -> Fetched[One]:
@@ -302,20 +307,28 @@ async def _one(get: Callable[[str], Coroutine[Any, Any, One]], record_id: str) -
     return await _fetched(get(record_id))
 
 
-async def _whole(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[Sequence[T]]:
-    """Return the result of a list: its rows, and the errors of rows that could not be read."""
-    odd: list[InvalidResponse] = []
-    ended: str | None = None
+async def _rows(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[Sequence[T]]:
+    """Return the rows of a list, and the errors of rows that could not be read; no rows if its first page fails.
 
-    async def rows() -> Sequence[T]:
-        nonlocal ended
-        pager = list_all(record_id, on_invalid=odd.append)
-        found = tuple(await pager.collect())
-        ended = pager.report.ended
-        return found
-
-    fetched = await _fetched(rows())
-    return Fetched(fetched.value, (*odd, *fetched.errors), ended)
+    If a later page fails, the rows before it are returned. Raises an error that concerns all calls.
+    """
+    errors: list[TicketSourceError] = []
+    rows: list[T] = []
+    number = 0
+    try:
+        pager = list_all(record_id, on_invalid=errors.append)  # raises for an id that cannot be one
+        async with aclosing(pager.pages()) as pages:
+            async for page in pages:
+                rows += page.items
+                number = page.number
+    except TicketSourceError as error:
+        if concerns_all(error):
+            raise
+        errors.append(error.with_traceback(None))
+        if not number:
+            return Fetched(None, tuple(errors))
+        return Fetched(tuple(rows), tuple(errors), f"page {number + 1} could not be read")
+    return Fetched(tuple(rows), tuple(errors), pager.report.ended)
 
 
 async def _all(calls: Mapping[str, _Call], concurrency: int, on_progress: OnProgress) -> dict[str, Fetched[Any]]:
