@@ -196,7 +196,7 @@ def _closest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def no_such_option(call: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
+def unknown_option_error(call: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
     """Return the error for an option that a call or a class does not have; `given` is emptied if it is a dict."""
     name, known = next(iter(given)), list(known)
     if isinstance(given, dict):
@@ -286,5 +286,5 @@ class ExplainsOptions:
             """Raise an error that names the right field, before `__init__` raises one without it."""
             known = [field.alias for field in attrs.fields(cls)]
             if unknown := [name for name in given if name not in known]:
-                raise no_such_option(cls.__name__, unknown, known)
+                raise unknown_option_error(cls.__name__, unknown, known)
             return object.__new__(cls)

@@ -27,7 +27,7 @@ def leave_at_signals() -> None:
 
 
 @contextmanager
-def asking() -> Iterator[None]:
+def ctrl_c_raises() -> Iterator[None]:
     """Let Ctrl-C raise `KeyboardInterrupt`, so that a question can put the terminal in order."""
     is_leave = signal.getsignal(signal.SIGINT) is leave
     if is_leave:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 from attrs import frozen
 
-from ticketsource_async._mistakes import await_first, hint_for, no_such_option
+from ticketsource_async._mistakes import await_first, hint_for, unknown_option_error
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
 from ticketsource_async.config import check_whole
@@ -42,7 +42,7 @@ _AFFECT_ALL_CALLS: Final = (
 )
 
 
-def concerns_all(error: Exception) -> bool:
+def affects_all_calls(error: Exception) -> bool:
     """Say whether calls for others are likely to end as this one did."""
     if isinstance(error, RequestTimedOut):
         return error.phase in ("connect", "slot")
@@ -89,7 +89,7 @@ class Bulk(Generic[In, Out]):
         **unknown: object,
     ) -> None:
         if unknown:
-            raise no_such_option("bulk call", unknown, ("concurrency", "fail_fast"))
+            raise unknown_option_error("bulk call", unknown, ("concurrency", "fail_fast"))
         check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
             kind = f"{type(inputs).__name__}{await_first(inputs)}"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Never, NoReturn, Self, TypedDict, Unpack
 
 from ticketsource_async._environment import api_key, show_log
-from ticketsource_async._mistakes import no_such_option
+from ticketsource_async._mistakes import unknown_option_error
 from ticketsource_async._version import __version__
 from ticketsource_async._wire.request import Credentials, Secret
 from ticketsource_async._wire.sender import Sender
@@ -97,7 +97,7 @@ class _ChecksOptions:
             is_without_key = not positional and "api_key" not in given and cls.__init__ is TicketSource.__init__
             given.clear()  # a report of the error with locals would show the key
             if is_without_key and unknown:
-                raise no_such_option("TicketSource", unknown, known)
+                raise unknown_option_error("TicketSource", unknown, known)
             return super().__new__(cls)
 
 
@@ -132,7 +132,7 @@ class TicketSource(_ChecksOptions, Operations):
         key = Secret(api_key)
         del api_key  # a report of an error below with locals would show it
         if unknown:
-            raise no_such_option("TicketSource", unknown, ClientOptions.__annotations__)
+            raise unknown_option_error("TicketSource", unknown, ClientOptions.__annotations__)
         show_log()
         check_whole("max_connections", max_connections)
         check_whole("max_body", max_body)

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
-from ticketsource_async.bulk import concerns_all
+from ticketsource_async.bulk import affects_all_calls
 from ticketsource_async.errors import BranchesFailed, InvalidResponse, ListEnded, NotFound, TicketSourceError
 from ticketsource_async.failed_branches import FailedBranch, FailedBranches
 from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
@@ -165,7 +165,7 @@ def seats_of_bookings(
                 )
                 return [SeatsOfBooking(booking_id, *_or_nothing(found))]
             except TicketSourceError as last:
-                if concerns_all(last):
+                if affects_all_calls(last):
                     raise
                 may_request, error = False, last.with_traceback(None)
         return [SeatsOfBooking(booking_id, (), [FailedBranch(None, None, None, error, booking_id)])]
@@ -198,7 +198,7 @@ async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, No
                     yield FailedBranch(None, None, None, error)
                 invalid.clear()
     except TicketSourceError as error:
-        if concerns_all(error) or not any_page:
+        if affects_all_calls(error) or not any_page:
             raise
         failed = error.with_traceback(None)
     for ended in _unread_rest(listed) if failed is None else [failed]:
@@ -274,7 +274,7 @@ class _Branches:
         try:
             found = await reading
         except Exception as error:
-            if isinstance(error, TicketSourceError) and not concerns_all(error):
+            if isinstance(error, TicketSourceError) and not affects_all_calls(error):
                 is_missing = isinstance(error, NotFound) and error.is_from_api  # then the API itself works
                 self._failures_in_a_row = 0 if is_missing else self._failures_in_a_row + 1
                 if self._failures_in_a_row < _MOST_IN_A_ROW:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Never, NoReturn, TypeVar, Unpa
 from attrs import field, frozen
 
 from ticketsource_async import listings
-from ticketsource_async._mistakes import hint_for, no_such_option
+from ticketsource_async._mistakes import hint_for, unknown_option_error
 from ticketsource_async._wire import drafts, headers
 from ticketsource_async._wire.request import Request, why_headers_refused
 from ticketsource_async._wire.sender import Sender
@@ -19,7 +19,7 @@ from ticketsource_async.failed_branches import FailedBranch
 from ticketsource_async.models import UNSET, Booking, Event, EventDate, Record, StartFilter, Unset, Venue
 from ticketsource_async.models.base import check_model
 from ticketsource_async.pagination import Pager
-from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, unknown_priority_error
 from ticketsource_async.resources.base import ListOptions, check_list_options
 from ticketsource_async.resources.bookings import Bookings, Seats
 from ticketsource_async.resources.customers import Customers
@@ -116,7 +116,7 @@ class Operations:
         venues. GET /venues/{id} for each venue that is not among them.
         """
         if unknown:
-            raise no_such_option("programme", unknown, ("start", "concurrency", "on_branch_error"))
+            raise unknown_option_error("programme", unknown, ("start", "concurrency", "on_branch_error"))
         check_whole("concurrency", concurrency, error=ValueError)
         return listings.programme(self._sender, start, concurrency, on_branch_error)
 
@@ -138,7 +138,7 @@ class Operations:
         bookings.
         """
         if unknown:
-            raise no_such_option("all_bookings", unknown, ("start", "concurrency", "on_branch_error"))
+            raise unknown_option_error("all_bookings", unknown, ("start", "concurrency", "on_branch_error"))
         check_whole("concurrency", concurrency, error=ValueError)
         return listings.all_bookings(self._sender, start, concurrency, on_branch_error)
 
@@ -162,7 +162,7 @@ class Operations:
         write raises `OutcomeUnknown`.
         """
         if unknown:
-            raise no_such_option("request", unknown, ("json", "query"))
+            raise unknown_option_error("request", unknown, ("json", "query"))
         if method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
         if method == "GET" and json is not None:
@@ -206,7 +206,9 @@ class Operations:
             credentials = credentials.with_headers(headers)
         del headers  # a report of an error below with locals would show the values, which may be secret
         if unknown:
-            raise no_such_option("with_options", unknown, ("timeouts", "retry", "on_event", "priority", "headers"))
+            raise unknown_option_error(
+                "with_options", unknown, ("timeouts", "retry", "on_event", "priority", "headers")
+            )
         if wrong:
             raise ConfigurationError(wrong)
         given = {"timeouts": timeouts, "retry": retry, "on_event": on_event, "priority": priority}
@@ -277,7 +279,7 @@ def check_kinds(**options: object) -> None:
         raise ConfigurationError("on_event must be a plain function, called with each event.")
     priority = options.pop("priority", "bulk")
     if not isinstance(priority, str) or priority not in PRIORITIES:
-        raise ConfigurationError(str(no_priority(priority)))
+        raise ConfigurationError(str(unknown_priority_error(priority)))
     for name, value in options.items():
         kind, wanted = _KINDS[name]
         if not isinstance(value, kind):

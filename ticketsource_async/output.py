@@ -56,7 +56,7 @@ def _status(output: Path) -> os.stat_result:
 
 
 @contextmanager
-def opened(
+def open_output(
     output: Path,
     encoding: str,
     on_warning: OnWarning = log_warning,
@@ -107,10 +107,10 @@ class _TerminalStream(TextIOWrapper):
     """A stream to a terminal, without control characters that the API sends. Line ends and tabs stay."""
 
     def write(self, text: str) -> int:
-        from ticketsource_async.models.values import visible  # noqa: PLC0415
+        from ticketsource_async.models.values import escape_controls  # noqa: PLC0415
 
         parts = re.split(r"(\t|\r?\n)", text)
-        parts[::2] = map(visible, parts[::2])
+        parts[::2] = map(escape_controls, parts[::2])
         return super().write("".join(parts))
 
 
@@ -230,7 +230,7 @@ def _replace(output: Path, target: Path, part: Path) -> None:
 
 
 @contextmanager
-def assembled(stream: TextIO) -> Iterator[Path]:
+def temporary_file_for(stream: TextIO) -> Iterator[Path]:
     """Yield a path to write a file to. If nothing fails, the file is copied to the `buffer` of the stream.
 
     So a pipe gets a complete file or nothing, and a format can rewrite earlier parts. A format may put other temporary

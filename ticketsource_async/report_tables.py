@@ -7,7 +7,7 @@ from typing import Final
 from attrs import evolve
 
 from ticketsource_async.models.reader import Kind
-from ticketsource_async.models.values import visible
+from ticketsource_async.models.values import escape_controls
 from ticketsource_async.reports.donations import DonationRow
 from ticketsource_async.reports.door_list import DoorEntry, DoorList
 from ticketsource_async.reports.gift_aid import GiftAidRow
@@ -228,7 +228,7 @@ def _label(row: SalesRow, value: object) -> str:
 def _seats(sales: Sales) -> list[Column[SalesRow]]:
     """Return the columns of seats: for all, for each price category, and for all after `_MOST_CATEGORIES` together."""
     states = ("sold", "cancelled", "unknown")
-    named = {category: visible(category) for category in sales.categories if category is not None}
+    named = {category: escape_controls(category) for category in sales.categories if category is not None}
     found: dict[str, list[str | None]] = {}
     for category, name in named.items():
         found.setdefault(f": {name}", []).append(category)

@@ -14,7 +14,7 @@ from differing import PRIVATE, Difference, Differing, differing
 from loops import until
 from mocked import KEY
 
-from ticketsource_async.checking.asking import MOST_REQUESTS
+from ticketsource_async.checking.calls import MOST_REQUESTS
 from ticketsource_async.sandbox import Sandbox
 
 Lines = dict[str, tuple[str, str]]

@@ -16,7 +16,7 @@ from loops import until
 from nodes import NODES
 
 from ticketsource_async.cli.common import run as run_coroutine
-from ticketsource_async.output import assembled, opened
+from ticketsource_async.output import open_output, temporary_file_for
 from ticketsource_async.sandbox import Sandbox
 
 
@@ -92,7 +92,7 @@ def test_a_new_file_that_cannot_replace_the_old_one_is_kept_and_named(
     target = tmp_path / "customers.csv"
 
     async def write(text: str, *, meanwhile: Callable[[], None]) -> None:
-        with opened(target, "utf-8") as stream:
+        with open_output(target, "utf-8") as stream:
             stream.write(text)
             meanwhile()
 
@@ -121,7 +121,7 @@ def test_a_file_system_that_forbids_chmod_causes_a_warning(tmp_path: Path) -> No
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
 
     warnings: list[str] = []
-    with opened(target, "utf-8", warnings.append, chmod=refuse) as stream:
+    with open_output(target, "utf-8", warnings.append, chmod=refuse) as stream:
         stream.write("new")
 
     assert target.read_text() == "new"
@@ -208,7 +208,7 @@ def test_the_error_for_a_full_disk_names_the_temporary_folder() -> None:
     """The file is assembled there, on a disk that may differ from that of the file."""
 
     def fill() -> None:
-        with assembled(TextIOWrapper(BytesIO())):
+        with temporary_file_for(TextIOWrapper(BytesIO())):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(OSError, match="No space left") as full:

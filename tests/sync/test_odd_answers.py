@@ -29,7 +29,7 @@ from ticketsource_async import (
     TooManyRemoved,
     Updated,
 )
-from ticketsource_async.bulk import concerns_all
+from ticketsource_async.bulk import affects_all_calls
 from ticketsource_async.sandbox import Sandbox
 
 BLANK: dict[str, Any] = {"first_name": None, "last_name": None, "email": None, "telephone": None, "address": None}
@@ -167,7 +167,7 @@ async def test_a_lost_connection_for_one_customer_does_not_stop_the_other_deleti
 )
 def test_an_error_concerns_all_customers_if_the_request_was_not_sent(error: Exception, all_of_them: bool) -> None:
     """An example is a call that waited too long for the rate limit."""
-    assert concerns_all(error) is all_of_them
+    assert affects_all_calls(error) is all_of_them
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from yarl import URL
 
 from ticketsource_async import errors
-from ticketsource_async.models.values import visible
+from ticketsource_async.models.values import escape_controls
 
 
 @frozen
@@ -221,5 +221,5 @@ class Request:
             text = text.replace(secret, "***")
         # The password of a proxy may contain a raw slash. `//\S+@` alone is far too slow for a text of many slashes.
         text = re.sub(r"//\S++", lambda found: re.sub(r"\A//.+@", "//***@", found[0]), text[:_MOST_READ])
-        text = visible(text[: _MOST_SHOWN + 1])
+        text = escape_controls(text[: _MOST_SHOWN + 1])
         return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from ticketsource_async import errors
-from ticketsource_async.checking.asking import Asked, Examined
+from ticketsource_async.checking.calls import Call, Results
 from ticketsource_async.checking.findings import Finding, State, failure, listed
 
 _GROUP: Final = "connection"
@@ -42,7 +42,7 @@ class Connection:
     statuses: tuple[int | None, ...] = ()
 
 
-def of_connection(found: Examined, connection: Connection) -> list[Finding]:
+def of_connection(found: Results, connection: Connection) -> list[Finding]:
     """Return a line for each part of the connection."""
     error = found.stopped_by
     cause = error.cause if isinstance(error, errors.TransportError) else ""
@@ -121,8 +121,8 @@ def _link(error: Exception | None, unreached: str) -> Finding:
     return _finding("reached", "open", unreached) if unreached else _finding("reached", "ok", "The API answers.")
 
 
-def _clock(found: Examined) -> Finding:
-    differences = [difference for asked in found.asked if (difference := _clock_difference(asked)) is not None]
+def _clock(found: Results) -> Finding:
+    differences = [difference for call in found.calls if (difference := _clock_difference(call)) is not None]
     if not differences:
         says = "No answer has the time of the API."
         return _finding("clock", "open", says if found.has_answer else _why_no_answer(found))
@@ -135,33 +135,33 @@ def _clock(found: Examined) -> Finding:
     return _finding("clock", "odd", f"{says} Set it if it is wrong: certificates and logs depend on it.")
 
 
-def _clock_difference(asked: Asked) -> float | None:
+def _clock_difference(call: Call) -> float | None:
     """Return by how many seconds the clock of the API is ahead: the smallest difference that fits the answer."""
     try:
-        there = parsedate_to_datetime(_headers(asked).get("date", ""))
-        latest: float = (there - asked.began).total_seconds() + 1  # it is rounded down to seconds
-        least: float = (there - asked.ended).total_seconds()
+        there = parsedate_to_datetime(_headers(call).get("date", ""))
+        latest: float = (there - call.began).total_seconds() + 1  # it is rounded down to seconds
+        least: float = (there - call.ended).total_seconds()
     except (ValueError, TypeError, OverflowError):  # there is no date, or it has no time zone
         return None
     return 0.0 if least <= 0 <= latest else min(least, latest, key=abs)
 
 
-def _why_no_answer(found: Examined, otherwise: str = "no good answer came") -> str:
+def _why_no_answer(found: Results, otherwise: str = "no good answer came") -> str:
     return f"Not known: {'the check was interrupted' if found.interrupted else otherwise}."
 
 
-def _headers(asked: Asked) -> Mapping[str, str]:
-    return {} if asked.answer is None else asked.answer.headers
+def _headers(call: Call) -> Mapping[str, str]:
+    return {} if call.answer is None else call.answer.headers
 
 
-def _key(found: Examined, unreached: str) -> Finding:
+def _key(found: Results, unreached: str) -> Finding:
     if found.has_answer and isinstance(found.stopped_by, errors.AuthenticationFailed):
         return _finding(
             "key", "failed", "The API accepted the key at first, and refused it later: ask the owner of the account."
         )
     if found.has_answer:
         return _finding("key", "ok", "The API accepts the key.")
-    refused = [asked.error for asked in found.failures()]
+    refused = [call.error for call in found.failures()]
     if any(isinstance(error, errors.AuthenticationFailed) for error in refused):
         says = "The API refuses the key: it is wrong, revoked or of another account. TicketSource shows it"
         return _finding("key", "failed", f"{says} under Settings > API.")
@@ -170,8 +170,8 @@ def _key(found: Examined, unreached: str) -> Finding:
     return _finding("key", "open", unreached or _why_no_answer(found, "no answer of the API itself came"))
 
 
-def _firewall(found: Examined, connection: Connection, unreached: str) -> Finding:
-    if any(isinstance(asked.error, errors.AccessBlocked) for asked in found.asked):
+def _firewall(found: Results, connection: Connection, unreached: str) -> Finding:
+    if any(isinstance(call.error, errors.AccessBlocked) for call in found.calls):
         return _finding("firewall", "failed", f"{_FIREWALL}{_USER_AGENT_IS_SET if connection.own_user_agent else ''}")
     return (
         _finding("firewall", "open", unreached)
@@ -185,10 +185,10 @@ _ABOUT_LIMIT: Final = re.compile(
 )
 
 
-def _rate_limit(found: Examined, connection: Connection) -> Finding:
-    answered = [asked for asked in found.asked if asked.answer is not None]
-    names = {name for asked in answered for name in _headers(asked) if _ABOUT_LIMIT.fullmatch(name)}
-    limited = any(isinstance(asked.error, errors.RateLimited) for asked in found.asked)
+def _rate_limit(found: Results, connection: Connection) -> Finding:
+    answered = [call for call in found.calls if call.answer is not None]
+    names = {name for call in answered for name in _headers(call) if _ABOUT_LIMIT.fullmatch(name)}
+    limited = any(isinstance(call.error, errors.RateLimited) for call in found.calls)
     if limited or (found.interrupted and connection.statuses[-1:] == (_TOO_MANY,)):
         says = "The API says that there were too many requests. Others use the same key or address: try again later."
         return _finding("rate limit", "failed", says)
@@ -197,13 +197,13 @@ def _rate_limit(found: Examined, connection: Connection) -> Finding:
     if not names:
         says = f"No header says what the limit is. The library keeps to {_LIMIT} requests a minute."
         return _finding("rate limit", "open", says)
-    limits = {_number(_headers(asked).get("x-ratelimit-limit")) for asked in answered} - {None}
+    limits = {_number(_headers(call).get("x-ratelimit-limit")) for call in answered} - {None}
     odd = []
     if limits - {_LIMIT}:
         said = ", ".join(map(str, sorted(filter(None, limits))))
         one = min(filter(None, limits), default=_LIMIT)
         odd.append(f"The limit is {said}, not {_LIMIT}. In a program pass `rate_limit=RateLimit({one}, per=60)`.")
-    odd += _falling([_number(_headers(asked).get("x-ratelimit-remaining")) for asked in answered])
+    odd += _falling([_number(_headers(call).get("x-ratelimit-remaining")) for call in answered])
     return _finding("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
 
 
@@ -221,11 +221,11 @@ def _falling(left: list[int | None]) -> list[str]:
     return []
 
 
-def _request_ids(found: Examined) -> Finding:
-    names = {n for asked in found.asked for n in ("x-request-id", "cf-ray") if n in _headers(asked)}
+def _request_ids(found: Results) -> Finding:
+    names = {n for call in found.calls for n in ("x-request-id", "cf-ray") if n in _headers(call)}
     if names:
         return _finding("request id", "ok", f"Answers have one: {listed(names)}.")
-    if any(getattr(asked.error, "request_id", None) for asked in found.asked):
+    if any(getattr(call.error, "request_id", None) for call in found.calls):
         return _finding("request id", "ok", "Errors have one. Tell it to TicketSource support.")
     says = "No answer has one, so you cannot tell TicketSource support which request you mean."
     return _finding("request id", "open", says if found.has_answer else _why_no_answer(found))
@@ -239,10 +239,10 @@ def _redirects(connection: Connection, unreached: str) -> Finding:
     return _finding("redirects", "open", unreached) if unreached else _finding("redirects", "ok", "None.")
 
 
-def _answers(found: Examined) -> Finding:
-    if failed := listed({failure(asked) for asked in found.failures()}):
+def _answers(found: Results) -> Finding:
+    if failed := listed({failure(call) for call in found.failures()}):
         return _finding("answers", "failed", f"{failed}.")
-    good = sum(asked.answer is not None for asked in found.asked)
+    good = sum(call.answer is not None for call in found.calls)
     return _finding(
         "answers", "ok" if good else "open", f"{good} came, in JSON, as documented." if good else "None came."
     )

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from ticketsource_async.checking.asking import Asked, Examined
+from ticketsource_async.checking.calls import Call, Results
 from ticketsource_async.checking.shapes import Shape
 from ticketsource_async.models import Booking, Customer, Event, EventDate, Note, Seat, Venue
 from ticketsource_async.models.base import Record
@@ -29,11 +29,11 @@ class Finding:
     says: str
 
 
-def failure(asked: Asked) -> str:
+def failure(call: Call) -> str:
     """Return which call failed and how, without text from the server."""
-    error = asked.error
+    error = call.error
     status = getattr(error, "status", None)
-    return f"GET {asked.path} ended in {type(error).__name__}" + (f" ({status})" if status else "")
+    return f"GET {call.path} ended in {type(error).__name__}" + (f" ({status})" if status else "")
 
 
 def listed(names: Iterable[str]) -> str:
@@ -43,7 +43,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(found[:_MOST_NAMED]) + more
 
 
-def why_not_known(found: Examined, otherwise: str) -> str:
+def why_not_known(found: Results, otherwise: str) -> str:
     """Return why something is not known: the check ended early, or `otherwise`."""
     ended = "the check was interrupted" if found.interrupted else "the check stopped early"
     return f"Not known: {otherwise if not (found.interrupted or found.stopped_by) else ended}."
@@ -54,7 +54,7 @@ def by_path(found: Mapping[str, Iterable[str]]) -> str:
     return listed(f"{path} ({', '.join(sorted(set(kinds)))})" for path, kinds in found.items())
 
 
-def of_records(found: Examined, shape: Shape) -> list[Finding]:
+def of_records(found: Results, shape: Shape) -> list[Finding]:
     """Return the findings about the records of one kind."""
     calls = found.of_kind(shape.name)
     group = shape.name.replace("_", " ") + "s"
@@ -62,9 +62,9 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     def finding(name: str, state: State, says: str) -> Finding:
         return Finding(group, name, state, says)
 
-    if failed := [asked for asked in found.failures() if asked.kind == shape.name]:
-        records = finding("records", "failed", f"{listed({failure(asked) for asked in failed})}.")
-    elif broken := {asked.path for asked in calls if asked.error is None and asked.rows is None}:
+    if failed := [call for call in found.failures() if call.kind == shape.name]:
+        records = finding("records", "failed", f"{listed({failure(call) for call in failed})}.")
+    elif broken := {call.path for call in calls if call.error is None and call.rows is None}:
         records = finding("records", "failed", f"The `data` of {listed(broken)} is neither a list nor null.")
     elif shape.refused:
         what = listed(f"{reason} ({count})" for reason, count in shape.refused.items())
@@ -78,7 +78,7 @@ def of_records(found: Examined, shape: Shape) -> list[Finding]:
     return [records, *(_of_fields(shape, finding) if shape.records else ())]
 
 
-def _why_none(found: Examined, kind: str) -> str:
+def _why_none(found: Results, kind: str) -> str:
     if found.of_kind(kind):
         return "the lists are empty"
     if found.interrupted:

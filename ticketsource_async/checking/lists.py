@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from ticketsource_async import errors
-from ticketsource_async.checking.asking import PER_PAGE, UTC_OFFSETS, Asked, Examined
+from ticketsource_async.checking.calls import PER_PAGE, UTC_OFFSETS, Call, Results
 from ticketsource_async.checking.findings import Finding, State, failure, listed, why_not_known
 from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, offset_in
 
@@ -21,7 +21,7 @@ _NO_CUSTOMER: Final = "no customer was read"
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
 
-def of_lists(found: Examined, base_url: str, customers: Shape) -> list[Finding]:
+def of_lists(found: Results, base_url: str, customers: Shape) -> list[Finding]:
     """Return the findings about lists, from the list of customers."""
     return [
         _named("rows a page", _full_page(found)),
@@ -40,7 +40,7 @@ def _named(name: str, said: tuple[State, str], group: str = "lists") -> Finding:
     return Finding(group, name, *said)
 
 
-def _full_page(found: Examined) -> tuple[State, str]:
+def _full_page(found: Results) -> tuple[State, str]:
     first = found.first
     if first is None or first.answer is None or not first.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
@@ -55,13 +55,13 @@ def _full_page(found: Examined) -> tuple[State, str]:
     return "open", f"Not known: there are fewer than {PER_PAGE} customers."
 
 
-def _with_next(found: Examined) -> Asked | None:
+def _with_next(found: Results) -> Call | None:
     """Return a page of customers that has a `next`."""
-    pages = [asked for asked in found.asked if asked.path == "/customers" and asked.answer is not None]
-    return next((asked for asked in pages if asked.answer and asked.answer.links.get("next")), None)
+    pages = [call for call in found.calls if call.path == "/customers" and call.answer is not None]
+    return next((call for call in pages if call.answer and call.answer.links.get("next")), None)
 
 
-def _next_query(found: Examined) -> tuple[State, str]:
+def _next_query(found: Results) -> tuple[State, str]:
     page = _with_next(found)
     if page is None:
         return _no_next(found)
@@ -82,7 +82,7 @@ def _next_query(found: Examined) -> tuple[State, str]:
     return ("odd", " ".join(odd)) if odd else ("ok", "`next` has the `per_page` of the request.")
 
 
-def _no_next(found: Examined) -> tuple[State, str]:
+def _no_next(found: Results) -> tuple[State, str]:
     if found.first is None or not found.first.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
     if found.first.goes_on:
@@ -90,7 +90,7 @@ def _no_next(found: Examined) -> tuple[State, str]:
     return "open", _ONE_PAGE
 
 
-def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
+def _next_address(found: Results, base_url: str) -> tuple[State, str]:
     page = _with_next(found)
     if page is None:
         return _no_next(found)
@@ -117,7 +117,7 @@ def _next_address(found: Examined, base_url: str) -> tuple[State, str]:
     )
 
 
-def _pages(found: Examined) -> tuple[State, str]:
+def _pages(found: Results) -> tuple[State, str]:
     first, second = found.first, found.second
     if first is None or not first.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
@@ -136,11 +136,11 @@ def _pages(found: Examined) -> tuple[State, str]:
     return "ok", "Page 2 begins where page 1 ends."
 
 
-def _row_ids(asked: Asked) -> list[str]:
-    return [str(row.get("id")) for row in asked.rows or () if isinstance(row, dict)]
+def _row_ids(call: Call) -> list[str]:
+    return [str(row.get("id")) for row in call.rows or () if isinstance(row, dict)]
 
 
-def _order(found: Examined) -> tuple[State, str]:
+def _order(found: Results) -> tuple[State, str]:
     if found.first is None or found.first_again is None or not found.first.rows or not found.first_again.rows:
         return "open", why_not_known(found, _NO_CUSTOMER)
     one, other = _row_ids(found.first), _row_ids(found.first_again)
@@ -159,22 +159,22 @@ def _order(found: Examined) -> tuple[State, str]:
     return "ok", f"Two reads of a page had the same rows.{changed}"
 
 
-def _links_and_meta(found: Examined) -> tuple[State, str]:
-    lists = [asked for asked in found.asked if asked.answer is not None and not asked.path.endswith("{id}")]
+def _links_and_meta(found: Results) -> tuple[State, str]:
+    lists = [call for call in found.calls if call.answer is not None and not call.path.endswith("{id}")]
     if not lists:
         return "open", why_not_known(found, "no list was read")
     odd = []
-    if bare := {asked.path for asked in lists if asked.answer and not asked.answer.links}:
+    if bare := {call.path for call in lists if call.answer and not call.answer.links}:
         odd.append(f"Without `links`: {listed(bare)}. The library requests their pages by number.")
-    metas = [asked.answer.meta for asked in lists if asked.answer is not None]
-    links = [asked.answer.links for asked in lists if asked.answer is not None]
+    metas = [call.answer.meta for call in lists if call.answer is not None]
+    links = [call.answer.links for call in lists if call.answer is not None]
     unknown = {
         f"links.{name}" for found_in in links for name in _without_data(found_in.keys() - _LINKS, _OFTEN_USED_NAMES)
     }
     unknown |= {f"meta.{name}" for meta in metas for name in _without_data(meta.keys() - _META, _OFTEN_USED_NAMES)}
     if unknown:
         odd.append(f"Not documented: {listed(unknown)}.")
-    if any(asked.answer.links.get("last") for asked in lists if asked.answer):
+    if any(call.answer.links.get("last") for call in lists if call.answer):
         odd.append("`links.last` leads to the last page.")
     if any(isinstance(meta.get("per_page"), str) for meta in metas):
         odd.append("`meta.per_page` is a text.")
@@ -186,14 +186,14 @@ def _without_data(names: Iterable[object], known: frozenset[str]) -> set[str]:
     return {str(name) if name in known else NOT_SHOWN for name in names}
 
 
-def _by_id(found: Examined, customers: Shape) -> tuple[State, str]:
-    asked = found.by_id
-    if asked is None or found.first is None:
+def _by_id(found: Results, customers: Shape) -> tuple[State, str]:
+    call = found.by_id
+    if call is None or found.first is None:
         return "open", why_not_known(found, _NO_CUSTOMER)
-    if asked.error is not None or not asked.rows:
-        return "failed", f"{failure(asked)}."
-    same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(asked)]
-    by_id, row = (_attributes(next(iter(rows), None)) for rows in (asked.rows, same_id))
+    if call.error is not None or not call.rows:
+        return "failed", f"{failure(call)}."
+    same_id = [row for row in found.first.rows or () if isinstance(row, dict) and str(row.get("id")) in _row_ids(call)]
+    by_id, row = (_attributes(next(iter(rows), None)) for rows in (call.rows, same_id))
     if by_id is None or row is None:
         return "failed", "The answer has another customer than the requested one, or no attributes."
     if more := by_id.keys() ^ row.keys():
@@ -208,38 +208,38 @@ def _attributes(row: Any) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _unknown_id(found: Examined) -> tuple[State, str]:
-    asked = found.unknown_id
-    if asked is None or (asked.error is not None and asked.error is found.stopped_by):
+def _unknown_id(found: Results) -> tuple[State, str]:
+    call = found.unknown_id
+    if call is None or (call.error is not None and call.error is found.stopped_by):
         return "open", why_not_known(found, "it was not requested")
     first = found.first
-    if asked.error is not None and first is not None and _same_failure(asked, first):
-        return "open", f"Not known: the list of customers failed in the same way. {failure(asked)}."
-    if isinstance(asked.error, errors.NotFound) and asked.error.is_from_api:
+    if call.error is not None and first is not None and _same_failure(call, first):
+        return "open", f"Not known: the list of customers failed in the same way. {failure(call)}."
+    if isinstance(call.error, errors.NotFound) and call.error.is_from_api:
         return "ok", "The answer is 404 with the code `not_found`."
-    status = getattr(asked.error, "status", "no status")
-    came = "a record" if asked.error is None else f"{type(asked.error).__name__} ({status})"
+    status = getattr(call.error, "status", "no status")
+    came = "a record" if call.error is None else f"{type(call.error).__name__} ({status})"
     says = f"The answer is {came}, not 404 with the code `not_found`: a sync after a deletion ends in an error."
     return "failed", says
 
 
-def _same_failure(one: Asked, other: Asked) -> bool:
+def _same_failure(one: Call, other: Call) -> bool:
     """Say whether two calls ended in the same error. Then the error says nothing about the record."""
-    statuses = {getattr(asked.error, "status", None) for asked in (one, other)}
+    statuses = {getattr(call.error, "status", None) for call in (one, other)}
     return type(one.error) is type(other.error) and len(statuses) == 1
 
 
-def _filter(found: Examined) -> tuple[State, str]:
-    day, asked = found.day, found.filtered
-    if day is None or not asked:
+def _filter(found: Results) -> tuple[State, str]:
+    day, filtered = found.day, found.filtered
+    if day is None or not filtered:
         no_request = day is not None or "date" in found.skipped
         return "open", why_not_known(found, "no request was left" if no_request else "no event with dates was found")
-    if failed := [one for one in asked.values() if one.error is not None]:
+    if failed := [one for one in filtered.values() if one.error is not None]:
         return (
             "failed",
             f"{listed({failure(one) for one in failed})}, with `filter[start]`: do not use --from and --to.",
         )
-    came = {name: set(_row_ids(one)) for name, one in asked.items()}
+    came = {name: set(_row_ids(one)) for name, one in filtered.items()}
     on_day = {record_id for record_id, its in found.all_days.items() if its == day}
     if not on_day <= came.get("ours", on_day):
         return (
@@ -260,7 +260,7 @@ def _filter(found: Examined) -> tuple[State, str]:
     return "ok", " ".join(["The filter works.", *(f"{bound}." for bound in bounds)])
 
 
-def of_times(found: Examined, *, same: bool | None) -> Finding:
+def of_times(found: Results, *, same: bool | None) -> Finding:
     """Return whether the offsets of dates are true.
 
     `same`: the user said that the written time of a date in summer is, or is not, the local time. It is None if the
@@ -269,7 +269,7 @@ def of_times(found: Examined, *, same: bool | None) -> Finding:
     return _named("summer", _summer(found, same), "times")
 
 
-def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
+def _summer(found: Results, same: bool | None) -> tuple[State, str]:
     starts = [start for row in found.rows_of("date") if (start := (_attributes(row) or {}).get("start"))]
     summer = {offset for start in starts if is_in_summer(start) and (offset := offset_in(start)) is not None}
     if "" in map(offset_in, starts):
@@ -290,7 +290,7 @@ def _summer(found: Examined, same: bool | None) -> tuple[State, str]:
     return "ok", f"The offset {listed(utc)} is correct in summer too. Convert the times to local time."
 
 
-def of_size(found: Examined) -> list[Finding]:
+def of_size(found: Results) -> list[Finding]:
     """Return about how many customers there are, and how many requests it takes to read them."""
     search = found.search
     if search is None or not (search.last or search.beyond):

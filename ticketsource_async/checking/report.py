@@ -6,7 +6,7 @@ from typing import Final
 from attrs import frozen
 
 from ticketsource_async._version import __version__
-from ticketsource_async.checking.asking import MOST_REQUESTS, Examined
+from ticketsource_async.checking.calls import MOST_REQUESTS, Results
 from ticketsource_async.checking.connection import Connection, of_connection
 from ticketsource_async.checking.findings import MODELS, Finding, of_records
 from ticketsource_async.checking.lists import of_lists, of_size, of_times
@@ -89,7 +89,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["", *(f"| {' | '.join(cells)} |" for cells in [head, ("---",) * len(head), *rows])]
 
 
-def checked(found: Examined, connection: Connection, *, same: bool | None = None) -> Checked:
+def checked(found: Results, connection: Connection, *, same: bool | None = None) -> Checked:
     """Return the result; `same` is as in `of_times`."""
     shapes = [Shape(model) for model in MODELS]
     for shape in shapes:

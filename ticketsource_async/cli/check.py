@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ticketsource_async._signals import asking
+from ticketsource_async._signals import ctrl_c_raises
 from ticketsource_async.cli.common import (
     FAILED,
     NOT_AUTHENTICATED,
@@ -24,13 +24,13 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.options import command, quiet_option, sandbox_option
-from ticketsource_async.output import check_writable, opened
+from ticketsource_async.output import check_writable, open_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ticketsource_async import CallEvent
-    from ticketsource_async.checking.asking import Examined, Summer
+    from ticketsource_async.checking.calls import Results, Summer
     from ticketsource_async.checking.findings import Finding
     from ticketsource_async.checking.report import Checked
 
@@ -82,10 +82,10 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
         checking.print_findings(line for line in result.findings if summer is None or line.name == _SUMMER)
         checking.print_end(result)
         if as_json:
-            with opened(Path("-"), "utf-8") as stdout:
+            with open_output(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(result.to_dict(), indent=2) + "\n")
         if report is not None:
-            with opened(report, "utf-8") as file:
+            with open_output(report, "utf-8") as file:
                 file.write(result.to_markdown())
             if not quiet:
                 say(f"The report is in {report}.")
@@ -97,7 +97,7 @@ def check(*, report: Path | None, as_json: bool, sandbox: bool, quiet: bool) -> 
 class _Check:
     """One run of the check: its calls so far, and the printing of the result."""
 
-    found: "Examined"
+    found: "Results"
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self._quiet, self._as_json = quiet, as_json
@@ -109,7 +109,7 @@ class _Check:
         import asyncio  # noqa: PLC0415 - help can do without
 
         from ticketsource_async import AttemptEvent, RetryPolicy  # noqa: PLC0415 - as above
-        from ticketsource_async.checking.asking import Allowance, Examiner  # noqa: PLC0415 - as above
+        from ticketsource_async.checking.calls import Allowance, Checker  # noqa: PLC0415 - as above
 
         def note(event: "CallEvent") -> None:
             if isinstance(event, AttemptEvent):
@@ -124,10 +124,10 @@ class _Check:
                 if not self._quiet:
                     through = f" through the proxy {ts.proxy}" if ts.proxy else ""
                     say(f"Checking {ts.base_url}{through}, with at most {allowance.most} requests that change nothing.")
-                examiner = Examiner(ts, allowance)
-                self.found = examiner.found
+                checker = Checker(ts, allowance)
+                self.found = checker.found
                 try:
-                    await examiner.examine()
+                    await checker.run()
                 except asyncio.CancelledError:
                     bar.close()
                     self.found.interrupted = True
@@ -149,7 +149,7 @@ class _Check:
         if self._as_json:
             return
         width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
-        with opened(Path("-"), "utf-8") as stdout:
+        with open_output(Path("-"), "utf-8") as stdout:
             for group, lines in groupby(findings, lambda line: line.group):
                 stdout.write(f"{group}\n")
                 for line in lines:
@@ -165,7 +165,7 @@ class _Check:
         states = Counter(line.state for line in result.findings)
         if self._as_json:
             return
-        with opened(Path("-"), "utf-8") as stdout:
+        with open_output(Path("-"), "utf-8") as stdout:
             if result.nothing_else:
                 stdout.write(f"{NOTHING_ELSE}\n")
             if counts:
@@ -184,13 +184,13 @@ def _ask(summer: "Summer") -> bool | None:
     """
     from datetime import timedelta  # noqa: PLC0415 - help can do without
 
-    from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
+    from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - help can do without
 
-    what, start = repr(visible(summer.event)) if summer.event else "A date", summer.start
+    what, start = repr(escape_controls(summer.event)) if summer.event else "A date", summer.start
     other = start + timedelta(hours=1)
     next_day = " on the next day" if other.date() > start.date() else ""
     say(f"The API writes the start of a date as {summer.written}.")
-    with asking():
+    with ctrl_c_raises():
         given: str = click.prompt(
             f"{what} on {start.day} {start:%B %Y}: at which local time does it start? Type 1 for {start:%H:%M}, 2 for "
             f"{other:%H:%M}{next_day}, or ? if neither is right or you do not know",
@@ -202,7 +202,7 @@ def _ask(summer: "Summer") -> bool | None:
     return {"1": True, "2": False}.get(given)
 
 
-def _exit_code(found: "Examined", findings: "Iterable[Finding]") -> int:
+def _exit_code(found: "Results", findings: "Iterable[Finding]") -> int:
     """Return the exit code for the failed calls and the failed lines."""
     if found.stopped_by is not None:
         return exit_code(found.stopped_by)

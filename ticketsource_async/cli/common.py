@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 
 import click
 
-from ticketsource_async._signals import Ending, asking
+from ticketsource_async._signals import Ending, ctrl_c_raises
 from ticketsource_async.cli.options import NO_PROXY
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def confirm_deletion(
         return
     if sys.stdin is None:
         raise click.UsageError("stdin is closed, so the command cannot ask. Add --yes to delete without a question.")
-    from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+    from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - as above
 
     what = ""
 
@@ -228,8 +228,8 @@ def confirm_deletion(
                 what = await named(ts)
 
     run(look_up())
-    with asking():
-        confirmed = click.confirm(f"Delete the {visible(what)} for good?", err=True)
+    with ctrl_c_raises():
+        confirmed = click.confirm(f"Delete the {escape_controls(what)} for good?", err=True)
     if not confirmed:
         say("Nothing was deleted.")
         raise click.exceptions.Exit(FAILED)
@@ -321,9 +321,9 @@ def exit_code(error: Exception) -> int:
 
 def say(message: str) -> None:
     """Print one line on stderr, without control characters."""
-    from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+    from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - as above
 
-    _write_line(visible(message))
+    _write_line(escape_controls(message))
 
 
 @contextmanager
@@ -336,9 +336,9 @@ def reporting_click_errors() -> Iterator[None]:
     except OSError as error:
         fail(f"stdout cannot be written: {error.strerror or error}.", FAILED)
     except click.ClickException as error:
-        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+        from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - as above
 
-        shown = "\n".join(map(visible, error.message.split("\n")))
+        shown = "\n".join(map(escape_controls, error.message.split("\n")))
         error.message = shown  # type: ignore[misc]  # click's error classes are built and shown in different ways
         raise
 

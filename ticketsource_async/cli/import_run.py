@@ -32,7 +32,7 @@ from ticketsource_async.files import FileRows, check_can_write, read, write
 from ticketsource_async.files.csv import writer
 from ticketsource_async.files.json import json_text
 from ticketsource_async.files.reading import DELIMITERS
-from ticketsource_async.output import opened
+from ticketsource_async.output import open_output
 from ticketsource_async.tables import to_json
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _printing(options: Options) -> Iterator[Callable[[Outcome], None]]:
     if _for_people(options):
         yield lambda _: None
         return
-    with opened(Path("-"), "utf-8") as stdout:
+    with open_output(Path("-"), "utf-8") as stdout:
 
         def print_outcome(outcome: Outcome) -> None:
             stdout.write(json_text(outcome.to_dict()) + "\n")
@@ -231,7 +231,7 @@ async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, 
         if path.suffix.lower() == ".csv":  # the spreadsheet that wrote the file may accept no other delimiter
             is_found = options.delimiter is not None or file.delimiter in DELIMITERS
             with (
-                opened(path, _WITH_MARK, say) as stream,
+                open_output(path, _WITH_MARK, say) as stream,
                 writer(
                     stream,
                     table,

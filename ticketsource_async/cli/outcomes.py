@@ -15,7 +15,7 @@ from ticketsource_async.cli.damage import clean, is_error
 from ticketsource_async.cli.lines import Line
 from ticketsource_async.files.csv import defuse, undefuse
 from ticketsource_async.files.reading import Row
-from ticketsource_async.models.values import visible
+from ticketsource_async.models.values import escape_controls
 from ticketsource_async.tables import Column, Shown, Table, is_consent
 
 _TO_CORRECT: Final = ("refused", "unknown")
@@ -153,7 +153,7 @@ def _show(table: Table[T], rows: list[T], all_in: Path | None, option: str) -> N
 
     below = [""]
     if (more := len(rows) - _MOST_SHOWN) > 0:
-        where = f"{visible(str(all_in))} has all" if all_in else f"add {option} to write all of them to a file"
+        where = f"{escape_controls(str(all_in))} has all" if all_in else f"add {option} to write all of them to a file"
         below = [f"{more:,} more: {where}.", ""]
     print_rows(table, rows[:_MOST_SHOWN], below, instead="--json")
 

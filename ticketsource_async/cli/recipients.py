@@ -153,7 +153,7 @@ async def who_booked(
 
 async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGenerator[T, None]:
     """Yield the rows of these lists in order. Leave out a list with an error that concerns only this list."""
-    from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
+    from ticketsource_async.bulk import affects_all_calls  # noqa: PLC0415 - help can do without
     from ticketsource_async.listings import in_order  # noqa: PLC0415
 
     async def each() -> "AsyncGenerator[Pager[T], None]":
@@ -164,7 +164,7 @@ async def _rows_of(lists: "Iterable[Pager[T]]", left_out: LeftOut) -> AsyncGener
         try:
             return await listed.collect()
         except TicketSourceError as error:
-            if concerns_all(error):
+            if affects_all_calls(error):
                 raise
             left_out(error)
             return []
@@ -181,7 +181,7 @@ async def customers_with(
 
     Customers whom TicketSource does not have any more are counted and named: they were deleted, merged or purged.
     """
-    from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - as above
+    from ticketsource_async.bulk import affects_all_calls  # noqa: PLC0415 - as above
 
     if ids and not quiet:
         until, at_most = ("", "") if limit is None else (f", until {limit:,} are found", "at most ")
@@ -196,7 +196,7 @@ async def customers_with(
                 at += 1
                 if isinstance(ready.error, NotFound) and ready.error.is_from_api:
                     gone.append(ready.input)
-                elif isinstance(ready.error, TicketSourceError) and not concerns_all(ready.error):
+                elif isinstance(ready.error, TicketSourceError) and not affects_all_calls(ready.error):
                     left_out(ready.error)
                 else:
                     yield ready.unwrap()

@@ -88,12 +88,12 @@ def _write(
     by_date: "Sales", by_sold_day: "Sales", output: Path, *, start: "StartFilter | None", events: tuple[str, ...]
 ) -> None:
     from ticketsource_async.files.report_page import html_of  # noqa: PLC0415 - as above
-    from ticketsource_async.output import opened  # noqa: PLC0415
+    from ticketsource_async.output import open_output  # noqa: PLC0415
     from ticketsource_async.reports.page import sales_page, scope_of  # noqa: PLC0415
 
     now = datetime.now()  # noqa: DTZ005 - people's own time
     page = html_of(sales_page(by_date, by_sold_day, scope_of(start, events, by_date.rows), now))
-    with opened(output, "utf-8", say) as stream:
+    with open_output(output, "utf-8", say) as stream:
         stream.write(page)
 
 

@@ -196,9 +196,9 @@ async def _write(sales: "Sales", kind: "Format | None", options: Options) -> Non
 
     rows = (*sales.rows, *sales.method_totals, sales.total)
     if kind is None:
-        from ticketsource_async.models.values import visible  # noqa: PLC0415 - as above
+        from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - as above
 
-        print_rows(sales_on_terminal(sales), rows, list(map(visible, missing_lines(sales))))
+        print_rows(sales_on_terminal(sales), rows, list(map(escape_controls, missing_lines(sales))))
     else:
         await write_file(rows, sales_table(sales), options.output, kind, options)
     if sales.repeated:

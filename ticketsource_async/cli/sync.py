@@ -222,10 +222,10 @@ async def _counting_changes(
     except (InvalidID, TooManyRemoved) as error:
         failures.append(error)
     except (APIError, InvalidResponse, TransportError) as error:
-        from ticketsource_async.bulk import concerns_all  # noqa: PLC0415 - help can do without
+        from ticketsource_async.bulk import affects_all_calls  # noqa: PLC0415 - help can do without
 
         # The list or all calls failed, so changes are missing.
-        if error.path.endswith("/customers") or concerns_all(error):
+        if error.path.endswith("/customers") or affects_all_calls(error):
             raise
         failures.append(error)
 

@@ -17,7 +17,7 @@ import click
 
 from ticketsource_async.cli.common import on_terminal
 from ticketsource_async.cli.options import FormatChoice, WholeNumber, chosen_format
-from ticketsource_async.output import opened
+from ticketsource_async.output import open_output
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
@@ -119,7 +119,7 @@ class Printing:
         if not self.is_table:
             count = 0
             with (
-                opened(Path("-"), "utf-8") as stdout,
+                open_output(Path("-"), "utf-8") as stdout,
                 FORMATS[self.format or "jsonl"].open(stdout, table, escape_formulas=True) as write,
             ):
 
@@ -158,7 +158,7 @@ class Printing:
         if self.is_table:
             _print(_table_of_record(TABLES[type(record)], record))
         elif self.format in (None, "json"):
-            with opened(Path("-"), "utf-8") as stdout:
+            with open_output(Path("-"), "utf-8") as stdout:
                 stdout.write(json_text(record.to_dict(), indent=2) + "\n")
         else:
             with self.records(type(record)) as write:
@@ -249,10 +249,10 @@ def _cell(
 
 def _printable(text: str) -> str:
     """Return a text that the terminal can show, without control characters. Line breaks stay in a cell."""
-    from ticketsource_async.models.values import visible  # noqa: PLC0415 - help can do without
+    from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - help can do without
 
     encoding = _encoding()
-    shown = "\n".join(map(visible, re.split(r"\r?\n", text)))
+    shown = "\n".join(map(escape_controls, re.split(r"\r?\n", text)))
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -430,6 +430,6 @@ def _print(drawn: "Sequence[RenderableType]") -> None:
     for one in drawn:
         console.print(one)
     text = re.sub(r" +$", "", written.getvalue(), flags=re.MULTILINE)
-    with opened(Path("-"), "utf-8") as stdout:
+    with open_output(Path("-"), "utf-8") as stdout:
         # `stdout.write` would show the escapes of colours. Those in the data are already replaced.
         stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))

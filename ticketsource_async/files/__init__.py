@@ -14,7 +14,7 @@ from attrs import frozen
 from ticketsource_async.errors import ConfigurationError
 from ticketsource_async.files import csv, html, json, parquet, xlsx
 from ticketsource_async.files.reading import FileRows, Row, read
-from ticketsource_async.output import OnWarning, check_writable, is_replaced, log_warning, opened
+from ticketsource_async.output import OnWarning, check_writable, is_replaced, log_warning, open_output
 from ticketsource_async.tables import Table
 
 __all__ = (
@@ -156,7 +156,7 @@ async def write(
     path = Path(path)
     at_once = not is_replaced(path)  # a reader of a pipe may wait for each row
     written = 0
-    with opened(path, "utf-8-sig" if byte_order_mark else "utf-8", on_warning) as stream:
+    with open_output(path, "utf-8-sig" if byte_order_mark else "utf-8", on_warning) as stream:
         if stream.isatty():
             _check_shows(kind)
         file = kind.open(stream, table, escape_formulas=escape_formulas, on_warning=on_warning)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 from attrs import frozen
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.models.values import visible
+from ticketsource_async.models.values import escape_controls
 from ticketsource_async.output import OnWarning, log_warning
 from ticketsource_async.tables import Column, Printed, Table, Value, money_text, text_of
 
@@ -72,7 +72,7 @@ def environment() -> "Environment":
 def _in_html(value: Any) -> Any:
     """Return a text in which an escape replaces each control character that HTML cannot have."""
     if isinstance(value, str) and _NOT_IN_HTML.search(value):
-        return type(value)(_NOT_IN_HTML.sub(lambda found: visible(found[0]), value))
+        return type(value)(_NOT_IN_HTML.sub(lambda found: escape_controls(found[0]), value))
     return value
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final, TextIO, TypeVar
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.output import OnWarning, assembled, log_warning
+from ticketsource_async.output import OnWarning, log_warning, temporary_file_for
 from ticketsource_async.tables import Table, Value, to_json
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def writer(
     schema = pa.schema([(column.name, kinds.get(column.kind, pa.string())) for column in table.columns])
     money = {index for index, column in enumerate(table.columns) if column.kind == "money"}
     rows: list[tuple[Value, ...]] = []
-    with assembled(stream) as path, parquet.ParquetWriter(path, schema) as file:
+    with temporary_file_for(stream) as path, parquet.ParquetWriter(path, schema) as file:
 
         def write_group() -> None:
             columns = [

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Generic, TextIO, TypeVar
 from unicodedata import east_asian_width
 
 from ticketsource_async.errors import ConfigurationError
-from ticketsource_async.models.values import visible
-from ticketsource_async.output import OnWarning, assembled, log_warning
+from ticketsource_async.models.values import escape_controls
+from ticketsource_async.output import OnWarning, log_warning, temporary_file_for
 from ticketsource_async.tables import Printed, Table, Value, text_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def writer(
     from xlsxwriter import Workbook  # noqa: PLC0415 - as above
     from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
 
-    with assembled(stream) as file:
+    with temporary_file_for(stream) as file:
         options = {"constant_memory": True, "tmpdir": str(file.parent), "use_zip64": True}
         sheets = _Sheets(Workbook(str(file), options), table, most_rows)
         try:
@@ -234,7 +234,7 @@ class _Sheets(Generic[T]):
 def header_of(lines: Sequence[str]) -> str:
     """Return the page header, with as many of these lines as fit."""
     made = _HEADER_BEGINS
-    for character, following in pairwise("\n".join(visible(line) for line in lines) + "\n"):
+    for character, following in pairwise("\n".join(escape_controls(line) for line in lines) + "\n"):
         code = character
         if character == "&":
             # xlsxwriter reads &G and &[Picture] as pictures, also after another &. Italics on and off separate the two.

@@ -39,7 +39,7 @@ They are DEL and C1, line separators, and marks of direction.
 _CONTROL_CHARACTER: Final = re.compile(rf"[\x00-\x1f{CONTROLS}]")
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""Return a text with an escape, such as \x1b, in place of each character that controls a terminal."""
     return _CONTROL_CHARACTER.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 

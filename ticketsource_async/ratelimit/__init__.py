@@ -10,7 +10,7 @@ Priority = Literal["interactive", "bulk"]
 PRIORITIES: Final = frozenset(get_args(Priority))
 
 
-def no_priority(given: object) -> ValueError:
+def unknown_priority_error(given: object) -> ValueError:
     """Return the error for a value that is no priority; a limiter has no queue for it."""
     return ValueError(f'priority must be "interactive" or "bulk", not {given!r}')
 

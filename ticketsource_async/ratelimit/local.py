@@ -21,7 +21,7 @@ from typing import Final
 from attrs import evolve
 
 from ticketsource_async.config import RateLimit
-from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, unknown_priority_error
 from ticketsource_async.ratelimit.pacing import SingleCalls, kept_free, next_bulk_slot_at, sample_step
 
 _LOG: Final = logging.getLogger("ticketsource_async")
@@ -54,7 +54,7 @@ class LocalRateLimiter:
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
-            raise no_priority(priority)
+            raise unknown_priority_error(priority)
         return self._hold_slot(self._group or key, priority)
 
     @asynccontextmanager

@@ -22,7 +22,7 @@ from attrs import define, evolve, field
 
 from ticketsource_async.config import RateLimit, has_raw_password
 from ticketsource_async.errors import ConfigurationError, LimiterUnavailable
-from ticketsource_async.ratelimit import PRIORITIES, Priority, no_priority
+from ticketsource_async.ratelimit import PRIORITIES, Priority, unknown_priority_error
 from ticketsource_async.ratelimit.local import LocalRateLimiter
 from ticketsource_async.ratelimit.pacing import kept_free, next_bulk_slot_at, sample_step
 
@@ -147,7 +147,7 @@ class RedisRateLimiter:
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a slot of this key; hold it around one request: `async with limiter.slot(...)`."""
         if priority not in PRIORITIES:
-            raise no_priority(priority)
+            raise unknown_priority_error(priority)
         return self._slot(self._name(key), priority)
 
     async def pause(self, seconds: float, *, key: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn, TypedDict, TypeVar
 
-from ticketsource_async._mistakes import hint_for, no_such_option
+from ticketsource_async._mistakes import hint_for, unknown_option_error
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async.bulk import Bulk
 from ticketsource_async.models import EventDate, StartFilter
@@ -48,7 +48,7 @@ class ListOptions(TypedDict, total=False):
 def check_list_options(options: Mapping[str, object], call: str = "list", *besides: str) -> None:
     """Raise TypeError for an option that no list has. `besides` are the options of this call only."""
     if unknown := [name for name in options if name not in ListOptions.__annotations__]:
-        raise no_such_option(call, unknown, [*besides, *ListOptions.__annotations__])
+        raise unknown_option_error(call, unknown, [*besides, *ListOptions.__annotations__])
 
 
 class BulkOptions(TypedDict, total=False):

@@ -9,8 +9,8 @@ from typing import Any, Never, Protocol, TypeVar
 from attrs import evolve
 
 from ticketsource_async import listings
-from ticketsource_async._mistakes import no_such_option
-from ticketsource_async.bulk import concerns_all
+from ticketsource_async._mistakes import unknown_option_error
+from ticketsource_async.bulk import affects_all_calls
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import NotFound, TicketSourceError
 from ticketsource_async.failed_branches import FailedBranch, is_of_row
@@ -82,7 +82,7 @@ class Reports(Resource):
         """
         if unknown:
             names = ("first", "last", "performances_from", "gift_aid", "concurrency", "on_error", "on_donors")
-            raise no_such_option("donations", unknown, names)
+            raise unknown_option_error("donations", unknown, names)
         check_whole("concurrency", concurrency, error=ValueError)
         check_plain("on_error", on_error, "each part that cannot be read")
         check_plain("on_donors", on_donors, "the number of the donors")
@@ -128,7 +128,7 @@ class Reports(Resource):
                 error = outcome.error
                 if isinstance(error, NotFound) and error.is_from_api:
                     gone.append(outcome.input)
-                elif isinstance(error, TicketSourceError) and on_error is not None and not concerns_all(error):
+                elif isinstance(error, TicketSourceError) and on_error is not None and not affects_all_calls(error):
                     unread[outcome.input] = error
                     on_error(error)
                 else:
@@ -162,7 +162,7 @@ class Reports(Resource):
         """
         if unknown:
             options = ("by", "start", "events", "payment_methods", "seats", "concurrency")
-            raise no_such_option("sales", unknown, options)
+            raise unknown_option_error("sales", unknown, options)
         tally = SalesTally(by, payment_methods=payment_methods, seats=seats)
         await self.read(tally, start=start, events=events, concurrency=concurrency)
         if seats:
@@ -235,7 +235,7 @@ class Reports(Resource):
         each. `concurrency` of them run at a time.
         """
         if unknown:
-            raise no_such_option("door_list", unknown, ("seats", "notes", "concurrency", "on_progress"))
+            raise unknown_option_error("door_list", unknown, ("seats", "notes", "concurrency", "on_progress"))
         check_whole("concurrency", concurrency, error=ValueError)
         check_plain("on_progress", on_progress, "the requests made and those to make")
         date_id = checked_id(date, EventDate)
@@ -298,7 +298,7 @@ async def _fetched(reading: Coroutine[Any, Any, One]) -> Fetched[One]:
     try:
         return Fetched(await reading)
     except TicketSourceError as error:
-        if concerns_all(error):
+        if affects_all_calls(error):
             raise
         return Fetched(None, (error.with_traceback(None),))  # the traceback would keep the answers in memory
 
@@ -322,7 +322,7 @@ async def _rows(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[Se
                 rows += page.items
                 number = page.number
     except TicketSourceError as error:
-        if concerns_all(error):
+        if affects_all_calls(error):
             raise
         errors.append(error.with_traceback(None))
         if not number:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from attrs import define, frozen
 
-from ticketsource_async.bulk import Bulk, Outcome, concerns_all
+from ticketsource_async.bulk import Bulk, Outcome, affects_all_calls
 from ticketsource_async.contacts import SHARED_AT_MOST, contacts_of
 from ticketsource_async.errors import (
     APIError,
@@ -263,7 +263,7 @@ class _Failures:
 
     def add(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
         """Keep an error that concerns only its customer. Raise any other, and raise it if too many were kept."""
-        if not isinstance(error, TicketSourceError) or concerns_all(error):
+        if not isinstance(error, TicketSourceError) or affects_all_calls(error):
             raise error
         customer_id = outcome.input.id
         if isinstance(error, InvalidID):

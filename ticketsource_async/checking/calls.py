@@ -56,7 +56,7 @@ class Allowance:
 
 
 @frozen
-class Asked:
+class Call:
     """A call and its result: an answer or an error.
 
     `path` has `{id}` in place of each id. `kind` is the kind of the records. `rows` are the records, None if `data` is
@@ -93,35 +93,35 @@ class Summer:
 
 
 @define
-class Examined:
+class Results:
     """The calls of a check and their results."""
 
-    asked: list[Asked] = field(factory=list)
+    calls: list[Call] = field(factory=list)
     skipped: set[str] = field(factory=set)
     """The kinds of records that the check did not request."""
     stopped_by: errors.TicketSourceError | None = None
     interrupted: bool = False
     """Whether a person or the system ended the check early."""
-    first: Asked | None = None
-    first_again: Asked | None = None
-    second: Asked | None = None
+    first: Call | None = None
+    first_again: Call | None = None
+    second: Call | None = None
     """The first page of customers, requested twice, and the second. If one page has all, each has one customer."""
-    by_id: Asked | None = None
-    unknown_id: Asked | None = None
-    filtered: dict[str, Asked] = field(factory=dict)
+    by_id: Call | None = None
+    unknown_id: Call | None = None
+    filtered: dict[str, Call] = field(factory=dict)
     """The dates that each filter by start returned: "ours", "after" and "before"."""
     all_days: dict[str, date] = field(factory=dict)
     """The days of the filtered dates by id, and the day of the filter."""
     day: date | None = None
     search: Search | None = None
 
-    def of_kind(self, kind: str) -> list[Asked]:
+    def of_kind(self, kind: str) -> list[Call]:
         """Return the calls for records of a kind."""
-        return [asked for asked in self.asked if asked.kind == kind]
+        return [call for call in self.calls if call.kind == kind]
 
     def rows_of(self, kind: str) -> list[Any]:
         """Return all rows of a kind."""
-        return [row for asked in self.of_kind(kind) for row in asked.rows or ()]
+        return [row for call in self.of_kind(kind) for row in call.rows or ()]
 
     @property
     def is_empty(self) -> bool:
@@ -131,18 +131,18 @@ class Examined:
     @property
     def has_answer(self) -> bool:
         """Whether a good answer came."""
-        return any(asked.answer is not None for asked in self.asked)
+        return any(call.answer is not None for call in self.calls)
 
-    def failures(self) -> list[Asked]:
+    def failures(self) -> list[Call]:
         """Return the calls that failed unexpectedly."""
-        failed = [asked for asked in self.asked if asked.error is not None]
+        failed = [call for call in self.calls if call.error is not None]
         return [one for one in failed if one.error is self.stopped_by or not isinstance(one.error, one.expected)]
 
     def summer(self) -> Summer | None:
         """Return a date in summer that is written as UTC, with the name of its event if that is known."""
         events = {row["id"]: row["attributes"].get("name") for row in self.rows_of("event") if _is_whole(row)}
-        for asked in self.of_kind("date"):
-            for row in filter(_is_whole, asked.rows or ()):
+        for call in self.of_kind("date"):
+            for row in filter(_is_whole, call.rows or ()):
                 start = row["attributes"].get("start")
                 if is_in_summer(start) and offset_in(start) in UTC_OFFSETS and (read := _read(start)) is not None:
                     links = row.get("links")
@@ -174,23 +174,23 @@ _END_CHECK: Final = (
 )
 
 
-class Examiner:
+class Checker:
     """The calls of a check. `found` has the results so far, also if the check is interrupted."""
 
     def __init__(self, ts: Operations, allowance: Allowance) -> None:
         self._ts, self._allowance = ts, allowance
-        self.found = Examined()
+        self.found = Results()
         self._customer_ids: list[str] = []
         self._date_ids: list[str] = []
 
-    async def examine(self) -> None:
+    async def run(self) -> None:
         """Make all calls, the most important first."""
         await self._customers()
         await self._programme()
         await self._count()
         await self._use_requests_left()
 
-    async def _ask(
+    async def _make_call(
         self,
         path: str,
         kind: str,
@@ -198,31 +198,31 @@ class Examiner:
         query: Mapping[str, str] | None = None,
         single: bool = False,
         expected: tuple[type[Exception], ...] = (),
-    ) -> Asked | None:
+    ) -> Call | None:
         """Make one call, unless the check is over. Each id replaces an `{id}`."""
         found = self.found
         if found.stopped_by is not None or self._allowance.left < _LEAST_LEFT:
             found.skipped.add(kind)
             return None
         now = datetime.now(UTC)
-        asked = Asked(path, kind, now, now, query or {}, expected=expected)
+        call = Call(path, kind, now, now, query or {}, expected=expected)
         try:
-            answer = await self._ts.request("GET", path.replace("{id}", "{}").format(*ids), query=asked.query)
+            answer = await self._ts.request("GET", path.replace("{id}", "{}").format(*ids), query=call.query)
             rows = [answer.data] if single else [] if answer.data is None else as_list(answer.data)
-            asked = evolve(asked, answer=answer, rows=rows)
+            call = evolve(call, answer=answer, rows=rows)
         except errors.TicketSourceError as error:
-            asked = evolve(asked, error=error)
+            call = evolve(call, error=error)
             if isinstance(error, _END_CHECK):
                 found.stopped_by = error
         except ValueError as error:  # a key that would be part of a path; no key of TicketSource is
             found.stopped_by = errors.ConfigurationError(str(error))
-            asked = evolve(asked, error=found.stopped_by)
+            call = evolve(call, error=found.stopped_by)
         except NoRequestLeft:
             found.skipped.add(kind)
             return None
-        asked = evolve(asked, ended=datetime.now(UTC))
-        found.asked.append(asked)
-        return asked
+        call = evolve(call, ended=datetime.now(UTC))
+        found.calls.append(call)
+        return call
 
     async def _page(
         self,
@@ -233,14 +233,14 @@ class Examiner:
         size: int = PER_PAGE,
         query: Mapping[str, str] | None = None,
         expected: tuple[type[Exception], ...] = (),
-    ) -> Asked | None:
+    ) -> Call | None:
         page = {"page": str(number), "per_page": str(size)}
-        return await self._ask(path, kind, *ids, query={**(query or {}), **page}, expected=expected)
+        return await self._make_call(path, kind, *ids, query={**(query or {}), **page}, expected=expected)
 
     async def _customers(self) -> None:
         found, path = self.found, "/customers"
         found.first = await self._page(path, "customer")
-        found.unknown_id = await self._ask("/customers/{id}", "", UNKNOWN_ID, single=True, expected=_REFUSED)
+        found.unknown_id = await self._make_call("/customers/{id}", "", UNKNOWN_ID, single=True, expected=_REFUSED)
         if found.first is None or not found.first.rows:
             return
         found.first_again = await self._page(path, "")  # not counted twice
@@ -251,7 +251,7 @@ class Examiner:
             found.second = await self._page(path, "", number=2, size=1)
         ids = _ids(found.first.rows, "customer")
         if ids:
-            found.by_id = await self._ask("/customers/{id}", "", ids[0], single=True)
+            found.by_id = await self._make_call("/customers/{id}", "", ids[0], single=True)
         self._customer_ids = _spread(ids)
         await self._first_rows_below(self._customer_ids[:_MOST_CUSTOMERS], "/customers/{id}/notes", "customer_note")
 
@@ -263,10 +263,10 @@ class Examiner:
         await self._page("/events/{id}/venues", "venue", events[0])
         dates: list[Any] = []
         for event in events[:_MOST_EVENTS]:
-            asked = await self._page("/events/{id}/dates", "date", event)
-            rows = list(filter(_is_whole, asked.rows or ())) if asked else []
+            call = await self._page("/events/{id}/dates", "date", event)
+            rows = list(filter(_is_whole, call.rows or ())) if call else []
             dates += rows
-            if asked is not None and rows and not self.found.filtered and not asked.goes_on:
+            if call is not None and rows and not self.found.filtered and not call.goes_on:
                 await self._filter(event, days_of(rows))
             if any(is_in_summer(row["attributes"].get("start")) for row in rows):
                 break
@@ -290,9 +290,9 @@ class Examiner:
     async def _first_rows_below(self, ids: Sequence[str], path: str, kind: str) -> list[Any]:
         """Request a list below each of these ids until one has rows; return the rows."""
         for record_id in ids:
-            asked = await self._page(path, kind, record_id)
-            if asked is not None and asked.rows:
-                return list(asked.rows)
+            call = await self._page(path, kind, record_id)
+            if call is not None and call.rows:
+                return list(call.rows)
         return []
 
     async def _filter(self, event: str, days: dict[str, date]) -> None:
@@ -306,9 +306,9 @@ class Examiner:
             ("after", StartFilter(first=found.day + 2 * _DAY).query()),  # `StartFilter` adds a day on its side
             ("before", StartFilter(last=found.day - 2 * _DAY).query()),
         ):
-            asked = await self._page("/events/{id}/dates", "", event, query=query)
-            if asked is not None:
-                found.filtered[name] = asked
+            call = await self._page("/events/{id}/dates", "", event, query=query)
+            if call is not None:
+                found.filtered[name] = call
 
     async def _count(self) -> None:
         """Look for the last page of customers with the requests that are left."""
@@ -323,10 +323,10 @@ class Examiner:
                 return
             search.note(2, len(found.second.rows), goes_on=found.second.goes_on)
         while (page := search.next_page()) is not None and self._allowance.left >= _LEAST_LEFT:
-            asked = await self._page("/customers", "customer", number=page, expected=_NO_SUCH_PAGE)
-            if asked is None or (asked.rows is None and not isinstance(asked.error, _NO_SUCH_PAGE)):
+            call = await self._page("/customers", "customer", number=page, expected=_NO_SUCH_PAGE)
+            if call is None or (call.rows is None and not isinstance(call.error, _NO_SUCH_PAGE)):
                 return
-            search.note(page, len(asked.rows or ()), goes_on=asked.goes_on)
+            search.note(page, len(call.rows or ()), goes_on=call.goes_on)
 
 
 _NO_SUCH_PAGE: Final = (errors.NotFound, errors.ValidationFailed)
