@@ -31,8 +31,10 @@ from ticketsource_async import (
     Event,
     EventDate,
     EventImage,
+    InvalidID,
     Links,
     Note,
+    Record,
     Seat,
     SeatReference,
     ThirdPartyConsent,
@@ -301,6 +303,13 @@ def test_an_id_is_kept_as_the_api_sends_it(given: object, record_id: str) -> Non
     """A number becomes its digits. A call accepts such an id."""
     assert read({**customer_row(), "id": given}).id == record_id
     assert checked_id(record_id, Customer) == record_id
+
+
+@pytest.mark.parametrize(("kind", "what"), [(Event, "an event"), (Venue, "a venue")])
+def test_the_error_for_a_wrong_id_names_the_kind_of_record(kind: type[Record], what: str) -> None:
+    """The article fits the name."""
+    with pytest.raises(InvalidID, match=f"'cst-1' is not the id of {what}: "):
+        checked_id("cst-1", kind)
 
 
 @pytest.mark.parametrize(

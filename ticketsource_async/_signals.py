@@ -16,19 +16,19 @@ _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "
 
 
 def leave(number: int, _frame: object) -> None:
-    """End the process at once and without a word, with the exit code for a signal."""
+    """End the process at once, without a message, with the exit code for a signal."""
     os._exit(128 + number)
 
 
 def leave_at_signals() -> None:
-    """End at once at a signal from now on: nothing is there yet that must be put in order."""
+    """From now on, end the process at once at a signal: there is nothing to clean up yet."""
     for number in _not_handled():
         signal.signal(number, leave)
 
 
 @contextmanager
 def ctrl_c_raises() -> Iterator[None]:
-    """Let Ctrl-C raise `KeyboardInterrupt`, so that a question can put the terminal in order."""
+    """Let Ctrl-C raise `KeyboardInterrupt`, so that a question can restore the terminal."""
     is_leave = signal.getsignal(signal.SIGINT) is leave
     if is_leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,8 +42,8 @@ def ctrl_c_raises() -> Iterator[None]:
 class Ending:
     """Cancels work at a signal: `with Ending() as ending: asyncio.run(ending.cancelling(work))`.
 
-    `number` is then that of the signal. If the work has not ended a few seconds after it, the process ends all the
-    same. Signals that are ignored, as by `nohup`, or that the program around the command handles, do nothing here.
+    `number` is the number of the signal that came. If the work has not ended a few seconds later, the process ends
+    anyway. Signals that are ignored, as by `nohup`, or that the program around the command handles, do nothing here.
     """
 
     def __init__(self) -> None:
@@ -65,14 +65,14 @@ class Ending:
     def __exit__(self, *_: object) -> None:
         self._set_alarm(0)
         for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]  # what `signal.signal` returned
+            signal.signal(number, before)  # type: ignore[arg-type]  # `signal.signal` returned it
 
     async def cancelling(self, work: Coroutine[None, None, None]) -> None:
         """Do the work; a signal cancels it."""
-        import asyncio  # noqa: PLC0415 - help can do without
+        import asyncio  # noqa: PLC0415 - a slow import that help does not need
 
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 - this runs in one
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         if self.number is not None:  # it came before the loop ran
             task.cancel()
@@ -95,7 +95,7 @@ class Ending:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _leave_after_alarm(self, _number: int, _frame: object) -> None:
-        assert self.number is not None  # noqa: S101 - which has set the timer
+        assert self.number is not None  # noqa: S101 - the signal has set the timer
         leave(self.number, None)
 
 

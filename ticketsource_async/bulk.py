@@ -1,4 +1,4 @@
-"""One call for each of many inputs: bounded, as they complete, one failure spoiling nothing else."""
+"""Make a call for each of many inputs, a bounded number at a time. The failure of one call does not stop the others."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
@@ -43,7 +43,7 @@ _AFFECT_ALL_CALLS: Final = (
 
 
 def affects_all_calls(error: Exception) -> bool:
-    """Say whether calls for others are likely to end as this one did."""
+    """Say whether other calls would probably fail for the same reason."""
     if isinstance(error, RequestTimedOut):
         return error.phase in ("connect", "slot")
     return isinstance(error, _AFFECT_ALL_CALLS) or not isinstance(error, TicketSourceError)
@@ -93,7 +93,7 @@ class Bulk(Generic[In, Out]):
         check_whole("concurrency", concurrency, error=ValueError)
         if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable | AsyncIterable):
             kind = f"{type(inputs).__name__}{await_first(inputs)}"
-            raise TypeError(f"a bulk call takes an iterable or async iterable of inputs, not a {kind}")
+            raise TypeError(f"a bulk call takes an iterable or async iterable of inputs, not {kind}")
         self._sender = sender
         self._inputs = inputs
         self._call = call
@@ -124,7 +124,7 @@ class Bulk(Generic[In, Out]):
     def undelivered(self) -> list[Outcome[In, Out]]:
         """The outcomes that the loop did not get.
 
-        If you left the loop early, these are the calls that had ended, and the writes that were cut off. The error of
+        If you left the loop early, these are the calls that had ended, and the writes that were cancelled. The error of
         such a write is in the log too: `OutcomeUnknown`, or `InvalidResponse` if an update was accepted and its record
         was being read. For all other inputs nothing was sent.
         """
@@ -173,14 +173,14 @@ class Bulk(Generic[In, Out]):
             await self.aclose()
 
     async def aclose(self) -> None:
-        """End what goes on, and return when it has ended; `undelivered` is whole then."""
+        """Cancel the calls in progress, and return when they have ended; `undelivered` is complete then."""
         self._stop()
         if self._reader is not None:
             await asyncio.gather(self._reader, return_exceptions=True)
         await self._calls.aclose()
 
     def _stop(self) -> None:
-        """Begin no further call, and cut off those that go on."""
+        """Begin no more calls, and cancel those in progress."""
         self._stopped = True
         if self._reader is not None:
             self._reader.cancel()
@@ -193,17 +193,17 @@ class Bulk(Generic[In, Out]):
             async with self._sender.until_closed(timer):
                 await self._begin_calls()
         except TimeoutError:
-            if not timer.expired():  # one of the inputs' own
+            if not timer.expired():  # the inputs raised it
                 raise
         self._sender.check_open()
 
     async def _begin_calls(self) -> None:
         index = 0
         await self._calls.until(lambda: not self._calls.full)
-        async with aclosing(_each(self._inputs)) as inputs:
+        async with aclosing(iterate(self._inputs)) as inputs:
             async for item in inputs:
                 self._sender.check_open()
-                if self._stopped:  # inputs may swallow the cancellation
+                if self._stopped:  # the inputs may ignore the cancellation
                     return
                 key = None if self._serialize_by is None else self._serialize_by(item)
                 task = self._calls.start(self._one(index, item, self._latest.get(key)))
@@ -227,7 +227,7 @@ class Bulk(Generic[In, Out]):
             if isinstance(cancelled.__cause__, OutcomeUnknown | InvalidResponse):
                 error = cancelled.__cause__
             elif cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
-                raise  # and the input is untouched
+                raise  # no write was sent
             else:
                 error = TicketSourceError("Something within the call cancelled it, such as a rate limiter.")
         except Exception as failure:  # noqa: BLE001 - any failure is the outcome of this input alone
@@ -239,7 +239,8 @@ class Bulk(Generic[In, Out]):
         return Outcome(index, item, error=error)
 
 
-async def _each(inputs: Iterable[In] | AsyncIterable[In]) -> AsyncGenerator[In, None]:
+async def iterate(inputs: Iterable[In] | AsyncIterable[In]) -> AsyncGenerator[In, None]:
+    """Yield the items of an iterable or an async iterable."""
     if not isinstance(inputs, AsyncIterable):
         for item in inputs:
             yield item

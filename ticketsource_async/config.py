@@ -1,4 +1,4 @@
-"""The settings of a client: how long it waits, how often it tries, how fast it may be."""
+"""The settings of a client: its timeouts, its retries and its rate limit."""
 
 import re
 from typing import Final, cast
@@ -16,7 +16,7 @@ _MOST_SECONDS: Final = 86_400.0  # a day: more than that is a mistake in the uni
 
 def _seconds(owner: object, attribute: "Attribute[float]", value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < cast(float, value) <= _MOST_SECONDS:  # which nan is not
+    if not number or not 0 < cast(float, value) <= _MOST_SECONDS:  # nan is not within these bounds
         name = f"{type(owner).__name__}.{attribute.name}"
         raise ConfigurationError(f"{name} must be seconds, more than 0 and at most a day, not {value!r}.")
 

@@ -25,7 +25,7 @@ class Duplicate:
 
 @frozen
 class Member:
-    """A customer of a group, by number in the order of `Alike.add`."""
+    """A customer of a group. `number` is the place of the customer in the order of `DuplicateSearch.add`, from 0."""
 
     number: int
     reasons: tuple[Reason, ...]

@@ -279,7 +279,8 @@ class ListEnded(TicketSourceError):
 class BranchError(TypedDict):
     """A branch of a listing that could not be read: the class of its `error`, and the `message`.
 
-    `event_id`, `date_id` and `venue_id` say which branch it is; those that do not apply are None.
+    `event_id`, `date_id` and `venue_id` say which branch it is; those that do not apply are None. If all are
+    None, it is a row of the list of events, or the rest of that list.
     """
 
     event_id: str | None

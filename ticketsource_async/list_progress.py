@@ -76,7 +76,8 @@ class Loop:
         self.same_pages = self.same_pages + 1 if page_hash == self.last_page_hash and self.ids else 0
         self.last_page_hash = page_hash
         all_are_new = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
-        if page_hash in self.page_hashes and here:  # the list has started again, or many rows were added at its front
+        was_seen = page_hash in self.page_hashes
+        if was_seen and here:  # the list has started again, or many rows were added at its front
             older = here - self.recent
             self.recent |= older
             new = [self._is_new(record_id, here) for record_id in ids]
@@ -88,7 +89,6 @@ class Loop:
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
-        was_seen = page_hash in self.page_hashes
         self.page_hashes.add(page_hash)
         self.new_in_pass = len(here) + (0 if was_seen else rows_without_id)
         if self.known is not None:

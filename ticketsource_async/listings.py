@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ticketsource_async._wire.sender import Sender
 from ticketsource_async._wire.tasks import TasksAhead
-from ticketsource_async.bulk import affects_all_calls
+from ticketsource_async.bulk import affects_all_calls, iterate
 from ticketsource_async.errors import BranchesFailed, InvalidResponse, ListEnded, NotFound, TicketSourceError
 from ticketsource_async.failed_branches import FailedBranch, FailedBranches
 from ticketsource_async.models import Booking, Event, EventDate, Seat, StartFilter, Venue
@@ -157,20 +157,21 @@ def seats_of_bookings(
 
     async def seats_of(booking_id: str) -> list[SeatsOfBooking]:
         nonlocal may_request
-        error = TicketSourceError(f"No request was made, since {_MOST_IN_A_ROW} lists before could not be read.")
-        if may_request:
-            try:
-                found = await branches.rows(
-                    lambda invalid: bookings.list_seats(booking_id, on_invalid=invalid), None, booking_id=booking_id
-                )
-                return [SeatsOfBooking(booking_id, *_or_nothing(found))]
-            except TicketSourceError as last:
-                if affects_all_calls(last):
-                    raise
-                may_request, error = False, last.with_traceback(None)
-        return [SeatsOfBooking(booking_id, (), [FailedBranch(None, None, None, error, booking_id)])]
+        if not may_request:
+            error = TicketSourceError(f"No request was made, since {_MOST_IN_A_ROW} lists in a row could not be read.")
+            return [SeatsOfBooking(booking_id, (), [FailedBranch(None, None, None, error, booking_id)])]
+        try:
+            found = await branches.rows(
+                lambda invalid: bookings.list_seats(booking_id, on_invalid=invalid), None, booking_id=booking_id
+            )
+        except TicketSourceError as last:
+            if affects_all_calls(last):
+                raise
+            may_request = False
+            found = FailedBranch(None, None, None, last.with_traceback(None), booking_id)
+        return [SeatsOfBooking(booking_id, *_or_nothing(found))]
 
-    return in_order(_each(booking_ids), seats_of, concurrency)
+    return in_order(iterate(booking_ids), seats_of, concurrency)
 
 
 def _or_nothing(found: tuple[list[Out], list[FailedBranch]] | FailedBranch) -> tuple[list[Out], list[FailedBranch]]:
@@ -182,12 +183,11 @@ async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, No
     """Yield all events, and a failed branch for each part of their list that cannot be read.
 
     If a page after the first one cannot be read, the rest of the list is a failed branch. Raises the error of the first
-    page, and any error that concerns all branches.
+    page, and any error that affects all calls.
     """
     invalid: list[InvalidResponse] = []
     listed = events.list(on_invalid=invalid.append)
     any_page = False
-    failed: TicketSourceError | None = None
     try:
         async with aclosing(listed.pages()) as pages:
             async for page in pages:
@@ -200,8 +200,8 @@ async def _all_events(events: Events) -> AsyncGenerator[Event | FailedBranch, No
     except TicketSourceError as error:
         if affects_all_calls(error) or not any_page:
             raise
-        failed = error.with_traceback(None)
-    for ended in _unread_rest(listed) if failed is None else [failed]:
+        yield FailedBranch(None, None, None, error.with_traceback(None))
+    for ended in _unread_rest(listed):
         yield FailedBranch(None, None, None, ended)
 
 
@@ -214,12 +214,7 @@ def _given_events(
     async def get(event: str | Event) -> list[Event | FailedBranch]:
         return [await branches.read(events.get(event), Event(event)) if isinstance(event, str) else event]
 
-    return in_order(_each(by_id.values()), get, concurrency)
-
-
-async def _each(items: Iterable[In]) -> AsyncGenerator[In, None]:
-    for item in items:
-        yield item
+    return in_order(iterate(by_id.values()), get, concurrency)
 
 
 def _unread_rest(listed: Pager[Any]) -> list[ListEnded]:
@@ -268,8 +263,8 @@ class _Branches:
     ) -> Out | FailedBranch:
         """Return the result of a branch, or its failure.
 
-        Raises an error that concerns all branches, with a note that names this branch. The last of a hundred failures
-        in a row concerns all.
+        Raises an error that affects all calls, with a note that names this branch. Also raises the last of a hundred
+        failures in a row.
         """
         try:
             found = await reading

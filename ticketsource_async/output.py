@@ -107,7 +107,7 @@ class _TerminalStream(TextIOWrapper):
     """A stream to a terminal, without control characters that the API sends. Line ends and tabs stay."""
 
     def write(self, text: str) -> int:
-        from ticketsource_async.models.values import escape_controls  # noqa: PLC0415
+        from ticketsource_async.models.values import escape_controls  # noqa: PLC0415 - only a terminal needs the models
 
         parts = re.split(r"(\t|\r?\n)", text)
         parts[::2] = map(escape_controls, parts[::2])

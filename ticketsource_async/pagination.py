@@ -39,9 +39,8 @@ OnInvalid = Literal["raise"] | Callable[[InvalidResponse], None]
 
 _LOG: Final = logging.getLogger("ticketsource_async.reading")  # apart, because the command reports this itself
 _ROWS_AT_ONCE: Final = 1000
-_PAGES_COMPARED: Final = (
-    10  # a row that came on one of the last 10 pages is dropped; more pages count if more are read ahead
-)
+# A row that came on one of the last 10 pages is dropped. More pages count if more are read ahead.
+_PAGES_COMPARED: Final = 10
 _MOST_BROKEN: Final = 5
 
 

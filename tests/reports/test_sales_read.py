@@ -270,7 +270,7 @@ async def test_seats_that_fail_a_hundred_times_in_a_row_cost_no_sum_and_are_not_
     assert [failed.booking_id for failed in sales.failed] == ids
     assert str(sales.failed[-1]) == (
         f"the list of seats of booking {ids[-1]} could not be read: "
-        "No request was made, since 100 lists before could not be read."
+        "No request was made, since 100 lists in a row could not be read."
     )
 
 

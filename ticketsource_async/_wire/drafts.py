@@ -58,7 +58,7 @@ def body(
     kind than the call takes, and ValueError for a draft with nothing set.
     """
     if not isinstance(draft, kind):
-        raise TypeError(f"this call takes a {kind.__name__}, not a {type(draft).__name__}{await_first(draft)}")
+        raise TypeError(f"this call takes a {kind.__name__}, not {type(draft).__name__}{await_first(draft)}")
     if not draft:
         raise ValueError(f"this {type(draft).__name__} has nothing set, so there is nothing to send")
     named = {} if record_id is None else {"id": record_id}
@@ -77,8 +77,8 @@ def encoded(value: object) -> bytes:
 def _json(value: object) -> str:
     """Return a value as JSON with every digit of each number; `json` would make a float of a `Decimal`."""
     if isinstance(value, Mapping):
-        if odd := [name for name in value if not isinstance(name, str)]:
-            raise TypeError(f"the names in a JSON object are texts, not {type(odd[0]).__name__}")
+        if wrong := [name for name in value if not isinstance(name, str)]:
+            raise TypeError(f"the names in a JSON object are texts, not {type(wrong[0]).__name__}")
         return "{" + ",".join([f"{json.dumps(name)}:{_json(inner)}" for name, inner in value.items()]) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_json, value)) + "]"

@@ -192,7 +192,8 @@ def _invalid(
     record_id = request.scrub(record_id) if record_id else None
     about = f" about {resource} {record_id}" if record_id else ""
     found = request_id(request, headers)
-    done = "The write itself was accepted. " if request.method in ("POST", "PATCH") and resource else ""
+    # If a PATCH gets here, its answer has another record: that does not show whether the update was accepted.
+    done = "The write itself was accepted. " if request.method == "POST" and resource else ""
     return errors.InvalidResponse(
         f"{request} was answered {with_id(status, found)} with something unexpected{about}: {what}, at {json_path}. "
         f"{done}{Advice.INVALID}",

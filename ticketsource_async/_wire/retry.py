@@ -1,7 +1,7 @@
 """Decide what a failed attempt means and whether to retry; pure: no clock, no sleep, no randomness.
 
-`sender.py` has the loop. The loop is our own, because without patching, stamina's sleep can be neither
-injected nor ended by `aclose`.
+`sender.py` has the loop. It is our own: without patching, no sleep function can be passed to stamina,
+and `aclose` cannot end its sleep.
 """
 
 from ticketsource_async import errors
@@ -123,12 +123,15 @@ def is_deleted(request: Request, error: errors.TicketSourceError, unknown: error
         request.method == "DELETE"
         and unknown is not None
         and isinstance(error, errors.NotFound)
-        and _is_from_api(error)
+        and _names_code_or_field(error)
     )
 
 
-def _is_from_api(error: errors.APIError) -> bool:
-    """Say whether the API itself sent the error; a gateway names no code and no field."""
+def _names_code_or_field(error: errors.APIError) -> bool:
+    """Say whether an error names a code or a field; only the API does, not a gateway.
+
+    `NotFound.is_from_api` asks for the code of a 404. A refused write may name fields only.
+    """
     return any("code" in entry or "field" in entry for entry in error.errors)
 
 
@@ -140,7 +143,7 @@ def final_error(
     `unknown` is the error of the latest attempt that may have been carried out, None if there was none.
     """
     # If the API itself refuses the write now, it has refused the earlier attempts too. A gateway's page proves nothing.
-    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _is_from_api(error)
+    refused = isinstance(error, errors.NotFound | errors.ValidationFailed) and _names_code_or_field(error)
     if unknown is None or refused:
         return error
     why = without_advice(unknown)

@@ -341,10 +341,10 @@ class Sender:
         elapsed = time.monotonic() - began
         status = None if raw is None else raw.status
         failed = type(outcome).__name__ if isinstance(outcome, errors.TicketSourceError) else None
-        called = None
+        request_id = None
         if raw is not None and (on_event is not None or _LOG.isEnabledFor(logging.DEBUG)):
-            called = headers.request_id(request, raw.headers)
-        answered = f"{failed or status} (request id {called})" if called else failed or status
+            request_id = headers.request_id(request, raw.headers)
+        answered = f"{failed or status} (request id {request_id})" if request_id else failed or status
         _LOG.debug("%s: %s after %.3f s", request, answered, elapsed)
         if on_event is not None:
             self.emit(
@@ -357,7 +357,7 @@ class Sender:
                     elapsed=elapsed,
                     waited=waited,
                     quota_left=None if raw is None else headers.quota_left(raw.headers),
-                    request_id=called,
+                    request_id=request_id,
                 )
             )
         return outcome

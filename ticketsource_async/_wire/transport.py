@@ -29,12 +29,10 @@ from ticketsource_async._wire.unpacking import Broken, Unpacking, too_large
 from ticketsource_async.config import Timeouts, has_raw_password
 from ticketsource_async.ratelimit import Priority
 
-_MOST_HEADER_BYTES: Final = 65_536  # bytes; aiohttp's own bound of 8 kB is too small for a long policy in a header
+_MOST_HEADER_BYTES: Final = 65_536  # aiohttp's own bound of 8 kB is too small for a long policy in a header
 
-_WRONG_DATE: Final = (
-    9,
-    10,
-)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and so on; Python has no names for these
+# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and so on. Python has no names for these.
+_WRONG_DATE: Final = (9, 10)
 _WRONG_NAME: Final = (62, 64)
 
 _JSON: Final = {"Content-Type": "application/json"}

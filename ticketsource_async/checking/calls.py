@@ -75,7 +75,7 @@ class Call:
 
     @property
     def goes_on(self) -> bool:
-        """Say whether the answer says that the list has another page."""
+        """Whether the list has another page, according to the answer."""
         if self.answer is None or not self.rows:
             return False
         link, said = self.answer.links.get("next", ""), str(self.answer.meta.get("per_page"))

@@ -33,17 +33,17 @@ class Search:
 
     @property
     def is_exact(self) -> bool:
-        """Say whether the last page is known."""
+        """Whether the last page is known."""
         return self.at_end or self.beyond == self.last + 1
 
     @property
     def least(self) -> int:
-        """Return how many rows there are at least."""
+        """The least number of rows that there can be."""
         return max(0, self.last - 1) * self.size + self.rows
 
     @property
     def most(self) -> int | None:
-        """Return how many rows there are at most; None if that is not known."""
+        """The greatest number of rows that there can be; None if it is not known."""
         if self.is_exact:
             return self.least
         return None if self.beyond is None else (self.beyond - 1) * self.size

@@ -79,9 +79,8 @@ def _of_type(*types: type) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]
         if value is None or value is UNSET:
             return
         name = f"{type(instance).__name__}.{attribute.name}"
-        if not isinstance(value, types) or isinstance(
-            value, datetime
-        ):  # a datetime is a date, but is sent as another text
+        # A datetime is a date, but is sent as another text.
+        if not isinstance(value, types) or isinstance(value, datetime):
             wanted = " or ".join(t.__name__ for t in types)
             raise TypeError(f"{name} takes {wanted}, None or UNSET, not {type(value).__name__}{await_first(value)}")
         if isinstance(value, _Draft) and not value:

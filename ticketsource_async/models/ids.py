@@ -30,10 +30,11 @@ def checked_id(given: object, kind: Any) -> str:
     if isinstance(value, str) and (found := id_of(value, kind.ID_PREFIX)) is not None:
         return found
     shown = repr(given if value is None else value)
+    article = "an" if kind.API_TYPE == "event" else "a"
     if forgotten := await_first(given):
-        raise InvalidID(f"{shown} is not the id of a {kind.API_TYPE}{forgotten}.", shown)
+        raise InvalidID(f"{shown} is not the id of {article} {kind.API_TYPE}{forgotten}.", shown)
     raise InvalidID(
-        f"{shown} is not the id of a {kind.API_TYPE}: such an id is {kind.ID_PREFIX!r} followed by letters and digits. "
-        "Pass it as the API sends it, or pass the record.",
+        f"{shown} is not the id of {article} {kind.API_TYPE}: such an id is {kind.ID_PREFIX!r} followed by letters and "
+        "digits. Pass it as the API sends it, or pass the record.",
         shown,
     )

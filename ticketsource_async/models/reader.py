@@ -1,7 +1,7 @@
 """Make a record from a row of the API; pure.
 
-A row with odd values is kept. A value that is not of its field's type becomes None and goes to `invalid`. An unknown
-value goes to `extra`. Nothing is guessed.
+A row with invalid values is kept. A value that is not of its field's type becomes None and goes to `invalid`. An
+unknown value goes to `extra`. Nothing is guessed.
 
 The reader of each class is generated from its annotations, field by field, as in attrs and cattrs, because a loop over
 the fields takes twice as long.

@@ -25,7 +25,7 @@ class RateLimiter(Protocol):
         """Return a context manager that waits for a slot and holds it around exactly one request on the wire.
 
         If your limiter wraps one of this library, pass on the very object that it got as `priority`. For the first page
-        of a list it is a `str` of a class of its own. It equals "interactive", and the limiters of this library learn
+        of a list it is a `str` of a class of its own. It equals "interactive", and the limiters of this library read
         from it later whether the list has more pages.
         """
         ...

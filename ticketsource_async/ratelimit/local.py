@@ -150,9 +150,8 @@ class _Window:
         self._paused_until = -inf
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._process = os.getpid()
-        self.forgotten_in = (
-            0  # id of the process that forgets it; in the child of a fork the parent's mark does not count
-        )
+        # The id of the process that forgets it. In the child of a fork the parent's mark does not count.
+        self.forgotten_in = 0
 
     @property
     def idle(self) -> bool:

@@ -11,9 +11,8 @@ from ticketsource_async.ratelimit import Priority
 
 SINGLE_CALLS_EXPECTED_FOR: Final = 600.0  # seconds after a single call for which more single calls are expected
 _KEPT_SHARE: Final = 48
-_KEPT_SHARE_PACED: Final = (
-    96  # fewer, because slots come back all the time while bulk is paced, and a kept slot stays unused
-)
+# Fewer slots, because slots come back all the time while bulk is paced, and a kept slot stays unused.
+_KEPT_SHARE_PACED: Final = 96
 _MOST_LISTS: Final = 100
 _MOST_SAMPLES: Final = 240
 _KEYS_WITHOUT_CLEANING: Final = 100

@@ -98,6 +98,7 @@ class RedisRateLimiter:
     `on_unavailable` says what to do when Redis refuses, or twice does not answer within two seconds. "local" gives each
     process `local_share` of the limit until Redis is back. Choose at most 1 / the number of processes. "raise" raises
     `LimiterUnavailable`. A process on its local share observes only the pauses that it has seen itself.
+
     When Redis fails, the processes do not know which slots were used in the last window. So in that window they can use
     up to twice the limit. The same can happen when Redis comes back without its data. The API then answers 429, and
     that pauses all processes.
@@ -347,7 +348,7 @@ async def _ask_redis(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 async def _with_timeout(answer: Awaitable[Answer]) -> Answer:
     """Return the answer of Redis within a timeout, and keep a cancellation that comes meanwhile.
 
-    The timeout is our own, because redis-py with a timeout swallows a cancellation that comes while it reads.
+    The timeout is our own, because redis-py with a timeout loses a cancellation that comes while it reads.
     """
     task = cast("asyncio.Task[object]", asyncio.current_task())
     cancelled_before = task.cancelling()

@@ -142,18 +142,18 @@ class Customers(Resource):
         nothing, if none is found or while a loop over `changes` is open.
         """
         ids = await store.some_ids()
-        odd: InvalidResponse | None = None
+        invalid: InvalidResponse | None = None
         async with self.get_many(ids) as found:
             async for outcome in found:
                 if outcome.error is None:
                     break
                 if isinstance(outcome.error, InvalidResponse):  # only this customer, such as one who was merged
-                    odd = odd or outcome.error
+                    invalid = invalid or outcome.error
                 elif not isinstance(outcome.error, NotFound | InvalidID):
                     raise outcome.error
             else:
-                if odd is not None:
-                    raise odd
+                if invalid is not None:
+                    raise invalid
                 if ids:
                     raise store.other_box_office_error(len(ids))
         await store.rebind(self._account())

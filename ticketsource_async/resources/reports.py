@@ -1,6 +1,6 @@
 """Make the bulk calls for the reports of a box office. The modules of `reports` make the reports of the answers."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date, datetime
 from functools import partial
@@ -10,7 +10,7 @@ from attrs import evolve
 
 from ticketsource_async import listings
 from ticketsource_async._mistakes import unknown_option_error
-from ticketsource_async.bulk import affects_all_calls
+from ticketsource_async.bulk import affects_all_calls, iterate
 from ticketsource_async.config import check_whole
 from ticketsource_async.errors import NotFound, TicketSourceError
 from ticketsource_async.failed_branches import FailedBranch, is_of_row
@@ -227,7 +227,7 @@ class Reports(Resource):
 
         If a part of one booking or a later page of the bookings cannot be read, the list lacks it and has the error:
         see `DoorList.is_complete`. Raises `NotFound` if there is no such date, and any error of the first page of its
-        bookings. Raises errors that concern all calls: a refused key, a firewall, the rate limit, no connection, a
+        bookings. Raises errors that affect all calls: a refused key, a firewall, the rate limit, no connection, a
         closed client.
 
         Requests: the date, its event, its venue and the pages of its bookings. Then for each booking its seats, and for
@@ -294,7 +294,7 @@ class Reports(Resource):
 
 
 async def _fetched(reading: Coroutine[Any, Any, One]) -> Fetched[One]:
-    """Return the result of a call; raise an error that concerns all calls."""
+    """Return the result of a call; raise an error that affects all calls."""
     try:
         return Fetched(await reading)
     except TicketSourceError as error:
@@ -310,7 +310,7 @@ async def _one(get: Callable[[str], Coroutine[Any, Any, One]], record_id: str) -
 async def _rows(list_all: Callable[..., Pager[T]], record_id: str) -> Fetched[Sequence[T]]:
     """Return the rows of a list, and the errors of rows that could not be read; no rows if its first page fails.
 
-    If a later page fails, the rows before it are returned. Raises an error that concerns all calls.
+    If a later page fails, the rows before it are returned. Raises an error that affects all calls.
     """
     errors: list[TicketSourceError] = []
     rows: list[T] = []
@@ -336,14 +336,10 @@ async def _all(calls: Mapping[str, _Call], concurrency: int, on_progress: OnProg
     answers: dict[str, Fetched[Any]] = {}
     on_progress(0, len(calls))
 
-    async def each() -> AsyncGenerator[tuple[str, _Call], None]:
-        for call in calls.items():
-            yield call
-
     async def make(call: tuple[str, _Call]) -> list[tuple[str, Fetched[Any]]]:
         return [(call[0], await call[1]())]
 
-    async with aclosing(in_order(each(), make, concurrency)) as made:
+    async with aclosing(in_order(iterate(calls.items()), make, concurrency)) as made:
         async for name, fetched in made:
             answers[name] = fetched
             on_progress(len(answers), len(calls))

@@ -35,11 +35,11 @@ class Fault:
     - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
     - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
       "body" of the answer
-    - `slow`: pause so many seconds between the pieces of the body
-    - `next`: lead the list astray: "cross-origin", "loop" (the same page again), "back" (the first), "cursor" (a
-      page without a number, the same each time), "missing" (no `next`), "no-links" (neither links nor meta), "relative"
-    - `insert`, `delete`: put so many new customers at the front of the list, take so many away from there, before
-      answering as usual
+    - `slow`: pause this many seconds between the pieces of the body
+    - `next`: send a wrong `next`: "cross-origin", "loop" (the same page again), "back" (the first), "cursor" (a page
+      without a number, the same each time), "missing" (no `next`), "no-links" (neither links nor meta), "relative"
+    - `insert`, `delete`: add this many new customers at the front of the list, or delete this many there, and then
+      answer as usual
     """
 
     times: int | None = 1
@@ -90,7 +90,7 @@ class Fault:
 
     @property
     def has_own_answer(self) -> bool:
-        """Say whether the fault has an answer of its own."""
+        """Whether the fault has an answer of its own."""
         return self.status is not None or self.html or self.body is not None
 
     def matches(self, request: RecordedRequest) -> bool:
@@ -114,7 +114,7 @@ class Faults:
     def add(self, fault: Fault) -> None:
         """Put a fault at the end of the queue."""
         with self._lock:
-            self._waiting.append((fault, {"seen": 0, "struck": 0}))
+            self._waiting.append((fault, {"seen": 0, "used": 0}))
 
     def take(self, request: RecordedRequest) -> Fault | None:
         """Remove one use of the first fault for this request, and return it."""
@@ -125,8 +125,8 @@ class Faults:
                 count["seen"] += 1
                 if count["seen"] <= fault.after:
                     continue
-                count["struck"] += 1
-                if fault.times is not None and count["struck"] >= fault.times:
+                count["used"] += 1
+                if fault.times is not None and count["used"] >= fault.times:
                     del self._waiting[place]
                 return fault
         return None

@@ -108,9 +108,9 @@ class Erased:
     TicketSource erases a person for good when the retention period ends; the bookings stay. Remove the person's data
     from your system too. An erased customer is not asked for again, so a later deletion is not yielded.
 
-    An answer may lack one of these fields, and the field may have a value. Then the customer is yielded as `Updated`.
-    Once that is acknowledged, the customer is not yielded as `Erased` any more, even if a later answer has the field,
-    and it is empty.
+    If an answer lacks one of these fields, the field may have a value in TicketSource. Then the customer is yielded as
+    `Updated`. Once that is acknowledged, the customer is not yielded as `Erased` any more, even if a later answer has
+    the field and it is empty.
 
     The API's documentation does not say how an erased customer looks. A placeholder such as "Anonymised" is not
     recognised: the customer is yielded as `Updated`. A customer whom the API does not know any more is yielded as

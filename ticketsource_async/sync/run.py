@@ -262,7 +262,7 @@ class _Failures:
     failed: int = 0
 
     def add(self, outcome: Outcome[Customer, Customer], error: Exception) -> None:
-        """Keep an error that concerns only its customer. Raise any other, and raise it if too many were kept."""
+        """Raise an error that affects all calls. Keep any other; raise it too if too many calls have failed."""
         if not isinstance(error, TicketSourceError) or affects_all_calls(error):
             raise error
         customer_id = outcome.input.id

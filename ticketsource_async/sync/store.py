@@ -299,7 +299,7 @@ class CustomerStore:
         await self._run(self._opened.mark_pending, rows, gone, empty)
 
     async def mark_empty(self, ids: Sequence[str]) -> None:
-        """Note customers whose acknowledged record has no personal data: they are not asked for. Old files lack it."""
+        """Note the customers whose acknowledged record has no personal data, so that they are not asked for by id."""
         await self._run(self._opened.mark_empty, ids)
 
     def check_latest(self, sync_run: int) -> None:
