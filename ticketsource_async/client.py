@@ -82,7 +82,7 @@ class ClientOptions(TypedDict, total=False):
     """A plain function that is called with each attempt, wait, retry and page. An error that it raises is logged."""
 
 
-class _ChecksOptions:
+class _ExplainsOptions:
     """Base of the client: it names the right option for a wrong one.
 
     In `TicketSource` itself, `__new__` would hide the parameters of `__init__` from `inspect.signature`.
@@ -101,7 +101,7 @@ class _ChecksOptions:
             return super().__new__(cls)
 
 
-class TicketSource(_ChecksOptions, Operations):
+class TicketSource(_ExplainsOptions, Operations):
     """The client for the API of one box office; the tasks of an event loop may share it.
 
     You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async

@@ -38,13 +38,13 @@ class ListReport:
 class Loop:
     """The state of one loop over a list.
 
-    `rows_left`: how many rows may still come, None for no limit. `known`: the ids of all passes, None without `verify`.
-    `last`: the last page that was read in a forward pass.
+    `rows_left`: how many rows may still come, None for no limit. `all_ids`: the ids of all passes, None without
+    `verify`. `last`: the last page that was read in a forward pass.
     """
 
     report: ListReport
     rows_left: int | None
-    known: set[str] | None
+    all_ids: set[str] | None
     last: URL
     pages_to_compare: int
     first_page: FirstPage = field(factory=FirstPage)
@@ -52,12 +52,12 @@ class Loop:
     recent: set[str] = field(factory=set)
     page_hashes: set[int] = field(factory=set)  # a hash of the ids of each page of this pass
     last_page_hash: int | None = None
-    new: int = 0
+    new_rows: int = 0  # rows of this pass that no pass had before
     items: int = 0
     broken_pages: int = 0
     has_short_page: bool = False  # whether a page was short but not the last: the API gives fewer rows than `per_page`
-    ids: int = 0  # ids on the last page
-    new_in_pass: int = 0  # those of them that had not come in this pass
+    id_count: int = 0  # ids on the last page
+    new_on_page: int = 0  # those of them that had not come before in this pass
     has_row_without_id: bool = False  # whether the last page has a row without an id
     pages_with_new_rows: int = 0
     empty_pages: int = 0  # pages in a row without an id
@@ -71,11 +71,11 @@ class Loop:
         """
         here = {record_id for record_id in ids if record_id is not None}
         rows_without_id = ids.count(None) if content else 0
-        self.ids, self.has_row_without_id = len(here) + rows_without_id, None in ids and content is None
+        self.id_count, self.has_row_without_id = len(here) + rows_without_id, None in ids and content is None
         page_hash = hash((frozenset(here), content))
-        self.same_pages = self.same_pages + 1 if page_hash == self.last_page_hash and self.ids else 0
+        self.same_pages = self.same_pages + 1 if page_hash == self.last_page_hash and self.id_count else 0
         self.last_page_hash = page_hash
-        all_are_new = here.isdisjoint(self.recent) and (self.known is None or here.isdisjoint(self.known))
+        all_are_new = here.isdisjoint(self.recent) and (self.all_ids is None or here.isdisjoint(self.all_ids))
         was_seen = page_hash in self.page_hashes
         if was_seen and here:  # the list has started again, or many rows were added at its front
             older = here - self.recent
@@ -85,14 +85,14 @@ class Loop:
             here = set()
         elif all_are_new and len(here) == len(ids):  # the usual page
             new = [True] * len(ids)
-            self.new += len(here)
+            self.new_rows += len(here)
         else:
             here = set()
             new = [self._is_new(record_id, here) for record_id in ids]
         self.page_hashes.add(page_hash)
-        self.new_in_pass = len(here) + (0 if was_seen else rows_without_id)
-        if self.known is not None:
-            self.known |= here
+        self.new_on_page = len(here) + (0 if was_seen else rows_without_id)
+        if self.all_ids is not None:
+            self.all_ids |= here
         self.recent |= here
         self.pages.append(here)
         if len(self.pages) > self.pages_to_compare:
@@ -103,14 +103,14 @@ class Loop:
         first_pass = self.report.passes == 1
         if record_id is None:  # it is invalid, and its error must be passed on only once
             return first_pass
-        known = self.known is not None and record_id in self.known
+        known = self.all_ids is not None and record_id in self.all_ids
         if record_id in self.recent or record_id in here or (known and first_pass):
             self.report.duplicates += 1
             return False
         here.add(record_id)
         if known:
             return False
-        self.new += 1
+        self.new_rows += 1
         return True
 
     def forget_pages(self) -> None:
@@ -125,10 +125,10 @@ class Loop:
 
         If many rows are added at the front of a list, whole pages come again, but no more than were read before.
         """
-        self.empty_pages = 0 if self.ids else self.empty_pages + 1
-        self.pages_with_new_rows += self.new_in_pass > 0
-        if self.ids:
-            self.repeated_pages = 0 if self.new_in_pass else self.repeated_pages + 1
+        self.empty_pages = 0 if self.id_count else self.empty_pages + 1
+        self.pages_with_new_rows += self.new_on_page > 0
+        if self.id_count:
+            self.repeated_pages = 0 if self.new_on_page else self.repeated_pages + 1
         if self.empty_pages == _MOST_EMPTY:
             return f"{_MOST_EMPTY} pages in a row have no rows" + (" with an id" if self.has_row_without_id else "")
         if self.same_pages >= _MOST_REPEATED or self.repeated_pages >= max(

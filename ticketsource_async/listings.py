@@ -130,7 +130,7 @@ def sold_by_date(
             found = await branches.rows(
                 lambda invalid: dates.list_bookings(event_date, on_invalid=invalid), event, event_date
             )
-        return [Sold(event, event_date, venue, *_or_nothing(found))]
+        return [Sold(event, event_date, venue, *_with_failures(found))]
 
     source = _all_events(events) if of_events is None else _given_events(events, branches, of_events, concurrency)
     return _in_branches(_in_branches(source, dates_of, concurrency), bookings_for, concurrency)
@@ -169,13 +169,15 @@ def seats_of_bookings(
                 raise
             may_request = False
             found = FailedBranch(None, None, None, last.with_traceback(None), booking_id)
-        return [SeatsOfBooking(booking_id, *_or_nothing(found))]
+        return [SeatsOfBooking(booking_id, *_with_failures(found))]
 
     return in_order(iterate(booking_ids), seats_of, concurrency)
 
 
-def _or_nothing(found: tuple[list[Out], list[FailedBranch]] | FailedBranch) -> tuple[list[Out], list[FailedBranch]]:
-    """Return the rows of a list with its failures; no row if the list itself is the failure."""
+def _with_failures(
+    found: tuple[list[Out], list[FailedBranch]] | FailedBranch,
+) -> tuple[list[Out], list[FailedBranch]]:
+    """Return the rows of a list, and the failures in it; no rows if the list itself could not be read."""
     return ([], [found]) if isinstance(found, FailedBranch) else found
 
 

@@ -137,15 +137,15 @@ class Pager(Generic[T]):
 
         Raises `PaginationError`, after it has yielded the page, if `next` is wrong and the pages have no numbers.
         """
-        known = set[str]() if self._max_passes > 1 else None
+        all_ids = set[str]() if self._max_passes > 1 else None
         report = self.report = ListReport()
         first = self._url.with_query(self._query)
         compared = max(_PAGES_COMPARED, self._concurrency + 1)
-        loop = Loop(report, self._max_items, known, first, compared)
+        loop = Loop(report, self._max_items, all_ids, first, compared)
         try:
             while report.passes < self._max_passes and not report.complete:
                 report.passes += 1
-                loop.new = 0
+                loop.new_rows = 0
                 loop.forget_pages()
                 backward = report.passes % 2 == 0
                 reading = self._backward(loop, first) if backward else self._forward(loop, first, self._concurrency)
@@ -153,7 +153,7 @@ class Pager(Generic[T]):
                     async for page in pages:
                         yield page
                         del page
-                report.complete = report.passes > 1 and not loop.new and report.ended is None
+                report.complete = report.passes > 1 and not loop.new_rows and report.ended is None
         finally:
             loop.first_page.goes_on = loop.first_page.goes_on or False
 
@@ -190,7 +190,7 @@ class Pager(Generic[T]):
                     requested.popleft()
                 page, following = await self._page(loop, envelope, number, seen)
                 del envelope
-                if followed.by_number and not loop.new_in_pass and not loop.has_row_without_id:
+                if followed.by_number and not loop.new_on_page and not loop.has_row_without_id:
                     self._log_end(followed, number)
                     return
                 loop.last = url

@@ -94,53 +94,54 @@ GIFT_AID_TO_COMPLETE: Final = Table[GiftAidRow](
 # Sales
 
 
-def _own(kind: Kind, name: str, field: str = "") -> Column[SalesRow]:
+def _field_column(kind: Kind, name: str, field: str = "") -> Column[SalesRow]:
+    """Return the column of a field of the row. By default it has the name of the field."""
     return Column(name, kind, attrgetter(field or name))
 
 
-_ROW: Final = _own("text", "row", "kind")
+_ROW: Final = _field_column("text", "row", "kind")
 _COUNTS: Final[tuple[Column[SalesRow], ...]] = (
-    _own("number", "performances"),
-    _own("number", "cancelled"),
-    _own("number", "perhaps_cancelled"),
-    _own("text", "mark"),
+    _field_column("number", "performances"),
+    _field_column("number", "cancelled"),
+    _field_column("number", "perhaps_cancelled"),
+    _field_column("text", "mark"),
 )
 _SUBJECT: Final[dict[By, tuple[Column[SalesRow], ...]]] = {
     "date": (
-        _own("text", "event_id"),
-        _own("text", "event"),
-        _own("text", "date_id"),
-        _own("moment", "start"),
-        _own("text", "venue"),
-        _own("text", "mark"),
+        _field_column("text", "event_id"),
+        _field_column("text", "event"),
+        _field_column("text", "date_id"),
+        _field_column("moment", "start"),
+        _field_column("text", "venue"),
+        _field_column("text", "mark"),
     ),
     "event": (
-        _own("text", "event_id"),
-        _own("text", "event"),
-        _own("moment", "first_start", "start"),
-        _own("moment", "last_start"),
-        _own("text", "venue"),
+        _field_column("text", "event_id"),
+        _field_column("text", "event"),
+        _field_column("moment", "first_start", "start"),
+        _field_column("moment", "last_start"),
+        _field_column("text", "venue"),
         *_COUNTS,
     ),
-    "day": (_own("day", "day"), _own("text", "event"), _own("text", "venue"), *_COUNTS),
+    "day": (_field_column("day", "day"), _field_column("text", "event"), _field_column("text", "venue"), *_COUNTS),
     "month": (
         Column("month", "text", lambda row: f"{row.day:%Y-%m}" if row.day else None),
-        _own("text", "event"),
-        _own("text", "venue"),
+        _field_column("text", "event"),
+        _field_column("text", "venue"),
         *_COUNTS,
     ),
-    "sold-day": (_own("day", "sold_day", "day"),),
+    "sold-day": (_field_column("day", "sold_day", "day"),),
 }
 _SUMS: Final[tuple[Column[SalesRow], ...]] = (
-    _own("number", "bookings"),
-    _own("money", "gross_after_refunds", "gross"),
-    _own("money", "discounts"),
-    _own("money", "fees"),
-    _own("money", "fee_vat"),
-    _own("money", "net_after_refunds", "net"),
-    _own("money", "refunds"),
-    _own("money", "donations"),
-    _own("money", "other"),
+    _field_column("number", "bookings"),
+    _field_column("money", "gross_after_refunds", "gross"),
+    _field_column("money", "discounts"),
+    _field_column("money", "fees"),
+    _field_column("money", "fee_vat"),
+    _field_column("money", "net_after_refunds", "net"),
+    _field_column("money", "refunds"),
+    _field_column("money", "donations"),
+    _field_column("money", "other"),
     Column("other_types", "text", lambda row: ", ".join(row.other_types)),
 )
 _SHOWN_SUMS: Final = (
@@ -157,7 +158,7 @@ _SHOWN_SUMS: Final = (
 
 def sales_table(sales: Sales) -> Table[SalesRow]:
     """Return the table of these sales. Its columns depend on what a row is, and on the price categories."""
-    methods = (_own("text", "payment_method"),) if sales.payment_methods else ()
+    methods = (_field_column("text", "payment_method"),) if sales.payment_methods else ()
     with_seats = sales.total.seats is not None or any(row.seats is not None for row in sales.rows)
     seats = _seats(sales) if with_seats else []
     of_all = seats[:3] if any(seats[2].get(row) for row in sales.rows if seats) else seats[:2]
@@ -184,7 +185,7 @@ def sales_table(sales: Sales) -> Table[SalesRow]:
             *methods,
             *_SUMS,
             *seats,
-            _own("text", "missing"),
+            _field_column("text", "missing"),
         ),
         name="sales",
         shown=shown,

@@ -175,7 +175,7 @@ _END_CHECK: Final = (
 
 
 class Checker:
-    """The calls of a check. `found` has the results so far, also if the check is interrupted."""
+    """Make the calls of a check. `found` has the results so far, even if the check is interrupted."""
 
     def __init__(self, ts: Operations, allowance: Allowance) -> None:
         self._ts, self._allowance = ts, allowance

@@ -12,10 +12,9 @@ from attrs import frozen
 
 from ticketsource_async import errors
 from ticketsource_async.checking.calls import Call, Results
-from ticketsource_async.checking.findings import Finding, State, failure, listed
+from ticketsource_async.checking.findings import REQUESTS_A_MINUTE, Finding, State, failure, listed
 
 _GROUP: Final = "connection"
-_LIMIT: Final = 240
 _MOST_DIFFERENCE: Final = 5.0  # seconds
 _TOO_MANY: Final = 429
 
@@ -195,14 +194,16 @@ def _rate_limit(found: Results, connection: Connection) -> Finding:
     if not answered:
         return _finding("rate limit", "open", _why_no_answer(found))
     if not names:
-        says = f"No header says what the limit is. The library keeps to {_LIMIT} requests a minute."
+        says = f"No header says what the limit is. The library keeps to {REQUESTS_A_MINUTE} requests a minute."
         return _finding("rate limit", "open", says)
     limits = {_number(_headers(call).get("x-ratelimit-limit")) for call in answered} - {None}
     odd = []
-    if limits - {_LIMIT}:
+    if limits - {REQUESTS_A_MINUTE}:
         said = ", ".join(map(str, sorted(filter(None, limits))))
-        one = min(filter(None, limits), default=_LIMIT)
-        odd.append(f"The limit is {said}, not {_LIMIT}. In a program pass `rate_limit=RateLimit({one}, per=60)`.")
+        one = min(filter(None, limits), default=REQUESTS_A_MINUTE)
+        odd.append(
+            f"The limit is {said}, not {REQUESTS_A_MINUTE}. In a program pass `rate_limit=RateLimit({one}, per=60)`."
+        )
     odd += _falling([_number(_headers(call).get("x-ratelimit-remaining")) for call in answered])
     return _finding("rate limit", "odd" if odd else "ok", " ".join([f"These headers come: {listed(names)}.", *odd]))
 

@@ -14,6 +14,8 @@ from ticketsource_async.models.base import Record
 State = Literal["ok", "odd", "open", "failed"]
 """ok: as documented. odd: different, but usable for the library. open: not known after it. failed: not working."""
 
+REQUESTS_A_MINUTE: Final = 240
+
 _MOST_NAMED: Final = 20
 
 MODELS: Final[tuple[type[Record], ...]] = (Customer, Note, Event, Venue, EventDate, Booking, Seat)

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 from ticketsource_async import errors
 from ticketsource_async.checking.calls import PER_PAGE, UTC_OFFSETS, Call, Results
-from ticketsource_async.checking.findings import Finding, State, failure, listed, why_not_known
+from ticketsource_async.checking.findings import REQUESTS_A_MINUTE, Finding, State, failure, listed, why_not_known
 from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, offset_in
 
 _LINKS: Final = frozenset({"first", "last", "prev", "next"})
@@ -16,7 +16,6 @@ _OFTEN_USED_NAMES: Final = frozenset(
     {"total", "last_page", "links", "count", "self", "cursor", "next_cursor", "prev_cursor"}
 )
 _PARAMETERS: Final = frozenset({"page", "per_page", "page[number]", "page[size]", "cursor", "limit", "offset"})
-_REQUESTS_A_MINUTE: Final = 240
 _NO_CUSTOMER: Final = "no customer was read"
 _ONE_PAGE: Final = "Not known: all customers are on one page."
 
@@ -328,6 +327,6 @@ def _rounded(count: int, *, up: bool = False) -> str:
 
 
 def _minutes(requests: int) -> str:
-    minutes = -(-requests // _REQUESTS_A_MINUTE)
+    minutes = -(-requests // REQUESTS_A_MINUTE)
     time = "less than a minute" if minutes <= 1 else f"about {minutes:,} minutes"
-    return f"{time} at {_REQUESTS_A_MINUTE} a minute"
+    return f"{time} at {REQUESTS_A_MINUTE} a minute"
