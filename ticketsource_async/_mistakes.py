@@ -282,7 +282,7 @@ class ExplainsOptions:
 
     if not TYPE_CHECKING:  # type checkers report a wrong field themselves, from `__init__`
 
-        def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - as above
+        def __new__(cls, *_: object, **given: object):  # noqa: ANN204 - type checkers do not see it
             """Raise an error that names the right field, before `__init__` raises one without it."""
             known = [field.alias for field in attrs.fields(cls)]
             if unknown := [name for name in given if name not in known]:

@@ -64,7 +64,7 @@ class Timeouts(ExplainsOptions):
     total: float = field(default=60.0, validator=_seconds)
 
     def __attrs_post_init__(self) -> None:
-        # If `total` ended an attempt while it connects, nobody could say whether it was sent.
+        # If `total` ended an attempt while it connects, it would not be known whether it was sent.
         if self.connect >= self.total or self.response > self.total:
             raise ConfigurationError(
                 f"Timeouts.total of {self.total:g} s must be longer than connect ({self.connect:g} s) and at least as "

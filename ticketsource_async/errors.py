@@ -363,7 +363,7 @@ class TooManyRemoved(StoreError):
         self,
         message: str = "",
         path: str = "",
-        id: str = "",  # noqa: A002 - as above
+        id: str = "",  # noqa: A002 - as in InvalidResponse
         remembered: int = 0,
         missing: int = 0,
         removed: int = 0,

@@ -96,7 +96,7 @@ class _Draft(ExplainsOptions):
 
     def __bool__(self) -> bool:
         """Say whether anything is set."""
-        return any(getattr(self, f.name) is not UNSET for f in attrs.fields(type(self)))  # type: ignore[arg-type]  # as above
+        return any(getattr(self, f.name) is not UNSET for f in attrs.fields(type(self)))  # type: ignore[arg-type]  # each draft is an attrs class
 
 
 @attrs.frozen

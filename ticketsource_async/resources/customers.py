@@ -110,10 +110,10 @@ class Customers(Resource):
         come first. Use `contextlib.aclosing` if you leave the loop early.
 
         Erasures and deletions come last, and only if they are not too many, since a faulty answer must not delete
-        everybody. If more than 20 customers and more than half of the store are not in the list with their data,
-        `TooManyRemoved` is raised before anybody is asked for by id. If more than 20 customers and more than 5 % of the
-        store are deleted or erased, it is raised before the first of them is yielded. `max_removed=N` replaces both
-        limits by N, whatever the size of the store. The limit is for one run. Deletions that are not acknowledged count
+        all customers. If more than 20 customers and more than half of the store are not in the list with their data,
+        `TooManyRemoved` is raised before any customer is asked for by id. If more than 20 customers and more than 5 %
+        of the store are deleted or erased, it is raised before the first of them is yielded. `max_removed=N` replaces
+        both limits by N for a store of any size. The limit is for one run. Deletions that are not acknowledged count
         again in the next run.
 
         Requests: the pages of GET /customers, and GET /customers/{id} for each customer in the store who is not in them

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 _Row = tuple[bytes | None, bytes | None, str | None]
 
-_log = logging.getLogger("ticketsource_async.sync")
+_LOG: Final = logging.getLogger("ticketsource_async.sync")
 
 _APPLICATION: Final = 0x54536373  # no other program uses this number
 _VERSION: Final = 3
@@ -135,7 +135,7 @@ class StoreFile:
                 if file.stat().st_mode & 0o077:
                     self._chmod(file, 0o600)
             except OSError as error:
-                _log.warning(
+                _LOG.warning(
                     "Other users may be able to read %s: its mode cannot be changed (%s).", file, error.strerror
                 )
                 return  # SQLite gives the others the same mode
@@ -235,7 +235,7 @@ class StoreFile:
                 with self._transaction():
                     self._sql.executemany("DELETE FROM to_wipe WHERE id = ?", done)
             except sqlite3.Error as error:
-                _log.warning(
+                _LOG.warning(
                     "Data of deleted or erased customers are still in %s (%s). The next loop over changes, or the "
                     "closing of the store, removes them.",
                     *(self._path, error),

@@ -127,7 +127,7 @@ class _RemovalLimit:
         )
 
     def check_missing(self, missing: int) -> None:
-        """Raise `TooManyRemoved` if too many customers are missing from the list. Then nobody is asked for by id."""
+        """Raise `TooManyRemoved` if too many customers are missing from the list. Then none is asked for by id."""
         self.missing = missing
         is_less_than_half = 2 * (self.remembered - missing) < self.remembered
         if is_less_than_half and missing > (_REMOVED_AT_MOST if self.max_removed is None else self.max_removed):

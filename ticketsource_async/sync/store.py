@@ -416,14 +416,14 @@ class CustomerStore:
             if (customer := unpack(packed)).id == customer_id:
                 return customer
         except (ValueError, TypeError, RecursionError):
-            pass  # as below
+            pass  # the row is damaged
         raise self._row_damaged(customer_id)
 
     def _read_fields(self, customer_id: str, packed: str | None) -> tuple[str, ...]:
         try:
             return unpack_fields(packed or "[]")
         except (ValueError, TypeError, AttributeError, RecursionError):
-            pass  # as below
+            pass  # the row is damaged
         raise self._row_damaged(customer_id)
 
     def _row_damaged(self, customer_id: str) -> StoreError:
