@@ -1,4 +1,4 @@
-"""Numbers of things in words, as reports and the command say them."""
+"""Numbers of things in words."""
 
 
 def counted(number: int, what: str) -> str:
@@ -7,5 +7,5 @@ def counted(number: int, what: str) -> str:
 
 
 def counted_once(repeated: int) -> str:
-    """Return what is said of bookings that were listed more than once."""
+    """Return the text about bookings that the API listed more than once."""
     return f"{counted(repeated, 'booking')} came more than once from the API. Each counts once."

@@ -195,9 +195,9 @@ def test_an_earlier_attempt_with_an_unknown_outcome_is_not_forgotten(
     last: errors.TicketSourceError, kind: type[errors.TicketSourceError]
 ) -> None:
     """The outcome stays unknown unless the API says that the change was not made."""
-    verdict = retry.final_error(request("PATCH", attempt=2), last, LOST)
+    final = retry.final_error(request("PATCH", attempt=2), last, LOST)
 
-    assert type(verdict) is kind
+    assert type(final) is kind
     assert retry.final_error(request("PATCH", attempt=2), last, None) is last
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from ticketsource_async import errors
+from ticketsource_async._words import counted
 from ticketsource_async.checking.calls import PER_PAGE, UTC_OFFSETS, Call, Results
 from ticketsource_async.checking.findings import REQUESTS_A_MINUTE, Finding, State, failure, listed, why_not_known
 from ticketsource_async.checking.shapes import NOT_SHOWN, Shape, is_in_summer, offset_in
@@ -305,7 +306,7 @@ def of_size(found: Results) -> list[Finding]:
         count, about = f"About {_about(least)}." if least else "None.", ""
     else:
         count, about = f"From {_rounded(least)} to {_rounded(most, up=True)}.", "At most "
-    cost = f"{about}{pages:,} request{'s' if pages > 1 else ''}, {_minutes(pages)}"
+    cost = f"{about}{counted(pages, 'request')}, {_minutes(pages)}"
     state: State = "ok" if most is not None else "open"
     return [
         _named("customers", (state, count), "size"),

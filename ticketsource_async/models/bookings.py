@@ -140,13 +140,13 @@ class Booking(Record):
             fee=_sum(lines, "fee"),
             fee_vat=_sum(lines, "fee_vat"),
             net=_sum(lines, "net"),
-            refunds=_sum([line for line in lines if line.is_refund], "gross") if self._reads("is_refund") else None,
+            refunds=_sum([line for line in lines if line.is_refund], "gross") if self._can_read("is_refund") else None,
             donations=_sum([line for line in lines if line.line_type == "DONATION"], "gross")
-            if self._reads("line_type")
+            if self._can_read("line_type")
             else None,
         )
 
-    def _reads(self, name: str) -> bool:
+    def _can_read(self, name: str) -> bool:
         """Say whether a field could be read in every line."""
         return not any(re.fullmatch(rf"lines\[[0-9]+](\.{name})?", path) for path in self.invalid)
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from attrs import define, frozen
 
+from ticketsource_async._words import counted
 from ticketsource_async.bulk import Bulk, Outcome, affects_all_calls
 from ticketsource_async.contacts import SHARED_AT_MOST, contacts_of
 from ticketsource_async.errors import (
@@ -142,8 +143,8 @@ class _RemovalLimit:
 
     def _error(self, what: str, removed: int) -> TooManyRemoved:
         return TooManyRemoved(
-            f"The customer store {self.store.path} has {self.remembered:,} customer{'s' * (self.remembered != 1)}, and "
-            f"{what}. The answers of the API may be wrong, so no customer was yielded as deleted or erased. Run the "
+            f"The customer store {self.store.path} has {counted(self.remembered, 'customer')}, and {what}. "
+            "The answers of the API may be wrong, so no customer was yielded as deleted or erased. Run the "
             "sync again. If the result is the same, and the TicketSource web site shows that so many customers are "
             f"gone, pass at most max_removed={self.missing} (the command: --max-removed {self.missing}).",
             *(self.store.path, "", self.remembered, self.missing, removed, self.allowed),
