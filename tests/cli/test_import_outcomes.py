@@ -131,7 +131,7 @@ async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
         "row": "32",
         "outcome": "updated",
         "id": zoe.id,
-        "who": "Old",
+        "who": "zoe@example.com",
         "column": "address_line_1",
         "before": "Old",
         "after": "02-Jan",
