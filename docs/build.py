@@ -13,15 +13,16 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
 import click
 from entries import GROUPS, PACKAGE, linked
 
-from ticketsource_async import TicketSource, errors, pytest_plugin, record_tables, tables
+from ticketsource_async import SalesTally, TicketSource, errors, pytest_plugin, record_tables, report_tables, tables
 from ticketsource_async.cli import cli
 from ticketsource_async.client import BASE_URL
 from ticketsource_async.pytest_plugin import MARKS
+from ticketsource_async.reports.sales import By
 from ticketsource_async.sandbox import Sandbox
 
 DOCS: Final = Path(__file__).parent
@@ -139,23 +140,37 @@ KINDS: Final = {
     "number": "whole number",
     "money": "amount, as TicketSource writes it",
     "day": "day, as 2026-01-31",
-    "time": "day and time, as TicketSource writes them",
+    "moment": "day and time, as TicketSource writes them",
 }
+"""What a column of each kind has. A kind without a text stops the build."""
 
 
 def columns_page() -> str:
     """Return the page of the columns of each table."""
-    parts = ["# Columns of files", "", "The columns of each file, in their order. New columns come at the end.", ""]
-    for name, table in (*vars(tables).items(), *vars(record_tables).items()):
-        if isinstance(table, tables.Table) and f"## {_heading(name)}" not in parts:
-            parts += [f"## {_heading(name)}", "", "| column | kind |", "|---|---|"]
-            parts += [f"| `{column.name}` | {KINDS.get(column.kind, column.kind)} |" for column in table.columns]
-            parts.append("")
+    parts = [
+        "# Columns of files",
+        "",
+        "The columns of each file and look-up, in their order. New columns come at the end.",
+        "",
+    ]
+    for heading, columns in _columns().items():
+        parts += [f"## {heading}", "", "| column | kind |", "|---|---|"]
+        parts += [f"| `{column.name}` | {KINDS[column.kind]} |" for column in columns]
+        parts.append("")
     return "\n".join(parts)
 
 
-def _heading(constant: str) -> str:
-    return constant.replace("_", " ").capitalize()
+def _columns() -> dict[str, tuple[tables.Column[Any], ...]]:
+    """Return the columns of each table, by its heading."""
+    constants = {**vars(tables), **vars(record_tables), **vars(report_tables)}
+    found = {
+        name.replace("_", " ").capitalize(): table.columns
+        for name, table in constants.items()
+        if isinstance(table, tables.Table)
+    }
+    for by in get_args(By):
+        found[f"Sales by {by}"] = report_tables.sales_table(SalesTally(by).result()).columns
+    return found
 
 
 def generated() -> Iterator[tuple[str, str]]:

@@ -1,11 +1,11 @@
-"""Prepare the entries of the reference of Python names, as an extension of Griffe, which reads them from the code.
+"""Prepare the entries of the reference of Python names. This is an extension of Griffe, which reads the code.
 
-It adds what the code does not show by itself: the constructors and the defaults of attrs classes, the values behind the
-names of types and of defaults that are not public, links in the texts, and a list of the fields of each class.
+It adds what the code does not show: the constructors and the defaults of attrs classes, the values of types and
+defaults whose names are not public, links in the texts, and a list of the fields of each class.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
@@ -136,10 +136,10 @@ MEMBERS: Final = {
         *("ids", "rows", "get", "insert", "delete", "purge", "merge", "create", "update"),
     },
 }
-"""The members to show of a class that has others, which only the library itself uses."""
+"""The members to show of a class whose other members are only for the library itself."""
 
 STANDS_FOR: Final = {"AnyChange": "Change"}
-"""The public types that programs use in place of a wider type of the library."""
+"""The public types to show in place of wider types of the library."""
 
 SAID_ONCE: Final = {
     "address": "The postal address.",
@@ -169,13 +169,13 @@ SAID_ONCE: Final = {
     "postcode": "The postcode.",
     "request_id": "The id of the request, for questions to TicketSource support; None if the answer has none.",
     "seats": "The seats.",
-    "status": "The HTTP status of the answer, if one came.",
+    "status": "The HTTP status of the answer.",
     "telephone": "The telephone number.",
     "title": "The title, such as Ms.",
     "updated_at": "When the record was last changed.",
     "venue": "The venue.",
 }
-"""The descriptions of fields that mean the same in many classes, and have no text of their own there."""
+"""The descriptions of fields that mean the same in many classes, for classes that do not describe them."""
 
 
 class Entries(Extension):
@@ -204,7 +204,9 @@ class Entries(Extension):
 
     def _prepare(self, found: Object) -> None:
         if isinstance(found, Function):
-            found.parameters = Parameters(*map(self._parameter, self._shown(found.parameters)))
+            # A parameter of the type Never only gives a mistake an error of its own.
+            shown = (each for each in found.parameters if str(each.annotation) != "Never")
+            found.parameters = Parameters(*map(self._parameter, shown))
             found.returns = self._written_out(found.returns)
             for overload in found.overloads or ():
                 self._prepare(overload)
@@ -230,10 +232,8 @@ class Entries(Extension):
             module.set_member(found.name, alias)
         found.value = None
 
-    def _shown(self, parameters: Parameters) -> Iterator[Parameter]:
-        return (each for each in parameters if str(each.annotation) != "Never")
-
     def _parameter(self, parameter: Parameter) -> Parameter:
+        """Write out the type and the default of a parameter, and return it."""
         parameter.annotation = self._written_out(parameter.annotation)
         if isinstance(parameter.default, ExprAttribute):
             parameter.default = str(parameter.default)
@@ -273,19 +273,19 @@ class Entries(Extension):
         kind = vars(import_module(cls.module.path)).get(cls.name)
         if not isclass(kind):
             return
-        own = [each for each in cls.members.values() if isinstance(each, Attribute)]
         if attrs.has(kind):
             cls.set_member("__init__", self._constructor(cls, kind))
-        shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path, cls.members.keys())) | {"__init__"}
-        listed = [self._field(cls, kind, each) for each in own if each.name in shown and _is_field(each)]
-        hidden = {*cls.members} - shown | {each.name for each in own} | ({"__init__"} - _constructor_of(cls.name))
-        for name in hidden & cls.members.keys():
+        shown = MEMBERS.get(cls.name, MEMBERS.get(cls.path, set(cls.members)))
+        own = [each for each in cls.members.values() if isinstance(each, Attribute)]
+        fields_shown = [each for each in own if each.name in shown and _is_field(each)]
+        if attrs.has(kind) and cls.name in MADE:  # the constructor shows the other fields
+            fields_shown = [each for each in fields_shown if each.docstring is not None]
+        listed = [self._field(cls, kind, each) for each in fields_shown]
+        kept = shown - {each.name for each in own} - {"__init__"} | ({"__init__"} if cls.name in MADE else set())
+        for name in set(cls.members) - kept:
             cls.del_member(name)
         text = cls.docstring.value if cls.docstring is not None else ""
         cls.docstring = Docstring(linked(f"{text}\n\n{self._bases(kind)}", cls), parent=cls, parser="google")
-        if "__init__" in cls.members and attrs.has(kind):  # the constructor has the others
-            described = {each.name for each in own if each.docstring is not None}
-            listed = [each for each in listed if each.name in described]
         if listed:
             cls.docstring.parsed.append(DocstringSectionAttributes(listed))
 
@@ -308,6 +308,7 @@ class Entries(Extension):
         """Return the entry of a field in the list of its class."""
         text = linked(found.docstring.value, found) if found.docstring is not None else ""
         annotation, value, init = found.annotation, found.value, cls.members.get("__init__")
+        # The code gives a field that `__init__` sets no type: take it from the value.
         if annotation is None and isinstance(value, ExprCall) and isinstance(value.function, ExprName):
             made = vars(import_module(cls.module.path)).get(value.function.name)
             annotation = value.function if isclass(made) else None
@@ -316,9 +317,10 @@ class Entries(Extension):
             annotation = next((each.annotation for each in init.parameters if each.name == value.name), None)
         elif annotation is None and str(value).isdigit():
             annotation = "int"
-        if not text and not is_named(found.name, cls):
+        if not text and not _is_named(found.name, cls):
             text = SAID_ONCE.get(found.name) or self._of_type(annotation)
-        default = _default(attrs.fields_dict(kind)[found.name]) if found.name in _names_of(kind) else None
+        of_attrs = attrs.fields_dict(kind).get(found.name) if attrs.has(kind) else None
+        default = None if of_attrs is None else _default(of_attrs)
         return DocstringAttribute(found.name, annotation=self._written_out(annotation), description=text, value=default)
 
     def _of_type(self, annotation: Any) -> str:
@@ -328,22 +330,23 @@ class Entries(Extension):
         return linked(_first_sentence(kind))
 
     def _bases(self, kind: type) -> str:
-        """Return the sentence that names the base of a class whose members the class has, too."""
+        """Return the sentence that names the base classes, whose members are not listed again."""
         ours = [base.__name__ for base in kind.__mro__[1:] if base.__name__ in self._public]
-        also = [base.__name__ for base in kind.__bases__ if base in (ValueError, TypeError)]
-        is_base = bool(ours) and ours[0] != "RateLimiter"  # a protocol
-        text = f"It is made from `{ours[0]}` and has its fields and methods, too." if is_base else ""
-        return f"{text} It is also a `{also[0]}`." if also else text
+        pythons = [base.__name__ for base in kind.__bases__ if base in (ValueError, TypeError)]
+        if not ours or ours[0] == "RateLimiter":  # a protocol: its methods are listed again
+            return ""
+        also = f" It is also a subclass of `{pythons[0]}`." if pythons else ""
+        return f"It is a subclass of `{ours[0]}` and has the fields and methods of that class.{also}"
 
 
 @cache
 def _paths() -> dict[str, str]:
     """Return the path of the entry of each name."""
-    named = [name for _, _, names in GROUPS.values() for name in names if name not in ("files", "tables")]
+    named = [name for _, _, names in GROUPS.values() for name in names]
     public: list[str] = import_module(PACKAGE).__all__
-    return {
-        name.rpartition(".")[2]: f"{PACKAGE}.{name}" for name in [*reversed(named), *set(public) - {"files", "tables"}]
-    }
+    # Of two names that are alike, such as the two `Customers`, the first one gets the links, and a public one always.
+    paths = {name.rpartition(".")[2]: f"{PACKAGE}.{name}" for name in [*reversed(named), *public]}
+    return {name: path for name, path in paths.items() if name not in ("files", "tables")}  # also common words
 
 
 def linked(text: str, owner: Object | None = None) -> str:
@@ -359,8 +362,8 @@ def linked(text: str, owner: Object | None = None) -> str:
     return re.sub(r"docs/pages/(\S+)\.md", lambda page: f"[{_title(page[1])}](../../{page[1]}.md)", text)
 
 
-def is_named(field: str, cls: Object | Alias) -> bool:
-    """Say whether the text of a class names a field."""
+def _is_named(field: str, cls: Object | Alias) -> bool:
+    """Return whether the text of a class names a field."""
     return cls.docstring is not None and re.search(rf"`{field}[`=.]", cls.docstring.value) is not None
 
 
@@ -372,9 +375,9 @@ def _as_fixture(function: Function) -> None:
         function.returns = function.returns.slice
 
 
-def _is_field(member: Object | Alias) -> bool:
-    name = member.name
-    return isinstance(member, Attribute) and not name.startswith("_") and not name.isupper() and name != "args"
+def _is_field(member: Attribute) -> bool:
+    """Return whether an attribute of a class is a field that programs read."""
+    return not member.name.startswith("_") and not member.name.isupper() and member.name != "args"  # of an exception
 
 
 def _all_in(owner: Module | Class) -> Iterator[Object]:
@@ -395,15 +398,8 @@ def _default(field: Any) -> str | None:
     return "..." if callable(field.default) and not isclass(field.default) else repr(field.default)
 
 
-def _names_of(kind: type) -> Iterable[str]:
-    return attrs.fields_dict(kind) if attrs.has(kind) else ()
-
-
-def _constructor_of(name: str) -> set[str]:
-    return {"__init__"} if name in MADE else set()
-
-
 def _first_sentence(kind: object) -> str:
+    """Return the first sentence of the text of a class; empty for anything else."""
     return re.split(r"(?<=\.)\s", (kind.__doc__ or "").strip())[0] if isclass(kind) else ""
 
 

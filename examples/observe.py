@@ -1,4 +1,4 @@
-"""Three ways to see what calls do: events, the log, and aiohttp's tracing as OpenTelemetry has it."""
+"""Three ways to see what calls do: events, the log, and aiohttp's tracing for OpenTelemetry."""
 
 import asyncio
 import logging

@@ -202,7 +202,7 @@ async def test_an_error_is_the_same_http_status_in_each_web_service(box: Sandbox
 async def test_a_web_service_creates_a_customer_once_or_says_what_is_wrong(
     box: Sandbox, service: str, folder: Path
 ) -> None:
-    """If nobody knows whether the customer was created, the answer says to look first."""
+    """If it is not known whether the customer was created, the answer says to look first."""
     known = len(box.customers)
     karl = {"first_name": "Karl", "last_name": "Jenkins", "email": "karl@b.example"}
     look_first = {"detail": "It may have been saved. Look before you send it again."}

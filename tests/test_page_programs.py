@@ -260,7 +260,7 @@ async def test_nobody_is_created_again_while_the_list_is_not_complete(
         assert len(box.customers) == (641 if cut == "after_write" else 640)
 
 
-async def test_a_customer_who_was_deleted_meanwhile_makes_no_list_incomplete(page: dict[str, Any]) -> None:
+async def test_a_list_is_complete_although_known_customers_were_deleted(page: dict[str, Any]) -> None:
     """They are asked for by id. Without any known customer nobody is created again."""
     draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
     async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
@@ -273,8 +273,32 @@ async def test_a_customer_who_was_deleted_meanwhile_makes_no_list_incomplete(pag
         assert (created.last_name, len(box.customers)) == ("Jenkins", 38)
 
 
-async def test_a_create_that_is_refused_is_not_one_that_perhaps_took_effect(page: dict[str, Any]) -> None:
-    """The error of the second create says so, too."""
+async def test_several_customers_who_match_are_left_to_a_person(page: dict[str, Any]) -> None:
+    """Nobody is created, and the error has their ids."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        found = [str(box.customers.create({"first_name": "Karl", "last_name": "Jenkins"})["id"]) for _ in range(2)]
+        with pytest.raises(page["PerhapsCreated"], match=".*".join(found)):
+            await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert posts(box) == 0
+
+
+async def test_the_customer_of_an_unreadable_answer_is_found(page: dict[str, Any]) -> None:
+    """It is not created again: an answer without a record means that the create took effect."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.fail(method="POST", path="/customers", status=201, body='{"data": {}}')
+        box.customers.create({"first_name": "Karl", "last_name": "Jenkins"})
+        found = await page["create_once"](ts, draft, known, wait=0)
+
+        assert (found.last_name, posts(box), len(box.customers)) == ("Jenkins", 1, 41)
+
+
+async def test_a_refused_create_raises_its_own_error(page: dict[str, Any]) -> None:
+    """It is not `PerhapsCreated`, in the first create and in one after a failure."""
     draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
     async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
         box.fail(method="POST", path="/customers", status=422, times=2)

@@ -105,8 +105,8 @@ class TicketSource(_ExplainsOptions, Operations):
     """The client for the API of one box office; the tasks of an event loop may share it.
 
     You can build it anywhere: it needs no event loop, and opens a connection at the first request. Close it with `async
-    with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens anew. The options are those of
-    `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
+    with` or `await ts.aclose()`. If you use it again in a second `asyncio.run`, it opens again. The options are those
+    of `ClientOptions`. Raises `ConfigurationError` for a setting that cannot work.
     """
 
     def __init__(

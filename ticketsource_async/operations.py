@@ -107,7 +107,7 @@ class Operations:
         - There is no connection, no slot before the deadline, or no Redis that the limiter needs.
         - The client is closed, or a setting is wrong.
         - The error is no `TicketSourceError`.
-        - A hundred calls have failed in a row. The count begins anew after a good answer, and after a 404 of the API
+        - A hundred calls have failed in a row. The count begins again after a good answer, and after a 404 of the API
           itself, because that shows that the API works.
 
         The error has a note that names its event. If you may leave the loop early, use `contextlib.aclosing`.

@@ -60,7 +60,7 @@ class Page(Generic[T]):
 
 
 class Pager(Generic[T]):
-    """A list. No request is sent before you loop over it, and each loop reads the list anew.
+    """A list. No request is sent before you loop over it, and each loop reads the list again.
 
     The API has only page numbers, so rows move while you read. If a row is deleted on a page that you have read, you
     miss another row; `verify` finds it. If a row is inserted there, another row comes twice. It is dropped if its id

@@ -1,4 +1,4 @@
-"""A mailing list that never has a person subscribed who said no: run `python with_mailing_list.py` every night.
+"""Keep a mailing list in step, and subscribe nobody who said no: run `python with_mailing_list.py` every night.
 
 It uses what the APIs of mailing services have in common: `PUT /members/HASH` makes or changes a member, and HASH is
 the MD5 of the e-mail in small letters. Set MAILING_LIST (such as https://api.example.com/lists/7), MAILING_KEY_FILE,

@@ -15,7 +15,7 @@ from command import EXPORT, run, table
 from importing import import_, writes
 from processes import pointed_at
 
-from ticketsource_async import ConsentDraft, CustomerDraft, TicketSource
+from ticketsource_async import AddressDraft, ConsentDraft, CustomerDraft, TicketSource
 from ticketsource_async.files.reading import read
 from ticketsource_async.sandbox import Sandbox
 
@@ -112,9 +112,9 @@ async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
     box: Sandbox, ts: TicketSource, file: Path, tmp_path: Path
 ) -> None:
     """The file also has the id, the outcome, and what looks odd."""
-    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", address=AddressDraft(line_1="Old")))
     rows = "".join(f"{number}@example.com,New\n" for number in range(30))
-    file.write_text(f"email,last_name\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
+    file.write_text(f"email,address_line_1\n{rows}zoe@example.com,02-Jan\nn/a,Refused\n")
     target = tmp_path / "changes.csv"
 
     _, shown = await on_terminal(str(file), "--match", "email", box=box)
@@ -131,8 +131,8 @@ async def test_many_changes_are_counted_on_a_terminal_and_all_in_a_file(
         "row": "32",
         "outcome": "updated",
         "id": zoe.id,
-        "who": "Old",
-        "column": "last_name",
+        "who": "zoe@example.com",
+        "column": "address_line_1",
         "before": "Old",
         "after": "02-Jan",
         "odd": "looks like a day that a spreadsheet made of a text",

@@ -49,7 +49,7 @@ def door_list(options: Options, *, date: str, notes: bool, fast: bool) -> None:
     headings. Every booking has a box to tick.
 
     The command makes at least 4 requests, then one for each booking and one for each customer. It first says how many,
-    and how long they take. If a booking or a part of one cannot be read, the list says so, stderr says why, and the
+    and how long they take. If a booking or a part of one cannot be read, the list says so, a message says why, and the
     exit code is 1. Times are as TicketSource writes them.
     """
     kind = table_or_format(options.output, options.format)

@@ -52,7 +52,7 @@ def report(
     can print it on A4 or save it as PDF. The command needs an extra: pip install 'ticketsource-async[report]'.
 
     If an event or a performance cannot be read, the page shows the rest, without totals, and says what is missing.
-    stderr names it, and the exit code is 1. Times are as TicketSource writes them, and their time zone is not known.
+    A message names it, and the exit code is 1. Times are as TicketSource writes them, and their time zone is not known.
     """
     from ticketsource_async.files import ending_of  # noqa: PLC0415 - help can do without
     from ticketsource_async.output import check_writable  # noqa: PLC0415 - as above

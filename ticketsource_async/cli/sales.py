@@ -80,7 +80,7 @@ def sales(
     own. Their refunds are taken off, too. Their fees are in no column.
 
     If an amount is missing, or a refund has a positive amount, the sum is empty, and the column `missing` says why. If
-    a performance or a booking cannot be read, the sums of its row and the total are empty, stderr names it, and the
+    a performance or a booking cannot be read, the sums of its row and the total are empty, a message names it, and the
     exit code is 1.
 
     The column `mark` says what is cancelled or archived. The number of bookings includes refunded ones. With

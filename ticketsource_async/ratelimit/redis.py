@@ -296,7 +296,7 @@ class RedisRateLimiter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that the limiter made in this event loop; later use connects anew."""
+        """Close the connections that the limiter made in this event loop; later use connects again."""
         connections = self._by_loop.pop(asyncio.get_running_loop(), None)
         if connections is not None and connections.redis is not self._redis_given:
             await connections.redis.aclose()

@@ -28,18 +28,19 @@ class RecordedRequest:
 
 @frozen
 class Fault:
-    """A fault for the requests that match `method`, `path` and `page`, without the first `after`.
+    """A fault for the requests that match `method`, `path` and `page`. The first `after` of them have no fault.
 
     It happens `times` times, or always if `times` is None.
 
-    - `status`: answer this, with a JSON error, an HTML page (`html=True`) or `body`, and `headers` besides
-    - `cut`: break the connection "before" anything is done, "after_write" when all was done but the answer, or in the
-      "body" of the answer
-    - `slow`: pause this many seconds between the pieces of the body
-    - `next`: send a wrong `next`: "cross-origin", "loop" (the same page again), "back" (the first), "cursor" (a page
-      without a number, the same each time), "missing" (no `next`), "no-links" (neither links nor meta), "relative"
-    - `insert`, `delete`: add this many new customers at the front of the list, or delete this many there, and then
-      answer as usual
+    - `status`: the status of the answer, which has a JSON error, an HTML page (`html=True`) or `body`, and `headers`
+    - `cut`: break the connection "before" the request is carried out, "after_write" when it was carried out but not
+      answered, or in the "body" of the answer
+    - `slow`: how many seconds to wait between two pieces of the body
+    - `next`: a wrong link to the next page: "cross-origin", "loop" (the same page again), "back" (the first), "cursor"
+      (a page without a number, the same each time), "missing" (no `next`), "no-links" (neither links nor meta),
+      "relative"
+    - `insert`, `delete`: how many new customers to add at the front of the list, and how many to remove from there,
+      before the usual answer
     """
 
     times: int | None = 1

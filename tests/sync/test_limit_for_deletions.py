@@ -1,4 +1,4 @@
-"""The brake: a faulty answer must not delete everybody in the other system."""
+"""The limit for deletions: a faulty answer must not delete everybody in the other system."""
 
 import json
 import pickle
