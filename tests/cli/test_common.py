@@ -391,6 +391,18 @@ async def test_no_at_the_question_deletes_nothing(box: Sandbox) -> None:
     assert len(box.customers) == 25
 
 
+@pytest.mark.parametrize(
+    ("system", "lines"),
+    [
+        ("posix", ["export A=http://127.0.0.1:80", "export B='it'\"'\"'s $5'"]),
+        ("nt", ["$env:A = 'http://127.0.0.1:80'", "$env:B = 'it''s $5'"]),
+    ],
+)
+def test_the_settings_of_the_sandbox_suit_the_shell(system: str, lines: list[str]) -> None:
+    """PowerShell has another syntax for variables and for quotes."""
+    assert setting_lines({"A": "http://127.0.0.1:80", "B": "it's $5"}, system) == lines
+
+
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     """It prints the two variables to set, serves with them, and ends with 130 after Ctrl-C."""
     server = await start("sandbox", "--customers", "7", "--seed", "3", "--api-key", "skl-mine", "--rate-limit", "0")
@@ -409,7 +421,10 @@ async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     assert len(table(out.decode())) == 7
     assert settings["TICKETSOURCE_API_KEY"] == "skl-mine"
     assert server.returncode == 130
-    assert err.decode() == "The sample box office has 7 customers. Press Ctrl-C to stop it.\n"
+    assert err.decode() == (
+        "The sample box office has 7 customers. Copy both lines into a second terminal. To stop it, press Ctrl-C: your "
+        "changes are gone then.\n"
+    )
 
 
 async def test_a_port_in_use_is_reported_in_one_line(box: Sandbox) -> None:
