@@ -50,7 +50,7 @@ async def test_a_wrong_setting_is_the_only_thing_that_is_said(command: tuple[str
     astray = await run(*command, url="ftp://box.example")
 
     assert (keyless.code, keyless.out, keyless.err.count("\n")) == (4, "", 1)
-    assert keyless.err.startswith("ticketsource: no API key: ")
+    assert keyless.err.startswith("ticketsource: there is no API key. ")
     assert (astray.code, astray.out, astray.err.count("\n")) == (2, "", 1)
 
 
@@ -91,7 +91,7 @@ async def test_options_of_csv_are_refused_for_other_formats(
         done = await run(*command, option, *output, box=box)
 
         assert (done.code, done.out, [*box.requests]) == (2, "", [])
-        assert "--excel and --no-escape-formulas are for csv and tsv, and this is " in " ".join(done.err.split())
+        assert "--excel and --no-escape-formulas are for csv and tsv only. For " in " ".join(done.err.split())
 
 
 async def test_two_files_without_csv_are_both_named_when_an_option_of_csv_is_refused(
@@ -101,7 +101,7 @@ async def test_two_files_without_csv_are_both_named_when_an_option_of_csv_is_ref
     files = ("-o", str(tmp_path / "x.xlsx"), "--to-complete", str(tmp_path / "x.html"))
     done = await run("donations", "--gift-aid", "--excel", *files, box=box)
 
-    assert "are for csv and tsv, and this is xlsx and html." in " ".join(done.err.split())
+    assert "are for csv and tsv only. For xlsx and html, leave them out." in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def _as_stored(text: str) -> str:
 # The commands
 
 
-_BY_NAME: Final = "To find a customer by name, telephone or membership number: `customers find TEXT`."
+_BY_NAME: Final = "To find a customer by name, telephone or membership number, run `customers find TEXT`."
 
 
 @command("customers find", epilog="Example: ticketsource customers find jenkins karl")
