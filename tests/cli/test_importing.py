@@ -302,8 +302,7 @@ async def test_an_export_without_updated_at_brings_a_warning(box: Sandbox, ts: T
     own, _ = await import_(file, "--match", "email", "--quiet", box=box)
 
     assert unsafe.err == (
-        "Without a column updated_at, the command cannot see whether a customer was changed in TicketSource after the "
-        "export.\n"
+        "Without a column updated_at, the command cannot see who was changed in TicketSource after the export.\n"
     )
     assert (safe.err, own.err) == ("", "")
 
@@ -522,8 +521,8 @@ async def test_a_list_that_is_wrongly_empty_ends_the_import_after_one_new_custom
     assert (done.code, [outcome["outcome"] for outcome in outcomes], writes(box)) == (75, ["created"], ["POST"])
     new = outcomes[0]["id"]
     assert done.err == (
-        f"ticketsource: the list of customers was empty. After row 2 created {new}, it {is_said}. So the list cannot be "
-        "trusted, and the import ended: the other rows could create customers a second time. If this person is in "
+        f"ticketsource: the list of customers was empty. After row 2 created {new}, it {is_said}. So the list cannot "
+        "be trusted, and the import ended: the other rows could create customers a second time. If this person is in "
         f"TicketSource twice, delete {new}. Import again when `customers export` writes your customers.\n"
     )
 

@@ -46,7 +46,9 @@ _TABLES: Final = (".xlsx", ".csv", ".tsv")
 
 _WITH_MARK: Final = "utf-8-sig"  # Excel recognises the encoding by its byte order mark
 
-_NOT_DATED: Final = "Without a column updated_at, the command cannot see whether a customer was changed in TicketSource after the export."
+_NOT_DATED: Final = (
+    "Without a column updated_at, the command cannot see who was changed in TicketSource after the export."
+)
 _NO_CUSTOMER: Final = (
     "The API lists no customer. If your box office has customers, do not add --apply: they would be created again."
 )

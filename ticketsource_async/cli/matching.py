@@ -52,8 +52,8 @@ async def check_is_listed(ts: "TicketSource", created_id: str, row: int) -> None
         return
     fail(
         f"the list of customers was empty. After row {row} created {created_id}, it "
-        f"{'has other customers' if listed else 'is still empty'}. So the list cannot be trusted, and the import ended: "
-        "the other rows could create customers a second time. If this person is in TicketSource twice, delete "
+        f"{'has other customers' if listed else 'is still empty'}. So the list cannot be trusted, and the import "
+        "ended: the other rows could create customers a second time. If this person is in TicketSource twice, delete "
         f"{created_id}. Import again when `customers export` writes your customers.",
         TRY_AGAIN_LATER,
     )
