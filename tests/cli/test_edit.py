@@ -85,6 +85,7 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("update", "cst-1"), "give at least one field"),
         (("update", "bkg-1", "--title", "x"), "is not the id of a customer. Such an id begins with cst-."),
         (("delete", "bkg-1", "--yes"), "is not the id of a customer. Such an id begins with cst-."),
+        (("get", "bkg-1"), "is not the id of a customer. Such an id begins with cst-."),
         (("changes",), "Missing option '--store'"),
         (("create", "--last-name", "\udcff"), "it is not in UTF-8"),
         (("get", "cst-\udcff"), "it is not in UTF-8"),
@@ -109,6 +110,7 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
     deleted = await run("notes", "delete", customer_id, note["id"], "-y", box=box)
     gone = await run("notes", "get", customer_id, note["id"], box=box)
     wrong = await run("notes", "create", "evt-1", "x", box=box)
+    swapped = await run("notes", "delete", note["id"], customer_id, "--yes", box=box)
 
     assert (note["description"], note["created_by"]) == ("Needs leg room", "Zoë")
     assert asked.code == 1
@@ -116,6 +118,8 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
     assert (deleted.code, deleted.out, deleted.err, gone.code) == (0, "", "", 1)
     assert wrong.code == 2
     assert "is not the id of a customer. Such an id begins with cst-." in wrong.err
+    assert swapped.code == 2
+    assert "is not the id of a customer or a note. Such an id begins with cst- or csn-." in swapped.err
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ _EXAMPLES: Final = (
 def cli() -> None:
     """Export, import and check the data of your TicketSource box office.
 
-    To see how a command works, add --help after its name. To try an export or a look-up without an API key, add
-    --sandbox: it then uses a sample box office.
+    To see how a command works, add --help after its name. To try an export, an import, a report or a look-up
+    without an API key, add --sandbox: it then uses a sample box office.
 
     The command takes its settings from environment variables. Set TICKETSOURCE_API_KEY to your API key. Or set
     TICKETSOURCE_API_KEY_FILE to the name of a file that contains the key. There is no other way to give the key.

@@ -18,6 +18,7 @@ from ticketsource_async.cli.common import (
 )
 from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
 from ticketsource_async.cli.options import IDS, Id, about_ids, command
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import print_rows, table_or_format
 
 if TYPE_CHECKING:
@@ -78,8 +79,6 @@ def door_list(options: Options, *, date: str, notes: bool, fast: bool) -> None:
 
 async def _read(date: str, options: Options, *, seats: bool, notes: bool) -> "DoorList":
     """Print how many requests the door list takes, then return it."""
-    from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
-
     shown: list[tqdm[object]] = []
     with ExitStack() as closing:
 

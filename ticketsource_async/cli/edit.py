@@ -6,7 +6,7 @@ import click
 
 from ticketsource_async.cli.common import FAILED, box_office, called, checked_ids, confirm_deletion, fail, run
 from ticketsource_async.cli.help import Command
-from ticketsource_async.cli.options import IDS, SAMPLE_CUSTOMER, SAMPLE_NOTE, TEXT, about_ids, command, yes_option
+from ticketsource_async.cli.options import IDS, TEXT, about_ids, command, yes_option
 from ticketsource_async.cli.terminal import Printing, print_format_option
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ def _values(given: dict[str, str | None]) -> "dict[str, Value]":
     return values
 
 
-_ABOUT_ID: Final = about_ids(IDS["customers"])
+_CUSTOMER: Final = IDS["customers"]
+_NOTE: Final = IDS["notes"]
+_ABOUT_ID: Final = about_ids(_CUSTOMER)
+_ABOUT_IDS: Final = about_ids(_CUSTOMER, _NOTE)
 _NOTHING: Final = "Nothing to write: give at least one field, such as --last-name."
 
 
@@ -98,7 +101,7 @@ def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa
 @command(
     "customers update",
     cls=_WithFields,
-    epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false',
+    epilog=f'Example: ticketsource customers update {_CUSTOMER.sample} --telephone "" --consent-sms false',
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @print_format_option("json")
@@ -128,7 +131,7 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
     run(update(), unread="the update is done.")
 
 
-@command("customers delete", epilog="Example: ticketsource customers delete cst-dQyWKER4Orw5glVX")
+@command("customers delete", epilog=f"Example: ticketsource customers delete {_CUSTOMER.sample}")
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @yes_option
 def delete_customer(*, customer_id: str, yes: bool) -> None:
@@ -150,7 +153,7 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
     run(delete())
 
 
-@command("notes create", epilog=f'Example: ticketsource notes create {SAMPLE_CUSTOMER} "Needs leg room"')
+@command("notes create", epilog=f'Example: ticketsource notes create {_CUSTOMER.sample} "Needs leg room"')
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("description", metavar="TEXT", type=TEXT)
 @click.option("--created-by", metavar="NAME", type=TEXT, help="The name of the person who wrote the note.")
@@ -176,7 +179,7 @@ def create_note(
     run(create(), unread="the note is created.")
 
 
-@command("notes delete", epilog=f"Example: ticketsource notes delete {SAMPLE_CUSTOMER} {SAMPLE_NOTE}")
+@command("notes delete", epilog=f"Example: ticketsource notes delete {_CUSTOMER.sample} {_NOTE.sample}")
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("note_id", metavar="NOTE_ID", type=TEXT)
 @yes_option
@@ -192,11 +195,11 @@ def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
         begin = text if len(text) <= 60 else f"{text[:57]}..."
         return f'note {note.id}, "{begin}",' if text else f"note {note.id}"
 
-    confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes)
+    confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes, explained=_ABOUT_IDS)
 
     async def delete() -> None:
         async with box_office() as ts:
-            with checked_ids("CUSTOMER_ID", "NOTE_ID"):
+            with checked_ids("CUSTOMER_ID", "NOTE_ID", explained=_ABOUT_IDS):
                 await ts.notes.delete(customer_id, note_id)
 
     run(delete())

@@ -36,9 +36,6 @@ class _Text(click.types.StringParamType):
 
 TEXT: Final = _Text()
 
-SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
-SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
-
 
 @dataclass(frozen=True)  # not attrs, which help would have to load
 class IdArgument:
@@ -55,13 +52,13 @@ class IdArgument:
 
 
 IDS: Final = {
-    "customers": IdArgument("a customer", SAMPLE_CUSTOMER, "`customers find TEXT`"),
+    "customers": IdArgument("a customer", "cst-dQyWKER4Orw5glVX", "`customers find TEXT`"),
     "events": IdArgument("an event", "evt-dQyWKER4Orw5glVX", "`events list`"),
     "venues": IdArgument("a venue", "ven-dQyWKER4Orw5glVX", "`programme export` or `events venues EVENT_ID`"),
     "dates": IdArgument("a date", "dat-dQyWKER4Orw5glVX", "`programme export` or `events dates EVENT_ID`"),
     "bookings": IdArgument("a booking", "bkg-dQyWKER4Orw5glVX", "`bookings export` or `dates bookings DATE_ID`"),
     "seats": IdArgument("a seat", "sea-dQyWKER4Orw5glVX", "`bookings seats BOOKING_ID`"),
-    "notes": IdArgument("a note", SAMPLE_NOTE, "`notes list CUSTOMER_ID`"),
+    "notes": IdArgument("a note", "csn-47azjpMWXREgVQN8", "`notes list CUSTOMER_ID`"),
 }
 """The ids that commands take, by the group of the commands that print such records."""
 
