@@ -93,9 +93,10 @@ def import_customers(**given: object) -> None:
 
     A row is refused if a cell does not fit its column, if a spreadsheet has damaged it, if it is an error such as #N/A,
     or if it is a formula that no program has computed. A row is also refused if it is not certain which customer it
-    means, or if the customer was changed after the export. Then the exit code is 1. If a spreadsheet has taken a cell
-    for a number (a telephone without its zero), the stored value stays. A value that only looks damaged is written, and
-    the last lines of the output name its row.
+    means, or if the customer was changed after the export. The column updated_at of an export shows this, so keep it.
+    If a row is refused, the exit code is 1. If a spreadsheet has taken a cell for a number (a telephone without its
+    zero), the stored value stays. A value that only looks damaged is written, and the last lines of the output name its
+    row.
 
     Without --apply, a terminal shows a table of the changes, and a table of the refused rows. A pipe gets one line of
     JSON for each row. A consent that stays true is not sent. It is not known whether the API then keeps the other

@@ -174,14 +174,14 @@ async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: Hooks, opt
         say(f"Reading the seats of {counted(number, 'booking')}: {requests_taken(number)}.")
     with progress("bookings", quiet=options.quiet, total=number) as shown:
 
-        def see(found: "SeatsOfBooking") -> None:
+        def add(found: "SeatsOfBooking") -> None:
             for seat in found.seats:
                 hooks.note(seat)
             for failed in found.failed:
                 hooks.left_out(failed)
             shown.update()
 
-        await ts.reports.read_seats(tally, on_booking=see)
+        await ts.reports.read_seats(tally, on_booking=add)
 
 
 def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None:
