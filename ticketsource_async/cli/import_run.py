@@ -146,9 +146,10 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
             # New customers are created first. A person who signs up after the list was read would be created twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]
-            is_doubtful = is_empty and sum(made.does == "create" for _, made in plans) > 1
-            if is_doubtful and not options.apply:
+            creates = sum(made.does == "create" for _, made in plans)
+            if is_empty and creates and not options.apply:
                 say(_NO_CUSTOMER)
+            is_doubtful = is_empty and creates > 1
             with _progress(sum(made.writes for _, made in plans), options) as shown:
                 for line, made in plans:
                     with _reporting_where_it_ended(line, writing=options.apply):
