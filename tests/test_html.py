@@ -221,3 +221,8 @@ def test_the_error_names_the_missing_extra_for_html() -> None:
 
     assert done.stderr.rstrip().endswith("To write HTML, install an extra: pip install 'ticketsource-async[html]'")
     assert done.stdout == ""
+
+
+def test_a_table_without_columns_is_a_page() -> None:
+    """A program may leave out all columns."""
+    assert "No rows." in files.as_text([], Table[Customer](()), "html")

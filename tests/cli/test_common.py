@@ -16,6 +16,7 @@ from lists import Query, ordinary, people, serving
 from loops import until
 
 from ticketsource_async import __version__, cli as cli_package
+from ticketsource_async.cli import setting_lines
 from ticketsource_async.cli.options import COMMANDS
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.testing import no_waiting
@@ -119,7 +120,7 @@ async def test_the_rows_of_an_endless_list_are_written_and_the_list_is_reported(
         return {"data": people(3), "links": {"next": f"?page={int(query['page']) + 1}"}}
 
     async with serving(answer) as served:
-        done = await run(*EXPORT, "-o", str(target), url=served.url)
+        done = await run(*EXPORT, "-o", str(target), "--quiet", url=served.url)
 
     assert done.code == 1
     assert len(table(target.read_text())) == 3
@@ -141,7 +142,7 @@ async def test_a_row_that_makes_its_page_fail_is_left_out_and_reported(
         return web.Response(status=500) if failing else ordinary(people(250), query)
 
     async with serving(answer) as served:
-        done = await run(*EXPORT, "-o", str(target), url=served.url)
+        done = await run(*EXPORT, "-o", str(target), "--quiet", url=served.url)
 
     assert done.code == 1
     assert len(table(target.read_text())) == 249
@@ -165,8 +166,8 @@ async def test_a_command_says_which_call_it_waits_for_and_how_long(tmp_path: Pat
             quiet = await run(*EXPORT, "-o", str(tmp_path / "b.csv"), "--quiet", url=served.url)
 
     assert (said.code, quiet.code) == (0, 0)
-    assert said.err == (
-        "ticketsource: waiting: GET /customers failed (429 RateLimited). The next attempt is in 10 s.\n"
+    assert said.err.splitlines()[0] == (
+        "ticketsource: waiting: GET /customers failed (429 RateLimited). The next attempt is in 10 s."
     )
     assert quiet.err == ""
 
@@ -391,6 +392,18 @@ async def test_no_at_the_question_deletes_nothing(box: Sandbox) -> None:
     assert len(box.customers) == 25
 
 
+@pytest.mark.parametrize(
+    ("system", "lines"),
+    [
+        ("posix", ["export A=http://127.0.0.1:80", "export B='it'\"'\"'s $5'"]),
+        ("nt", ["$env:A = 'http://127.0.0.1:80'", "$env:B = 'it''s $5'"]),
+    ],
+)
+def test_the_settings_of_the_sandbox_suit_the_shell(system: str, lines: list[str]) -> None:
+    """PowerShell has another syntax for variables and for quotes."""
+    assert setting_lines({"A": "http://127.0.0.1:80", "B": "it's $5"}, system) == lines
+
+
 async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     """It prints the two variables to set, serves with them, and ends with 130 after Ctrl-C."""
     server = await start("sandbox", "--customers", "7", "--seed", "3", "--api-key", "skl-mine", "--rate-limit", "0")
@@ -409,7 +422,10 @@ async def test_the_sandbox_command_serves_until_ctrl_c() -> None:
     assert len(table(out.decode())) == 7
     assert settings["TICKETSOURCE_API_KEY"] == "skl-mine"
     assert server.returncode == 130
-    assert err.decode() == "The sample box office has 7 customers. Press Ctrl-C to stop it.\n"
+    assert err.decode() == (
+        "The sample box office has 7 customers. Copy both lines into a second terminal. To stop it, press Ctrl-C: your "
+        "changes are gone then.\n"
+    )
 
 
 async def test_a_port_in_use_is_reported_in_one_line(box: Sandbox) -> None:

@@ -1,8 +1,12 @@
 """`ticketsource door-list`: its output for people."""
 
+import asyncio
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -224,7 +228,12 @@ async def test_a_date_without_bookings_gives_a_page(hall: Sandbox, date: str, tm
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("evt-1",), 2, "'evt-1' is not the id of a date"),
+        (("evt-1",), 2, "'evt-1' is not the id of a date. Such an id begins with dat-. To find it, run `programme "),
+        (
+            ("dat-a b",),
+            2,
+            "'dat-a b' is not the id of a date. Such an id begins with dat-. To find it, run `programme ",
+        ),
         (("dat-nothing",), 1, "was answered 404"),
         (("dat-1", "--format", "table", "-o", "x.txt"), 2, "--format table cannot be written to a file"),
         (("dat-1", "-o", "x.pdf"), 2, "x.pdf ends in .pdf, which is not a format"),
@@ -239,6 +248,20 @@ async def test_an_invalid_date_or_format_is_refused(
 
     assert (done.code, done.out) == (code, "")
     assert said in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize("wrong", ["tonight", "evt-1"])
+async def test_an_invalid_id_is_refused_before_an_extra_or_a_key_is_needed(tmp_path: Path, wrong: str) -> None:
+    """No other error hides this one."""
+    program = "import sys; sys.modules['jinja2'] = None; from ticketsource_async.__main__ import main; main()"
+    words = ("door-list", wrong, "-o", str(tmp_path / "none" / "door.html"))
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("TICKETSOURCE_")}
+    done = await asyncio.to_thread(
+        subprocess.run, (sys.executable, "-c", program, *words), capture_output=True, text=True, env=settings
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{wrong!r} is not the id of a date. Such an id begins with dat-." in " ".join(done.stderr.split())
 
 
 async def test_values_that_could_not_be_read_are_counted(hall: Sandbox, date: str) -> None:

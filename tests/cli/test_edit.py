@@ -5,7 +5,9 @@ import json
 import pytest
 from command import run
 
+from ticketsource_async.cli.edit import FIELDS
 from ticketsource_async.sandbox import Sandbox
+from ticketsource_async.tables import WRITABLE
 
 
 @pytest.mark.parametrize("arguments", [("delete", "-y"), ("delete",), ("update", "--last-name", "X")])
@@ -16,10 +18,17 @@ async def test_for_an_e_mail_in_place_of_an_id_the_error_says_how_to_get_the_id(
     done = await run("customers", arguments[0], "ann@example.com", *arguments[1:], box=box)
 
     assert (done.code, len(box.requests)) == (2, 0)
-    assert (
-        "'ann@example.com' is not the id of a customer, which begins with cst-: `customers get EMAIL` prints it."
-        in done.err
-    )
+    assert "'ann@example.com' is not the id of a customer. Such an id begins with cst-. To find it, run " in done.err
+
+
+@pytest.mark.parametrize("name", ["create", "update"])
+async def test_the_help_explains_each_field(name: str) -> None:
+    """One short sentence is enough."""
+    done = await run("customers", name, "--help")
+
+    shown = " ".join(done.out.split())
+    assert FIELDS.keys() == WRITABLE.keys()
+    assert all(f"--{column.replace('_', '-')} " in shown and text in shown for column, text in FIELDS.items())
 
 
 async def test_an_update_that_the_api_ignores_is_a_failure(box: Sandbox) -> None:
@@ -74,8 +83,9 @@ async def test_a_customer_is_created_updated_and_deleted(box: Sandbox) -> None:
         (("create", "--consent-email", "yes"), "'yes' is not one of"),
         (("create", "--membership-end-date", "31/01/2026"), "must be a day such as 2026-01-31"),
         (("update", "cst-1"), "give at least one field"),
-        (("update", "bkg-1", "--title", "x"), "is not the id of a customer, which begins with cst-: `"),
-        (("delete", "bkg-1", "--yes"), "is not the id of a customer, which begins with cst-: `"),
+        (("update", "bkg-1", "--title", "x"), "is not the id of a customer. Such an id begins with cst-."),
+        (("delete", "bkg-1", "--yes"), "is not the id of a customer. Such an id begins with cst-."),
+        (("get", "bkg-1"), "is not the id of a customer. Such an id begins with cst-."),
         (("changes",), "Missing option '--store'"),
         (("create", "--last-name", "\udcff"), "it is not in UTF-8"),
         (("get", "cst-\udcff"), "it is not in UTF-8"),
@@ -100,13 +110,16 @@ async def test_a_note_is_added_and_deleted(box: Sandbox) -> None:
     deleted = await run("notes", "delete", customer_id, note["id"], "-y", box=box)
     gone = await run("notes", "get", customer_id, note["id"], box=box)
     wrong = await run("notes", "create", "evt-1", "x", box=box)
+    swapped = await run("notes", "delete", note["id"], customer_id, "--yes", box=box)
 
     assert (note["description"], note["created_by"]) == ("Needs leg room", "Zoë")
     assert asked.code == 1
     assert asked.err.startswith(f'Delete the note {note["id"]}, "Needs leg room", for good?')
     assert (deleted.code, deleted.out, deleted.err, gone.code) == (0, "", "", 1)
     assert wrong.code == 2
-    assert "is not the id of a customer, which begins with cst-: `" in wrong.err
+    assert "is not the id of a customer. Such an id begins with cst-." in wrong.err
+    assert swapped.code == 2
+    assert "is not the id of a customer or a note. Such an id begins with cst- or csn-." in swapped.err
 
 
 @pytest.mark.parametrize(

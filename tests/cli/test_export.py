@@ -132,7 +132,7 @@ async def test_json_and_parquet_have_all_customers_with_all_values(tmp_path: Pat
     ):
         done = await run(*EXPORT, "--format", "json", box=box)
         lines = await run(*EXPORT, "--format", "jsonl", box=box)
-        file = await run(*EXPORT, "--format", "parquet", "-o", str(tmp_path / "x.parquet"), box=box)
+        file = await run(*EXPORT, "--format", "parquet", "-o", str(tmp_path / "x.parquet"), "--quiet", box=box)
         everybody = await ts.customers.list().collect()
 
     assert [Customer.from_dict(data) for data in json.loads(done.out)] == everybody
@@ -196,7 +196,7 @@ async def test_the_ending_of_the_file_decides_the_format(box: Sandbox, tmp_path:
 
     done = await run(*EXPORT, "-o", str(target), box=box)
 
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, f"25 customers were written to {target}.\n")
     assert [row["id"] for row in rows_in(target, ending.lower())] == list(box.customers.ids())
 
 
@@ -308,7 +308,7 @@ async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Pat
 
     done = await run("programme", "export", "-o", str(target), box=shows)
 
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out, done.err) == (0, "", f"12 performances were written to {target}.\n")
     rows = list(csv.DictReader(io.StringIO(target.read_text("utf-8"))))
     assert len({row["date_id"] for row in rows}) == len(rows) == 12
     assert all(row["venue_name"] and row["event_name"] and row["start"] for row in rows)
@@ -320,6 +320,35 @@ async def test_the_programme_is_exported_to_a_file(shows: Sandbox, tmp_path: Pat
 async def test_invalid_options_of_an_export_are_wrong_use(shows: Sandbox, wrong: list[str]) -> None:
     """Days in the wrong order, an invalid day, and Excel's mark in JSON end with 2."""
     assert (await run("programme", "export", *wrong, box=shows)).code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (("programme", "export"), "performance"),
+        (("bookings", "export"), "booking for a performance"),
+        (("sales",), "performance"),
+        (("report",), "performance"),
+    ],
+    ids=str,
+)
+async def test_days_without_performances_are_reported(
+    shows: Sandbox, tmp_path: Path, command: tuple[str, ...], what: str
+) -> None:
+    """The file is written all the same, and the exit code is 0. With --quiet, nothing is said."""
+    for number, (days, said) in enumerate(
+        [
+            (("--from", "2027-01-01", "--to", "2027-01-31"), " from 2027-01-01 to 2027-01-31"),
+            (("--from", "2027-01-01"), " from 2027-01-01"),
+            (("--to", "2020-01-01"), " to 2020-01-01"),
+        ]
+    ):
+        target = tmp_path / f"{number}.html"
+        done = await run(*command, *days, "-o", str(target), box=shows)
+        quiet = await run(*command, *days, "-o", str(target), "--quiet", box=shows)
+
+        assert (done.code, done.err, target.exists()) == (0, f"No {what}{said}.\n", True)
+        assert (quiet.code, quiet.err) == (0, "")
 
 
 async def events_of(box: Sandbox) -> list[str]:
@@ -339,7 +368,7 @@ async def test_an_event_that_is_deleted_meanwhile_loses_only_its_own_rows(
     target.write_text("old")
     shows.fail(path=f"/events/{gone}/dates", status=404)
 
-    done = await run(what, "export", "--format", kind, "-o", str(target), box=shows)
+    done = await run(what, "export", "--format", kind, "-o", str(target), "--quiet", box=shows)
 
     assert (done.code, done.out) == (1, "")
     assert done.err.count("\n") == 1

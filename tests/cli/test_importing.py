@@ -291,6 +291,49 @@ async def test_a_row_exported_before_a_change_of_its_customer_is_refused(
     assert again["outcome"] == "unchanged"
 
 
+async def test_an_export_without_updated_at_brings_a_warning(box: Sandbox, ts: TicketSource, file: Path) -> None:
+    """Its rows could replace newer values. A file without ids is no export, and has no such column."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    file.write_text(f"id,last_name\n{zoe.id},New\n")
+    unsafe, _ = await import_(file, "--match", "id", "--quiet", box=box)
+    file.write_text(f"id,last_name,updated_at\n{zoe.id},New,\n")
+    safe, _ = await import_(file, "--match", "id", "--quiet", box=box)
+    file.write_text("email,last_name\nzoe@example.com,New\n")
+    own, _ = await import_(file, "--match", "email", "--quiet", box=box)
+
+    assert unsafe.err == (
+        "Without a column updated_at, the command cannot see who was changed in TicketSource after the export.\n"
+    )
+    assert (safe.err, own.err) == ("", "")
+
+
+async def test_corrections_are_undone_from_a_new_export_or_without_updated_at(
+    box: Sandbox, ts: TicketSource, tmp_path: Path
+) -> None:
+    """The old export itself is refused, since the import has changed the customers."""
+    zoe = await ts.customers.create(CustomerDraft(email="zoe@example.com", last_name="Old"))
+    names = ("people.csv", "corrected.csv", "again.csv", "old.csv")
+    exported, corrected, again, undated = (tmp_path / name for name in names)
+    how = ("--match", "id", "--apply")
+    await run(*EXPORT, "-o", str(exported), box=box)
+    corrected.write_text(exported.read_text("utf-8").replace(",Old,", ",New,"), "utf-8")
+    await import_(corrected, *how, box=box)
+
+    kept, refused = await import_(exported, *how, box=box)
+    await run(*EXPORT, "-o", str(again), box=box)
+    again.write_text(again.read_text("utf-8").replace(",New,", ",Old,"), "utf-8")
+    _, undone = await import_(again, *how, box=box)
+    await ts.customers.update(zoe, CustomerDraft(last_name="New"))
+    undated.write_text(exported.read_text("utf-8").replace("updated_at", "exported"), "utf-8")
+    unsafe, overwritten = await import_(undated, *how, "--ignore-unknown", box=box)
+
+    assert kept.code == 1
+    for rows, outcome in ((refused, "refused"), (undone, "updated"), (overwritten, "updated")):
+        assert [(row["id"], row["outcome"]) for row in rows if row["outcome"] != "unchanged"] == [(zoe.id, outcome)]
+    assert "Without a column updated_at" in unsafe.err
+    assert (await ts.customers.get(zoe)).last_name == "Old"
+
+
 @pytest.mark.parametrize(
     ("column", "before", "cell"),
     [
@@ -452,6 +495,46 @@ async def test_for_a_list_that_changes_too_fast_the_exit_code_means_try_again_la
     assert (done.code, outcomes) == (75, [])
     assert "changes too fast" in done.err
     assert writes(box) == []
+
+
+EMPTY = json.dumps({"data": [], "links": {}, "meta": {}})
+
+
+@pytest.mark.parametrize(("times", "is_said"), [(None, "is still empty"), (2, "has other customers")])
+async def test_a_list_that_is_wrongly_empty_ends_the_import_after_one_new_customer(
+    box: Sandbox, ts: TicketSource, file: Path, times: int | None, is_said: str
+) -> None:
+    """Otherwise the import would create everybody a second time. The dry run has a warning."""
+    for name in ("ann", "zoe"):
+        await ts.customers.create(CustomerDraft(email=f"{name}@example.com"))
+    file.write_text("email\nann@example.com\nzoe@example.com\n")
+    box.requests.clear()
+    box.fail(path="/customers", method="GET", status=200, body=EMPTY, times=2)
+    dry, _ = await import_(file, "--match", "email", "--quiet", box=box)
+    box.fail(path="/customers", method="GET", status=200, body=EMPTY, times=times)
+    done, outcomes = await import_(file, "--match", "email", "--quiet", "--apply", box=box)
+
+    assert dry.err == (
+        "The API lists no customer. If your box office has customers, do not add --apply: they would be created "
+        "again.\n"
+    )
+    assert (done.code, [outcome["outcome"] for outcome in outcomes], writes(box)) == (75, ["created"], ["POST"])
+    new = outcomes[0]["id"]
+    assert done.err == (
+        f"ticketsource: the list of customers was empty. After row 2 created {new}, it {is_said}. So the list cannot "
+        "be trusted, and the import ended: the other rows could create customers a second time. If this person is in "
+        f"TicketSource twice, delete {new}. Import again when `customers export` writes your customers.\n"
+    )
+
+
+async def test_an_empty_box_office_takes_all_rows(file: Path) -> None:
+    """The list is read once more after the first new customer."""
+    file.write_text("email\nann@example.com\nzoe@example.com\nkarl@example.com\n")
+    async with Sandbox(customers=0, rate_limit=None) as box:
+        done, _ = await import_(file, "--match", "email", "--apply", box=box)
+
+        assert (done.code, writes(box)) == (0, ["POST"] * 3)
+        assert [request.method for request in box.requests][-4:] == ["POST", "GET", "POST", "POST"]
 
 
 async def test_an_option_keeps_the_quote_before_a_formula(box: Sandbox, file: Path) -> None:

@@ -68,8 +68,8 @@ async def test_an_export_has_every_row_and_reports_empty_cells(
     said = re.sub(r"ID(\d+)", lambda found: str(rows[int(found[1])]["id"]), said)
     target = tmp_path / "all.csv"
 
-    done = await run(*EXPORT, "-o", str(target), box=box)
-    strict = await run(*EXPORT, "--strict", "-o", str(tmp_path / "strict.csv"), box=box)
+    done = await run(*EXPORT, "--quiet", "-o", str(target), box=box)
+    strict = await run(*EXPORT, "--quiet", "--strict", "-o", str(tmp_path / "strict.csv"), box=box)
     lines = await run(*EXPORT, "--format", "jsonl", "--quiet", box=box)
 
     assert (done.code, done.err) == (0, said)

@@ -149,7 +149,7 @@ async def test_a_box_office_without_performances_gets_a_page(tmp_path: Path) -> 
     async with Sandbox(0, events=0) as empty:
         done = await run("report", "-o", str(target), box=empty)
 
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "No performance.\n")
     assert "There are no performances." in target.read_text("utf-8")
 
 

@@ -104,7 +104,7 @@ async def test_days_and_events_choose_performances(hall: Sandbox) -> None:
 
     assert [row["start"][:10] for row in table(chosen.out)] == ["2026-01-10", "2026-01-17", ""]
     assert (wrong.code, wrong.out) == (2, "")
-    assert "'cst-1' is not the id of an event: `events list` prints them." in wrong.err
+    assert "'cst-1' is not the id of an event. Such an id begins with evt-. To find it, run `events list`." in wrong.err
     assert backwards.code == 2
     assert len(hall.requests) == 1 + 1 + 1 + 2
 
@@ -222,12 +222,16 @@ async def test_tickets_are_counted_by_price_category_and_the_requests_are_announ
 
 
 async def test_the_minutes_for_the_seats_of_many_bookings_are_announced() -> None:
-    """The rate limit is 240 requests a minute."""
-    async with Sandbox(customers=30, events=5, dates_per_event=10, bookings_per_date=10, rate_limit=None) as hall:
-        hall.fail(path="/bookings/none", status=501)  # a fault that no request meets
+    """The rate limit is 240 requests a minute. The number is printed before the first of these requests."""
+    async with Sandbox(customers=30, events=1, dates_per_event=1, bookings_per_date=250, rate_limit=None) as hall:
+        _, _, bookings = await first_date(hall)
+        for booking in bookings:  # so that nothing is waited for
+            hall.fail(path=f"/bookings/{booking['id']}/seats", status=401)
         done = await run("sales", "--by", "month", "--tickets", box=hall)
 
-    assert done.err == "Reading the seats of 500 bookings: 500 requests, which take 2 minutes or more.\n"
+    assert done.code == 4
+    first, *_ = done.err.splitlines()
+    assert first == "Reading the seats of 250 bookings: 250 requests, which take 1 minute or more."
 
 
 async def test_without_bookings_no_requests_are_announced() -> None:

@@ -4,7 +4,9 @@ The modules beside this one have the commands. A module is imported when its gro
 """
 
 import errno
+import os
 import shlex
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
@@ -23,6 +25,7 @@ from ticketsource_async.cli.report import report
 from ticketsource_async.cli.sales import sales
 
 _COMPLETION_VARIABLE: Final = "_TICKETSOURCE_COMPLETE"
+_QUOTE: Final = "'"
 
 _GROUPS: Final = {
     "customers": (
@@ -90,8 +93,8 @@ _EXAMPLES: Final = (
 def cli() -> None:
     """Export, import and check the data of your TicketSource box office.
 
-    To see how a command works, add --help after its name. To try an export or a look-up without an API key, add
-    --sandbox: it then uses a sample box office.
+    To see how a command works, add --help after its name. To try an export, an import, a report or a look-up
+    without an API key, add --sandbox: it then uses a sample box office.
 
     The command takes its settings from environment variables. Set TICKETSOURCE_API_KEY to your API key. Or set
     TICKETSOURCE_API_KEY_FILE to the name of a file that contains the key. There is no other way to give the key.
@@ -128,6 +131,13 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
     if not value:
         raise click.BadParameter("it must not be empty.")
     return value
+
+
+def setting_lines(settings: Mapping[str, str], system: str) -> list[str]:
+    """Return the lines that set environment variables: for PowerShell if `system` is "nt", else for a POSIX shell."""
+    if system == "nt":
+        return [f"$env:{name} = '{value.replace(_QUOTE, 2 * _QUOTE)}'" for name, value in settings.items()]
+    return [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
 
 
 @cli.command("sandbox", cls=Command, epilog="Example: ticketsource sandbox --port 8080 --customers 5000")
@@ -168,8 +178,9 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: str) ->
 def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit: int) -> None:
     """Run a sample box office on this machine.
 
-    The command prints two lines. Copy them to another shell and run them there. All commands in that shell then use
-    the sample box office. It runs until you press Ctrl-C.
+    The command prints two lines. Copy both into a second terminal and run them there; on Windows this is PowerShell.
+    All commands in that terminal then use the sample box office. It runs until you press Ctrl-C. Then all changes are
+    gone.
     """
 
     async def serve() -> None:
@@ -186,9 +197,12 @@ def serve_sandbox(*, port: int, api_key: str, count: int, seed: int, rate_limit:
                 raise
             fail(f"port {port} is in use by another program. Choose another --port, or leave it out.", FAILED)
         try:
-            key = shlex.quote(box.api_key)
-            click.echo(f"export TICKETSOURCE_BASE_URL={box.url}\nexport TICKETSOURCE_API_KEY={key}")
-            say(f"The sample box office has {counted(count, 'customer')}. Press Ctrl-C to stop it.")
+            settings = {"TICKETSOURCE_BASE_URL": box.url, "TICKETSOURCE_API_KEY": box.api_key}
+            click.echo("\n".join(setting_lines(settings, os.name)))
+            say(
+                f"The sample box office has {counted(count, 'customer')}. Copy both lines into a second terminal"
+                f"{' (PowerShell)' if os.name == 'nt' else ''}. To stop it, press Ctrl-C: your changes are gone then."
+            )
             await asyncio.Event().wait()
         finally:
             await box.stop()

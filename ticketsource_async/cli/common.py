@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO, Unpack
 import click
 
 from ticketsource_async._signals import Ending, ctrl_c_raises
+from ticketsource_async._words import counted
 from ticketsource_async.cli.options import NO_PROXY
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ def reporting_unreadable(*, strict: bool, in_cells: bool) -> "Iterator[Callable[
     finally:  # also if the command fails later on
         for (path, kind), ids in found.items():
             empty = ", so the cells are empty" if in_cells else ""
-            whose = f"{len(ids):,} {kind}{'s' if len(ids) > 1 else ''}"
-            say(f"{path} of {whose} could not be read{empty}: {first_few(ids)}")
+            say(f"{path} of {counted(len(ids), kind)} could not be read{empty}: {first_few(ids)}")
     if strict and found:
         raise click.exceptions.Exit(FAILED)
 

@@ -21,11 +21,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
-from ticketsource_async.cli.options import (
-    Day,
-    chosen_format,
-    command,
-)
+from ticketsource_async.cli.options import Day, chosen_format, command
 from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import print_rows, table_or_format
 from ticketsource_async.output import is_same_file

@@ -17,7 +17,8 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
-from ticketsource_async.cli.options import TEXT, command
+from ticketsource_async.cli.options import IDS, Id, about_ids, command
+from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import print_rows, table_or_format
 
 if TYPE_CHECKING:
@@ -26,11 +27,8 @@ if TYPE_CHECKING:
     from ticketsource_async.reports.door_list import DoorList
 
 
-@command(
-    "door-list",
-    epilog="Example: ticketsource door-list dat-dQyWKER4Orw5glVX -o door.html",
-)
-@click.argument("date", metavar="DATE_ID", type=TEXT)
+@command("door-list", epilog=f"Example: ticketsource door-list {IDS['dates'].sample} -o door.html")
+@click.argument("date", metavar="DATE_ID", type=Id("dates"))
 @click.option("--fast", is_flag=True, help="Leave out seats and attendees. This saves a request for each booking.")
 @click.option(
     "--notes", is_flag=True, help="Add the staff notes on each customer. This makes one more request for each customer."
@@ -39,7 +37,8 @@ if TYPE_CHECKING:
 def door_list(options: Options, *, date: str, notes: bool, fast: bool) -> None:
     """List who has booked for a performance, by surname.
 
-    A performance is one date of an event. DATE_ID is its id: `programme export` and `events dates EVENT_ID` print it.
+    A performance is one date of an event. DATE_ID is its id. To find it, run `programme export` or
+    `events dates EVENT_ID`.
 
     Each booking has a row with name, reference, seats by price category, attendees, telephone and remarks. CANCELLED
     means that all seats of the booking are cancelled. REFUNDED means that all money for its tickets was paid back. Such
@@ -80,8 +79,6 @@ def door_list(options: Options, *, date: str, notes: bool, fast: bool) -> None:
 
 async def _read(date: str, options: Options, *, seats: bool, notes: bool) -> "DoorList":
     """Print how many requests the door list takes, then return it."""
-    from ticketsource_async.cli.recipients import requests_taken  # noqa: PLC0415 - as above
-
     shown: list[tqdm[object]] = []
     with ExitStack() as closing:
 
@@ -98,7 +95,7 @@ async def _read(date: str, options: Options, *, seats: bool, notes: bool) -> "Do
             )
 
         async with box_office(sandbox=options.sandbox) as ts:
-            with checked_ids("DATE_ID", explained="a date: `programme export` and `events dates EVENT_ID` print them."):
+            with checked_ids("DATE_ID", explained=about_ids(IDS["dates"])):
                 return await ts.reports.door_list(date, seats=seats, notes=notes, on_progress=count)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, progress, reporting_unreadable, run, say
 from ticketsource_async.cli.find import all_customers
 from ticketsource_async.cli.options import (
@@ -125,10 +126,9 @@ def _summarize(groups: "list[list[Member]]", read: int, ignored: int, store: Pat
     from ticketsource_async.contacts import SHARED_AT_MOST  # noqa: PLC0415 - as above
 
     where = f" in {store}" if store else ""
-    in_groups = f"{len(groups):,} group{'s' * (len(groups) != 1)}"
+    in_groups = counted(len(groups), "group")
     were, them = ("was", "it") if ignored == 1 else ("were", "them")
-    contacts = f"{ignored:,} contact{'s' * (ignored != 1)} {were} ignored"
-    many = f" {contacts}, since more than {SHARED_AT_MOST} customers have {them}."
+    many = f" {counted(ignored, 'contact')} {were} ignored, since more than {SHARED_AT_MOST} customers have {them}."
     found = f"{sum(map(len, groups)):,} of {read:,} customers{where} may be duplicates, in {in_groups}."
     if not groups:
         found = f"No duplicates were found among {read:,} customers{where}."

@@ -6,12 +6,33 @@ import click
 
 from ticketsource_async.cli.common import FAILED, box_office, called, checked_ids, confirm_deletion, fail, run
 from ticketsource_async.cli.help import Command
-from ticketsource_async.cli.options import SAMPLE_CUSTOMER, SAMPLE_NOTE, TEXT, command, yes_option
+from ticketsource_async.cli.options import IDS, TEXT, about_ids, command, yes_option
 from ticketsource_async.cli.terminal import Printing, print_format_option
 
 if TYPE_CHECKING:
     from ticketsource_async import TicketSource
     from ticketsource_async.tables import Value
+
+
+FIELDS: Final = {
+    "title": "The title, such as Dr.",
+    "first_name": "The first name.",
+    "last_name": "The surname.",
+    "address_line_1": "The first line of the address.",
+    "address_line_2": "The second line of the address.",
+    "address_line_3": "The third line of the address.",
+    "address_line_4": "The fourth line of the address.",
+    "address_postcode": "The postcode.",
+    "telephone": "The telephone number.",
+    "email": "The e-mail address.",
+    "membership_identifier": "The membership number.",
+    "membership_start_date": "The first day of the membership, such as 2026-01-31.",
+    "membership_end_date": "The last day of the membership, such as 2026-12-31.",
+    "consent_email": "Whether the customer agrees to contact by e-mail.",
+    "consent_post": "Whether the customer agrees to contact by post.",
+    "consent_sms": "Whether the customer agrees to contact by text message.",
+}
+"""The help of each writable column."""
 
 
 class _WithFields(Command):
@@ -26,7 +47,7 @@ class _WithFields(Command):
                 [f"--{name.replace('_', '-')}", name],
                 type=click.Choice(["true", "false"]) if column.kind == "yes" else TEXT,
                 metavar={"day": "DAY", "text": "TEXT"}.get(column.kind),
-                help="A day such as 2026-01-31." if column.kind == "day" else None,
+                help=FIELDS[name],
             )
             for name, column in WRITABLE.items()
         ]
@@ -49,7 +70,10 @@ def _values(given: dict[str, str | None]) -> "dict[str, Value]":
     return values
 
 
-_BY_EMAIL: Final = "a customer, which begins with cst-: `customers get EMAIL` prints it."
+_CUSTOMER: Final = IDS["customers"]
+_NOTE: Final = IDS["notes"]
+_ABOUT_ID: Final = about_ids(_CUSTOMER)
+_ABOUT_IDS: Final = about_ids(_CUSTOMER, _NOTE)
 _NOTHING: Final = "Nothing to write: give at least one field, such as --last-name."
 
 
@@ -77,7 +101,7 @@ def create_customer(*, format: str | None, **given: str | None) -> None:  # noqa
 @command(
     "customers update",
     cls=_WithFields,
-    epilog='Example: ticketsource customers update cst-dQyWKER4Orw5glVX --telephone "" --consent-sms false',
+    epilog=f'Example: ticketsource customers update {_CUSTOMER.sample} --telephone "" --consent-sms false',
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @print_format_option("json")
@@ -95,7 +119,7 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
         from ticketsource_async.tables import apply_values  # noqa: PLC0415 - as above
 
         async with box_office() as ts:
-            with checked_ids("ID", explained=_BY_EMAIL):
+            with checked_ids("ID", explained=_ABOUT_ID):
                 before = await ts.customers.get(customer_id)
             after = apply_values(before, values)
             draft = cells.update_draft(before, after)
@@ -107,7 +131,7 @@ def update_customer(*, customer_id: str, format: str | None, **given: str | None
     run(update(), unread="the update is done.")
 
 
-@command("customers delete", epilog="Example: ticketsource customers delete cst-dQyWKER4Orw5glVX")
+@command("customers delete", epilog=f"Example: ticketsource customers delete {_CUSTOMER.sample}")
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @yes_option
 def delete_customer(*, customer_id: str, yes: bool) -> None:
@@ -119,17 +143,17 @@ def delete_customer(*, customer_id: str, yes: bool) -> None:
     async def named(ts: "TicketSource") -> str:
         return f"customer {called(await ts.customers.get(customer_id))}"
 
-    confirm_deletion(named, "ID", yes=yes, explained=_BY_EMAIL)
+    confirm_deletion(named, "ID", yes=yes, explained=_ABOUT_ID)
 
     async def delete() -> None:
         async with box_office() as ts:
-            with checked_ids("ID", explained=_BY_EMAIL):
+            with checked_ids("ID", explained=_ABOUT_ID):
                 await ts.customers.delete(customer_id)
 
     run(delete())
 
 
-@command("notes create", epilog=f'Example: ticketsource notes create {SAMPLE_CUSTOMER} "Needs leg room"')
+@command("notes create", epilog=f'Example: ticketsource notes create {_CUSTOMER.sample} "Needs leg room"')
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("description", metavar="TEXT", type=TEXT)
 @click.option("--created-by", metavar="NAME", type=TEXT, help="The name of the person who wrote the note.")
@@ -148,14 +172,14 @@ def create_note(
 
         draft = NoteDraft(description) if created_by is None else NoteDraft(description, created_by)
         async with box_office() as ts:
-            with checked_ids("CUSTOMER_ID", explained=_BY_EMAIL):
+            with checked_ids("CUSTOMER_ID", explained=_ABOUT_ID):
                 note = await ts.notes.create(customer_id, draft)
         Printing(format).record(note)
 
     run(create(), unread="the note is created.")
 
 
-@command("notes delete", epilog=f"Example: ticketsource notes delete {SAMPLE_CUSTOMER} {SAMPLE_NOTE}")
+@command("notes delete", epilog=f"Example: ticketsource notes delete {_CUSTOMER.sample} {_NOTE.sample}")
 @click.argument("customer_id", metavar="CUSTOMER_ID", type=TEXT)
 @click.argument("note_id", metavar="NOTE_ID", type=TEXT)
 @yes_option
@@ -171,11 +195,11 @@ def delete_note(*, customer_id: str, note_id: str, yes: bool) -> None:
         begin = text if len(text) <= 60 else f"{text[:57]}..."
         return f'note {note.id}, "{begin}",' if text else f"note {note.id}"
 
-    confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes)
+    confirm_deletion(named, "CUSTOMER_ID", "NOTE_ID", yes=yes, explained=_ABOUT_IDS)
 
     async def delete() -> None:
         async with box_office() as ts:
-            with checked_ids("CUSTOMER_ID", "NOTE_ID"):
+            with checked_ids("CUSTOMER_ID", "NOTE_ID", explained=_ABOUT_IDS):
                 await ts.notes.delete(customer_id, note_id)
 
     run(delete())

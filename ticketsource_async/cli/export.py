@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli.common import LeftOut, box_office, not_written, progress, reporting_unreadable, run, say
 from ticketsource_async.cli.options import (
     TEXT,
@@ -17,6 +18,7 @@ from ticketsource_async.cli.options import (
     command,
     days_options,
     format_option,
+    none_found,
     output_option,
     quiet_option,
     sandbox_option,
@@ -119,11 +121,11 @@ def check_options(options: Options, *kinds: "Format | None") -> None:
 
 async def write_file(
     rows: "AsyncIterable[T] | Iterable[T]", table: "Table[T]", output: Path, kind: "Format", options: Options
-) -> None:
-    """Write rows to a file in a format, as the options say."""
+) -> int:
+    """Write rows to a file in a format, as the options say, and return their number."""
     from ticketsource_async import files  # noqa: PLC0415 - help can do without
 
-    await files.write(
+    return await files.write(
         rows,
         table,
         output,
@@ -137,11 +139,11 @@ async def write_file(
 def _export(
     options: Options,
     table: "Table[T]",
-    counted: str,
+    progress_of: str,
     items: "Callable[[TicketSource, Hooks], AsyncGenerator[T, None]]",
-    at_end: Callable[[], None] = lambda: None,
+    tell: Callable[[int], str],
 ) -> None:
-    """Write the items to the file in the options, and call `at_end` when all are written.
+    """Write the items to the file in the options. At the end, print the text that `tell` returns for their number.
 
     If branches are left out and there is no item at all, the file keeps its old contents.
     """
@@ -159,7 +161,7 @@ def _export(
             async def rows() -> "AsyncGenerator[T, None]":
                 any_row = False
                 async with box_office(sandbox=options.sandbox) as ts:
-                    with progress(counted, quiet=options.quiet, rows_to=options.output) as shown:
+                    with progress(progress_of, quiet=options.quiet, rows_to=options.output) as shown:
                         async with aclosing(items(ts, Hooks(note, shown.update, left_out))) as found:
                             async for item in found:
                                 any_row = True
@@ -167,8 +169,9 @@ def _export(
                 if left_out.count and not any_row:
                     raise TicketSourceError(f"no row could be read{not_written(options.output)}.")
 
-            await write_file(rows(), table, options.output, kind, options)
-            at_end()
+            number = await write_file(rows(), table, options.output, kind, options)
+            if not options.quiet and (told := tell(number)):
+                say(told)
 
     run(export())
 
@@ -241,11 +244,18 @@ def export_customers(
                 if written == limit:
                     break
 
-    def report_left_out() -> None:
-        if not options.quiet:
-            recipients.report_left_out()
+    def tell(number: int) -> str:
+        recipients.report_left_out()
+        return _written(number, "customer", options)
 
-    _export(options, CUSTOMERS, "customers", customers, report_left_out)
+    _export(options, CUSTOMERS, "customers", customers, tell)
+
+
+def _written(number: int, what: str, options: Options) -> str:
+    """Return how many rows were written to a file; an empty text for stdout."""
+    if str(options.output) == "-":
+        return ""
+    return f"{counted(number, what)} {'was' if number == 1 else 'were'} written to {options.output}."
 
 
 async def _noted(listed: "Bookings", hooks: Hooks) -> "Bookings":
@@ -297,7 +307,10 @@ def export_bookings(options: Options, *, start: "StartFilter | None", with_custo
                     for line in sold_lines(event, event_date, booking, customer):
                         yield line
 
-    _export(options, BOOKINGS_WITH_CUSTOMER if with_customer else BOOKINGS, "bookings", lines)
+    def tell(number: int) -> str:
+        return _written(number, "row", options) if number else none_found("booking for a performance", start)
+
+    _export(options, BOOKINGS_WITH_CUSTOMER if with_customer else BOOKINGS, "bookings", lines, tell)
 
 
 @command(
@@ -324,4 +337,7 @@ def export_programme(options: Options, *, start: "StartFilter | None") -> None:
                 yield Performance(event, event_date, venue)
                 hooks.count()
 
-    _export(options, PROGRAMME, "dates", performances)
+    def tell(number: int) -> str:
+        return _written(number, "performance", options) if number else none_found("performance", start)
+
+    _export(options, PROGRAMME, "dates", performances, tell)

@@ -22,8 +22,9 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.options import (
-    SAMPLE_CUSTOMER,
+    IDS,
     TEXT,
+    about_ids,
     command,
     quiet_option,
     sandbox_option,
@@ -87,7 +88,7 @@ def _as_stored(text: str) -> str:
 # The commands
 
 
-_BY_NAME: Final = "To find a customer by name, telephone or membership number: `customers find TEXT`."
+_BY_NAME: Final = "To find a customer by name, telephone or membership number, run `customers find TEXT`."
 
 
 @command("customers find", epilog="Example: ticketsource customers find jenkins karl")
@@ -187,7 +188,7 @@ def note_some(record: "Record", note: "Callable[[Record], None]", paths: Collect
         note(evolve(record, invalid={path: raw for path, raw in record.invalid.items() if path in paths}))
 
 
-@command("customers get", epilog=f"Example: ticketsource customers get {SAMPLE_CUSTOMER}")
+@command("customers get", epilog=f"Example: ticketsource customers get {IDS['customers'].sample}")
 @click.argument("customer", metavar="ID_OR_EMAIL", type=TEXT)
 @sandbox_option
 @strict_option
@@ -226,7 +227,7 @@ async def _with_id(customer_id: str, *, sandbox: bool) -> "Customer":
     from ticketsource_async import NotFound  # noqa: PLC0415 - as above
 
     async with box_office(sandbox=sandbox) as ts:
-        with checked_ids("ID_OR_EMAIL", explained=f"a customer. {_BY_NAME}"):
+        with checked_ids("ID_OR_EMAIL", explained=about_ids(IDS["customers"])):
             try:
                 return await ts.customers.get(customer_id)
             except NotFound as error:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 import click
 from attrs import frozen
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli import cells
 from ticketsource_async.cli.columns import KEYS, Columns, Match, known
 from ticketsource_async.cli.common import FAILED, box_office, fail, on_terminal, progress, run, say
 from ticketsource_async.cli.lines import Line, Plan, Rules, days_as_stored, first_misread_row, lines_of, plan, same_key
-from ticketsource_async.cli.matching import find_customers
+from ticketsource_async.cli.matching import check_is_listed, find_customers
 from ticketsource_async.cli.outcomes import CHANGES, Change, Outcome, Outcomes, table_to_correct
 from ticketsource_async.errors import (
     ConfigurationError,
@@ -43,8 +44,14 @@ if TYPE_CHECKING:
 _TABLES: Final = (".xlsx", ".csv", ".tsv")
 """The files that people can open in a spreadsheet, and import again."""
 
-
 _WITH_MARK: Final = "utf-8-sig"  # Excel recognises the encoding by its byte order mark
+
+_NOT_DATED: Final = (
+    "Without a column updated_at, the command cannot see who was changed in TicketSource after the export."
+)
+_NO_CUSTOMER: Final = (
+    "The API lists no customer. If your box office has customers, do not add --apply: they would be created again."
+)
 
 
 @frozen
@@ -76,6 +83,8 @@ def import_file(options: Options) -> None:
     columns = Columns(file, options.columns, options.match, ignore_unknown=options.ignore_unknown)
     if columns.left_out and not options.quiet:
         say(f"Columns left out: {', '.join(columns.left_out)}.")
+    if "id" in columns.at.values() and "updated_at" not in columns.at.values():
+        say(_NOT_DATED)
     lines = lines_of(file, columns, options.match, escape_formulas=options.escape_formulas)
     run(_import(file, lines, options), unread="the import is not at its end.")
 
@@ -125,22 +134,22 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
     outcomes = Outcomes()
     with _printing(options) as print_outcome:
         async with box_office(sandbox=options.sandbox) as ts:
-            await find_customers(ts, lines, options.match, quiet=options.quiet)
+            is_empty = await find_customers(ts, lines, options.match, quiet=options.quiet)
             as_stored = days_as_stored(lines) if options.dates is None else {}
             rules = Rules(
                 options.match, options.give_consent, options.dates, frozenset(as_stored), first_misread_row(lines)
             )
             if not options.quiet:
                 for column, count in as_stored.items():
-                    days = (
-                        "1 day is written in another form, but equals"
-                        if count == 1
-                        else (f"{count:,} days are written in another form, but equal")
-                    )
-                    say(f"{column}: {days} the stored {'one' if count == 1 else 'ones'}.")
+                    are, ones = ("is", "equals the stored one") if count == 1 else ("are", "equal the stored ones")
+                    say(f"{column}: {counted(count, 'day')} {are} written in another form, but {ones}.")
             # New customers are created first. A person who signs up after the list was read would be created twice.
             ordered = sorted(lines, key=lambda line: line.before is not None)
             plans = [(line, plan(line, line.before, rules)) for line in ordered]
+            creates = sum(made.does == "create" for _, made in plans)
+            if is_empty and creates and not options.apply:
+                say(_NO_CUSTOMER)
+            is_doubtful = is_empty and creates > 1
             with _progress(sum(made.writes for _, made in plans), options) as shown:
                 for line, made in plans:
                     with _reporting_where_it_ended(line, writing=options.apply):
@@ -148,6 +157,9 @@ async def _import(file: FileRows, lines: list[Line], options: Options) -> None:
                         print_outcome(outcome)
                     outcomes.add(outcome)
                     shown.update(made.writes)
+                    if is_doubtful and outcome.outcome == "created":
+                        await check_is_listed(ts, outcome.id, line.row.number)
+                        is_doubtful = False
     await _tell(file, outcomes, options)
 
 
@@ -216,7 +228,7 @@ async def _write_changes(changes: list[Change], path: Path, options: Options) ->
     except OSError as error:
         fail(f"{path}: {error.strerror or error}: the changes are not in this file.", FAILED)
     if not options.quiet:
-        say(f"{path}: {len(changes):,} change{'s' if len(changes) != 1 else ''}.")
+        say(f"{path}: {counted(len(changes), 'change')}.")
 
 
 async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, options: Options) -> None:
@@ -253,7 +265,7 @@ async def _write_refused(file: FileRows, to_correct: list[Outcome], path: Path, 
     except OSError as error:
         fail(f"{path}: {error.strerror or error}: the rows to correct are not in this file.", FAILED)
     if not options.quiet:
-        say(f"{path}: {len(to_correct):,} row{'s' if len(to_correct) != 1 else ''} to correct.")
+        say(f"{path}: {counted(len(to_correct), 'row')} to correct.")
 
 
 # One row

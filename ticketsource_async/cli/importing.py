@@ -22,7 +22,7 @@ def _mapping(_context: click.Context, option: click.Parameter, given: tuple[str,
 
 @command(
     "customers import",
-    epilog="Example: ticketsource customers import members.xlsx --match email  (then again with --apply)",
+    epilog="Example: ticketsource customers import members.xlsx --match email",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
@@ -89,13 +89,14 @@ def import_customers(**given: object) -> None:
 
     FILE is an xlsx, ods, xls or CSV file. With -, the command reads a file from a pipe. Columns have the names of the
     export, or other usual names (Surname, Mobile, Post Code). An empty cell changes nothing. A consent is true or
-    false, yes or no, 1 or 0. Without --apply nothing is written.
+    false, yes or no, 1 or 0. Without --apply nothing is written: look at the output, then run it again with --apply.
 
     A row is refused if a cell does not fit its column, if a spreadsheet has damaged it, if it is an error such as #N/A,
     or if it is a formula that no program has computed. A row is also refused if it is not certain which customer it
-    means, or if the customer was changed after the export. Then the exit code is 1. If a spreadsheet has taken a cell
-    for a number (a telephone without its zero), the stored value stays. A value that only looks damaged is written, and
-    the last lines of the output name its row.
+    means, or if the customer was changed after the export. The column updated_at of an export shows this, so keep it.
+    If a row is refused, the exit code is 1. If a spreadsheet has taken a cell for a number (a telephone without its
+    zero), the stored value stays. A value that only looks damaged is written, and the last lines of the output name its
+    row.
 
     Without --apply, a terminal shows a table of the changes, and a table of the refused rows. A pipe gets one line of
     JSON for each row. A consent that stays true is not sent. It is not known whether the API then keeps the other

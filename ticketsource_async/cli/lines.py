@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from ticketsource_async._words import counted
 from ticketsource_async.cli import cells, damage
 from ticketsource_async.cli.columns import KEYS, Columns, Match
 from ticketsource_async.cli.damage import clean
@@ -151,7 +152,7 @@ def _line(row: Row, columns: Columns, match: Match, *, escape_formulas: bool) ->
     if row.doubt:
         line.problems.append(row.doubt)
     if surplus := sum(1 for place, cell in by_place.items() if cell and place >= columns.width):
-        line.problems.append(f"it has {surplus} cell{'s' if surplus > 1 else ''} too many")
+        line.problems.append(f"it has {counted(surplus, 'cell')} too many")
     if damage.is_error(key):
         line.problems.append(damage.breakage(KEYS[match], "", key))
         line.key = ""  # rows with the same error are not for the same customer

@@ -20,11 +20,15 @@ _MOST_IDS: Final = 10
 _ROWS_A_TASK: Final = 400  # with few rows, fewer pages are requested ahead that may not be needed
 
 
-async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> None:
-    """Set the customer of each row, or the reason why the row is refused. A row with neither is for a new customer."""
+async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *, quiet: bool) -> bool:
+    """Set the customer of each row, or the reason why the row is refused. A row with neither is for a new customer.
+
+    Returns True if the list of customers was read and is empty.
+    """
     open_lines = [line for line in lines if not line.problems]
     if not open_lines:
-        return
+        return False
+    is_empty = False
     if match == "id":
         await _by_id(ts, open_lines, quiet=quiet)
     else:
@@ -32,10 +36,26 @@ async def find_customers(ts: "TicketSource", lines: list[Line], match: Match, *,
         everybody = _Everybody(open_lines, match, Counter(line.key for line in lines if line.key))
         await everybody.read(ts, quiet=quiet)
         everybody.give_to(open_lines)
+        is_empty = everybody.is_empty
     refuse_alike(
         [line for line in open_lines if line.before is not None],
         lambda line: line.before and line.before.id,
         lambda others, line: f"{others} the same customer, {line.before and line.before.id}",
+    )
+    return is_empty
+
+
+async def check_is_listed(ts: "TicketSource", created_id: str, row: int) -> None:
+    """End the command unless the list, which was empty, has the created customer and no other one now."""
+    listed = await ts.customers.list(max_items=2, on_invalid=lambda _: None).collect()
+    if [customer.id for customer in listed] == [created_id]:
+        return
+    fail(
+        f"the list of customers was empty. After row {row} created {created_id}, it "
+        f"{'has other customers' if listed else 'is still empty'}. So the list cannot be trusted, and the import "
+        "ended: the other rows could create customers a second time. If this person is in TicketSource twice, delete "
+        f"{created_id}. Import again when `customers export` writes your customers.",
+        TRY_AGAIN_LATER,
     )
 
 
@@ -104,6 +124,7 @@ class _Everybody:
         self._surnames = {line.surname for line in lines} | {""} if match == "membership" else set[str]()
         self._by_surname: dict[str, list[Customer]] = defaultdict(list)
         self._unknown: list[str] = []
+        self.is_empty = True
 
     async def read(self, ts: "TicketSource", *, quiet: bool) -> None:
         """Read the list of customers. If a row may create a customer, read it until none can be missed."""
@@ -112,6 +133,7 @@ class _Everybody:
             async with aclosing(listed.pages()) as pages:
                 async for page in pages:
                     shown.update(len(page.items))
+                    self.is_empty = self.is_empty and not page.items
                     for customer in page.items:
                         self._note(customer)
                     if page.next_url is None and self._has_all():
@@ -157,6 +179,7 @@ class _Everybody:
             self._by_surname[surname].append(customer)
 
     def _note_unreadable(self, error: InvalidResponse) -> None:
+        self.is_empty = False
         self._unknown.append(error.id or "a row of the list")
 
     def _check_is_new(self, line: Line) -> None:

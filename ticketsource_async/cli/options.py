@@ -16,6 +16,7 @@ import click
 from ticketsource_async.cli.help import Command
 
 if TYPE_CHECKING:
+    from ticketsource_async import StartFilter
     from ticketsource_async.files import Format
 
 NO_PROXY: Final = "--no-proxy"
@@ -35,9 +36,6 @@ class _Text(click.types.StringParamType):
 
 TEXT: Final = _Text()
 
-SAMPLE_CUSTOMER: Final = "cst-dQyWKER4Orw5glVX"
-SAMPLE_NOTE: Final = "csn-47azjpMWXREgVQN8"
-
 
 @dataclass(frozen=True)  # not attrs, which help would have to load
 class IdArgument:
@@ -47,15 +45,20 @@ class IdArgument:
     sample: str
     printed_by: str
 
+    @property
+    def beginning(self) -> str:
+        """The prefix of such an id, such as `cst-`."""
+        return self.sample.partition("-")[0] + "-"
+
 
 IDS: Final = {
-    "customers": IdArgument("a customer", SAMPLE_CUSTOMER, "`customers find TEXT`"),
+    "customers": IdArgument("a customer", "cst-dQyWKER4Orw5glVX", "`customers find TEXT`"),
     "events": IdArgument("an event", "evt-dQyWKER4Orw5glVX", "`events list`"),
     "venues": IdArgument("a venue", "ven-dQyWKER4Orw5glVX", "`programme export` or `events venues EVENT_ID`"),
     "dates": IdArgument("a date", "dat-dQyWKER4Orw5glVX", "`programme export` or `events dates EVENT_ID`"),
     "bookings": IdArgument("a booking", "bkg-dQyWKER4Orw5glVX", "`bookings export` or `dates bookings DATE_ID`"),
     "seats": IdArgument("a seat", "sea-dQyWKER4Orw5glVX", "`bookings seats BOOKING_ID`"),
-    "notes": IdArgument("a note", SAMPLE_NOTE, "`notes list CUSTOMER_ID`"),
+    "notes": IdArgument("a note", "csn-47azjpMWXREgVQN8", "`notes list CUSTOMER_ID`"),
 }
 """The ids that commands take, by the group of the commands that print such records."""
 
@@ -63,9 +66,23 @@ IDS: Final = {
 def about_ids(*ids: IdArgument) -> str:
     """Return what these ids are of, how they begin and how to find them: the end of "this is the id of"."""
     of = " or ".join(one.of for one in ids)
-    beginnings = " or ".join(one.sample.partition("-")[0] + "-" for one in ids)
+    beginnings = " or ".join(one.beginning for one in ids)
     commands = " or ".join(one.printed_by for one in ids)
     return f"{of}. Such an id begins with {beginnings}. To find it, run {commands}."
+
+
+class Id(_Text):
+    """An id that begins as `IDS` says. Another one is refused before the command does anything."""
+
+    def __init__(self, of: str) -> None:
+        self._of = IDS[of]
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the id, or fail with a text that says how to find one."""
+        text = super().convert(value, param, ctx)
+        if not text.startswith(self._of.beginning):
+            self.fail(f"{text!r} is not the id of {about_ids(self._of)}", param, ctx)
+        return text
 
 
 class WholeNumber(click.types.IntParamType):
@@ -251,3 +268,9 @@ def days_options(function: Callable[..., None]) -> Callable[..., None]:
         explained = f"Only performances on this day or {side}, such as 2026-01-31."
         made = click.option(option, name, type=Day(), metavar="DAY", help=explained)(made)
     return made
+
+
+def none_found(what: str, start: "StartFilter | None") -> str:
+    """Return the text for nothing in these days: "No performance from 2026-01-01 to 2026-01-31."."""
+    days = [("from", start.first), ("to", start.last)] if start is not None else []
+    return f"{' '.join([f'No {what}', *(f'{word} {day}' for word, day in days if day)])}."

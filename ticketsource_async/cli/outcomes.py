@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 
 from ticketsource_async import RateLimit
+from ticketsource_async._words import counted
 from ticketsource_async.cli.columns import REASON, is_reason
 from ticketsource_async.cli.damage import clean, is_error
 from ticketsource_async.cli.lines import Line
@@ -134,7 +135,7 @@ class Outcomes:
         limit = RateLimit()
         minutes = ceil(requests / limit.limit * limit.per / 60)
         about = f", about {minutes:,} minutes" if minutes > 1 else ""
-        return f"Writing takes {requests:,} request{'s' if requests > 1 else ''}{about}. "
+        return f"Writing takes {counted(requests, 'request')}{about}. "
 
     def show_to_correct(self, all_in: Path | None) -> None:
         """Print a table of the rows that were not written on a terminal. `all_in` is the file that has all of them."""

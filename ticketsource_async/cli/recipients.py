@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_REQUESTS_A_MINUTE: Final = 240
 _AT_A_TIME: Final = 8
 
 
@@ -254,6 +253,8 @@ async def with_stored_customers(
 
 
 def requests_taken(number: int) -> str:
-    """Return a text with the number of requests, and the time if it is more than the rate limit allows at once."""
-    minutes = (number - 1) // _REQUESTS_A_MINUTE
+    """Return a text with the number of requests, and the time if they are more than the rate limit of a minute."""
+    from ticketsource_async import RateLimit  # noqa: PLC0415 - help can do without
+
+    minutes = (number - 1) // RateLimit().limit
     return counted(number, "request") + (f", which take {counted(minutes, 'minute')} or more" if minutes > 0 else "")

@@ -19,7 +19,7 @@ from ticketsource_async.cli.common import (
     say,
 )
 from ticketsource_async.cli.export import Options, check_options, table_or_file_options, write_file
-from ticketsource_async.cli.options import TEXT, command, days_options
+from ticketsource_async.cli.options import IDS, TEXT, about_ids, command, days_options, none_found
 from ticketsource_async.cli.recipients import requests_taken
 from ticketsource_async.cli.terminal import print_rows, table_or_format
 
@@ -156,12 +156,14 @@ async def read_sales(
     start: "StartFilter | None",
     events: tuple[str, ...],
 ) -> None:
-    """Read the performances and their bookings once for all of these tallies, and show the progress."""
+    """Read the performances and their bookings once for all of these tallies. Print if there is no performance."""
     with (
         progress("performances", quiet=quiet) as shown,
-        checked_ids("--event", explained="an event: `events list` prints them."),
+        checked_ids("--event", explained=about_ids(IDS["events"])),
     ):
         await ts.reports.read(*tallies, _Watch(hooks, shown.update), start=start, events=events or None)
+    if not tallies[0].read and not hooks.left_out.count and not quiet:
+        say(none_found("performance", start))
 
 
 async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: Hooks, options: Options) -> None:
@@ -172,14 +174,14 @@ async def _read_seats(ts: "TicketSource", tally: "SalesTally", hooks: Hooks, opt
         say(f"Reading the seats of {counted(number, 'booking')}: {requests_taken(number)}.")
     with progress("bookings", quiet=options.quiet, total=number) as shown:
 
-        def see(found: "SeatsOfBooking") -> None:
+        def add(found: "SeatsOfBooking") -> None:
             for seat in found.seats:
                 hooks.note(seat)
             for failed in found.failed:
                 hooks.left_out(failed)
             shown.update()
 
-        await ts.reports.read_seats(tally, on_booking=see)
+        await ts.reports.read_seats(tally, on_booking=add)
 
 
 def check_any_read(tally: "SalesTally", left_out: LeftOut, output: Path) -> None:

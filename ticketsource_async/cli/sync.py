@@ -12,6 +12,7 @@ import click
 from ticketsource_async._words import counted
 from ticketsource_async.cli.common import FAILED, box_office, fail, progress, reporting_unreadable, run, say, with_notes
 from ticketsource_async.cli.options import (
+    IDS,
     TEXT,
     StoreFile,
     WholeNumber,
@@ -262,7 +263,7 @@ def _counting_skipped(counts: Counter[str]) -> Callable[[InvalidResponse], None]
 @command(
     "customers forget",
     calls_api=False,
-    epilog="Example: ticketsource customers forget cst-dQyWKER4Orw5glVX --store customers.db",
+    epilog=f"Example: ticketsource customers forget {IDS['customers'].sample} --store customers.db",
 )
 @click.argument("customer_id", metavar="ID", type=TEXT)
 @_store_option(exists=True)

@@ -135,10 +135,11 @@ def _paper(columns: Sequence[Column[T]], headings: Sequence[str]) -> _Paper:
     for column, heading in zip(columns, headings, strict=True):
         words = [_BOLD * min(len(word), _LONGEST) for word in heading.split()]
         ems.append(_LETTER * max([_LETTERS.get(column.kind, _OTHER_LETTERS), *words]) + _PADDING)
-    size = _PAPER / sum(ems)
+    width = sum(ems) or 1  # a table of another program may have no column
+    size = _PAPER / width
     return _Paper(
         size=round(min(size, _LARGEST), 1) if size >= _SMALLEST else _LARGEST,
-        widths=tuple(round(100 * one / sum(ems), 2) for one in ems),
+        widths=tuple(round(100 * one / width, 2) for one in ems),
         labels=tuple(map(_in_css, headings)) if size < _SMALLEST else (),
     )
 
