@@ -199,6 +199,42 @@ async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(t
         assert copy.rows() == copy.expected()
 
 
+@pytest.mark.slow
+async def test_a_row_that_is_no_customer_stops_no_copy(tmp_path: Path) -> None:
+    """The changes of later pages are written. The row, and a merge, have a line each; the exit code is 1."""
+    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
+    async with Sandbox(customers=300, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        kept, gone, deleted, *_, last = box.customers.ids()
+        box.customers.overwrite(last, {"consent": yes})
+        await copy.run()
+        box.customers.overwrite(last, {"consent": no})
+        box.customers.delete([deleted])
+        box.customers.merge(kept, gone, form="survivor")
+        body = json.dumps({"data": [{"id": 5}], "links": {"next": f"{box.url}/customers?page=3"}})
+        box.fail(method="GET", path="/customers", page=2, status=200, body=body)
+        code, out = await copy.run()
+        rows = dict(copy.rows("id, may_mail"))
+
+    left_out = [line for line in out.splitlines() if line.startswith("Left out: ")]
+    assert (code, len(left_out)) == (1, 2)
+    assert f"store.erase('{gone}')" in left_out[1]
+    assert (rows[last], deleted in rows, len(rows)) == (0, False, 299)
+
+
+@pytest.mark.slow
+async def test_a_copy_whose_people_are_all_erased_is_not_lost(tmp_path: Path) -> None:
+    """The store counts none of them, and their rows are empty."""
+    async with Sandbox(customers=2, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        await copy.run()
+        first, second = box.customers.ids()
+        box.customers.purge(first, form="null")
+        box.customers.purge(second, form="empty")
+
+        assert [await copy.run() for _ in range(2)] == [(0, "2 customers\n")] * 2
+
+
 @pytest.fixture(name="page")
 def _page() -> dict[str, Any]:
     page: dict[str, Any] = {}
