@@ -367,6 +367,27 @@ async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
     assert [each and each["consent"] for each in values] == [True, None, False, False]
 
 
+async def test_a_row_that_is_no_customer_stops_no_core_of_a_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The customers of later pages are written, and the row is reported."""
+    definitions, loop = blocks_of("crm.md", 1).split("async with", 1)
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(300, rate_limit=None) as box:
+        monkeypatch.setenv("TICKETSOURCE_API_KEY", box.api_key)
+        monkeypatch.setenv("TICKETSOURCE_BASE_URL", box.url)
+        page: dict[str, Any] = {}
+        exec(f"{definitions}\nasync def sync():\n" + indent(f"async with{loop}", "    "), page)
+        written: list[str] = []
+        page["write_to_crm"] = lambda customer_id, _: written.append(customer_id)
+        body = json.dumps({"data": [{"id": 5}], "links": {"next": f"{box.url}/customers?page=3"}})
+        box.fail(method="GET", path="/customers", page=2, status=200, body=body)
+        await page["sync"]()
+
+        assert written == [*box.customers.ids(0, 100), *box.customers.ids(200)]
+    assert capsys.readouterr().out.startswith("Left out: ")
+
+
 def test_the_page_about_timeouts_names_each_setting_with_its_default() -> None:
     """A setting that is new, or has another default, needs another row."""
     rows = re.findall(
