@@ -399,7 +399,9 @@ async def test_two_runs_at_a_time_create_nobody_twice(people: sqlite3.Connection
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE', "database.execute(done"])
+@pytest.mark.parametrize(
+    "line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE', "database.execute(done"]
+)
 @pytest.mark.parametrize("time", [1, 2])
 async def test_a_program_that_is_killed_creates_nobody_twice(line: str, time: int, tmp_path: Path) -> None:
     """It is killed before a create, or when it has created somebody and not noted it. Then it runs to its end."""

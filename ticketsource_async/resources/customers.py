@@ -102,8 +102,8 @@ class Customers(Resource):
 
         A change is acknowledged when you ask for the next one. If the loop ends first, the next loop yields it again.
         If the customer has changed back by then, the next loop still yields a change, because your system may have the
-        first one already. With `acknowledge=False` you call `store.acknowledge(change)` or `store.acknowledge_all()`. So
-        you can deal with many changes at once, or with deletions and withdrawn consents (`change.consent_changed`)
+        first one already. With `acknowledge=False` you call `store.acknowledge(change)` or `store.acknowledge_all()`.
+        So you can deal with many changes at once, or with deletions and withdrawn consents (`change.consent_changed`)
         first.
 
         A customer who is not in the list is asked for by id. They are `Deleted` only if the API itself answers 404 or

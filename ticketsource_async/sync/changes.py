@@ -109,8 +109,8 @@ class Erased:
     from your system too. An erased customer is not asked for again, so a later deletion is not yielded.
 
     If the answer leaves one of these fields out, the customer is yielded as `Updated`. When that is acknowledged, the
-    customer is not yielded as `Erased` later. So if `after` of an `Updated` has none of these fields, treat the person as
-    erased.
+    customer is not yielded as `Erased` later. So if `after` of an `Updated` has none of these fields, treat the person
+    as erased.
 
     The API's documentation does not say how an erased customer looks. A placeholder such as "Anonymised" is not
     recognised: the customer is yielded as `Updated`. A customer whom the API does not know any more is yielded as
