@@ -214,7 +214,10 @@ async def test_a_web_service_creates_a_customer_once_or_says_what_is_wrong(
 
         status, created = await post(karl)
         assert (status, created["last_name"], len(box.customers)) == (201, "Jenkins", known + 1)
-        assert (await post({}))[0] == 422
+        for nothing in ({}, {"last_name": ""}, {"first_name": " ", "email": ""}):
+            assert await post(nothing) == (422, {"detail": "Fill in a name or an e-mail."})
+        status, created = await post({"first_name": " Ann ", "email": ""})
+        assert (status, created["first_name"], created["email"]) == (201, "Ann", None)
         refused: list[tuple[dict[str, Any], int]] = [
             *[({"status": 422}, 422), ({"status": 401}, 500)],
             ({"status": 429, "headers": {"Retry-After": "3600"}}, 503),
@@ -222,12 +225,16 @@ async def test_a_web_service_creates_a_customer_once_or_says_what_is_wrong(
         for how, expected in refused:
             box.fail(method="POST", **how)
             assert (await post(karl))[0] == expected
-        assert len(box.customers) == known + 1
+        unfit: list[dict[str, Any]] = [{"status": 405}, {"status": 409}, {"status": 403, "html": True}]
+        for how in unfit:
+            box.fail(method="POST", **how)
+            assert await post(karl) == (502, {"detail": "TicketSource did not accept it."})
+        assert len(box.customers) == known + 2
         cuts: tuple[Cut, ...] = ("before", "after_write")
         for cut in cuts:
             box.fail(method="POST", cut=cut)
             assert await post(karl) == (504, look_first)
-        assert len(box.customers) == known + 2
+        assert len(box.customers) == known + 3
 
 
 async def test_the_example_shows_calls_as_events_and_in_the_log() -> None:

@@ -7,7 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -199,6 +200,42 @@ async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(t
         assert copy.rows() == copy.expected()
 
 
+@pytest.mark.slow
+async def test_a_row_that_is_no_customer_stops_no_copy(tmp_path: Path) -> None:
+    """The changes of later pages are written. The row, and a merge, have a line each; the exit code is 1."""
+    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
+    async with Sandbox(customers=300, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        kept, gone, deleted, *_, last = box.customers.ids()
+        box.customers.overwrite(last, {"consent": yes})
+        await copy.run()
+        box.customers.overwrite(last, {"consent": no})
+        box.customers.delete([deleted])
+        box.customers.merge(kept, gone, form="survivor")
+        body = json.dumps({"data": [{"id": 5}], "links": {"next": f"{box.url}/customers?page=3"}})
+        box.fail(method="GET", path="/customers", page=2, status=200, body=body)
+        code, out = await copy.run()
+        rows = dict(copy.rows("id, may_mail"))
+
+    left_out = [line for line in out.splitlines() if line.startswith("Left out: ")]
+    assert (code, len(left_out)) == (1, 2)
+    assert f"store.erase('{gone}')" in left_out[1]
+    assert (rows[last], deleted in rows, len(rows)) == (0, False, 299)
+
+
+@pytest.mark.slow
+async def test_a_copy_whose_people_are_all_erased_is_not_lost(tmp_path: Path) -> None:
+    """The store counts none of them, and their rows are empty."""
+    async with Sandbox(customers=2, rate_limit=None) as box:
+        copy = Copy(box, tmp_path)
+        await copy.run()
+        first, second = box.customers.ids()
+        box.customers.purge(first, form="null")
+        box.customers.purge(second, form="empty")
+
+        assert [await copy.run() for _ in range(2)] == [(0, "2 customers\n")] * 2
+
+
 @pytest.fixture(name="page")
 def _page() -> dict[str, Any]:
     page: dict[str, Any] = {}
@@ -307,8 +344,88 @@ async def test_a_refused_create_raises_its_own_error(page: dict[str, Any]) -> No
                 await page["create_once"](ts, draft, box.customers.ids(0), perhaps_created=perhaps_created, wait=0)
 
 
+async def test_a_known_customer_who_was_merged_makes_no_list_incomplete(page: dict[str, Any]) -> None:
+    """The call by their id is answered with the other record. If the list lacks that one too, nobody is created."""
+    draft = CustomerDraft(first_name="Karl", last_name="Jenkins")
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.customers.merge(*known[:2], form="survivor")
+        body = json.dumps({"data": box.customers.rows(1, 100), "links": {"next": None}})
+        box.fail(method="GET", path="/customers", status=200, body=body, times=2)
+        with pytest.raises(page["PerhapsCreated"], match="not complete"):
+            await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+        created = await page["create_once"](ts, draft, known, perhaps_created=True, wait=0)
+
+        assert (created.last_name, len(box.customers)) == ("Jenkins", 40)
+
+
+async def test_a_person_without_e_mail_and_name_is_not_taken_for_an_erased_one(page: dict[str, Any]) -> None:
+    """Nothing is sent for such a draft."""
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.customers.purge(known[0])
+        for draft in (CustomerDraft(telephone="01632 960001"), CustomerDraft(first_name=" ", email="")):
+            with pytest.raises(ValueError, match="fill in an e-mail or a name"):
+                await page["create_once"](ts, draft, known, wait=0)
+
+        assert not box.requests
+
+
+@pytest.fixture(name="people")
+def _people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("people.sqlite")) as database:
+        yield database
+
+
+async def test_a_person_who_is_refused_does_not_hold_up_the_others(
+    people: sqlite3.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The refusal is noted, so the next run does not send it again. A cause of "Not clear yet" is printed."""
+    page: dict[str, Any] = {}
+    exec(blocks_of("lost-create.md", 2), page)
+    people.execute(page["TABLE"])
+    for name in ("Refused", "", "Unclear", "Good"):
+        people.execute("INSERT INTO new_people (first_name) VALUES (?)", (name,))
+    people.commit()
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        known = box.customers.ids(0)
+        box.fail(method="POST", status=422)
+        box.fail(method="POST", after=1, cut="before")
+        box.fail(method="GET", path="/customers", status=401)
+        for _ in range(2):
+            await page["create_waiting"](ts, people, known, wait=0)
+        rows = people.execute("SELECT first_name, perhaps_created, customer_id, refusal FROM new_people").fetchall()
+
+        assert [(name, perhaps, id_ is None, text is None) for name, perhaps, id_, text in rows] == [
+            *[("Refused", 0, True, False), ("", 0, True, False)],
+            *[("Unclear", 0, False, True), ("Good", 0, False, True)],
+        ]
+        assert (len(box.customers), posts(box)) == (42, 4)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["Refused", "Refused", "Not clear yet"]
+    assert "401" in lines[2]
+
+
+async def test_two_runs_at_a_time_create_nobody_twice(people: sqlite3.Connection) -> None:
+    """The second one is refused."""
+    page: dict[str, Any] = {}
+    exec(blocks_of("lost-create.md", 2), page)
+    people.execute(page["TABLE"])
+    people.execute("INSERT INTO new_people (first_name) VALUES ('Karl')")
+    people.commit()
+    async with Sandbox(40, rate_limit=None) as box, client_of(box) as ts:
+        runs = [page["create_waiting"](ts, people, box.customers.ids(0), wait=0) for _ in range(2)]
+        first, second = await asyncio.gather(*runs, return_exceptions=True)
+
+        assert (first, type(second)) == (None, sqlite3.OperationalError)
+        assert len(box.customers) == 41
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE'])
+@pytest.mark.parametrize(
+    "line", ["return await ts.customers.create(draft)", 'database.execute("UPDATE', "database.execute(done"]
+)
 @pytest.mark.parametrize("time", [1, 2])
 async def test_a_program_that_is_killed_creates_nobody_twice(line: str, time: int, tmp_path: Path) -> None:
     """It is killed before a create, or when it has created somebody and not noted it. Then it runs to its end."""
@@ -353,6 +470,27 @@ async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
 
     values = [values for customer_id, values in written if customer_id == erased]
     assert [each and each["consent"] for each in values] == [True, None, False, False]
+
+
+async def test_a_row_that_is_no_customer_stops_no_core_of_a_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The customers of later pages are written, and the row is reported."""
+    definitions, loop = blocks_of("crm.md", 1).split("async with", 1)
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(300, rate_limit=None) as box:
+        monkeypatch.setenv("TICKETSOURCE_API_KEY", box.api_key)
+        monkeypatch.setenv("TICKETSOURCE_BASE_URL", box.url)
+        page: dict[str, Any] = {}
+        exec(f"{definitions}\nasync def sync():\n" + indent(f"async with{loop}", "    "), page)
+        written: list[str] = []
+        page["write_to_crm"] = lambda customer_id, _: written.append(customer_id)
+        body = json.dumps({"data": [{"id": 5}], "links": {"next": f"{box.url}/customers?page=3"}})
+        box.fail(method="GET", path="/customers", page=2, status=200, body=body)
+        await page["sync"]()
+
+        assert written == [*box.customers.ids(0, 100), *box.customers.ids(200)]
+    assert capsys.readouterr().out.startswith("Left out: ")
 
 
 def test_the_page_about_timeouts_names_each_setting_with_its_default() -> None:

@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from codeop import CommandCompiler
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Final
 from unittest import SkipTest
 
@@ -129,6 +131,30 @@ def test_a_block_is_run_or_has_a_reason_why_not(path: Path) -> None:
     text = path.read_text()
     for fence in re.finditer(r"^ *```(\w*)[^\n]*\n.*?^ *```$", text, re.MULTILINE | re.DOTALL):
         assert fence[1] in RUN | NOT_CODE or _SKIP.search(text[: fence.start()]), fence[0]
+
+
+def line_that_stops(block: str) -> str | None:
+    """Return the line at which the REPL of asyncio refuses a block that is pasted line by line, None if none."""
+    compiler = CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    typed: list[str] = []
+    for line in [*block.splitlines(), ""]:
+        typed.append(line)
+        try:
+            is_whole = compiler("\n".join(typed), "<block>", "single") is not None
+        except SyntaxError:
+            return line
+        typed = [] if is_whole else typed
+    return typed[0] if typed else None
+
+
+@pytest.mark.parametrize("path", WITH_CODE, ids=name_of)
+def test_a_block_of_python_can_be_pasted_into_the_repl(path: Path) -> None:
+    """There a blank line ends an indented block. A program that calls `asyncio.run` is a file instead."""
+    found = re.findall(r"^ *```python\n(.*?)^ *```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    stops = [line_that_stops(dedent(block)) for block in found if "asyncio.run(" not in block]
+
+    assert stops == [None] * len(stops)
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -148,6 +148,6 @@ def test_any_value_in_a_row_leaves_all_other_fields_as_they_are() -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_values_leave_all_other_fields_as_they_are() -> None:
+def test_thousands_of_values_leave_all_other_fields_as_they_are() -> None:
     """This is the test above with more examples."""
-    run(10_000)
+    run(3_000)

@@ -56,7 +56,8 @@ class Timeouts(ExplainsOptions):
     """How long one attempt may take, in seconds. The wait before an attempt does not count.
 
     `connect` is for the look-up of the name, the connection and TLS. `response` is for each silence of the server:
-    before the answer begins, and between two pieces of it. `total` is for the whole attempt.
+    before the answer begins, and between two pieces of it. `total` is for the whole attempt. It must be longer than
+    `connect`, and at least as long as `response`.
     """
 
     connect: float = field(default=15.0, validator=_seconds)

@@ -25,10 +25,16 @@ def is_of_row(error: TicketSourceError) -> bool:
 class FailedBranch:
     """A branch of a listing that could not be read, and the error.
 
-    The branch is an event, or one `date` of it. With a `venue_id` it is that venue: no row is missing, but the dates at
-    the venue have None as venue. If `is_row`, it is one row in the list of an event's dates, of a date's bookings or,
-    without an `event`, of events. The other rows of that list were read. If `is_end`, it is the rest of such a list,
-    which could not be read. The rows before it were read. With a `booking_id` it is the seats of that booking.
+    The fields that are not None say which list is not complete:
+
+    - `event` and `date`: the bookings for that date
+    - `event` alone: the dates of that event
+    - `event` and `venue_id`: no list. The dates at that venue have None as venue
+    - `booking_id`: the seats of that booking
+    - none of them: the events
+
+    If `is_row`, one row of the list is missing. If `is_end`, the rows at its end are missing. Otherwise the whole
+    list is missing.
     """
 
     event: Event | None

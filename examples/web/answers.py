@@ -35,4 +35,5 @@ def answer_to(error: TicketSourceError) -> tuple[int, object, dict[str, str]]:
         return 503, "Try again in a moment.", {"Retry-After": str(wait)}
     if isinstance(error, AuthenticationFailed | PermissionDenied | ConfigurationError | ClientClosed):
         return 500, "This service is not set up well: its log says more.", {}
-    return 502, "TicketSource could not be read.", {}
+    is_read = getattr(error, "method", "GET") == "GET"
+    return 502, "TicketSource could not be read." if is_read else "TicketSource did not accept it.", {}

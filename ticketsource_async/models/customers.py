@@ -132,7 +132,8 @@ class ConsentDraft(_Draft):
 class CustomerDraft(_Draft):
     """The fields of a customer to send. A field that is UNSET is not sent; None is sent as null.
 
-    The draft is false while nothing is set. It is not known whether the API merges a nested object that is sent in part
+    The draft is false while nothing is set. None counts as set: a draft whose fields are all None creates a customer
+    without any data. It is not known whether the API merges a nested object that is sent in part
     into its own or replaces its own. To be sure, send `address`, `membership` and `consent` whole. The fields also take
     `Address`, `Membership` and `Consent`, which send all their fields.
     """

@@ -24,9 +24,9 @@ class RateLimiter(Protocol):
     def slot(self, *, key: str, priority: Priority) -> AbstractAsyncContextManager[None]:
         """Return a context manager that waits for a slot and holds it around exactly one request on the wire.
 
-        If your limiter wraps one of this library, pass on the very object that it got as `priority`. For the first page
-        of a list it is a `str` of a class of its own. It equals "interactive", and the limiters of this library read
-        from it later whether the list has more pages.
+        If your limiter wraps one of this library, pass `priority` on unchanged; do not build a new string. For the
+        first page of a list it is an object that equals "interactive". It also tells the limiters of this library later
+        whether the list has more pages.
         """
         ...
 

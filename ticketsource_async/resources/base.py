@@ -22,9 +22,12 @@ class ListOptions(TypedDict, total=False):
     per_page: int
     """Rows of a page, 1 to 100. The default of 100 makes the fewest requests."""
     start_page: int
-    """Page to begin with, from 1."""
+    """Page to begin with, from 1; the default is 1."""
     max_items: int | None
-    """The greatest number of rows to read, dropped rows included; None reads all. No further page is requested."""
+    """The greatest number of rows to read, dropped rows included; None, the default, reads all.
+
+    No further page is requested.
+    """
     concurrency: int
     """Pages to request at a time, default 1. The items still come in order. This number of pages is in memory.
 
@@ -34,15 +37,15 @@ class ListOptions(TypedDict, total=False):
     verify: bool
     """Whether to read the list again, from its end to its front and so on, until a pass finds nothing new.
 
-    Then no row that is there all the time is missed, and none comes twice. This also holds if rows are deleted
-    anywhere, or added at the end, while you read. It cannot be promised if rows are also inserted further up. It takes
-    at least twice the requests, and those from the end to the front are made one at a time. It keeps all ids in memory,
-    about 100 bytes each. Not with `max_items` or `start_page`.
+    The default is False. With True, no row that is there all the time is missed, and none comes twice. This also holds
+    if rows are deleted anywhere, or added at the end, while you read. It cannot be promised if rows are also inserted
+    further up. It takes at least twice the requests, and those from the end to the front are made one at a time. It
+    keeps all ids in memory, about 100 bytes each. Not with `max_items` or `start_page`.
     """
     max_passes: int
     """The most passes of `verify`, at least 2, default 4. `pager.report.complete` says if they were enough."""
     on_invalid: OnInvalid
-    """What to do with a row that differs from the API's documentation; the default is to raise."""
+    """What to do with a row that differs from the API's documentation; the default, "raise", raises its error."""
 
 
 def check_list_options(options: Mapping[str, object], call: str = "list", *besides: str) -> None:

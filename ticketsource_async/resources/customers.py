@@ -101,9 +101,10 @@ class Customers(Resource):
         """Return what changed since the last loop over this store: `Created`, `Updated`, `Deleted` and `Erased`.
 
         A change is acknowledged when you ask for the next one. If the loop ends first, the next loop yields it again.
-        If the customer is as before by then, the next loop yields that too, because your system may have the change
-        already. With `acknowledge=False` you call `store.acknowledge(change)` or `store.acknowledge_all()`. So you can
-        deal with many changes at once, or with deletions and withdrawn consents (`change.consent_changed`) first.
+        If the customer has changed back by then, the next loop still yields a change, because your system may have the
+        first one already. With `acknowledge=False` you call `store.acknowledge(change)` or `store.acknowledge_all()`.
+        So you can deal with many changes at once, or with deletions and withdrawn consents (`change.consent_changed`)
+        first.
 
         A customer who is not in the list is asked for by id. They are `Deleted` only if the API itself answers 404 or
         410. If that call fails for one customer, or is answered with the record of another, the changes of the others

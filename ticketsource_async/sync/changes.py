@@ -16,8 +16,8 @@ class Created:
     """A customer who is not in the store yet.
 
     If the change was not acknowledged, it is yielded again. The customer may then differ from the first time.
-    `consent_changed` says whether a consent is different from what an earlier loop has yielded. The first time it is
-    False.
+    `consent_changed` is True only if an earlier loop yielded the customer, that change was not acknowledged, and a
+    consent has changed since.
     """
 
     customer: Customer
@@ -108,9 +108,9 @@ class Erased:
     TicketSource erases a person for good when the retention period ends; the bookings stay. Remove the person's data
     from your system too. An erased customer is not asked for again, so a later deletion is not yielded.
 
-    If an answer lacks one of these fields, the field may have a value in TicketSource. Then the customer is yielded as
-    `Updated`. Once that is acknowledged, the customer is not yielded as `Erased` any more, even if a later answer has
-    the field and it is empty.
+    If the answer leaves one of these fields out, the customer is yielded as `Updated`. When that is acknowledged, the
+    customer is not yielded as `Erased` later. So if `after` of an `Updated` has none of these fields, treat the person
+    as erased.
 
     The API's documentation does not say how an erased customer looks. A placeholder such as "Anonymised" is not
     recognised: the customer is yielded as `Updated`. A customer whom the API does not know any more is yielded as

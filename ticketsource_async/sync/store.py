@@ -74,8 +74,8 @@ class CustomerStore:
 
     If the file does not exist, it is created. Only its owner can read it. It has the id and the record of each
     customer, a second record while a change is not acknowledged, the base URL, and a hash of the API key: each file is
-    for one box office. One process at a time may use it. Do not open the file yourself in that process: when you close
-    it, SQLite gives up its lock, and another process could use the file at the same time.
+    for one box office. One process at a time may use it. Do not open or copy the file in that process, for example with
+    `open` or `shutil.copy`: the lock would be lost, and a second process could use the file at the same time.
 
     What is acknowledged is kept even if the process is killed. If the machine loses power, the last changes may be
     yielded again. When a deletion or an erasure is acknowledged and the loop has ended, the file has no data of the
