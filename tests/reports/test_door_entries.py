@@ -374,7 +374,7 @@ def test_a_list_says_how_many_bookings_and_places_it_has_and_when_it_was_read() 
     (said,) = found.lines
     assert said == (
         "3 bookings, 2 places besides those of 1 booking that are not known; 1 booking cancelled or refunded. "
-        "Read from TicketSource on 2026-01-02 at 09:05. It writes the time with the offset +00:00."
+        "Read from TicketSource on 2026-01-02 at 09:05. The start is as TicketSource writes it, in UTC+00:00."
     )
     assert listed(entry(seats=None), has_seats=False).lines[0].startswith("1 booking. Read")
     assert listed().lines[0].startswith("0 bookings, 0 places. Read")

@@ -317,7 +317,7 @@ class DoorList:
         if marked := sum(bool(entry.mark) for entry in self.entries):
             said += f"; {counted(marked, 'booking')} cancelled or refunded"
         start = None if self.date is None else self.date.start
-        offset = "" if start is None else f" It writes the time with the offset {start.isoformat()[-6:]}."
+        offset = "" if start is None else f" The start is as TicketSource writes it, in UTC{start.isoformat()[-6:]}."
         return (f"{said}. Read from TicketSource on {self.read_at:%Y-%m-%d at %H:%M}.{offset}",)
 
     def records(self) -> Iterator[Record]:
