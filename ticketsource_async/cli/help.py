@@ -84,7 +84,7 @@ def _write_explanation(text: str, examples: Sequence[str], formatter: click.Help
     if examples:
         with formatter.section("Example" if len(examples) == 1 else "Examples"):
             for example in examples:
-                formatter.write(_example(example, formatter))
+                formatter.write(f"  {example}\n")  # in one line, so that it can be copied into any shell
     _write_paragraphs(rest, formatter)
 
 
@@ -94,15 +94,3 @@ def _write_paragraphs(text: str, formatter: click.HelpFormatter) -> None:
         with formatter.indentation():
             formatter.write_text(text)
 
-
-def _example(text: str, formatter: click.HelpFormatter) -> str:
-    """Return an example. A line that is too long is broken before an option, in the form that a shell accepts."""
-    indent = " " * formatter.current_indent
-    lines = [indent]
-    for number, part in enumerate(text.split(" -")):
-        word = part if number == 0 else f" -{part}"
-        if number and len(lines[-1]) + len(word) > formatter.width - 2:
-            lines[-1] += " \\"
-            lines.append(f"{indent}   ")
-        lines[-1] += word
-    return "\n".join(lines) + "\n"
