@@ -93,4 +93,3 @@ def _write_paragraphs(text: str, formatter: click.HelpFormatter) -> None:
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(text)
-
