@@ -18,7 +18,10 @@ from ticketsource_async.files import FORMATS
 from ticketsource_async.sandbox import Sandbox
 
 DOOR_LIST = ("door-list",)
-READ = "Read from TicketSource on [-0-9]{10} at [0-9]{2}:[0-9]{2}[.] The start is as TicketSource writes it, in UTC[+]00:00[.]"
+READ = (
+    "Read from TicketSource on [-0-9]{10} at [0-9]{2}:[0-9]{2}[.] "
+    "The start is as TicketSource writes it, in UTC[+]00:00[.]"
+)
 
 
 @pytest.fixture(name="hall")
