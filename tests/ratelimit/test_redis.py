@@ -411,7 +411,7 @@ async def test_on_unavailable_raise_ends_a_call_before_it_is_sent(redis_server: 
     redis_server.stop()
     async with Sandbox(customers=1) as box, RedisRateLimiter(redis_server.url, on_unavailable="raise") as limiter:
         async with TicketSource(box.api_key, base_url=box.url, limiter=limiter) as ts:
-            with pytest.raises(LimiterUnavailable, match="Nothing was sent"):
+            with pytest.raises(LimiterUnavailable, match="The request was not sent"):
                 await ts.customers.list().first()
         await limiter.pause(1, key="a")
 
