@@ -65,7 +65,7 @@ class Group(click.Group):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             hint = "Put options after the command, such as `ticketsource customers export --sandbox`."
-            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from None
+            raise click.UsageError(f"No such option {error.option_name!r}. {hint}", ctx) from None
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the first paragraph, the examples, and then the rest."""
