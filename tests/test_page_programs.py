@@ -21,6 +21,8 @@ from ticketsource_async import CustomerDraft, RetryPolicy, TicketSource, Timeout
 from ticketsource_async.sandbox import Sandbox
 from ticketsource_async.sandbox.faults import Cut
 
+BY_EMAIL = {"email": True, "post": False, "sms": False}
+NONE = {"email": False, "post": False, "sms": False}
 PAGES = Path(__file__).parents[1] / "docs" / "pages" / "how-to"
 
 # Run a program, and kill it when it begins a line with this text for the Nth time.
@@ -175,20 +177,19 @@ async def test_a_copy_of_which_one_file_is_lost_says_so_until_the_other_is_delet
 @pytest.mark.slow
 async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(tmp_path: Path) -> None:
     """The same holds for a record that was empty in the first run, and for a consent that changes afterwards."""
-    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
     async with Sandbox(customers=30, rate_limit=None) as box:
         copy = Copy(box, tmp_path)
         early, late = box.customers.ids(0, 2)
         box.customers.purge(early)
-        box.customers.overwrite(early, {"consent": yes})
-        box.customers.overwrite(late, {"consent": yes})
+        box.customers.overwrite(early, {"consent": BY_EMAIL})
+        box.customers.overwrite(late, {"consent": BY_EMAIL})
         await copy.run()
         before = dict(copy.rows("id, may_mail"))
         box.customers.purge(late)
-        box.customers.overwrite(late, {"consent": yes})
+        box.customers.overwrite(late, {"consent": BY_EMAIL})
         await copy.run()
         after = dict(copy.rows("id, may_mail"))
-        for consent in (no, yes):
+        for consent in (NONE, BY_EMAIL):
             box.customers.overwrite(early, {"consent": consent})
             box.customers.overwrite(late, {"consent": consent})
             await copy.run()
@@ -203,13 +204,12 @@ async def test_an_erased_person_may_not_be_mailed_even_if_the_consent_says_yes(t
 @pytest.mark.slow
 async def test_a_row_that_is_no_customer_stops_no_copy(tmp_path: Path) -> None:
     """The changes of later pages are written. The row, and a merge, have a line each; the exit code is 1."""
-    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
     async with Sandbox(customers=300, rate_limit=None) as box:
         copy = Copy(box, tmp_path)
         kept, gone, deleted, *_, last = box.customers.ids()
-        box.customers.overwrite(last, {"consent": yes})
+        box.customers.overwrite(last, {"consent": BY_EMAIL})
         await copy.run()
-        box.customers.overwrite(last, {"consent": no})
+        box.customers.overwrite(last, {"consent": NONE})
         box.customers.delete([deleted])
         box.customers.merge(kept, gone, form="survivor")
         body = json.dumps({"data": [{"id": 5}], "links": {"next": f"{box.url}/customers?page=3"}})
@@ -450,7 +450,6 @@ async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
 ) -> None:
     """Neither when they are erased, nor when a consent of the empty record changes later."""
     program = blocks_of("crm.md", 1)
-    yes, no = {"email": True, "post": False, "sms": False}, {"email": False, "post": False, "sms": False}
     monkeypatch.chdir(tmp_path)
     async with Sandbox(30, rate_limit=None) as box:
         monkeypatch.setenv("TICKETSOURCE_API_KEY", box.api_key)
@@ -461,10 +460,10 @@ async def test_the_core_of_a_sync_gives_no_consent_to_an_erased_person(
         page: dict[str, Any] = {}
         exec(f"{definitions}\nasync def sync():\n" + indent(f"async with{loop}", "    "), page)
         page["write_to_crm"] = lambda customer_id, values: written.append((customer_id, values))
-        box.customers.overwrite(erased, {"consent": yes})
+        box.customers.overwrite(erased, {"consent": BY_EMAIL})
         await page["sync"]()
         box.customers.purge(erased)
-        for consent in (yes, no, yes):
+        for consent in (BY_EMAIL, NONE, BY_EMAIL):
             box.customers.overwrite(erased, {"consent": consent})
             await page["sync"]()
 

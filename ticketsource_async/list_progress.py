@@ -60,9 +60,9 @@ class Loop:
     new_on_page: int = 0  # those of them that had not come before in this pass
     has_row_without_id: bool = False  # whether the last page has a row without an id
     pages_with_new_rows: int = 0
-    empty_pages: int = 0  # pages in a row without an id
-    same_pages: int = 0  # pages in a row with the ids of the page before
-    repeated_pages: int = 0  # pages in a row with ids but with no new id
+    empty_pages: int = 0  # consecutive pages without an id
+    same_pages: int = 0  # consecutive pages with the ids of the page before
+    repeated_pages: int = 0  # consecutive pages with ids but with no new id
 
     def find_new(self, ids: list[str | None], content: int | None = None) -> list[bool]:
         """Return for each row of a page whether it is new. The id of a new row is on none of the compared pages.

@@ -7,7 +7,7 @@ a file with the key, and what `TicketSource.from_env` needs. `customers.db` in t
 An e-mail is subscribed if all customers who have it agree to e-mails. No answer, or one that cannot be read, is not a
 yes. Each run first unsubscribes people, and then subscribes others. If the list of customers cannot be read to its
 end, nobody is subscribed. Each run compares all customers with all members. So the program may be killed at any moment:
-the next run does the rest. A member whom the service refuses is reported, and the others are written.
+the next run does the rest. If the service refuses a member, the program reports the member and writes the others.
 
 A person who unsubscribed by the link in a mail stays unsubscribed. The field TICKETSOURCE tells such a person from the
 members whom this program unsubscribed: theirs is "no". If a run finds that the person says no in TicketSource too, the

@@ -90,12 +90,16 @@ async def test_many_404s_stop_the_run_before_any_deletion_is_yielded(
 
 
 @pytest.mark.parametrize(
-    ("customers", "gone", "stops"), [(1000, 50, False), (1000, 51, True), (100, 20, False), (100, 21, True)]
+    ("customers", "gone", "stops"),
+    [
+        *[(1000, 50, False), (1000, 51, True), (100, 20, False), (100, 21, True)],
+        *[(3, 3, False), (20, 20, False), (21, 21, True)],
+    ],
 )
 async def test_twenty_customers_or_five_percent_may_be_deleted(
     store: CustomerStore, customers: int, gone: int, stops: bool
 ) -> None:
-    """All deletions of such a clean-up are yielded."""
+    """Up to twenty customers may be deleted, whatever their share is, and all of these deletions are yielded."""
     async with Sandbox(customers=customers, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
         await sync(ts, store)
         box.customers.delete(box.customers.ids(0, gone))

@@ -339,20 +339,6 @@ def _no_vacuum(action: int, *_: object) -> int:
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
-@pytest.mark.parametrize(("customers", "gone", "stops"), [(3, 3, False), (20, 20, False), (21, 21, True)])
-async def test_a_sync_may_delete_all_customers_of_a_small_box_office(
-    store: CustomerStore, customers: int, gone: int, stops: bool
-) -> None:
-    """Up to twenty customers may be deleted, whatever their share is."""
-    async with Sandbox(customers=customers, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
-        await sync(ts, store)
-        box.customers.delete(box.customers.ids(0, gone))
-        changes, error = await read_until_it_raises(ts.customers.changes(store))
-
-    assert isinstance(error, TooManyRemoved) is stops
-    assert len(changes) == (0 if stops else gone)
-
-
 async def test_the_error_uses_the_singular_for_one_customer(store: CustomerStore) -> None:
     """It says "at most", since some customers who are missing from the list may still exist."""
     async with Sandbox(customers=1, rate_limit=None) as box, TicketSource(box.api_key, base_url=box.url) as ts:
